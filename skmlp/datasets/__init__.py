@@ -1,0 +1,19 @@
+"""Image sets to train on, and the files they come in.
+
+The fetchers return NumPy arrays or pandas frames as scikit-learn's do, verified
+against the published files: from a data home, the system's folders, or a download.
+"""
+
+from ._cifar10 import fetch_cifar10
+from ._data_home import get_data_home
+from ._idx import read_idx, write_idx
+from ._mnist import fetch_fashion_mnist, fetch_mnist
+
+__all__ = [
+    "fetch_cifar10",
+    "fetch_fashion_mnist",
+    "fetch_mnist",
+    "get_data_home",
+    "read_idx",
+    "write_idx",
+]

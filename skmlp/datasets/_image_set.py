@@ -1,0 +1,137 @@
+"""What the fetchers of image sets share: description, search, and the result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ._data_home import find_file, search_folders
+from ._download import download
+
+T = TypeVar("T")
+
+FETCH_CONSTRAINTS: dict[str, list[Any]] = {
+    "data_home": [str, os.PathLike, None],
+    "subset": [StrOptions({"train", "test", "all"})],
+    "download_if_missing": ["boolean"],
+    "return_X_y": ["boolean"],
+    "as_frame": ["boolean"],
+    "n_retries": [Interval(Integral, 0, None, closed="left")],
+    "delay": [Interval(Real, 0, None, closed="left")],
+}
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """An image set: its name to people, its folder, where it is served, its text."""
+
+    title: str
+    folder: str
+    mirrors: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    target_names: tuple[str, ...]
+    description: str
+    hint: str = ""
+
+
+def parts_of(subset: str) -> tuple[str, ...]:
+    """Return the parts that make a subset, in the order of their rows."""
+    return ("train", "test") if subset == "all" else (subset,)
+
+
+def obtain(
+    image_set: ImageSet,
+    file_names: Sequence[str],
+    load: Callable[[Path], T],
+    *,
+    max_bytes: int,
+    data_home: str | os.PathLike[str] | None,
+    download_if_missing: bool,
+    n_retries: int,
+    delay: float,
+) -> T:
+    """Load a file found under one of its names, else download it under the last."""
+    folders = search_folders(image_set.folder, data_home)
+    found = find_file(folders, file_names)
+    if found is not None:
+        return load(found)
+    looked = f"{file_names[0]} was not found in {', '.join(map(str, folders))}"
+    remedy = (
+        f"put the files of {image_set.title} into one of these folders, or name the "
+        f"folder that holds {image_set.folder}/ by data_home or the environment "
+        f"variable SKMLP_DATA{image_set.hint}."
+    )
+    if not download_if_missing:
+        raise OSError(
+            f"{image_set.title}: {looked}, and download_if_missing=False; {remedy}"
+        )
+    try:
+        return download(
+            file_names[-1],
+            folders[0],
+            mirrors=image_set.mirrors,
+            load=load,
+            max_bytes=max_bytes,
+            n_retries=n_retries,
+            delay=delay,
+        )
+    except OSError as error:
+        raise OSError(f"{image_set.title}: {looked}, and {error}; {remedy}") from error
+
+
+def pixel_names(image_shape: tuple[int, ...]) -> list[str]:
+    """Return the features' names: pixel_row_column, and the colour where there is one.
+
+    >>> pixel_names((1, 2, 3))[:4]
+    ['pixel_0_0_red', 'pixel_0_0_green', 'pixel_0_0_blue', 'pixel_0_1_red']
+    """
+    height, width, *channels = image_shape
+    colours = ("_red", "_green", "_blue") if channels else ("",)
+    return [
+        f"pixel_{row}_{column}{colour}"
+        for row in range(height)
+        for column in range(width)
+        for colour in colours
+    ]
+
+
+def as_result(
+    image_set: ImageSet,
+    images: NDArray[np.uint8],
+    target: NDArray[np.int64],
+    *,
+    return_X_y: bool,
+    as_frame: bool,
+) -> Bunch | tuple[Any, Any]:
+    """Return images and target in the form that was asked for."""
+    flat = images.reshape(len(images), -1)
+    feature_names = pixel_names(image_set.image_shape)
+    data: Any = flat
+    labels: Any = target
+    frame = None
+    if as_frame:
+        import pandas as pd
+
+        data = pd.DataFrame(flat, columns=feature_names, copy=False)
+        labels = pd.Series(target, name="target")
+        frame = None if return_X_y else pd.concat([data, labels], axis="columns")
+    if return_X_y:
+        return data, labels
+    return Bunch(
+        data=data,
+        target=labels,
+        frame=frame,
+        images=flat.reshape(images.shape),
+        feature_names=feature_names,
+        target_names=np.array(image_set.target_names),
+        DESCR=image_set.description,
+    )

@@ -1,0 +1,17 @@
+"""Measured comparisons: experiments are data, runs are records, tables read records.
+
+``python -m benchmarks`` compares softmax regression, MLPs and CNNs on
+scikit-learn's digits; ``python -m benchmarks --list`` names every experiment.
+
+* An experiment (``benchmarks/experiments``) is data: models by their public names
+  with parameters, the preprocessing, the validation rows. A new one is a new
+  definition and one line in the registry.
+* A run is one model fitted with one seed. When it ends, its record is appended as one
+  JSON line to ``OUT/EXPERIMENT-DATASET-TRAINSIZE.jsonl``; in a file the last record of
+  a model and seed counts, so nothing is ever rewritten.
+* ``OUT`` is ``skmlp-results`` in the working directory, a folder that hides itself from
+  git. The committed records in ``benchmarks/results`` only change on purpose, with
+  ``--out benchmarks/results``.
+* A table is made from records alone; ``--tables`` prints those of the committed
+  records, or of ``--out``, without running anything.
+"""

@@ -1,0 +1,239 @@
+"""The command line: ``python -m benchmarks [EXPERIMENT] [options]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from benchmarks import _results, _tables
+from benchmarks._experiment import Experiment, Model, Request
+from benchmarks.experiments import EXPERIMENTS
+
+OK, RUN_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{message}\n")
+
+
+def train_size(text: str) -> float | int:
+    """Read a share of the rows (with a decimal point) or a number of rows."""
+    try:
+        size = float(text) if "." in text else int(text)
+    except ValueError:
+        size = 0
+    if not (0 < size <= 1 if isinstance(size, float) else size > 0):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a share of the rows in (0.0, 1.0] "
+            "nor a positive number of rows."
+        )
+    return size
+
+
+def seeds(text: str) -> int:
+    """Read a positive number of seeds."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seeds, from 1.")
+    return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = _Parser(
+        prog="python -m benchmarks",
+        description="Run an experiment, store its runs, print its table.",
+    )
+    options: dict[str, dict[str, Any]] = {
+        "experiment": {"nargs": "?", "help": "default: compare; see --list"},
+        "--list": {"action": "store_true", "help": "name the experiments"},
+        "--dataset": {
+            "metavar": "NAME",
+            "help": "digits, mnist, fashion-mnist, cifar10, or the path of a folder "
+            "of images or of a CSV file (default: the experiment's own)",
+        },
+        "--train-size": {
+            "type": train_size,
+            "metavar": "SIZE",
+            "help": "share (0.1) or number (6000) of training rows, every k-th",
+        },
+        "--seeds": {
+            "type": seeds,
+            "metavar": "N",
+            "help": "runs of each model, with the seeds 0 to N-1",
+        },
+        "--device": {"default": "auto", "help": "auto, cpu, cuda, ... (default: auto)"},
+        "--models": {"type": names, "default": (), "help": "only these: a,b"},
+        "--quick": {
+            "action": "store_true",
+            "help": "a few hundred rows, two epochs, one seed: a trial, not a result",
+        },
+        "--data-home": {"metavar": "DIR", "help": "where data sets are, or are put"},
+        "--out": {
+            "type": Path,
+            "metavar": "DIR",
+            "help": f"where runs are stored (default: {_results.DEFAULT})",
+        },
+        "--tables": {
+            "action": "store_true",
+            "help": "run nothing; print the tables of the runs stored in --out "
+            "(default: the committed ones)",
+        },
+        "--markdown": {"action": "store_true", "help": "print tables as Markdown"},
+    }
+    for name, settings in options.items():
+        parser.add_argument(name, **settings)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    args = make_parser().parse_args(argv)
+    console = Console()
+    try:
+        if args.list:
+            return list_experiments(console)
+        if args.tables:
+            return show_stored(args, console)
+        return run(make_request(args), args, console)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+
+
+def list_experiments(console: Console) -> int:
+    """Name each experiment, what it is, its models and its default data set."""
+    table = Table("experiment", "what it compares", box=box.SIMPLE_HEAD)
+    for name, experiment in EXPERIMENTS.items():
+        models = ", ".join(model.name for model in experiment.models)
+        table.add_row(name, f"{experiment.summary}; on {experiment.dataset}")
+        table.add_row("", models, style="dim", end_section=True)
+    console.print(table)
+    return OK
+
+
+def make_request(args: argparse.Namespace) -> Request:
+    """Check what was asked for, before anything is loaded."""
+    experiment = find_experiment(args.experiment or "compare")
+    experiment.select(args.models)
+    from benchmarks import _datasets, _environment
+
+    dataset = args.dataset or experiment.dataset
+    _datasets.check_name(dataset)
+    _environment.check_device(args.device)
+    own_data = args.dataset in (None, experiment.dataset)
+    return Request(
+        experiment=experiment,
+        dataset=dataset,
+        train_size=args.train_size or (experiment.train_size if own_data else None),
+        seeds=args.seeds or (1 if args.quick else experiment.seeds),
+        device=args.device,
+        models=args.models,
+        quick=args.quick,
+    )
+
+
+def find_experiment(name: str) -> Experiment:
+    """Look an experiment up by name."""
+    if name not in EXPERIMENTS:
+        raise ValueError(
+            f"Unknown experiment {name!r}; there is {', '.join(EXPERIMENTS)}."
+        )
+    return EXPERIMENTS[name]
+
+
+def show_stored(args: argparse.Namespace, console: Console) -> int:
+    """Print the tables of stored runs that match the options."""
+    folder = args.out or _results.COMMITTED
+    if args.experiment:
+        find_experiment(args.experiment)
+    wanted = {k: getattr(args, k) for k in ("experiment", "dataset", "train_size")}
+    records = [
+        record
+        for record in _results.read(sorted(folder.glob("*.jsonl")))
+        if all(record[k] == v for k, v in wanted.items() if v is not None)
+        and (not args.models or record["model"] in args.models)
+    ]
+    if not records:
+        raise ValueError(f"No stored run in {str(folder)!r} matches.")
+    for table in _results.grouped(records):
+        show(table, args.markdown, console)
+    return OK
+
+
+def show(records: list[_results.Record], markdown: bool, console: Console) -> None:
+    """Print one table in the asked form."""
+    if markdown:
+        print(_tables.markdown(records))
+    else:
+        _tables.print_table(records, console)
+
+
+def run(request: Request, args: argparse.Namespace, console: Console) -> int:
+    """Run, store each run as it ends, and print the table of what was stored."""
+    from benchmarks import _datasets, _run
+
+    path = _results.open_store(args.out or _results.DEFAULT)
+    path /= _results.file_name(request)
+    data = _datasets.load(request.dataset, args.data_home)
+    n_runs = len(request.experiment.select(request.models)) * request.seeds
+    finished: list[_results.Key] = []
+    status = OK
+    with progress_bar() as progress:
+        bar = progress.add_task(request.experiment.name, total=n_runs)
+
+        def starting(model: Model, seed: int) -> None:
+            progress.update(bar, description=f"{model.name} seed {seed}")
+
+        try:
+            for record in _run.run_all(request, data, starting):
+                _results.append(path, record)
+                finished.append(_results.key(record))
+                progress.advance(bar)
+                status = RUN_FAILED if record["error"] else status
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+    if status == INTERRUPTED:
+        print(f"Interrupted after {len(finished)} of {n_runs} runs.", file=sys.stderr)
+    if finished:
+        stored = [r for r in _results.read([path]) if _results.key(r) in finished]
+        for table in _results.grouped(stored):
+            show(table, args.markdown, console)
+        print(f"{len(finished)} runs stored in {path}", file=sys.stderr)
+    return status
+
+
+def progress_bar() -> Progress:
+    """Make the bar over the runs, on stderr so that stdout holds only tables."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

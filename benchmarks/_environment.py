@@ -1,0 +1,76 @@
+"""What a figure depends on besides the program: versions, hardware, threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import skmlp
+
+PACKAGES = ("torch", "skorch", "scikit-learn", "numpy")
+
+
+def describe() -> dict[str, Any]:
+    """Return versions, platform, processors and torch's thread count."""
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "skmlp": skmlp.__version__,
+            **{name: _version(name) for name in PACKAGES},
+        },
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cpu_count": _cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def device_name(device: str) -> str:
+    """Return a GPU's model name; a CPU stays ``cpu``."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(torch.device(device))
+    return device
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device, or a CUDA device that is not there, before any work."""
+    try:
+        torch.device("cpu" if device == "auto" else device)
+    except RuntimeError:
+        raise ValueError(
+            f"device={device!r} is no device; use 'auto', 'cpu' or 'cuda'."
+        ) from None
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was requested, but this machine has no CUDA device; "
+            "use device='auto' or 'cpu'."
+        )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_count() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_name() -> str | None:
+    """Return the processor's model where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None

@@ -1,0 +1,226 @@
+"""One run: a model fitted with one seed, measured, and written down as one record."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import confusion_matrix, log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+
+from benchmarks import _environment
+from benchmarks._datasets import Data
+from benchmarks._experiment import Component, Model, Request, Validation
+from benchmarks._results import Record
+from skmlp.model_selection import subsample
+
+QUICK_ROWS = (300, 200)
+QUICK_EPOCHS = 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Preprocessed rows of one model: for training, validation (or none) and test."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray] | None
+    test: tuple[np.ndarray, np.ndarray]
+    steps: list[Any]
+
+
+def cut(data: Data, request: Request) -> Data:
+    """Reduce the training rows to the request's train size: every k-th row."""
+    if request.train_size is not None:
+        X, y = subsample(
+            data.X_train, data.y_train, train_size=request.train_size, method="every"
+        )
+        data = replace(data, X_train=X, y_train=y)
+    return data.head(*QUICK_ROWS) if request.quick else data
+
+
+def split(
+    X: np.ndarray, y: np.ndarray, validation: Validation | None
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
+    """Part training rows into those to train on and those held out."""
+    if validation is None:
+        return (X, y), None
+    if validation.random_state is None:
+        first = int(len(X) * (1 - validation.fraction))
+        return (X[:first], y[:first]), (X[first:], y[first:])
+    X, X_val, y, y_val = train_test_split(
+        X, y, test_size=validation.fraction, random_state=validation.random_state
+    )
+    return (X, y), (X_val, y_val)
+
+
+def prepare(model: Model, data: Data) -> Rows:
+    """Split and preprocess; the steps are fitted on the rows to train on, alone.
+
+    The columns of a table are no pixels: they are standardised instead.
+    """
+    (X, y), held_out = split(data.X_train, data.y_train, model.validation)
+    components = model.preprocessing
+    if data.image_shape is None:
+        components = (Component("sklearn.preprocessing.StandardScaler"),)
+    steps = [component.build(pixel_max=data.pixel_max) for component in components]
+    pipeline = make_pipeline(*(steps or ["passthrough"]))
+    return Rows(
+        train=(pipeline.fit_transform(X), y),
+        validation=held_out and (pipeline.transform(held_out[0]), held_out[1]),
+        test=(pipeline.transform(data.X_test), data.y_test),
+        steps=steps,
+    )
+
+
+def build(model: Model, data: Data, request: Request, seed: int) -> Any:
+    """Make the model's estimator for this data, device and seed."""
+    estimator = model.estimator.build(
+        image_shape=data.image_shape, device=request.device, random_state=seed
+    )
+    if request.quick and "max_iter" in estimator.get_params(deep=False):
+        estimator.set_params(max_iter=QUICK_EPOCHS)
+    return estimator
+
+
+def measure(estimator: Any, rows: Rows, validation: Validation | None) -> Record:
+    """Fit on the training rows, then score; the test rows are for scoring only."""
+    kept = {}
+    if rows.validation is not None and validation and validation.reaches_fit:
+        kept = {"X_val": rows.validation[0], "y_val": rows.validation[1]}
+    with _recorded_warnings() as said, _uninterrupted():
+        started = perf_counter()
+        estimator.fit(*rows.train, **kept)
+        seconds = perf_counter() - started
+
+    X_test, y_test = rows.test
+    probabilities = estimator.predict_proba(X_test)
+    predicted = estimator.classes_[probabilities.argmax(axis=1)]
+    layers = getattr(estimator, "coefs_", None)
+    return {
+        "layers": layers and len(layers),
+        "n_parameters": _count(estimator),
+        "epochs": estimator.n_iter_,
+        "best_epoch": getattr(estimator, "best_epoch_", None),
+        "fit_seconds": round(seconds, 3),
+        "train_accuracy": estimator.score(*rows.train),
+        "validation_accuracy": rows.validation and estimator.score(*rows.validation),
+        "test_accuracy": float(np.mean(predicted == y_test)),
+        "test_loss": log_loss(y_test, probabilities, labels=estimator.classes_),
+        "loss_curve": getattr(estimator, "loss_curve_", None),
+        "validation_scores": getattr(estimator, "validation_scores_", None),
+        "confusion_matrix": confusion_matrix(
+            y_test, predicted, labels=estimator.classes_
+        ),
+        "warnings": said,
+        "device": str(getattr(estimator, "device_", "cpu")),
+    }
+
+
+def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
+    """Do one run and describe it; training that fails is a result too."""
+    rows = prepare(model, data)
+    estimator = build(model, data, request, seed)
+    try:
+        figures = {"error": None, **measure(estimator, rows, model.validation)}
+    except (ValueError, RuntimeError) as error:
+        figures = {"error": f"{type(error).__name__}: {error}", "device": "cpu"}
+    meets_protocol = not request.quick and request.experiment.reported_for == (
+        request.dataset,
+        request.train_size,
+    )
+    return {
+        "experiment": request.experiment.name,
+        "dataset": data.name,
+        "train_size": request.train_size,
+        "quick": request.quick,
+        "order": request.experiment.models.index(model),
+        "model": model.name,
+        "seed": seed,
+        "architecture": model.architecture,
+        "estimator": model.estimator.path,
+        "parameters": estimator.get_params(deep=False),
+        "preprocessing": [repr(step) for step in rows.steps],
+        "rows": {
+            "train": len(rows.train[1]),
+            "validation": len(rows.validation[1]) if rows.validation else 0,
+            "test": len(rows.test[1]),
+        },
+        "n_features": rows.train[0].shape[1],
+        "n_classes": len(np.unique(data.y_train)),
+        **figures,
+        "reported": list(model.reported) if meets_protocol else [],
+        "device_name": _environment.device_name(figures["device"]),
+        **_environment.describe(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": request.command,
+    }
+
+
+def run_all(
+    request: Request,
+    data: Data,
+    starting: Callable[[Model, int], None] = lambda model, seed: None,
+) -> Iterator[Record]:
+    """Yield each run's record as it ends: every model, every seed from 0."""
+    data = cut(data, request)
+    for model in request.experiment.select(request.models):
+        for seed in range(request.seeds):
+            starting(model, seed)
+            yield run_model(model, data, request, seed)
+
+
+def _count(estimator: Any) -> int:
+    """Count weights and biases."""
+    if hasattr(estimator, "n_parameters_"):
+        return int(estimator.n_parameters_)
+    return sum(part.size for part in (*estimator.coefs_, *estimator.intercepts_))
+
+
+@contextmanager
+def _recorded_warnings() -> Iterator[list[str]]:
+    """Collect warnings; those that are not about convergence are shown as well."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said
+    for warning in caught:
+        said.append(f"{warning.category.__name__}: {warning.message}")
+        if not issubclass(warning.category, ConvergenceWarning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt again after a `fit` that ended early on Ctrl-C.
+
+    scikit-learn's contract for `fit` is to keep the model trained so far; as a record
+    it would pass for a complete run.
+    """
+    interrupts: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # only the main thread can have a handler
+        yield
+        return
+    try:
+        yield
+        if interrupts:
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,215 @@
+"""Tables from stored records, and from nothing else: for the terminal and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks._results import Record
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model's runs, summarised: means over the seeds that trained to an end."""
+
+    model: str
+    layers: str
+    architecture: str
+    n_parameters: str
+    train_rows: str
+    epochs: str
+    fit_seconds: str
+    accuracies: tuple[float, ...]
+    n_failed: int
+    reported: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> str:
+        """Mean test accuracy ± sample deviation over seeds."""
+        done, failed = self.accuracies, self.n_failed
+        if not done:
+            return "failed"
+        text = f"{fmean(done):.4f}"
+        text += f" ±{stdev(done):.4f}" if len(done) > 1 else ""
+        return f"{text} ({failed} failed)" if failed else text
+
+    @property
+    def reported_text(self) -> str:
+        """The reported figures, as their source prints them."""
+        return " / ".join(f"{figure:.4f}" for figure in self.reported)
+
+    @property
+    def difference(self) -> str:
+        """Our mean less the higher reported figure."""
+        if not self.reported or not self.accuracies:
+            return ""
+        return f"{fmean(self.accuracies) - max(self.reported):+.4f}"
+
+
+Column = tuple[str, Callable[[Row], str]]
+
+COLUMNS: tuple[Column, ...] = (
+    ("model", lambda row: row.model),
+    ("layers", lambda row: row.layers),
+    ("architecture", lambda row: row.architecture),
+    ("parameters", lambda row: row.n_parameters),
+    ("train size", lambda row: row.train_rows),
+    ("epochs", lambda row: row.epochs),
+    ("fit s", lambda row: row.fit_seconds),
+    ("test accuracy", lambda row: row.accuracy),
+)
+BESIDE_REPORTED: tuple[Column, ...] = (
+    ("reported", lambda row: row.reported_text),
+    ("difference", lambda row: row.difference),
+)
+TEXT_COLUMNS = ("model", "architecture")
+
+
+def summarise(records: Iterable[Record]) -> list[Row]:
+    """Make a row for each model, in the order of the records."""
+    runs: dict[str, list[Record]] = {}
+    for record in records:
+        runs.setdefault(record["model"], []).append(record)
+    return [_row(model, each) for model, each in runs.items()]
+
+
+def _row(model: str, runs: list[Record]) -> Row:
+    done = [run for run in runs if not run["error"]]
+    return Row(
+        model=model,
+        layers=_one(run["layers"] for run in done),
+        architecture=_one(run["architecture"] for run in runs),
+        n_parameters=_one(run["n_parameters"] for run in done),
+        train_rows=_one(_train_rows(run) for run in runs),
+        epochs=f"{fmean(run['epochs'] for run in done):.0f}" if done else "",
+        fit_seconds=f"{fmean(run['fit_seconds'] for run in done):.1f}" if done else "",
+        accuracies=tuple(run["test_accuracy"] for run in done),
+        n_failed=len(runs) - len(done),
+        reported=tuple(runs[-1]["reported"]),
+    )
+
+
+def heading(records: list[Record]) -> list[str]:
+    """State the task, the number of runs, the versions, the hardware, the command."""
+    first = records[0]
+    size = "" if first["train_size"] is None else f", train size {first['train_size']}"
+    quick = ", quick: small data and few epochs, for tests" if first["quick"] else ""
+    seeds = _one(len(_of(records, model)) for model in {r["model"] for r in records})
+    train, held, test = (
+        _one(
+            _train_rows(run) if part == "train" else run["rows"][part]
+            for run in records
+        )
+        for part in ("train", "validation", "test")
+    )
+    packages = sorted({p for run in records for p in run["versions"]}, key=_rank)
+    versions = ", ".join(
+        f"{package} {_one(run['versions'].get(package) for run in records)}"
+        for package in packages
+    )
+    return [
+        f"{first['experiment']} on {first['dataset']}{size}{quick}",
+        f"{train} training rows, {held} of them for validation; {test} test rows.",
+        f"{len(records)} runs, {seeds} for each model; mean and deviation over seeds.",
+        f"{versions}.",
+        f"{_one(run['platform'] for run in records)}, "
+        f"{_one(run['cpu'] for run in records)}, "
+        f"{_one(run['cpu_count'] for run in records)} CPUs, "
+        f"{_one(run['threads'] for run in records)} threads; "
+        f"device {_one(run['device_name'] for run in records)}.",
+    ]
+
+
+def failures(records: Iterable[Record]) -> list[str]:
+    """Say which runs failed, and why."""
+    return [
+        f"{run['model']} seed {run['seed']} failed: {run['error']}"
+        for run in records
+        if run["error"]
+    ]
+
+
+def print_table(records: list[Record], console: Console) -> None:
+    """Print one table with its heading; beside reported figures where there are any."""
+    title, *rest = heading(records)
+    console.print(title, style="bold", highlight=False)
+    for line in rest:
+        console.print(line, style="dim", highlight=False)
+    rows = summarise(records)
+    console.print(_table(rows, COLUMNS))
+    if any(row.reported for row in rows):
+        console.print(_table(rows, (COLUMNS[0], COLUMNS[-1], *BESIDE_REPORTED)))
+    for line in failures(records):
+        console.print(line, style="red", highlight=False, markup=False)
+
+
+def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name, _ in columns:
+        left = name in TEXT_COLUMNS
+        table.add_column(
+            name,
+            justify="left" if left else "right",
+            overflow="fold",
+            # Only the architecture breaks at a narrow width; figures stay whole.
+            no_wrap=False,
+            min_width=None if name == "architecture" else _width(rows, columns, name),
+        )
+    for row in rows:
+        table.add_row(*(cell(row) for _, cell in columns))
+    return table
+
+
+def _width(rows: list[Row], columns: tuple[Column, ...], name: str) -> int:
+    """Widest cell of a column, or widest word of its name."""
+    cell = dict(columns)[name]
+    return max(map(len, [*(cell(row) for row in rows), *name.split()]))
+
+
+def markdown(records: list[Record]) -> str:
+    """Write the same as Markdown, one wide table, for README."""
+    rows = summarise(records)
+    columns = COLUMNS
+    if any(row.reported for row in rows):
+        columns += BESIDE_REPORTED
+    title, *rest = heading(records)
+    commands = dict.fromkeys(run["command"] for run in records)
+    lines = [f"**{title}**: {' '.join(rest)}", ""]
+    lines += [f"Measured by {', '.join(f'`{command}`' for command in commands)}.", ""]
+    lines.append("| " + " | ".join(name for name, _ in columns) + " |")
+    marks = ("---" if name in TEXT_COLUMNS else "---:" for name, _ in columns)
+    lines.append("| " + " | ".join(marks) + " |")
+    lines += ["| " + " | ".join(c(row) for _, c in columns) + " |" for row in rows]
+    if failed := failures(records):
+        lines += ["", *(f"- {line}" for line in failed)]
+    return "\n".join(lines) + "\n"
+
+
+def _train_rows(run: Record) -> int:
+    """Count the rows a model was given, its validation rows among them."""
+    return run["rows"]["train"] + run["rows"]["validation"]
+
+
+def _of(records: list[Record], model: str) -> list[Record]:
+    return [record for record in records if record["model"] == model]
+
+
+def _one(values: Iterable[object]) -> str:
+    """Write the value that all share, or the different ones."""
+    seen = dict.fromkeys(values)
+    return " or ".join(
+        f"{value:,}" if isinstance(value, int) else str(value)
+        for value in seen
+        if value is not None
+    )
+
+
+def _rank(package: str) -> tuple[int, str]:
+    """Ourselves first, Python next, the others by name."""
+    first = ("skmlp", "python")
+    return (first.index(package) if package in first else len(first), package)

@@ -1,0 +1,10 @@
+"""The registry of experiments, in the order in which they are listed."""
+
+from benchmarks._experiment import Experiment
+from benchmarks.experiments.compare import COMPARE
+from benchmarks.experiments.fashion_cnn import FASHION_CNN
+from benchmarks.experiments.fashion_mlp import FASHION_MLP
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment for experiment in (COMPARE, FASHION_MLP, FASHION_CNN)
+}

@@ -1,0 +1,119 @@
+"""`compare`: softmax regression, MLPs and CNNs on a tenth of MNIST.
+
+Every tenth training row, pixels in [0, 1] (LR and MLP also less the training mean),
+10% of these rows for validation with a fixed seed, batches of 50, SGD with Nesterov
+momentum 0.9, at most 100 epochs, early stopping on validation accuracy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks._experiment import Component, Experiment, Model, Validation
+
+BATCH_SIZE = 50
+
+# Keras adds 0.0001 * sum(w ** 2) to the batch's mean loss; scikit-learn's alpha adds
+# 0.5 * alpha * sum(w ** 2) / batch size. Equal for this alpha.
+KERAS_L2 = 2 * BATCH_SIZE * 1e-4
+
+TRAINING: dict[str, Any] = {
+    "solver": "sgd",
+    "momentum": 0.9,
+    "nesterovs_momentum": True,
+    "batch_size": BATCH_SIZE,
+    "max_iter": 100,
+    "alpha": 0.0,
+    "early_stopping": True,
+    "tol": 1e-4,
+    # Keras's patience=5 stops at the fifth epoch without improvement; scikit-learn
+    # stops once their count exceeds n_iter_no_change.
+    "n_iter_no_change": 4,
+    "init": "glorot_uniform",
+}
+
+VALIDATION = Validation(fraction=0.1, random_state=4487)
+SCALE = Component("skmlp.preprocessing.PixelScaler")
+CENTRE = Component(
+    "skmlp.preprocessing.PixelStandardizer", {"scope": "feature", "with_std": False}
+)
+
+
+def _lr(name: str, learning_rate: float, *reported: float) -> Model:
+    return Model(
+        name,
+        Component(
+            "skmlp.neural_network.SoftmaxRegression",
+            {**TRAINING, "learning_rate_init": learning_rate},
+        ),
+        (SCALE, CENTRE),
+        VALIDATION,
+        reported,
+    )
+
+
+def _mlp(name: str, hidden: tuple[int, ...], *reported: float) -> Model:
+    params = {**TRAINING, "learning_rate_init": 0.1, "hidden_layer_sizes": hidden}
+    return Model(
+        name,
+        Component("skmlp.neural_network.MLPClassifier", params),
+        (SCALE, CENTRE),
+        VALIDATION,
+        reported,
+    )
+
+
+def _cnn(
+    name: str,
+    channels: tuple[int, ...],
+    strides: tuple[int, ...],
+    *reported: float,
+    **more: Any,
+) -> Model:
+    params = {
+        **TRAINING,
+        "learning_rate_init": 0.02,
+        "conv_channels": channels,
+        "kernel_size": 5,
+        "conv_strides": strides,
+        "padding": "same",
+        "pool": None,
+        "hidden_layer_sizes": (50,),
+        **more,
+    }
+    return Model(
+        name,
+        Component("skmlp.neural_network.CNNClassifier", params),
+        (SCALE,),
+        VALIDATION,
+        reported,
+    )
+
+
+DEEP = ((10, 40, 80), (2, 2, 1))
+
+COMPARE = Experiment(
+    name="compare",
+    summary="softmax regression, MLPs and CNNs side by side",
+    models=(
+        _lr("lr", 0.05, 0.8921, 0.8890),
+        _mlp("mlp-50", (50,), 0.9373),
+        _mlp("mlp-200", (200,), 0.9434, 0.9431),
+        _mlp("mlp-1000", (1000,), 0.9454, 0.9453),
+        _mlp("mlp-500-500", (500, 500), 0.9517, 0.9523),
+        _cnn("cnn-1", (10,), (2,), 0.9449, 0.9537),
+        _cnn("cnn-3", *DEEP, 0.9687, 0.9693),
+        _cnn(
+            "cnn-3-dropout",
+            *DEEP,
+            0.9726,
+            0.9756,
+            conv_dropout=(0.0, 0.0, 0.5),
+            dropout=0.5,
+        ),
+        # One alpha for each layer of weights: three convolutions, dense, output.
+        _cnn("cnn-3-l2", *DEEP, 0.9637, alpha=(0.0, 0.0, KERAS_L2, KERAS_L2, 0.0)),
+    ),
+    dataset="digits",
+    reported_for=("mnist", 0.1),
+)

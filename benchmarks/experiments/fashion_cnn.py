@@ -1,0 +1,33 @@
+"""`fashion-cnn`: two convolutions of 2x2 with max-pooling on Fashion-MNIST.
+
+The source pools with 'same' padding; 28 and 14 are even, so no border is padded and
+both rules give 14x14 and 7x7.
+"""
+
+from benchmarks._experiment import Component, Experiment, Model
+from benchmarks.experiments.fashion_mlp import ADAM, SCALE, fixed_epochs
+
+FASHION_CNN = Experiment(
+    name="fashion-cnn",
+    summary="conv 32, conv 64, dense 128 on Fashion-MNIST: Adam, 10 epochs",
+    models=(
+        Model(
+            "cnn-32-64",
+            Component(
+                "skmlp.neural_network.CNNClassifier",
+                fixed_epochs(
+                    10,
+                    conv_channels=(32, 64),
+                    kernel_size=2,
+                    padding="same",
+                    pool="max",
+                    pool_size=2,
+                    batch_size=200,
+                    **ADAM,
+                ),
+            ),
+            (SCALE,),
+        ),
+    ),
+    dataset="fashion-mnist",
+)

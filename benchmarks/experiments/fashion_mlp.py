@@ -1,0 +1,65 @@
+"""`fashion-mlp`: 784-128-10 on Fashion-MNIST, from raw pixels to Adam on scaled ones.
+
+Each run ends at its given epoch: no early stopping, and `fit` never sees the validation
+rows of the third, so its figures are those of the last epoch's weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks._experiment import Component, Experiment, Model, Validation
+
+MLP = "skmlp.neural_network.MLPClassifier"
+SCALE = Component("skmlp.preprocessing.PixelScaler")
+
+
+def fixed_epochs(epochs: int, **params: Any) -> dict[str, Any]:
+    """Return Keras's defaults as our parameters, for exactly `epochs` epochs."""
+    return {
+        "hidden_layer_sizes": (128,),
+        "alpha": 0.0,
+        "init": "glorot_uniform",
+        "max_iter": epochs,
+        # The count of epochs without improvement never exceeds this.
+        "n_iter_no_change": epochs,
+        **params,
+    }
+
+
+ADAM = {"solver": "adam", "learning_rate_init": 1e-3, "epsilon": 1e-7}
+
+FASHION_MLP = Experiment(
+    name="fashion-mlp",
+    summary="784-128-10 on Fashion-MNIST: raw pixels and SGD, scaled pixels and Adam",
+    models=(
+        Model(
+            "raw-sgd",
+            Component(
+                MLP,
+                fixed_epochs(
+                    10,
+                    activation="logistic",
+                    solver="sgd",
+                    momentum=0.0,
+                    learning_rate_init=0.01,
+                    batch_size=32,
+                ),
+            ),
+        ),
+        Model(
+            "adam-20",
+            Component(MLP, fixed_epochs(20, batch_size=32, **ADAM)),
+            (SCALE,),
+        ),
+        Model(
+            "adam-5",
+            Component(MLP, fixed_epochs(5, batch_size=32, **ADAM)),
+            (SCALE,),
+            Validation(fraction=0.1, reaches_fit=False),
+            reported=(0.8751,),
+        ),
+    ),
+    dataset="fashion-mnist",
+    reported_for=("fashion-mnist", None),
+)

@@ -1,0 +1,139 @@
+import os
+import signal
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from benchmarks import _run
+from benchmarks._experiment import Component, Validation
+from benchmarks._run import cut, prepare, run_all, split
+
+
+def test_validation_rows_are_the_same_for_every_seed(spy, records):
+    first, second = (call["X_val"][:, 0] for call in spy.calls[:2])
+    expected = train_test_split(np.arange(100.0), test_size=0.1, random_state=4487)[1]
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(first, second)
+    assert {r["seed"] for r in records if r["model"] == "kept"} == {0, 1}
+
+
+def test_no_test_row_reaches_fit(spy, records):
+    assert len(spy.calls) == 4
+    for call in spy.calls:
+        assert (call["X"][:, 0] >= 0).all()
+        assert call["X_val"] is None or (call["X_val"][:, 0] >= 0).all()
+
+
+def test_held_out_rows_are_the_last_and_stay_out_of_fit(spy, records):
+    call = spy.calls[2]
+    np.testing.assert_array_equal(call["X"][:, 0], np.arange(80))
+    assert call["X_val"] is None
+    assert call["y_val"] is None
+    assert records[2]["rows"] == {"train": 80, "validation": 20, "test": 40}
+    assert 0 <= records[2]["validation_accuracy"] <= 1
+
+
+def test_training_and_validation_rows_part_the_whole(data):
+    for validation in (Validation(0.1, 4487), Validation(0.1)):
+        (X, _), (X_val, _) = split(data.X_train, data.y_train, validation)
+        both = np.concatenate([X, X_val])[:, 0]
+        np.testing.assert_array_equal(np.sort(both), np.arange(100))
+
+
+def test_a_tenth_is_every_tenth_row(data, request_):
+    part = cut(data, replace(request_, train_size=0.1))
+    np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
+    np.testing.assert_array_equal(part.X_test, data.X_test)
+
+
+def test_preprocessing_learns_from_training_rows_alone(experiment, data):
+    model = replace(
+        experiment.models[0],
+        preprocessing=(Component("sklearn.preprocessing.StandardScaler"),),
+    )
+    rows = prepare(model, data)
+    np.testing.assert_allclose(rows.train[0].mean(axis=0), 0, atol=1e-12)
+    assert rows.test[0][:, 0].mean() < -1
+
+
+def test_a_table_is_standardised_in_place_of_pixel_steps(experiment, data):
+    model = replace(
+        experiment.models[0], preprocessing=(Component("no.such.PixelStep"),)
+    )
+    rows = prepare(model, replace(data, image_shape=None, pixel_max=None))
+    np.testing.assert_allclose(rows.train[0].std(axis=0), 1)
+
+
+def test_a_record_says_what_ran_on_what_with_what_result(records):
+    record = records[0]
+    assert record["model"] == "kept"
+    assert record["parameters"] == {"max_iter": 200, "random_state": 0}
+    assert (record["epochs"], record["best_epoch"], record["layers"]) == (3, 2, 1)
+    assert record["n_parameters"] == 5
+    assert np.sum(record["confusion_matrix"]) == 40
+    trace = np.trace(record["confusion_matrix"])
+    assert record["test_accuracy"] == trace / 40
+    assert record["reported"] == [0.8, 0.9]
+    assert set(record["versions"]) >= {"python", "skmlp", "torch", "numpy"}
+    assert record["command"].startswith("python -m benchmarks spied")
+
+
+def test_reported_figures_stand_beside_their_own_protocol_only(request_, data):
+    for change in ({"train_size": 50}, {"quick": True}, {"dataset": "other"}):
+        request = replace(request_, **change, models=("kept",))
+        assert [r["reported"] for r in run_all(request, data)] == [[], []]
+
+
+def test_a_training_that_fails_is_recorded_and_the_next_runs(
+    spy, request_, data, monkeypatch
+):
+    monkeypatch.setattr(spy, "fails", "loss became non-finite")
+    records = list(run_all(request_, data))
+    assert len(records) == 4
+    assert records[0]["error"] == "ValueError: loss became non-finite"
+    assert "test_accuracy" not in records[0]
+
+
+def test_convergence_warnings_are_recorded_others_shown_as_well():
+    def warn_twice():
+        with _run._recorded_warnings() as said:
+            warnings.warn("100 epochs", ConvergenceWarning, stacklevel=1)
+            warnings.warn("shown", UserWarning, stacklevel=1)
+        return said
+
+    with pytest.warns(UserWarning, match="shown") as shown:
+        said = warn_twice()
+    assert said == ["ConvergenceWarning: 100 epochs", "UserWarning: shown"]
+    assert len(shown) == 1
+
+
+def test_a_fit_that_swallows_ctrl_c_makes_no_record(spy, request_, data, monkeypatch):
+    fit = spy.fit
+
+    def interrupted(self, *args, **kwargs):
+        fit(self, *args, **kwargs)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            return self
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(spy, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(run_all(request_, data))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_quick_caps_rows_and_epochs(request_, data, spy):
+    many = replace(
+        data,
+        X_train=np.repeat(data.X_train, 10, axis=0),
+        y_train=np.repeat(data.y_train, 10),
+    )
+    record = next(run_all(replace(request_, quick=True), many))
+    assert record["rows"]["train"] + record["rows"]["validation"] == 300
+    assert record["parameters"]["max_iter"] == 2

@@ -1,0 +1,92 @@
+import io
+from statistics import fmean, stdev
+
+from rich.console import Console
+
+from benchmarks import _results, _tables
+
+
+def printed(records, width=80):
+    console = Console(file=io.StringIO(), width=width)
+    _tables.print_table(records, console)
+    return console.file.getvalue()
+
+
+def test_a_row_is_the_mean_and_deviation_over_seeds(records):
+    accuracies = [r["test_accuracy"] for r in records[:2]]
+    records[1]["test_accuracy"] = accuracies[1] = accuracies[0] - 0.25
+    row = _tables.summarise(records)[0]
+    assert row.accuracy == f"{fmean(accuracies):.4f} ±{stdev(accuracies):.4f}"
+    assert row.reported_text == "0.8000 / 0.9000"
+    assert row.difference == f"{fmean(accuracies) - 0.9:+.4f}"
+
+
+def test_one_seed_has_no_deviation(records):
+    assert "±" not in _tables.summarise(records[:1])[0].accuracy
+
+
+def test_a_table_needs_nothing_but_what_was_stored(records, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    for record in records:
+        _results.append(path, record)
+    stored = _results.latest(_results.read([path]))
+    assert printed(stored) == printed(records)
+    assert _tables.markdown(stored) == _tables.markdown(records)
+
+
+def test_the_heading_states_runs_versions_hardware(records):
+    text = " ".join(_tables.heading(records))
+    record = records[0]
+    assert "spied on digits" in text
+    assert "4 runs, 2 for each model" in text
+    assert f"torch {record['versions']['torch']}" in text
+    assert f"{record['cpu_count']} CPUs" in text
+    assert "device cpu" in text
+
+
+def test_records_from_two_machines_name_both(records):
+    records[0]["device_name"] = "NVIDIA H200"
+    assert "device NVIDIA H200 or cpu" in " ".join(_tables.heading(records))
+
+
+def test_eighty_columns_hold_every_figure_whole(records):
+    for record in records:
+        record |= {
+            "model": f"cnn-3-{record['model'][:7]}",
+            "architecture": "conv 10-40-80 5x5/2-2-1, dense 50",
+            "n_parameters": 286_940,
+            "rows": {"train": 54_000, "validation": 6_000, "test": 10_000},
+            "epochs": 100,
+            "fit_seconds": 1234.5,
+        }
+    records[0]["test_accuracy"] = 0.1
+    lines = printed(records).splitlines()
+    assert max(map(len, lines)) <= 80
+    row = _tables.summarise(records)[0]
+    text = "\n".join(lines)
+    for figure in ("286,940", "60,000", "1234.5", "100", row.accuracy, row.difference):
+        assert figure in text
+
+
+def test_failed_runs_are_named_and_left_out_of_the_mean(records):
+    records[0] = {
+        k: v for k, v in records[0].items() if k not in ("test_accuracy", "epochs")
+    } | {"error": "ValueError: loss became non-finite"}
+    row = _tables.summarise(records)[0]
+    assert row.accuracy == f"{records[1]['test_accuracy']:.4f} (1 failed)"
+    assert "kept seed 0 failed: ValueError: loss" in printed(records)
+    assert "- kept seed 0 failed" in _tables.markdown(records)
+
+
+def test_reported_columns_only_where_figures_were_reported(records):
+    assert "reported" in _tables.markdown(records)
+    for record in records:
+        record["reported"] = []
+    assert "reported" not in _tables.markdown(records)
+
+
+def test_markdown_names_the_command_that_measured_it(records):
+    assert f"`{records[0]['command']}`" in _tables.markdown(records)
+    header = next(li for li in _tables.markdown(records).splitlines() if li[:1] == "|")
+    columns = [name.strip() for name in header.strip("|").split("|")]
+    assert columns[:8] == [name for name, _ in _tables.COLUMNS]

@@ -7,6 +7,7 @@ against the published files: from a data home, the system's folders, or a downlo
 from ._cifar10 import fetch_cifar10
 from ._data_home import get_data_home
 from ._idx import read_idx, write_idx
+from ._image_folder import load_image_folder
 from ._mnist import fetch_fashion_mnist, fetch_mnist
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "fetch_fashion_mnist",
     "fetch_mnist",
     "get_data_home",
+    "load_image_folder",
     "read_idx",
     "write_idx",
 ]

@@ -95,6 +95,10 @@ def make_parser() -> argparse.ArgumentParser:
             "metavar": "DIR",
             "help": f"where runs are stored (default: {_results.DEFAULT})",
         },
+        "--resume": {
+            "action": "store_true",
+            "help": "keep the runs that --out already has, do the others",
+        },
         "--tables": {
             "action": "store_true",
             "help": "run nothing; print the tables of the runs stored in --out "
@@ -194,33 +198,40 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
     """Run, store each run as it ends, and print the table of what was stored."""
     from benchmarks import _datasets, _run
 
-    path = _results.open_store(args.out or _results.DEFAULT)
-    path /= _results.file_name(request)
+    folder = _results.open_store(args.out or _results.DEFAULT)
     data = _datasets.load(request.dataset, args.data_home)
-    n_runs = len(request.experiment.select(request.models)) * request.seeds
-    finished: list[_results.Key] = []
+    path = folder / _results.file_name(request, data.name)
+    wanted = {
+        _results.key_of(request, data.name, model.name, seed)
+        for model in request.experiment.select(request.models)
+        for seed in range(request.seeds)
+    }
+    done: set[_results.Key] = set()
+    if args.resume and path.exists():
+        stored = _results.latest(_results.read([path]))
+        done = wanted & {_results.key(run) for run in stored if not run["error"]}
     status = OK
     with progress_bar() as progress:
-        bar = progress.add_task(request.experiment.name, total=n_runs)
+        bar = progress.add_task("", total=len(wanted), completed=len(done))
 
         def starting(model: Model, seed: int) -> None:
             progress.update(bar, description=f"{model.name} seed {seed}")
 
         try:
-            for record in _run.run_all(request, data, starting):
+            for record in _run.run_all(request, data, starting, frozenset(done)):
                 _results.append(path, record)
-                finished.append(_results.key(record))
+                done.add(_results.key(record))
                 progress.advance(bar)
                 status = RUN_FAILED if record["error"] else status
         except KeyboardInterrupt:
             status = INTERRUPTED
-    if status == INTERRUPTED:
-        print(f"Interrupted after {len(finished)} of {n_runs} runs.", file=sys.stderr)
-    if finished:
-        stored = [r for r in _results.read([path]) if _results.key(r) in finished]
+            said = f"Interrupted after {len(done)} of {len(wanted)} runs"
+            progress.console.print(f"{said}; --resume does the others.")
+    if done:
+        stored = [r for r in _results.read([path]) if _results.key(r) in done]
         for table in _results.grouped(stored):
             show(table, args.markdown, console)
-        print(f"{len(finished)} runs stored in {path}", file=sys.stderr)
+        print(f"Stored in {path}", file=sys.stderr)
     return status
 
 

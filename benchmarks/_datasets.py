@@ -120,33 +120,20 @@ def _split(name: str, X: np.ndarray, y: np.ndarray, **facts: Any) -> Data:
 
 
 def _load_folder(path: Path) -> Data:
-    """Read a folder of images at one size, scaled to 32x32."""
-
-    def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-        bunch = datasets.load_image_folder(folder, size=FOLDER_IMAGE_SIZE)
-        return bunch.images, np.asarray(bunch.target_names)[bunch.target]
-
+    """Read a folder of images in colour, all resized to 32x32."""
+    name = path.resolve().name
+    facts: dict[str, Any] = {"pixel_max": 255.0, "image_shape": (*FOLDER_IMAGE_SIZE, 3)}
     if (path / "train").is_dir() and (path / "test").is_dir():
-        (images, y_train), (test_images, y_test) = (
-            read(path / part) for part in ("train", "test")
-        )
         return Data(
-            path.resolve().name,
-            images.reshape(len(images), -1),
-            y_train,
-            test_images.reshape(len(test_images), -1),
-            y_test,
-            pixel_max=255.0,
-            image_shape=images.shape[1:],
+            name, *_read_folder(path / "train"), *_read_folder(path / "test"), **facts
         )
-    images, y = read(path)
-    return _split(
-        path.resolve().name,
-        images.reshape(len(images), -1),
-        y,
-        pixel_max=255.0,
-        image_shape=images.shape[1:],
-    )
+    return _split(name, *_read_folder(path), **facts)
+
+
+def _read_folder(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return flat images and the names of their classes."""
+    found = datasets.load_image_folder(path, image_size=FOLDER_IMAGE_SIZE)
+    return found.data, found.target_names[found.target]
 
 
 def _load_csv(path: Path) -> Data:

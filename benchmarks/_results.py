@@ -37,12 +37,12 @@ def open_store(folder: Path) -> Path:
     return folder
 
 
-def file_name(request: Request) -> str:
-    """Name the file for a request: ``compare-mnist-0.1.jsonl``."""
+def file_name(request: Request, dataset: str) -> str:
+    """Name the file for a request's runs on a data set: ``compare-mnist-0.1.jsonl``."""
     size = "all" if request.train_size is None else request.train_size
-    dataset = re.sub(r"[^\w.-]+", "_", Path(request.dataset).stem)
-    quick = "-quick" if request.quick else ""
-    return f"{request.experiment.name}-{dataset}-{size}{quick}.jsonl"
+    name = f"{request.experiment.name}-{dataset}-{size}"
+    name += "-quick" if request.quick else ""
+    return re.sub(r"[^\w.-]+", "_", name) + ".jsonl"
 
 
 def append(path: Path, record: Record) -> None:
@@ -88,6 +88,12 @@ def _read_file(path: Path) -> Iterator[Record]:
 def key(record: Record) -> Key:
     """Return what makes two records runs of the same thing."""
     return (*group(record), record["model"], record["seed"])
+
+
+def key_of(request: Request, dataset: str, model: str, seed: int) -> Key:
+    """Return the key that the record of a run to come will have."""
+    place = (request.experiment.name, dataset, request.train_size, request.quick)
+    return (*place, model, seed)
 
 
 def group(record: Record) -> Key:

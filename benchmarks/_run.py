@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from benchmarks import _environment
 from benchmarks._datasets import Data
 from benchmarks._experiment import Component, Model, Request, Validation
-from benchmarks._results import Record
+from benchmarks._results import Key, Record, key_of
 from skmlp.model_selection import subsample
 
 QUICK_ROWS = (300, 200)
@@ -169,13 +169,18 @@ def run_all(
     request: Request,
     data: Data,
     starting: Callable[[Model, int], None] = lambda model, seed: None,
+    done: Container[Key] = (),
 ) -> Iterator[Record]:
-    """Yield each run's record as it ends: every model, every seed from 0."""
+    """Yield each run's record as it ends: every model, every seed from 0, not yet done.
+
+    `starting` is called before each run.
+    """
     data = cut(data, request)
     for model in request.experiment.select(request.models):
         for seed in range(request.seeds):
-            starting(model, seed)
-            yield run_model(model, data, request, seed)
+            if key_of(request, data.name, model.name, seed) not in done:
+                starting(model, seed)
+                yield run_model(model, data, request, seed)
 
 
 def _count(estimator: Any) -> int:

@@ -25,18 +25,17 @@ class Row:
     epochs: str
     fit_seconds: str
     accuracies: tuple[float, ...]
-    n_failed: int
     reported: tuple[float, ...]
 
     @property
     def accuracy(self) -> str:
         """Mean test accuracy ± sample deviation over seeds."""
-        done, failed = self.accuracies, self.n_failed
-        if not done:
+        if not self.accuracies:
             return "failed"
-        text = f"{fmean(done):.4f}"
-        text += f" ±{stdev(done):.4f}" if len(done) > 1 else ""
-        return f"{text} ({failed} failed)" if failed else text
+        text = f"{fmean(self.accuracies):.4f}"
+        if len(self.accuracies) > 1:
+            text += f" ±{stdev(self.accuracies):.4f}"
+        return text
 
     @property
     def reported_text(self) -> str:
@@ -67,6 +66,7 @@ BESIDE_REPORTED: tuple[Column, ...] = (
     ("reported", lambda row: row.reported_text),
     ("difference", lambda row: row.difference),
 )
+NARROW = {"parameters": "param-\neters", "train size": "train\nsize"}
 TEXT_COLUMNS = ("model", "architecture")
 
 
@@ -89,7 +89,6 @@ def _row(model: str, runs: list[Record]) -> Row:
         epochs=f"{fmean(run['epochs'] for run in done):.0f}" if done else "",
         fit_seconds=f"{fmean(run['fit_seconds'] for run in done):.1f}" if done else "",
         accuracies=tuple(run["test_accuracy"] for run in done),
-        n_failed=len(runs) - len(done),
         reported=tuple(runs[-1]["reported"]),
     )
 
@@ -143,32 +142,25 @@ def print_table(records: list[Record], console: Console) -> None:
     rows = summarise(records)
     console.print(_table(rows, COLUMNS))
     if any(row.reported for row in rows):
+        console.print()
         console.print(_table(rows, (COLUMNS[0], COLUMNS[-1], *BESIDE_REPORTED)))
     for line in failures(records):
         console.print(line, style="red", highlight=False, markup=False)
 
 
 def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """Lay out rows so that at a narrow width only the architecture breaks."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name, _ in columns:
-        left = name in TEXT_COLUMNS
         table.add_column(
-            name,
-            justify="left" if left else "right",
+            NARROW.get(name, name),
+            justify="left" if name in TEXT_COLUMNS else "right",
+            no_wrap=name != "architecture",
             overflow="fold",
-            # Only the architecture breaks at a narrow width; figures stay whole.
-            no_wrap=False,
-            min_width=None if name == "architecture" else _width(rows, columns, name),
         )
     for row in rows:
         table.add_row(*(cell(row) for _, cell in columns))
     return table
-
-
-def _width(rows: list[Row], columns: tuple[Column, ...], name: str) -> int:
-    """Widest cell of a column, or widest word of its name."""
-    cell = dict(columns)[name]
-    return max(map(len, [*(cell(row) for row in rows), *name.split()]))
 
 
 def markdown(records: list[Record]) -> str:

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from benchmarks._datasets import load
 
@@ -69,3 +70,24 @@ def test_head_keeps_evenly_spaced_rows():
     data = load("digits").head(100, 50)
     assert (len(data.y_train), len(data.y_test)) == (100, 50)
     assert len(np.unique(data.y_train)) == 10
+
+
+def test_a_folder_of_images_with_its_own_split_keeps_it(tmp_path):
+    for part, n in (("train", 3), ("test", 2)):
+        for label, grey in (("cat", 0), ("dog", 255)):
+            (tmp_path / part / label).mkdir(parents=True)
+            for i in range(n):
+                image = Image.new("L", (5, 4), grey)
+                image.save(tmp_path / part / label / f"{i}.png")
+    data = load(str(tmp_path))
+    assert data.image_shape == (32, 32, 3)
+    assert (data.X_train.shape, data.X_test.shape) == ((6, 3072), (4, 3072))
+    assert set(data.y_test[data.X_test[:, 0] == 255]) == {"dog"}
+
+
+def test_a_plain_folder_of_images_is_split(tmp_path):
+    for i in range(10):
+        Image.new("RGB", (6, 6), (i, 0, 0)).save(tmp_path / f"{'ab'[i % 2]}.{i}.png")
+    data = load(str(tmp_path))
+    assert (len(data.y_train), len(data.y_test)) == (8, 2)
+    assert set(data.y_test) == {"a", "b"}

@@ -106,9 +106,26 @@ def test_ctrl_c_keeps_the_finished_runs(spied, spy, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(spy, "fit", fit_or_interrupt)
     assert main(["spied", "--seeds", "2", "--out", str(tmp_path)]) == INTERRUPTED
     captured = capsys.readouterr()
-    assert "Interrupted after 2 of 4 runs." in captured.err
-    assert "kept" in captured.out
+    assert "Interrupted after 2 of 4 runs; --resume" in captured.err
+    assert "2 runs, 2 for each model" in captured.out
     assert len(_results.read(tmp_path.glob("*.jsonl"))) == 2
+
+
+def test_resume_does_only_what_is_missing_or_failed(
+    spied, spy, tmp_path, monkeypatch, capsys
+):
+    argv = ["spied", "--seeds", "2", "--out", str(tmp_path)]
+    assert main([*argv, "--models", "kept"]) == OK
+    with monkeypatch.context() as failing:
+        failing.setattr(spy, "fails", "loss became non-finite")
+        assert main([*argv, "--models", "held-out", "--seeds", "1"]) == RUN_FAILED
+    spy.calls.clear()
+    assert main([*argv, "--resume"]) == OK
+    assert [len(call["X"]) for call in spy.calls] == [1149, 1149]
+    capsys.readouterr()
+    assert main([*argv, "--resume"]) == OK
+    assert len(spy.calls) == 2
+    assert "4 runs, 2 for each model" in capsys.readouterr().out
 
 
 def test_a_failed_training_shows_in_the_exit_status(

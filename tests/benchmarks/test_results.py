@@ -97,10 +97,10 @@ def test_only_the_default_folder_hides_itself_from_git(tmp_path, monkeypatch):
     [
         ("mnist", 0.1, False, "compare-mnist-0.1.jsonl"),
         ("digits", None, True, "compare-digits-all-quick.jsonl"),
-        ("some/where/my cats.csv", 50, False, "compare-my_cats-50.jsonl"),
+        ("my cats", 50, False, "compare-my_cats-50.jsonl"),
     ],
 )
 def test_a_file_for_each_experiment_data_set_and_size(dataset, size, quick, name):
     experiment = Experiment("compare", "", (), "digits")
     request = Request(experiment, dataset, size, quick=quick)
-    assert _results.file_name(request) == name
+    assert _results.file_name(request, dataset) == name

@@ -1,0 +1,65 @@
+"""The definition keeps to its protocol, as an independent count of it shows."""
+
+import math
+
+import pytest
+
+from benchmarks.experiments.compare import COMPARE
+
+MODELS = {model.name: model for model in COMPARE.models}
+
+
+def count(params, side=28, classes=10):
+    """Weights and biases: (C K K + 1) F a convolution, (n + 1) m a dense layer."""
+    total, channels = 0, 1
+    strides = params.get("conv_strides", ())
+    for filters, stride in zip(params.get("conv_channels", ()), strides, strict=True):
+        total += (channels * params["kernel_size"] ** 2 + 1) * filters
+        channels, side = filters, math.ceil(side / stride)
+    width = channels * side * side
+    for units in (*params.get("hidden_layer_sizes", ()), classes):
+        total += (width + 1) * units
+        width = units
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "n_parameters"),
+    [
+        ("lr", 7_850),
+        ("mlp-50", 39_760),
+        ("mlp-200", 159_010),
+        ("mlp-1000", 795_010),
+        ("mlp-500-500", 648_010),
+        ("cnn-1", 98_820),
+        ("cnn-3", 286_940),
+        ("cnn-3-dropout", 286_940),
+        ("cnn-3-l2", 286_940),
+    ],
+)
+def test_each_row_has_the_published_number_of_parameters(name, n_parameters):
+    assert count(MODELS[name].estimator.params) == n_parameters
+
+
+def test_every_model_trains_alike_on_the_same_rows():
+    shared = ("solver", "momentum", "batch_size", "max_iter", "tol", "early_stopping")
+    for model in COMPARE.models:
+        params = model.estimator.params
+        assert [params[k] for k in shared] == ["sgd", 0.9, 50, 100, 1e-4, True]
+        assert model.validation == COMPARE.models[0].validation
+
+
+def test_only_networks_without_convolutions_subtract_the_mean():
+    for model in COMPARE.models:
+        steps = [step.path.rpartition(".")[2] for step in model.preprocessing]
+        centred = ["PixelStandardizer"] * (
+            "conv_channels" not in model.estimator.params
+        )
+        assert steps == ["PixelScaler", *centred]
+
+
+def test_alpha_is_keras_l2_on_the_last_convolution_and_the_dense_layer():
+    params = MODELS["cnn-3-l2"].estimator.params
+    # scikit-learn adds alpha / 2 / batch size for each squared weight.
+    added = [alpha / 2 / params["batch_size"] for alpha in params["alpha"]]
+    assert added == pytest.approx([0, 0, 1e-4, 1e-4, 0])

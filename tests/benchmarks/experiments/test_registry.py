@@ -1,0 +1,28 @@
+import pytest
+
+from benchmarks._datasets import LOADERS
+from benchmarks.experiments import EXPERIMENTS
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
+def test_an_experiment_is_well_defined(experiment):
+    names = [model.name for model in experiment.models]
+    assert len(set(names)) == len(names)
+    assert experiment.dataset in LOADERS
+    assert "\n" not in experiment.summary
+    reported = any(model.reported for model in experiment.models)
+    assert reported == (experiment.reported_for is not None)
+
+
+def test_names_are_those_of_the_command_line():
+    for name, experiment in EXPERIMENTS.items():
+        assert name == experiment.name
+
+
+@pytest.mark.parametrize("name", ["fashion-mlp", "fashion-cnn"])
+def test_a_protocol_of_fixed_epochs_cannot_stop_early(name):
+    for model in EXPERIMENTS[name].models:
+        params = model.estimator.params
+        assert params["n_iter_no_change"] >= params["max_iter"]
+        assert "early_stopping" not in params
+        assert model.validation is None or not model.validation.reaches_fit

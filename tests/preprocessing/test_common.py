@@ -1,0 +1,45 @@
+"""scikit-learn's own checks, for every configuration of every transformer."""
+
+import warnings
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmlp.preprocessing import PixelScaler, PixelStandardizer
+
+TRANSFORMERS = [
+    PixelScaler(),
+    PixelScaler(feature_range=(-1, 1)),
+    *(
+        PixelStandardizer(scope=scope, with_mean=with_mean, with_std=with_std)
+        for scope in ("feature", "channel", "global", "image")
+        for with_mean, with_std in [(True, True), (False, True), (True, False)]
+    ),
+]
+
+# Not among those that check_estimator runs.
+FURTHER_CHECKS = [
+    estimator_checks.check_set_output_transform,
+    estimator_checks.check_set_output_transform_pandas,
+    estimator_checks.check_global_output_transform_pandas,
+    estimator_checks.check_transformer_get_feature_names_out,
+    estimator_checks.check_transformer_get_feature_names_out_pandas,
+    estimator_checks.check_dataframe_column_names_consistency,
+    estimator_checks.check_param_validation,
+]
+
+
+@parametrize_with_checks(TRANSFORMERS)
+def test_stands_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
+def test_stands_further_check(transformer, check):
+    with warnings.catch_warnings():
+        # The checks fit with names and transform without, on purpose.
+        warnings.filterwarnings("ignore", message="X (has|does not have valid) feature")
+        check(type(transformer).__name__, clone(transformer))

@@ -1,0 +1,213 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+from sklearn.pipeline import make_pipeline
+
+from skmlp.preprocessing import PixelScaler, PixelStandardizer
+
+ALL_BYTES = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+@pytest.fixture(params=[PixelScaler, PixelStandardizer])
+def transformer(request):
+    return request.param()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_default_is_division_by_255(dtype):
+    X = ALL_BYTES.astype(dtype)
+    expected = X.astype(np.float64 if dtype is np.float64 else np.float32) / 255
+    np.testing.assert_array_equal(PixelScaler().fit_transform(X), expected, strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_symmetric_range_is_division_by_half_and_minus_one(dtype):
+    X = ALL_BYTES.astype(dtype)
+    expected = X.astype(np.float64 if dtype is np.float64 else np.float32) / 127.5 - 1
+    scaled = PixelScaler(feature_range=(-1, 1)).fit_transform(X)
+    np.testing.assert_array_equal(scaled, expected, strict=True)
+
+
+@given(
+    X=hnp.arrays(
+        st.sampled_from([np.uint8, np.int16, np.float32, np.float64]),
+        hnp.array_shapes(min_dims=2, max_dims=4, max_side=6),
+        elements=st.integers(0, 127),
+    ),
+    low=st.integers(-10, 9),
+    width=st.integers(1, 10),
+    pixel_max=st.sampled_from([1, 15, 255, 65535]),
+)
+def test_follows_its_formula_and_inverts(X, low, width, pixel_max):
+    scaler = PixelScaler(pixel_max=pixel_max, feature_range=(low, low + width))
+    scaled = scaler.fit_transform(X)
+    expected = X.astype(np.float64) * width / pixel_max + low
+    np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-5)
+    assert scaled.shape == X.shape
+    recovered = scaler.inverse_transform(scaled)
+    assert recovered.dtype == scaled.dtype
+    # The offset costs digits: an ulp of low is worth pixel_max / width pixels.
+    ulp = np.finfo(scaled.dtype).eps * (abs(scaled).max() + abs(low) + 1)
+    np.testing.assert_allclose(recovered, X, atol=4 * ulp * pixel_max / width)
+
+
+def test_bytes_survive_a_round_trip():
+    scaler = PixelScaler(feature_range=(-1, 1)).fit(ALL_BYTES)
+    back = np.rint(scaler.inverse_transform(scaler.transform(ALL_BYTES)))
+    np.testing.assert_array_equal(back.astype(np.uint8), ALL_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (np.bool_, np.float32),
+        (np.uint8, np.float32),
+        (np.int8, np.float32),
+        (np.uint16, np.float32),
+        (np.int64, np.float32),
+        (np.uint64, np.float32),
+        (np.float16, np.float32),
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (object, np.float64),
+    ],
+)
+def test_keeps_float64_and_makes_float32_of_the_rest(transformer, dtype, expected):
+    X = np.array([[0, 1], [1, 0]]).astype(dtype)
+    transformed = transformer.fit_transform(X)
+    assert transformed.dtype == expected
+    inverted = transformer.inverse_transform(transformed)
+    assert inverted.dtype == expected
+    np.testing.assert_allclose(inverted, X.astype(float), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (5, 3, 4), (5, 2, 2, 3)])
+def test_needs_no_fit(shape):
+    X = np.full(shape, 255, dtype=np.uint8)
+    np.testing.assert_array_equal(PixelScaler().transform(X), np.ones(shape))
+    np.testing.assert_array_equal(PixelScaler().inverse_transform(np.ones(shape)), X)
+
+
+def test_input_is_never_written_to():
+    X = ALL_BYTES.astype(np.float32)
+    X.flags.writeable = False
+    scaler = PixelScaler(feature_range=(-1, 1))
+    scaled = scaler.fit_transform(X)
+    scaled.flags.writeable = False
+    scaler.inverse_transform(scaled)
+    np.testing.assert_array_equal(X, ALL_BYTES)
+
+
+def test_large_and_non_contiguous_input_is_scaled_throughout():
+    X = np.random.RandomState(0).randint(0, 256, (700, 1000)).astype(np.uint8)
+    expected = X.astype(np.float32) / 255
+    for view, want in [(X, expected), (np.asfortranarray(X), expected)]:
+        np.testing.assert_array_equal(PixelScaler().transform(view), want)
+    np.testing.assert_array_equal(
+        PixelScaler().transform(X[::-2, ::3]), expected[::-2, ::3]
+    )
+
+
+@pytest.mark.parametrize("pixel_max", [0, -1, np.nan, np.inf])
+def test_refuses_pixel_max_that_is_not_positive_and_finite(pixel_max):
+    for call in ("fit", "transform", "inverse_transform"):
+        with pytest.raises(
+            ValueError, match="The 'pixel_max' parameter of PixelScaler"
+        ):
+            getattr(PixelScaler(pixel_max=pixel_max), call)(ALL_BYTES)
+
+
+@pytest.mark.parametrize(
+    "feature_range", [(1, 0), (0, 0), (0,), (0, 1, 2), (0, np.nan), (-np.inf, 0), "ab"]
+)
+def test_refuses_feature_range_that_is_no_range(feature_range):
+    for call in ("fit", "transform", "inverse_transform"):
+        with pytest.raises(ValueError, match="feature_range"):
+            getattr(PixelScaler(feature_range=feature_range), call)(ALL_BYTES)
+
+
+class TestInputOfBothTransformers:
+    def test_refuses_one_dimension_in_scikit_learns_words(self, transformer):
+        with pytest.raises(ValueError, match="Reshape your data"):
+            transformer.fit([1.0, 2.0])
+
+    def test_refuses_five_dimensions(self, transformer):
+        with pytest.raises(ValueError, match=r"X has shape \(1, 1, 1, 1, 1\), but"):
+            transformer.fit(np.zeros((1, 1, 1, 1, 1)))
+
+    @pytest.mark.parametrize("shape", [(0, 3), (0, 2, 2), (0, 2, 2, 3)])
+    def test_refuses_no_rows(self, transformer, shape):
+        with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+            transformer.fit(np.zeros(shape, dtype=np.uint8))
+
+    @pytest.mark.parametrize("shape", [(3, 0), (3, 0, 2), (3, 2, 2, 0)])
+    def test_refuses_rows_without_pixels(self, transformer, shape):
+        with pytest.raises(ValueError, match=r"0 feature\(s\)"):
+            transformer.fit(np.zeros(shape, dtype=np.uint8))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    @pytest.mark.parametrize("shape", [(2, 4), (2, 2, 2)])
+    def test_refuses_what_is_not_finite(self, transformer, value, shape):
+        X = np.zeros(shape)
+        transformer.fit(X)
+        X.flat[3] = value
+        for method in (transformer.fit, transformer.transform):
+            with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+                method(X)
+
+    def test_refuses_sparse_and_complex(self, transformer):
+        with pytest.raises(TypeError, match="Sparse data was passed"):
+            transformer.fit(sparse.csr_array(np.eye(3)))
+        with pytest.raises(ValueError, match="Complex data not supported"):
+            transformer.fit(np.eye(3, dtype=complex))
+
+    def test_refuses_rows_shaped_unlike_those_of_fit(self, transformer):
+        transformer.fit(np.zeros((3, 2, 4)))
+        for other in [(3, 4, 2), (3, 8), (3, 2, 4, 1)]:
+            with pytest.raises(ValueError, match=r"expecting rows of shape \(2, 4\)"):
+                transformer.transform(np.zeros(other))
+        transformer.fit(np.zeros((3, 4)))
+        with pytest.raises(ValueError, match=r"X has 5 features, but .* expecting 4"):
+            transformer.transform(np.zeros((3, 5)))
+
+    def test_counts_the_values_of_a_row(self, transformer):
+        transformer.fit(np.zeros((3, 2, 4, 3)))
+        assert transformer.n_features_in_ == 24
+        assert transformer.feature_shape_ == (2, 4, 3)
+
+    def test_refitting_on_images_forgets_column_names(self, transformer):
+        transformer.fit(pd.DataFrame(np.eye(2), columns=["a", "b"]))
+        assert list(transformer.get_feature_names_out()) == ["a", "b"]
+        transformer.fit(np.zeros((3, 2, 4)))
+        assert not hasattr(transformer, "feature_names_in_")
+
+    def test_images_have_no_feature_names_and_stay_arrays(self, transformer):
+        images = np.zeros((3, 2, 4), dtype=np.uint8)
+        with sklearn.config_context(transform_output="pandas"):
+            assert isinstance(transformer.fit_transform(images), np.ndarray)
+            assert isinstance(make_pipeline(transformer).transform(images), np.ndarray)
+            assert isinstance(transformer.fit_transform(images[0]), pd.DataFrame)
+        transformer.fit(images)
+        with pytest.raises(AttributeError, match="get_feature_names_out") as raised:
+            transformer.get_feature_names_out()
+        assert "reshape X to (n_samples, n_features)" in str(raised.value.__cause__)
+
+    def test_dataframe_keeps_its_index_and_columns_with_set_output(self, transformer):
+        X = pd.DataFrame({"a": [1, 2], "b": [3, 5]}, index=["r", "s"], dtype="uint8")
+        out = transformer.set_output(transform="pandas").fit_transform(X)
+        assert list(out.columns) == ["a", "b"]
+        assert list(out.index) == ["r", "s"]
+        assert (out.dtypes == np.float32).all()
+
+    def test_pickle_transforms_to_the_same_bits(self, transformer):
+        X = ALL_BYTES.reshape(4, 8, 8)
+        transformer.fit(X)
+        copy = pickle.loads(pickle.dumps(transformer))
+        np.testing.assert_array_equal(copy.transform(X), transformer.transform(X))

@@ -1,0 +1,184 @@
+"""Take part of the rows: stratified, at random, or evenly spaced."""
+
+from numbers import Integral
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d, indexable
+from sklearn.utils._param_validation import (
+    Interval,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _num_samples
+
+
+@validate_params(
+    {
+        "train_size": [
+            Interval(RealNotInt, 0, 1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "method": [StrOptions({"stratified", "random", "every"})],
+        "random_state": ["random_state"],
+        "return_indices": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def subsample(
+    X: Any,
+    y: Any = None,
+    *arrays: Any,
+    train_size: float,
+    method: Literal["stratified", "random", "every"] = "stratified",
+    random_state: int | np.random.RandomState | None = None,
+    return_indices: bool = False,
+) -> Any:
+    """Take `train_size` of the rows of X, y and any further arrays.
+
+    The rows taken keep their order. With one integer `random_state`, the rows taken
+    at a smaller `train_size` are among those taken at a larger one.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+        Rows or images of any dtype, whatever scikit-learn can index.
+    y : array-like of shape (n_samples,), default=None
+        Class labels, needed by ``method='stratified'``; else any target.
+    *arrays : array-likes of shape (n_samples, ...)
+        Further arrays to take the same rows of, such as sample weights.
+    train_size : float or int
+        A float in (0, 1] is a fraction of the rows, rounded to whole rows; an int is
+        a number of rows.
+    method : {'stratified', 'random', 'every'}, default='stratified'
+        How rows are chosen.
+
+        - 'stratified': at random within each class, the classes in proportion
+          (method of Sainte-Laguë [1]_) and each at least once.
+        - 'random': at random, without replacement.
+        - 'every': every k-th row from row 0 on, where ``k = n_samples / n_train``:
+          row ``floor(i * k)`` for i = 0, 1, ..., evenly spaced where k is no integer.
+    random_state : int, RandomState instance or None, default=None
+        Seed of 'stratified' and 'random'.
+    return_indices : bool, default=False
+        Return the row numbers too, in the last place.
+
+    Returns
+    -------
+    subset : object or tuple of objects
+        X alone if it was the only input; else a tuple of X, y (None where y was
+        None), the further arrays, and the row numbers if asked for. Types are kept;
+        sparse matrices come back as CSR.
+
+    Raises
+    ------
+    ValueError
+        If the inputs differ in length, `train_size` asks for no row or more rows than
+        there are, or 'stratified' has no class labels or fewer rows than classes.
+
+    See Also
+    --------
+    TrainSizeSplit : Training subsets of several sizes, as a ``cv=`` object.
+    sklearn.model_selection.train_test_split : Take two parts.
+
+    References
+    ----------
+    .. [1] M. L. Balinski, H. P. Young, "Fair Representation: Meeting the Ideal of One
+       Man, One Vote", 2nd edition, Brookings, 2001 (there: Webster's method).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.model_selection import subsample
+    >>> X, y = np.arange(20).reshape(10, 2), np.array(list("aaaaaabbbb"))
+    >>> X_small, y_small = subsample(X, y, train_size=0.5, random_state=0)
+    >>> y_small
+    array(['a', 'a', 'a', 'b', 'b'], dtype='<U1')
+    >>> subsample(X, train_size=0.2, method="every")
+    array([[ 0,  1],
+           [10, 11]])
+    """
+    inputs = indexable(X, y, *arrays)
+    n_samples = _num_samples(inputs[0])
+    n_train = count_rows(train_size, n_samples)
+    if method == "every":
+        rows = np.arange(n_train) * n_samples // n_train
+    else:
+        order = row_order(method, inputs[1], n_samples, n_train, random_state)
+        rows = np.sort(order[:n_train])
+    taken = [None if a is None else _safe_indexing(a, rows) for a in inputs]
+    if return_indices:
+        taken.append(rows)
+    if y is None and not arrays:
+        del taken[1]
+    return taken[0] if len(taken) == 1 else tuple(taken)
+
+
+def count_rows(train_size: float, n_samples: int) -> int:
+    """Return the number of rows that a float fraction or an int number stands for."""
+    if isinstance(train_size, Integral):
+        n_train = int(train_size)
+    else:
+        n_train = round(train_size * n_samples)
+    if not 1 <= n_train <= n_samples:
+        raise ValueError(
+            f"train_size={train_size} asks for {n_train} of {n_samples} rows; at least "
+            "1 and at most all of them can be taken (a float is a fraction)."
+        )
+    return n_train
+
+
+def row_order(
+    method: str,
+    y: npt.ArrayLike | None,
+    n_samples: int,
+    n_smallest: int,
+    random_state: int | np.random.RandomState | None,
+) -> np.ndarray:
+    """Return the rows in random order; stratified, the first n_smallest hold all y."""
+    rng = check_random_state(random_state)
+    if method == "random":
+        return rng.permutation(n_samples)
+    codes = _class_codes(y)
+    n_classes = codes.max() + 1
+    if n_smallest < n_classes:
+        raise ValueError(
+            f"method='stratified' takes rows of every class, but {n_smallest} training "
+            f"rows cannot hold the {n_classes} classes of y; take at least {n_classes} "
+            "rows or use method='random'."
+        )
+    return _stratified_order(codes, rng)
+
+
+def _class_codes(y: npt.ArrayLike | None) -> np.ndarray:
+    """Return the class number of each row."""
+    if y is None:
+        raise ValueError(
+            "method='stratified' needs the class labels y; pass y or method='random'."
+        )
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"method='stratified' needs one class label a row, but y is {kind}; use "
+            "method='random'."
+        )
+    return np.unique(column_or_1d(y), return_inverse=True)[1]
+
+
+def _stratified_order(codes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Order rows so that the first m hold the classes in proportion, whatever m is.
+
+    Row r of a class of c rows comes at (r + 1/2) / c, which is Sainte-Laguë's rule,
+    but the first row of every class comes before all others.
+    """
+    order = rng.permutation(len(codes))
+    shuffled = codes[order]
+    counts = np.bincount(shuffled)
+    by_class = np.argsort(shuffled, kind="stable")
+    rank = np.empty(len(codes), dtype=np.intp)
+    rank[by_class] = np.arange(len(codes)) - np.repeat(counts.cumsum() - counts, counts)
+    place = np.where(rank == 0, 0.0, (rank + 0.5) / counts[shuffled])
+    return order[np.argsort(place, kind="stable")]

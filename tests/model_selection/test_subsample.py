@@ -1,0 +1,187 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from skmlp.model_selection import subsample
+
+METHODS = ["stratified", "random", "every"]
+ROWS = np.arange(100)
+LABELS = np.repeat(["a", "b", "c"], [70, 20, 10])
+
+
+def test_every_tenth_row_of_mnist():
+    rows = subsample(np.arange(60_000), train_size=0.1, method="every")
+    np.testing.assert_array_equal(rows, np.arange(0, 60_000, 10))
+    same = subsample(np.arange(60_000), train_size=6000, method="every")
+    np.testing.assert_array_equal(rows, same)
+
+
+@given(n=st.integers(1, 300), data=st.data())
+def test_every_takes_the_size_asked_for_in_steps_that_differ_by_one(n, data):
+    size = data.draw(st.integers(1, n))
+    rows = subsample(np.arange(n), train_size=size, method="every")
+    assert len(rows) == size
+    assert rows[0] == 0
+    steps = np.diff(rows)
+    assert set(steps) <= {n // size, -(-n // size)}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+def test_takes_distinct_rows_in_their_order(method, counts, seed, data):
+    y = np.repeat(np.arange(len(counts)), counts)
+    size = data.draw(st.integers(len(counts), len(y)))
+    rows, y_taken = subsample(
+        np.arange(len(y)), y, train_size=size, method=method, random_state=seed
+    )
+    assert len(rows) == size
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(y_taken, y[rows])
+
+
+@given(
+    counts=st.lists(st.integers(1, 60), min_size=1, max_size=6),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+def test_stratified_keeps_every_class_and_proportions(counts, seed, data):
+    y = np.repeat(np.arange(len(counts)), counts)
+    size = data.draw(st.integers(len(counts), len(y)))
+    _, taken = subsample(y, y, train_size=size, random_state=seed)
+    taken_counts = np.bincount(taken, minlength=len(counts))
+    assert taken_counts.min() >= 1
+    # Sainte-Lague among the classes with more than their first row: no class could
+    # give a row to another and both be nearer to their share.
+    counts = np.array(counts)
+    last_taken = np.where(taken_counts > 1, (taken_counts - 0.5) / counts, 0)
+    next_left = np.where(taken_counts < counts, (taken_counts + 0.5) / counts, 1)
+    assert last_taken.max() <= next_left.min()
+
+
+def test_stratified_is_exact_where_shares_are_whole():
+    _, y = subsample(ROWS, LABELS, train_size=0.1, random_state=0)
+    assert pd.Series(y).value_counts().to_dict() == {"a": 7, "b": 2, "c": 1}
+
+
+def test_stratified_chooses_all_rows_of_a_class_equally_often():
+    y = np.repeat([0, 1], [6, 4])
+    chosen = np.zeros(10)
+    for seed in range(2000):
+        chosen[subsample(np.arange(10), y, train_size=5, random_state=seed)[0]] += 1
+    np.testing.assert_allclose(chosen / 2000, 0.5, atol=0.06)
+
+
+@pytest.mark.parametrize("method", ["stratified", "random"])
+@given(
+    sizes=st.tuples(st.integers(3, 100), st.integers(3, 100)), seed=st.integers(0, 99)
+)
+def test_smaller_is_part_of_larger(method, sizes, seed):
+    small, large = (
+        set(subsample(ROWS, LABELS, train_size=n, method=method, random_state=seed)[0])
+        for n in sorted(sizes)
+    )
+    assert small <= large
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_seed_gives_one_subset_and_leaves_numpys_generator(method):
+    before = np.random.get_state()[1].copy()
+    first, second = (
+        subsample(ROWS, LABELS, train_size=0.3, method=method, random_state=7)[0]
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_another_seed_gives_another_subset():
+    for method in ("stratified", "random"):
+        one = subsample(ROWS, LABELS, train_size=0.3, method=method, random_state=0)[0]
+        two = subsample(ROWS, LABELS, train_size=0.3, method=method, random_state=1)[0]
+        assert set(one) != set(two)
+
+
+def test_all_rows_are_all_rows():
+    for method in METHODS:
+        X, y = subsample(ROWS, LABELS, train_size=1.0, method=method)
+        np.testing.assert_array_equal(X, ROWS)
+        np.testing.assert_array_equal(y, LABELS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_types_of_all_inputs_are_kept(method):
+    images = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
+    frame = pd.DataFrame({"a": ROWS}, index=ROWS + 1000)
+    matrix = sparse.coo_array(np.eye(100))
+    series = pd.Series(LABELS, dtype="category")
+    listed = ROWS.tolist()
+    X, y, df, csr, items, rows = subsample(
+        images,
+        series,
+        frame,
+        matrix,
+        listed,
+        train_size=0.2,
+        method=method,
+        random_state=0,
+        return_indices=True,
+    )
+    np.testing.assert_array_equal(X, images[rows], strict=True)
+    pd.testing.assert_series_equal(y, series.iloc[rows])
+    pd.testing.assert_frame_equal(df, frame.iloc[rows])
+    assert csr.format == "csr"
+    np.testing.assert_array_equal(csr.toarray(), np.eye(100)[rows])
+    assert items == rows.tolist()
+
+
+def test_returns_what_was_given():
+    options = {"train_size": 5, "method": "every"}
+    assert isinstance(subsample(ROWS, **options), np.ndarray)
+    X, rows = subsample(ROWS, **options, return_indices=True)
+    np.testing.assert_array_equal(X, rows)
+    X, y, weights = subsample(ROWS, None, ROWS / 2, **options)
+    assert y is None
+    np.testing.assert_array_equal(weights, X / 2)
+
+
+@pytest.mark.parametrize("train_size", [0, 0.0, -1, 1.5, -0.1, "half", None, np.nan])
+def test_refuses_a_size_that_is_no_size(train_size):
+    with pytest.raises(
+        ValueError, match="The 'train_size' parameter of subsample must"
+    ):
+        subsample(ROWS, train_size=train_size, method="random")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("train_size", "rows"), [(101, 101), (0.001, 0)])
+def test_refuses_no_rows_and_more_than_there_are(method, train_size, rows):
+    with pytest.raises(ValueError, match=rf"={train_size} asks for {rows} of 100 rows"):
+        subsample(ROWS, LABELS, train_size=train_size, method=method)
+
+
+def test_stratified_refuses_what_has_no_classes():
+    with pytest.raises(ValueError, match="needs the class labels y; pass y or method="):
+        subsample(ROWS, train_size=0.5)
+    with pytest.raises(ValueError, match="but y is continuous; use method='random'"):
+        subsample(ROWS, ROWS / 7, train_size=0.5)
+    with pytest.raises(ValueError, match="but y is multilabel-indicator"):
+        subsample(ROWS, np.eye(100, 3), train_size=0.5)
+
+
+def test_stratified_refuses_fewer_rows_than_classes():
+    with pytest.raises(ValueError, match="2 training rows cannot hold the 3 classes"):
+        subsample(ROWS, LABELS, train_size=2)
+
+
+def test_refuses_inputs_of_different_length_and_an_unknown_method():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        subsample(ROWS, LABELS[:-1], train_size=0.5)
+    with pytest.raises(ValueError, match="The 'method' parameter of subsample must be"):
+        subsample(ROWS, LABELS, train_size=0.5, method="first")

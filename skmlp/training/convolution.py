@@ -358,7 +358,7 @@ def _make_residual_block(
     unstrided = stage._replace(stride=1)
     after = _add_convolution(body, "conv2", inner, unstrided, "same", batch_norm)
     shortcut: OrderedDict[str, nn.Module] = OrderedDict()
-    if after != volume or stage.stride > 1:
+    if after != volume:
         projection = stage._replace(kernel_size=1)
         _add_convolution(shortcut, "conv", volume, projection, "same", batch_norm)
     return ResidualBlock(nn.Sequential(body), nn.Sequential(shortcut)), after

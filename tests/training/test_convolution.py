@@ -398,11 +398,6 @@ def test_residual_block_without_weights_is_the_identity(batch_norm):
     np.testing.assert_array_equal(found["block2"], found["conv1_activation"])
 
 
-def test_a_stride_of_one_pixel_images_is_still_projected():
-    network = build((1, 1, 4), conv_channels=(4, 4), conv_strides=2, block="residual")
-    assert network(torch.zeros(2, 4, dtype=torch.float64)).shape == (2, 10)
-
-
 def test_a_small_resnet_trains_every_parameter():
     network = build_cnn(
         (12, 12, 3),

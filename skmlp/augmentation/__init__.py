@@ -1,0 +1,29 @@
+"""Random changes of training images: whole torch batches in, whole batches out.
+
+An augmentation is called as ``augmentation(images, generator)``. ``images`` is a
+tensor of shape (batch, channels, height, width), uint8 or floating point with the
+values that the network sees, on any device. The result is a new tensor of the same
+shape, dtype and device; the input stays as it was. All randomness comes from
+``generator``, never from torch's global state: a `torch.Generator` on the images'
+device, or an integer seed, or None for fresh randomness. No augmentation loops over
+images.
+
+Augmentations carry scikit-learn parameters: they can be cloned, pickled and searched
+over, as in ``augmentation__degrees``.
+"""
+
+from ._affine import RandomAffine
+from ._compose import Compose
+from ._crop import RandomCrop
+from ._erasing import RandomErasing
+from ._flip import RandomHorizontalFlip
+from ._noise import GaussianNoise
+
+__all__ = [
+    "Compose",
+    "GaussianNoise",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+]

@@ -1,0 +1,300 @@
+"""What the classifiers add: labels, class weights, probabilities, temperature."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import scipy.optimize
+import torch
+import torch.nn.functional as F
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+from torch import Tensor
+
+from skmlp.neural_network._network import BaseNetwork, takes_batches
+from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
+
+# Widest range in which a temperature is looked for.
+_TEMPERATURES = (1e-2, 1e2)
+
+
+class BaseClassifier(ClassifierMixin, BaseNetwork):
+    """Base of the classifiers; not for direct use."""
+
+    loss: str
+    label_smoothing: float
+    class_weight: Mapping[Any, float] | str | None
+    temperature: float
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or images of \
+shape (n_samples, height, width[, channels])
+            Rows to train on; float64 is trained in float64, all else in float32.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels of any kind, an indicator matrix for several labels a row, or
+            probabilities for ``loss='kullback_leibler'``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; equal ones are as good as none.
+        X_val, y_val : as X and y, default=None
+            Rows to validate on instead of a part of X. The score after every epoch
+            decides which weights are kept.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit each other or the parameters, or if the training
+            loss stops being finite.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @available_if(takes_batches)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> Self:
+        """Train for one epoch on X and y, from where training stands.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will be; needed in the first call.
+
+        Returns
+        -------
+        self : object
+        """
+        if _check_partial_fit_first_call(self, classes):
+            self._partial_classes = self.classes_
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # Labels
+
+    def _learn_targets(self, y: np.ndarray) -> None:
+        classes = self.__dict__.pop("_partial_classes", None)
+        if self.loss == "kullback_leibler" and type_of_target(y).startswith("cont"):
+            self._check_probabilities(y)
+            self._target_type = "probabilities"
+            self.classes_ = np.arange(y.shape[1])
+        else:
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+            self._target_type = type_of_target(y, input_name="y")
+            if self._target_type == "multilabel-indicator":
+                self.classes_ = np.arange(y.shape[1])
+            elif self._target_type == "multiclass-multioutput":
+                raise ValueError(
+                    "Multioutput target data is not supported; give one label a row or "
+                    "an indicator matrix."
+                )
+            else:
+                self.classes_ = unique_labels(y) if classes is None else classes
+                self._check_two_classes()
+                two = len(self.classes_) == 2
+                self._target_type = "binary" if two else "multiclass"
+        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
+
+    def _check_two_classes(self) -> None:
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class only, {self.classes_.tolist()[0]!r}; a classifier "
+                "needs rows of at least two."
+            )
+
+    def _check_probabilities(self, y: np.ndarray) -> None:
+        if y.ndim != 2 or (y < 0).any() or not np.allclose(y.sum(axis=1), 1.0):
+            raise ValueError(
+                "y has to hold a row of probabilities that sum to 1 for each sample, "
+                "or labels."
+            )
+
+    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        if hasattr(y, "toarray"):
+            y = y.toarray()
+        if self._target_type in ("probabilities", "multilabel-indicator"):
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(
+                    f"{name} has shape {y.shape}, but {len(self.classes_)} columns "
+                    "were learnt."
+                )
+            return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
+        if y.ndim == 2:
+            y = column_or_1d(y)
+        known = np.isin(y, self.classes_)
+        if not known.all():
+            unknown = unique_labels(y[~known])
+            raise ValueError(
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. '{name}' has {unknown}."
+            )
+        index = np.searchsorted(self.classes_, y)
+        if self._target_type == "binary":
+            return index[:, np.newaxis].astype(np.float32)
+        if self.loss == "kullback_leibler":
+            return np.eye(len(self.classes_), dtype=np.float32)[index]
+        return index.astype(np.int64)
+
+    def _make_loss(self) -> Loss:
+        exclusive = self._target_type in ("multiclass", "probabilities")
+        return classification_loss(self.loss, exclusive, self.label_smoothing)
+
+    def _loss_weight(
+        self, y: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        of_class = compute_sample_weight(self.class_weight, y)
+        return of_class if weight is None else of_class * weight
+
+    def _stratify(self, y: np.ndarray) -> np.ndarray | None:
+        return y if self.n_outputs_ == 1 else None
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        return y if self._target_type in ("binary", "multiclass") else None
+
+    # Prediction
+
+    def _score_logits(
+        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
+    ) -> float:
+        predicted = logits.cpu().numpy()
+        if self.n_outputs_ > 1 and self._target_type != "multilabel-indicator":
+            truth = y if y.ndim == 1 else y.argmax(axis=1)
+            correct = predicted.argmax(axis=1) == truth
+        else:
+            correct = ((predicted > 0) == (y > 0.5)).all(axis=1)
+        return float(np.average(correct, weights=weight))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+        """
+        logits = self._logits(X).numpy()
+        return logits.ravel() if self.n_outputs_ == 1 else logits
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of every row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 where
+            rows have several labels
+        """
+        logits = self.decision_function(X)
+        if self._target_type == "multilabel-indicator":
+            return (logits > 0).astype(np.int64)
+        index = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
+        return self.classes_[index]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Softmax, or for two classes the logistic function, of the logits divided by
+            the temperature; columns as in `classes_`.
+        """
+        logits = self._logits(X) / self._temperature()
+        activation = self.net_.criterion_.output_activation
+        probabilities = OUTPUT_ACTIVATIONS[activation](logits).numpy()
+        if self.n_outputs_ == 1:
+            return np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities, out=probabilities)
+
+    def calibrate_temperature(self, X: Any, y: Any) -> Self:
+        """Fit the temperature of `predict_proba` to rows not trained on.
+
+        It is what minimises the cross-entropy of the labels (Guo et al. 2017,
+        arXiv:1706.04599); predicted classes do not change.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,)
+            Their labels.
+
+        Returns
+        -------
+        self : object
+            With ``temperature_``.
+        """
+        logits = self._logits(X).double()
+        encoded = torch.from_numpy(self._encode(np.asarray(y)))
+
+        def cross_entropy(log_temperature: float) -> float:
+            scaled = logits / np.exp(log_temperature)
+            if self.out_activation_ == "logistic":
+                target = encoded.to(scaled.dtype)
+                return float(F.binary_cross_entropy_with_logits(scaled, target))
+            return float(F.cross_entropy(scaled, encoded))
+
+        found = scipy.optimize.minimize_scalar(
+            cross_entropy, bounds=np.log(_TEMPERATURES), method="bounded"
+        )
+        self.temperature_ = float(np.exp(found.x))
+        return self
+
+    def _temperature(self) -> float:
+        return getattr(self, "temperature_", self.temperature)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

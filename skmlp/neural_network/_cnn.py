@@ -1,0 +1,228 @@
+"""Convolutional networks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skmlp.neural_network._classifier import BaseClassifier
+from skmlp.neural_network._parameters import (
+    CLASSIFICATION_LOSS,
+    Parameter,
+    assign,
+    with_shared_parameters,
+)
+from skmlp.neural_network._mlp import hidden_sizes
+from skmlp.training.convolution import build_cnn, infer_image_shape
+
+_COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
+
+_CONVOLUTION = CLASSIFICATION_LOSS | {
+    "conv_channels": Parameter(
+        "int or array-like of int, default=(32, 64)",
+        "Number of filters of every convolution.",
+        _COUNT,
+    ),
+    "kernel_size": Parameter(
+        "int or array-like of int, default=3",
+        "Height and width of the filters; one value for all convolutions or one each.",
+        _COUNT,
+    ),
+    "conv_strides": Parameter(
+        "int or array-like of int, default=1", "Strides of the convolutions.", _COUNT
+    ),
+    "padding": Parameter(
+        "{'same', 'valid'}, default='same'",
+        "Border of the convolutions as in Keras: 'same' gives "
+        "``ceil(size / stride)``, 'valid' uses what lies inside alone.",
+        [StrOptions({"same", "valid"})],
+    ),
+    "pool": Parameter(
+        "{'max', 'avg'}, None or array-like of these, default='max'",
+        "Pooling after every convolution.",
+        [StrOptions({"max", "avg"}), None, "array-like"],
+    ),
+    "pool_size": Parameter(
+        "int or array-like of int, default=2",
+        "Height and width of the pooling windows, which do not overlap.",
+        _COUNT,
+    ),
+    "pool_padding": Parameter(
+        "{'same', 'valid'} or None, default=None",
+        "Border of the pooling: 'same' keeps a window that is not full, 'valid' drops "
+        "it; None is as `padding`.",
+        [StrOptions({"same", "valid"}), None],
+    ),
+    "conv_dropout": Parameter(
+        "float or array-like of float, default=0.0",
+        "Probability to drop a value behind a convolution; one for all or one each.",
+        [Interval(Real, 0, 1, closed="left"), "array-like"],
+    ),
+    "channel_dropout": Parameter(
+        "bool, default=False",
+        "Whether `conv_dropout` drops whole channels.",
+        ["boolean"],
+    ),
+    "block": Parameter(
+        "{'plain', 'residual'}, default='plain'",
+        "With 'residual' every entry of `conv_channels` but the first is a block of two "
+        "convolutions with a shortcut around it (He et al. 2015, arXiv:1512.03385).",
+        [StrOptions({"plain", "residual"})],
+    ),
+    "head": Parameter(
+        "{'dense', 'global_average'}, default='dense'",
+        "What the dense layers see: every value of the last maps, or each map's mean.",
+        [StrOptions({"dense", "global_average"})],
+    ),
+    "image_shape": Parameter(
+        "tuple of int or 'auto', default='auto'",
+        "Height, width and (if not 1) channels of the images in flat rows. 'auto' is "
+        "the shape of images if X holds images; else a square grey image, else a square "
+        "one of three channels, else a line of pixels.",
+        [StrOptions({"auto"}), "array-like"],
+    ),
+}
+
+
+@with_shared_parameters
+class CNNClassifier(BaseClassifier):
+    """Convolutional network: convolutions, pooling, then dense layers.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes.
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : Without convolutions.
+
+    Notes
+    -----
+    A convolution has ``(in * size * size + 1) * out`` parameters.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmlp.neural_network import CNNClassifier
+    >>> digits = load_digits()
+    >>> model = CNNClassifier((8, 16), max_iter=5, batch_size=32, tol=0, random_state=0)
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):  # five epochs are few
+    ...     model = model.fit(digits.images / 16, digits.target)
+    >>> model.image_shape_
+    (8, 8, 1)
+    >>> model.coefs_[1].shape  # height, width, in, out
+    (3, 3, 8, 16)
+    """
+
+    _own_parameters = _CONVOLUTION
+
+    def __init__(
+        self,
+        conv_channels: int | Sequence[int] = (32, 64),
+        kernel_size: int | Sequence[int] = 3,
+        *,
+        conv_strides: int | Sequence[int] = 1,
+        padding: str = "same",
+        pool: str | Sequence[str | None] | None = "max",
+        pool_size: int | Sequence[int] = 2,
+        pool_padding: str | None = None,
+        hidden_layer_sizes: int | Sequence[int] = (128,),
+        activation: str = "relu",
+        conv_dropout: float | Sequence[float] = 0.0,
+        channel_dropout: bool = False,
+        block: str = "plain",
+        head: str = "dense",
+        image_shape: Sequence[int] | str = "auto",
+        solver: str = "adam",
+        alpha: float | Sequence[float] = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        init: str = "auto",
+        label_smoothing: float = 0.0,
+        loss: str = "log_loss",
+        class_weight: Mapping[Any, float] | str | None = None,
+        augmentation: Callable[..., torch.Tensor] | None = None,
+        train_size: int | float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        refit_full: bool = False,
+        device: str | torch.device = "auto",
+        dtype: str | None = None,
+        amp: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        optimizer_params: dict[str, Any] | None = None,
+        max_grad_norm: float | None = None,
+        warmup_epochs: float = 0,
+        step_size: int = 10,
+        gamma: float = 0.1,
+        temperature: float = 1.0,
+        init_from: Any = None,
+        frozen_layers: Sequence[int] | None = None,
+    ) -> None:
+        assign(self, locals())
+
+    def _learn_image_shape(self, n_features: int) -> None:
+        shape = self._data_shape or infer_image_shape(n_features)
+        if not isinstance(self.image_shape, str):
+            given = tuple(int(size) for size in self.image_shape)
+            if len(given) not in (2, 3) or min(given) < 1:
+                raise ValueError(
+                    f"image_shape={given} has to be (height, width) or (height, width, "
+                    "channels)."
+                )
+            shape = given if len(given) == 3 else (*given, 1)
+        if (needed := int(np.prod(shape))) != n_features:
+            raise ValueError(
+                f"X has {n_features} features, but image_shape={shape} needs {needed}."
+            )
+        self.image_shape_ = shape
+
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
+        return build_cnn(
+            self.image_shape_,
+            n_outputs,
+            conv_channels=self.conv_channels,
+            kernel_size=self.kernel_size,
+            conv_strides=self.conv_strides,
+            padding=self.padding,
+            pool=self.pool,
+            pool_size=self.pool_size,
+            pool_padding=self.pool_padding,
+            hidden_layer_sizes=hidden_sizes(self.hidden_layer_sizes),
+            activation=self.activation,
+            dropout=self.dropout,
+            conv_dropout=self.conv_dropout,
+            channel_dropout=self.channel_dropout,
+            batch_norm=self.batch_norm,
+            block=self.block,
+            head=self.head,
+        )

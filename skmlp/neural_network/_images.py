@@ -1,0 +1,49 @@
+"""Rows as images and images as rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ImageShape = tuple[int, int, int]
+
+
+def as_rows(X: Any) -> tuple[Any, ImageShape | None]:
+    """Return images ``(n, height, width[, channels])`` as flat rows, and their shape.
+
+    What has two dimensions or fewer comes back as it is, without a shape.
+    """
+    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
+        X = np.asarray(X)
+    if not hasattr(X, "shape") or len(X.shape) < 3:
+        return X, None
+    X = np.asarray(X)
+    if X.ndim > 4:
+        raise ValueError(
+            f"X has shape {X.shape}; give rows (n, features), grey images "
+            "(n, height, width) or colour images (n, height, width, channels)."
+        )
+    shape = X.shape[1:] if X.ndim == 4 else (*X.shape[1:], 1)
+    return X.reshape(len(X), int(np.prod(shape))), shape
+
+
+class Augmenter:
+    """Applies an augmentation of images to a batch of flat rows."""
+
+    def __init__(
+        self,
+        augmentation: Callable[[Tensor, torch.Generator], Tensor],
+        image_shape: ImageShape,
+        generator: torch.Generator,
+    ) -> None:
+        self.augmentation = augmentation
+        self.image_shape = image_shape
+        self.generator = generator
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Return augmented rows of the same shape."""
+        images = rows.view(-1, *self.image_shape).permute(0, 3, 1, 2)
+        images = self.augmentation(images, self.generator)
+        return images.permute(0, 2, 3, 1).reshape(rows.shape)

@@ -1,0 +1,123 @@
+"""Multi-layer perceptrons, in the place of scikit-learn's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skmlp.neural_network._classifier import BaseClassifier
+from skmlp.neural_network._parameters import (
+    CLASSIFICATION_LOSS,
+    assign,
+    with_shared_parameters,
+)
+from skmlp.training.modules import build_mlp
+
+
+def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
+    """Return the sizes of the hidden layers as a list, once they are checked."""
+    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes)).tolist()
+    if any(size <= 0 or size != int(size) for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+@with_shared_parameters
+class MLPClassifier(BaseClassifier):
+    """Multi-layer perceptron classifier.
+
+    Takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters give
+    the same network, and there are further ones.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes.
+    {attributes}
+
+    See Also
+    --------
+    SoftmaxRegression : Without hidden layers.
+    CNNClassifier : With convolutions before them.
+    MLPRegressor : For numbers instead of classes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skmlp.neural_network import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
+    >>> model = MLPClassifier(50, early_stopping=True, max_iter=500, random_state=0)
+    >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.95
+    True
+    """
+
+    _own_parameters = CLASSIFICATION_LOSS
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float | Sequence[float] = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        init: str = "auto",
+        label_smoothing: float = 0.0,
+        loss: str = "log_loss",
+        class_weight: Mapping[Any, float] | str | None = None,
+        augmentation: Callable[..., torch.Tensor] | None = None,
+        train_size: int | float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        refit_full: bool = False,
+        device: str | torch.device = "auto",
+        dtype: str | None = None,
+        amp: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        optimizer_params: dict[str, Any] | None = None,
+        max_grad_norm: float | None = None,
+        warmup_epochs: float = 0,
+        step_size: int = 10,
+        gamma: float = 0.1,
+        temperature: float = 1.0,
+        init_from: Any = None,
+        frozen_layers: Sequence[int] | None = None,
+    ) -> None:
+        assign(self, locals())
+
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
+        return build_mlp(
+            n_features,
+            hidden_sizes(self.hidden_layer_sizes),
+            n_outputs,
+            activation=self.activation,
+            dropout=self.dropout,
+            batch_norm=self.batch_norm,
+        )

@@ -1,0 +1,566 @@
+"""What all estimators do alike: check, build, train, keep, predict."""
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import scipy.sparse
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+from torch import Tensor, nn
+
+from skmlp.neural_network._images import Augmenter, ImageShape, as_rows
+from skmlp.neural_network._transfer import freeze_layers, start_from
+from skmlp.training import lbfgs
+from skmlp.training.batches import Batches, Rows, feature_chunks, rows_at_once
+from skmlp.training.convolution import infer_image_shape
+from skmlp.training.devices import resolve_device, resolve_dtype
+from skmlp.training.losses import Loss
+from skmlp.training.modules import (
+    Dropout,
+    initialize,
+    inputs_first,
+    seed_dropout,
+    weight_layers,
+    widest_layer,
+)
+from skmlp.training.net import Net
+from skmlp.training.optimizers import make_optimizer
+from skmlp.training.schedules import Schedule
+from skmlp.training.seeds import resolve_random_state, torch_generator
+from skmlp.training.stopping import Monitor
+
+
+class _Sample(NamedTuple):
+    """Checked rows: features, targets as given and encoded, weights of score and loss."""
+
+    X: Any
+    y: np.ndarray
+    encoded: np.ndarray
+    weight: np.ndarray | None
+    loss_weight: np.ndarray | None
+
+    def take(self, index: np.ndarray) -> "_Sample":
+        return _Sample(*(None if part is None else part[index] for part in self))
+
+
+def takes_batches(estimator: Any) -> bool:
+    """Whether the solver can go on from a batch; an AttributeError otherwise."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not "
+            "stochastic."
+        )
+    return True
+
+
+class BaseNetwork(BaseEstimator, ABC):
+    """Base of the estimators; not for direct use."""
+
+    # How scikit-learn is to check the targets.
+    _target_checks = {"multi_output": True}  # noqa: RUF012
+
+    activation: str
+    solver: str
+    alpha: float | Sequence[float]
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    init: str
+    augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
+    train_size: int | float | None
+    scoring: str | Callable[..., float] | None
+    refit_full: bool
+    device: str | torch.device
+    dtype: str | None
+    amp: bool
+    callbacks: Sequence[Any] | None
+    optimizer_params: dict[str, Any] | None
+    max_grad_norm: float | None
+    warmup_epochs: float
+    step_size: int
+    gamma: float
+    init_from: Any
+    frozen_layers: Sequence[int] | None
+
+    @abstractmethod
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
+        """Build the network from rows to logits, its weights not yet drawn."""
+
+    @abstractmethod
+    def _make_loss(self) -> Loss:
+        """Return the loss of the logits."""
+
+    @abstractmethod
+    def _learn_targets(self, y: np.ndarray) -> None:
+        """Learn what kind of targets there are; sets ``n_outputs_``."""
+
+    @abstractmethod
+    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        """Return targets as the loss wants them."""
+
+    @abstractmethod
+    def _score_logits(
+        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
+    ) -> float:
+        """Return `score`'s metric of logits against encoded targets."""
+
+    def _loss_weight(
+        self, y: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Return what multiplies the loss of each row."""
+        return weight
+
+    def _stratify(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the targets if scikit-learn stratifies its validation split by them."""
+        return None
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        incremental: bool = False,
+    ) -> Self:
+        first = not hasattr(self, "net_") or not (self.warm_start or incremental)
+        self._check_together(X_val, y_val, incremental)
+        device = resolve_device(self.device)
+        sample = self._check_sample(X, y, sample_weight, reset=first)
+        valid = None if X_val is None else self._check_validation(X_val, y_val)
+        random_state = resolve_random_state(self.random_state)
+        network = (
+            self._start_network(sample.X, random_state, device)
+            if first
+            else self.net_.module_
+        )
+        generator = self._generator(network, random_state, device)
+        train = sample
+        if valid is None and self.early_stopping and self.solver != "lbfgs":
+            train, valid = self._split(sample, random_state)
+        if self.train_size is not None:
+            train = self._take_train_size(train, random_state)
+        monitor = (
+            Monitor(self.tol, self.n_iter_no_change, self.early_stopping)
+            if first
+            else self._monitor
+        )
+        monitor.early_stopping = monitor.early_stopping and valid is not None
+        resumed = self.net_ if incremental and not first else None
+        net = self._make_net(network, monitor, device, resumed)
+        batches = self._batches(train, net, random_state, generator)
+        valid_batches = None if valid is None else self._valid_batches(valid, net)
+        self._run(net, batches, valid_batches, incremental)
+        self._keep(net, device, release=not incremental)
+        if self.refit_full and valid is not None:
+            self._refit(sample if X_val is None else _join(sample, valid), device)
+        return self
+
+    # Checks
+
+    def _check_together(self, X_val: Any, y_val: Any, incremental: bool) -> None:
+        """Refuse parameters that do not go with each other."""
+        for given, missing in (("X_val", "y_val"), ("y_val", "X_val")):
+            if {"X_val": X_val, "y_val": y_val}[missing] is None and (
+                {"X_val": X_val, "y_val": y_val}[given] is not None
+            ):
+                raise ValueError(f"{given} was given without {missing}.")
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.refit_full and not (self.early_stopping or X_val is not None):
+            raise ValueError(
+                "refit_full=True needs a validation score; use early_stopping=True or "
+                "give X_val and y_val."
+            )
+
+    def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
+        """Check X, and y if given; return flat rows in the dtype they came in."""
+        X, shape = as_rows(X)
+        if reset:
+            self._data_shape: ImageShape | None = shape
+        return validate_data(
+            self,
+            X,
+            *y,
+            **(self._target_checks if y else {}),
+            accept_sparse="csr",
+            reset=reset,
+        )
+
+    def _check_sample(
+        self, X: Any, y: Any, sample_weight: Any, reset: bool
+    ) -> _Sample:
+        """Check the rows to fit."""
+        X, y = self._check_rows(X, y, reset=reset)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        if reset:
+            self._learn_targets(y)
+            self._learn_image_shape(X.shape[1])
+        return _Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
+
+    def _check_validation(self, X_val: Any, y_val: Any) -> _Sample:
+        """Check the caller's own validation rows."""
+        X, y = self._check_rows(X_val, y_val, reset=False)
+        return _Sample(X, y, self._encode(y, "y_val"), None, self._loss_weight(y, None))
+
+    def _learn_image_shape(self, n_features: int) -> None:
+        """Note the shape of the rows as images, where something looks at them so."""
+        shape = self._data_shape
+        if shape is None and self.augmentation is not None:
+            shape = infer_image_shape(n_features)
+        self.image_shape_ = shape
+
+    # Preparation
+
+    def _start_network(
+        self, X: Any, random_state: np.random.RandomState, device: torch.device
+    ) -> nn.Sequential:
+        """Build the network and draw its weights."""
+        dtype = resolve_dtype(self.dtype, X.dtype)
+        # On the meta device torch draws no weights of its own to be thrown away.
+        with torch.device("meta"):
+            network = self._make_network(X.shape[1], self.n_outputs_).to(dtype)
+        network = network.to_empty(device="cpu")
+        initialize(network, self.init, self.activation, random_state)
+        if self.init_from is not None:
+            start_from(network, self.init_from)
+        if self.frozen_layers is not None:
+            freeze_layers(network, self.frozen_layers)
+        return network.to(device)
+
+    def _generator(
+        self,
+        network: nn.Sequential,
+        random_state: np.random.RandomState,
+        device: torch.device,
+    ) -> torch.Generator | None:
+        """Return the generator of dropout and augmentation, where there is any."""
+        drops = any(isinstance(layer, Dropout) for layer in network.modules())
+        if not drops and self.augmentation is None:
+            return None
+        generator = torch_generator(random_state, device)
+        seed_dropout(network, generator)
+        return generator
+
+    def _split(
+        self, sample: _Sample, random_state: np.random.RandomState
+    ) -> tuple[_Sample, _Sample]:
+        """Set validation rows aside, the same that scikit-learn takes."""
+        train, valid = train_test_split(
+            np.arange(len(sample.y)),
+            random_state=random_state,
+            test_size=self.validation_fraction,
+            stratify=self._stratify(sample.y),
+        )
+        if len(valid) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        return sample.take(train), sample.take(valid)
+
+    def _take_train_size(
+        self, train: _Sample, random_state: np.random.RandomState
+    ) -> _Sample:
+        """Keep `train_size` of the training rows."""
+        n_rows = len(train.y)
+        if self.train_size in (n_rows, 1.0):
+            return train
+        if isinstance(self.train_size, int) and self.train_size > n_rows:
+            raise ValueError(
+                f"train_size={self.train_size}, but there are {n_rows} training rows."
+            )
+        kept, _ = train_test_split(
+            np.arange(n_rows),
+            random_state=random_state,
+            train_size=self.train_size,
+            stratify=self._strata(train.y),
+        )
+        return train.take(kept)
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the targets if a sample of the training rows keeps their shares."""
+        return None
+
+    def _make_net(
+        self,
+        network: nn.Sequential,
+        monitor: Monitor,
+        device: torch.device,
+        resumed: Net | None,
+    ) -> Net:
+        """Return an initialised net, or the one to go on with."""
+        if resumed is not None:
+            return resumed.resume()
+        net = Net(
+            network,
+            self._make_loss(),
+            solver=self.solver,
+            make_optimizer=partial(
+                make_optimizer,
+                self.solver,
+                lr=self.learning_rate_init,
+                momentum=self.momentum,
+                nesterov=self.nesterovs_momentum,
+                betas=(self.beta_1, self.beta_2),
+                eps=self.epsilon,
+                params=self.optimizer_params,
+            ),
+            schedule=Schedule.for_solver(
+                self.solver,
+                self.learning_rate,
+                learning_rate_init=self.learning_rate_init,
+                power_t=self.power_t,
+                step_size=self.step_size,
+                gamma=self.gamma,
+                warmup_epochs=self.warmup_epochs,
+                total_epochs=self.max_iter,
+            ),
+            monitor=monitor,
+            alpha=self.alpha,
+            max_grad_norm=self.max_grad_norm,
+            amp=self.amp,
+            verbose=bool(self.verbose),
+            callbacks=[clone(callback, safe=False) for callback in self.callbacks or ()],
+            max_epochs=self.max_iter,
+            device=str(device),
+        )
+        return net.initialize()
+
+    def _rows(self, sample: _Sample, net: Net) -> Rows:
+        """Put rows on the device of the net."""
+        values = net.flat_.values
+        y = torch.from_numpy(sample.encoded)
+        if y.is_floating_point():
+            y = y.to(values.dtype)
+        return Rows(sample.X, y, sample.loss_weight, values.dtype, values.device)
+
+    def _batches(
+        self,
+        train: _Sample,
+        net: Net,
+        random_state: np.random.RandomState,
+        generator: torch.Generator | None,
+    ) -> Batches:
+        """Return the training batches."""
+        n_rows = len(train.y)
+        if self.batch_size == "auto":
+            size = min(200, n_rows)
+        elif (size := int(self.batch_size)) > n_rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going "
+                "to be clipped",
+                stacklevel=4,
+            )
+            size = n_rows
+        if self.solver == "lbfgs":
+            size = rows_at_once(widest_layer(net.module_, train.X.shape[1]))
+        augment = None
+        if self.augmentation is not None and generator is not None:
+            augment = Augmenter(self.augmentation, self.image_shape_, generator)
+        return Batches(
+            self._rows(train, net),
+            size,
+            random_state if self.shuffle and self.solver != "lbfgs" else None,
+            augment,
+        )
+
+    def _valid_batches(self, valid: _Sample, net: Net) -> Batches:
+        """Return the validation batches and give the net their score."""
+        if self.scoring is None:
+            net.score = lambda logits: self._score_logits(
+                logits, valid.encoded, valid.weight
+            )
+        else:
+            # The scorer sees arrays without names, by an estimator that knows none.
+            scored = copy.copy(self)
+            scored.__dict__.pop("feature_names_in_", None)
+            scored.net_, scored.device_ = net, net.flat_.values.device
+            scorer = check_scoring(scored, scoring=self.scoring)
+            weights = {} if valid.weight is None else {"sample_weight": valid.weight}
+            net.score = lambda logits: float(
+                scorer(scored, valid.X, valid.y, **weights)
+            )
+        size = rows_at_once(widest_layer(net.module_.eval(), valid.X.shape[1]))
+        return Batches(self._rows(valid, net), size)
+
+    # Training and what is kept of it
+
+    def _run(
+        self, net: Net, train: Batches, valid: Batches | None, incremental: bool
+    ) -> None:
+        """Train, and turn what went wrong into words."""
+        if self.solver == "lbfgs":
+            self.n_iter_, self.loss_ = lbfgs.minimize(
+                net, train, max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol
+            )
+        else:
+            try:
+                net.run(train, valid, 1 if incremental else self.max_iter)
+            except FloatingPointError as error:
+                raise ValueError(
+                    f"Training loss became non-finite at epoch {error}; lower "
+                    "learning_rate_init or scale X (its values reach "
+                    f"{abs(train.rows.X).max():g})."
+                ) from None
+            self.n_iter_ = net.epochs_
+            if not net.converged_ and not incremental:
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                    "reached and the optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+        if not torch.isfinite(net.flat_.values).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may "
+                "contain large values and need to be preprocessed."
+            )
+
+    def _keep(self, net: Net, device: torch.device, release: bool) -> None:
+        """Set the fitted attributes."""
+        monitor = net.monitor
+        seed_dropout(net.module_, None)
+        net.score = None
+        self.net_, self.device_, self._monitor = net, device, monitor
+        self.callbacks_ = [cb for _, cb in net.callbacks_[1:]]
+        self.history_ = net.history
+        layers = list(weight_layers(net.module_))
+        self.n_layers_ = len(layers) + 1
+        self.n_parameters_ = sum(
+            p.numel() for p in net.module_.parameters() if p.requires_grad
+        )
+        self.out_activation_ = net.criterion_.output_activation
+        self.t_ = monitor.samples_seen
+        if self.solver != "lbfgs":
+            scores = monitor.validation_scores
+            self.loss_curve_ = monitor.loss_curve
+            self.loss_ = monitor.loss_curve[-1] if monitor.loss_curve else np.inf
+            self.best_loss_ = None if self.early_stopping else monitor.best_loss
+            self.validation_scores_ = scores or None
+            self.best_validation_score_ = (
+                monitor.best_validation_score if scores else None
+            )
+            self.best_epoch_ = monitor.best_epoch
+        if release:
+            net.release()
+
+    def _refit(self, sample: _Sample, device: torch.device) -> None:
+        """Train anew on all rows for as many epochs as were best."""
+        random_state = resolve_random_state(self.random_state)
+        network = self._start_network(sample.X, random_state, device)
+        generator = self._generator(network, random_state, device)
+        monitor = Monitor(self.tol, np.inf, early_stopping=False)
+        net = self._make_net(network, monitor, device, None)
+        net.run(
+            self._batches(sample, net, random_state, generator),
+            None,
+            self.best_epoch_ or self.n_iter_,
+        )
+        seed_dropout(net.module_, None)
+        net.release()
+        self.net_ = net
+        self.loss_ = monitor.loss_curve[-1]
+
+    # Prediction
+
+    def _logits(self, X: Any) -> Tensor:
+        """Return the logits of every row, on the CPU."""
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        network = self._network_to_predict()
+        first = next(network.parameters())
+        widest = widest_layer(network, X.shape[1]) if X.shape[0] > 1 else X.shape[1]
+        with torch.inference_mode():
+            parts = [
+                network(x).cpu()
+                for x in feature_chunks(X, widest, first.dtype, first.device)
+            ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _network_to_predict(self) -> nn.Sequential:
+        """Return the network on the device it was trained on, if that is here."""
+        network = self.net_.module_
+        if self.device_.type == "cpu":
+            return network
+        try:
+            device = resolve_device(self.device_)
+        except ValueError:
+            return network
+        return copy.deepcopy(network).to(device)
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weights of every layer, inputs first; views of the network's own."""
+        return [inputs_first(layer.weight.detach()).numpy() for layer in self._layers()]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Biases of every layer; views of the network's own."""
+        return [layer.bias.detach().numpy() for layer in self._layers()]
+
+    def _layers(self) -> list[nn.Module]:
+        """Layers with weights; an AttributeError before fit, as for any attribute."""
+        try:
+            module = self.__dict__["net_"].module_
+        except KeyError:
+            name = type(self).__name__
+            raise AttributeError(f"this {name} is not fitted and has no layers") from None
+        return [layer.cpu() for layer in weight_layers(module)]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` came to its end."""
+        return "net_" in self.__dict__
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _join(one: _Sample, other: _Sample) -> _Sample:
+    """Rows of two samples, one after the other."""
+
+    def join(a: Any, b: Any) -> Any:
+        if a is None and b is None:
+            return None
+        if hasattr(a, "tocsr") or hasattr(b, "tocsr"):
+            return scipy.sparse.vstack([a, b], format="csr")
+        a = np.ones(len(b)) if a is None else a
+        b = np.ones(len(a)) if b is None else b
+        return np.concatenate([a, b])
+
+    return _Sample(*map(join, one, other))

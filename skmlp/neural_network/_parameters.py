@@ -1,0 +1,362 @@
+"""The parameters that estimators share: each documented and constrained once.
+
+`with_shared_parameters` gives them to every class whose constructor takes them, so that
+a class states only what is its own.
+"""
+
+import inspect
+from numbers import Integral, Real
+from textwrap import indent
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from skmlp.training import activations, initializers, losses, optimizers, schedules
+
+_Class = TypeVar("_Class", bound=type)
+
+_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
+_NON_NEGATIVE = Interval(Real, 0, None, closed="left")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_PROBABILITY = Interval(Real, 0, 1, closed="left")
+
+
+class Parameter(NamedTuple):
+    """Type and default as numpydoc writes them, meaning, and what is allowed."""
+
+    type: str
+    text: str
+    constraints: list[Any] | str
+
+
+def _choices(names: tuple[str, ...] | list[str]) -> str:
+    return "{" + ", ".join(f"'{name}'" for name in names) + "}"
+
+
+_ACTIVATIONS = list(activations.MODULES)
+
+SHARED: dict[str, Parameter] = {
+    "hidden_layer_sizes": Parameter(
+        "int or array-like of int, default=(100,)",
+        "Sizes of the dense hidden layers, from input to output.",
+        ["array-like", _POSITIVE_INT],
+    ),
+    "activation": Parameter(
+        f"{_choices(_ACTIVATIONS)}, default='relu'",
+        "Activation after every hidden layer.",
+        [StrOptions(set(_ACTIVATIONS))],
+    ),
+    "solver": Parameter(
+        f"{_choices([*optimizers.NAMES, 'lbfgs'])}, default='adam'",
+        "What minimises the loss. 'sgd', 'adam' and 'lbfgs' follow scikit-learn to the "
+        "last digit; with 'adamw' `alpha` shrinks the weights directly; the others are "
+        "torch's.",
+        [StrOptions({*optimizers.NAMES, "lbfgs"})],
+    ),
+    "alpha": Parameter(
+        "float or array-like of float, default=0.0001",
+        "Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is divided "
+        "by the number of rows in a batch as in scikit-learn. One value for all layers "
+        "or one for each in the order of `coefs_`.",
+        [_NON_NEGATIVE, "array-like"],
+    ),
+    "batch_size": Parameter(
+        "int or 'auto', default='auto'",
+        "Rows in a batch; 'auto' is ``min(200, n_samples)``.",
+        [StrOptions({"auto"}), _POSITIVE_INT],
+    ),
+    "learning_rate": Parameter(
+        f"{_choices(schedules.NAMES)}, default='constant'",
+        "How the learning rate changes. 'invscaling' and 'adaptive' act on "
+        "``solver='sgd'`` alone, as in scikit-learn; 'cosine', 'onecycle' (torch's "
+        "``OneCycleLR``) and 'step' change it along `max_iter` epochs.",
+        [StrOptions(set(schedules.NAMES))],
+    ),
+    "learning_rate_init": Parameter(
+        "float, default=0.001",
+        "Learning rate at the start; the highest one of a schedule.",
+        [_POSITIVE],
+    ),
+    "power_t": Parameter(
+        "float, default=0.5",
+        "Exponent of ``learning_rate='invscaling'``.",
+        [_NON_NEGATIVE],
+    ),
+    "max_iter": Parameter(
+        "int, default=200",
+        "Most epochs; for 'lbfgs' most iterations.",
+        [_POSITIVE_INT],
+    ),
+    "shuffle": Parameter(
+        "bool, default=True", "Whether every epoch has a new order of rows.", ["boolean"]
+    ),
+    "random_state": Parameter(
+        "int, RandomState instance or None, default=None",
+        "Drives initial weights, validation split, order of rows, dropout and "
+        "augmentation. The global generators of NumPy and torch are neither read nor "
+        "changed; None takes fresh entropy.",
+        ["random_state"],
+    ),
+    "tol": Parameter(
+        "float, default=1e-4",
+        "Improvement of loss or validation score that counts as one; for 'lbfgs' the "
+        "gradient's largest component at the end.",
+        [_NON_NEGATIVE],
+    ),
+    "verbose": Parameter(
+        "bool or int, default=False",
+        "Whether to print a line for every epoch.",
+        ["verbose"],
+    ),
+    "warm_start": Parameter(
+        "bool, default=False",
+        "Whether `fit` goes on from the weights of the fit before.",
+        ["boolean"],
+    ),
+    "momentum": Parameter(
+        "float, default=0.9",
+        "Momentum of ``solver='sgd'``, in [0, 1].",
+        [Interval(Real, 0, 1, closed="both")],
+    ),
+    "nesterovs_momentum": Parameter(
+        "bool, default=True", "Whether that momentum is Nesterov's.", ["boolean"]
+    ),
+    "early_stopping": Parameter(
+        "bool, default=False",
+        "Whether to stop when the validation score, rather than the training loss, has "
+        "not improved by `tol` for more than `n_iter_no_change` epochs in a row.",
+        ["boolean"],
+    ),
+    "validation_fraction": Parameter(
+        "float, default=0.1",
+        "Share of the rows that ``early_stopping=True`` sets aside, unless `fit` is "
+        "given `X_val`. As in scikit-learn the split is stratified for two classes.",
+        [_PROBABILITY],
+    ),
+    "beta_1": Parameter(
+        "float, default=0.9",
+        "Decay of Adam's first moment, in [0, 1).",
+        [_PROBABILITY],
+    ),
+    "beta_2": Parameter(
+        "float, default=0.999",
+        "Decay of Adam's second moment, in [0, 1).",
+        [_PROBABILITY],
+    ),
+    "epsilon": Parameter(
+        "float, default=1e-8", "What keeps Adam from dividing by zero.", [_POSITIVE]
+    ),
+    "n_iter_no_change": Parameter(
+        "int or inf, default=10",
+        "Epochs without improvement that are tolerated.",
+        [_POSITIVE_INT, Options(Real, {np.inf})],
+    ),
+    "max_fun": Parameter(
+        "int, default=15000", "Most evaluations of the loss by 'lbfgs'.", [_POSITIVE_INT]
+    ),
+    "dropout": Parameter(
+        "float or array-like of float, default=0.0",
+        "Probability to drop a unit behind a dense hidden layer; one value or one each.",
+        [_PROBABILITY, "array-like"],
+    ),
+    "batch_norm": Parameter(
+        "bool, default=False",
+        "Whether to normalise every hidden layer before its activation.",
+        ["boolean"],
+    ),
+    "init": Parameter(
+        f"{_choices(initializers.NAMES)}, default='auto'",
+        "Law of the initial weights. 'auto' is scikit-learn's, biases drawn too; all "
+        "others start the biases at zero, as Keras does.",
+        [StrOptions(set(initializers.NAMES))],
+    ),
+    "label_smoothing": Parameter(
+        "float, default=0.0",
+        "Share of a target that is spread evenly over the classes.",
+        [_PROBABILITY],
+    ),
+    "class_weight": Parameter(
+        "dict, 'balanced' or None, default=None",
+        "Weights of the classes, which multiply `sample_weight`; 'balanced' is "
+        "``n_samples / (n_classes * count)``.",
+        [dict, StrOptions({"balanced"}), None],
+    ),
+    "augmentation": Parameter(
+        "callable or None, default=None",
+        "Applied to every training batch as ``augmentation(images, generator)``, with "
+        "images a tensor of shape (batch, channels, height, width) in the dtype of "
+        "training; see `skmlp.augmentation`.",
+        [callable, None],
+    ),
+    "train_size": Parameter(
+        "int, float or None, default=None",
+        "Number or share of the training rows to use, a stratified sample for "
+        "classifiers; None takes all.",
+        [_POSITIVE_INT, Interval(Real, 0, 1, closed="right"), None],
+    ),
+    "scoring": Parameter(
+        "str, callable or None, default=None",
+        "Scorer of the validation rows, as in `sklearn.model_selection`; None is "
+        "`score`'s own.",
+        [str, callable, None],
+    ),
+    "refit_full": Parameter(
+        "bool, default=False",
+        "Whether to train once more on all rows, validation rows too, for `best_epoch_` "
+        "epochs.",
+        ["boolean"],
+    ),
+    "device": Parameter(
+        "str or torch.device, default='auto'",
+        "Where to train: 'cpu', 'cuda', 'cuda:1', ...; 'auto' is CUDA where there is "
+        "one.",
+        [str, torch.device],
+    ),
+    "dtype": Parameter(
+        "{'float32', 'float64'} or None, default=None",
+        "Precision of training; None is that of X, and float32 for integers.",
+        [StrOptions({"float32", "float64"}), None],
+    ),
+    "amp": Parameter(
+        "bool, default=False",
+        "Whether to compute forward passes in bfloat16 while training.",
+        ["boolean"],
+    ),
+    "callbacks": Parameter(
+        "list of skorch callbacks or None, default=None",
+        "Cloned and called while training; see `callbacks_`.",
+        ["array-like", None],
+    ),
+    "optimizer_params": Parameter(
+        "dict or None, default=None",
+        "Further arguments of the torch optimizer behind `solver`.",
+        [dict, None],
+    ),
+    "max_grad_norm": Parameter(
+        "float or None, default=None",
+        "Longer gradients are scaled down to this norm.",
+        [_POSITIVE, None],
+    ),
+    "warmup_epochs": Parameter(
+        "float, default=0",
+        "Epochs in which the learning rate rises linearly from zero.",
+        [_NON_NEGATIVE],
+    ),
+    "step_size": Parameter(
+        "int, default=10",
+        "Epochs between two steps of ``learning_rate='step'``.",
+        [_POSITIVE_INT],
+    ),
+    "gamma": Parameter(
+        "float, default=0.1",
+        "Factor of the learning rate at such a step.",
+        [_POSITIVE],
+    ),
+    "temperature": Parameter(
+        "float, default=1.0",
+        "Divides the logits before they become probabilities; see "
+        "`calibrate_temperature`.",
+        [_POSITIVE],
+    ),
+    "init_from": Parameter(
+        "fitted estimator or None, default=None",
+        "Layers of the same name and shape start from its weights instead of random "
+        "ones. Wrap it in `sklearn.frozen.FrozenEstimator` to let it survive `clone`.",
+        "no_validation",
+    ),
+    "frozen_layers": Parameter(
+        "array-like of int or None, default=None",
+        "Layers, counted as in `coefs_`, whose weights are not trained.",
+        ["array-like", None],
+    ),
+}
+
+CLASSIFICATION_LOSS = {
+    "loss": Parameter(
+        f"{_choices(losses.CLASSIFICATION)}, default='log_loss'",
+        "What is minimised: cross-entropy; the multi-class hinge of Crammer and Singer, "
+        "or its square; the divergence from target probabilities, for which `y` may be "
+        "a matrix of them.",
+        [StrOptions(set(losses.CLASSIFICATION))],
+    )
+}
+REGRESSION_LOSS = {
+    "loss": Parameter(
+        f"{_choices([*losses.REGRESSION])}, default='squared_error'",
+        "What is minimised: half the squared error, the absolute error, Huber's "
+        "function, ``log(cosh)`` of the error, or half the Poisson deviance with a log "
+        "link, which needs ``y >= 0``.",
+        [StrOptions(set(losses.REGRESSION))],
+    )
+}
+
+ATTRIBUTES = """
+    n_features_in_ : int
+        Number of features of a row, pixels and channels counted alike.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had them.
+    coefs_ : list of ndarray
+        Weights of every layer, ``(in, out)`` or ``(height, width, in, out)``; views of
+        the network's own.
+    intercepts_ : list of ndarray of shape (out,)
+        Biases of every layer.
+    n_iter_ : int
+        Epochs run (iterations of 'lbfgs').
+    n_layers_, n_outputs_, n_parameters_ : int
+        Layers, input and output included; outputs; trainable weights and biases.
+    out_activation_ : str
+        Activation that turns the last layer's logits into predictions.
+    loss_, best_loss_ : float
+        Last and lowest training loss, penalty included; `best_loss_` is None with
+        early stopping.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    validation_scores_ : list of float or None
+        Score of the validation rows after every epoch, if there are any.
+    best_validation_score_, best_epoch_ : float and int, or None
+        The highest of them, and its epoch, counted from 1. The weights are those of
+        that epoch.
+    t_ : int
+        Rows seen while training.
+    history_ : list of dict
+        skorch's record of every epoch: losses, scores, seconds.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module, on the CPU.
+    device_ : torch.device
+        Where it was trained, and where it predicts.
+    callbacks_ : list
+        Clones of `callbacks` that took part.
+    image_shape_ : tuple of int or None
+        Height, width and channels of the rows as images, where they are images.
+"""
+
+
+def with_shared_parameters(cls: _Class) -> _Class:
+    """Complete an estimator by what it shares with the others.
+
+    Every parameter of the constructor is looked up in the class's own
+    ``_own_parameters``, then here: its constraint is set, and its text replaces
+    ``{parameters}`` in the docstring, as the attributes replace ``{attributes}``.
+    """
+    known = SHARED | cls.__dict__.get("_own_parameters", {})
+    names = [name for name in inspect.signature(cls).parameters if name != "self"]
+    cls._parameter_constraints = {  # type: ignore[attr-defined]
+        name: known[name].constraints for name in names
+    }
+    texts = "\n".join(
+        f"{name} : {known[name].type}\n{indent(known[name].text, '    ')}"
+        for name in names
+    )
+    assert cls.__doc__ is not None
+    cls.__doc__ = cls.__doc__.replace("    {parameters}", indent(texts, "    ")).replace(
+        "    {attributes}", ATTRIBUTES.strip("\n")
+    )
+    return cls
+
+
+def assign(estimator: Any, values: dict[str, Any]) -> None:
+    """Set the parameters of an estimator from its constructor's arguments."""
+    for name in type(estimator)._get_param_names():
+        setattr(estimator, name, values[name])

@@ -1,0 +1,210 @@
+"""The multi-layer perceptron for numbers, in the place of scikit-learn's."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from torch import Tensor, nn
+
+from skmlp.neural_network._mlp import hidden_sizes
+from skmlp.neural_network._network import BaseNetwork, takes_batches
+from skmlp.neural_network._parameters import (
+    REGRESSION_LOSS,
+    assign,
+    with_shared_parameters,
+)
+from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION, Loss
+from skmlp.training.modules import build_mlp
+
+
+@with_shared_parameters
+class MLPRegressor(RegressorMixin, BaseNetwork):
+    """Multi-layer perceptron regressor.
+
+    Takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters give
+    the same network, and there are further ones.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : For classes instead of numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from skmlp.neural_network import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MLPRegressor(hidden_layer_sizes=10, solver="lbfgs", tol=0.1,
+    ...                      random_state=0).fit(scale(X), scale(y))
+    >>> model.score(scale(X), scale(y)) > 0.5
+    True
+    """
+
+    _own_parameters = REGRESSION_LOSS
+    _target_checks = {"multi_output": True, "y_numeric": True}  # noqa: RUF012
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float | Sequence[float] = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        init: str = "auto",
+        augmentation: Callable[..., torch.Tensor] | None = None,
+        train_size: int | float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        refit_full: bool = False,
+        device: str | torch.device = "auto",
+        dtype: str | None = None,
+        amp: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        optimizer_params: dict[str, Any] | None = None,
+        max_grad_norm: float | None = None,
+        warmup_epochs: float = 0,
+        step_size: int = 10,
+        gamma: float = 0.1,
+        init_from: Any = None,
+        frozen_layers: Sequence[int] | None = None,
+    ) -> None:
+        assign(self, locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to train on; float64 is trained in float64, all else in float32.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; equal ones are as good as none.
+        X_val, y_val : as X and y, default=None
+            Rows to validate on instead of a part of X. The score after every epoch
+            decides which weights are kept.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit each other or the parameters, or if the training
+            loss stops being finite.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @available_if(takes_batches)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on X and y, from where training stands.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted numbers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        return self._predict_from(self._logits(X))
+
+    def _predict_from(self, logits: Tensor) -> np.ndarray:
+        activation = self._make_loss().output_activation
+        predicted = OUTPUT_ACTIVATIONS[activation](logits).numpy()
+        return predicted.ravel() if self.n_outputs_ == 1 else predicted
+
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
+        return build_mlp(
+            n_features,
+            hidden_sizes(self.hidden_layer_sizes),
+            n_outputs,
+            activation=self.activation,
+            dropout=self.dropout,
+            batch_norm=self.batch_norm,
+        )
+
+    def _make_loss(self) -> Loss:
+        return REGRESSION[self.loss]()
+
+    def _learn_targets(self, y: np.ndarray) -> None:
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+
+    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=name == "y")
+        y = y.reshape(len(y), -1)
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"{name} has {y.shape[1]} outputs, but {self.n_outputs_} were learnt."
+            )
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError(f"loss='poisson' needs {name} >= 0.")
+        return y.astype(np.float64, copy=False)
+
+    def _score_logits(
+        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
+    ) -> float:
+        predicted = self._predict_from(logits.cpu())
+        if not np.isfinite(predicted).all():
+            return np.nan
+        return float(r2_score(y, predicted, sample_weight=weight))

@@ -1,0 +1,109 @@
+"""Softmax regression, the network without hidden layers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skmlp.neural_network._classifier import BaseClassifier
+from skmlp.neural_network._parameters import (
+    CLASSIFICATION_LOSS,
+    SHARED,
+    assign,
+    with_shared_parameters,
+)
+from skmlp.training.modules import build_mlp
+
+
+@with_shared_parameters
+class SoftmaxRegression(BaseClassifier):
+    """Multinomial logistic regression, trained as the networks are.
+
+    One linear layer from features to classes: the "LR" of a comparison with networks,
+    under the same solvers, schedules, early stopping and devices.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes.
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : With hidden layers.
+    sklearn.linear_model.LogisticRegression : Solved to convergence.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skmlp.neural_network import SoftmaxRegression
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = SoftmaxRegression(solver="lbfgs", random_state=0).fit(X, y)
+    >>> model.coefs_[0].shape
+    (4, 3)
+    """
+
+    _own_parameters = CLASSIFICATION_LOSS | {
+        "learning_rate_init": SHARED["learning_rate_init"]._replace(
+            type="float, default=0.01"
+        )
+    }
+
+    # There is no hidden layer; initialisers ask for its activation.
+    activation = "identity"
+
+    def __init__(
+        self,
+        *,
+        solver: str = "adam",
+        alpha: float | Sequence[float] = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.01,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        init: str = "auto",
+        label_smoothing: float = 0.0,
+        loss: str = "log_loss",
+        class_weight: Mapping[Any, float] | str | None = None,
+        augmentation: Callable[..., torch.Tensor] | None = None,
+        train_size: int | float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        refit_full: bool = False,
+        device: str | torch.device = "auto",
+        dtype: str | None = None,
+        amp: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        optimizer_params: dict[str, Any] | None = None,
+        max_grad_norm: float | None = None,
+        warmup_epochs: float = 0,
+        step_size: int = 10,
+        gamma: float = 0.1,
+        temperature: float = 1.0,
+        init_from: Any = None,
+        frozen_layers: Sequence[int] | None = None,
+    ) -> None:
+        assign(self, locals())
+
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
+        return build_mlp(n_features, [], n_outputs)

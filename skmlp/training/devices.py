@@ -1,0 +1,47 @@
+"""Where and in which precision a network is trained."""
+
+import numpy as np
+import torch
+
+_FLOATS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device to train on; 'auto' prefers CUDA.
+
+    Raises
+    ------
+    ValueError
+        If the machine lacks the device, or torch does not know its name.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={device!r} is no torch device; use 'auto', 'cpu' or 'cuda'."
+        ) from error
+    present = {
+        "cpu": lambda: 1,
+        "cuda": torch.cuda.device_count,
+        "mps": lambda: int(torch.backends.mps.is_available()),
+    }.get(resolved.type, lambda: 0)()
+    if present == 0:
+        raise ValueError(
+            f"device={str(device)!r} was requested, but this machine has no "
+            f"{resolved.type.upper()} device; use device='auto' or 'cpu'."
+        )
+    if resolved.index is not None and resolved.index >= present:
+        raise ValueError(
+            f"device={str(device)!r} was requested, but this machine has "
+            f"{present} {resolved.type.upper()} device(s), counted from 0."
+        )
+    return resolved
+
+
+def resolve_dtype(dtype: str | None, data_dtype: np.dtype) -> torch.dtype:
+    """Return the dtype to train in: the data's own if float32 or float64."""
+    if dtype is not None:
+        return _FLOATS[dtype]
+    return torch.float64 if data_dtype == np.float64 else torch.float32

@@ -1,0 +1,94 @@
+"""All trainable parameters of a network as views of one vector.
+
+An update, a norm, a penalty, a copy of the best weights are then one operation each,
+whatever the number of layers.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from skmlp.training.modules import weight_layers
+
+_ALIGNMENT = 64  # bytes; equal addresses modulo this give equal bits from BLAS
+
+
+class FlatParameters:
+    """Parameters and gradients of a network, each in one vector.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its trainable parameters and their ``grad`` become views of the two vectors:
+        first every layer's weights, then the biases, then what else there is.
+
+    Attributes
+    ----------
+    values, gradients : Tensor of shape (n,)
+        The vectors. ``values.grad`` is ``gradients``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        layers = list(weight_layers(network))
+        weights = [layer.weight for layer in layers]
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        ordered: dict[int, nn.Parameter] = {
+            id(p): p for p in (*weights, *biases, *network.parameters())
+        }
+        self.parameters = [p for p in ordered.values() if p.requires_grad]
+        first = next(network.parameters())
+        step = _ALIGNMENT // first.element_size()
+        starts = [0]
+        for parameter in self.parameters:
+            starts.append(starts[-1] + -(-parameter.numel() // step) * step)
+        self._slices = {
+            id(p): slice(start, start + p.numel())
+            for p, start in zip(self.parameters, starts, strict=False)
+        }
+        self._weights = weights
+        self.values = torch.zeros(starts[-1], dtype=first.dtype, device=first.device)
+        self.gradients = torch.zeros_like(self.values)
+        for parameter in self.parameters:
+            place = self._slices[id(parameter)]
+            view = _view_like(self.values[place], parameter)
+            view.copy_(parameter.detach())
+            parameter.data = view
+            parameter.grad = _view_like(self.gradients[place], parameter)
+        self.values.grad = self.gradients
+
+    def gradient_of(self, parameter: nn.Parameter) -> Tensor | None:
+        """Return the view of the gradients that belongs to `parameter`, if trained."""
+        place = self._slices.get(id(parameter))
+        if place is None:
+            return None
+        return _view_like(self.gradients[place], parameter)
+
+    def decays(self, alpha: float | Sequence[float]) -> list[tuple[slice, float]]:
+        """Return the stretches of the vector that an L2 penalty shrinks.
+
+        `alpha` is one strength for all layers' weights or one for each layer. Adjacent
+        layers of equal strength become one stretch.
+        """
+        alphas = (
+            [alpha] * len(self._weights)
+            if isinstance(alpha, (int, float))
+            else list(alpha)
+        )
+        stretches: list[tuple[slice, float]] = []
+        for weight, strength in zip(self._weights, alphas, strict=True):
+            place = self._slices.get(id(weight))
+            if place is None or strength == 0:
+                continue
+            if stretches and stretches[-1][1] == strength:
+                place = slice(stretches.pop()[0].start, place.stop)
+            stretches.append((place, float(strength)))
+        return stretches
+
+
+def _view_like(vector: Tensor, parameter: nn.Parameter) -> Tensor:
+    """View `vector` in the shape of `parameter`, images channels last."""
+    if parameter.dim() == 4:
+        n, channels, height, width = parameter.shape
+        return vector.view(n, height, width, channels).permute(0, 3, 1, 2)
+    return vector.view(parameter.shape)

@@ -1,0 +1,114 @@
+"""Initial weights, drawn from NumPy's ``RandomState``."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Fan(NamedTuple):
+    """Numbers of inputs and outputs that one unit of a layer is connected to."""
+
+    inputs: int
+    outputs: int
+
+
+# Variance scaling (He et al. 2015, arXiv:1502.01852; Glorot and Bengio 2010; LeCun et
+# al. 1998): the variance of a weight is scale / fan.
+_SCALING = {
+    "glorot": (1.0, lambda fan: (fan.inputs + fan.outputs) / 2),
+    "he": (2.0, lambda fan: fan.inputs),
+    "lecun": (1.0, lambda fan: fan.inputs),
+}
+
+NAMES = (
+    "auto",
+    *(f"{family}_{law}" for family in _SCALING for law in ("uniform", "normal")),
+    "orthogonal",
+    "truncated_normal",
+    "identity",
+    "zeros",
+)
+
+
+def draw_layer(
+    init: str,
+    activation: str,
+    shape: tuple[int, ...],
+    fan: Fan,
+    random_state: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the weights and biases of one layer in float64.
+
+    Parameters
+    ----------
+    init : str
+        One of `NAMES`. 'auto' is scikit-learn's rule: uniform within
+        ``sqrt(6 / (fan_in + fan_out))`` (2 instead of 6 for 'logistic'), biases too.
+        Every other rule starts the biases at zero, as Keras does.
+    activation : str
+        Name of the activation that follows.
+    shape : tuple of int
+        Shape of the weights, inputs first: ``(in, out)`` or ``(height, width, in,
+        out)``.
+    fan : Fan
+        Connections of one unit.
+    random_state : RandomState
+        Source of the draws.
+
+    Returns
+    -------
+    weights : ndarray of `shape`
+    biases : ndarray of shape (shape[-1],)
+    """
+    if init == "auto":
+        factor = 2.0 if activation == "logistic" else 6.0
+        bound = np.sqrt(factor / (fan.inputs + fan.outputs))
+        weights = random_state.uniform(-bound, bound, shape)
+        return weights, random_state.uniform(-bound, bound, shape[-1])
+    return _draw_weights(init, shape, fan, random_state), np.zeros(shape[-1])
+
+
+def _draw_weights(
+    init: str,
+    shape: tuple[int, ...],
+    fan: Fan,
+    random_state: np.random.RandomState,
+) -> np.ndarray:
+    """Weights of one layer by a named rule."""
+    family, _, law = init.partition("_")
+    if family in _SCALING:
+        scale, fan_of = _SCALING[family]
+        deviation = np.sqrt(scale / fan_of(fan))
+        if law == "uniform":
+            bound = np.sqrt(3.0) * deviation
+            return random_state.uniform(-bound, bound, shape)
+        return random_state.normal(0.0, deviation, shape)
+    if init == "truncated_normal":
+        return 0.05 * _truncated_normal(shape, random_state)
+    if init == "zeros":
+        return np.zeros(shape)
+    rows, columns = int(np.prod(shape[:-1])), shape[-1]
+    if init == "identity":
+        return np.eye(rows, columns).reshape(shape)
+    return _orthogonal(rows, columns, random_state).reshape(shape)
+
+
+def _orthogonal(
+    rows: int, columns: int, random_state: np.random.RandomState
+) -> np.ndarray:
+    """Matrix with orthonormal rows or columns (Saxe et al. 2013, arXiv:1312.6120)."""
+    gaussian = random_state.normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(gaussian)
+    # Without this sign QR's own convention would make the draw non-uniform.
+    q *= np.sign(np.diag(r))
+    return q if rows >= columns else q.T
+
+
+def _truncated_normal(
+    shape: tuple[int, ...], random_state: np.random.RandomState
+) -> np.ndarray:
+    """Standard normal draws, those beyond two deviations drawn again."""
+    values = random_state.normal(size=shape)
+    while (outside := np.abs(values) > 2.0).any():
+        values[outside] = random_state.normal(size=int(outside.sum()))
+    return values

@@ -1,0 +1,72 @@
+"""L-BFGS over all rows at once, by SciPy, as scikit-learn does."""
+
+import numpy as np
+import scipy.optimize
+import torch
+from sklearn.utils.optimize import _check_optimize_result
+
+from skmlp.training.batches import Batches
+from skmlp.training.net import Net
+
+
+def minimize(
+    net: Net, train: Batches, *, max_iter: int, max_fun: int, tol: float
+) -> tuple[int, float]:
+    """Minimise the penalised loss over all rows; return iterations and final loss.
+
+    Parameters
+    ----------
+    net : Net
+        Initialised; its parameters are the start, and in the end the minimum.
+    train : Batches
+        The rows; their batches are summed, so that memory is bounded.
+    max_iter, max_fun : int
+        Most iterations, and most evaluations of the loss.
+    tol : float
+        Largest component of the projected gradient at which to stop.
+
+    Returns
+    -------
+    n_iter : int
+    loss : float
+    """
+    flat, module = net.flat_, net.module_
+    weight = train.rows.host_weight
+    total = float(len(train.rows) if weight is None else weight.sum())
+    objective = _Objective(net, train, total)
+    net.prepare_step()
+    module.train()
+    with torch.no_grad():
+        result = scipy.optimize.minimize(
+            objective,
+            flat.values.double().cpu().numpy(),
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+        )
+        flat.values.copy_(torch.from_numpy(result.x))
+    module.eval()
+    return _check_optimize_result("lbfgs", result, max_iter), float(result.fun)
+
+
+class _Objective:
+    """Penalised mean loss and gradient as functions of the vector of parameters."""
+
+    def __init__(self, net: Net, train: Batches, total: float) -> None:
+        self.net = net
+        self.train = train
+        self.total = total
+
+    def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
+        flat = self.net.flat_
+        flat.values.copy_(torch.from_numpy(values))
+        loss = torch.zeros((), dtype=torch.float64, device=flat.values.device)
+        gradient = torch.zeros_like(flat.values)
+        for x, y, weight, rows_total in self.train:
+            _, mean = self.net.step_(x, y, weight)
+            share = rows_total / self.total
+            loss.add_(mean, alpha=share)
+            gradient.add_(flat.gradients, alpha=share)
+        flat.gradients.copy_(gradient)
+        loss = self.net.penalize(loss, self.total)
+        return float(loss), flat.gradients.double().cpu().numpy()

@@ -1,0 +1,251 @@
+"""Losses of logits, one value a row, with their written-out derivatives.
+
+Every loss maps logits of shape ``(..., batch, outputs)`` and targets to one value a row
+and, in `value_and_delta`, to the derivative of that value by the logits. Leading
+dimensions are models trained side by side.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Loss(nn.Module, ABC):
+    """A loss with the output activation that turns its logits into predictions."""
+
+    output_activation: str
+
+    @abstractmethod
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each row and its derivative by the logits."""
+
+    def value(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row, differentiable by autograd."""
+        return _WrittenOutGradient.apply(logits, y, self)
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the mean loss of a batch, as torch's criteria do."""
+        return self.value(logits, y).mean()
+
+
+class _WrittenOutGradient(torch.autograd.Function):
+    """Lets autograd use a loss's own derivative, so that there is one formula."""
+
+    @staticmethod
+    def forward(ctx, logits, y, loss):  # type: ignore[no-untyped-def]
+        value, delta = loss.value_and_delta(logits, y)
+        ctx.save_for_backward(delta)
+        return value
+
+    @staticmethod
+    def backward(ctx, *grads):  # type: ignore[no-untyped-def]
+        (delta,) = ctx.saved_tensors
+        return delta * grads[0].unsqueeze(-1), None, None
+
+
+def _clip_log(log_probability: Tensor) -> Tensor:
+    """Bound log-probabilities as scikit-learn bounds the probabilities it reports."""
+    eps = torch.finfo(log_probability.dtype).eps
+    return log_probability.clamp(math.log(eps), math.log1p(-eps))
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Cross-entropy of a softmax against class indices, ``-log p[y]``.
+
+    With `label_smoothing` s the target is ``(1 - s)`` on the class plus ``s / K`` on
+    each of the K classes (Szegedy et al. 2015, arXiv:1512.00567).
+    """
+
+    output_activation = "softmax"
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are class indices of shape ``(..., batch)``."""
+        log_p = F.log_softmax(logits, dim=-1)
+        index = y.unsqueeze(-1)
+        value = _clip_log(log_p.gather(-1, index)).neg_().squeeze(-1)
+        delta = log_p.exp()
+        hit = 1.0 - self.label_smoothing
+        delta.scatter_add_(-1, index, delta.new_full(index.shape, -hit))
+        if self.label_smoothing:
+            value = hit * value - self.label_smoothing * _clip_log(log_p).mean(-1)
+            delta -= self.label_smoothing / logits.shape[-1]
+        return value, delta
+
+
+class LogisticCrossEntropy(Loss):
+    """Cross-entropy of logistic outputs against 0 or 1, summed over the outputs.
+
+    With `label_smoothing` s a target t becomes ``(1 - s) t + s / 2``.
+    """
+
+    output_activation = "logistic"
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are 0 or 1, of the shape of the logits."""
+        target = y.to(logits.dtype)
+        if self.label_smoothing:
+            target = (1.0 - self.label_smoothing) * target + self.label_smoothing / 2
+        value = -(
+            target * _clip_log(F.logsigmoid(logits))
+            + (1.0 - target) * _clip_log(F.logsigmoid(-logits))
+        ).sum(-1)
+        return value, torch.sigmoid(logits) - target
+
+
+class KullbackLeibler(Loss):
+    """Divergence of a softmax from target probabilities, ``sum t log(t / p)``."""
+
+    output_activation = "softmax"
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are probabilities, of the shape of the logits."""
+        target = y.to(logits.dtype)
+        log_p = F.log_softmax(logits, dim=-1)
+        value = (torch.xlogy(target, target) - target * _clip_log(log_p)).sum(-1)
+        return value, log_p.exp() * target.sum(-1, keepdim=True) - target
+
+
+class Hinge(Loss):
+    """Multi-class hinge of Crammer and Singer (2001), squared on request.
+
+    ``max(0, 1 + max of the other logits - logit of the class)``; where classes do not
+    exclude each other or one logit tells two of them apart, ``max(0, 1 - z)`` with the
+    sign of the class, summed over the outputs. Probabilities are the softmax (or
+    logistic) of the logits, uncalibrated.
+    """
+
+    def __init__(self, exclusive: bool, squared: bool = False) -> None:
+        super().__init__()
+        self.output_activation = "softmax" if exclusive else "logistic"
+        self.exclusive = exclusive
+        self.squared = squared
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are class indices, or 0 and 1 of the shape of the logits."""
+        if self.exclusive:
+            index = y.unsqueeze(-1)
+            rival = logits.scatter(-1, index, -math.inf).argmax(-1, keepdim=True)
+            margin = 1.0 + logits.gather(-1, rival) - logits.gather(-1, index)
+            one = torch.ones_like(margin)
+            direction = torch.zeros_like(logits)
+            direction.scatter_add_(-1, rival, one).scatter_add_(-1, index, -one)
+        else:
+            direction = 1.0 - 2.0 * y.to(logits.dtype)
+            margin = 1.0 + direction * logits
+        value = margin.clamp_min(0.0)
+        if self.squared:
+            return value.square().sum(-1), direction * (2.0 * value)
+        return value.sum(-1), direction * (margin > 0)
+
+
+class SquaredError(Loss):
+    """Half the squared error, averaged over the outputs as scikit-learn reports it.
+
+    scikit-learn's update uses the gradient of the sum over the outputs; so does ours.
+    """
+
+    output_activation = "identity"
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets have the shape of the logits."""
+        residual = logits - y
+        return 0.5 * residual.square().mean(-1), residual
+
+
+class _Elementwise(Loss):
+    """A regression loss that sums one term for each output."""
+
+    output_activation = "identity"
+
+    @abstractmethod
+    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each residual and its derivative."""
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets have the shape of the logits."""
+        value, delta = self.term(logits - y)
+        return value.sum(-1), delta
+
+
+class AbsoluteError(_Elementwise):
+    """Absolute error; the derivative at zero is zero."""
+
+    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``|r|`` and its sign."""
+        return residual.abs(), residual.sign()
+
+
+class Huber(_Elementwise):
+    """Half the squared error within 1 of the target, linear beyond (Huber 1964)."""
+
+    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Huber's function and the clipped residual."""
+        delta = residual.clamp(-1.0, 1.0)
+        return delta * (residual - 0.5 * delta), delta
+
+
+class LogCosh(_Elementwise):
+    """``log(cosh(r))``, a smooth absolute error."""
+
+    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``log cosh r``, written without overflow, and ``tanh r``."""
+        size = residual.abs()
+        return size + F.softplus(-2.0 * size) - math.log(2.0), residual.tanh()
+
+
+class Poisson(Loss):
+    """Half the Poisson deviance with a log link, summed over the outputs."""
+
+    output_activation = "exp"
+
+    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are non-negative, of the shape of the logits."""
+        mean = logits.exp()
+        return (torch.xlogy(y, y / mean) - y + mean).sum(-1), mean - y
+
+
+CLASSIFICATION = (
+    "log_loss",
+    "hinge",
+    "squared_hinge",
+    "kullback_leibler",
+)
+REGRESSION: dict[str, type[Loss]] = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": Huber,
+    "log_cosh": LogCosh,
+    "poisson": Poisson,
+}
+
+
+def classification_loss(
+    name: str, exclusive: bool, label_smoothing: float
+) -> Loss:
+    """Return the loss called `name`; `exclusive` targets are class indices."""
+    if name == "kullback_leibler":
+        return KullbackLeibler()
+    if name == "log_loss":
+        if exclusive:
+            return SoftmaxCrossEntropy(label_smoothing)
+        return LogisticCrossEntropy(label_smoothing)
+    return Hinge(exclusive, squared=name == "squared_hinge")
+
+
+OUTPUT_ACTIVATIONS = {
+    "softmax": lambda logits: torch.softmax(logits, dim=-1),
+    "logistic": torch.sigmoid,
+    "identity": lambda logits: logits,
+    "exp": torch.exp,
+}

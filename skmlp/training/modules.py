@@ -1,0 +1,184 @@
+"""Networks of logits: layers, the multi-layer perceptron, initial weights."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmlp.training.activations import make_activation
+from skmlp.training.initializers import Fan, draw_layer
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """torch's, except that a batch of one row is normalised by the running statistics.
+
+    One row has no variance, and the last batch of an epoch may be one row.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise a batch."""
+        if self.training and len(x) == 1:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias
+            )
+        return super().forward(x)
+
+
+class Dropout(nn.Module):
+    """Zero inputs with probability `p` and scale the rest by ``1 / (1 - p)``.
+
+    Unlike torch's, it draws from a generator of its own, which `seed_dropout` sets for
+    the time of a fit, and `channels` drops whole feature maps.
+    """
+
+    def __init__(self, p: float, channels: bool = False) -> None:
+        super().__init__()
+        self.p = p
+        self.channels = channels
+        self.generator: torch.Generator | None = None
+
+    def mask(self, x: Tensor) -> Tensor:
+        """Draw the factors, zero or ``1 / (1 - p)``, that multiply `x`."""
+        # A whole map is x's first pixel; empty_like keeps the order of channels.
+        keep = torch.empty_like(x[:, :, :1, :1] if self.channels else x)
+        return keep.bernoulli_(1.0 - self.p, generator=self.generator).div_(1 - self.p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with random zeros while training, else as it is."""
+        return x * self.mask(x) if self.training else x
+
+    def extra_repr(self) -> str:
+        """Parameters, for torch's repr."""
+        return f"p={self.p}, channels={self.channels}"
+
+
+def per_layer(name: str, value: object, n_layers: int, owner: str) -> tuple:
+    """Return one entry of `value` for each layer; a scalar serves every layer."""
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        return (value,) * n_layers
+    if len(value) != n_layers:
+        raise ValueError(f"{name} has {len(value)} entries, but {owner}.")
+    return tuple(value)
+
+
+def build_mlp(
+    n_inputs: int,
+    hidden_layer_sizes: Sequence[int],
+    n_outputs: int,
+    *,
+    activation: str = "relu",
+    dropout: float | Sequence[float] = 0.0,
+    batch_norm: bool = False,
+) -> nn.Sequential:
+    """Return a multi-layer perceptron from rows to logits, its weights not yet drawn.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Sizes of the first and last layer.
+    hidden_layer_sizes : sequence of int
+        Sizes of the layers between; none makes it a linear model.
+    activation : str
+        Name of the activation after every hidden layer.
+    dropout : float or sequence of float
+        Probability to drop a hidden unit, one for all layers or one each.
+    batch_norm : bool
+        Whether to normalise every hidden layer before its activation.
+
+    Returns
+    -------
+    network : nn.Sequential
+        From ``(batch, n_inputs)`` to ``(batch, n_outputs)``.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    width = add_hidden_layers(
+        layers, n_inputs, hidden_layer_sizes, activation, dropout, batch_norm
+    )
+    layers["output"] = nn.Linear(width, n_outputs)
+    return nn.Sequential(layers)
+
+
+def add_hidden_layers(
+    layers: OrderedDict[str, nn.Module],
+    width: int,
+    hidden_layer_sizes: Sequence[int],
+    activation: str,
+    dropout: float | Sequence[float],
+    batch_norm: bool,
+) -> int:
+    """Append dense layers ``dense1``, ... to `layers` and return the last width."""
+    sizes = tuple(hidden_layer_sizes)
+    rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
+    for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
+        layers[f"dense{i}"] = nn.Linear(width, size)
+        if batch_norm:
+            layers[f"dense{i}_norm"] = BatchNorm1d(size)
+        layers[f"dense{i}_activation"] = make_activation(activation)
+        if rate:
+            layers[f"dense{i}_dropout"] = Dropout(rate)
+        width = size
+    return width
+
+
+def weight_layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:
+    """Yield the layers that hold weights and biases, from input to output."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            yield layer
+
+
+def inputs_first(weight: Tensor) -> Tensor:
+    """View torch's ``(out, in[, height, width])`` as ``([height, width,] in, out)``."""
+    return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
+
+
+def initialize(
+    network: nn.Module,
+    init: str,
+    activation: str,
+    random_state: np.random.RandomState,
+) -> None:
+    """Draw every layer's weights, then biases, in scikit-learn's order.
+
+    The network may come from torch's meta device, where building it drew nothing.
+    """
+    for layer in network.modules():
+        # Normalisation and PReLU start from constants, which torch sets without a draw.
+        if not isinstance(layer, (nn.Linear, nn.Conv2d)):
+            getattr(layer, "reset_parameters", lambda: None)()
+    with torch.no_grad():
+        for layer in weight_layers(network):
+            weight = inputs_first(layer.weight)
+            fan_in, fan_out = weight.shape[-2:]
+            field = weight[..., 0, 0].numel()
+            drawn = draw_layer(
+                init,
+                activation,
+                tuple(weight.shape),
+                Fan(fan_in * field, fan_out * field),
+                random_state,
+            )
+            weight.copy_(torch.from_numpy(drawn[0]))
+            layer.bias.copy_(torch.from_numpy(drawn[1]))  # type: ignore[union-attr]
+
+
+def seed_dropout(network: nn.Module, generator: torch.Generator | None) -> None:
+    """Give every dropout layer the generator to draw from."""
+    for layer in network.modules():
+        if isinstance(layer, Dropout):
+            layer.generator = generator
+
+
+def widest_layer(network: nn.Sequential, n_features: int) -> int:
+    """Return the number of values of one row in the widest layer, input included."""
+    first = next(network.parameters())
+    x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
+    widest = n_features
+    with torch.no_grad():
+        for layer in network:
+            x = layer(x)
+            widest = max(widest, x.numel())
+    return widest

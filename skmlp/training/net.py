@@ -1,0 +1,297 @@
+"""The skorch net that every estimator composes, with a loop of its own."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from skmlp.training.batches import Batch, Batches
+from skmlp.training.flat import FlatParameters
+from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
+from skmlp.training.optimizers import DECOUPLED
+from skmlp.training.schedules import Schedule
+from skmlp.training.steps import make_step
+from skmlp.training.stopping import Monitor
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class Net(NeuralNet):
+    """A skorch net that trains on tensors of the device, without work per batch.
+
+    Notifications per batch, and losses per batch in the history, are left out unless a
+    callback wants them; everything else that skorch's callbacks use is there.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Network from features to logits, on its device.
+    criterion : Loss
+        Loss of the logits.
+    solver : str
+        Name of the optimizer.
+    make_optimizer : callable
+        From the vector of parameters to a torch optimizer.
+    schedule : Schedule
+        Learning rate over time.
+    monitor : Monitor
+        Decides when to stop and which weights to keep.
+    alpha : float or sequence of float
+        Strength of the L2 penalty, for all layers or one each.
+    max_grad_norm : float or None
+        Largest norm of the gradient; longer ones are scaled down to it.
+    amp : bool
+        Whether to compute in mixed precision.
+    verbose : bool
+        Whether to print scikit-learn's line for every epoch.
+    callbacks : sequence of skorch callbacks
+        Called beside skorch's own.
+    score : callable or None
+        From the logits of the validation rows to their score.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        criterion: Loss,
+        *,
+        solver: str,
+        make_optimizer: Callable[[Tensor], Optimizer],
+        schedule: Schedule,
+        monitor: Monitor,
+        alpha: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
+        amp: bool = False,
+        verbose: bool = False,
+        callbacks: Sequence[Callback] | None = None,
+        score: Callable[[Tensor], float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            module,
+            criterion,
+            callbacks=list(callbacks or ()),
+            train_split=None,
+            verbose=int(verbose),
+            **kwargs,
+        )
+        self.solver = solver
+        self.make_optimizer = make_optimizer
+        self.schedule = schedule
+        self.monitor = monitor
+        self.alpha = alpha
+        self.max_grad_norm = max_grad_norm
+        self.amp = amp
+        self.score = score
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [("epoch_timer", EpochTimer())]
+
+    optimizer_: Optimizer | None = None
+
+    def initialize_criterion(self) -> "Net":
+        """Use the loss as it is; it has no parameters to set."""
+        self.criterion_ = self.criterion
+        return self
+
+    def initialize_optimizer(self, triggered_directly: None = None) -> "Net":
+        """Make all parameters one vector, and the optimizer of that vector."""
+        self.flat_ = FlatParameters(self.module_)
+        if self.solver != "lbfgs":
+            self.optimizer_ = self.make_optimizer(self.flat_.values)
+        return self
+
+    def run(self, train: Batches, valid: Batches | None, epochs: int) -> None:
+        """Train for at most `epochs` epochs.
+
+        Sets ``epochs_``, the number of epochs that came to their end, and
+        ``converged_``, whether training ended before it had to. Ctrl-C ends training
+        with scikit-learn's warning and keeps what was learnt.
+
+        Raises
+        ------
+        FloatingPointError
+            With the number of the epoch as its argument, if its loss is not finite.
+        """
+        datasets = {
+            "dataset_train": train.rows,
+            "dataset_valid": None if valid is None else valid.rows,
+        }
+        self.prepare_step()
+        self.epochs_, self.converged_ = 0, False
+        self.notify("on_train_begin", X=train.rows, y=None)
+        try:
+            with torch.no_grad():
+                while self.epochs_ < epochs and not self.converged_:
+                    self.notify("on_epoch_begin", **datasets)
+                    self.run_single_epoch(train, training=True, prefix="train")
+                    self.epochs_ += 1
+                    self.run_single_epoch(valid, training=False, prefix="valid")
+                    self.converged_ = self._epoch_ended(len(train.rows))
+                    self.converged_ |= self._notify_epoch_end(datasets)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+            self.converged_ = True
+        self.monitor.restore(self.flat_, self.module_)
+        self.module_.eval()
+        self.notify("on_train_end", X=train.rows, y=None)
+
+    def prepare_step(self) -> None:
+        """Choose how a batch's loss and gradients are computed."""
+        self.decays_ = self.flat_.decays(self.alpha)
+        self.step_ = make_step(self.module_, self.criterion_, self.flat_, self.amp)
+
+    def run_single_epoch(
+        self,
+        iterator: Batches | None,
+        training: bool,
+        prefix: str,
+        step_fn: Any = None,
+        **fit_params: Any,
+    ) -> None:
+        """Train on every batch once, or evaluate every batch."""
+        if iterator is None:
+            return
+        self.module_.train(training)
+        notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
+        losses = torch.zeros((), dtype=torch.float64, device=self.flat_.values.device)
+        logits = []
+        for batch in iterator:
+            if notify:
+                self.notify("on_batch_begin", batch=batch[:2], training=training)
+            if training:
+                self.schedule.before_batch(self.optimizer_, len(iterator))
+                y_pred, loss = self._train_batch(batch, notify)
+            else:
+                y_pred, loss = self._evaluate_batch(batch)
+                logits.append(y_pred)
+            losses.add_(loss, alpha=len(y_pred))
+            if notify:
+                self.history.record_batch(f"{prefix}_loss", float(loss))
+                self.history.record_batch(f"{prefix}_batch_size", len(y_pred))
+                self.notify(
+                    "on_batch_end",
+                    batch=batch[:2],
+                    training=training,
+                    loss=loss,
+                    y_pred=y_pred,
+                )
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+        self.history.record(f"{prefix}_loss", float(losses) / len(iterator.rows))
+        if not training and self.score is not None:
+            self.history.record("valid_score", self.score(torch.cat(logits)))
+
+    def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
+        """Update the parameters by one batch; return its logits and its loss."""
+        x, y, weight, total = batch
+        logits, loss = self.step_(x, y, weight)
+        if self.solver in DECOUPLED:
+            self._shrink(self.optimizer_.param_groups[0]["lr"])
+        else:
+            loss = self.penalize(loss, total)
+        if self.max_grad_norm is not None:
+            gradients = self.flat_.gradients
+            norm = torch.linalg.vector_norm(gradients)
+            gradients.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
+        if notify:
+            named = list(self.module_.named_parameters())
+            self.notify(
+                "on_grad_computed", named_parameters=named, batch=(x, y), training=True
+            )
+        update = getattr(self.optimizer_, "update", self.optimizer_.step)
+        update()
+        return logits, loss
+
+    def penalize(self, loss: Tensor, total: float) -> Tensor:
+        """Add the L2 penalty, divided by the rows' weight, to loss and gradients."""
+        for place, alpha in self.decays_:
+            weights = self.flat_.values[place]
+            loss = loss.add(weights.dot(weights), alpha=0.5 * alpha / total)
+            self.flat_.gradients[place].add_(weights, alpha=alpha / total)
+        return loss
+
+    def _shrink(self, learning_rate: float) -> None:
+        """Decay the weights themselves, whatever the gradient."""
+        for place, alpha in self.decays_:
+            self.flat_.values[place].mul_(1.0 - learning_rate * alpha)
+
+    def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return logits and mean loss of one batch."""
+        x, y, weight, _ = batch
+        logits = self.module_(x)
+        value = self.criterion_.value(logits, y)
+        return logits, value.mean() if weight is None else value @ weight
+
+    def _epoch_ended(self, n_rows: int) -> bool:
+        """Judge the epoch that ended and return whether training should stop."""
+        epoch, monitor, record = self.epochs_, self.monitor, self.history[-1]
+        loss, score = record["train_loss"], record.get("valid_score")
+        if not math.isfinite(loss):
+            raise FloatingPointError(epoch)
+        monitor.samples_seen += n_rows
+        if monitor.epoch_ended(loss, score, epoch):
+            monitor.keep(self.flat_, self.module_)
+        if self.verbose:
+            print(f"Iteration {epoch}, loss = {loss:.8f}")  # noqa: T201
+            if score is not None:
+                print(f"Validation score: {score:f}")  # noqa: T201
+        self.schedule.after_epoch(self.optimizer_, monitor.samples_seen)
+        if (message := monitor.stalled()) is None:
+            return False
+        stop, consequence = self.schedule.on_plateau(self.optimizer_)
+        if self.verbose:
+            print(message + consequence)  # noqa: T201
+        if not stop:
+            monitor.go_on()
+        return stop
+
+    def _notify_epoch_end(self, datasets: dict[str, Any]) -> bool:
+        """Notify the callbacks; skorch's own stop training by a KeyboardInterrupt."""
+        try:
+            self.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def release(self) -> None:
+        """Let go of what only training needs, and keep the weights on the CPU."""
+        self.module_.to("cpu")
+        for parameter in self.module_.parameters():
+            parameter.grad = None
+        self.optimizer_ = self.flat_ = self.step_ = None
+
+    def resume(self) -> "Net":
+        """Return the net ready to train on, if `release` or pickling came between."""
+        if self.flat_ is None:
+            state = self.optimizer_
+            with self._current_init_context("optimizer"):
+                self.initialize_optimizer()
+            if state is not None:
+                self.optimizer_.load_state_dict(state)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__ | {"flat_": None, "step_": None}
+        if self.optimizer_ is not None and self.flat_ is not None:
+            state["optimizer_"] = self.optimizer_.state_dict()
+        kept = object.__new__(type(self))
+        kept.__dict__.update(state)
+        return NeuralNet.__getstate__(kept)
+
+    def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
+        return OUTPUT_ACTIVATIONS[self.criterion_.output_activation]
+
+
+def _overrides_batch_hook(callback: Callback) -> bool:
+    """Whether a callback does anything on a batch."""
+    return any(
+        getattr(type(callback), hook) is not getattr(Callback, hook)
+        for hook in _BATCH_HOOKS
+    )

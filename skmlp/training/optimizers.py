@@ -1,0 +1,133 @@
+"""Optimizers of one flat vector, by scikit-learn's and torch's names.
+
+scikit-learn's two stochastic solvers are torch's with two differences. Its Adam adds
+epsilon before the second moment is corrected for its bias, so torch's ``eps`` is to be
+``epsilon / sqrt(1 - beta_2**t)`` in step t. Its momentum buffer holds the learning rate,
+so torch's buffer is to be rescaled whenever the rate changes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class SGD(Optimizer):
+    """scikit-learn's stochastic gradient descent with (Nesterov's) momentum."""
+
+    def __init__(
+        self, params: list[Tensor], lr: float, momentum: float, nesterov: bool
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
+        super().__init__(params, defaults)
+
+    def update(self) -> None:
+        """Take one step; like `step` without torch's bookkeeping around it."""
+        for group in self.param_groups:
+            (p,) = group["params"]
+            state = self.state[p]
+            lr, momentum = group["lr"], group["momentum"]
+            first = not state
+            if momentum and first:
+                state["momentum_buffer"] = torch.zeros_like(p)
+            elif momentum and state["lr"] != lr:
+                state["momentum_buffer"].mul_(state["lr"] / lr)
+            state["lr"] = lr
+            torch._fused_sgd_(
+                [p],
+                [p.grad],
+                [state["momentum_buffer"]] if momentum else [],
+                weight_decay=0.0,
+                momentum=momentum,
+                lr=lr,
+                dampening=0.0,
+                nesterov=bool(group["nesterov"] and momentum),
+                maximize=False,
+                is_first_step=first,
+            )
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take one step."""
+        self.update()
+
+
+class Adam(Optimizer):
+    """scikit-learn's Adam (Kingma and Ba 2014, the efficient order of section 2)."""
+
+    def __init__(
+        self, params: list[Tensor], lr: float, betas: tuple[float, float], eps: float
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+    def update(self) -> None:
+        """Take one step; like `step` without torch's bookkeeping around it."""
+        for group in self.param_groups:
+            (p,) = group["params"]
+            state = self.state[p]
+            if not state:
+                state["t"] = 0
+                state["step"] = torch.zeros((), device=p.device)
+                state["exp_avg"] = torch.zeros_like(p)
+                state["exp_avg_sq"] = torch.zeros_like(p)
+            beta_1, beta_2 = group["betas"]
+            state["t"] += 1
+            # The fused kernel reads the number of the step, not the one before.
+            state["step"].fill_(state["t"])
+            torch._fused_adam_(
+                [p],
+                [p.grad],
+                [state["exp_avg"]],
+                [state["exp_avg_sq"]],
+                [],
+                [state["step"]],
+                lr=group["lr"],
+                beta1=beta_1,
+                beta2=beta_2,
+                weight_decay=0.0,
+                eps=group["eps"] / (1.0 - beta_2 ** state["t"]) ** 0.5,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take one step."""
+        self.update()
+
+
+NAMES = ("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta")
+
+# With these the L2 penalty shrinks the weights directly (Loshchilov and Hutter 2017).
+DECOUPLED = frozenset({"adamw"})
+
+
+def make_optimizer(
+    solver: str,
+    values: Tensor,
+    *,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    betas: tuple[float, float],
+    eps: float,
+    params: Mapping[str, Any] | None,
+) -> Optimizer:
+    """Return the optimizer called `solver` for the flat vector `values`.
+
+    `params` are further arguments of torch's class for the solvers that scikit-learn
+    does not have.
+    """
+    extra = dict(params or {})
+    if solver == "sgd":
+        return SGD([values], lr=lr, momentum=momentum, nesterov=nesterov, **extra)
+    if solver in ("adam", "adamw"):
+        return Adam([values], lr=lr, betas=betas, eps=eps, **extra)
+    if solver == "nadam":
+        return torch.optim.NAdam([values], **{"lr": lr, "betas": betas, "eps": eps} | extra)
+    own = {
+        "rmsprop": torch.optim.RMSprop,
+        "adagrad": torch.optim.Adagrad,
+        "adadelta": torch.optim.Adadelta,
+    }[solver]
+    return own([values], **{"lr": lr} | extra)

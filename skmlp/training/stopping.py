@@ -1,0 +1,87 @@
+"""When training ends, and what is kept of it: scikit-learn's rules, best weights."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from skmlp.training.flat import FlatParameters
+
+
+@dataclass
+class Monitor:
+    """Watches loss and validation score, epoch after epoch.
+
+    It outlives a call of fit where training goes on in the next (``warm_start``,
+    ``partial_fit``).
+
+    Parameters
+    ----------
+    tol : float
+        Smallest improvement that counts.
+    n_iter_no_change : int or inf
+        Epochs without one that are tolerated.
+    early_stopping : bool
+        Whether the validation score, rather than the loss, is what must improve.
+    """
+
+    tol: float
+    n_iter_no_change: float
+    early_stopping: bool
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_validation_score: float = -math.inf
+    best_epoch: int | None = None
+    best_state: list[Tensor] | None = None
+    samples_seen: int = 0
+    _stalled: int = 0
+
+    def epoch_ended(self, loss: float, score: float | None, epoch: int) -> bool:
+        """Take note of an epoch and return whether its score is the best so far."""
+        self.loss_curve.append(loss)
+        if not self.early_stopping:
+            self._count(loss <= self.best_loss - self.tol)
+        self.best_loss = min(self.best_loss, loss)
+        if score is None:
+            return False
+        self.validation_scores.append(score)
+        if self.early_stopping:
+            self._count(not score < self.best_validation_score + self.tol)
+        if score > self.best_validation_score:
+            self.best_validation_score = score
+            self.best_epoch = epoch
+            return True
+        return False
+
+    def _count(self, improved: bool) -> None:
+        self._stalled = 0 if improved else self._stalled + 1
+
+    def stalled(self) -> str | None:
+        """Return what has not improved for too long, or None."""
+        if self._stalled <= self.n_iter_no_change:
+            return None
+        what = "Validation score" if self.early_stopping else "Training loss"
+        return (
+            f"{what} did not improve more than tol={self.tol:f} for "
+            f"{self.n_iter_no_change:.0f} consecutive epochs."
+        )
+
+    def go_on(self) -> None:
+        """Start counting anew, after the learning rate was lowered."""
+        self._stalled = 0
+
+    def keep(self, flat: FlatParameters, network: nn.Module) -> None:
+        """Keep a copy of the weights as the best so far."""
+        self.best_state = [flat.values.clone(), *(b.clone() for b in network.buffers())]
+
+    def restore(self, flat: FlatParameters, network: nn.Module) -> None:
+        """Put the best weights back, if there are any."""
+        if self.best_state is None:
+            return
+        with torch.no_grad():
+            current = [flat.values, *network.buffers()]
+            for now, best in zip(current, self.best_state, strict=True):
+                now.copy_(best)
+        self.best_state = None

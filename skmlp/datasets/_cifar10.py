@@ -23,6 +23,7 @@ from ._image_set import FETCH_CONSTRAINTS, ImageSet, as_result, obtain, parts_of
 _SIDE = 32
 _RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the planes red, green, blue
 _N_CLASSES = 10
+_MAX_MEMBERS = 100  # the archive has nine
 _OVERHEAD = 1 << 20  # bytes for tar headers, padding, the archive's two text files
 
 
@@ -213,7 +214,12 @@ def read_batches(
                 mode="r|",
             ) as tar,
         ):
-            for member in tar:
+            for number, member in enumerate(tar):
+                if number >= _MAX_MEMBERS or not 0 <= member.size <= max_bytes:
+                    raise ValueError(
+                        f"its member {number}, {member.name!r}, has {member.size} "
+                        f"bytes; at most {_MAX_MEMBERS} members fit into {max_bytes}"
+                    )
                 name = PurePosixPath(member.name).name
                 if name not in names:
                     continue
@@ -225,7 +231,14 @@ def read_batches(
                     )
                 content = stream.read(size)
                 batches[name] = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        zlib.error,
+        EOFError,
+        OverflowError,
+        RecursionError,  # headers that only announce further headers
+    ) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{path} is not the expected archive: {error}.") from error
@@ -248,15 +261,19 @@ def read_batches(
 
 
 class _Bounded:
-    """A stream that raises ValueError when more than `left` bytes are read from it."""
+    """A stream to read `left` bytes from at most, and its end at most once."""
 
     def __init__(self, stream: gzip.GzipFile, left: int) -> None:
         self._stream = stream
         self._left = left
+        self._ended = False
 
     def read(self, size: int) -> bytes:
         chunk = self._stream.read(min(size, self._left + 1))
         self._left -= len(chunk)
         if self._left < 0:
             raise ValueError("it unpacks to more bytes than the format prescribes")
+        if not chunk and self._ended:  # tarfile would seek on for a claimed exabyte
+            raise EOFError("it ends before its members do")
+        self._ended = not chunk
         return chunk

@@ -1,3 +1,33 @@
-"""Neural networks that drop into scikit-learn."""
+"""Neural networks that drop into scikit-learn.
+
+- `skmlp.datasets`: image sets to learn from.
+- `skmlp.preprocessing`: pixels scaled and standardised.
+- `skmlp.augmentation`: random changes of training images.
+- `skmlp.model_selection`: train-size sampling and splits.
+- `skmlp.neural_network`: the estimators.
+"""
+
+from importlib import import_module
+from types import ModuleType
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "augmentation",
+    "datasets",
+    "model_selection",
+    "neural_network",
+    "preprocessing",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a subpackage on first use, so that pixels alone need no torch."""
+    if name in __all__:
+        return import_module(f"skmlp.{name}")
+    raise AttributeError(f"module 'skmlp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name the subpackages, imported or not."""
+    return [*globals(), *__all__]

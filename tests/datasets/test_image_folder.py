@@ -1,0 +1,232 @@
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skmlp.datasets import load_image_folder
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
+
+
+def noise(seed, height=4, width=6):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """Three images in the sub-folders cat and dog, saved out of order."""
+    folder = tmp_path / "pets"
+    save(folder / "dog" / "a.png", noise(2))
+    save(folder / "cat" / "b.png", noise(1))
+    save(folder / "cat" / "a.PNG", noise(0))
+    return folder
+
+
+def test_classes_are_sub_folders_and_rows_are_sorted(pets):
+    bunch = load_image_folder(pets)
+    np.testing.assert_array_equal(bunch.images, [noise(0), noise(1), noise(2)])
+    assert bunch.images.dtype == np.uint8
+    assert bunch.data.shape == (3, 72)
+    assert np.shares_memory(bunch.data, bunch.images)
+    assert list(bunch.target) == [0, 0, 1]
+    assert bunch.target.dtype == np.int64
+    assert list(bunch.target_names) == ["cat", "dog"]
+    names = [Path(name).relative_to(pets).as_posix() for name in bunch.filenames]
+    assert names == ["cat/a.PNG", "cat/b.png", "dog/a.png"]
+    assert bunch.feature_names[-1] == "pixel_3_5_blue"
+    X, y = load_image_folder(str(pets), return_X_y=True)
+    np.testing.assert_array_equal(X, bunch.data)
+    np.testing.assert_array_equal(y, bunch.target)
+
+
+def test_classes_are_file_names_up_to_the_first_dot(tmp_path):
+    for seed, name in enumerate(["dog.10.png", "cat.0.png", "dog.2.png"]):
+        save(tmp_path / name, noise(seed))
+    bunch = load_image_folder(tmp_path)
+    assert [bunch.target_names[code] for code in bunch.target] == ["cat", "dog", "dog"]
+    np.testing.assert_array_equal(bunch.images, [noise(1), noise(0), noise(2)])
+
+
+def test_where_both_could_be_meant_the_user_says(pets):
+    save(pets / "cow.0.png", noise(3))
+    with pytest.raises(ValueError, match=r"'cow.0.png', beside .*labels_from='folder'"):
+        load_image_folder(pets)
+    by_folder = load_image_folder(pets, labels_from="folder")
+    assert list(by_folder.target_names) == ["cat", "dog"]
+    by_name = load_image_folder(pets, labels_from="filename")
+    assert list(by_name.target_names) == ["a", "b", "cow"]
+    assert len(by_name.data) == 4
+
+
+def test_deeper_images_belong_to_the_outermost_folder(pets):
+    save(pets / "cat" / "black" / "c.png", noise(3))
+    assert list(load_image_folder(pets).target) == [0, 0, 0, 1]
+
+
+def test_other_and_hidden_files_are_not_looked_at(pets):
+    for name in ("README.txt", "._a.png", ".cache/a.png", "cat/Thumbs.db"):
+        (pets / name).parent.mkdir(exist_ok=True)
+        (pets / name).write_text("no image")
+    assert len(load_image_folder(pets).data) == 3
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(pets, tmp_path):
+    save(tmp_path / "elsewhere" / "a.png", noise(3))
+    try:
+        (pets / "bird").symlink_to(tmp_path / "elsewhere")
+        (pets / "cat" / "circle").symlink_to(pets)
+    except OSError as error:
+        pytest.skip(f"no symbolic links: {error}")
+    bunch = load_image_folder(pets)
+    assert list(bunch.target_names) == ["bird", "cat", "dog"]
+    assert len(bunch.data) == 4
+
+
+def test_grayscale_images_have_no_channel_axis(pets):
+    bunch = load_image_folder(pets, color_mode="grayscale")
+    assert bunch.images.shape == (3, 4, 6)
+    assert bunch.data.shape == (3, 24)
+    luma = noise(0) @ [0.299, 0.587, 0.114]  # ITU-R BT.601
+    assert abs(bunch.images[0] - luma).max() < 1
+
+
+def test_a_grey_image_in_colour_has_three_equal_channels(tmp_path):
+    save(tmp_path / "a.png", noise(0)[..., 0])
+    images = load_image_folder(tmp_path).images
+    np.testing.assert_array_equal(images[0], np.repeat(noise(0)[..., :1], 3, axis=2))
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    Image.fromarray(np.array([[0, 256, 65535]], np.uint16)).save(tmp_path / "a.png")
+    images = load_image_folder(tmp_path, color_mode="grayscale").images
+    assert images.tolist() == [[[0, 1, 255]]]
+
+
+def test_transparency_is_dropped(tmp_path):
+    Image.new("RGBA", (1, 1), (10, 20, 30, 0)).save(tmp_path / "a.png")
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([10, 20, 30])
+    palette.save(tmp_path / "b.png", transparency=b"\x00")
+    assert load_image_folder(tmp_path).data.tolist() == [[10, 20, 30]] * 2
+
+
+def test_image_size_is_height_and_width(tmp_path):
+    save(tmp_path / "a.png", np.full((10, 20, 3), 7))
+    save(tmp_path / "b.png", np.full((3, 3, 3), 9))
+    images = load_image_folder(tmp_path, image_size=(2, 5)).images
+    assert images.shape == (2, 2, 5, 3)
+    assert (images[0] == 7).all()
+    assert (images[1] == 9).all()
+
+
+def test_mixed_sizes_need_image_size(pets):
+    save(pets / "dog" / "b.png", noise(3, height=5))
+    with pytest.raises(ValueError, match=r"b.png has shape \(5, 6, 3\).*image_size="):
+        load_image_folder(pets, on_error="warn")
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_broken_image_is_named(pets, n_jobs):
+    for name, content in {
+        "empty.png": b"",
+        "text.jpg": b"no image",
+        "cut.png": (pets / "cat" / "b.png").read_bytes()[:60],
+    }.items():
+        broken = pets / "cat" / name
+        broken.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name} cannot be read as an image"):
+            load_image_folder(pets, n_jobs=n_jobs)
+        broken.unlink()
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_broken_images_are_left_out_with_a_warning(pets, tmp_path, n_jobs, mapped):
+    whole = load_image_folder(pets)
+    for name in ("cat/0.png", "cat/aa.png", "dog/z.png"):
+        (pets / name).write_bytes(b"broken")
+    memmap = tmp_path / "images.npy" if mapped else None
+    with pytest.warns(UserWarning, match="it is left out") as caught:
+        bunch = load_image_folder(
+            pets, on_error="warn", memmap=memmap, n_jobs=n_jobs, verbose=False
+        )
+    assert [str(warning.message).split()[0] for warning in caught] == [
+        str(pets / name) for name in ("cat/0.png", "cat/aa.png", "dog/z.png")
+    ]
+    assert {warning.filename for warning in caught} == {__file__}
+    for key in ("images", "data", "target", "filenames"):
+        np.testing.assert_array_equal(bunch[key], whole[key])
+    if mapped:
+        np.testing.assert_array_equal(np.load(memmap), whole.images)
+
+
+def test_only_broken_images_are_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"None of 1 images, as .*a\.png, can be read"):
+        load_image_folder(tmp_path, on_error="warn")
+
+
+@pytest.mark.parametrize("limit", [5, 15])
+def test_an_image_with_too_many_pixels_is_refused(pets, monkeypatch, limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # all have 24
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with pytest.raises(ValueError, match=r"cat.a\.PNG cannot be read"):
+            load_image_folder(pets)
+
+
+def test_a_memory_map_holds_the_same_images(pets, tmp_path):
+    path = tmp_path / "images.npy"
+    mapped = load_image_folder(pets, memmap=path, n_jobs=2)
+    assert isinstance(mapped.data, np.memmap)
+    assert not mapped.data.flags.writeable
+    np.testing.assert_array_equal(mapped.data, load_image_folder(pets).data)
+    np.testing.assert_array_equal(np.load(path), mapped.images)
+
+
+def test_a_failure_leaves_the_earlier_memory_map(pets, tmp_path):
+    path = tmp_path / "images.npy"
+    load_image_folder(pets, memmap=path)
+    before = path.read_bytes()
+    (pets / "dog" / "b.png").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"b\.png cannot be read"):
+        load_image_folder(pets, memmap=path)
+    assert path.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [path, pets]
+
+
+def test_a_missing_or_empty_folder_is_named(pets, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"container_path='.*absent'"):
+        load_image_folder(tmp_path / "absent")
+    with pytest.raises(NotADirectoryError, match=r"a\.png' is not a folder"):
+        load_image_folder(pets / "dog" / "a.png")
+    with pytest.raises(ValueError, match=r"no images in the sub-folders of .*dog'"):
+        load_image_folder(pets / "dog", labels_from="folder")
+    shutil.rmtree(pets / "dog")
+    (pets / "dog").mkdir()
+    with pytest.raises(ValueError, match=r"no images in container_path=.*\.jpeg"):
+        load_image_folder(pets / "dog")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"labels_from": "name"},
+        {"color_mode": "grey"},
+        {"on_error": "ignore"},
+        {"memmap": 3},
+        {"image_size": 32},
+        {"image_size": (32,)},
+        {"image_size": (0, 32)},
+        {"image_size": (3.5, 32)},
+    ],
+)
+def test_a_wrong_parameter_is_named(pets, given):
+    with pytest.raises(ValueError, match=next(iter(given))):
+        load_image_folder(pets, **given)

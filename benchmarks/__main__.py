@@ -47,10 +47,10 @@ def train_size(text: str) -> float | int:
     return size
 
 
-def seeds(text: str) -> int:
-    """Read a positive number of seeds."""
+def count(text: str) -> int:
+    """Read a number from 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seeds, from 1.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1.")
     return int(text)
 
 
@@ -79,11 +79,17 @@ def make_parser() -> argparse.ArgumentParser:
             "help": "share (0.1) or number (6000) of training rows, every k-th",
         },
         "--seeds": {
-            "type": seeds,
+            "type": count,
             "metavar": "N",
             "help": "runs of each model, with the seeds 0 to N-1",
         },
         "--device": {"default": "auto", "help": "auto, cpu, cuda, ... (default: auto)"},
+        "--threads": {
+            "type": count,
+            "metavar": "N",
+            "help": "threads for one run (default: torch's choice); with many small "
+            "networks and a busy machine 1 is fastest",
+        },
         "--models": {"type": names, "default": (), "help": "only these: a,b"},
         "--quick": {
             "action": "store_true",
@@ -153,6 +159,7 @@ def make_request(args: argparse.Namespace) -> Request:
         train_size=args.train_size or (experiment.train_size if own_data else None),
         seeds=args.seeds or (1 if args.quick else experiment.seeds),
         device=args.device,
+        threads=args.threads,
         models=args.models,
         quick=args.quick,
     )
@@ -196,8 +203,9 @@ def show(records: list[_results.Record], markdown: bool, console: Console) -> No
 
 def run(request: Request, args: argparse.Namespace, console: Console) -> int:
     """Run, store each run as it ends, and print the table of what was stored."""
-    from benchmarks import _datasets, _run
+    from benchmarks import _datasets, _environment, _run
 
+    _environment.use_threads(request.threads)
     folder = _results.open_store(args.out or _results.DEFAULT)
     data = _datasets.load(request.dataset, args.data_home)
     path = folder / _results.file_name(request, data.name)

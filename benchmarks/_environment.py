@@ -37,6 +37,12 @@ def device_name(device: str) -> str:
     return device
 
 
+def use_threads(threads: int | None) -> None:
+    """Let torch use so many threads; ``None`` leaves it its own choice."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
 def check_device(device: str) -> None:
     """Refuse what is no device, or a CUDA device that is not there, before any work."""
     try:

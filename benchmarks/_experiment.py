@@ -153,6 +153,7 @@ class Request:
     train_size: float | int | None = None
     seeds: int = 3
     device: str = "auto"
+    threads: int | None = None
     models: tuple[str, ...] = ()
     quick: bool = False
 
@@ -166,6 +167,8 @@ class Request:
         words.append(f"--seeds {self.seeds}")
         if self.device != "auto":
             words.append(f"--device {self.device}")
+        if self.threads is not None:
+            words.append(f"--threads {self.threads}")
         if self.models:
             words.append(f"--models {','.join(self.models)}")
         if self.quick:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -25,6 +25,7 @@ from skmlp.model_selection import subsample
 
 QUICK_ROWS = (300, 200)
 QUICK_EPOCHS = 2
+WARM_UP_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,16 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
     }
 
 
+def warm_up(model: Model, data: Data, request: Request) -> None:
+    """Fit for an epoch on a few rows: a first fit pays for imports and thread pools."""
+    few = data.head(WARM_UP_ROWS, 1)
+    estimator = build(model, few, request, seed=0)
+    if "max_iter" in estimator.get_params(deep=False):
+        # What fails here fails again, and is recorded, in the run itself.
+        with suppress(ValueError, RuntimeError), _recorded_warnings(), _uninterrupted():
+            estimator.set_params(max_iter=1).fit(*prepare(model, few).train)
+
+
 def run_all(
     request: Request,
     data: Data,
@@ -173,14 +184,21 @@ def run_all(
 ) -> Iterator[Record]:
     """Yield each run's record as it ends: every model, every seed from 0, not yet done.
 
-    `starting` is called before each run.
+    `starting` is called before each run. The times are those of later fits, as the
+    first of every model is not measured.
     """
     data = cut(data, request)
     for model in request.experiment.select(request.models):
-        for seed in range(request.seeds):
-            if key_of(request, data.name, model.name, seed) not in done:
-                starting(model, seed)
-                yield run_model(model, data, request, seed)
+        seeds = [
+            seed
+            for seed in range(request.seeds)
+            if key_of(request, data.name, model.name, seed) not in done
+        ]
+        if seeds:
+            warm_up(model, data, request)
+        for seed in seeds:
+            starting(model, seed)
+            yield run_model(model, data, request, seed)
 
 
 def _count(estimator: Any) -> int:

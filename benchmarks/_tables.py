@@ -87,7 +87,7 @@ def _row(model: str, runs: list[Record]) -> Row:
         n_parameters=_one(run["n_parameters"] for run in done),
         train_rows=_one(_train_rows(run) for run in runs),
         epochs=f"{fmean(run['epochs'] for run in done):.0f}" if done else "",
-        fit_seconds=f"{fmean(run['fit_seconds'] for run in done):.1f}" if done else "",
+        fit_seconds=_seconds([run["fit_seconds"] for run in done]),
         accuracies=tuple(run["test_accuracy"] for run in done),
         reported=tuple(runs[-1]["reported"]),
     )
@@ -180,6 +180,13 @@ def markdown(records: list[Record]) -> str:
     if failed := failures(records):
         lines += ["", *(f"- {line}" for line in failed)]
     return "\n".join(lines) + "\n"
+
+
+def _seconds(times: list[float]) -> str:
+    """Write a mean time; below ten seconds with hundredths."""
+    if not times:
+        return ""
+    return f"{fmean(times):.2f}" if fmean(times) < 10 else f"{fmean(times):.0f}"
 
 
 def _train_rows(run: Record) -> int:

@@ -14,14 +14,16 @@ from benchmarks._experiment import Component, Experiment, Model, Request, Valida
 class SpyClassifier(LogisticRegression):
     """Logistic regression with a validation set in fit and nets' fitted attributes."""
 
-    calls: list[dict] = []  # noqa: RUF012 - emptied by the fixture
+    calls: list[dict]
+    warm_ups: list[dict]
     fails = ""
 
     def __init__(self, max_iter=50, random_state=None):
         super().__init__(max_iter=max_iter, random_state=random_state)
 
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
-        self.calls.append({"X": X, "y": y, "X_val": X_val, "y_val": y_val})
+        noted = self.warm_ups if self.max_iter == 1 else self.calls
+        noted.append({"X": X, "y": y, "X_val": X_val, "y_val": y_val})
         if self.fails:
             raise ValueError(self.fails)
         super().fit(X, y)
@@ -38,7 +40,8 @@ def spy(monkeypatch):
     module = ModuleType("spies")
     module.SpyClassifier = SpyClassifier
     monkeypatch.setitem(sys.modules, "spies", module)
-    monkeypatch.setattr(SpyClassifier, "calls", [])
+    monkeypatch.setattr(SpyClassifier, "calls", [], raising=False)
+    monkeypatch.setattr(SpyClassifier, "warm_ups", [], raising=False)
     return SpyClassifier
 
 

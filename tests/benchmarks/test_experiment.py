@@ -57,8 +57,8 @@ def test_selected_models_come_in_the_experiments_order():
 
 def test_the_command_repeats_the_request():
     experiment = Experiment("e", "s", (), "digits")
-    request = Request(experiment, "mnist", 0.1, 3, "cuda", ("a", "b"), quick=True)
+    request = Request(experiment, "mnist", 0.1, 3, "cuda", 2, ("a", "b"), quick=True)
     assert request.command == (
         "python -m benchmarks e --dataset mnist --train-size 0.1 --seeds 3 "
-        "--device cuda --models a,b --quick"
+        "--device cuda --threads 2 --models a,b --quick"
     )

@@ -2,6 +2,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 from benchmarks import _datasets, _results
 from benchmarks.__main__ import INTERRUPTED, OK, RUN_FAILED, USAGE, main
@@ -52,11 +53,25 @@ def test_a_train_size_that_is_neither_share_nor_number_is_refused(size, capsys):
     assert "neither a share" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("seeds", ["0", "-1", "two"])
-def test_seeds_are_counted_from_one(seeds, capsys):
+@pytest.mark.parametrize("option", ["--seeds", "--threads"])
+@pytest.mark.parametrize("number", ["0", "-1", "two"])
+def test_seeds_and_threads_are_counted_from_one(option, number, capsys):
     with pytest.raises(SystemExit):
-        main([f"--seeds={seeds}"])
-    assert "is not a number of seeds" in capsys.readouterr().err
+        main([f"{option}={number}"])
+    assert f"argument {option}: '{number}' is not a number" in capsys.readouterr().err
+
+
+def test_threads_are_set_and_recorded(spied, tmp_path):
+    before = torch.get_num_threads()
+    argv = ["spied", "--seeds", "1", "--models", "kept", "--out", str(tmp_path)]
+    try:
+        assert main([*argv, "--threads", "1"]) == OK
+        main([*argv, "--threads", "2"])
+    finally:
+        torch.set_num_threads(before)
+    records = _results.read(tmp_path.glob("*.jsonl"))
+    assert [r["threads"] for r in records] == [1, 2]
+    assert "--threads 2" in records[1]["command"]
 
 
 def test_a_run_stores_every_record_and_prints_their_table(spied, tmp_path, capsys):

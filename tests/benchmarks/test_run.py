@@ -23,9 +23,14 @@ def test_validation_rows_are_the_same_for_every_seed(spy, records):
 
 def test_no_test_row_reaches_fit(spy, records):
     assert len(spy.calls) == 4
-    for call in spy.calls:
+    for call in spy.calls + spy.warm_ups:
         assert (call["X"][:, 0] >= 0).all()
         assert call["X_val"] is None or (call["X_val"][:, 0] >= 0).all()
+
+
+def test_each_model_is_warmed_up_once_and_that_is_no_run(spy, records):
+    assert len(spy.warm_ups) == 2
+    assert len(records) == 4
 
 
 def test_held_out_rows_are_the_last_and_stay_out_of_fit(spy, records):

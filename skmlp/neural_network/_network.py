@@ -4,16 +4,12 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import scipy.sparse
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -21,39 +17,29 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
-from skmlp.neural_network._images import Augmenter, ImageShape, as_rows
-from skmlp.neural_network._transfer import freeze_layers, start_from
+from skmlp.neural_network._construction import (
+    make_generator,
+    make_net,
+    start_network,
+    train_batches,
+    valid_batches,
+)
+from skmlp.neural_network._images import ImageShape, as_rows
+from skmlp.neural_network._sample import Sample, split_validation, take_train_size
 from skmlp.training import lbfgs
-from skmlp.training.batches import Batches, Rows, feature_chunks, rows_at_once
+from skmlp.training.batches import Batches, feature_chunks
 from skmlp.training.convolution import infer_image_shape
-from skmlp.training.devices import resolve_device, resolve_dtype
+from skmlp.training.devices import resolve_device
 from skmlp.training.losses import Loss
 from skmlp.training.modules import (
-    Dropout,
-    initialize,
     inputs_first,
     seed_dropout,
     weight_layers,
     widest_layer,
 )
 from skmlp.training.net import Net
-from skmlp.training.optimizers import make_optimizer
-from skmlp.training.schedules import Schedule
-from skmlp.training.seeds import resolve_random_state, torch_generator
+from skmlp.training.seeds import resolve_random_state
 from skmlp.training.stopping import Monitor
-
-
-class _Sample(NamedTuple):
-    """Checked rows: features, targets as given and encoded, weights of score and loss."""
-
-    X: Any
-    y: np.ndarray
-    encoded: np.ndarray
-    weight: np.ndarray | None
-    loss_weight: np.ndarray | None
-
-    def take(self, index: np.ndarray) -> "_Sample":
-        return _Sample(*(None if part is None else part[index] for part in self))
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -70,7 +56,7 @@ class BaseNetwork(BaseEstimator, ABC):
     """Base of the estimators; not for direct use."""
 
     # How scikit-learn is to check the targets.
-    _target_checks = {"multi_output": True}  # noqa: RUF012
+    _target_checks: ClassVar[dict[str, bool]] = {"multi_output": True}
 
     activation: str
     solver: str
@@ -140,7 +126,11 @@ class BaseNetwork(BaseEstimator, ABC):
         return weight
 
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the targets if scikit-learn stratifies its validation split by them."""
+        """Return the targets if scikit-learn stratifies its validation split."""
+        return None
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the targets if a sample of the training rows keeps their shares."""
         return None
 
     def _fit(
@@ -157,32 +147,38 @@ class BaseNetwork(BaseEstimator, ABC):
         device = resolve_device(self.device)
         sample = self._check_sample(X, y, sample_weight, reset=first)
         valid = None if X_val is None else self._check_validation(X_val, y_val)
+        everything = sample if valid is None else sample.join(valid)
         random_state = resolve_random_state(self.random_state)
         network = (
-            self._start_network(sample.X, random_state, device)
+            start_network(self, sample.X, random_state, device)
             if first
-            else self.net_.module_
+            else self.net_.module_.to(device)
         )
-        generator = self._generator(network, random_state, device)
+        generator = make_generator(self, network, random_state, device)
         train = sample
         if valid is None and self.early_stopping and self.solver != "lbfgs":
-            train, valid = self._split(sample, random_state)
+            strata = self._stratify(sample.y)
+            train, valid = split_validation(
+                sample, self.validation_fraction, strata, random_state
+            )
         if self.train_size is not None:
-            train = self._take_train_size(train, random_state)
-        monitor = (
-            Monitor(self.tol, self.n_iter_no_change, self.early_stopping)
-            if first
-            else self._monitor
+            strata = self._strata(train.y)
+            train = take_train_size(train, self.train_size, strata, random_state)
+        if incremental and not first:
+            net = self.net_.resume()
+        else:
+            monitor = Monitor() if first else self._monitor
+            monitor.expect(self.tol, self.n_iter_no_change, self.early_stopping)
+            net = make_net(self, network, monitor, device)
+        self._run(
+            net,
+            train_batches(self, train, net, random_state, generator),
+            None if valid is None else valid_batches(self, valid, net),
+            incremental,
         )
-        monitor.early_stopping = monitor.early_stopping and valid is not None
-        resumed = self.net_ if incremental and not first else None
-        net = self._make_net(network, monitor, device, resumed)
-        batches = self._batches(train, net, random_state, generator)
-        valid_batches = None if valid is None else self._valid_batches(valid, net)
-        self._run(net, batches, valid_batches, incremental)
         self._keep(net, device, release=not incremental)
-        if self.refit_full and valid is not None:
-            self._refit(sample if X_val is None else _join(sample, valid), device)
+        if self.refit_full:
+            self._refit(everything, device)
         return self
 
     # Checks
@@ -216,9 +212,7 @@ class BaseNetwork(BaseEstimator, ABC):
             reset=reset,
         )
 
-    def _check_sample(
-        self, X: Any, y: Any, sample_weight: Any, reset: bool
-    ) -> _Sample:
+    def _check_sample(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> Sample:
         """Check the rows to fit."""
         X, y = self._check_rows(X, y, reset=reset)
         weight = None
@@ -229,12 +223,12 @@ class BaseNetwork(BaseEstimator, ABC):
         if reset:
             self._learn_targets(y)
             self._learn_image_shape(X.shape[1])
-        return _Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
+        return Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
 
-    def _check_validation(self, X_val: Any, y_val: Any) -> _Sample:
+    def _check_validation(self, X_val: Any, y_val: Any) -> Sample:
         """Check the caller's own validation rows."""
         X, y = self._check_rows(X_val, y_val, reset=False)
-        return _Sample(X, y, self._encode(y, "y_val"), None, self._loss_weight(y, None))
+        return Sample(X, y, self._encode(y, "y_val"), None, self._loss_weight(y, None))
 
     def _learn_image_shape(self, n_features: int) -> None:
         """Note the shape of the rows as images, where something looks at them so."""
@@ -242,180 +236,6 @@ class BaseNetwork(BaseEstimator, ABC):
         if shape is None and self.augmentation is not None:
             shape = infer_image_shape(n_features)
         self.image_shape_ = shape
-
-    # Preparation
-
-    def _start_network(
-        self, X: Any, random_state: np.random.RandomState, device: torch.device
-    ) -> nn.Sequential:
-        """Build the network and draw its weights."""
-        dtype = resolve_dtype(self.dtype, X.dtype)
-        # On the meta device torch draws no weights of its own to be thrown away.
-        with torch.device("meta"):
-            network = self._make_network(X.shape[1], self.n_outputs_).to(dtype)
-        network = network.to_empty(device="cpu")
-        initialize(network, self.init, self.activation, random_state)
-        if self.init_from is not None:
-            start_from(network, self.init_from)
-        if self.frozen_layers is not None:
-            freeze_layers(network, self.frozen_layers)
-        return network.to(device)
-
-    def _generator(
-        self,
-        network: nn.Sequential,
-        random_state: np.random.RandomState,
-        device: torch.device,
-    ) -> torch.Generator | None:
-        """Return the generator of dropout and augmentation, where there is any."""
-        drops = any(isinstance(layer, Dropout) for layer in network.modules())
-        if not drops and self.augmentation is None:
-            return None
-        generator = torch_generator(random_state, device)
-        seed_dropout(network, generator)
-        return generator
-
-    def _split(
-        self, sample: _Sample, random_state: np.random.RandomState
-    ) -> tuple[_Sample, _Sample]:
-        """Set validation rows aside, the same that scikit-learn takes."""
-        train, valid = train_test_split(
-            np.arange(len(sample.y)),
-            random_state=random_state,
-            test_size=self.validation_fraction,
-            stratify=self._stratify(sample.y),
-        )
-        if len(valid) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
-            )
-        return sample.take(train), sample.take(valid)
-
-    def _take_train_size(
-        self, train: _Sample, random_state: np.random.RandomState
-    ) -> _Sample:
-        """Keep `train_size` of the training rows."""
-        n_rows = len(train.y)
-        if self.train_size in (n_rows, 1.0):
-            return train
-        if isinstance(self.train_size, int) and self.train_size > n_rows:
-            raise ValueError(
-                f"train_size={self.train_size}, but there are {n_rows} training rows."
-            )
-        kept, _ = train_test_split(
-            np.arange(n_rows),
-            random_state=random_state,
-            train_size=self.train_size,
-            stratify=self._strata(train.y),
-        )
-        return train.take(kept)
-
-    def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the targets if a sample of the training rows keeps their shares."""
-        return None
-
-    def _make_net(
-        self,
-        network: nn.Sequential,
-        monitor: Monitor,
-        device: torch.device,
-        resumed: Net | None,
-    ) -> Net:
-        """Return an initialised net, or the one to go on with."""
-        if resumed is not None:
-            return resumed.resume()
-        net = Net(
-            network,
-            self._make_loss(),
-            solver=self.solver,
-            make_optimizer=partial(
-                make_optimizer,
-                self.solver,
-                lr=self.learning_rate_init,
-                momentum=self.momentum,
-                nesterov=self.nesterovs_momentum,
-                betas=(self.beta_1, self.beta_2),
-                eps=self.epsilon,
-                params=self.optimizer_params,
-            ),
-            schedule=Schedule.for_solver(
-                self.solver,
-                self.learning_rate,
-                learning_rate_init=self.learning_rate_init,
-                power_t=self.power_t,
-                step_size=self.step_size,
-                gamma=self.gamma,
-                warmup_epochs=self.warmup_epochs,
-                total_epochs=self.max_iter,
-            ),
-            monitor=monitor,
-            alpha=self.alpha,
-            max_grad_norm=self.max_grad_norm,
-            amp=self.amp,
-            verbose=bool(self.verbose),
-            callbacks=[clone(callback, safe=False) for callback in self.callbacks or ()],
-            max_epochs=self.max_iter,
-            device=str(device),
-        )
-        return net.initialize()
-
-    def _rows(self, sample: _Sample, net: Net) -> Rows:
-        """Put rows on the device of the net."""
-        values = net.flat_.values
-        y = torch.from_numpy(sample.encoded)
-        if y.is_floating_point():
-            y = y.to(values.dtype)
-        return Rows(sample.X, y, sample.loss_weight, values.dtype, values.device)
-
-    def _batches(
-        self,
-        train: _Sample,
-        net: Net,
-        random_state: np.random.RandomState,
-        generator: torch.Generator | None,
-    ) -> Batches:
-        """Return the training batches."""
-        n_rows = len(train.y)
-        if self.batch_size == "auto":
-            size = min(200, n_rows)
-        elif (size := int(self.batch_size)) > n_rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going "
-                "to be clipped",
-                stacklevel=4,
-            )
-            size = n_rows
-        if self.solver == "lbfgs":
-            size = rows_at_once(widest_layer(net.module_, train.X.shape[1]))
-        augment = None
-        if self.augmentation is not None and generator is not None:
-            augment = Augmenter(self.augmentation, self.image_shape_, generator)
-        return Batches(
-            self._rows(train, net),
-            size,
-            random_state if self.shuffle and self.solver != "lbfgs" else None,
-            augment,
-        )
-
-    def _valid_batches(self, valid: _Sample, net: Net) -> Batches:
-        """Return the validation batches and give the net their score."""
-        if self.scoring is None:
-            net.score = lambda logits: self._score_logits(
-                logits, valid.encoded, valid.weight
-            )
-        else:
-            # The scorer sees arrays without names, by an estimator that knows none.
-            scored = copy.copy(self)
-            scored.__dict__.pop("feature_names_in_", None)
-            scored.net_, scored.device_ = net, net.flat_.values.device
-            scorer = check_scoring(scored, scoring=self.scoring)
-            weights = {} if valid.weight is None else {"sample_weight": valid.weight}
-            net.score = lambda logits: float(
-                scorer(scored, valid.X, valid.y, **weights)
-            )
-        size = rows_at_once(widest_layer(net.module_.eval(), valid.X.shape[1]))
-        return Batches(self._rows(valid, net), size)
 
     # Training and what is kept of it
 
@@ -434,7 +254,7 @@ class BaseNetwork(BaseEstimator, ABC):
                 raise ValueError(
                     f"Training loss became non-finite at epoch {error}; lower "
                     "learning_rate_init or scale X (its values reach "
-                    f"{abs(train.rows.X).max():g})."
+                    f"{float(abs(train.rows.X).max()):g})."
                 ) from None
             self.n_iter_ = net.epochs_
             if not net.converged_ and not incremental:
@@ -478,18 +298,15 @@ class BaseNetwork(BaseEstimator, ABC):
         if release:
             net.release()
 
-    def _refit(self, sample: _Sample, device: torch.device) -> None:
+    def _refit(self, sample: Sample, device: torch.device) -> None:
         """Train anew on all rows for as many epochs as were best."""
         random_state = resolve_random_state(self.random_state)
-        network = self._start_network(sample.X, random_state, device)
-        generator = self._generator(network, random_state, device)
-        monitor = Monitor(self.tol, np.inf, early_stopping=False)
-        net = self._make_net(network, monitor, device, None)
-        net.run(
-            self._batches(sample, net, random_state, generator),
-            None,
-            self.best_epoch_ or self.n_iter_,
-        )
+        network = start_network(self, sample.X, random_state, device)
+        generator = make_generator(self, network, random_state, device)
+        monitor = Monitor()
+        net = make_net(self, network, monitor, device)
+        batches = train_batches(self, sample, net, random_state, generator)
+        net.run(batches, None, self.best_epoch_ or self.n_iter_)
         seed_dropout(net.module_, None)
         net.release()
         self.net_ = net
@@ -525,21 +342,26 @@ class BaseNetwork(BaseEstimator, ABC):
     @property
     def coefs_(self) -> list[np.ndarray]:
         """Weights of every layer, inputs first; views of the network's own."""
-        return [inputs_first(layer.weight.detach()).numpy() for layer in self._layers()]
+        return [
+            inputs_first(layer.weight.detach().cpu()).numpy()
+            for layer in self._layers()
+        ]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """Biases of every layer; views of the network's own."""
-        return [layer.bias.detach().numpy() for layer in self._layers()]
+        return [layer.bias.detach().cpu().numpy() for layer in self._layers()]
 
-    def _layers(self) -> list[nn.Module]:
+    def _layers(self) -> list[Any]:
         """Layers with weights; an AttributeError before fit, as for any attribute."""
         try:
             module = self.__dict__["net_"].module_
         except KeyError:
             name = type(self).__name__
-            raise AttributeError(f"this {name} is not fitted and has no layers") from None
-        return [layer.cpu() for layer in weight_layers(module)]
+            raise AttributeError(
+                f"this {name} is not fitted and has no layers"
+            ) from None
+        return list(weight_layers(module))
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` came to its end."""
@@ -549,18 +371,3 @@ class BaseNetwork(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _join(one: _Sample, other: _Sample) -> _Sample:
-    """Rows of two samples, one after the other."""
-
-    def join(a: Any, b: Any) -> Any:
-        if a is None and b is None:
-            return None
-        if hasattr(a, "tocsr") or hasattr(b, "tocsr"):
-            return scipy.sparse.vstack([a, b], format="csr")
-        a = np.ones(len(b)) if a is None else a
-        b = np.ones(len(a)) if b is None else b
-        return np.concatenate([a, b])
-
-    return _Sample(*map(join, one, other))

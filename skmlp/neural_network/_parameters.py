@@ -57,9 +57,9 @@ SHARED: dict[str, Parameter] = {
     ),
     "alpha": Parameter(
         "float or array-like of float, default=0.0001",
-        "Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is divided "
-        "by the number of rows in a batch as in scikit-learn. One value for all layers "
-        "or one for each in the order of `coefs_`.",
+        "Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which as in "
+        "scikit-learn is divided by the number of rows in a batch. One value for all "
+        "layers or one for each in the order of `coefs_`.",
         [_NON_NEGATIVE, "array-like"],
     ),
     "batch_size": Parameter(
@@ -90,7 +90,9 @@ SHARED: dict[str, Parameter] = {
         [_POSITIVE_INT],
     ),
     "shuffle": Parameter(
-        "bool, default=True", "Whether every epoch has a new order of rows.", ["boolean"]
+        "bool, default=True",
+        "Whether every epoch has a new order of rows.",
+        ["boolean"],
     ),
     "random_state": Parameter(
         "int, RandomState instance or None, default=None",
@@ -154,11 +156,14 @@ SHARED: dict[str, Parameter] = {
         [_POSITIVE_INT, Options(Real, {np.inf})],
     ),
     "max_fun": Parameter(
-        "int, default=15000", "Most evaluations of the loss by 'lbfgs'.", [_POSITIVE_INT]
+        "int, default=15000",
+        "Most evaluations of the loss by 'lbfgs'.",
+        [_POSITIVE_INT],
     ),
     "dropout": Parameter(
         "float or array-like of float, default=0.0",
-        "Probability to drop a unit behind a dense hidden layer; one value or one each.",
+        "Probability to drop a unit behind a dense hidden layer; one for all layers or "
+        "one each.",
         [_PROBABILITY, "array-like"],
     ),
     "batch_norm": Parameter(
@@ -204,8 +209,8 @@ SHARED: dict[str, Parameter] = {
     ),
     "refit_full": Parameter(
         "bool, default=False",
-        "Whether to train once more on all rows, validation rows too, for `best_epoch_` "
-        "epochs.",
+        "Whether to train once more on all rows, validation rows too, for "
+        "`best_epoch_` epochs.",
         ["boolean"],
     ),
     "device": Parameter(
@@ -276,9 +281,9 @@ SHARED: dict[str, Parameter] = {
 CLASSIFICATION_LOSS = {
     "loss": Parameter(
         f"{_choices(losses.CLASSIFICATION)}, default='log_loss'",
-        "What is minimised: cross-entropy; the multi-class hinge of Crammer and Singer, "
-        "or its square; the divergence from target probabilities, for which `y` may be "
-        "a matrix of them.",
+        "What is minimised: cross-entropy; the multi-class hinge of Crammer and "
+        "Singer, or its square; the divergence from target probabilities, for which "
+        "`y` may be a matrix of them.",
         [StrOptions(set(losses.CLASSIFICATION))],
     )
 }
@@ -350,9 +355,9 @@ def with_shared_parameters(cls: _Class) -> _Class:
         for name in names
     )
     assert cls.__doc__ is not None
-    cls.__doc__ = cls.__doc__.replace("    {parameters}", indent(texts, "    ")).replace(
-        "    {attributes}", ATTRIBUTES.strip("\n")
-    )
+    cls.__doc__ = cls.__doc__.replace(
+        "    {parameters}", indent(texts, "    ")
+    ).replace("    {attributes}", ATTRIBUTES.strip("\n"))
     return cls
 
 

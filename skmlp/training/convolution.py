@@ -15,7 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.activations import NON_DECREASING, make_activation
-from skmlp.training.modules import Dropout, add_hidden_layers, per_layer
+from skmlp.training.modules import (
+    Conv2d,
+    Dropout,
+    Linear,
+    add_hidden_layers,
+    per_layer,
+)
 
 
 class Volume(NamedTuple):
@@ -231,7 +237,7 @@ def build_cnn(
     n_inputs = add_hidden_layers(
         layers, n_inputs, hidden, activation, dropout, batch_norm
     )
-    layers["output"] = nn.Linear(n_inputs, n_outputs)
+    layers["output"] = Linear(n_inputs, n_outputs)
     network = nn.Sequential(layers)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -334,7 +340,7 @@ def _add_convolution(
     symmetric = top == bottom and left == right
     if not symmetric:
         layers[f"{name}_pad"] = nn.ZeroPad2d((left, right, top, bottom))
-    layers[name] = nn.Conv2d(
+    layers[name] = Conv2d(
         volume.channels,
         stage.channels,
         kernel,

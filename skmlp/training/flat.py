@@ -33,7 +33,7 @@ class FlatParameters:
         layers = list(weight_layers(network))
         weights = [layer.weight for layer in layers]
         biases = [layer.bias for layer in layers if layer.bias is not None]
-        ordered: dict[int, nn.Parameter] = {
+        ordered: dict[int, Tensor] = {
             id(p): p for p in (*weights, *biases, *network.parameters())
         }
         self.parameters = [p for p in ordered.values() if p.requires_grad]
@@ -57,7 +57,7 @@ class FlatParameters:
             parameter.grad = _view_like(self.gradients[place], parameter)
         self.values.grad = self.gradients
 
-    def gradient_of(self, parameter: nn.Parameter) -> Tensor | None:
+    def gradient_of(self, parameter: Tensor) -> Tensor | None:
         """Return the view of the gradients that belongs to `parameter`, if trained."""
         place = self._slices.get(id(parameter))
         if place is None:
@@ -86,7 +86,7 @@ class FlatParameters:
         return stretches
 
 
-def _view_like(vector: Tensor, parameter: nn.Parameter) -> Tensor:
+def _view_like(vector: Tensor, parameter: Tensor) -> Tensor:
     """View `vector` in the shape of `parameter`, images channels last."""
     if parameter.dim() == 4:
         n, channels, height, width = parameter.shape

@@ -107,7 +107,7 @@ def _orthogonal(
 def _truncated_normal(
     shape: tuple[int, ...], random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Standard normal draws, those beyond two deviations drawn again."""
+    """Draw standard normals, those beyond two deviations drawn again."""
     values = random_state.normal(size=shape)
     while (outside := np.abs(values) > 2.0).any():
         values[outside] = random_state.normal(size=int(outside.sum()))

@@ -35,13 +35,13 @@ class _WrittenOutGradient(torch.autograd.Function):
     """Lets autograd use a loss's own derivative, so that there is one formula."""
 
     @staticmethod
-    def forward(ctx, logits, y, loss):  # type: ignore[no-untyped-def]
+    def forward(ctx, logits, y, loss):
         value, delta = loss.value_and_delta(logits, y)
         ctx.save_for_backward(delta)
         return value
 
     @staticmethod
-    def backward(ctx, *grads):  # type: ignore[no-untyped-def]
+    def backward(ctx, *grads):
         (delta,) = ctx.saved_tensors
         return delta * grads[0].unsqueeze(-1), None, None
 
@@ -230,9 +230,7 @@ REGRESSION: dict[str, type[Loss]] = {
 }
 
 
-def classification_loss(
-    name: str, exclusive: bool, label_smoothing: float
-) -> Loss:
+def classification_loss(name: str, exclusive: bool, label_smoothing: float) -> Loss:
     """Return the loss called `name`; `exclusive` targets are class indices."""
     if name == "kullback_leibler":
         return KullbackLeibler()

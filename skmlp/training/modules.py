@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,6 +11,20 @@ from torch import Tensor, nn
 
 from skmlp.training.activations import make_activation
 from skmlp.training.initializers import Fan, draw_layer
+
+
+class Linear(nn.Linear):
+    """torch's, but building one draws nothing from torch's global generator."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights to `initialize`."""
+
+
+class Conv2d(nn.Conv2d):
+    """torch's, but building one draws nothing from torch's global generator."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights to `initialize`."""
 
 
 class BatchNorm1d(nn.BatchNorm1d):
@@ -97,7 +112,7 @@ def build_mlp(
     width = add_hidden_layers(
         layers, n_inputs, hidden_layer_sizes, activation, dropout, batch_norm
     )
-    layers["output"] = nn.Linear(width, n_outputs)
+    layers["output"] = Linear(width, n_outputs)
     return nn.Sequential(layers)
 
 
@@ -113,7 +128,7 @@ def add_hidden_layers(
     sizes = tuple(hidden_layer_sizes)
     rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
     for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
-        layers[f"dense{i}"] = nn.Linear(width, size)
+        layers[f"dense{i}"] = Linear(width, size)
         if batch_norm:
             layers[f"dense{i}_norm"] = BatchNorm1d(size)
         layers[f"dense{i}_activation"] = make_activation(activation)
@@ -123,10 +138,10 @@ def add_hidden_layers(
     return width
 
 
-def weight_layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:
+def weight_layers(network: nn.Module) -> Iterator[Linear | Conv2d]:
     """Yield the layers that hold weights and biases, from input to output."""
     for layer in network.modules():
-        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+        if isinstance(layer, (Linear, Conv2d)):
             yield layer
 
 
@@ -141,14 +156,7 @@ def initialize(
     activation: str,
     random_state: np.random.RandomState,
 ) -> None:
-    """Draw every layer's weights, then biases, in scikit-learn's order.
-
-    The network may come from torch's meta device, where building it drew nothing.
-    """
-    for layer in network.modules():
-        # Normalisation and PReLU start from constants, which torch sets without a draw.
-        if not isinstance(layer, (nn.Linear, nn.Conv2d)):
-            getattr(layer, "reset_parameters", lambda: None)()
+    """Draw every layer's weights, then biases, in scikit-learn's order."""
     with torch.no_grad():
         for layer in weight_layers(network):
             weight = inputs_first(layer.weight)
@@ -161,8 +169,8 @@ def initialize(
                 Fan(fan_in * field, fan_out * field),
                 random_state,
             )
-            weight.copy_(torch.from_numpy(drawn[0]))
-            layer.bias.copy_(torch.from_numpy(drawn[1]))  # type: ignore[union-attr]
+            for parameter, values in zip((weight, layer.bias), drawn, strict=True):
+                cast(Tensor, parameter).copy_(torch.from_numpy(values))
 
 
 def seed_dropout(network: nn.Module, generator: torch.Generator | None) -> None:

@@ -94,7 +94,10 @@ class Net(NeuralNet):
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]
 
-    optimizer_: Optimizer | None = None
+    # None for 'lbfgs', and after `release`.
+    optimizer_: Any = None
+    flat_: Any
+    step_: Any
 
     def initialize_criterion(self) -> "Net":
         """Use the loss as it is; it has no parameters to set."""

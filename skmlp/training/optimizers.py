@@ -2,8 +2,8 @@
 
 scikit-learn's two stochastic solvers are torch's with two differences. Its Adam adds
 epsilon before the second moment is corrected for its bias, so torch's ``eps`` is to be
-``epsilon / sqrt(1 - beta_2**t)`` in step t. Its momentum buffer holds the learning rate,
-so torch's buffer is to be rescaled whenever the rate changes.
+``epsilon / sqrt(1 - beta_2**t)`` in step t. Its momentum buffer holds the learning
+rate, so torch's buffer is to be rescaled whenever the rate changes.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,23 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 
-class SGD(Optimizer):
+class _FlatOptimizer(Optimizer):
+    """An optimizer of one vector."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add the vector; torch's own imports its compiler, which takes a second."""
+        self.param_groups.append(self.defaults | param_group)
+
+    def update(self) -> None:
+        """Take one step; like `step` without torch's bookkeeping around it."""
+        raise NotImplementedError
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take one step."""
+        self.update()
+
+
+class SGD(_FlatOptimizer):
     """scikit-learn's stochastic gradient descent with (Nesterov's) momentum."""
 
     def __init__(
@@ -48,12 +64,8 @@ class SGD(Optimizer):
                 is_first_step=first,
             )
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Take one step."""
-        self.update()
 
-
-class Adam(Optimizer):
+class Adam(_FlatOptimizer):
     """scikit-learn's Adam (Kingma and Ba 2014, the efficient order of section 2)."""
 
     def __init__(
@@ -91,12 +103,15 @@ class Adam(Optimizer):
                 maximize=False,
             )
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Take one step."""
-        self.update()
 
+_TORCH: dict[str, type[Optimizer]] = {
+    "nadam": torch.optim.NAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+}
 
-NAMES = ("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta")
+NAMES = ("sgd", "adam", "adamw", *_TORCH)
 
 # With these the L2 penalty shrinks the weights directly (Loshchilov and Hutter 2017).
 DECOUPLED = frozenset({"adamw"})
@@ -123,11 +138,7 @@ def make_optimizer(
         return SGD([values], lr=lr, momentum=momentum, nesterov=nesterov, **extra)
     if solver in ("adam", "adamw"):
         return Adam([values], lr=lr, betas=betas, eps=eps, **extra)
+    shared: dict[str, Any] = {"lr": lr}
     if solver == "nadam":
-        return torch.optim.NAdam([values], **{"lr": lr, "betas": betas, "eps": eps} | extra)
-    own = {
-        "rmsprop": torch.optim.RMSprop,
-        "adagrad": torch.optim.Adagrad,
-        "adadelta": torch.optim.Adadelta,
-    }[solver]
-    return own([values], **{"lr": lr} | extra)
+        shared |= {"betas": betas, "eps": eps}
+    return _TORCH[solver]([values], **(shared | extra))

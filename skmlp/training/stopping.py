@@ -16,7 +16,7 @@ class Monitor:
     It outlives a call of fit where training goes on in the next (``warm_start``,
     ``partial_fit``).
 
-    Parameters
+    Attributes
     ----------
     tol : float
         Smallest improvement that counts.
@@ -26,9 +26,9 @@ class Monitor:
         Whether the validation score, rather than the loss, is what must improve.
     """
 
-    tol: float
-    n_iter_no_change: float
-    early_stopping: bool
+    tol: float = 0.0
+    n_iter_no_change: float = math.inf
+    early_stopping: bool = False
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best_loss: float = math.inf
@@ -37,6 +37,12 @@ class Monitor:
     best_state: list[Tensor] | None = None
     samples_seen: int = 0
     _stalled: int = 0
+
+    def expect(self, tol: float, n_iter_no_change: float, early_stopping: bool) -> None:
+        """Set what counts as an improvement, and how long to wait for one."""
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
 
     def epoch_ended(self, loss: float, score: float | None, epoch: int) -> bool:
         """Take note of an epoch and return whether its score is the best so far."""

@@ -1,0 +1,155 @@
+"""From an estimator's parameters to the objects that train it."""
+
+import copy
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
+from torch import nn
+
+from skmlp.neural_network._images import Augmenter
+from skmlp.neural_network._sample import Sample
+from skmlp.neural_network._transfer import freeze_layers, start_from
+from skmlp.training.batches import Batches, Rows, rows_at_once
+from skmlp.training.devices import resolve_dtype
+from skmlp.training.modules import Dropout, initialize, seed_dropout, widest_layer
+from skmlp.training.net import Net
+from skmlp.training.optimizers import make_optimizer
+from skmlp.training.schedules import Schedule
+from skmlp.training.seeds import torch_generator
+from skmlp.training.stopping import Monitor
+
+
+def start_network(
+    estimator: Any, X: Any, random_state: np.random.RandomState, device: torch.device
+) -> nn.Sequential:
+    """Build the network for the rows X and give it its initial weights."""
+    dtype = resolve_dtype(estimator.dtype, X.dtype)
+    network = estimator._make_network(X.shape[1], estimator.n_outputs_).to(dtype)
+    initialize(network, estimator.init, estimator.activation, random_state)
+    if estimator.init_from is not None:
+        start_from(network, estimator.init_from)
+    if estimator.frozen_layers is not None:
+        freeze_layers(network, estimator.frozen_layers)
+    return network.to(device)
+
+
+def make_generator(
+    estimator: Any,
+    network: nn.Sequential,
+    random_state: np.random.RandomState,
+    device: torch.device,
+) -> torch.Generator | None:
+    """Return the generator of dropout and augmentation, where there is any."""
+    drops = any(isinstance(layer, Dropout) for layer in network.modules())
+    if not drops and estimator.augmentation is None:
+        return None
+    generator = torch_generator(random_state, device)
+    seed_dropout(network, generator)
+    return generator
+
+
+def make_net(
+    estimator: Any, network: nn.Sequential, monitor: Monitor, device: torch.device
+) -> Net:
+    """Return an initialised net around the network."""
+    net = Net(
+        network,
+        estimator._make_loss(),
+        solver=estimator.solver,
+        make_optimizer=partial(
+            make_optimizer,
+            estimator.solver,
+            lr=estimator.learning_rate_init,
+            momentum=estimator.momentum,
+            nesterov=estimator.nesterovs_momentum,
+            betas=(estimator.beta_1, estimator.beta_2),
+            eps=estimator.epsilon,
+            params=estimator.optimizer_params,
+        ),
+        schedule=Schedule.for_solver(
+            estimator.solver,
+            estimator.learning_rate,
+            learning_rate_init=estimator.learning_rate_init,
+            power_t=estimator.power_t,
+            step_size=estimator.step_size,
+            gamma=estimator.gamma,
+            warmup_epochs=estimator.warmup_epochs,
+            total_epochs=estimator.max_iter,
+        ),
+        monitor=monitor,
+        alpha=estimator.alpha,
+        max_grad_norm=estimator.max_grad_norm,
+        amp=estimator.amp,
+        verbose=bool(estimator.verbose),
+        callbacks=[clone(callback) for callback in estimator.callbacks or ()],
+        max_epochs=estimator.max_iter,
+        device=str(device),
+    )
+    return net.initialize()
+
+
+def train_batches(
+    estimator: Any,
+    train: Sample,
+    net: Net,
+    random_state: np.random.RandomState,
+    generator: torch.Generator | None,
+) -> Batches:
+    """Return the batches to train on."""
+    rows = _rows(train, net)
+    if estimator.solver == "lbfgs":
+        return Batches(rows, rows_at_once(widest_layer(net.module_, train.X.shape[1])))
+    augment = None
+    if estimator.augmentation is not None and generator is not None:
+        augment = Augmenter(estimator.augmentation, estimator.image_shape_, generator)
+    return Batches(
+        rows,
+        _batch_size(estimator.batch_size, len(rows)),
+        random_state if estimator.shuffle else None,
+        augment,
+    )
+
+
+def _batch_size(batch_size: int | str, n_rows: int) -> int:
+    """Return the number of rows in a batch, with scikit-learn's warning."""
+    if isinstance(batch_size, str):
+        return min(200, n_rows)
+    if batch_size > n_rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to "
+            "be clipped",
+            stacklevel=5,
+        )
+    return min(int(batch_size), n_rows)
+
+
+def valid_batches(estimator: Any, valid: Sample, net: Net) -> Batches:
+    """Return the batches to validate on, and give the net their score."""
+    if estimator.scoring is None:
+        net.score = lambda logits: estimator._score_logits(
+            logits, valid.encoded, valid.weight
+        )
+    else:
+        # The scorer sees arrays without names, by an estimator that knows none.
+        scored = copy.copy(estimator)
+        scored.__dict__.pop("feature_names_in_", None)
+        scored.net_, scored.device_ = net, net.flat_.values.device
+        scorer = check_scoring(scored, scoring=estimator.scoring)
+        weights = {} if valid.weight is None else {"sample_weight": valid.weight}
+        net.score = lambda _: float(scorer(scored, valid.X, valid.y, **weights))
+    widest = widest_layer(net.module_.eval(), valid.X.shape[1])
+    return Batches(_rows(valid, net), rows_at_once(widest))
+
+
+def _rows(sample: Sample, net: Net) -> Rows:
+    """Put rows on the device of the net."""
+    values = net.flat_.values
+    y = torch.from_numpy(sample.encoded)
+    if y.is_floating_point():
+        y = y.to(values.dtype)
+    return Rows(sample.X, y, sample.loss_weight, values.dtype, values.device)

@@ -1,0 +1,85 @@
+"""Checked rows, and how they are divided for one fit."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from sklearn.model_selection import train_test_split
+
+
+class Sample(NamedTuple):
+    """Rows of X with their targets and weights.
+
+    ``y`` are the targets as given, ``encoded`` those of the loss; ``weight`` counts in
+    the score, ``loss_weight``, with the class weights in it, in the loss.
+    """
+
+    X: Any
+    y: np.ndarray
+    encoded: np.ndarray
+    weight: np.ndarray | None = None
+    loss_weight: np.ndarray | None = None
+
+    def take(self, index: np.ndarray) -> "Sample":
+        """Return the rows in `index`."""
+        parts: list[Any] = [None if part is None else part[index] for part in self]
+        return Sample(*parts)
+
+    def join(self, other: "Sample") -> "Sample":
+        """Return these rows followed by those of `other`."""
+        sizes = len(self.y), len(other.y)
+        parts: list[Any] = []
+        for one, two in zip(self, other, strict=True):
+            if scipy.sparse.issparse(one):
+                parts.append(scipy.sparse.vstack([one, two], format="csr"))
+            elif one is None and two is None:
+                parts.append(None)
+            else:
+                one = np.ones(sizes[0]) if one is None else one
+                two = np.ones(sizes[1]) if two is None else two
+                parts.append(np.concatenate([one, two]))
+        return Sample(*parts)
+
+
+def split_validation(
+    sample: Sample,
+    fraction: float,
+    strata: np.ndarray | None,
+    random_state: np.random.RandomState,
+) -> tuple[Sample, Sample]:
+    """Set validation rows aside, the same that scikit-learn takes."""
+    train, valid = train_test_split(
+        np.arange(len(sample.y)),
+        random_state=random_state,
+        test_size=fraction,
+        stratify=strata,
+    )
+    if len(valid) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the "
+            "size of your dataset."
+        )
+    return sample.take(train), sample.take(valid)
+
+
+def take_train_size(
+    train: Sample,
+    train_size: int | float,
+    strata: np.ndarray | None,
+    random_state: np.random.RandomState,
+) -> Sample:
+    """Keep a number or a share of the training rows."""
+    n_rows = len(train.y)
+    if train_size == (n_rows if isinstance(train_size, int) else 1.0):
+        return train
+    if train_size > n_rows:
+        raise ValueError(
+            f"train_size={train_size}, but there are {n_rows} training rows."
+        )
+    kept, _ = train_test_split(
+        np.arange(n_rows),
+        random_state=random_state,
+        train_size=train_size,
+        stratify=strata,
+    )
+    return train.take(kept)

@@ -96,11 +96,13 @@ class LogisticCrossEntropy(Loss):
         target = y.to(logits.dtype)
         if self.label_smoothing:
             target = (1.0 - self.label_smoothing) * target + self.label_smoothing / 2
-        value = -(
-            target * _clip_log(F.logsigmoid(logits))
-            + (1.0 - target) * _clip_log(F.logsigmoid(-logits))
-        ).sum(-1)
-        return value, torch.sigmoid(logits) - target
+        p = torch.sigmoid(logits)
+        # log(1 - p) is scikit-learn's, with what 1 - p loses where p is nearly 1: the
+        # curve decides when to stop, and so has to be the same.
+        eps = torch.finfo(p.dtype).eps
+        clipped = p.clamp(eps, 1.0 - eps)
+        value = torch.xlogy(target, clipped) + torch.xlogy(1.0 - target, 1.0 - clipped)
+        return value.sum(-1).neg_(), p - target
 
 
 class KullbackLeibler(Loss):

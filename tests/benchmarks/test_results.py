@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import _results
@@ -29,6 +29,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)  # the disk's speed is no fact about us
 @given(st.lists(values, max_size=4))
 def test_what_is_appended_is_read_back(tmp_path_factory, extras):
     path = tmp_path_factory.mktemp("store") / "runs.jsonl"

@@ -1,0 +1,64 @@
+"""The real estimators through the command line, on a few hundred digits."""
+
+import pytest
+
+from benchmarks import _results
+from benchmarks.__main__ import OK, main
+from benchmarks.experiments.compare import COMPARE
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Run compare once for the module."""
+    folder = tmp_path_factory.mktemp("store")
+    assert main(["--quick", "--out", str(folder)]) == OK
+    return folder
+
+
+def test_every_model_of_compare_runs_on_digits(store):
+    records = _results.read(store.glob("*.jsonl"))
+    assert [r["model"] for r in records] == [m.name for m in COMPARE.models]
+    for record in records:
+        assert record["error"] is None
+        assert record["quick"] is True
+        assert record["rows"] == {"train": 270, "validation": 30, "test": 200}
+        assert record["epochs"] == len(record["loss_curve"]) == 2
+        assert len(record["validation_scores"]) == 2
+        best = max(record["validation_scores"])
+        assert record["validation_accuracy"] == pytest.approx(best)
+        assert any("ConvergenceWarning" in said for said in record["warnings"])
+
+
+def test_layers_and_parameters_are_counted_from_the_fitted_network(store):
+    records = _results.read(store.glob("*.jsonl"))
+    found = {r["model"]: (r["layers"], r["n_parameters"]) for r in records}
+    assert found["lr"] == (1, 64 * 10 + 10)
+    assert found["mlp-50"] == (2, 65 * 50 + 51 * 10)
+    # 8x8 pixels at stride 2 leave 4x4 for ten filters of 5x5.
+    assert found["cnn-1"] == (3, 26 * 10 + 161 * 50 + 51 * 10)
+
+
+def test_a_run_repeats_to_the_last_digit(store, tmp_path):
+    argv = ["--quick", "--models", "mlp-50,cnn-3-dropout", "--out", str(tmp_path)]
+    assert main(argv) == OK
+    first = {r["model"]: r for r in _results.read(store.glob("*.jsonl"))}
+    for again in _results.read(tmp_path.glob("*.jsonl")):
+        for figure in ("loss_curve", "validation_scores", "test_accuracy", "test_loss"):
+            assert again[figure] == first[again["model"]][figure]
+
+
+@pytest.mark.parametrize("experiment", ["fashion-mlp", "fashion-cnn"])
+def test_other_experiments_run_on_data_at_hand(experiment, tmp_path):
+    argv = [experiment, "--quick", "--dataset", "digits", "--out", str(tmp_path)]
+    assert main(argv) == OK
+
+
+def test_own_table_of_numbers_is_compared_too(tmp_path):
+    from sklearn.datasets import load_iris
+
+    load_iris(as_frame=True).frame.to_csv(tmp_path / "iris.csv", index=False)
+    argv = ["--quick", "--dataset", str(tmp_path / "iris.csv"), "--out", str(tmp_path)]
+    assert main(argv) == OK
+    records = _results.read([tmp_path / "compare-iris-all-quick.jsonl"])
+    assert len(records) == len(COMPARE.models)
+    assert {r["n_classes"] for r in records} == {3}

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from skmlp.neural_network._construction import (
 )
 from skmlp.neural_network._images import ImageShape, as_rows
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
+from skmlp.neural_network._storage import restore, state_of
 from skmlp.training import lbfgs
 from skmlp.training.batches import Batches, feature_chunks
 from skmlp.training.convolution import infer_image_shape
@@ -40,6 +41,7 @@ from skmlp.training.modules import (
 from skmlp.training.net import Net
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.stopping import Monitor
+from skmlp.training.threads import multiply_adds, threads_for
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -109,6 +111,9 @@ class BaseNetwork(BaseEstimator, ABC):
     def _learn_targets(self, y: np.ndarray) -> None:
         """Learn what kind of targets there are; sets ``n_outputs_``."""
 
+    def _check_targets_again(self, y: np.ndarray) -> None:  # noqa: B027
+        """Refuse targets that training cannot go on with."""
+
     @abstractmethod
     def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         """Return targets as the loss wants them."""
@@ -149,6 +154,8 @@ class BaseNetwork(BaseEstimator, ABC):
         valid = None if X_val is None else self._check_validation(X_val, y_val)
         everything = sample if valid is None else sample.join(valid)
         random_state = resolve_random_state(self.random_state)
+        if not first and device != self.device_:
+            self.net_.release()
         network = (
             start_network(self, sample.X, random_state, device)
             if first
@@ -164,11 +171,12 @@ class BaseNetwork(BaseEstimator, ABC):
         if self.train_size is not None:
             strata = self._strata(train.y)
             train = take_train_size(train, self.train_size, strata, random_state)
-        if incremental and not first:
+        monitor = Monitor() if first else self._monitor
+        monitor.expect(self.tol, self.n_iter_no_change, self.early_stopping)
+        if incremental and not first and self.net_.solver == self.solver:
             net = self.net_.resume()
+            net.alpha, net.verbose = self.alpha, int(self.verbose)
         else:
-            monitor = Monitor() if first else self._monitor
-            monitor.expect(self.tol, self.n_iter_no_change, self.early_stopping)
             net = make_net(self, network, monitor, device)
         self._run(
             net,
@@ -223,6 +231,8 @@ class BaseNetwork(BaseEstimator, ABC):
         if reset:
             self._learn_targets(y)
             self._learn_image_shape(X.shape[1])
+        else:
+            self._check_targets_again(y)
         return Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
 
     def _check_validation(self, X_val: Any, y_val: Any) -> Sample:
@@ -243,13 +253,20 @@ class BaseNetwork(BaseEstimator, ABC):
         self, net: Net, train: Batches, valid: Batches | None, incremental: bool
     ) -> None:
         """Train, and turn what went wrong into words."""
+        work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
         if self.solver == "lbfgs":
-            self.n_iter_, self.loss_ = lbfgs.minimize(
-                net, train, max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol
-            )
+            with threads_for(work):
+                self.n_iter_, self.loss_ = lbfgs.minimize(
+                    net,
+                    train,
+                    max_iter=self.max_iter,
+                    max_fun=self.max_fun,
+                    tol=self.tol,
+                )
         else:
             try:
-                net.run(train, valid, 1 if incremental else self.max_iter)
+                with threads_for(work):
+                    net.run(train, valid, 1 if incremental else self.max_iter)
             except FloatingPointError as error:
                 raise ValueError(
                     f"Training loss became non-finite at epoch {error}; lower "
@@ -321,7 +338,8 @@ class BaseNetwork(BaseEstimator, ABC):
         network = self._network_to_predict()
         first = next(network.parameters())
         widest = widest_layer(network, X.shape[1]) if X.shape[0] > 1 else X.shape[1]
-        with torch.inference_mode():
+        work = multiply_adds(network, X.shape[1]) * X.shape[0]
+        with threads_for(work), torch.inference_mode():
             parts = [
                 network(x).cpu()
                 for x in feature_chunks(X, widest, first.dtype, first.device)
@@ -362,6 +380,21 @@ class BaseNetwork(BaseEstimator, ABC):
                 f"this {name} is not fitted and has no layers"
             ) from None
         return list(weight_layers(module))
+
+    # Storage
+
+    def __skmlp_state__(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what a model file keeps beside the parameters."""
+        return state_of(self)
+
+    def __skmlp_restore__(
+        self,
+        attributes: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        device: str | torch.device,
+    ) -> None:
+        """Become the fitted estimator that `__skmlp_state__` described."""
+        restore(self, attributes, arrays, device)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` came to its end."""

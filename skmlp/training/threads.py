@@ -1,0 +1,52 @@
+"""How many threads a network deserves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from skmlp.training.modules import Conv2d, weight_layers
+
+# Below this many multiplications an operation ends before a second thread has helped;
+# and where other processes want the cores, waiting for that thread costs milliseconds.
+_WORTH_SHARING = 10_000_000
+
+
+def multiply_adds(network: nn.Sequential, n_features: int) -> int:
+    """Return how many multiplications one row takes on its way to the logits."""
+    layers = list(weight_layers(network))
+    if not any(isinstance(layer, Conv2d) for layer in layers):
+        return sum(layer.weight.numel() for layer in layers)
+    count = 0
+
+    def add(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        nonlocal count
+        positions = output[0, 0].numel() if output.dim() == 4 else 1
+        count += positions * layer.weight.numel()  # type: ignore[operator]
+
+    handles = [layer.register_forward_hook(add) for layer in layers]
+    first = layers[0].weight
+    training = network.training
+    with torch.no_grad():
+        network.eval()(
+            torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
+        )
+    network.train(training)
+    for handle in handles:
+        handle.remove()
+    return count
+
+
+@contextmanager
+def threads_for(work: int) -> Iterator[None]:
+    """Compute on one thread if `work` multiplications are too few to be shared."""
+    before = torch.get_num_threads()
+    if work >= _WORTH_SHARING or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,112 @@
+"""The network inside an estimator: fitted or not, alone or at the end of others."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+
+class LayerOutput(NamedTuple):
+    """A layer that ran, under its name in the network, and what it gave."""
+
+    name: str
+    layer: nn.Module
+    output: Tensor
+
+
+def split_pipeline(estimator: Any) -> tuple[Pipeline | None, Any]:
+    """Return the steps before the last estimator, if there are any, and that one.
+
+    A fitted search stands for its best estimator.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if not isinstance(estimator, Pipeline):
+        return None, estimator
+    steps = estimator[:-1] if len(estimator) > 1 else None
+    return steps, estimator[-1]
+
+
+def fitted_network(estimator: Any, user: str) -> tuple[Pipeline | None, Any]:
+    """Return the steps before a fitted network's estimator, and that estimator."""
+    steps, last = split_pipeline(estimator)
+    _check_has_network(last, user)
+    check_is_fitted(last)
+    return steps, last
+
+
+def describe_network(estimator: Any, X: Any, y: Any, user: str) -> nn.Module:
+    """Return an estimator's network on torch's meta device, where it has no values."""
+    steps, last = split_pipeline(estimator)
+    _check_has_network(last, user)
+    if hasattr(last, "net_"):
+        return copy.deepcopy(last.net_.module_).to("meta")
+    if X is None or y is None:
+        raise ValueError(
+            f"this {type(last).__name__} is not fitted; give {user} X and y, rows as "
+            "they will be fitted with every class among them."
+        )
+    if steps is not None:
+        X = clone(steps).fit_transform(X, y)
+    unfitted = clone(last)
+    unfitted._validate_params()
+    unfitted._check_sample(X, y, None, reset=True)
+    with torch.device("meta"):
+        network = unfitted._make_network(
+            unfitted.n_features_in_, unfitted.n_outputs_
+        ).to("meta")
+    _freeze(network, unfitted.frozen_layers)
+    return network
+
+
+def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
+    """Return what every layer makes of a batch, in the order in which they start.
+
+    The hooks are on a copy, so that the network may predict in another thread.
+    """
+    network = copy.deepcopy(network).eval()
+    outputs: dict[str, LayerOutput] = {}
+
+    def watch(name: str, layer: nn.Module) -> None:
+        def begin(*_: Any) -> None:
+            outputs[name] = LayerOutput(name, layer, x)  # holds the place
+
+        def end(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            outputs[name] = LayerOutput(name, layer, output)
+
+        layer.register_forward_pre_hook(begin)
+        layer.register_forward_hook(end)
+
+    for name, layer in network.named_modules():
+        if type(layer) is not nn.Sequential:  # which only holds others
+            watch(name, layer)
+    with torch.inference_mode():
+        network(x)
+    return list(outputs.values())
+
+
+def _check_has_network(estimator: Any, user: str) -> None:
+    """Refuse an estimator that is none of ours."""
+    if not hasattr(estimator, "net_") and not hasattr(estimator, "_make_network"):
+        raise TypeError(
+            f"{user} takes an estimator of skmlp.neural_network, alone or at the end "
+            f"of a Pipeline, got {type(estimator).__name__}."
+        )
+
+
+def _freeze(network: nn.Module, frozen_layers: Any) -> None:
+    """Mark the layers that `fit` will not train."""
+    layers = list(weight_layers(network))
+    for i in () if frozen_layers is None else frozen_layers:
+        layers[i].requires_grad_(False)
+
+
+def weight_layers(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers that ``coefs_`` counts."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            yield layer

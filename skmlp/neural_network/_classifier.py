@@ -78,6 +78,9 @@ shape (n_samples, height, width[, channels])
     ) -> Self:
         """Train for one epoch on X and y, from where training stands.
 
+        The optimizer goes on as well, with its moments and its learning rate, whether
+        `fit` or `partial_fit` came before, in a copy or a pickle too.
+
         Parameters
         ----------
         X, y, sample_weight
@@ -119,6 +122,16 @@ shape (n_samples, height, width[, channels])
                 two = len(self.classes_) == 2
                 self._target_type = "binary" if two else "multiclass"
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
+
+    def _check_targets_again(self, y: np.ndarray) -> None:
+        if self.warm_start and self._target_type in ("binary", "multiclass"):
+            labels = unique_labels(y)
+            if not np.array_equal(labels, self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in "
+                    f"the previous call to fit. Previously got {self.classes_}, `y` "
+                    f"has {labels}"
+                )
 
     def _check_two_classes(self) -> None:
         if len(self.classes_) < 2:

@@ -111,7 +111,7 @@ class BaseNetwork(BaseEstimator, ABC):
     def _learn_targets(self, y: np.ndarray) -> None:
         """Learn what kind of targets there are; sets ``n_outputs_``."""
 
-    def _check_targets_again(self, y: np.ndarray) -> None:  # noqa: B027
+    def _check_targets_again(self, y: np.ndarray) -> None:
         """Refuse targets that training cannot go on with."""
 
     @abstractmethod

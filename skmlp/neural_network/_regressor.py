@@ -144,6 +144,9 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, from where training stands.
 
+        The optimizer goes on as well, with its moments and its learning rate, whether
+        `fit` or `partial_fit` came before, in a copy or a pickle too.
+
         Parameters
         ----------
         X, y, sample_weight

@@ -264,11 +264,12 @@ class Net(NeuralNet):
         return False
 
     def release(self) -> None:
-        """Let go of what only training needs, and keep the weights on the CPU."""
+        """Keep the weights, and what `resume` needs, on the CPU; drop the rest."""
+        self.optimizer_ = self._optimizer_state()
         self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
-        self.optimizer_ = self.flat_ = self.step_ = None
+        self.flat_ = self.step_ = None
 
     def resume(self) -> "Net":
         """Return the net ready to train on, if `release` or pickling came between."""
@@ -277,19 +278,44 @@ class Net(NeuralNet):
             with self._current_init_context("optimizer"):
                 self.initialize_optimizer()
             if state is not None:
-                self.optimizer_.load_state_dict(state)
+                self._load_optimizer_state(state)
         return self
 
+    def _optimizer_state(self) -> Any:
+        """Return what the optimizer knows, on the CPU."""
+        if self.optimizer_ is None or self.flat_ is None:
+            return self.optimizer_
+        # Not torch's state_dict, whose first call imports its compiler for a second.
+        (group,) = self.optimizer_.param_groups
+        state = self.optimizer_.state.get(self.flat_.values, {})
+        return {
+            "group": {name: v for name, v in group.items() if name != "params"},
+            "state": {name: _moved(v, "cpu") for name, v in state.items()},
+        }
+
+    def _load_optimizer_state(self, saved: dict[str, dict[str, Any]]) -> None:
+        """Give it to a new optimizer."""
+        (group,) = self.optimizer_.param_groups
+        group.update(saved["group"])
+        values = self.flat_.values
+        if saved["state"]:
+            self.optimizer_.state[values] = {
+                name: _moved(v, values.device) for name, v in saved["state"].items()
+            }
+
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__ | {"flat_": None, "step_": None}
-        if self.optimizer_ is not None and self.flat_ is not None:
-            state["optimizer_"] = self.optimizer_.state_dict()
         kept = object.__new__(type(self))
-        kept.__dict__.update(state)
+        kept.__dict__.update(self.__dict__)
+        kept.__dict__.update(optimizer_=self._optimizer_state(), flat_=None, step_=None)
         return NeuralNet.__getstate__(kept)
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         return OUTPUT_ACTIVATIONS[self.criterion_.output_activation]
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    """Copy a tensor to a device; anything else is as it is."""
+    return value.to(device, copy=True) if isinstance(value, Tensor) else value
 
 
 def _overrides_batch_hook(callback: Callback) -> bool:

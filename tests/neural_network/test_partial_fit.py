@@ -1,0 +1,288 @@
+"""Training that goes on: partial_fit, warm_start, and pickles between its steps."""
+
+import copy
+import io
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import sklearn.neural_network as theirs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import scale
+
+import skmlp.neural_network as ours
+
+pytestmark = pytest.mark.filterwarnings(
+    # A few epochs each are enough here.
+    "ignore::sklearn.exceptions.ConvergenceWarning"
+)
+
+SOLVERS = {
+    "adam": {"solver": "adam"},
+    "sgd": {"solver": "sgd"},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.2},
+    "adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "tol": 1.0,
+        "n_iter_no_change": 2,
+    },
+}
+OTHER_SOLVERS = ("adamw", "nadam", "rmsprop", "adagrad", "adadelta")
+
+solvers = pytest.mark.parametrize("params", SOLVERS.values(), ids=list(SOLVERS))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:400] / 16, y[:400]
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    X, y = load_diabetes(return_X_y=True)
+    return scale(X), scale(y)
+
+
+def _both(kind, **params):
+    params = {"hidden_layer_sizes": (13, 7), "random_state": 1} | params
+    return [getattr(module, kind)(**params) for module in (theirs, ours)]
+
+
+def _blocks(X, y, n_blocks=5):
+    return [(X[i::n_blocks], y[i::n_blocks]) for i in range(n_blocks)]
+
+
+def _assert_same(their, our):
+    assert (our.t_, our.n_iter_) == (their.t_, their.n_iter_)
+    assert_allclose(our.loss_curve_, their.loss_curve_, rtol=1e-9)
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(our, name), getattr(their, name), strict=True):
+            assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+@solvers
+def test_blocks_of_rows_give_scikit_learns_weights(params, digits):
+    models = _both("MLPClassifier", **params)
+    for X, y in _blocks(*digits):
+        for model in models:
+            model.partial_fit(X, y, classes=np.arange(10))
+        _assert_same(*models)
+    assert models[1].n_iter_ == 1
+
+
+@solvers
+def test_blocks_of_numbers_with_weights(params, diabetes):
+    models = _both("MLPRegressor", **params)
+    for X, y in _blocks(*diabetes):
+        weight = np.linspace(0.5, 2, len(X))
+        for model in models:
+            model.partial_fit(X, y, weight)
+        _assert_same(*models)
+
+
+def test_blocks_of_indicators(digits):
+    X, y = digits
+    labels = np.column_stack([y % 2, y > 4])
+    models = _both("MLPClassifier")
+    for part, target in _blocks(X, labels):
+        for model in models:
+            model.partial_fit(part, target, classes=[0, 1])
+    _assert_same(*models)
+    assert_array_equal(models[1].classes_, models[0].classes_)
+
+
+def test_a_block_need_not_hold_every_class(digits):
+    X, y = digits
+    models = _both("MLPClassifier")
+    for digit in range(3):
+        for model in models:
+            model.partial_fit(X[y == digit], y[y == digit], classes=np.arange(10))
+    _assert_same(*models)
+    assert models[1].predict_proba(X).shape == (len(X), 10)
+
+
+def test_unsorted_classes_are_sorted(digits):
+    X, y = digits
+    words = np.array(["low", "high"])[(y > 4).astype(int)]
+    model = ours.MLPClassifier(random_state=0)
+    model.partial_fit(X, words, classes=["low", "high"])
+    assert model.classes_.tolist() == ["high", "low"]
+    for _ in range(60):
+        model.partial_fit(X, words)
+    assert model.score(X, words) > 0.9
+
+
+@solvers
+def test_partial_fit_goes_on_from_fit(params, digits):
+    """The optimizer goes on too: its moments, its rate, its count of rows."""
+    models = _both("MLPClassifier", max_iter=6, **params)
+    for model in models:
+        model.fit(*digits)
+    for X, y in _blocks(*digits):
+        for model in models:
+            model.partial_fit(X, y)
+        _assert_same(*models)
+
+
+def test_parameters_changed_in_between_count(diabetes):
+    models = _both("MLPRegressor")
+    for alpha, block in zip((0.0, 1.0, 10.0), _blocks(*diabetes), strict=False):
+        for model in models:
+            model.set_params(alpha=alpha).partial_fit(*block)
+    _assert_same(*models)
+
+
+@solvers
+def test_warm_start_goes_on(params, digits):
+    models = _both("MLPClassifier", warm_start=True, max_iter=4, **params)
+    for max_iter in (4, 3):
+        for model in models:
+            model.set_params(max_iter=max_iter).fit(*digits)
+        _assert_same(*models)
+        assert len(models[1].loss_curve_) == models[1].t_ // 400
+
+
+def test_warm_start_with_early_stopping(digits):
+    models = _both("MLPClassifier", warm_start=True, early_stopping=True, max_iter=5)
+    for _ in range(3):
+        for model in models:
+            model.fit(*digits)
+        _assert_same(*models)
+        assert models[1].validation_scores_ == pytest.approx(
+            models[0].validation_scores_
+        )
+
+
+def test_warm_start_of_lbfgs(diabetes):
+    models = _both("MLPRegressor", warm_start=True, solver="lbfgs", max_iter=10)
+    for _ in range(3):
+        for model in models:
+            model.fit(*diabetes)
+    assert_allclose(models[1].loss_, models[0].loss_, rtol=1e-6)
+
+
+def test_without_warm_start_everything_starts_anew(digits):
+    model = ours.MLPClassifier(7, max_iter=3, random_state=0).fit(*digits)
+    first = model.loss_curve_
+    assert model.fit(*digits).loss_curve_ == first
+    assert model.partial_fit(*digits).fit(*digits).loss_curve_ == first
+
+
+def test_partial_fit_after_lbfgs(digits):
+    model = ours.MLPClassifier(7, solver="lbfgs", max_iter=20, random_state=0)
+    before = model.fit(*digits).score(*digits)
+    model.set_params(solver="adam").partial_fit(*digits)
+    assert model.score(*digits) >= before - 0.1
+
+
+# Pickles
+
+
+def _by_pickle(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def _by_joblib(model):
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    return joblib.load(file)
+
+
+@pytest.mark.parametrize("copied", [_by_pickle, _by_joblib, copy.deepcopy])
+@pytest.mark.parametrize("solver", ["adam", "sgd", *OTHER_SOLVERS])
+def test_a_copy_between_two_blocks_goes_on_to_the_bit(copied, solver, digits):
+    blocks = _blocks(*digits)
+    model = ours.MLPClassifier(13, solver=solver, dropout=0.2, random_state=1)
+    for block in blocks[:2]:
+        model.partial_fit(*block, classes=np.arange(10))
+    twin = copied(model)
+    for block in blocks[2:]:
+        model.partial_fit(*block)
+        twin.partial_fit(*block)
+    for a, b in zip(model.coefs_, twin.coefs_, strict=True):
+        assert_array_equal(a, b)
+    assert twin.loss_curve_ == model.loss_curve_
+
+
+@pytest.mark.parametrize("copied", [_by_pickle, _by_joblib, copy.deepcopy])
+def test_a_copy_after_fit_goes_on_to_the_bit(copied, digits):
+    model = ours.MLPClassifier(13, max_iter=4, random_state=1).fit(*digits)
+    twin = copied(model)
+    assert_array_equal(twin.predict_proba(digits[0]), model.predict_proba(digits[0]))
+    for block in _blocks(*digits):
+        model.partial_fit(*block)
+        twin.partial_fit(*block)
+    for a, b in zip(model.coefs_, twin.coefs_, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_a_copy_is_independent(digits):
+    model = ours.MLPClassifier(5, random_state=0)
+    model.partial_fit(*digits, classes=np.arange(10))
+    before = [w.copy() for w in model.coefs_]
+    copy.deepcopy(model).partial_fit(*digits)
+    for a, b in zip(model.coefs_, before, strict=True):
+        assert_array_equal(a, b)
+
+
+# What is refused
+
+
+def test_the_first_block_needs_the_classes(digits):
+    for model in _both("MLPClassifier"):
+        with pytest.raises(ValueError, match="classes must be passed"):
+            model.partial_fit(*digits)
+
+
+def test_other_classes_later_are_refused(digits):
+    X, y = digits
+    for model in _both("MLPClassifier"):
+        model.partial_fit(X, y, classes=np.arange(10))
+        with pytest.raises(ValueError, match="is not the same as on last call"):
+            model.partial_fit(X, y, classes=np.arange(9))
+        with pytest.raises(ValueError, match=r"classes not in `self\.classes_`"):
+            model.partial_fit(X, y + 1)
+
+
+def test_early_stopping_is_refused(digits):
+    for model in _both("MLPClassifier", early_stopping=True):
+        with pytest.raises(ValueError, match="does not support early_stopping=True"):
+            model.partial_fit(*digits, classes=np.arange(10))
+
+
+def test_lbfgs_has_no_partial_fit():
+    for model in _both("MLPClassifier", solver="lbfgs"):
+        assert not hasattr(model, "partial_fit")
+        with pytest.raises(AttributeError):
+            model.partial_fit  # noqa: B018
+    assert not hasattr(ours.MLPRegressor(solver="lbfgs"), "partial_fit")
+
+
+def test_warm_start_needs_the_same_classes():
+    X, y = load_iris(return_X_y=True)
+    for model in _both("MLPClassifier", warm_start=True, max_iter=2):
+        model.fit(X, y)
+        for other in (np.where(y == 2, 0, y), y + 1):
+            with pytest.raises(ValueError, match="warm_start can only be used where"):
+                model.fit(X, other)
+
+
+def test_other_features_later_are_refused(digits):
+    X, y = digits
+    for model in _both("MLPClassifier"):
+        model.partial_fit(X, y, classes=np.arange(10))
+        with pytest.raises(ValueError, match="X has 3 features, but MLPClassifier"):
+            model.partial_fit(X[:, :3], y)
+
+
+def test_convergence_is_not_expected_of_a_block(digits):
+    with warnings.catch_warnings(action="error", category=ConvergenceWarning):
+        for model in _both("MLPClassifier"):
+            model.partial_fit(*digits, classes=np.arange(10))

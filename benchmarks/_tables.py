@@ -114,7 +114,7 @@ def heading(records: list[Record]) -> list[str]:
     return [
         f"{first['experiment']} on {first['dataset']}{size}{quick}",
         f"{train} training rows, {held} of them for validation; {test} test rows.",
-        f"{len(records)} runs, {seeds} for each model; mean and deviation over seeds.",
+        f"Runs: {len(records)}, {seeds} for each model; mean and deviation over seeds.",
         f"{versions}.",
         f"{_one(run['platform'] for run in records)}, "
         f"{_one(run['cpu'] for run in records)}, "

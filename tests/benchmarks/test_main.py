@@ -107,7 +107,7 @@ def test_a_second_run_replaces_the_first_in_the_table_not_in_the_file(
     assert len(_results.read(tmp_path.glob("*.jsonl"))) == 2
     capsys.readouterr()
     main(["--tables", "--out", str(tmp_path)])
-    assert "1 runs, 1 for each model" in capsys.readouterr().out
+    assert "Runs: 1, 1 for each model" in capsys.readouterr().out
 
 
 def test_ctrl_c_keeps_the_finished_runs(spied, spy, tmp_path, monkeypatch, capsys):
@@ -122,7 +122,7 @@ def test_ctrl_c_keeps_the_finished_runs(spied, spy, tmp_path, monkeypatch, capsy
     assert main(["spied", "--seeds", "2", "--out", str(tmp_path)]) == INTERRUPTED
     captured = capsys.readouterr()
     assert "Interrupted after 2 of 4 runs; --resume" in captured.err
-    assert "2 runs, 2 for each model" in captured.out
+    assert "Runs: 2, 2 for each model" in captured.out
     assert len(_results.read(tmp_path.glob("*.jsonl"))) == 2
 
 
@@ -140,7 +140,7 @@ def test_resume_does_only_what_is_missing_or_failed(
     capsys.readouterr()
     assert main([*argv, "--resume"]) == OK
     assert len(spy.calls) == 2
-    assert "4 runs, 2 for each model" in capsys.readouterr().out
+    assert "Runs: 4, 2 for each model" in capsys.readouterr().out
 
 
 def test_a_failed_training_shows_in_the_exit_status(

@@ -38,7 +38,7 @@ def test_the_heading_states_runs_versions_hardware(records):
     text = " ".join(_tables.heading(records))
     record = records[0]
     assert "spied on digits" in text
-    assert "4 runs, 2 for each model" in text
+    assert "Runs: 4, 2 for each model" in text
     assert f"torch {record['versions']['torch']}" in text
     assert f"{record['cpu_count']} CPUs" in text
     assert "device cpu" in text

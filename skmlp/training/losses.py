@@ -214,7 +214,7 @@ class Poisson(Loss):
     def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are non-negative, of the shape of the logits."""
         mean = logits.exp()
-        return (torch.xlogy(y, y / mean) - y + mean).sum(-1), mean - y
+        return (torch.xlogy(y, y) - y * logits - y + mean).sum(-1), mean - y
 
 
 CLASSIFICATION = (

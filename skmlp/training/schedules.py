@@ -65,8 +65,9 @@ class Schedule:
 
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
         """Set the rate of the coming step."""
-        warming_up = self.steps_done <= self.warmup_epochs * batches_per_epoch
-        if self.name in _BY_STEP or (self.warmup_epochs and warming_up):
+        warmup = round(self.warmup_epochs * batches_per_epoch)
+        # The step after the warm-up is the first at the schedule's own rate.
+        if self.name in _BY_STEP or (warmup and self.steps_done <= warmup):
             factor = self.factor(self.steps_done, batches_per_epoch)
             _set_rate(optimizer, self.learning_rate_init * factor)
         self.steps_done += 1

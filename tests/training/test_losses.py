@@ -1,0 +1,243 @@
+"""Losses agree with torch's formulas, and their derivatives with autograd."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skmlp.training import losses
+
+BATCH, OUTPUTS = 7, 4
+
+
+def classes(generator):
+    return torch.randint(OUTPUTS, (BATCH,), generator=generator)
+
+
+def indicators(generator):
+    return torch.randint(2, (BATCH, OUTPUTS), generator=generator).double()
+
+
+def probabilities(generator):
+    drawn = torch.rand(BATCH, OUTPUTS, generator=generator, dtype=torch.float64)
+    drawn[0] = torch.eye(OUTPUTS)[1]  # 0 log 0 is 0
+    return drawn / drawn.sum(1, keepdim=True)
+
+
+def numbers(generator):
+    return torch.randn(BATCH, OUTPUTS, generator=generator, dtype=torch.float64)
+
+
+def counts(generator):
+    return torch.randint(4, (BATCH, OUTPUTS), generator=generator).double()
+
+
+def signed_margin(z, y):
+    return (1 - (2 * y - 1) * z).clamp_min(0)
+
+
+def multiclass_margin(z, y):
+    correct = z.gather(1, y[:, None]).squeeze(1)
+    rivals = z.masked_fill(F.one_hot(y, OUTPUTS).bool(), -math.inf).amax(1)
+    return (1 + rivals - correct).clamp_min(0)
+
+
+# Loss, targets, and an independent formula of one value a row.
+CASES = {
+    "softmax": (
+        losses.SoftmaxCrossEntropy(),
+        classes,
+        lambda z, y: F.cross_entropy(z, y, reduction="none"),
+    ),
+    "softmax smoothed": (
+        losses.SoftmaxCrossEntropy(0.3),
+        classes,
+        lambda z, y: F.cross_entropy(z, y, reduction="none", label_smoothing=0.3),
+    ),
+    "logistic": (
+        losses.LogisticCrossEntropy(),
+        indicators,
+        lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").sum(1),
+    ),
+    "logistic smoothed": (
+        losses.LogisticCrossEntropy(0.2),
+        indicators,
+        lambda z, y: F.binary_cross_entropy_with_logits(
+            z, 0.8 * y + 0.1, reduction="none"
+        ).sum(1),
+    ),
+    "kullback_leibler": (
+        losses.KullbackLeibler(),
+        probabilities,
+        lambda z, y: F.kl_div(F.log_softmax(z, 1), y, reduction="none").sum(1),
+    ),
+    "hinge": (
+        losses.Hinge(exclusive=True),
+        classes,
+        multiclass_margin,
+    ),
+    "squared hinge": (
+        losses.Hinge(exclusive=True, squared=True),
+        classes,
+        lambda z, y: multiclass_margin(z, y) ** 2,
+    ),
+    "hinge of labels": (
+        losses.Hinge(exclusive=False),
+        indicators,
+        lambda z, y: signed_margin(z, y).sum(1),
+    ),
+    "squared hinge of labels": (
+        losses.Hinge(exclusive=False, squared=True),
+        indicators,
+        lambda z, y: (signed_margin(z, y) ** 2).sum(1),
+    ),
+    "absolute_error": (
+        losses.AbsoluteError(),
+        numbers,
+        lambda z, y: F.l1_loss(z, y, reduction="none").sum(1),
+    ),
+    "huber": (
+        losses.Huber(),
+        numbers,
+        lambda z, y: F.huber_loss(z, y, reduction="none").sum(1),
+    ),
+    "log_cosh": (
+        losses.LogCosh(),
+        numbers,
+        lambda z, y: torch.log(torch.cosh(z - y)).sum(1),
+    ),
+    "poisson": (
+        losses.Poisson(),
+        counts,
+        lambda z, y: (
+            F.poisson_nll_loss(z, y, reduction="none") + torch.xlogy(y, y) - y
+        ).sum(1),
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    loss, targets, formula = CASES[request.param]
+    generator = torch.Generator().manual_seed(3)
+    logits = 2 * numbers(generator)
+    return loss, logits, targets(generator), formula
+
+
+def test_value_is_the_formulas(case):
+    loss, logits, y, formula = case
+    value, _ = loss.value_and_delta(logits, y)
+    assert value.shape == (BATCH,)
+    torch.testing.assert_close(value, formula(logits, y), rtol=1e-12, atol=1e-12)
+
+
+def test_delta_is_autograds_gradient_of_the_formula(case):
+    loss, logits, y, formula = case
+    leaf = logits.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(formula(leaf, y).sum(), leaf)
+    _, delta = loss.value_and_delta(logits, y)
+    torch.testing.assert_close(delta, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_backward_weights_the_rows(case):
+    loss, logits, y, formula = case
+    weight = torch.arange(BATCH, dtype=torch.float64)
+    gradients = []
+    for value_of in (loss.value, formula):
+        leaf = logits.clone().requires_grad_()
+        (value_of(leaf, y) @ weight).backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+def test_value_stands_gradcheck(case):
+    loss, logits, y, _ = case
+    assert torch.autograd.gradcheck(
+        lambda z: loss.value(z, y), logits.clone().requires_grad_()
+    )
+
+
+def test_forward_is_the_mean_over_the_batch(case):
+    loss, logits, y, formula = case
+    torch.testing.assert_close(loss(logits, y), formula(logits, y).mean())
+
+
+def test_models_in_a_leading_dimension_are_independent(case):
+    loss, logits, y, _ = case
+    value, delta = loss.value_and_delta(
+        torch.stack([logits, 3 * logits]), torch.stack([y, y])
+    )
+    for i, z in enumerate((logits, 3 * logits)):
+        alone = loss.value_and_delta(z, y)
+        torch.testing.assert_close(value[i], alone[0], rtol=1e-14, atol=1e-14)
+        torch.testing.assert_close(delta[i], alone[1], rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [-1e4, 1e4])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "poisson"])
+def test_extreme_logits_give_finite_values(name, size, dtype):
+    loss, targets, _ = CASES[name]
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.zeros(BATCH, OUTPUTS, dtype=dtype)
+    logits[:, 1] = size
+    y = targets(generator)
+    y = y.to(dtype) if y.is_floating_point() else y
+    value, delta = loss.value_and_delta(logits, y)
+    assert value.isfinite().all()
+    assert delta.isfinite().all()
+
+
+def test_poisson_is_finite_where_its_mean_underflows():
+    logits = torch.tensor([[-1e4]], dtype=torch.float64)
+    value, delta = losses.Poisson().value_and_delta(logits, torch.ones(1, 1).double())
+    assert value.item() == pytest.approx(1e4 - 1)  # y log y - y z - y + exp(z)
+    assert delta.item() == -1
+
+
+def test_squared_error_reports_the_mean_and_descends_the_sum():
+    z = torch.tensor([[1.0, 2.0]])
+    y = torch.tensor([[0.0, 4.0]])
+    value, delta = losses.SquaredError().value_and_delta(z, y)
+    assert value.tolist() == [0.5 * (1 + 4) / 2]
+    assert delta.tolist() == [[1.0, -2.0]]
+
+
+def test_cross_entropy_is_in_natural_logarithms():
+    p = torch.tensor([[0.2, 0.2, 0.6]], dtype=torch.float64)
+    value, _ = losses.SoftmaxCrossEntropy().value_and_delta(p.log(), torch.tensor([2]))
+    assert value.item() == pytest.approx(-math.log(0.6), rel=1e-14)
+
+
+@given(st.floats(0, 0.9), st.integers(2, 6))
+def test_smoothing_rewards_the_smoothed_probabilities(smoothing, n_classes):
+    # The derivative vanishes where the softmax equals (1 - s) on the class + s / K.
+    p = torch.full((1, n_classes), smoothing / n_classes + 1e-9, dtype=torch.float64)
+    p[0, 0] = 1 - smoothing + smoothing / n_classes - (n_classes - 1) * 1e-9
+    loss = losses.SoftmaxCrossEntropy(smoothing)
+    _, delta = loss.value_and_delta(p.log(), torch.tensor([0]))
+    torch.testing.assert_close(delta, torch.zeros_like(delta), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", losses.CLASSIFICATION)
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_every_classification_loss_has_an_output_activation(name, exclusive):
+    loss = losses.classification_loss(name, exclusive, 0.0)
+    expected = "softmax" if exclusive or name == "kullback_leibler" else "logistic"
+    assert loss.output_activation == expected
+
+
+@pytest.mark.parametrize("name", losses.REGRESSION)
+def test_every_regression_loss_is_zero_at_its_target(name):
+    loss = losses.REGRESSION[name]()
+    y = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
+    z = y.log() if loss.output_activation == "exp" else y
+    torch.testing.assert_close(
+        losses.OUTPUT_ACTIVATIONS[loss.output_activation](z), y, rtol=1e-14, atol=0
+    )
+    value, delta = loss.value_and_delta(z, y)
+    torch.testing.assert_close(value, torch.zeros(2).double(), rtol=0, atol=1e-15)
+    torch.testing.assert_close(delta, torch.zeros_like(y), rtol=0, atol=1e-15)

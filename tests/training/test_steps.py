@@ -1,0 +1,155 @@
+"""The written-out step computes what autograd computes."""
+
+import itertools
+
+import pytest
+import torch
+
+from skmlp.training import losses
+from skmlp.training.convolution import build_cnn
+from skmlp.training.flat import FlatParameters
+from skmlp.training.modules import build_mlp, initialize, seed_dropout
+from skmlp.training.seeds import resolve_random_state
+from skmlp.training.steps import _AutogradStep, _WrittenOutStep, make_step
+
+WRITTEN_OUT = ("identity", "logistic", "tanh", "relu")
+
+
+def make_network(activation="relu", dropout=0.0, hidden=(6, 5), **params):
+    network = build_mlp(4, hidden, 3, activation=activation, dropout=dropout, **params)
+    network = network.double()
+    initialize(network, "auto", activation, resolve_random_state(0))
+    return network.train()
+
+
+def batch(rows=8):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, 4, generator=generator, dtype=torch.float64)
+    y = torch.randint(3, (rows,), generator=generator)
+    weight = torch.rand(rows, generator=generator, dtype=torch.float64)
+    return x, y, weight / weight.sum()
+
+
+def both_steps(network, loss, x, y, weight):
+    """Logits, loss and gradients by hand and by autograd, from the same masks."""
+    flat = FlatParameters(network)
+    by_hand = make_step(network, loss, flat)
+    assert isinstance(by_hand, _WrittenOutStep)
+    found = []
+    for step in (by_hand, _AutogradStep(network, loss, flat, amp=False)):
+        seed_dropout(network, torch.Generator().manual_seed(5))
+        flat.gradients.fill_(torch.nan)
+        if step is by_hand:  # it writes where parameters are, and only there
+            flat.gradients.zero_()
+        with torch.no_grad():
+            logits, mean = step(x, y, weight)
+        found.append((logits.clone(), mean.clone(), flat.gradients.clone()))
+    return found
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.4, [0.0, 0.5]])
+@pytest.mark.parametrize("activation", WRITTEN_OUT)
+def test_by_hand_is_by_autograd(activation, dropout, weighted):
+    x, y, weight = batch()
+    network = make_network(activation, dropout)
+    by_hand, by_autograd = both_steps(
+        network, losses.SoftmaxCrossEntropy(0.1), x, y, weight if weighted else None
+    )
+    for ours, theirs in zip(by_hand, by_autograd, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert by_hand[2].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (5, 4, 3)])
+def test_any_depth(hidden):
+    x, y, _ = batch()
+    found = both_steps(
+        make_network(hidden=hidden), losses.SoftmaxCrossEntropy(), x, y, None
+    )
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", losses.REGRESSION)
+def test_any_regression_loss(name):
+    x, _, weight = batch()
+    y = x[:, :3].abs()
+    found = both_steps(make_network("tanh"), losses.REGRESSION[name](), x, y, weight)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "frozen", [names for n in (1, 2) for names in itertools.combinations(range(3), n)]
+)
+def test_frozen_layers_pass_the_gradient_on(frozen):
+    network = make_network("tanh")
+    layers = [network.dense1, network.dense2, network.output]
+    for i in frozen:
+        layers[i].requires_grad_(False)
+    x, y, weight = batch()
+    found = both_steps(network, losses.SoftmaxCrossEntropy(), x, y, weight)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_is_that_of_finite_differences():
+    network = make_network("logistic")
+    flat = FlatParameters(network)
+    step = make_step(network, losses.SoftmaxCrossEntropy(), flat)
+    x, y, weight = batch()
+    with torch.no_grad():
+        step(x, y, weight)
+        gradient = flat.gradients.clone()
+        for i in range(0, flat.values.numel(), 5):
+            value = flat.values[i].clone()
+            ends = []
+            for move in (1e-6, -1e-6):
+                flat.values[i] = value + move
+                ends.append(step(x, y, weight)[1].item())
+            flat.values[i] = value
+            if gradient[i] != 0 or ends[0] != ends[1]:
+                slope = (ends[0] - ends[1]) / 2e-6
+                assert slope == pytest.approx(gradient[i].item(), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        make_network("gelu"),
+        make_network(batch_norm=True),
+        build_cnn((2, 2, 1), 3, conv_channels=(2,)),
+    ],
+    ids=["other activation", "batch norm", "convolutions"],
+)
+def test_other_networks_are_left_to_autograd(network):
+    step = make_step(network, losses.SoftmaxCrossEntropy(), FlatParameters(network))
+    assert isinstance(step, _AutogradStep)
+
+
+def test_autograd_starts_from_no_gradient():
+    network = make_network("gelu")
+    flat = FlatParameters(network)
+    step = make_step(network, losses.SoftmaxCrossEntropy(), flat)
+    x, y, _ = batch()
+    step(x, y, None)
+    first = flat.gradients.clone()
+    step(x, y, None)
+    torch.testing.assert_close(flat.gradients, first, rtol=0, atol=0)
+
+
+def test_mixed_precision_stays_near_and_returns_full_precision():
+    network = make_network("relu").float()
+    flat = FlatParameters(network)
+    x, y, _ = batch()
+    results = []
+    for amp in (False, True):
+        step = make_step(network, losses.SoftmaxCrossEntropy(), flat, amp)
+        logits, mean = step(x.float(), y, None)
+        assert logits.dtype == mean.dtype == torch.float32
+        results.append((logits, flat.gradients.clone()))
+    (full, _), (mixed, _) = results
+    assert not torch.equal(full, mixed)
+    torch.testing.assert_close(full, mixed, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=0.1, atol=0.02)

@@ -47,8 +47,11 @@ RULES = {
         packages=NETS | {"matplotlib", "rich"},
         public_only=True,
     ),
+    # A Pipeline is stored with its transformers, a network with its augmentation.
     "skmlp.persistence": Rule(
-        skmlp={"neural_network"}, packages=NETS | {"safetensors"}, public_only=True
+        skmlp={"augmentation", "neural_network", "preprocessing"},
+        packages=NETS | {"onnx", "onnxscript", "safetensors"},
+        public_only=True,
     ),
     "benchmarks": Rule(skmlp=PUBLIC, packages=None, public_only=True),
 }

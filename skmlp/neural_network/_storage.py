@@ -78,6 +78,7 @@ def restore(
         ),
         torch.device("cpu"),
     )
+    net.optimizer_ = None
     net.release()
     for name, values in net.module_.state_dict().items():
         values.copy_(torch.from_numpy(arrays[name]))

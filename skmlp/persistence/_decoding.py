@@ -1,0 +1,177 @@
+"""From JSON and arrays back to an estimator: each form of `_encoding`, nothing else."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from skmlp.persistence._classes import CLASSES
+from skmlp.persistence._encoding import ARRAY_DTYPES, MAX_DEPTH
+
+_FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+_LAST_CODE_POINT = 0x10FFFF
+_MERSENNE_TWISTER_WORDS = 624
+
+
+def decode(
+    description: str, arrays: Mapping[str, np.ndarray], device: str | torch.device
+) -> Any:
+    """Return the estimator that `_encoding.encode` described.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, if the description was not made by it.
+    """
+    parsed = json.loads(description, parse_constant=_refuse_constant)
+    decoder = _Decoder(arrays, device)
+    if type(parsed) is not dict or parsed.keys() != {"object"}:
+        raise ValueError("it does not describe an estimator")
+    estimator = decoder.decode(parsed, 0)
+    if unused := arrays.keys() - decoder.used:
+        raise ValueError(f"nothing names its array {min(unused)!r}")
+    return estimator
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Decoder:
+    """Decodes values; each array is used once, so that it takes memory once."""
+
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], device: str | torch.device
+    ) -> None:
+        self.arrays = arrays
+        self.device = device
+        self.used: set[str] = set()
+
+    def decode(self, value: Any, depth: int) -> Any:
+        """Return what `value` stands for; lists are decoded where they are."""
+        if depth > 2 * MAX_DEPTH:
+            raise ValueError("its description is nested too deeply")
+        if type(value) is list:
+            for i, item in enumerate(value):
+                value[i] = self.decode(item, depth + 1)
+            return value
+        if type(value) is not dict:
+            return value
+        ((form, content),) = value.items()
+        if form == "array":
+            return self._array(content)
+        if form == "text":
+            return self._text(content)
+        if form == "dict":
+            return self._named(content, depth)
+        if form == "object":
+            return self._object(content, depth)
+        return _BUILDERS[form](self.decode(content, depth + 1))
+
+    def _named(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
+        for name, value in values.items():
+            values[name] = self.decode(value, depth + 1)
+        return values
+
+    def _claim(self, name: str) -> None:
+        if name in self.used:
+            raise ValueError(f"two values name its array {name!r}")
+        self.used.add(name)
+
+    def _array(self, name: str) -> np.ndarray:
+        self._claim(name)
+        return self.arrays[name]
+
+    def _text(self, name: str) -> np.ndarray:
+        points = self._array(name)
+        *shape, width = points.shape
+        if points.dtype != np.uint32 or not width:
+            raise ValueError(f"its array {name!r} is no text")
+        if points.max(initial=0) > _LAST_CODE_POINT:
+            raise ValueError(f"its array {name!r} has code points beyond Unicode")
+        return points.reshape(-1).view(f"=U{width}").reshape(shape)
+
+    def _object(self, content: dict[str, Any], depth: int) -> Any:
+        cls = CLASSES[content["class"]]
+        params = self._named(content["params"], depth)
+        attributes = self._named(content["attributes"], depth)
+        estimator = cls(**params)
+        for name in attributes:
+            if name in params or hasattr(cls, name) or not name.isidentifier():
+                raise ValueError(f"{cls.__name__} has no attribute {name[:80]!r}")
+        prefix = content.get("network")
+        if prefix is None:
+            vars(estimator).update(attributes)
+            return estimator
+        network = _Network(self.arrays, prefix)
+        for name in network:
+            self._claim(prefix + name)
+        estimator.__skmlp_restore__(attributes, network, self.device)
+        return estimator
+
+
+class _Network(Mapping[str, np.ndarray]):
+    """The arrays of one network by their names within it."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+        self._arrays = arrays
+        self._prefix = prefix
+        self._names = [k.removeprefix(prefix) for k in arrays if k.startswith(prefix)]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _build_scalar(content: list[Any]) -> np.generic:
+    """Return a NumPy scalar."""
+    name, value = content
+    if name == "str" and type(value) is str:
+        return np.str_(value)
+    if name not in ARRAY_DTYPES or type(value) not in (bool, int, float):
+        raise ValueError(f"{name!r} is no dtype of a scalar")
+    return np.dtype(name).type(value)
+
+
+def _build_objects(content: list[Any]) -> np.ndarray:
+    """Return an array of Python objects."""
+    shape, items = content
+    if math.prod(shape) != len(items):
+        raise ValueError(f"{len(items)} items do not have the shape {shape}")
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array.reshape(shape)
+
+
+def _build_random_state(content: list[Any]) -> np.random.RandomState:
+    """Return a RandomState; NumPy would read beyond `words` at a bad position."""
+    name, words, position, has_gauss, gauss = content
+    if (
+        words.shape != (_MERSENNE_TWISTER_WORDS,)
+        or words.dtype != np.uint32
+        or not 0 <= position <= _MERSENNE_TWISTER_WORDS
+        or has_gauss not in (0, 1)
+    ):
+        raise ValueError("a random state is out of its range")
+    random_state = np.random.RandomState(0)
+    random_state.set_state((name, words, position, has_gauss, gauss))
+    return random_state
+
+
+_BUILDERS: dict[str, Callable[[Any], Any]] = {
+    "device": torch.device,
+    "float": _FLOATS.__getitem__,
+    "objects": _build_objects,
+    "pairs": dict,
+    "random_state": _build_random_state,
+    "scalar": _build_scalar,
+    "tuple": tuple,
+}

@@ -1,0 +1,46 @@
+"""Write a file so that not even a power cut leaves half of it."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file beside `path`, bring it to the disk, rename it to `path`.
+
+    Others see the old file or the whole new one. (`skmlp.datasets` has the like for
+    what can be downloaded again, without waiting for the disk.)
+
+    Raises
+    ------
+    OSError
+        If that fails, on a full disk for one; the old file is as it was.
+    """
+    part = path.with_name(f".skmlp-{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the model of {len(content)} bytes was not saved, and "
+            "what was there before is untouched",
+            os.fspath(path),
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, on systems where folders can be opened."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

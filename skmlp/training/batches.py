@@ -138,8 +138,8 @@ def rows_at_once(widest_layer: int) -> int:
 
 def as_tensor(X: np.ndarray) -> Tensor:
     """Wrap an array in a tensor, without a copy where torch can."""
-    if X.dtype not in _COMPACT:
-        X = X.astype(np.float32)
+    native = X.dtype.newbyteorder("=")
+    X = X.astype(native if native in _COMPACT else np.float32, copy=False)
     if not X.flags.writeable or any(stride < 0 for stride in X.strides):
         X = X.copy()
     return torch.from_numpy(X)

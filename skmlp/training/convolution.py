@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from skmlp.training.activations import NON_DECREASING, make_activation
 from skmlp.training.modules import (
+    BatchNorm2d,
     Conv2d,
     Dropout,
     Linear,
@@ -348,7 +349,7 @@ def _add_convolution(
         padding=(top, left) if symmetric else 0,
     )
     if batch_norm:
-        layers[f"{name}_norm"] = nn.BatchNorm2d(stage.channels)
+        layers[f"{name}_norm"] = BatchNorm2d(stage.channels)
     height = (volume.height + top + bottom - kernel) // stride + 1
     width = (volume.width + left + right - kernel) // stride + 1
     return Volume(stage.channels, height, width)

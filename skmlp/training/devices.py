@@ -44,4 +44,5 @@ def resolve_dtype(dtype: str | None, data_dtype: np.dtype) -> torch.dtype:
     """Return the dtype to train in: the data's own if float32 or float64."""
     if dtype is not None:
         return _FLOATS[dtype]
-    return torch.float64 if data_dtype == np.float64 else torch.float32
+    in_double = data_dtype.newbyteorder("=") == np.float64
+    return torch.float64 if in_double else torch.float32

@@ -27,19 +27,27 @@ class Conv2d(nn.Conv2d):
         """Leave the weights to `initialize`."""
 
 
-class BatchNorm1d(nn.BatchNorm1d):
-    """torch's, except that a batch of one row is normalised by the running statistics.
+class _BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """torch's, but one value in a channel is normalised by the running statistics.
 
-    One row has no variance, and the last batch of an epoch may be one row.
+    One value has no variance, and the last batch of an epoch may be one row.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise a batch."""
-        if self.training and len(x) == 1:
+        if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias
             )
         return super().forward(x)
+
+
+class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
+    """Normalises the units of a dense layer."""
+
+
+class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
+    """Normalises the channels of a convolution."""
 
 
 class Dropout(nn.Module):

@@ -1,0 +1,116 @@
+"""When training ends, and which weights are kept."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skmlp.training.flat import FlatParameters
+from skmlp.training.modules import build_mlp
+from skmlp.training.stopping import Monitor
+
+
+def monitor(tol=1e-4, n_iter_no_change=2, early_stopping=False):
+    watching = Monitor()
+    watching.expect(tol, n_iter_no_change, early_stopping)
+    return watching
+
+
+def epochs_until_stalled(watching, losses, scores=None):
+    scores = scores or [None] * len(losses)
+    for epoch, (loss, score) in enumerate(zip(losses, scores, strict=True), start=1):
+        watching.epoch_ended(loss, score, epoch)
+        if watching.stalled():
+            return epoch
+    return None
+
+
+def sklearn_epochs(values, tol, patience):
+    """Return when scikit-learn stops on these losses."""
+    best, count = math.inf, 0
+    for epoch, value in enumerate(values, start=1):
+        count = count + 1 if value > best - tol else 0
+        best = min(best, value)
+        if count > patience:
+            return epoch
+    return None
+
+
+numbers = st.lists(st.floats(0, 1), min_size=1, max_size=30)
+
+
+@given(numbers, st.sampled_from([0.0, 0.05]), st.integers(1, 4))
+def test_loss_stalls_as_in_scikit_learn(losses, tol, patience):
+    found = epochs_until_stalled(monitor(tol, patience), losses)
+    assert found == sklearn_epochs(losses, tol, patience)
+
+
+@given(numbers)
+def test_the_first_epoch_of_the_best_score_is_kept(scores):
+    watching = monitor(n_iter_no_change=math.inf, early_stopping=True)
+    kept = [e for e, s in enumerate(scores, 1) if watching.epoch_ended(1.0, s, e)]
+    assert kept[-1] == watching.best_epoch == scores.index(max(scores)) + 1
+    assert watching.best_validation_score == max(scores)
+    assert watching.validation_scores == scores
+
+
+def test_early_stopping_looks_at_the_score():
+    losses = [1.0] * 5
+    scores = [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert epochs_until_stalled(monitor(early_stopping=True), losses, scores) is None
+    assert epochs_until_stalled(monitor(), losses, scores) == 4
+
+
+def test_without_early_stopping_the_best_score_is_still_noted():
+    watching = monitor(n_iter_no_change=9)
+    epochs_until_stalled(watching, [1.0, 0.5, 0.2], [0.3, 0.9, 0.5])
+    assert watching.best_epoch == 2
+
+
+def test_infinite_patience_never_stalls():
+    watching = monitor(n_iter_no_change=math.inf)
+    assert epochs_until_stalled(watching, [1.0] * 50) is None
+
+
+def test_going_on_starts_to_count_anew():
+    watching = monitor(n_iter_no_change=1)
+    assert epochs_until_stalled(watching, [1.0, 1.0, 1.0]) == 3
+    watching.go_on()
+    assert watching.stalled() is None
+
+
+@pytest.mark.parametrize(
+    ("early_stopping", "what"), [(False, "Training loss"), (True, "Validation score")]
+)
+def test_message_is_scikit_learns(early_stopping, what):
+    watching = monitor(1e-4, 1, early_stopping)
+    epochs_until_stalled(watching, [1.0] * 3, [0.5] * 3)
+    assert watching.stalled() == (
+        f"{what} did not improve more than tol=0.000100 for 1 consecutive epochs."
+    )
+
+
+def test_best_weights_come_back_with_their_running_statistics():
+    network = build_mlp(3, [4], 2, batch_norm=True)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1.0)
+    flat = FlatParameters(network)
+    best = {name: value.clone() for name, value in network.state_dict().items()}
+    watching = monitor()
+    watching.keep(flat, network)
+    flat.values.mul_(3)
+    network.train()(torch.randn(5, 3, generator=torch.Generator().manual_seed(0)))
+    watching.restore(flat, network)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, best[name]), name
+
+
+def test_restoring_nothing_changes_nothing():
+    network = build_mlp(3, [4], 2)
+    flat = FlatParameters(network)
+    flat.values.fill_(2.0)
+    monitor().restore(flat, network)
+    assert (flat.values == 2.0).all()

@@ -5,10 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 import torch
 import torch.nn.functional as F
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -69,6 +70,7 @@ shape (n_samples, height, width[, channels])
             If the data do not fit each other or the parameters, or if the training
             loss stops being finite.
         """
+        self.__dict__.pop("temperature_", None)
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_if(takes_batches)
@@ -94,12 +96,14 @@ shape (n_samples, height, width[, channels])
         """
         if _check_partial_fit_first_call(self, classes):
             self._partial_classes = self.classes_
+        self.__dict__.pop("temperature_", None)
         return self._fit(X, y, sample_weight, incremental=True)
 
     # Labels
 
     def _learn_targets(self, y: np.ndarray) -> None:
         classes = self.__dict__.pop("_partial_classes", None)
+        self._sparse_targets = scipy.sparse.issparse(y)
         if self.loss == "kullback_leibler" and type_of_target(y).startswith("cont"):
             self._check_probabilities(y)
             self._target_type = "probabilities"
@@ -227,12 +231,14 @@ shape (n_samples, height, width[, channels])
 
         Returns
         -------
-        y : ndarray of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 where
-            rows have several labels
+        y : ndarray of shape (n_samples,), or {ndarray, sparse matrix} of shape \
+(n_samples, n_classes) of 0 and 1
+            The latter where rows have several labels, sparse if those of `fit` were.
         """
         logits = self.decision_function(X)
         if self._target_type == "multilabel-indicator":
-            return (logits > 0).astype(np.int64)
+            labels = (logits > 0).astype(np.int64)
+            return scipy.sparse.csr_matrix(labels) if self._sparse_targets else labels
         index = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
         return self.classes_[index]
 
@@ -280,22 +286,34 @@ shape (n_samples, height, width[, channels])
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
-        y : array-like of shape (n_samples,)
-            Their labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their labels, as in `fit`.
 
         Returns
         -------
         self : object
-            With ``temperature_``.
+            With ``temperature_``, which counts until the next fit.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If y has other labels, or another length than X.
         """
         logits = self._logits(X).double()
-        encoded = torch.from_numpy(self._encode(np.asarray(y)))
+        y = y.to_numpy() if hasattr(y, "to_numpy") else y
+        encoded = torch.from_numpy(
+            self._encode(y if scipy.sparse.issparse(y) else np.asarray(y))
+        )
+        check_consistent_length(logits, encoded)
+        if encoded.is_floating_point():
+            encoded = encoded.to(logits.dtype)
 
         def cross_entropy(log_temperature: float) -> float:
             scaled = logits / np.exp(log_temperature)
             if self.out_activation_ == "logistic":
-                target = encoded.to(scaled.dtype)
-                return float(F.binary_cross_entropy_with_logits(scaled, target))
+                return float(F.binary_cross_entropy_with_logits(scaled, encoded))
             return float(F.cross_entropy(scaled, encoded))
 
         found = scipy.optimize.minimize_scalar(

@@ -29,6 +29,20 @@ def as_rows(X: Any) -> tuple[Any, ImageShape | None]:
     return X.reshape(len(X), int(np.prod(shape))), shape
 
 
+def with_known_dtype(X: Any) -> Any:
+    """Return X, in float64 where torch has no dtype for what NumPy has.
+
+    Raises
+    ------
+    TypeError
+        If X does not hold numbers.
+    """
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"X has dtype {X.dtype}, but has to hold numbers.")
+    foreign = X.dtype.itemsize > 8 or not X.dtype.isnative
+    return X.astype(np.float64) if foreign else X
+
+
 class Augmenter:
     """Applies an augmentation of images to a batch of flat rows."""
 

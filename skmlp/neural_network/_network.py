@@ -24,7 +24,8 @@ from skmlp.neural_network._construction import (
     train_batches,
     valid_batches,
 )
-from skmlp.neural_network._images import ImageShape, as_rows
+from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
+from skmlp.neural_network._layer_arrays import LayerArrays
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
 from skmlp.neural_network._storage import restore, state_of
 from skmlp.training import lbfgs
@@ -211,7 +212,7 @@ class BaseNetwork(BaseEstimator, ABC):
         X, shape = as_rows(X)
         if reset:
             self._data_shape: ImageShape | None = shape
-        return validate_data(
+        checked = validate_data(
             self,
             X,
             *y,
@@ -219,6 +220,9 @@ class BaseNetwork(BaseEstimator, ABC):
             accept_sparse="csr",
             reset=reset,
         )
+        if y:
+            return with_known_dtype(checked[0]), checked[1]
+        return with_known_dtype(checked)
 
     def _check_sample(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> Sample:
         """Check the rows to fit."""
@@ -359,16 +363,22 @@ class BaseNetwork(BaseEstimator, ABC):
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """Weights of every layer, inputs first; views of the network's own."""
-        return [
-            inputs_first(layer.weight.detach().cpu()).numpy()
-            for layer in self._layers()
-        ]
+        """Weights of every layer, inputs first; assigning changes the network."""
+        layers = self._layers()
+        return LayerArrays("coefs_", (inputs_first(x.weight.detach()) for x in layers))
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[Any]) -> None:
+        self.coefs_[:] = values
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """Biases of every layer; views of the network's own."""
-        return [layer.bias.detach().cpu().numpy() for layer in self._layers()]
+        """Biases of every layer; assigning changes the network."""
+        return LayerArrays("intercepts_", (x.bias.detach() for x in self._layers()))
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[Any]) -> None:
+        self.intercepts_[:] = values
 
     def _layers(self) -> list[Any]:
         """Layers with weights; an AttributeError before fit, as for any attribute."""

@@ -200,9 +200,11 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
             raise ValueError(
                 f"{name} has {y.shape[1]} outputs, but {self.n_outputs_} were learnt."
             )
+        if y.dtype.kind not in "fiub":
+            raise TypeError(f"{name} has dtype {y.dtype}, but has to hold numbers.")
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(f"loss='poisson' needs {name} >= 0.")
-        return y.astype(np.float64, copy=False)
+        return y.astype(np.float64)
 
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None

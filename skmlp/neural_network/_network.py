@@ -29,15 +29,15 @@ from skmlp.neural_network._layer_arrays import LayerArrays
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
 from skmlp.neural_network._storage import restore, state_of
 from skmlp.training import lbfgs
-from skmlp.training.batches import Batches, feature_chunks
+from skmlp.training.batches import Batches
 from skmlp.training.convolution import infer_image_shape
 from skmlp.training.devices import resolve_device
+from skmlp.training.inference import compute_logits
 from skmlp.training.losses import Loss
 from skmlp.training.modules import (
     inputs_first,
     seed_dropout,
     weight_layers,
-    widest_layer,
 )
 from skmlp.training.net import Net
 from skmlp.training.seeds import resolve_random_state
@@ -339,16 +339,7 @@ class BaseNetwork(BaseEstimator, ABC):
         """Return the logits of every row, on the CPU."""
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
-        network = self._network_to_predict()
-        first = next(network.parameters())
-        widest = widest_layer(network, X.shape[1]) if X.shape[0] > 1 else X.shape[1]
-        work = multiply_adds(network, X.shape[1]) * X.shape[0]
-        with threads_for(work), torch.inference_mode():
-            parts = [
-                network(x).cpu()
-                for x in feature_chunks(X, widest, first.dtype, first.device)
-            ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return compute_logits(self._network_to_predict(), X)
 
     def _network_to_predict(self) -> nn.Sequential:
         """Return the network on the device it was trained on, if that is here."""

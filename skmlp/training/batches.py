@@ -9,13 +9,15 @@ from sklearn.utils import gen_batches, shuffle
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from skmlp.training.flat import ALIGNMENT
+
 # Features, targets, row weights that sum to one (or None), and the sum they had.
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
 Augment = Callable[[Tensor], Tensor]
 
 # Rows of predictions computed at once: large enough to keep a device busy, small enough
 # that memory does not grow with the number of rows.
-_ELEMENTS_AT_ONCE = 2**22
+_ELEMENTS_AT_ONCE = 2**21
 
 # Dtypes that torch can gather and cast batch by batch; others are cast once, up front.
 _COMPACT = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
@@ -145,22 +147,11 @@ def as_tensor(X: np.ndarray) -> Tensor:
     return torch.from_numpy(X)
 
 
-def feature_chunks(
-    X: np.ndarray | scipy.sparse.csr_matrix,
-    widest_layer: int,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """Yield the features of all rows in order, in chunks that bound the memory.
-
-    `widest_layer` is the number of values of a row in the network's widest layer.
-    """
-    for part in gen_batches(X.shape[0], rows_at_once(widest_layer)):
-        chunk = X[part]
-        x = (
-            torch.from_numpy(chunk.toarray())
-            if scipy.sparse.issparse(chunk)
-            else as_tensor(chunk)
-        ).to(device=device, dtype=dtype)
-        # BLAS may round differently at other alignments; predictions should not.
-        yield x.clone() if x.data_ptr() % 64 else x.contiguous()
+def features(
+    X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return rows as a dense tensor whose address does not change its products."""
+    x = torch.from_numpy(X.toarray()) if scipy.sparse.issparse(X) else as_tensor(X)
+    x = x.to(device=device, dtype=dtype)
+    # BLAS may round differently at other alignments; predictions should not.
+    return x.clone() if x.data_ptr() % ALIGNMENT else x.contiguous()

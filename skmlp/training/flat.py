@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skmlp.training.modules import weight_layers
 
-_ALIGNMENT = 64  # bytes; equal addresses modulo this give equal bits from BLAS
+ALIGNMENT = 64  # bytes; equal addresses modulo this give equal bits from BLAS
 
 
 class FlatParameters:
@@ -38,7 +38,7 @@ class FlatParameters:
         }
         self.parameters = [p for p in ordered.values() if p.requires_grad]
         first = next(network.parameters())
-        step = _ALIGNMENT // first.element_size()
+        step = ALIGNMENT // first.element_size()
         starts = [0]
         for parameter in self.parameters:
             starts.append(starts[-1] + -(-parameter.numel() // step) * step)

@@ -1,10 +1,12 @@
 """The skorch net that every estimator composes, with a loop of its own."""
 
 import math
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
@@ -187,9 +189,21 @@ class Net(NeuralNet):
                     y_pred=y_pred,
                 )
         self.history.record(f"{prefix}_batch_count", len(iterator))
-        self.history.record(f"{prefix}_loss", float(losses) / len(iterator.rows))
+        mean = float(losses) / len(iterator.rows)
+        if training and not math.isfinite(mean):
+            raise FloatingPointError(self.epochs_ + 1)
+        self._record(f"{prefix}_loss", mean, operator.lt)
         if not training and self.score is not None:
-            self.history.record("valid_score", self.score(torch.cat(logits)))
+            self._record("valid_score", self.score(torch.cat(logits)), operator.gt)
+
+    def _record(
+        self, name: str, value: float, better: Callable[[float, float], bool]
+    ) -> None:
+        """Note a value of this epoch, and whether it is the best as Checkpoint asks."""
+        before = [row[name] for row in self.history[:-1] if name in row]
+        self.history.record(name, value)
+        best = all(better(value, other) for other in before)
+        self.history.record(f"{name}_best", best)
 
     def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
         """Update the parameters by one batch; return its logits and its loss."""
@@ -208,8 +222,10 @@ class Net(NeuralNet):
             self.notify(
                 "on_grad_computed", named_parameters=named, batch=(x, y), training=True
             )
-        update = getattr(self.optimizer_, "update", self.optimizer_.step)
-        update()
+        optimizer = self.optimizer_
+        # A scheduler of torch's puts a step of its own there, to see it called.
+        own = vars(optimizer).get("step") or getattr(optimizer, "update", None)
+        (own or optimizer.step)()
         return logits, loss
 
     def penalize(self, loss: Tensor, total: float) -> Tensor:
@@ -236,8 +252,6 @@ class Net(NeuralNet):
         """Judge the epoch that ended and return whether training should stop."""
         epoch, monitor, record = self.epochs_, self.monitor, self.history[-1]
         loss, score = record["train_loss"], record.get("valid_score")
-        if not math.isfinite(loss):
-            raise FloatingPointError(epoch)
         monitor.samples_seen += n_rows
         if monitor.epoch_ended(loss, score, epoch):
             monitor.keep(self.flat_, self.module_)
@@ -308,6 +322,24 @@ class Net(NeuralNet):
         kept.__dict__.update(self.__dict__)
         kept.__dict__.update(optimizer_=self._optimizer_state(), flat_=None, step_=None)
         return NeuralNet.__getstate__(kept)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return predictions encoded as the targets, for skorch's scorers.
+
+        Parameters
+        ----------
+        X : ndarray, Tensor or Dataset
+
+        Returns
+        -------
+        y : ndarray
+            Indices of classes, 0 and 1, or numbers.
+        """
+        predicted = self.predict_proba(X)
+        activation = self.criterion_.output_activation
+        if activation == "softmax":
+            return predicted.argmax(axis=-1)
+        return (predicted > 0.5).astype(int) if activation == "logistic" else predicted
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         return OUTPUT_ACTIVATIONS[self.criterion_.output_activation]

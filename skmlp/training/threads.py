@@ -1,7 +1,7 @@
 """How many threads a network deserves."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from skmlp.training.modules import Conv2d, weight_layers
 
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
-_WORTH_SHARING = 10_000_000
+_WORTH_SHARING = 20_000_000
 
 
 def multiply_adds(network: nn.Sequential, n_features: int) -> int:
@@ -39,14 +39,16 @@ def multiply_adds(network: nn.Sequential, n_features: int) -> int:
 
 
 @contextmanager
-def threads_for(work: int) -> Iterator[None]:
-    """Compute on one thread if `work` multiplications are too few to be shared."""
+def single_threaded() -> Iterator[None]:
+    """Compute on one thread, here and in threads that are started meanwhile."""
     before = torch.get_num_threads()
-    if work >= _WORTH_SHARING or before == 1:
-        yield
-        return
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_for(work: int) -> AbstractContextManager[None]:
+    """Compute on one thread if `work` multiplications are too few to be shared."""
+    return nullcontext() if work >= _WORTH_SHARING else single_threaded()

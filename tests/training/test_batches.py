@@ -12,7 +12,7 @@ from skmlp.training.batches import (
     Batches,
     Rows,
     as_tensor,
-    feature_chunks,
+    features,
     rows_at_once,
 )
 
@@ -143,18 +143,15 @@ def test_rows_are_a_dataset():
 @given(st.integers(1, 10**7))
 def test_wider_layers_are_computed_for_fewer_rows(widest):
     assert rows_at_once(widest) >= 1
-    assert rows_at_once(widest) * widest <= max(2**22, widest)
+    assert rows_at_once(widest) * widest <= max(2**21, widest)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_chunks_are_all_rows_in_order(sparse):
-    X = np.arange(10.0).reshape(5, 2)
-    widest = 2**21  # two rows at once
-    rows = scipy.sparse.csr_matrix(X) if sparse else X
-    chunks = list(feature_chunks(rows, widest, torch.float32, CPU))
-    assert [len(chunk) for chunk in chunks] == [2, 2, 1]
-    assert all(chunk.data_ptr() % 64 == 0 for chunk in chunks)
-    np.testing.assert_array_equal(torch.cat(chunks), X)
+def test_features_are_dense_and_aligned(sparse):
+    X = np.arange(12.0).reshape(6, 2)[1:]
+    x = features(scipy.sparse.csr_matrix(X) if sparse else X, torch.float32, CPU)
+    assert x.data_ptr() % 64 == 0
+    np.testing.assert_array_equal(x, X)
 
 
 def test_foreign_byte_order_keeps_its_precision():

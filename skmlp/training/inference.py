@@ -1,0 +1,49 @@
+"""Logits of many rows: in chunks that bound the memory, the chunks in threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from sklearn.utils import gen_batches
+from torch import Tensor, nn
+
+from skmlp.training.batches import features, rows_at_once
+from skmlp.training.modules import widest_layer
+from skmlp.training.threads import single_threaded
+
+
+def compute_logits(network: nn.Sequential, X: Any) -> Tensor:
+    """Return the network's output for every row of X, on the CPU.
+
+    BLAS rounds differently with other numbers of threads. So every chunk is computed
+    by one, and chunks side by side: bits depend neither on the threads there are nor on
+    their number.
+
+    Parameters
+    ----------
+    network : nn.Sequential
+        In evaluation mode.
+    X : ndarray or CSR matrix of shape (n, features)
+
+    Returns
+    -------
+    logits : Tensor of shape (n, outputs)
+        In the dtype of the network.
+    """
+    first = next(network.parameters())
+    n_rows, n_features = X.shape
+    widest = n_features if n_rows == 1 else widest_layer(network, n_features)
+
+    def compute(part: slice) -> Tensor:
+        with torch.inference_mode():
+            return network(features(X[part], first.dtype, first.device)).cpu()
+
+    parts = list(gen_batches(n_rows, rows_at_once(widest)))
+    workers = min(torch.get_num_threads(), len(parts))
+    with single_threaded():
+        if workers == 1 or first.device.type != "cpu":
+            outputs = [compute(part) for part in parts]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                outputs = list(pool.map(compute, parts))
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)

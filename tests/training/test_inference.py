@@ -1,0 +1,54 @@
+"""Logits of many rows at once."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+from skmlp.training.inference import compute_logits
+from skmlp.training.modules import build_mlp, initialize
+
+
+@pytest.fixture
+def network():
+    network = build_mlp(50, [20], 3)
+    initialize(network, "auto", "relu", np.random.RandomState(0))
+    return network.eval()
+
+
+def logits_with(threads, network, X):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        result = compute_logits(network, X)
+        assert torch.get_num_threads() == threads
+        return result
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n_rows", [1, 5, 100_000])
+def test_bits_do_not_depend_on_the_number_of_threads(network, n_rows):
+    X = np.random.RandomState(0).rand(n_rows, 50).astype(np.float32)
+    one, three = logits_with(1, network, X), logits_with(3, network, X)
+    assert one.shape == (n_rows, 3)
+    assert torch.equal(one, three)
+
+
+def test_rows_keep_their_order(network):
+    X = np.random.RandomState(0).rand(100_000, 50).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(X))
+    torch.testing.assert_close(logits_with(2, network, X), expected)
+
+
+def test_sparse_rows_equal_dense_ones(network):
+    X = scipy.sparse.random(30, 50, 0.2, format="csr", random_state=0, dtype="f4")
+    assert torch.equal(compute_logits(network, X), compute_logits(network, X.toarray()))
+
+
+def test_unaligned_rows_give_the_same_bits(network):
+    X = np.random.RandomState(0).rand(31, 50).astype(np.float32)
+    assert torch.equal(
+        compute_logits(network, X[1:]), compute_logits(network, X[1:].copy())
+    )

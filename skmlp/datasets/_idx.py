@@ -33,7 +33,7 @@ _MAX_NDIM = 32  # what every supported NumPy can hold
 _MAX_LENGTH = 2**32 - 1  # lengths are unsigned 32-bit integers
 _MAX_DEFLATE_RATIO = 1032  # 258 bytes from two bits is the best that deflate can do
 _GZIP_MAGIC = b"\x1f\x8b"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 class _Rejoined:

@@ -1,0 +1,276 @@
+"""Inside scikit-learn's pipelines, searches and ensembles, with its kinds of data."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits, load_iris
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import GridSearchCV, LearningCurveDisplay
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+from skmlp.preprocessing import PixelScaler
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+
+FEW = {"max_iter": 5, "random_state": 0}
+CLASSIFIERS = {
+    "softmax": SoftmaxRegression(**FEW),
+    "mlp": MLPClassifier(16, **FEW),
+    "cnn": CNNClassifier(4, hidden_layer_sizes=16, **FEW),
+}
+ESTIMATORS = CLASSIFIERS | {
+    "regressor": MLPRegressor(hidden_layer_sizes=16, **FEW),
+    "normalised": MLPClassifier(16, batch_norm=True, dropout=0.2, **FEW),
+}
+
+
+@pytest.fixture(params=CLASSIFIERS)
+def classifier(request):
+    return clone(CLASSIFIERS[request.param])
+
+
+@pytest.fixture(params=ESTIMATORS)
+def estimator(request):
+    return clone(ESTIMATORS[request.param])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:200], y[:200]
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return (X - X.mean(0)) / X.std(0), y
+
+
+def outputs(fitted, X):
+    """What a fitted estimator says of X."""
+    method = "predict_proba" if hasattr(fitted, "predict_proba") else "predict"
+    return getattr(fitted, method)(X)
+
+
+@pytest.fixture
+def all_threads():
+    """As many threads as a user has, before workers get one each."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+SEARCHES = {
+    "mlp": (
+        MLPClassifier(max_iter=8, random_state=0),
+        {
+            "mlpclassifier__hidden_layer_sizes": [8, (150, 50)],
+            "mlpclassifier__alpha": [1e-4, 1.0],
+        },
+    ),
+    "cnn": (
+        CNNClassifier(max_iter=3, random_state=0, hidden_layer_sizes=16),
+        {
+            "cnnclassifier__conv_channels": [4, (8, 8)],
+            "cnnclassifier__dropout": [0.0, 0.5],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_scores_the_same_bits_with_any_number_of_jobs(
+    name, digits, all_threads
+):
+    model, grid = SEARCHES[name]
+    images = digits[0].reshape(-1, 8, 8) if name == "cnn" else digits[0]
+    found = [
+        GridSearchCV(
+            make_pipeline(PixelScaler(pixel_max=16), model),
+            grid,
+            scoring=["accuracy", "neg_log_loss"],
+            refit=False,
+            return_train_score=True,
+            cv=2,
+            n_jobs=n_jobs,
+            error_score="raise",
+        )
+        .fit(images, digits[1])
+        .cv_results_
+        for n_jobs in (1, 2)
+    ]
+    scores = [key for key in found[0] if "_test_" in key or "_train_" in key]
+    assert len(scores) > 10
+    for key in scores:
+        np.testing.assert_array_equal(found[0][key], found[1][key], err_msg=key)
+
+
+def test_searches_refit_their_best(digits):
+    search = GridSearchCV(
+        make_pipeline(PixelScaler(pixel_max=16), MLPClassifier(max_iter=20, random_state=0)),
+        {"mlpclassifier__learning_rate_init": [1e-6, 1e-2]},
+        cv=2,
+    ).fit(*digits)
+    assert search.best_params_ == {"mlpclassifier__learning_rate_init": 1e-2}
+    assert search.score(*digits) > 0.9
+
+
+def test_string_labels_are_predicted_as_given(classifier, iris):
+    X, y = iris
+    names = np.array(["setosa", "versicolor", "virginica"])
+    as_numbers = clone(classifier).fit(X, y)
+    for labels in (names[y], names[y].astype(object), pd.Series(names[y])):
+        fitted = clone(classifier).fit(X, labels)
+        assert fitted.classes_.tolist() == sorted(names)
+        np.testing.assert_array_equal(fitted.predict(X), names[as_numbers.predict(X)])
+        assert fitted.score(X, labels) == as_numbers.score(X, y)
+
+
+def test_any_two_labels(classifier, iris):
+    X, y = iris[0][:100], iris[1][:100]
+    for labels in (y.astype(bool), np.where(y, "yes", "no"), 5 - 10 * y):
+        fitted = clone(classifier).fit(X, labels)
+        assert set(fitted.predict(X)) <= set(labels)
+        assert fitted.predict_proba(X).shape == (100, 2)
+        np.testing.assert_array_equal(
+            fitted.predict(X), fitted.classes_[fitted.predict_proba(X).argmax(1)]
+        )
+
+
+def test_data_frames_keep_their_names(estimator, iris):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    fitted = clone(estimator).fit(frame, pd.Series(y))
+    assert fitted.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    np.testing.assert_array_equal(
+        outputs(fitted, frame), outputs(estimator.fit(X, y), X)
+    )
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.predict(frame[["b", "a", "c", "d"]])
+
+
+def test_a_scorer_with_early_stopping_knows_frames(iris):
+    frame = pd.DataFrame(iris[0], columns=["a", "b", "c", "d"])
+    model = MLPClassifier(8, early_stopping=True, scoring="f1_macro", **FEW)
+    fitted = model.fit(frame, iris[1])
+    assert len(fitted.validation_scores_) == fitted.n_iter_
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])
+def test_sparse_rows_are_dense_rows(estimator, digits, kind):
+    X, y = digits[0] / 16, digits[1]
+    dense = clone(estimator).fit(X, y)
+    sparse = clone(estimator).fit(kind(X), y)
+    np.testing.assert_array_equal(outputs(sparse, kind(X)), outputs(dense, X))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_balanced_classes_are_weighted_rows(classifier, iris, early_stopping):
+    X, y = iris[0][:120], iris[1][:120]
+    classifier.set_params(early_stopping=early_stopping)
+    weight = compute_sample_weight("balanced", y)
+    weighted = clone(classifier).fit(X, y, sample_weight=weight)
+    balanced = clone(classifier).set_params(class_weight="balanced").fit(X, y)
+    explicit = dict(zip(*np.unique(y, return_index=True), strict=True))
+    explicit = {label: weight[i] for label, i in explicit.items()}
+    by_dict = clone(classifier).set_params(class_weight=explicit).fit(X, y)
+    for fitted in (balanced, by_dict):
+        np.testing.assert_array_equal(
+            fitted.predict_proba(X), weighted.predict_proba(X)
+        )
+
+
+def test_class_and_row_weights_multiply(classifier, iris):
+    X, y = iris[0][:120], iris[1][:120]
+    rows = np.linspace(0.5, 2, 120)
+    both = clone(classifier).set_params(class_weight={0: 1, 1: 2, 2: 3})
+    both.fit(X, y, sample_weight=rows)
+    product = clone(classifier).fit(X, y, sample_weight=rows * (y + 1))
+    np.testing.assert_array_equal(both.predict_proba(X), product.predict_proba(X))
+
+
+def test_calibrated(classifier, iris):
+    X, y = iris
+    calibrated = CalibratedClassifierCV(classifier, cv=2).fit(X, y)
+    np.testing.assert_allclose(calibrated.predict_proba(X).sum(1), 1)
+
+
+@pytest.mark.parametrize("voting", ["soft", "hard"])
+def test_voting(voting, iris):
+    members = [(name, clone(model)) for name, model in CLASSIFIERS.items()]
+    vote = VotingClassifier(members, voting=voting).fit(*iris)
+    assert set(vote.predict(iris[0])) <= {0, 1, 2}
+
+
+def test_learning_curve_display(iris):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    display = LearningCurveDisplay.from_estimator(
+        SoftmaxRegression(**FEW), *iris, cv=2, train_sizes=[0.5, 1.0]
+    )
+    assert display.test_scores.shape == (2, 2)
+    matplotlib.pyplot.close("all")
+
+
+def through_joblib(fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    return joblib.load(tmp_path / "model.joblib")
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda fitted, _: pickle.loads(pickle.dumps(fitted)),
+        lambda fitted, _: copy.deepcopy(fitted),
+        lambda fitted, _: copy.copy(fitted),
+        through_joblib,
+    ],
+    ids=["pickle", "deepcopy", "copy", "joblib"],
+)
+def test_copies_predict_the_same_bits(estimator, digits, copied, tmp_path):
+    X, y = digits[0] / 16, digits[1]
+    expected = outputs(estimator.fit(X, y), X)
+    np.testing.assert_array_equal(outputs(copied(estimator, tmp_path), X), expected)
+
+
+def test_clones_train_to_the_same_bits(estimator, digits):
+    X, y = digits[0] / 16, digits[1]
+    expected = outputs(estimator.fit(X, y), X)
+    np.testing.assert_array_equal(outputs(clone(estimator).fit(X, y), X), expected)
+
+
+def test_a_deep_copy_is_independent(digits):
+    X, y = digits[0] / 16, digits[1]
+    fitted = MLPClassifier(8, **FEW).fit(X, y)
+    expected = fitted.predict_proba(X)
+    twin = copy.deepcopy(fitted)
+    twin.partial_fit(X, y)
+    np.testing.assert_array_equal(fitted.predict_proba(X), expected)
+    assert not np.array_equal(twin.predict_proba(X), expected)
+
+
+def test_a_frozen_pipeline_predicts_rows_one_by_one(classifier, digits):
+    X, y = digits
+    pipeline = make_pipeline(PixelScaler(pixel_max=16), classifier).fit(X, y)
+    one_by_one = np.concatenate([pipeline.predict_proba(X[[i]]) for i in range(20)])
+    np.testing.assert_allclose(
+        one_by_one, pipeline.predict_proba(X[:20]), rtol=1e-4, atol=1e-6
+    )

@@ -1,5 +1,27 @@
-"""Looking at networks: what they are made of, how they learnt, what they see."""
+"""Looking at networks: what they are made of, how they learnt, what they see.
 
+`summary` needs nothing but the package; the displays need matplotlib, which
+``pip install "skmlp[plot]"`` brings. Displays follow scikit-learn's convention:
+``from_estimator`` and the like compute and draw, ``plot`` draws again elsewhere.
+"""
+
+from skmlp.inspection._augmentation import AugmentationDisplay
+from skmlp.inspection._feature_map import FeatureMapDisplay
+from skmlp.inspection._prediction_image import PredictionImageDisplay
 from skmlp.inspection._summary import LayerSummary, Summary, summary
+from skmlp.inspection._train_size_curve import TrainSizeCurveDisplay
+from skmlp.inspection._training_curve import TrainingCurve, TrainingCurveDisplay
+from skmlp.inspection._weight_image import WeightImageDisplay
 
-__all__ = ["LayerSummary", "Summary", "summary"]
+__all__ = [
+    "AugmentationDisplay",
+    "FeatureMapDisplay",
+    "LayerSummary",
+    "PredictionImageDisplay",
+    "Summary",
+    "TrainSizeCurveDisplay",
+    "TrainingCurve",
+    "TrainingCurveDisplay",
+    "WeightImageDisplay",
+    "summary",
+]

@@ -1,0 +1,201 @@
+"""Originals beside augmented copies."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmlp.inspection._images import as_images, pixel_range, to_shades
+from skmlp.inspection._networks import split_pipeline
+from skmlp.inspection._plotting import image_axes, plot_area
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class AugmentationDisplay:
+    """Original images, and beside each what an augmentation makes of it.
+
+    It is recommended to use `from_estimator` or `from_augmentation` to create a
+    display. Everything is drawn on the grey scale of the originals.
+
+    Parameters
+    ----------
+    originals : ndarray of shape (n_samples, height, width, channels)
+        Images, of 1 or 3 channels.
+    copies : ndarray of shape (n_samples, n_copies, height, width, channels)
+        Augmented copies of each.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes of shape (n_samples, 1 + n_copies)
+        The original of each image, then its copies.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmlp.augmentation import RandomAffine
+    >>> from skmlp.inspection import AugmentationDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> display = AugmentationDisplay.from_augmentation(
+    ...     RandomAffine(degrees=20, translate=0.1), X[:3], n_copies=5, random_state=0
+    ... )
+    >>> display.copies.shape
+    (3, 5, 8, 8, 1)
+    """
+
+    def __init__(self, *, originals: np.ndarray, copies: np.ndarray) -> None:
+        self.originals = originals
+        self.copies = copies
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        n_copies: int = 7,
+        random_state: int | torch.Generator | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Draw what an estimator's ``augmentation`` makes of training rows.
+
+        Parameters
+        ----------
+        estimator : estimator
+            One with a parameter `augmentation`, alone or at the end of a fitted
+            Pipeline, whose steps are applied to X first, as in training.
+        X : array-like of shape (n_samples, n_features) or images
+            The few images to draw.
+        n_copies, random_state, image_shape, ax
+            See `from_augmentation`.
+
+        Returns
+        -------
+        display : AugmentationDisplay
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no augmentation.
+        """
+        steps, last = split_pipeline(estimator)
+        augmentation = getattr(last, "augmentation", None)
+        if augmentation is None:
+            raise ValueError(
+                f"{type(last).__name__} has augmentation=None; set one of "
+                "skmlp.augmentation."
+            )
+        if image_shape is None and np.ndim(X) == 2:
+            image_shape = getattr(last, "image_shape_", None)
+        if steps is not None:
+            X = steps.transform(X)
+        return cls.from_augmentation(
+            augmentation,
+            X,
+            n_copies=n_copies,
+            random_state=random_state,
+            image_shape=image_shape,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_augmentation(
+        cls,
+        augmentation: Callable[[Tensor, torch.Generator], Tensor],
+        X: Any,
+        *,
+        n_copies: int = 7,
+        random_state: int | torch.Generator | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Draw what an augmentation makes of images.
+
+        Parameters
+        ----------
+        augmentation : callable
+            Called once, as ``augmentation(images, generator)`` with all copies of all
+            images as a tensor of shape (batch, channels, height, width).
+        X : array-like of shape (n_samples, n_features) or images
+            The few images to draw; uint8, or numbers that become float32 unless they
+            are float64.
+        n_copies : int, default=7
+            Copies of each image.
+        random_state : int, torch.Generator or None, default=None
+            Seed, or the generator to draw from; None takes fresh entropy.
+        image_shape : tuple of int, default=None
+            Height, width and channels of flat rows; None is a square.
+        ax : matplotlib Axes, default=None
+            See `plot`.
+
+        Returns
+        -------
+        display : AugmentationDisplay
+        """
+        originals = as_images(X, image_shape)
+        if originals.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"images have {originals.shape[-1]} channels; 1 or 3 can be drawn."
+            )
+        if originals.dtype not in (np.uint8, np.float64):
+            originals = originals.astype(np.float32)
+        batch = torch.tensor(originals).permute(0, 3, 1, 2)
+        augmented = augmentation(
+            batch.repeat_interleave(n_copies, dim=0), _as_generator(random_state)
+        )
+        copies = augmented.permute(0, 2, 3, 1).numpy()
+        display = cls(
+            originals=originals,
+            copies=copies.reshape(len(originals), n_copies, *copies.shape[1:]),
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw one row for each original.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Its place is divided among the images; None makes a figure.
+
+        Returns
+        -------
+        self : AugmentationDisplay
+        """
+        n, n_columns = len(self.originals), 1 + self.copies.shape[1]
+        size = (max(1.1 * n_columns, 3), 1.1 * n + 0.7)
+        figure, place = plot_area(
+            f"{type(self).__name__}.plot", ax, size, "Augmentation"
+        )
+        self.figure_ = figure
+        axes = image_axes(figure, place, n * n_columns, n, n_columns)
+        self.axes_ = axes.reshape(n, n_columns)
+        low, high = pixel_range(self.originals)
+        for i, row in enumerate(self.axes_):
+            for panel, image in zip(
+                row, [self.originals[i], *self.copies[i]], strict=True
+            ):
+                panel.imshow(to_shades(image, low, high), cmap="gray", vmin=0, vmax=1)
+            for spine in row[0].spines.values():
+                spine.set_linewidth(2)
+        self.axes_[0, 0].set_title("original", fontsize="small", fontweight="bold")
+        for j in range(1, n_columns):
+            self.axes_[0, j].set_title(f"copy {j}", fontsize="small")
+        return self
+
+
+def _as_generator(random_state: int | torch.Generator | None) -> torch.Generator:
+    """Return a generator of its own, or the one given."""
+    if isinstance(random_state, torch.Generator):
+        return random_state
+    generator = torch.Generator()
+    if random_state is None:
+        generator.seed()
+    else:
+        generator.manual_seed(random_state)
+    return generator

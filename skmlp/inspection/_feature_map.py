@@ -1,0 +1,253 @@
+"""What every layer makes of one image."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from skmlp.inspection._images import as_images, mosaic, pixel_range, to_shades
+from skmlp.inspection._networks import fitted_network, layer_outputs
+from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Modules that belong to the layer they are named after.
+_PART = re.compile(r"_(pad|norm|activation|pool|dropout)$")
+_RELAYOUTS = ("image", "flatten")
+_FIGURE_WIDTH = 8.0
+
+
+class FeatureMapDisplay:
+    """Every layer's feature maps for one image, from input to output.
+
+    It is recommended to use `from_estimator` to create a display. All maps of a layer
+    share its colour scale: one hue from 0 up where no value is negative, else two
+    around a white 0.
+
+    Parameters
+    ----------
+    maps : dict of str to ndarray
+        The input under ``"input"``, then each layer under its name: feature maps of
+        shape (height, width, channels) or units of shape (n_units,).
+    output_names : list of str, default=None
+        Names of the units of the last layer.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One for each entry of `maps`.
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    WeightImageDisplay : The filters that make the maps.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmlp.inspection import FeatureMapDisplay
+    >>> from skmlp.neural_network import CNNClassifier
+    >>> digits = load_digits()
+    >>> model = CNNClassifier((4, 8), solver="lbfgs", tol=1, random_state=0)
+    >>> model = model.fit(digits.images / 16, digits.target)
+    >>> display = FeatureMapDisplay.from_estimator(model, digits.images[0] / 16)
+    >>> {name: values.shape for name, values in display.maps.items()}
+    {'input': (8, 8, 1), 'conv1': (4, 4, 4), 'conv2': (2, 2, 8),
+     'dense1': (128,), 'output': (10,)}
+    """
+
+    def __init__(
+        self,
+        *,
+        maps: Mapping[str, np.ndarray],
+        output_names: Sequence[str] | None = None,
+    ) -> None:
+        self.maps = dict(maps)
+        self.output_names = None if output_names is None else list(output_names)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        image: Any,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        max_maps: int = 64,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Draw what a fitted estimator's layers make of an image.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            One of `skmlp.neural_network`, alone or at the end of a Pipeline, whose
+            steps are applied to the image.
+        image : array-like of shape (n_features,), (height, width) or (height, width, \
+channels)
+            One row or image, as the estimator takes them.
+        image_shape : tuple of int, default=None
+            Height, width and channels of a flat row; None takes the estimator's
+            ``image_shape_``, else a square, else draws a line of pixels.
+        max_maps, ax
+            See `plot`.
+
+        Returns
+        -------
+        display : FeatureMapDisplay
+            Maps are those after activation and pooling; the output is the logits.
+
+        Raises
+        ------
+        ValueError
+            If the image has another size than the estimator takes.
+        """
+        steps, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
+        batch = np.asarray(image)[np.newaxis]
+        if steps is not None:
+            batch = np.asarray(steps.transform(batch))
+        if batch.size != last.n_features_in_:
+            raise ValueError(
+                f"image has shape {np.shape(image)}, which makes {batch.size} "
+                f"features, but the network takes {last.n_features_in_}; give one "
+                "image, such as X[0]."
+            )
+        row = batch.reshape(1, -1)
+        shape = image_shape or last.image_shape_ or batch.shape[1:]
+        maps = {"input": _as_map(row, shape if len(shape) > 1 else None)}
+        maps |= _layer_maps(last.net_.module_, row)
+        labels = getattr(last, "classes_", ())
+        named = len(labels) == len(maps["output"])
+        names = [str(label) for label in labels] if named else None
+        display = cls(maps=maps, output_names=names)
+        return display.plot(ax, max_maps=max_maps)
+
+    def plot(
+        self, ax: "Axes | None" = None, *, max_maps: int = 64, n_columns: int = 16
+    ) -> Self:
+        """Draw one row for each layer.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Its place is divided among the layers; None makes a figure.
+        max_maps : int, default=64
+            The first so many maps of a layer are drawn.
+        n_columns : int, default=16
+            Maps side by side.
+
+        Returns
+        -------
+        self : FeatureMapDisplay
+        """
+        heights = [
+            _drawn_height(values, min(max_maps, values.shape[-1]), n_columns)
+            for values in self.maps.values()
+        ]
+        size = (_FIGURE_WIDTH, sum(heights) + 0.45 * len(heights) + 0.3)
+        figure, place = plot_area(
+            f"{type(self).__name__}.plot", ax, size, "Feature maps"
+        )
+        grid = place.subgridspec(len(heights), 1, height_ratios=heights)
+        self.figure_ = figure
+        self.axes_ = np.empty(len(heights), dtype=object)
+        for i, (name, values) in enumerate(self.maps.items()):
+            self.axes_[i] = panel = figure.add_subplot(grid[i])
+            if name == "input" and values.ndim == 3:
+                low, high = pixel_range(values)
+                panel.imshow(to_shades(values, low, high), cmap="gray", vmin=0, vmax=1)
+                panel.set(xticks=[], yticks=[])
+            elif name == "output" and self.output_names is not None:
+                _plot_output(panel, values, self.output_names)
+            else:
+                _plot_maps(panel, values, max_maps, n_columns)
+            panel.set_title(
+                _describe(name, values, max_maps), fontsize="small", loc="left"
+            )
+            panel.set_anchor("W")
+        return self
+
+
+def _plot_output(ax: "Axes", values: np.ndarray, names: list[str]) -> None:
+    """Draw logits as bars."""
+    ax.bar(range(len(values)), values, color=BLUE)
+    ax.axhline(0, color="black", linewidth=0.8)
+    if max(map(len, names)) > 4:
+        ax.set_xticks(
+            range(len(values)), names, rotation=30, ha="right", rotation_mode="anchor"
+        )
+    else:
+        ax.set_xticks(range(len(values)), names)
+    ax.set_ylabel("Logit")
+
+
+def _plot_maps(ax: "Axes", values: np.ndarray, max_maps: int, n_columns: int) -> None:
+    """Draw feature maps side by side, or units as a strip."""
+    if values.ndim == 3:
+        picture = mosaic(values.transpose(2, 0, 1)[:max_maps], n_columns)
+    else:
+        picture = values[np.newaxis]
+    limit = float(np.abs(values).max()) or 1.0
+    signed = values.min() < 0
+    drawn = ax.imshow(
+        picture,
+        cmap=DIVERGING if signed else "viridis",
+        vmin=-limit if signed else 0,
+        vmax=limit,
+        aspect="equal" if values.ndim == 3 else "auto",
+        interpolation="nearest",
+    )
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(values.ndim == 1)
+    ax.figure.colorbar(drawn, ax=ax, pad=0.01, aspect=8)
+
+
+def _layer_maps(network: torch.nn.Module, row: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the last output of every layer of a network."""
+    first = next(network.parameters())
+    x = torch.tensor(row, dtype=first.dtype, device=first.device)
+    maps: dict[str, np.ndarray] = {}
+    for name, _, output in layer_outputs(network, x):
+        if name and "." not in name and name not in _RELAYOUTS:
+            values = output[0].cpu()
+            if values.ndim == 3:
+                values = values.permute(1, 2, 0)
+            maps[_PART.sub("", name)] = values.numpy()
+    return maps
+
+
+def _as_map(row: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
+    """Return the input as an image, or as it is where it makes none."""
+    try:
+        image = as_images(row, image_shape)[0]
+    except ValueError:
+        if image_shape is not None:
+            raise
+        return row[0]
+    return image if image.shape[-1] in (1, 3) else row[0]
+
+
+def _drawn_height(values: np.ndarray, n_maps: int, n_columns: int) -> float:
+    """Height in inches of a layer's row."""
+    if values.ndim == 1:
+        return 0.4 if len(values) > 30 else 0.8
+    height, width = values.shape[:2]
+    if n_maps <= 3:  # the input, or nearly as few maps
+        return 1.2
+    n_rows = -(-n_maps // n_columns)
+    tile = min(_FIGURE_WIDTH * 0.9 / min(n_maps, n_columns), 1.0)
+    return n_rows * tile * min(max(height / width, 0.2), 5)
+
+
+def _describe(name: str, values: np.ndarray, max_maps: int) -> str:
+    """Title of a layer's row."""
+    if values.ndim == 1:
+        return f"{name}: {len(values)} {'unit' if len(values) == 1 else 'units'}"
+    height, width, n_maps = values.shape
+    if name == "input":
+        return f"input: {height} x {width}" + (f" x {n_maps}" if n_maps > 1 else "")
+    some = f", first {max_maps} drawn" if n_maps > max_maps else ""
+    return f"{name}: {n_maps} maps of {height} x {width}{some}"

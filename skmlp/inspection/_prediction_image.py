@@ -1,0 +1,256 @@
+"""Images with what they are and what they were taken for."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from skmlp.inspection._images import as_images, grid_shape, pixel_range, to_shades
+from skmlp.inspection._networks import split_pipeline
+from skmlp.inspection._plotting import BLUE, RED, image_axes, plot_area
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class PredictionImageDisplay:
+    """Images with true label, predicted label and its probability, worst first.
+
+    It is recommended to use `from_estimator` or `from_predictions` to create a
+    display. A mistake has a red title that begins with a cross, and names both labels;
+    what is right has a blue one.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_samples, height, width, channels)
+        Images, of 1 or 3 channels.
+    y_true, y_pred : ndarray of shape (n_samples,)
+        True and predicted labels.
+    probabilities : ndarray of shape (n_samples,)
+        Probabilities of the predicted labels.
+    indices : ndarray of int of shape (n_samples,)
+        Rows of the data that the images were.
+    label_names : dict, default=None
+        Names of the labels in titles; None writes the labels.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One for each image.
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    sklearn.metrics.ConfusionMatrixDisplay : Which labels are mistaken for which.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmlp.inspection import PredictionImageDisplay
+    >>> from skmlp.neural_network import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = MLPClassifier(50, solver="lbfgs", random_state=0)
+    >>> model = model.fit(X[:1000] / 16, y[:1000])
+    >>> display = PredictionImageDisplay.from_estimator(
+    ...     model, X[1000:] / 16, y[1000:], n_images=10
+    ... )
+    >>> bool((display.y_pred != display.y_true).all())
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        images: np.ndarray,
+        y_true: np.ndarray,
+        y_pred: np.ndarray,
+        probabilities: np.ndarray,
+        indices: np.ndarray,
+        label_names: dict[Any, str] | None = None,
+    ) -> None:
+        self.images = images
+        self.y_true = y_true
+        self.y_pred = y_pred
+        self.probabilities = probabilities
+        self.indices = indices
+        self.label_names = label_names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        n_images: int = 25,
+        order: Literal["worst", "given"] = "worst",
+        display_labels: Sequence[str] | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Draw the predictions of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : fitted classifier
+            Any that has ``predict_proba``.
+        X : array-like of shape (n_samples, n_features) or images
+            Rows as the estimator takes them; drawn as they are.
+        y : array-like of shape (n_samples,)
+            True labels.
+        n_images, order, display_labels, image_shape, ax
+            See `from_predictions`.
+
+        Returns
+        -------
+        display : PredictionImageDisplay
+        """
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            X,
+            labels=estimator.classes_,
+            n_images=n_images,
+            order=order,
+            display_labels=display_labels,
+            image_shape=image_shape or _own_image_shape(estimator, X),
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Any,
+        y_proba: Any,
+        X: Any,
+        *,
+        labels: Any = None,
+        n_images: int = 25,
+        order: Literal["worst", "given"] = "worst",
+        display_labels: Sequence[str] | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Draw given predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels.
+        y_proba : array-like of shape (n_samples, n_classes)
+            Probabilities of the classes; the highest is the prediction.
+        X : array-like of shape (n_samples, n_features) or images
+            What was predicted.
+        labels : array-like of shape (n_classes,), default=None
+            Classes of the columns; None are the sorted labels of `y_true`.
+        n_images : int, default=25
+            How many to draw.
+        order : {'worst', 'given'}, default='worst'
+            With 'worst', mistakes come before what is right, and within both the least
+            probable true label, which is the largest loss, comes first; rows as good
+            as each other stay as given. With 'given', the first rows.
+        display_labels : sequence of str of length n_classes, default=None
+            Names of the classes in titles; None writes the labels.
+        image_shape : tuple of int, default=None
+            Height, width and channels of flat rows; None is a square.
+        ax : matplotlib Axes, default=None
+            See `plot`.
+
+        Returns
+        -------
+        display : PredictionImageDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths do not fit each other, or a row makes no image.
+        """
+        y_true, y_proba = np.asarray(y_true), np.asarray(y_proba)
+        check_consistent_length(y_true, y_proba, X)
+        labels = np.unique(y_true) if labels is None else np.asarray(labels)
+        if y_proba.ndim != 2 or y_proba.shape[1] != len(labels):
+            raise ValueError(
+                f"y_proba has shape {y_proba.shape}, but needs a column for each of "
+                f"the {len(labels)} labels; give labels=."
+            )
+        if order not in ("worst", "given"):
+            raise ValueError(f"order={order!r} must be 'worst' or 'given'.")
+        if display_labels is not None and len(display_labels) != len(labels):
+            raise ValueError(
+                f"display_labels has {len(display_labels)} names for {len(labels)} "
+                "labels."
+            )
+        images = as_images(X, image_shape)
+        if images.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"images have {images.shape[-1]} channels; 1 or 3 can be drawn."
+            )
+        y_pred = labels[y_proba.argmax(axis=1)]
+        indices = np.arange(len(y_true))
+        if order == "worst":
+            # A label that is no column had no probability at all.
+            of_truth = np.where(y_true[:, np.newaxis] == labels, y_proba, 0).sum(axis=1)
+            indices = np.lexsort((of_truth, y_pred == y_true))
+        indices = indices[:n_images]
+        names = None
+        if display_labels is not None:
+            names = dict(zip(labels.tolist(), display_labels, strict=True))
+        display = cls(
+            images=images[indices],
+            y_true=y_true[indices],
+            y_pred=y_pred[indices],
+            probabilities=y_proba[indices].max(axis=1),
+            indices=indices,
+            label_names=names,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw the images with their titles.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Its place is divided among the images; None makes a figure.
+
+        Returns
+        -------
+        self : PredictionImageDisplay
+        """
+        n_rows, n_columns = grid_shape(len(self.images))
+        titles = [self._describe(i) for i in range(len(self.images))]
+        longest = max(len(line) for title in titles for line in title.split("\n"))
+        cell = max(1.3, 0.085 * longest)
+        size = (max(cell * n_columns, 3), 1.75 * n_rows + 0.4)
+        n_wrong = int((self.y_pred != self.y_true).sum())
+        title = f"{n_wrong} of {len(self.images)} predictions wrong"
+        figure, place = plot_area(f"{type(self).__name__}.plot", ax, size, title)
+        self.figure_ = figure
+        self.axes_ = image_axes(figure, place, len(self.images), n_rows, n_columns)
+        shades = to_shades(self.images, *pixel_range(self.images))
+        for i, panel in enumerate(self.axes_):
+            panel.imshow(shades[i], cmap="gray", vmin=0, vmax=1)
+            right = self.y_pred[i] == self.y_true[i]
+            panel.set_title(titles[i], fontsize="small", color=BLUE if right else RED)
+        return self
+
+    def _describe(self, i: int) -> str:
+        """Title of one image."""
+        true, predicted = self._name(self.y_true[i]), self._name(self.y_pred[i])
+        percent = f"{self.probabilities[i]:.0%}"
+        if self.y_pred[i] == self.y_true[i]:
+            return f"{predicted} ({percent})"
+        return f"✗ {predicted} ({percent})\ntrue: {true}"
+
+    def _name(self, label: Any) -> str:
+        label = label.item() if hasattr(label, "item") else label
+        return str((self.label_names or {}).get(label, label))
+
+
+def _own_image_shape(estimator: Any, X: Any) -> tuple[int, ...] | None:
+    """Return the estimator's image shape if its rows are those given."""
+    _, last = split_pipeline(estimator)
+    shape = getattr(last, "image_shape_", None)
+    same = np.ndim(X) == 2 and np.shape(X)[1] == getattr(last, "n_features_in_", None)
+    return shape if same else None

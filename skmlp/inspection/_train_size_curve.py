@@ -1,0 +1,240 @@
+"""Score over the number of training rows."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import cross_validate
+
+from skmlp.inspection._plotting import CYCLE, as_mapping, import_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKERS = "osD^vPX"
+
+
+class TrainSizeCurveDisplay:
+    """Validation score against the number of training rows, with bands over seeds.
+
+    It is recommended to use `from_estimator` to create a display from data, and the
+    constructor for scores that are there already.
+
+    Parameters
+    ----------
+    train_sizes : array-like of int of shape (n_sizes,)
+        Numbers of training rows.
+    scores : dict of str to array-like of shape (n_sizes, n_seeds)
+        Scores of each model.
+    score_name : str, default=None
+        Label of the scores' axis; None is "Score".
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : dict of str to matplotlib Line2D
+        Means, by the name of the model.
+    bands_ : dict of str to matplotlib PolyCollection
+        Bands, by the name of the model; empty where there is one seed.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay : Under cross-validation, of one model.
+
+    Examples
+    --------
+    >>> from skmlp.inspection import TrainSizeCurveDisplay
+    >>> display = TrainSizeCurveDisplay(
+    ...     train_sizes=[100, 1000, 10000],
+    ...     scores={"MLP": [[0.80, 0.82], [0.90, 0.91], [0.95, 0.95]]},
+    ...     score_name="Accuracy",
+    ... )
+    >>> display.plot().ax_.get_xscale()
+    'log'
+
+    Measured here, two seeds of rows and weights:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from skmlp.model_selection import TrainSizeSplit
+    >>> from skmlp.neural_network import SoftmaxRegression
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = SoftmaxRegression(solver="lbfgs", tol=0.01)
+    >>> display = TrainSizeCurveDisplay.from_estimator(
+    ...     model, X / 16, y, cv=TrainSizeSplit((0.1, 1.0)), seeds=(0, 1)
+    ... )
+    >>> display.train_sizes
+    array([ 144, 1438])
+    >>> display.scores["SoftmaxRegression"].shape
+    (2, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        train_sizes: Any,
+        scores: Mapping[str, Any],
+        score_name: str | None = None,
+    ) -> None:
+        self.train_sizes = np.asarray(train_sizes)
+        self.scores = {name: np.asarray(values) for name, values in scores.items()}
+        self.score_name = score_name
+        for name, values in self.scores.items():
+            if values.ndim != 2 or len(values) != len(self.train_sizes):
+                raise ValueError(
+                    f"scores[{name!r}] has shape {values.shape}, but needs (n_sizes, "
+                    f"n_seeds) with n_sizes={len(self.train_sizes)}."
+                )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        cv: Any,
+        seeds: Sequence[int] = (0, 1, 2),
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        score_name: str | None = None,
+        band: Literal["std", "range"] = "std",
+    ) -> Self:
+        """Train on growing subsets, anew for every seed, and draw the scores.
+
+        Parameters
+        ----------
+        estimator : estimator or dict of str to estimator
+            Not fitted here; clones are.
+        X : array-like of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,)
+        cv : splitter
+            Such as `skmlp.model_selection.TrainSizeSplit`: each split has a training
+            set of another size.
+        seeds : sequence of int, default=(0, 1, 2)
+            For each, ``random_state`` is set to it in copies of `cv` and of the
+            estimator with all its parts, wherever there is one; rows and weights differ
+            between seeds, and models see the same rows.
+        scoring : str or callable, default=None
+            As in `sklearn.model_selection.cross_validate`.
+        n_jobs : int, default=None
+            Fits at a time.
+        name : str, default=None
+            Name of a single estimator in the legend; None is its class's.
+        ax, score_name, band
+            See `plot`.
+
+        Returns
+        -------
+        display : TrainSizeCurveDisplay
+        """
+        scores: dict[str, np.ndarray] = {}
+        train_sizes = np.array([], dtype=int)
+        for key, model in as_mapping(estimator, name).items():
+            columns = []
+            for seed in seeds:
+                result = cross_validate(
+                    _seeded(model, seed),
+                    X,
+                    y,
+                    cv=_seeded_splitter(cv, seed),
+                    scoring=scoring,
+                    n_jobs=n_jobs,
+                    return_indices=True,
+                    error_score="raise",
+                )
+                train_sizes = np.array([len(i) for i in result["indices"]["train"]])
+                columns.append(result["test_score"])
+            scores[key] = np.column_stack(columns)
+        if score_name is None and isinstance(scoring, str):
+            score_name = scoring.removeprefix("neg_").replace("_", " ").capitalize()
+        display = cls(train_sizes=train_sizes, scores=scores, score_name=score_name)
+        return display.plot(ax, band=band)
+
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        score_name: str | None = None,
+        band: Literal["std", "range"] = "std",
+    ) -> Self:
+        """Draw means and bands.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a figure.
+        score_name : str, default=None
+            Label of the scores' axis; None is that of the display.
+        band : {'std', 'range'}, default='std'
+            One sample standard deviation (divided by ``n_seeds - 1``) below and above
+            the mean, or from the lowest to the highest seed.
+
+        Returns
+        -------
+        self : TrainSizeCurveDisplay
+        """
+        if band not in ("std", "range"):
+            raise ValueError(f"band={band!r} must be 'std' or 'range'.")
+        plt = import_pyplot(f"{type(self).__name__}.plot")
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        assert ax is not None
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_: dict[str, Any] = {}
+        self.bands_: dict[str, Any] = {}
+        for i, (name, scores) in enumerate(self.scores.items()):
+            color = CYCLE[i % len(CYCLE)]
+            mean = scores.mean(axis=1)
+            (self.lines_[name],) = ax.plot(
+                self.train_sizes,
+                mean,
+                marker=_MARKERS[i % len(_MARKERS)],
+                color=color,
+                label=name,
+            )
+            if scores.shape[1] > 1:
+                low, high = scores.min(axis=1), scores.max(axis=1)
+                if band == "std":
+                    deviation = scores.std(axis=1, ddof=1)
+                    low, high = mean - deviation, mean + deviation
+                self.bands_[name] = ax.fill_between(
+                    self.train_sizes, low, high, color=color, alpha=0.2, linewidth=0
+                )
+        ax.set_xscale("log")
+        ax.set_xticks(self.train_sizes, [f"{size:,}" for size in self.train_sizes])
+        ax.set_xticks([], minor=True)
+        ax.set(
+            xlabel="Training rows (log scale)",
+            ylabel=score_name or self.score_name or "Score",
+        )
+        ax.grid(alpha=0.3)
+        if self.bands_:
+            n_seeds = max(scores.shape[1] for scores in self.scores.values())
+            what = "± 1 standard deviation" if band == "std" else "range"
+            ax.legend(title=f"Mean and {what}\nof {n_seeds} seeds")
+        else:
+            ax.legend()
+        return self
+
+
+def _seeded(estimator: Any, seed: int) -> Any:
+    """Return a clone whose every `random_state` is the seed."""
+    names = [
+        name
+        for name in estimator.get_params()
+        if name == "random_state" or name.endswith("__random_state")
+    ]
+    return clone(estimator).set_params(**dict.fromkeys(names, seed))
+
+
+def _seeded_splitter(cv: Any, seed: int) -> Any:
+    """Return a copy of a splitter, with the seed if it takes one."""
+    cv = copy.copy(cv)
+    if hasattr(cv, "random_state"):
+        cv.random_state = seed
+    return cv

@@ -1,0 +1,236 @@
+"""Loss and score of every epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from skmlp.inspection._networks import split_pipeline
+from skmlp.inspection._plotting import CYCLE, as_mapping, import_pyplot, use_whole_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class TrainingCurve(NamedTuple):
+    """One model's way through training; a curve that was not recorded is None.
+
+    Attributes
+    ----------
+    train_loss, valid_loss : ndarray of shape (n_epochs,) or None
+        Loss of the training rows, penalty included, and of the validation rows,
+        without; NaN where an epoch lacks it.
+    train_score, valid_score : ndarray of shape (n_epochs,) or None
+        Scores after every epoch. The training score is there only if a callback
+        recorded ``train_score`` in the history.
+    best_epoch : int or None
+        Epoch of the highest validation score, counted from 1.
+    """
+
+    train_loss: np.ndarray | None
+    valid_loss: np.ndarray | None = None
+    train_score: np.ndarray | None = None
+    valid_score: np.ndarray | None = None
+    best_epoch: int | None = None
+
+
+class TrainingCurveDisplay:
+    """Curves of loss and score over the epochs, of one model or several.
+
+    It is recommended to use `from_estimator` to create a display. Solid lines are
+    training, dashed ones validation; a star and a dotted line mark the epoch whose
+    weights were kept. Each model has a colour.
+
+    Parameters
+    ----------
+    curves : dict of str to TrainingCurve
+        Curves by the names of the models.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One for the loss and, where there are scores, one for them.
+    ax_ : matplotlib Axes
+        The first of them.
+    figure_ : matplotlib Figure
+    lines_ : dict of str to dict of str to matplotlib Line2D
+        By the name of the model, then that of the curve, as in `TrainingCurve`.
+
+    See Also
+    --------
+    TrainSizeCurveDisplay : Scores over the number of training rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmlp.inspection import TrainingCurveDisplay
+    >>> from skmlp.neural_network import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = MLPClassifier(30, early_stopping=True, random_state=0).fit(X / 16, y)
+    >>> display = TrainingCurveDisplay.from_estimator(model)
+    >>> display.curves["MLPClassifier"].best_epoch == model.best_epoch_
+    True
+
+    Several models on one picture, by names of your own:
+
+    >>> slow = MLPClassifier(30, early_stopping=True, learning_rate_init=1e-4,
+    ...                      n_iter_no_change=2, random_state=0).fit(X / 16, y)
+    >>> TrainingCurveDisplay.from_estimator({"0.001": model, "0.0001": slow})
+    <skmlp.inspection...TrainingCurveDisplay object at ...>
+    """
+
+    def __init__(self, *, curves: Mapping[str, TrainingCurve]) -> None:
+        self.curves = dict(curves)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        name: str | None = None,
+        ax: "Axes | Sequence[Axes] | None" = None,
+        score_name: str | None = None,
+    ) -> Self:
+        """Draw the curves that fitted estimators have kept.
+
+        Parameters
+        ----------
+        estimator : fitted estimator or dict of str to fitted estimator
+            Ours, or scikit-learn's own ``MLPClassifier`` and ``MLPRegressor``, alone
+            or at the end of a Pipeline.
+        name : str, default=None
+            Name of a single estimator in the legend; None is its class's.
+        ax, score_name
+            See `plot`.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If an estimator has no curve, as after ``solver='lbfgs'``.
+        """
+        named = as_mapping(estimator, name)
+        display = cls(curves={name: _read_curve(e) for name, e in named.items()})
+        return display.plot(ax, score_name=score_name)
+
+    def plot(
+        self,
+        ax: "Axes | Sequence[Axes] | None" = None,
+        *,
+        score_name: str | None = None,
+    ) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or two of them, default=None
+            Where to draw the loss and the scores; with one, the loss alone. None makes
+            a figure.
+        score_name : str, default=None
+            Label of the scores' axis; None is "Score".
+
+        Returns
+        -------
+        self : TrainingCurveDisplay
+        """
+        plt = import_pyplot(f"{type(self).__name__}.plot")
+        scored = any(
+            curve.train_score is not None or curve.valid_score is not None
+            for curve in self.curves.values()
+        )
+        if ax is None:
+            n_panels = 1 + scored
+            _, ax = plt.subplots(
+                ncols=n_panels, figsize=(1 + 4.5 * n_panels, 4), layout="constrained"
+            )
+        self.axes_ = np.atleast_1d(np.asarray(ax, dtype=object))
+        self.ax_ = self.axes_[0]
+        self.figure_ = self.ax_.figure
+        self.lines_: dict[str, dict[str, Any]] = {name: {} for name in self.curves}
+        self._plot_panel(self.axes_[0], "loss", "Loss")
+        if len(self.axes_) > 1:
+            self._plot_panel(self.axes_[1], "score", score_name or "Score")
+        return self
+
+    def _plot_panel(self, ax: "Axes", what: str, label: str) -> None:
+        """Draw all models' curves of loss or score."""
+        for i, (name, curve) in enumerate(self.curves.items()):
+            color = CYCLE[i % len(CYCLE)]
+            prefix = f"{name}, " if len(self.curves) > 1 else ""
+            best = curve.best_epoch
+            for part, word, style in (
+                ("train", "training", "-"),
+                ("valid", "validation", "--"),
+            ):
+                values = getattr(curve, f"{part}_{what}")
+                if values is None:
+                    continue
+                (self.lines_[name][f"{part}_{what}"],) = ax.plot(
+                    np.arange(1, len(values) + 1),
+                    values,
+                    style,
+                    color=color,
+                    label=prefix + word,
+                    # A single epoch makes no line.
+                    marker="o" if len(values) == 1 else None,
+                )
+                if best is not None and part == "valid":
+                    ax.plot(
+                        best,
+                        values[best - 1],
+                        "*",
+                        color=color,
+                        markeredgecolor="black",
+                        markersize=12,
+                    )
+            if best is not None:
+                ax.axvline(
+                    best,
+                    color=color,
+                    linestyle=":",
+                    linewidth=1,
+                    label=f"{prefix}best epoch ({best})",
+                )
+        ax.set(xlabel="Epoch", ylabel=label)
+        use_whole_ticks(ax)
+        ax.legend()
+
+
+def _read_curve(estimator: Any) -> TrainingCurve:
+    """Return what a fitted estimator has recorded."""
+    _, last = split_pipeline(estimator)
+    losses = getattr(last, "loss_curve_", None)
+    if not losses:
+        raise ValueError(
+            f"{type(last).__name__} has no loss_curve_ to draw; fit it first, with a "
+            "solver other than 'lbfgs'."
+        )
+    n_epochs = len(losses)
+    history = list(getattr(last, "history_", ()))
+    scores = getattr(last, "validation_scores_", None)
+    valid_score = None if scores is None else np.asarray(scores, dtype=float)
+    best_epoch = getattr(last, "best_epoch_", None)
+    if best_epoch is None and valid_score is not None:
+        best_epoch = int(np.argmax(valid_score)) + 1  # scikit-learn keeps none
+    return TrainingCurve(
+        train_loss=np.asarray(losses, dtype=float),
+        valid_loss=_read_history(history, "valid_loss", n_epochs),
+        train_score=_read_history(history, "train_score", n_epochs),
+        valid_score=valid_score,
+        best_epoch=best_epoch,
+    )
+
+
+def _read_history(
+    history: list[dict[str, Any]], key: str, n_epochs: int
+) -> np.ndarray | None:
+    """Return one entry of every epoch; a history may begin after the first fit."""
+    values = np.full(n_epochs, math.nan)
+    recent = [record.get(key, math.nan) for record in history][-n_epochs:]
+    if recent:
+        values[-len(recent) :] = recent
+    return None if np.isnan(values).all() else values

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.pipeline import make_pipeline
+
+from skmlp.augmentation import RandomAffine, RandomHorizontalFlip
+from skmlp.inspection import AugmentationDisplay
+from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.preprocessing import PixelScaler
+
+
+def test_copies_stand_beside_their_original(digits):
+    X = digits[0][:3]
+    display = AugmentationDisplay.from_augmentation(
+        RandomHorizontalFlip(p=1.0), X, n_copies=2, random_state=0
+    )
+    assert display.axes_.shape == (3, 3)
+    for i in range(3):
+        np.testing.assert_array_equal(display.originals[i, ..., 0], X[i])
+        for copied in display.copies[i]:
+            np.testing.assert_array_equal(copied[..., 0], X[i, :, ::-1])
+        original, first, _ = (ax.images[0].get_array() for ax in display.axes_[i])
+        np.testing.assert_array_equal(first, original[:, ::-1])
+    titles = [ax.get_title() for ax in display.axes_[0]]
+    assert titles == ["original", "copy 1", "copy 2"]
+
+
+def test_seed_and_generator_repeat_the_copies(digits):
+    augmentation = RandomAffine(degrees=30)
+    X = digits[0][:2]
+    first, again, generated, other = (
+        AugmentationDisplay.from_augmentation(augmentation, X, random_state=seed).copies
+        for seed in (3, 3, torch.Generator().manual_seed(3), 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, generated)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[0, 0], first[0, 1])
+
+
+def test_fresh_entropy_leaves_the_global_generator(digits):
+    state = torch.get_rng_state()
+    AugmentationDisplay.from_augmentation(RandomAffine(degrees=9), digits[0][:1])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_estimator_shows_what_its_network_would_see(digits):
+    X = np.round(digits[0][:2] * 255).astype(np.uint8)
+    model = make_pipeline(
+        PixelScaler(), CNNClassifier(augmentation=RandomHorizontalFlip(p=1.0))
+    )
+    model[0].fit(X)
+    display = AugmentationDisplay.from_estimator(model, X, n_copies=1)
+    np.testing.assert_allclose(display.copies[:, 0, ..., 0], X[:, :, ::-1] / 255)
+
+
+def test_read_only_bytes_in_colour_stay_bytes():
+    X = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    X.flags.writeable = False
+    display = AugmentationDisplay.from_augmentation(
+        RandomHorizontalFlip(p=1.0), X, n_copies=1
+    )
+    assert display.copies.dtype == np.uint8
+    np.testing.assert_array_equal(display.copies[0, 0], X[0, :, ::-1])
+
+
+def test_a_plain_callable_gets_one_batch_and_a_generator(digits):
+    def darken(images, generator):
+        assert images.shape == (4, 1, 8, 8)
+        assert isinstance(generator, torch.Generator)
+        return images / 2
+
+    display = AugmentationDisplay.from_augmentation(darken, digits[0][:2], n_copies=2)
+    np.testing.assert_allclose(display.copies[:, 0], display.originals / 2)
+
+
+def test_an_estimator_without_augmentation_is_refused(digits):
+    with pytest.raises(ValueError, match="MLPClassifier has augmentation=None"):
+        AugmentationDisplay.from_estimator(MLPClassifier(), digits[0][:2])

@@ -24,6 +24,7 @@ from skmlp.neural_network._construction import (
     train_batches,
     valid_batches,
 )
+from skmlp.neural_network._fit_tasks import CallbackSupportMixin, FitTasks
 from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
 from skmlp.neural_network._layer_arrays import LayerArrays
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
@@ -55,7 +56,7 @@ def takes_batches(estimator: Any) -> bool:
     return True
 
 
-class BaseNetwork(BaseEstimator, ABC):
+class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of the estimators; not for direct use."""
 
     # How scikit-learn is to check the targets.
@@ -87,6 +88,7 @@ class BaseNetwork(BaseEstimator, ABC):
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
     train_size: int | float | None
     scoring: str | Callable[..., float] | None
+    restore_best_weights: bool
     refit_full: bool
     device: str | torch.device
     dtype: str | None
@@ -94,6 +96,7 @@ class BaseNetwork(BaseEstimator, ABC):
     callbacks: Sequence[Any] | None
     optimizer_params: dict[str, Any] | None
     max_grad_norm: float | None
+    weight_averaging: float | None
     warmup_epochs: float
     step_size: int
     gamma: float
@@ -173,21 +176,29 @@ class BaseNetwork(BaseEstimator, ABC):
             strata = self._strata(train.y)
             train = take_train_size(train, self.train_size, strata, random_state)
         monitor = Monitor() if first else self._monitor
-        monitor.expect(self.tol, self.n_iter_no_change, self.early_stopping)
+        monitor.expect(
+            self.tol,
+            self.n_iter_no_change,
+            self.early_stopping,
+            self.restore_best_weights,
+        )
         if incremental and not first and self.net_.solver == self.solver:
             net = self.net_.resume()
             net.alpha, net.verbose = self.alpha, int(self.verbose)
         else:
             net = make_net(self, network, monitor, device)
-        self._run(
-            net,
-            train_batches(self, train, net, random_state, generator),
-            None if valid is None else valid_batches(self, valid, net),
-            incremental,
-        )
+        tasks = FitTasks(self, X, y, sample_weight, incremental)
+        with tasks.around(net):
+            self._run(
+                net,
+                train_batches(self, train, net, random_state, generator),
+                None if valid is None else valid_batches(self, valid, net),
+                incremental,
+            )
         self._keep(net, device, release=not incremental)
         if self.refit_full:
             self._refit(everything, device)
+        tasks.end()
         return self
 
     # Checks
@@ -201,6 +212,12 @@ class BaseNetwork(BaseEstimator, ABC):
                 raise ValueError(f"{given} was given without {missing}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if self.weight_averaging is not None and (
+            incremental or self.solver == "lbfgs"
+        ):
+            raise ValueError(
+                "weight_averaging needs fit and a stochastic solver; set it to None."
+            )
         if self.refit_full and not (self.early_stopping or X_val is not None):
             raise ValueError(
                 "refit_full=True needs a validation score; use early_stopping=True or "

@@ -1,9 +1,11 @@
 """The skorch net that every estimator composes, with a loop of its own."""
 
+import copy
 import math
 import operator
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from skorch.callbacks import Callback, EpochTimer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
@@ -48,6 +51,8 @@ class Net(NeuralNet):
         Strength of the L2 penalty, for all layers or one each.
     max_grad_norm : float or None
         Largest norm of the gradient; longer ones are scaled down to it.
+    weight_averaging : float or None
+        Decay of the average of the weights that takes their place in the end.
     amp : bool
         Whether to compute in mixed precision.
     verbose : bool
@@ -69,6 +74,7 @@ class Net(NeuralNet):
         monitor: Monitor,
         alpha: float | Sequence[float] = 0.0,
         max_grad_norm: float | None = None,
+        weight_averaging: float | None = None,
         amp: bool = False,
         verbose: bool = False,
         callbacks: Sequence[Callback] | None = None,
@@ -89,6 +95,7 @@ class Net(NeuralNet):
         self.monitor = monitor
         self.alpha = alpha
         self.max_grad_norm = max_grad_norm
+        self.weight_averaging = weight_averaging
         self.amp = amp
         self.score = score
 
@@ -100,6 +107,7 @@ class Net(NeuralNet):
     optimizer_: Any = None
     flat_: Any
     step_: Any
+    average_: AveragedWeights | None = None
 
     def initialize_criterion(self) -> "Net":
         """Use the loss as it is; it has no parameters to set."""
@@ -138,12 +146,15 @@ class Net(NeuralNet):
                     self.notify("on_epoch_begin", **datasets)
                     self.run_single_epoch(train, training=True, prefix="train")
                     self.epochs_ += 1
-                    self.run_single_epoch(valid, training=False, prefix="valid")
-                    self.converged_ = self._epoch_ended(len(train.rows))
+                    with self._averaged():
+                        self.run_single_epoch(valid, training=False, prefix="valid")
+                        self.converged_ = self._epoch_ended(len(train.rows))
                     self.converged_ |= self._notify_epoch_end(datasets)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             self.converged_ = True
+        if self.average_ is not None:
+            self.average_.adopt()
         self.monitor.restore(self.flat_, self.module_)
         self.module_.eval()
         self.notify("on_train_end", X=train.rows, y=None)
@@ -152,6 +163,14 @@ class Net(NeuralNet):
         """Choose how a batch's loss and gradients are computed."""
         self.decays_ = self.flat_.decays(self.alpha)
         self.step_ = make_step(self.module_, self.criterion_, self.flat_, self.amp)
+        if self.weight_averaging is not None:
+            self.average_ = AveragedWeights(
+                self.flat_, self.module_, self.weight_averaging
+            )
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Let the network have its averaged weights, if there are any."""
+        return nullcontext() if self.average_ is None else self.average_.in_place()
 
     def run_single_epoch(
         self,
@@ -188,6 +207,8 @@ class Net(NeuralNet):
                     loss=loss,
                     y_pred=y_pred,
                 )
+        if not notify:
+            self.history.new_batch()  # Checkpoint names files after the last record
         self.history.record(f"{prefix}_batch_count", len(iterator))
         mean = float(losses) / len(iterator.rows)
         if training and not math.isfinite(mean):
@@ -226,6 +247,8 @@ class Net(NeuralNet):
         # A scheduler of torch's puts a step of its own there, to see it called.
         own = vars(optimizer).get("step") or getattr(optimizer, "update", None)
         (own or optimizer.step)()
+        if self.average_ is not None:
+            self.average_.update()
         return logits, loss
 
     def penalize(self, loss: Tensor, total: float) -> Tensor:
@@ -283,7 +306,7 @@ class Net(NeuralNet):
         self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
-        self.flat_ = self.step_ = None
+        self.flat_ = self.step_ = self.average_ = None
 
     def resume(self) -> "Net":
         """Return the net ready to train on, if `release` or pickling came between."""
@@ -294,6 +317,20 @@ class Net(NeuralNet):
             if state is not None:
                 self._load_optimizer_state(state)
         return self
+
+    def snapshot(self) -> "Net":
+        """Return a net that can predict, with a copy of the weights as they stand."""
+        taken = object.__new__(type(self))
+        taken.__dict__.update(self.__dict__)
+        taken.__dict__.update(
+            module_=copy.deepcopy(self.module_).eval(),
+            monitor=self.monitor.snapshot(),
+            optimizer_=None,
+            flat_=None,
+            step_=None,
+            average_=None,
+        )
+        return taken
 
     def _optimizer_state(self) -> Any:
         """Return what the optimizer knows, on the CPU."""
@@ -320,7 +357,9 @@ class Net(NeuralNet):
     def __getstate__(self) -> dict[str, Any]:
         kept = object.__new__(type(self))
         kept.__dict__.update(self.__dict__)
-        kept.__dict__.update(optimizer_=self._optimizer_state(), flat_=None, step_=None)
+        kept.__dict__.update(
+            optimizer_=self._optimizer_state(), flat_=None, step_=None, average_=None
+        )
         return NeuralNet.__getstate__(kept)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """When training ends, and what is kept of it: scikit-learn's rules, best weights."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,14 @@ class Monitor:
         Epochs without one that are tolerated.
     early_stopping : bool
         Whether the validation score, rather than the loss, is what must improve.
+    restore_best_weights : bool
+        Whether the weights of the best score are kept.
     """
 
     tol: float = 0.0
     n_iter_no_change: float = math.inf
     early_stopping: bool = False
+    restore_best_weights: bool = True
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best_loss: float = math.inf
@@ -38,11 +41,18 @@ class Monitor:
     samples_seen: int = 0
     _stalled: int = 0
 
-    def expect(self, tol: float, n_iter_no_change: float, early_stopping: bool) -> None:
-        """Set what counts as an improvement, and how long to wait for one."""
+    def expect(
+        self,
+        tol: float,
+        n_iter_no_change: float,
+        early_stopping: bool,
+        restore_best_weights: bool = True,
+    ) -> None:
+        """Set what counts as an improvement, and what to do with and without one."""
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
+        self.restore_best_weights = restore_best_weights
 
     def epoch_ended(self, loss: float, score: float | None, epoch: int) -> bool:
         """Take note of an epoch and return whether its score is the best so far."""
@@ -78,8 +88,19 @@ class Monitor:
         """Start counting anew, after the learning rate was lowered."""
         self._stalled = 0
 
+    def snapshot(self) -> "Monitor":
+        """Return a copy that later epochs do not change, without best weights."""
+        return replace(
+            self,
+            loss_curve=self.loss_curve.copy(),
+            validation_scores=self.validation_scores.copy(),
+            best_state=None,
+        )
+
     def keep(self, flat: FlatParameters, network: nn.Module) -> None:
-        """Keep a copy of the weights as the best so far."""
+        """Keep a copy of the weights as the best so far, if they are to come back."""
+        if not self.restore_best_weights:
+            return
         self.best_state = [flat.values.clone(), *(b.clone() for b in network.buffers())]
 
     def restore(self, flat: FlatParameters, network: nn.Module) -> None:

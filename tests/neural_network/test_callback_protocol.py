@@ -1,0 +1,222 @@
+"""scikit-learn's callback protocol, where the installed version has it."""
+
+import io
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import skorch.callbacks
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
+
+callback = pytest.importorskip(
+    "sklearn.callback", reason="this scikit-learn has no callbacks"
+)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, y = load_iris(return_X_y=True)
+
+
+class Recorder:
+    """Notes what it is told."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.said = []
+        self.models = []
+
+    def setup(self, estimator, context):
+        self.said.append("setup")
+
+    def teardown(self, estimator, context):
+        self.said.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.said.append(("begin", context.task_name, context.task_id))
+
+    def on_fit_task_end(
+        self,
+        estimator,
+        context,
+        *,
+        X=None,
+        y=None,
+        metadata=None,
+        fitted_estimator=None,
+    ):
+        self.said.append(("end", context.task_name, context.task_id))
+        self.models.append((fitted_estimator, X, y, metadata))
+        return context.task_id + 1 == self.stop_after
+
+
+class Silent:
+    """Asks for nothing."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+
+def test_a_fit_is_a_task_and_every_epoch_a_task_in_it():
+    recorder = Recorder()
+    model = MLPClassifier(5, max_iter=2).set_callbacks(recorder)
+    model.fit(X, y)
+    assert recorder.said == [
+        "setup",
+        ("begin", "fit", 0),
+        ("begin", "epoch", 0),
+        ("end", "epoch", 0),
+        ("begin", "epoch", 1),
+        ("end", "epoch", 1),
+        ("end", "fit", 0),
+        "teardown",
+    ]
+
+
+def test_lbfgs_is_one_task():
+    recorder = Recorder()
+    model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=20)
+    model.set_callbacks(recorder).fit(X, y)
+    assert recorder.said == [
+        "setup",
+        ("begin", "fit", 0),
+        ("end", "fit", 0),
+        "teardown",
+    ]
+
+
+def test_the_fitted_estimator_is_as_if_fit_had_ended_there():
+    recorder = Recorder()
+    params = {"hidden_layer_sizes": 5, "dropout": 0.2, "random_state": 0}
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    weight = np.linspace(1, 2, len(y))
+    model = MLPClassifier(max_iter=3, **params).set_callbacks(recorder)
+    model.fit(frame, y, weight)
+    for epochs, (then, rows, targets, metadata) in enumerate(recorder.models[:3], 1):
+        shorter = MLPClassifier(max_iter=epochs, **params).fit(frame, y, weight)
+        assert then.n_iter_ == epochs
+        assert then.loss_curve_ == shorter.loss_curve_
+        assert_array_equal(then.predict_proba(rows), shorter.predict_proba(frame))
+        assert rows is frame
+        assert targets is y
+        assert metadata["sample_weight"] is weight
+    final = recorder.models[3][0]
+    assert_array_equal(final.predict_proba(frame), model.predict_proba(frame))
+
+
+def test_listening_changes_nothing():
+    params = {"hidden_layer_sizes": 5, "random_state": 0, "early_stopping": True}
+    alone = MLPClassifier(max_iter=5, **params).fit(X, y)
+    heard = MLPClassifier(max_iter=5, **params).set_callbacks(Recorder()).fit(X, y)
+    assert heard.loss_curve_ == alone.loss_curve_
+    assert_array_equal(heard.predict_proba(X), alone.predict_proba(X))
+    assert heard.callbacks_ == alone.callbacks_ == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_callback_can_stop_training():
+    model = MLPClassifier(5).set_callbacks(Recorder(stop_after=3)).fit(X, y)
+    assert model.n_iter_ == 3
+
+
+def test_a_failed_fit_is_torn_down():
+    recorder = Recorder()
+    model = MLPRegressor(solver="sgd", learning_rate_init=1e9)
+    with pytest.raises(ValueError, match="non-finite"):
+        model.set_callbacks(recorder).fit(X * 1e9, y)
+    assert recorder.said[-1] == "teardown"
+    assert not hasattr(model, "_callback_fit_ctx")
+
+
+def test_partial_fit_tells_nothing():
+    recorder = Recorder()
+    model = MLPClassifier(5).set_callbacks(recorder)
+    model.partial_fit(X, y, classes=[0, 1, 2])
+    assert recorder.said == []
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPClassifier(5, max_iter=3),
+        MLPRegressor(hidden_layer_sizes=5, max_iter=3),
+        CNNClassifier(2, hidden_layer_sizes=3, image_shape=(2, 2), max_iter=3),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_scoring_monitor_scores_every_epoch(model):
+    rows, targets = (
+        (X, y) if "Cl" in type(model).__name__ else load_diabetes(return_X_y=True)
+    )
+    scoring = "accuracy" if "Cl" in type(model).__name__ else "r2"
+    monitor = callback.ScoringMonitor(scoring=scoring)
+    model = clone(model).set_callbacks(monitor).fit(rows, targets)
+    scores = [
+        row[scoring] for row in monitor.get_logs().data if row["task_name"] == "epoch"
+    ]
+    assert len(scores) == model.n_iter_ == 3
+    assert scores[-1] == pytest.approx(model.score(rows, targets))
+
+
+def test_progress_bar_shows_the_epochs(capsys):
+    MLPClassifier(5, max_iter=3).set_callbacks(callback.ProgressBar()).fit(X, y)
+    printed = capsys.readouterr().out
+    assert "MLPClassifier - fit" in printed
+    assert "100%" in printed
+
+
+def test_every_fit_of_a_search_over_a_pipeline_is_heard(capsys):
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    search = GridSearchCV(
+        make_pipeline(
+            StandardScaler(), MLPClassifier(5, max_iter=2).set_callbacks(monitor)
+        ),
+        {"mlpclassifier__alpha": [0.0, 1.0]},
+        cv=2,
+    )
+    # This one is handed on from the search to what it searches.
+    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, y)
+    epochs = [r for r in monitor.get_logs().data if r["task_name"] == "epoch"]
+    assert len(epochs) == (2 * 2 + 1) * 2
+    assert "MLPClassifier - fit" in capsys.readouterr().out
+
+
+def test_beside_skorchs_callbacks():
+    class Counter(skorch.callbacks.Callback):
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs = getattr(self, "epochs", 0) + 1
+
+    recorder = Recorder()
+    model = MLPClassifier(5, max_iter=3, callbacks=[Counter()]).set_callbacks(recorder)
+    model.fit(X, y)
+    assert model.callbacks_[0].epochs == 3
+    assert ("end", "epoch", 2) in recorder.said
+
+
+def test_the_fitted_model_does_not_hold_the_rows():
+    model = MLPClassifier(5, max_iter=2, random_state=0)
+    many = np.tile(X, (50, 1))
+    model.set_callbacks(Silent()).fit(many, np.tile(y, 50))
+    file = io.BytesIO()
+    pickle.dump(model, file)
+    assert file.tell() < many.nbytes / 2
+
+
+def test_what_is_no_callback_is_refused():
+    with pytest.raises(TypeError, match="FitCallback protocol"):
+        MLPClassifier().set_callbacks(Recorder)

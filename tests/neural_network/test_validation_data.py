@@ -1,0 +1,304 @@
+"""Validation rows of the caller's own: alone, in a Pipeline, in a search."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.model_selection import GridSearchCV, cross_validate, train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return train_test_split(X, y, random_state=0)
+
+
+@pytest.fixture
+def routing():
+    with config_context(enable_metadata_routing=True):
+        yield
+
+
+def _model(**params):
+    return MLPClassifier(
+        **{"hidden_layer_sizes": 7, "max_iter": 12, "random_state": 0} | params
+    )
+
+
+# Alone
+
+
+def test_scores_are_those_of_the_rows_given(cancer):
+    X, X_val, y, y_val = cancer
+    for epochs in (1, 3, 12):
+        model = _model(max_iter=epochs).fit(X, y, X_val=X_val, y_val=y_val)
+        assert len(model.validation_scores_) == epochs
+        best = int(np.argmax(model.validation_scores_))
+        assert model.best_epoch_ == best + 1
+        assert model.best_validation_score_ == model.validation_scores_[best]
+        # The weights of the best epoch are kept, with early stopping or without.
+        assert model.score(X_val, y_val) == model.best_validation_score_
+
+
+def test_validation_rows_are_not_trained_on(cancer):
+    X, X_val, y, y_val = cancer
+    watched = _model().fit(X, y, X_val=X_val, y_val=y_val)
+    alone = _model().fit(X, y)
+    assert watched.loss_curve_ == alone.loss_curve_
+    assert watched.t_ == alone.t_ == 12 * len(X)
+
+
+def test_they_decide_when_to_stop(cancer):
+    X, X_val, y, y_val = cancer
+    model = _model(early_stopping=True, tol=1.0, n_iter_no_change=3)
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    # The first score improves on none; the four after it do not by so much.
+    assert model.n_iter_ == 5
+    # No row of X is set aside then.
+    assert model.t_ == 5 * len(X)
+
+
+def test_the_split_of_early_stopping_given_by_hand_is_the_same(cancer):
+    X, _, y, _ = cancer
+    model = _model(early_stopping=True, shuffle=False, init="zeros").fit(X, y)
+    state = np.random.RandomState(0)
+    train, valid = train_test_split(
+        np.arange(len(X)), random_state=state, test_size=0.1, stratify=y
+    )
+    given = _model(early_stopping=True, shuffle=False, init="zeros")
+    given.fit(X[train], y[train], X_val=X[valid], y_val=y[valid])
+    assert given.validation_scores_ == model.validation_scores_
+    assert_array_equal(given.predict_proba(X), model.predict_proba(X))
+
+
+def test_regression():
+    X, y = load_diabetes(return_X_y=True)
+    X, X_val, y, y_val = train_test_split(X, y, random_state=0)
+    model = MLPRegressor(
+        hidden_layer_sizes=7, learning_rate_init=0.1, max_iter=20, random_state=0
+    ).fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.score(X_val, y_val) == pytest.approx(max(model.validation_scores_))
+
+
+def test_images():
+    rng = np.random.RandomState(0)
+    X, X_val = rng.randint(0, 256, (2, 40, 6, 6), dtype=np.uint8)
+    y, y_val = rng.randint(0, 2, (2, 40))
+    model = CNNClassifier(2, hidden_layer_sizes=3, max_iter=3, random_state=0)
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    assert model.score(X_val, y_val) == max(model.validation_scores_)
+
+
+def _as_frame(X):
+    return pd.DataFrame(X, columns=[f"feature {i}" for i in range(X.shape[1])])
+
+
+@pytest.mark.parametrize(
+    "form", [np.float32, scipy.sparse.csr_matrix, _as_frame], ids=["32", "csr", "frame"]
+)
+@pytest.mark.parametrize("scoring", [None, "accuracy"])
+def test_rows_of_every_form(cancer, form, scoring):
+    X, X_val, y, y_val = cancer
+    words = np.array(["benign", "malign"])
+    model = _model(scoring=scoring, max_iter=4)
+    model.fit(form(X), words[y], X_val=form(X_val), y_val=words[y_val])
+    assert model.score(form(X_val), words[y_val]) == max(model.validation_scores_)
+
+
+# Scorers
+
+
+def _own_scorer(estimator, X, y):
+    return -log_loss(y, estimator.predict_proba(X), labels=estimator.classes_)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "measure"),
+    [
+        ("neg_log_loss", lambda m, X, y: -log_loss(y, m.predict_proba(X))),
+        (_own_scorer, _own_scorer),
+        (
+            make_scorer(accuracy_score, greater_is_better=False),
+            lambda m, X, y: -accuracy_score(y, m.predict(X)),
+        ),
+    ],
+    ids=["name", "callable", "make_scorer"],
+)
+def test_any_scorer_chooses_the_weights(cancer, scoring, measure):
+    X, X_val, y, y_val = cancer
+    model = _model(scoring=scoring).fit(X, y, X_val=X_val, y_val=y_val)
+    kept = measure(model, X_val, y_val)
+    assert kept == pytest.approx(max(model.validation_scores_))
+    for epochs in (1, 5):
+        shorter = _model(max_iter=epochs, scoring=scoring)
+        shorter.fit(X, y, X_val=X_val, y_val=y_val)
+        assert shorter.validation_scores_ == model.validation_scores_[:epochs]
+
+
+def test_a_scorer_of_the_rows_set_aside(cancer):
+    X, _, y, _ = cancer
+    model = _model(early_stopping=True, scoring="neg_log_loss").fit(X, y)
+    assert max(model.validation_scores_) < 0
+    assert model.best_validation_score_ == max(model.validation_scores_)
+
+
+def test_an_unknown_scorer_is_refused(cancer):
+    X, _, y, _ = cancer
+    with pytest.raises(ValueError, match="'beauty' is not a valid scoring value"):
+        _model(early_stopping=True, scoring="beauty").fit(X, y)
+
+
+# What is refused
+
+
+def test_half_a_pair_is_refused(cancer):
+    X, X_val, y, y_val = cancer
+    with pytest.raises(ValueError, match="X_val was given without y_val"):
+        _model().fit(X, y, X_val=X_val)
+    with pytest.raises(ValueError, match="y_val was given without X_val"):
+        _model().fit(X, y, y_val=y_val)
+
+
+def test_rows_that_do_not_fit_are_refused(cancer):
+    X, X_val, y, y_val = cancer
+    for changed, message in (
+        ((X_val[:, :3], y_val), "3 features, but MLPClassifier is expecting 30"),
+        ((X_val[:5], y_val), "inconsistent numbers of samples"),
+        ((np.full_like(X_val, np.nan), y_val), "contains NaN"),
+        ((X_val, y_val + 1), r"`y_val` has classes not in `self\.classes_`"),
+        ((X_val[:0], y_val[:0]), "Found array with 0 sample"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _model().fit(X, y, X_val=changed[0], y_val=changed[1])
+
+
+# In a Pipeline
+
+
+def _by_hand(X, X_val, y, y_val, weight=None, **params):
+    scaler = StandardScaler().fit(X)
+    model = _model(**params)
+    return model.fit(
+        scaler.transform(X),
+        y,
+        weight,
+        X_val=scaler.transform(X_val),
+        y_val=y_val,
+    )
+
+
+def test_a_pipeline_with_routing_scales_the_validation_rows(cancer, routing):
+    X, X_val, y, y_val = cancer
+    network = _model().set_fit_request(X_val=True, y_val=True)
+    pipeline = Pipeline(
+        [("scale", StandardScaler()), ("net", network)], transform_input=["X_val"]
+    )
+    pipeline.fit(X, y, X_val=X_val, y_val=y_val)
+    wanted = _by_hand(*cancer)
+    assert pipeline["net"].validation_scores_ == wanted.validation_scores_
+    assert_array_equal(pipeline["net"].coefs_[0], wanted.coefs_[0])
+    # Unscaled they would have scored otherwise.
+    unscaled = _model().fit(
+        StandardScaler().fit_transform(X), y, X_val=X_val, y_val=y_val
+    )
+    assert unscaled.validation_scores_ != wanted.validation_scores_
+
+
+def test_a_pipeline_without_routing_takes_rows_scaled_before(cancer):
+    """The other way that scikit-learn offers: step__parameter, passed on as it is."""
+    X, X_val, y, y_val = cancer
+    pipeline = make_pipeline(StandardScaler(), _model())
+    scaled = pipeline[:-1].fit(X).transform(X_val)
+    pipeline.fit(X, y, mlpclassifier__X_val=scaled, mlpclassifier__y_val=y_val)
+    wanted = _by_hand(*cancer)
+    assert pipeline[-1].validation_scores_ == wanted.validation_scores_
+    assert_array_equal(pipeline[-1].coefs_[0], wanted.coefs_[0])
+
+
+def test_early_stopping_in_a_pipeline_sets_scaled_rows_aside(cancer):
+    X, _, y, _ = cancer
+    pipeline = make_pipeline(StandardScaler(), _model(early_stopping=True)).fit(X, y)
+    alone = _model(early_stopping=True).fit(StandardScaler().fit_transform(X), y)
+    assert pipeline[-1].validation_scores_ == alone.validation_scores_
+
+
+# In a search
+
+
+def test_a_search_routes_weights_and_validation_rows(cancer, routing):
+    X, X_val, y, y_val = cancer
+    weight = np.linspace(0.5, 2.0, len(y))
+    network = _model().set_fit_request(X_val=True, y_val=True, sample_weight=True)
+    network.set_score_request(sample_weight=True)
+    pipeline = Pipeline(
+        [
+            ("scale", StandardScaler().set_fit_request(sample_weight=False)),
+            ("net", network),
+        ],
+        transform_input=["X_val"],
+    )
+    search = GridSearchCV(pipeline, {"net__alpha": [1e-4, 10.0]}, cv=2)
+    search.fit(X, y, sample_weight=weight, X_val=X_val, y_val=y_val)
+    wanted = _by_hand(*cancer, weight, alpha=search.best_params_["net__alpha"])
+    best = search.best_estimator_["net"]
+    assert best.validation_scores_ == wanted.validation_scores_
+    assert_allclose(best.loss_curve_, wanted.loss_curve_)
+    unweighted = _by_hand(*cancer, alpha=search.best_params_["net__alpha"])
+    assert best.loss_curve_ != unweighted.loss_curve_
+
+
+def test_weights_of_a_fold_are_its_rows_own(routing):
+    """cross_validate cuts sample_weight as it cuts X, and X_val not at all."""
+    X, y = load_iris(return_X_y=True)
+    weight = np.random.RandomState(0).uniform(0.1, 3, len(y))
+    network = _model(max_iter=4).set_fit_request(
+        sample_weight=True, X_val=True, y_val=True
+    )
+    network.set_score_request(sample_weight=False)
+    train, test = np.arange(0, 150, 2), np.arange(1, 150, 2)
+    found = cross_validate(
+        network,
+        X,
+        y,
+        cv=[(train, test)],
+        params={"sample_weight": weight, "X_val": X[:7], "y_val": y[:7]},
+        return_estimator=True,
+    )["estimator"][0]
+    wanted = _model(max_iter=4).fit(
+        X[train], y[train], weight[train], X_val=X[:7], y_val=y[:7]
+    )
+    assert found.loss_curve_ == wanted.loss_curve_
+    assert found.validation_scores_ == wanted.validation_scores_
+
+
+def test_unrequested_validation_rows_are_refused_by_name(cancer, routing):
+    X, X_val, y, y_val = cancer
+    pipeline = make_pipeline(StandardScaler(), _model())
+    with pytest.raises(ValueError, match="X_val, y_val"):
+        pipeline.fit(X, y, X_val=X_val, y_val=y_val)
+
+
+def test_a_search_without_routing_passes_them_on(cancer):
+    X, X_val, y, y_val = cancer
+    scaler = StandardScaler().fit(X)
+    X, X_val = scaler.transform(X), scaler.transform(X_val)
+    search = GridSearchCV(_model(), {"alpha": [1e-4, 10.0]}, cv=2)
+    with warnings.catch_warnings(action="error"):
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer")
+        search.fit(X, y, X_val=X_val, y_val=y_val)
+    wanted = _model(**search.best_params_).fit(X, y, X_val=X_val, y_val=y_val)
+    assert search.best_estimator_.validation_scores_ == wanted.validation_scores_

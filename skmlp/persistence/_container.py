@@ -7,7 +7,7 @@ the name, dtype, shape and bytes of every array in the order of their names. Eve
 before the arrays is ASCII.
 
 Nothing in a file is trusted: its header is weighed before it is parsed, so that reading
-takes no more than three times the size of the file, or the file and 1 MiB.
+takes no more memory than three times the size of the file, or 1 MiB.
 """
 
 import hashlib
@@ -31,9 +31,8 @@ _LINE = re.compile(r"format (\d{1,9}), skmlp (\S{1,40}), sha256 ([0-9a-f]{64})")
 
 _MAX_HEADER = 1 << 25  # bytes; JSON of that size is parsed within a second
 _FREE = 1 << 20  # bytes
-# What parsing takes at most for each comma, colon and opening bracket, and what the
+# What parsing takes at most for each comma, colon and opening bracket; and what the
 # layers of a network take for each of their arrays, in bytes.
-_STRUCTURE = re.compile(rb"[,:\[{]")
 _COST_OF_STRUCTURE = 96
 _COST_OF_ARRAY = 4096
 
@@ -77,10 +76,12 @@ def pack(description: str, arrays: Mapping[str, np.ndarray]) -> bytes:
     """
     arrays = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     size = len(description) + sum(array.nbytes for array in arrays.values())
-    # Per array the header has at most a dozen of these.
-    n_structures = len(_STRUCTURE.findall(description.encode("ascii")))
-    excess = _cost(n_structures + 12 * len(arrays), len(arrays)) - size - _FREE
-    description += " " * max(excess, 0)
+    # An array's entry in the header has a dozen of these, and more for its shape.
+    n_structures = sum(12 + array.ndim for array in arrays.values()) + 8
+    n_structures += _count_structures(description.encode("ascii"))
+    cost = _cost(n_structures, len(arrays))
+    if cost > _FREE - 3 * size:  # 3, not 2: the header counts too
+        description += " " * (cost - size)
     line = f"format {FORMAT}, skmlp {__version__}, sha256 "
     line += _digest(FORMAT, description, arrays)
     return safetensors.numpy.save(arrays, {_ENTRY: f"{line}\n{description}"})
@@ -146,12 +147,17 @@ def _weigh(path: Path) -> None:
     if not header.isascii():
         raise ModelFileError(f"{path} is damaged: its header is not ASCII.")
     n_arrays = header.count(b"data_offsets")
-    n_structures = sum(header.count(mark) for mark in (b",", b":", b"[", b"{"))
-    if _cost(n_structures, n_arrays) > size + _FREE:
+    # Besides, there are two copies of the description at a time.
+    if _cost(_count_structures(header), n_arrays) > max(size, _FREE - 2 * size):
         raise ModelFileError(
             f"{path} has {size} bytes, but a description that would take far more "
             "memory than that."
         )
+
+
+def _count_structures(header: bytes) -> int:
+    """Return the number of marks that make JSON more than one value."""
+    return sum(header.count(mark) for mark in (b",", b":", b"[", b"{"))
 
 
 def _cost(n_structures: int, n_arrays: int) -> int:

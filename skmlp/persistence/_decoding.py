@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ class _Decoder:
             return value
         if type(value) is not dict:
             return value
+        if len(value) != 1:
+            raise ValueError(f"{shown(list(value))} is no form of a value")
         ((form, content),) = value.items()
         if form == "array":
             return self._array(content)
@@ -69,9 +72,13 @@ class _Decoder:
             return self._named(content, depth)
         if form == "object":
             return self._object(content, depth)
+        if form not in _BUILDERS:
+            raise ValueError(f"{shown(form)} is no form of a value")
         return _BUILDERS[form](self.decode(content, depth + 1))
 
     def _named(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
+        if type(values) is not dict:
+            raise ValueError(f"{shown(values)} has no names")
         for name, value in values.items():
             values[name] = self.decode(value, depth + 1)
         return values
@@ -95,15 +102,17 @@ class _Decoder:
         return points.reshape(-1).view(f"=U{width}").reshape(shape)
 
     def _object(self, content: dict[str, Any], depth: int) -> Any:
-        cls = CLASSES[content["class"]]
+        cls = CLASSES.get(content["class"])
+        if cls is None:
+            raise ValueError(f"it names {shown(content['class'])}, which is no class")
         params = self._named(content["params"], depth)
         attributes = self._named(content["attributes"], depth)
         estimator = cls(**params)
         for name in attributes:
             if name in params or hasattr(cls, name) or not name.isidentifier():
-                raise ValueError(f"{cls.__name__} has no attribute {name[:80]!r}")
+                raise ValueError(f"{cls.__name__} has no attribute {shown(name)}")
         prefix = content.get("network")
-        if prefix is None:
+        if type(prefix) is not str:
             vars(estimator).update(attributes)
             return estimator
         network = _Network(self.arrays, prefix)
@@ -138,7 +147,8 @@ def _build_scalar(content: list[Any]) -> np.generic:
         return np.str_(value)
     if name not in ARRAY_DTYPES or type(value) not in (bool, int, float):
         raise ValueError(f"{name!r} is no dtype of a scalar")
-    return np.dtype(name).type(value)
+    with np.errstate(over="ignore"):
+        return np.dtype(name).type(value)
 
 
 def _build_objects(content: list[Any]) -> np.ndarray:
@@ -166,6 +176,14 @@ def _build_random_state(content: list[Any]) -> np.random.RandomState:
     return random_state
 
 
+def _build_table(content: list[Any]) -> list[dict[str, Any]]:
+    """Return a list of dicts with the same keys, where the rows were."""
+    keys, rows = content
+    for i, row in enumerate(rows):
+        rows[i] = dict(zip(keys, row, strict=True))
+    return rows
+
+
 _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "device": torch.device,
     "float": _FLOATS.__getitem__,
@@ -173,5 +191,6 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "pairs": dict,
     "random_state": _build_random_state,
     "scalar": _build_scalar,
+    "table": _build_table,
     "tuple": tuple,
 }

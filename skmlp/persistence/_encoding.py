@@ -8,6 +8,8 @@ else is an object with one key, which says what it is:
 ``tuple``               its items
 ``dict``                its items by their keys, which are strings
 ``pairs``               keys and values of a dict with other keys
+``table``               keys, and the rows of values, of a list of dicts with these
+                        keys in this order
 ``scalar``              name of the dtype, and the value, of a NumPy scalar
 ``array``               name of an array in the file
 ``text``                name of an array of code points, one string a row
@@ -68,6 +70,10 @@ class _Encoder:
         if type(value) is float:
             return value if math.isfinite(value) else {"float": str(value)}
         if type(value) is list:
+            if _is_table(value):
+                rows = [list(row.values()) for row in value]
+                content = [list(value[0]), rows]
+                return {"table": self._items(content, owner, place, depth)}
             return self._items(value, owner, place, depth)
         if type(value) is tuple:
             return {"tuple": self._items(value, owner, place, depth)}
@@ -149,6 +155,16 @@ class _Encoder:
             )
             for name, value in values.items()
         }
+
+
+def _is_table(values: list[Any]) -> bool:
+    """Tell whether there are several dicts with the same names in the same order."""
+    if len(values) < 2 or not all(type(value) is dict for value in values):
+        return False
+    keys = list(values[0])
+    return all(type(key) is str for key in keys) and all(
+        list(value) == keys for value in values
+    )
 
 
 def _join(place: str, name: str) -> str:

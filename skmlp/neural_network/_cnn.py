@@ -1,6 +1,7 @@
 """Convolutional networks."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skmlp.neural_network._classifier import BaseClassifier
+from skmlp.neural_network._images import augment_rows
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.neural_network._parameters import (
     CLASSIFICATION_LOSS,
@@ -18,6 +20,7 @@ from skmlp.neural_network._parameters import (
     with_shared_parameters,
 )
 from skmlp.training.convolution import build_cnn, infer_image_shape
+from skmlp.training.inference import compute_logits
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
 
@@ -78,6 +81,18 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
         "{'dense', 'global_average'}, default='dense'",
         "What the dense layers see: every value of the last maps, or each map's mean.",
         [StrOptions({"dense", "global_average"})],
+    ),
+    "predict_augmentation": Parameter(
+        "callable or None, default=None",
+        "Applied to the images to predict, as `augmentation` is to those of training; "
+        "logits are averaged over the images as they are and `predict_views` changed "
+        "copies. The copies are the same in every call.",
+        [callable, None],
+    ),
+    "predict_views": Parameter(
+        "int, default=8",
+        "Number of those copies.",
+        [Interval(Integral, 1, None, closed="left")],
     ),
     "image_shape": Parameter(
         "tuple of int or 'auto', default='auto'",
@@ -144,6 +159,8 @@ class CNNClassifier(BaseClassifier):
         channel_dropout: bool = False,
         block: str = "plain",
         head: str = "dense",
+        predict_augmentation: Callable[..., torch.Tensor] | None = None,
+        predict_views: int = 8,
         image_shape: Sequence[int] | str = "auto",
         solver: str = "adam",
         alpha: float | Sequence[float] = 0.0001,
@@ -175,6 +192,7 @@ class CNNClassifier(BaseClassifier):
         augmentation: Callable[..., torch.Tensor] | None = None,
         train_size: int | float | None = None,
         scoring: str | Callable[..., float] | None = None,
+        restore_best_weights: bool = True,
         refit_full: bool = False,
         device: str | torch.device = "auto",
         dtype: str | None = None,
@@ -182,6 +200,7 @@ class CNNClassifier(BaseClassifier):
         callbacks: Sequence[Any] | None = None,
         optimizer_params: dict[str, Any] | None = None,
         max_grad_norm: float | None = None,
+        weight_averaging: float | None = None,
         warmup_epochs: float = 0,
         step_size: int = 10,
         gamma: float = 0.1,
@@ -227,3 +246,17 @@ class CNNClassifier(BaseClassifier):
             block=self.block,
             head=self.head,
         )
+
+    def _compute_logits(self, network: nn.Sequential, X: Any) -> torch.Tensor:
+        logits = super()._compute_logits(network, X)
+        if self.predict_augmentation is None:
+            return logits
+        for view in range(self.predict_views):
+            change = partial(
+                augment_rows,
+                self.predict_augmentation,
+                self.image_shape_,  # type: ignore[arg-type]
+                view,
+            )
+            logits = logits + compute_logits(network, X, change)
+        return logits / (1 + self.predict_views)

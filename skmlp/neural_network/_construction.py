@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from torch import nn
 
-from skmlp.neural_network._images import Augmenter
+from skmlp.neural_network._images import augment_rows
 from skmlp.neural_network._sample import Sample
 from skmlp.neural_network._transfer import freeze_layers, start_from
 from skmlp.training.batches import Batches, Rows, rows_at_once
@@ -84,6 +84,7 @@ def make_net(
         monitor=monitor,
         alpha=estimator.alpha,
         max_grad_norm=estimator.max_grad_norm,
+        weight_averaging=estimator.weight_averaging,
         amp=estimator.amp,
         verbose=bool(estimator.verbose),
         callbacks=[clone(callback) for callback in estimator.callbacks or ()],
@@ -106,7 +107,9 @@ def train_batches(
         return Batches(rows, rows_at_once(widest_layer(net.module_, train.X.shape[1])))
     augment = None
     if estimator.augmentation is not None and generator is not None:
-        augment = Augmenter(estimator.augmentation, estimator.image_shape_, generator)
+        augment = partial(
+            augment_rows, estimator.augmentation, estimator.image_shape_, generator
+        )
     return Batches(
         rows,
         _batch_size(estimator.batch_size, len(rows)),

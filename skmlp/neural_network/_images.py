@@ -43,21 +43,23 @@ def with_known_dtype(X: Any) -> Any:
     return X.astype(np.float64) if foreign else X
 
 
-class Augmenter:
-    """Applies an augmentation of images to a batch of flat rows."""
+def augment_rows(
+    augmentation: Callable[[Tensor, torch.Generator], Tensor],
+    image_shape: ImageShape,
+    generator: torch.Generator | int,
+    rows: Tensor,
+) -> Tensor:
+    """Apply an augmentation of images to a batch of flat rows.
 
-    def __init__(
-        self,
-        augmentation: Callable[[Tensor, torch.Generator], Tensor],
-        image_shape: ImageShape,
-        generator: torch.Generator,
-    ) -> None:
-        self.augmentation = augmentation
-        self.image_shape = image_shape
-        self.generator = generator
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Return augmented rows of the same shape."""
-        images = rows.view(-1, *self.image_shape).permute(0, 3, 1, 2)
-        images = self.augmentation(images, self.generator)
-        return images.permute(0, 2, 3, 1).reshape(rows.shape)
+    A generator given as a number is a new one with that seed.
+    """
+    if isinstance(generator, int):
+        generator = torch.Generator(rows.device).manual_seed(generator)
+    images = rows.view(-1, *image_shape).permute(0, 3, 1, 2)
+    changed = augmentation(images, generator)
+    if changed.shape != images.shape:
+        raise ValueError(
+            f"augmentation made images of shape {tuple(changed.shape)} from images of "
+            f"shape {tuple(images.shape)}; it has to keep the shape."
+        )
+    return changed.to(rows.dtype).permute(0, 2, 3, 1).reshape(rows.shape)

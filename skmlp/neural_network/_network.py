@@ -210,6 +210,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
                 {"X_val": X_val, "y_val": y_val}[given] is not None
             ):
                 raise ValueError(f"{given} was given without {missing}.")
+        for name in ("augmentation", "predict_augmentation"):
+            if hasattr(augmentation := getattr(self, name, None), "validate"):
+                augmentation.validate()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.weight_averaging is not None and (
@@ -356,7 +359,11 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         """Return the logits of every row, on the CPU."""
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
-        return compute_logits(self._network_to_predict(), X)
+        return self._compute_logits(self._network_to_predict(), X)
+
+    def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
+        """Return the logits of checked rows."""
+        return compute_logits(network, X)
 
     def _network_to_predict(self) -> nn.Sequential:
         """Return the network on the device it was trained on, if that is here."""

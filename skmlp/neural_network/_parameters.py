@@ -207,6 +207,12 @@ SHARED: dict[str, Parameter] = {
         "`score`'s own.",
         [str, callable, None],
     ),
+    "restore_best_weights": Parameter(
+        "bool, default=True",
+        "Whether the weights of the best validation score, rather than the last "
+        "epoch's, are kept where there is such a score.",
+        ["boolean"],
+    ),
     "refit_full": Parameter(
         "bool, default=False",
         "Whether to train once more on all rows, validation rows too, for "
@@ -243,6 +249,12 @@ SHARED: dict[str, Parameter] = {
         "float or None, default=None",
         "Longer gradients are scaled down to this norm.",
         [_POSITIVE, None],
+    ),
+    "weight_averaging": Parameter(
+        "float or None, default=None",
+        "Decay per step of an exponential moving average of the weights, which is "
+        "validated and kept in their place (Polyak and Juditsky 1992).",
+        [_PROBABILITY, None],
     ),
     "warmup_epochs": Parameter(
         "float, default=0",

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse
 import torch
 from sklearn.utils import gen_batches, shuffle
+from skorch.dataset import Dataset
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from skmlp.training.flat import ALIGNMENT
 
@@ -125,10 +125,8 @@ class Batches:
             # Summed on the host, so that no batch waits for the device.
             if self.rows.host_weight is not None:
                 total = float(self.rows.host_weight[self.order[part]].sum())
-                if total == 0.0:
-                    continue
             x, y, weight = self.rows.gather(order[part])
-            if weight is not None:
+            if weight is not None and total:
                 weight = weight.div_(total)
             yield (x if self.augment is None else self.augment(x)), y, weight, total
 
@@ -151,7 +149,7 @@ def features(
     X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Return rows as a dense tensor whose address does not change its products."""
-    x = torch.from_numpy(X.toarray()) if scipy.sparse.issparse(X) else as_tensor(X)
+    x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X)
     x = x.to(device=device, dtype=dtype)
     # BLAS may round differently at other alignments; predictions should not.
     return x.clone() if x.data_ptr() % ALIGNMENT else x.contiguous()

@@ -1,5 +1,6 @@
 """Logits of many rows: in chunks that bound the memory, the chunks in threads."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +13,9 @@ from skmlp.training.modules import widest_layer
 from skmlp.training.threads import single_threaded
 
 
-def compute_logits(network: nn.Sequential, X: Any) -> Tensor:
+def compute_logits(
+    network: nn.Sequential, X: Any, change: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Return the network's output for every row of X, on the CPU.
 
     BLAS rounds differently with other numbers of threads. So every chunk is computed
@@ -24,6 +27,8 @@ def compute_logits(network: nn.Sequential, X: Any) -> Tensor:
     network : nn.Sequential
         In evaluation mode.
     X : ndarray or CSR matrix of shape (n, features)
+    change : callable or None
+        Applied to the rows of every chunk.
 
     Returns
     -------
@@ -36,7 +41,8 @@ def compute_logits(network: nn.Sequential, X: Any) -> Tensor:
 
     def compute(part: slice) -> Tensor:
         with torch.inference_mode():
-            return network(features(X[part], first.dtype, first.device)).cpu()
+            x = features(X[part], first.dtype, first.device)
+            return network(x if change is None else change(x)).cpu()
 
     parts = list(gen_batches(n_rows, rows_at_once(widest)))
     workers = min(torch.get_num_threads(), len(parts))

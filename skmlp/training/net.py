@@ -188,6 +188,8 @@ class Net(NeuralNet):
         losses = torch.zeros((), dtype=torch.float64, device=self.flat_.values.device)
         logits = []
         for batch in iterator:
+            if training and batch[3] == 0.0:
+                continue  # rows without weight teach nothing
             if notify:
                 self.notify("on_batch_begin", batch=batch[:2], training=training)
             if training:

@@ -1,0 +1,106 @@
+"""Which weights are kept, and how many views are predicted from."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+
+from skmlp.augmentation import RandomAffine
+from skmlp.neural_network import CNNClassifier, MLPClassifier
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning"  # few epochs, on purpose
+)
+X, y = load_digits(return_X_y=True)
+X = (X[:300] / 16).astype(np.float32)
+y = y[:300]
+
+
+def fit(**params):
+    defaults = {"hidden_layer_sizes": 16, "max_iter": 6, "random_state": 0}
+    return MLPClassifier(**defaults | params).fit(X, y)
+
+
+def test_a_decay_of_zero_is_no_averaging():
+    plain, averaged = fit(), fit(weight_averaging=0.0)
+    np.testing.assert_array_equal(plain.coefs_[0], averaged.coefs_[0])
+
+
+def test_the_average_lies_behind_the_last_weights_and_is_what_predicts():
+    plain, averaged = fit(), fit(weight_averaging=0.99)
+    assert plain.loss_curve_ == averaged.loss_curve_
+    assert not np.array_equal(plain.coefs_[0], averaged.coefs_[0])
+    start = fit(max_iter=1, learning_rate_init=1e-30).coefs_[0]
+    assert np.abs(averaged.coefs_[0] - start).sum() < (
+        np.abs(plain.coefs_[0] - start).sum()
+    )
+
+
+def test_the_average_is_what_is_validated():
+    model = fit(weight_averaging=0.9, early_stopping=True, restore_best_weights=False)
+    train, valid = X[:200], X[200:]
+    model.fit(train, y[:200], X_val=valid, y_val=y[200:])
+    assert model.validation_scores_[-1] == model.score(valid, y[200:])
+
+
+@pytest.mark.parametrize("restore", [True, False])
+def test_weights_of_the_best_or_of_the_last_epoch(restore):
+    model = MLPClassifier(
+        8, learning_rate_init=0.3, max_iter=12, random_state=0,
+        restore_best_weights=restore,
+    )  # fmt: skip
+    model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    scores = model.validation_scores_
+    assert scores[-1] != max(scores)  # at this learning rate the last is not the best
+    kept = max(scores) if restore else scores[-1]
+    assert model.score(X[200:], y[200:]) == kept
+    assert model.best_epoch_ == 1 + int(np.argmax(scores))
+
+
+@pytest.mark.parametrize("params", [{"solver": "lbfgs"}, {}])
+def test_averaging_is_refused_where_there_is_nothing_to_average(params):
+    model = MLPClassifier(weight_averaging=0.9, **params)
+    train = model.fit if params else model.partial_fit
+    with pytest.raises(ValueError, match="weight_averaging needs fit and a stochastic"):
+        train(X, y, **({} if params else {"classes": range(10)}))
+
+
+def cnn(**params):
+    defaults = {"conv_channels": 4, "hidden_layer_sizes": (), "max_iter": 2}
+    model = CNNClassifier(**defaults | params, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        return model.fit(X, y)
+
+
+def test_views_that_change_nothing_change_no_prediction():
+    plain, views = cnn(), cnn(predict_augmentation=RandomAffine(), predict_views=3)
+    np.testing.assert_allclose(
+        views.decision_function(X), plain.decision_function(X), atol=1e-5
+    )
+
+
+def test_logits_are_the_mean_over_the_image_and_its_views():
+    def flip(images, generator):
+        return images.flip(-1)
+
+    model = cnn(predict_augmentation=flip, predict_views=1)
+    flipped = X.reshape(-1, 8, 8)[:, :, ::-1].reshape(X.shape)
+    model.predict_augmentation = None
+    expected = (model.decision_function(X) + model.decision_function(flipped)) / 2
+    model.predict_augmentation = flip
+    np.testing.assert_allclose(model.decision_function(X), expected, atol=1e-5)
+
+
+def test_views_are_the_same_in_every_call():
+    model = cnn(predict_augmentation=RandomAffine(translate=0.2), predict_views=2)
+    np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
+
+
+def test_an_augmentation_has_to_keep_the_shape():
+    with pytest.raises(ValueError, match="it has to keep the shape"):
+        CNNClassifier(augmentation=lambda images, _: images[..., :4]).fit(X, y)
+
+
+def test_bad_augmentations_are_refused_before_training():
+    with pytest.raises(ValueError, match="degrees=-1 was given to RandomAffine"):
+        CNNClassifier(augmentation=RandomAffine(degrees=-1)).fit(X, y)

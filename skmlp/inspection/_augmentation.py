@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.inspection._images import as_images, pixel_range, to_shades
+from skmlp.inspection._images import as_images, check_count, pixel_range, to_shades
 from skmlp.inspection._networks import split_pipeline
 from skmlp.inspection._plotting import image_axes, plot_area
 
@@ -137,6 +137,7 @@ class AugmentationDisplay:
         -------
         display : AugmentationDisplay
         """
+        check_count("n_copies", n_copies)
         originals = as_images(X, image_shape)
         if originals.shape[-1] not in (1, 3):
             raise ValueError(

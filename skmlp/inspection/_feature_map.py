@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from skmlp.inspection._images import as_images, mosaic, pixel_range, to_shades
+from skmlp.inspection._images import (
+    as_images,
+    check_count,
+    mosaic,
+    pixel_range,
+    to_shades,
+)
 from skmlp.inspection._networks import fitted_network, layer_outputs
 from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
 
@@ -142,6 +148,8 @@ channels)
         -------
         self : FeatureMapDisplay
         """
+        check_count("max_maps", max_maps)
+        check_count("n_columns", n_columns)
         heights = [
             _drawn_height(values, min(max_maps, values.shape[-1]), n_columns)
             for values in self.maps.values()

@@ -42,6 +42,12 @@ def _square_shape(n_features: int) -> tuple[int, int, int]:
     )
 
 
+def check_count(name: str, value: int) -> None:
+    """Refuse a number of pictures that leaves nothing to draw."""
+    if value < 1:
+        raise ValueError(f"{name}={value} must be at least 1.")
+
+
 def pixel_range(images: np.ndarray) -> tuple[float, float]:
     """Return the values that are drawn black and white, the same for all images."""
     if images.dtype == np.uint8:

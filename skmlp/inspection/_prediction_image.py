@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skmlp.inspection._images import as_images, grid_shape, pixel_range, to_shades
+from skmlp.inspection._images import (
+    as_images,
+    check_count,
+    grid_shape,
+    pixel_range,
+    to_shades,
+)
 from skmlp.inspection._networks import split_pipeline
 from skmlp.inspection._plotting import BLUE, RED, image_axes, plot_area
 
@@ -33,6 +39,8 @@ class PredictionImageDisplay:
         Rows of the data that the images were.
     label_names : dict, default=None
         Names of the labels in titles; None writes the labels.
+    title : str, default="Predictions"
+        Title of the figure.
 
     Attributes
     ----------
@@ -68,6 +76,7 @@ class PredictionImageDisplay:
         probabilities: np.ndarray,
         indices: np.ndarray,
         label_names: dict[Any, str] | None = None,
+        title: str = "Predictions",
     ) -> None:
         self.images = images
         self.y_true = y_true
@@ -75,6 +84,7 @@ class PredictionImageDisplay:
         self.probabilities = probabilities
         self.indices = indices
         self.label_names = label_names
+        self.title = title
 
     @classmethod
     def from_estimator(
@@ -174,6 +184,7 @@ class PredictionImageDisplay:
                 f"y_proba has shape {y_proba.shape}, but needs a column for each of "
                 f"the {len(labels)} labels; give labels=."
             )
+        check_count("n_images", n_images)
         if order not in ("worst", "given"):
             raise ValueError(f"order={order!r} must be 'worst' or 'given'.")
         if display_labels is not None and len(display_labels) != len(labels):
@@ -187,8 +198,11 @@ class PredictionImageDisplay:
                 f"images have {images.shape[-1]} channels; 1 or 3 can be drawn."
             )
         y_pred = labels[y_proba.argmax(axis=1)]
-        indices = np.arange(len(y_true))
+        n_wrong, n = int((y_pred != y_true).sum()), len(y_true)
+        title = f"{n_wrong:,} of {n:,} predictions wrong"
+        indices = np.arange(n)
         if order == "worst":
+            title += ", worst first"
             # A label that is no column had no probability at all.
             of_truth = np.where(y_true[:, np.newaxis] == labels, y_proba, 0).sum(axis=1)
             indices = np.lexsort((of_truth, y_pred == y_true))
@@ -203,6 +217,7 @@ class PredictionImageDisplay:
             probabilities=y_proba[indices].max(axis=1),
             indices=indices,
             label_names=names,
+            title=title,
         )
         return display.plot(ax)
 
@@ -223,9 +238,7 @@ class PredictionImageDisplay:
         longest = max(len(line) for title in titles for line in title.split("\n"))
         cell = max(1.3, 0.085 * longest)
         size = (max(cell * n_columns, 3), 1.75 * n_rows + 0.4)
-        n_wrong = int((self.y_pred != self.y_true).sum())
-        title = f"{n_wrong} of {len(self.images)} predictions wrong"
-        figure, place = plot_area(f"{type(self).__name__}.plot", ax, size, title)
+        figure, place = plot_area(f"{type(self).__name__}.plot", ax, size, self.title)
         self.figure_ = figure
         self.axes_ = image_axes(figure, place, len(self.images), n_rows, n_columns)
         shades = to_shades(self.images, *pixel_range(self.images))

@@ -82,7 +82,11 @@ class TrainSizeCurveDisplay:
         self.scores = {name: np.asarray(values) for name, values in scores.items()}
         self.score_name = score_name
         for name, values in self.scores.items():
-            if values.ndim != 2 or len(values) != len(self.train_sizes):
+            if (
+                values.ndim != 2
+                or len(values) != len(self.train_sizes)
+                or not values.size
+            ):
                 raise ValueError(
                     f"scores[{name!r}] has shape {values.shape}, but needs (n_sizes, "
                     f"n_seeds) with n_sizes={len(self.train_sizes)}."
@@ -206,7 +210,11 @@ class TrainSizeCurveDisplay:
                     self.train_sizes, low, high, color=color, alpha=0.2, linewidth=0
                 )
         ax.set_xscale("log")
-        ax.set_xticks(self.train_sizes, [f"{size:,}" for size in self.train_sizes])
+        ax.set_xticks(
+            self.train_sizes,
+            [f"{size:,}" for size in self.train_sizes],
+            rotation=45 if _are_close(self.train_sizes) else 0,
+        )
         ax.set_xticks([], minor=True)
         ax.set(
             xlabel="Training rows (log scale)",
@@ -220,6 +228,12 @@ class TrainSizeCurveDisplay:
         else:
             ax.legend()
         return self
+
+
+def _are_close(train_sizes: np.ndarray) -> bool:
+    """Tell whether level labels would run into each other on a log axis."""
+    places = np.sort(np.log(train_sizes))
+    return bool((np.diff(places) < 0.15 * np.ptp(places)).any())
 
 
 def _seeded(estimator: Any, seed: int) -> Any:

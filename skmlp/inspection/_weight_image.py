@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from skmlp.inspection._images import as_images, grid_shape, to_shades
+from skmlp.inspection._images import as_images, check_count, grid_shape, to_shades
 from skmlp.inspection._networks import fitted_network
 from skmlp.inspection._plotting import (
     DIVERGING,
@@ -210,6 +210,7 @@ class WeightImageDisplay:
         -------
         self : WeightImageDisplay
         """
+        check_count("max_images", max_images)
         n = min(len(self.images), max_images)
         n_rows, n_columns = grid_shape(n)
         bars = self.output_weights is not None

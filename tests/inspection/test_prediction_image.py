@@ -43,7 +43,7 @@ def test_titles_tell_what_was_taken_for_what():
     assert titles[4] == "ant (90%)"
     colors = [ax.title.get_color() for ax in display.axes_]
     assert all(map(same_color, colors, [RED] * 3 + [BLUE] * 2))
-    assert display.figure_.get_suptitle() == "3 of 5 predictions wrong"
+    assert display.figure_.get_suptitle() == "3 of 5 predictions wrong, worst first"
 
 
 def test_given_order_takes_the_first():
@@ -51,6 +51,7 @@ def test_given_order_takes_the_first():
         Y_TRUE, PROBA, IMAGES, order="given", n_images=3
     )
     assert display.indices.tolist() == [0, 1, 2]
+    assert display.figure_.get_suptitle() == "3 of 5 predictions wrong"
     drawn = display.axes_[1].images[0].get_array()
     np.testing.assert_allclose(drawn, IMAGES[1])
 
@@ -85,6 +86,8 @@ def test_what_does_not_fit_is_refused():
         PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, IMAGES, labels=[0, 1, 2])
     with pytest.raises(ValueError, match="inconsistent numbers"):
         PredictionImageDisplay.from_predictions(Y_TRUE[:4], PROBA, IMAGES)
+    with pytest.raises(ValueError, match="n_images=0 must be at least 1"):
+        PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, IMAGES, n_images=0)
     with pytest.raises(ValueError, match="order='best' must be"):
         PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, IMAGES, order="best")
     with pytest.raises(ValueError, match="3 names for 2 labels"):

@@ -106,6 +106,12 @@ def test_seeds_reach_the_estimator():
     assert model.random_state is None
 
 
+@pytest.mark.parametrize(("sizes", "rotation"), [([9, 99, 999], 0), ([9, 90, 99], 45)])
+def test_close_labels_are_slanted(sizes, rotation):
+    display = TrainSizeCurveDisplay(train_sizes=sizes, scores={"a": SCORES}).plot()
+    assert display.ax_.get_xticklabels()[0].get_rotation() == rotation
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"scores\['a'\] has shape \(3,\)"):
         TrainSizeCurveDisplay(train_sizes=SIZES, scores={"a": [1, 2, 3]})

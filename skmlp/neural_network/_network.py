@@ -211,8 +211,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             ):
                 raise ValueError(f"{given} was given without {missing}.")
         for name in ("augmentation", "predict_augmentation"):
-            if hasattr(augmentation := getattr(self, name, None), "validate"):
-                augmentation.validate()
+            if validate := getattr(getattr(self, name, None), "validate", None):
+                validate()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.weight_averaging is not None and (

@@ -64,6 +64,11 @@ class FlatParameters:
             return None
         return _view_like(self.gradients[place], parameter)
 
+    def frozen(self) -> list[tuple[slice, Tensor]]:
+        """Return the stretches, and copies of them, that were frozen since."""
+        places = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
+        return [(place, self.values[place].clone()) for place in places]
+
     def decays(self, alpha: float | Sequence[float]) -> list[tuple[slice, float]]:
         """Return the stretches of the vector that an L2 penalty shrinks.
 

@@ -144,6 +144,7 @@ class Net(NeuralNet):
             with torch.no_grad():
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
+                    self.frozen_ = self.flat_.frozen()
                     self.run_single_epoch(train, training=True, prefix="train")
                     self.epochs_ += 1
                     with self._averaged():
@@ -249,6 +250,8 @@ class Net(NeuralNet):
         # A scheduler of torch's puts a step of its own there, to see it called.
         own = vars(optimizer).get("step") or getattr(optimizer, "update", None)
         (own or optimizer.step)()
+        for place, kept in self.frozen_:
+            self.flat_.values[place] = kept
         if self.average_ is not None:
             self.average_.update()
         return logits, loss

@@ -1,0 +1,93 @@
+"""L-BFGS minimises the penalised loss over all rows."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from skmlp.training import lbfgs, losses
+from skmlp.training.batches import Batches, Rows
+from skmlp.training.modules import build_mlp, initialize
+from skmlp.training.net import Net
+from skmlp.training.schedules import Schedule
+from skmlp.training.stopping import Monitor
+
+
+@pytest.fixture
+def linear_problem():
+    random_state = np.random.RandomState(0)
+    X = random_state.normal(size=(40, 3))
+    y = X @ [1.0, -2.0, 0.5] + 3 + random_state.normal(size=40)
+    return X, y, random_state.uniform(0.1, 2, size=40)
+
+
+def make(X, y, weight=None, batch_size=None, alpha=0.0):
+    network = build_mlp(X.shape[1], [], 1).double()
+    initialize(network, "auto", "relu", np.random.RandomState(0))
+    net = Net(
+        network,
+        losses.SquaredError(),
+        solver="lbfgs",
+        make_optimizer=None,
+        schedule=Schedule("constant", 0.1),
+        monitor=Monitor(),
+        alpha=alpha,
+    ).initialize()
+    target = torch.from_numpy(y)[:, None]
+    rows = Rows(X, target, weight, torch.float64, torch.device("cpu"))
+    return net, Batches(rows, batch_size or len(X))
+
+
+def ridge(X, y, weight, alpha):
+    """Minimise sum of w (y - Xb)^2 / 2 + alpha / 2 |b|^2 in closed form."""
+    design = np.column_stack([X, np.ones(len(X))])
+    penalty = alpha * np.diag([1.0] * X.shape[1] + [0.0])
+    weighted = design * weight[:, None]
+    return np.linalg.solve(weighted.T @ design + penalty, weighted.T @ y)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 5.0])
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_finds_the_minimum_of_a_penalised_linear_model(
+    linear_problem, weighted, batch_size, alpha
+):
+    X, y, weight = linear_problem
+    net, train = make(X, y, weight if weighted else None, batch_size, alpha)
+    n_iter, loss = lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-10)
+    expected = ridge(X, y, weight if weighted else np.ones(40), alpha)
+    output = net.module_.output
+    found = np.append(output.weight.detach(), output.bias.detach())
+    # It stops at changes of the loss by 2e-9, of which the parameters are the root.
+    np.testing.assert_allclose(found, expected, rtol=5e-5)
+    w = weight / weight.sum() if weighted else np.full(40, 1 / 40)
+    total = weight.sum() if weighted else 40
+    residual = y - X @ expected[:-1] - expected[-1]
+    objective = 0.5 * (w @ residual**2 + alpha * expected[:-1] @ expected[:-1] / total)
+    assert loss == pytest.approx(objective, rel=1e-8)
+    assert 0 < n_iter < 200
+
+
+def test_rows_without_weight_do_not_count(linear_problem):
+    X, y, _ = linear_problem
+    weight = (np.arange(40) >= 14).astype(float)  # two whole batches without
+    found = []
+    for net, train in (make(X, y, weight, 7, 1.0), make(X[14:], y[14:], alpha=1.0)):
+        lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-10)
+        found.append(net.module_.output.weight.detach())
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
+
+
+def test_says_when_it_did_not_converge(linear_problem):
+    X, y, _ = linear_problem
+    net, train = make(X, y)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
+        n_iter, _ = lbfgs.minimize(net, train, max_iter=1, max_fun=1000, tol=1e-12)
+    assert n_iter == 1
+
+
+def test_leaves_the_network_ready_to_predict(linear_problem):
+    X, y, _ = linear_problem
+    net, train = make(X, y)
+    lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-8)
+    assert not net.module_.training

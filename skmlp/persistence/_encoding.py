@@ -46,6 +46,8 @@ def encode(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
     TypeError
         If it holds what cannot be stored; the message names the parameter.
     """
+    if type(estimator) not in NAMES:
+        raise _refusal(estimator, "")
     encoder = _Encoder()
     description = encoder.encode(estimator, "", "", 0)
     text = json.dumps(description, allow_nan=False, separators=(",", ":"))

@@ -25,6 +25,7 @@ from skmlp.neural_network._construction import (
     valid_batches,
 )
 from skmlp.neural_network._fit_tasks import CallbackSupportMixin, FitTasks
+from skmlp.neural_network._hidden import network_up_to
 from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
 from skmlp.neural_network._layer_arrays import LayerArrays
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
@@ -360,6 +361,51 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
         return self._compute_logits(self._network_to_predict(), X)
+
+    def hidden_activations(
+        self, X: Any, layer: int | str | None = None
+    ) -> np.ndarray:
+        """Return what a hidden layer makes of every row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        layer : int, str or None, default=None
+            A layer counted from 0 as in `coefs_`, whose output is taken after its
+            activation and before any pooling (the output layer's are the logits); or
+            the name of a module of ``net_.module_``, as in 'dense1' or 'conv2_pool'.
+            None is the last hidden layer: what the output layer sees.
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, n_units), or of a convolution \
+(n_samples, height, width, n_channels)
+            In the dtype of training.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If there is no such layer; the message names those that there are.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skmlp.neural_network import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((20, 5), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model.hidden_activations(X).shape
+        (150, 5)
+        >>> model.hidden_activations(X, layer=0).shape
+        (150, 20)
+        """
+        check_is_fitted(self)
+        part = network_up_to(self._network_to_predict(), layer)
+        activations = compute_logits(part, self._check_rows(X, reset=False))
+        if activations.dim() == 4:
+            activations = activations.permute(0, 2, 3, 1)
+        return activations.contiguous().numpy()
 
     def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
         """Return the logits of checked rows."""

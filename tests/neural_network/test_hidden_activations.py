@@ -1,0 +1,189 @@
+"""What the hidden layers make of the rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, y = load_iris(return_X_y=True)
+digits = load_digits()
+images, digit = digits.images[:60] / 16, digits.target[:60]
+
+ACTIVATIONS = {
+    "relu": lambda z: np.maximum(z, 0),
+    "tanh": np.tanh,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "identity": lambda z: z,
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_layers_of_a_perceptron_as_numpy_computes_them(kind, activation):
+    model = kind(
+        hidden_layer_sizes=(7, 5), activation=activation, max_iter=5, random_state=0
+    ).fit(X, y)
+    (w1, w2, w3), (b1, b2, b3) = model.coefs_, model.intercepts_
+    first = ACTIVATIONS[activation](X @ w1 + b1)
+    second = ACTIVATIONS[activation](first @ w2 + b2)
+    assert_allclose(model.hidden_activations(X, layer=0), first)
+    assert_allclose(model.hidden_activations(X, layer=1), second)
+    assert_allclose(model.hidden_activations(X, layer=-2), second)
+    assert_allclose(model.hidden_activations(X), second)
+    assert_allclose(model.hidden_activations(X, layer="dense1"), X @ w1 + b1)
+    assert_allclose(model.hidden_activations(X, layer=2), second @ w3 + b3)
+
+
+def test_the_output_layer_is_the_logits():
+    model = MLPClassifier(5, max_iter=5, random_state=0).fit(X, y)
+    assert_array_equal(
+        model.hidden_activations(X, layer=-1), model.decision_function(X)
+    )
+    assert_array_equal(
+        model.hidden_activations(X, layer="output"), model.decision_function(X)
+    )
+
+
+def test_dropout_and_normalisation_predict():
+    model = MLPClassifier(
+        (7, 5), dropout=0.5, batch_norm=True, max_iter=5, random_state=0
+    ).fit(X, y)
+    first = model.hidden_activations(X, layer=0)
+    assert_array_equal(model.hidden_activations(X, layer=0), first)
+    assert_array_equal(model.hidden_activations(X, layer="dense1_dropout"), first)
+    normalised = model.hidden_activations(X, layer="dense1_norm")
+    assert_array_equal(first, np.maximum(normalised, 0))
+
+
+@pytest.mark.parametrize("pool", ["max", "avg", None])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_convolutions_have_channels_last_and_no_pooling_yet(pool, activation):
+    model = CNNClassifier(
+        (3, 4),
+        hidden_layer_sizes=5,
+        pool=pool,
+        activation=activation,
+        max_iter=2,
+        random_state=0,
+    ).fit(images, digit)
+    first = model.hidden_activations(images, layer=0)
+    assert first.shape == (60, 8, 8, 3)
+    kernel = torch.from_numpy(model.coefs_[0]).permute(3, 2, 0, 1)
+    wanted = torch.nn.functional.conv2d(
+        torch.from_numpy(images)[:, None],
+        kernel,
+        torch.from_numpy(model.intercepts_[0]),
+        padding=1,
+    )
+    wanted = getattr(torch.nn.functional, activation)(wanted)
+    assert_allclose(first, wanted.permute(0, 2, 3, 1).numpy(), atol=1e-12)
+    side = 8 if pool is None else 4
+    assert model.hidden_activations(images, layer=1).shape == (60, side, side, 4)
+    assert model.hidden_activations(images).shape == (60, 5)
+
+
+def test_pooled_maps_by_name():
+    model = CNNClassifier(3, hidden_layer_sizes=5, max_iter=2, random_state=0)
+    model.fit(images, digit)
+    assert model.hidden_activations(images, layer="conv1_pool").shape == (60, 4, 4, 3)
+    before = model.hidden_activations(images, layer=0)
+    pooled = before.reshape(60, 4, 2, 4, 2, 3).max(axis=(2, 4))
+    assert_allclose(model.hidden_activations(images, layer="conv1_activation"), pooled)
+
+
+def test_blocks_are_asked_for_by_name():
+    model = CNNClassifier(
+        (3, 4),
+        block="residual",
+        head="global_average",
+        hidden_layer_sizes=(),
+        max_iter=2,
+        random_state=0,
+    ).fit(images, digit)
+    assert model.hidden_activations(images).shape == (60, 4)
+    maps = model.hidden_activations(images, layer="block2_activation")
+    assert maps.shape[-1] == 4
+    assert_allclose(model.hidden_activations(images), maps.mean(axis=(1, 2)))
+    with pytest.raises(ValueError, match="layer='block2_activation'"):
+        model.hidden_activations(images, layer=1)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        scipy.sparse.csr_matrix,
+        lambda rows: pd.DataFrame(rows, columns=list("abcd")),
+        lambda rows: rows.tolist(),
+    ],
+    ids=["csr", "frame", "list"],
+)
+def test_rows_of_every_form(form):
+    model = MLPClassifier(5, max_iter=5, random_state=0).fit(form(X), y)
+    hidden = model.hidden_activations(form(X))
+    assert type(hidden) is np.ndarray
+    assert hidden.shape == (150, 5)
+    assert_allclose(model.hidden_activations(form(X[:1])), hidden[:1])
+
+
+def test_rows_of_training_keep_their_dtype():
+    for dtype in (np.float32, np.float64):
+        model = MLPClassifier(5, max_iter=5).fit(X.astype(dtype), y)
+        assert model.hidden_activations(X.astype(dtype)).dtype == dtype
+
+
+def test_what_a_network_learnt_serves_another_model():
+    model = MLPClassifier(20, solver="lbfgs", random_state=0).fit(X[::2], y[::2])
+    hidden = model.hidden_activations(X)
+    linear = LogisticRegression(max_iter=1000).fit(hidden[::2], y[::2])
+    assert linear.score(hidden[1::2], y[1::2]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("layer", "error", "message"),
+    [
+        (2, ValueError, "layer=2, but there are 2 layers, counted from 0"),
+        (-3, ValueError, "layer=-3, but there are 2 layers"),
+        ("dense2", ValueError, "has dense1, dense1_activation, output"),
+        (1.0, TypeError, "layer=1.0 has to be the number of a layer"),
+        (True, TypeError, "layer=True has to be"),
+    ],
+)
+def test_what_is_no_layer_is_refused(layer, error, message):
+    model = MLPClassifier(5, max_iter=2).fit(X, y)
+    with pytest.raises(error, match=message):
+        model.hidden_activations(X, layer=layer)
+
+
+def test_views_of_the_rows_are_no_layers():
+    model = CNNClassifier(2, hidden_layer_sizes=3, max_iter=1).fit(images, digit)
+    with pytest.raises(ValueError, match="layer='image' is no module"):
+        model.hidden_activations(images, layer="image")
+
+
+def test_without_hidden_layers_there_are_none():
+    for model in (SoftmaxRegression(), MLPClassifier(())):
+        model.set_params(max_iter=2).fit(X, y)
+        with pytest.raises(ValueError, match="has no hidden layer"):
+            model.hidden_activations(X)
+
+
+def test_before_fit_and_of_other_rows():
+    with pytest.raises(NotFittedError):
+        MLPClassifier().hidden_activations(X)
+    model = MLPClassifier(5, max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match="X has 3 features, but MLPClassifier"):
+        model.hidden_activations(X[:, :3])

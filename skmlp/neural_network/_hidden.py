@@ -33,7 +33,7 @@ def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequent
             raise ValueError(
                 "This network has no hidden layer; give it hidden_layer_sizes."
             )
-        return network[:-1]
+        return _first(network, len(network) - 1)
     if isinstance(layer, str):
         return _up_to_name(network, layer)
     if isinstance(layer, Integral) and not isinstance(layer, bool):
@@ -42,6 +42,11 @@ def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequent
         f"layer={layer!r} has to be the number of a layer, the name of a module or "
         "None."
     )
+
+
+def _first(network: nn.Sequential, n_modules: int) -> nn.Sequential:
+    """Sequence of the first modules."""
+    return nn.Sequential(*list(network)[:n_modules])
 
 
 def _up_to_name(network: nn.Sequential, name: str) -> nn.Sequential:
@@ -53,7 +58,7 @@ def _up_to_name(network: nn.Sequential, name: str) -> nn.Sequential:
             f"layer={name!r} is no module of this network, which has "
             f"{', '.join(known)}."
         )
-    return network[: names.index(name) + 1]
+    return _first(network, names.index(name) + 1)
 
 
 def _first_with_weights(network: nn.Sequential) -> int:
@@ -83,7 +88,7 @@ def _up_to_number(network: nn.Sequential, number: int) -> nn.Sequential:
         )
     children = dict(network.named_children())
     names = list(children)
-    part = list(network[: names.index(name) + 1])
+    part = list(_first(network, names.index(name) + 1))
     # Of maxima before an activation this gives the activations before the maxima: the
     # same numbers in the other order.
     part += [

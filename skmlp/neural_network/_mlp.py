@@ -54,7 +54,7 @@ class MLPClassifier(BaseClassifier):
     >>> from skmlp.neural_network import MLPClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    >>> model = MLPClassifier(50, early_stopping=True, max_iter=500, random_state=0)
+    >>> model = MLPClassifier(50, max_iter=500, random_state=0)
     >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.95
     True
     """

@@ -47,7 +47,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     >>> from sklearn.preprocessing import scale
     >>> from skmlp.neural_network import MLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = MLPRegressor(hidden_layer_sizes=10, solver="lbfgs", tol=0.1,
+    >>> model = MLPRegressor(hidden_layer_sizes=10, solver="lbfgs", tol=0.01,
     ...                      random_state=0).fit(scale(X), scale(y))
     >>> model.score(scale(X), scale(y)) > 0.5
     True

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +22,25 @@ def make_step(
     network: nn.Sequential, loss: Loss, flat: FlatParameters, amp: bool = False
 ) -> Step:
     """Return the fastest step that computes what autograd would."""
-    if not amp and (layers := _dense_layers(network, flat)) is not None:
-        return _WrittenOutStep(layers, loss)
+    if not amp and (structure := dense_structure(network)) is not None:
+        layers = [
+            DenseLayer(
+                linear.weight.detach(),
+                linear.bias.detach(),
+                flat.gradient_of(linear.weight),
+                flat.gradient_of(linear.bias),
+                activation,
+                None if dropout is None else dropout.mask,
+            )
+            for linear, activation, dropout in structure
+        ]
+        return WrittenOutStep(layers, loss)
     return _AutogradStep(network, loss, flat, amp)
 
 
 def _mean(value: Tensor, weight: Tensor | None) -> Tensor:
     """Mean of the rows' losses, or their sum under normalised weights."""
-    return value.mean() if weight is None else value @ weight
+    return value.mean() if weight is None else torch.linalg.vecdot(value, weight)
 
 
 class _AutogradStep:
@@ -59,54 +72,66 @@ class _AutogradStep:
         return logits.detach(), mean.detach()
 
 
-class _DenseLayer:
+class DenseStructure(NamedTuple):
     """A linear layer with the activation and dropout behind it."""
 
-    def __init__(self, linear: nn.Linear, flat: FlatParameters) -> None:
-        self.weight = linear.weight.detach()
-        self.bias = linear.bias.detach()
-        self.weight_gradient = flat.gradient_of(linear.weight)
-        self.bias_gradient = flat.gradient_of(linear.bias)
-        self.forward, self.backward = WRITTEN_OUT[nn.Identity]
-        self.dropout: Dropout | None = None
+    linear: nn.Linear
+    activation: type[nn.Module] = nn.Identity
+    dropout: Dropout | None = None
 
 
-def _dense_layers(
-    network: nn.Sequential, flat: FlatParameters
-) -> list[_DenseLayer] | None:
+def dense_structure(network: nn.Sequential) -> list[DenseStructure] | None:
     """Layers of a multi-layer perceptron, or None if it holds anything else."""
-    layers: list[_DenseLayer] = []
+    layers: list[DenseStructure] = []
     for module in network:
         if isinstance(module, nn.Linear):
-            layers.append(_DenseLayer(module, flat))
+            layers.append(DenseStructure(module))
         elif not layers:
             return None
         elif isinstance(module, Dropout):
-            layers[-1].dropout = module
+            layers[-1] = layers[-1]._replace(dropout=module)
         elif type(module) in WRITTEN_OUT:
-            layers[-1].forward, layers[-1].backward = WRITTEN_OUT[type(module)]
+            layers[-1] = layers[-1]._replace(activation=type(module))
         else:
             return None
     return layers
 
 
-class _WrittenOutStep:
-    """A multi-layer perceptron, differentiated by hand.
+@dataclass
+class DenseLayer:
+    """Tensors and functions of a dense layer; leading dimensions are models.
+
+    Weights have shape ``(..., out, in)``, biases ``(..., out)``. A gradient that is
+    None is not computed.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    weight_gradient: Tensor | None
+    bias_gradient: Tensor | None
+    activation: type[nn.Module]
+    mask: Callable[[Tensor], Tensor] | None
+
+
+class WrittenOutStep:
+    """A multi-layer perceptron, or many of one shape, differentiated by hand.
 
     For small networks autograd's bookkeeping costs more than the arithmetic.
     """
 
-    def __init__(self, layers: list[_DenseLayer], loss: Loss) -> None:
+    def __init__(self, layers: list[DenseLayer], loss: Loss) -> None:
         self.layers = layers
         self.loss = loss
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        """Return logits and mean loss of one batch; leave the gradients in place."""
         inputs, outputs, masks = [x], [], []
         for layer in self.layers:
-            a = layer.forward(torch.addmm(layer.bias, inputs[-1], layer.weight.t()))
-            mask = None if layer.dropout is None else layer.dropout.mask(a)
+            forward, _ = WRITTEN_OUT[layer.activation]
+            a = forward(_affine(inputs[-1], layer.weight, layer.bias))
+            mask = None if layer.mask is None else layer.mask(a)
             outputs.append(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
@@ -115,13 +140,21 @@ class _WrittenOutStep:
         delta.mul_(1.0 / len(x) if weight is None else weight.unsqueeze(-1))
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
+            _, backward = WRITTEN_OUT[layer.activation]
             if (mask := masks[i]) is not None:
                 delta = delta.mul_(mask)
-            delta = layer.backward(delta, outputs[i])
+            delta = backward(delta, outputs[i])
             if layer.weight_gradient is not None:
-                torch.mm(delta.t(), inputs[i], out=layer.weight_gradient)
+                torch.matmul(delta.mT, inputs[i], out=layer.weight_gradient)
             if layer.bias_gradient is not None:
-                torch.sum(delta, 0, out=layer.bias_gradient)
+                torch.sum(delta, -2, out=layer.bias_gradient)
             if i:
                 delta = delta @ layer.weight
         return inputs[-1], mean
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Multiply by the weights and add the biases, of one model or of many."""
+    if x.dim() == 2:
+        return torch.addmm(bias, x, weight.mT)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)

@@ -10,7 +10,7 @@ from skmlp.training.convolution import build_cnn
 from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp, initialize, seed_dropout
 from skmlp.training.seeds import resolve_random_state
-from skmlp.training.steps import _AutogradStep, _WrittenOutStep, make_step
+from skmlp.training.steps import WrittenOutStep, _AutogradStep, make_step
 
 WRITTEN_OUT = ("identity", "logistic", "tanh", "relu")
 
@@ -34,7 +34,7 @@ def both_steps(network, loss, x, y, weight):
     """Logits, loss and gradients by hand and by autograd, from the same masks."""
     flat = FlatParameters(network)
     by_hand = make_step(network, loss, flat)
-    assert isinstance(by_hand, _WrittenOutStep)
+    assert isinstance(by_hand, WrittenOutStep)
     found = []
     for step in (by_hand, _AutogradStep(network, loss, flat, amp=False)):
         seed_dropout(network, torch.Generator().manual_seed(5))

@@ -33,8 +33,7 @@ def start_network(
     initialize(network, estimator.init, estimator.activation, random_state)
     if estimator.init_from is not None:
         start_from(network, estimator.init_from)
-    if estimator.frozen_layers is not None:
-        freeze_layers(network, estimator.frozen_layers)
+    freeze_layers(network, estimator.frozen_layers)
     return network.to(device)
 
 

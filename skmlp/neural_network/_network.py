@@ -30,6 +30,7 @@ from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
 from skmlp.neural_network._layer_arrays import LayerArrays
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
 from skmlp.neural_network._storage import restore, state_of
+from skmlp.neural_network._transfer import freeze_layers
 from skmlp.training import lbfgs
 from skmlp.training.batches import Batches
 from skmlp.training.convolution import infer_image_shape
@@ -102,7 +103,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
     step_size: int
     gamma: float
     init_from: Any
-    frozen_layers: Sequence[int] | None
+    frozen_layers: Sequence[int | str] | None
 
     @abstractmethod
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
@@ -166,6 +167,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             if first
             else self.net_.module_.to(device)
         )
+        if self.warm_start and not (first or incremental):
+            freeze_layers(network, self.frozen_layers)
         generator = make_generator(self, network, random_state, device)
         train = sample
         if valid is None and self.early_stopping and self.solver != "lbfgs":

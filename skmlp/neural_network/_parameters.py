@@ -284,8 +284,9 @@ SHARED: dict[str, Parameter] = {
         "no_validation",
     ),
     "frozen_layers": Parameter(
-        "array-like of int or None, default=None",
-        "Layers, counted as in `coefs_`, whose weights are not trained.",
+        "array-like of int or str, or None, default=None",
+        "Layers that are not trained, counted as in `coefs_` or by their names in "
+        "``net_.module_``, with the batch normalisation that belongs to them.",
         ["array-like", None],
     ),
 }

@@ -102,7 +102,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         step_size: int = 10,
         gamma: float = 0.1,
         init_from: Any = None,
-        frozen_layers: Sequence[int] | None = None,
+        frozen_layers: Sequence[int | str] | None = None,
     ) -> None:
         assign(self, locals())
 

@@ -103,7 +103,7 @@ class SoftmaxRegression(BaseClassifier):
         gamma: float = 0.1,
         temperature: float = 1.0,
         init_from: Any = None,
-        frozen_layers: Sequence[int] | None = None,
+        frozen_layers: Sequence[int | str] | None = None,
     ) -> None:
         assign(self, locals())
 

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -30,8 +30,13 @@ class Conv2d(nn.Conv2d):
 class _BatchNorm(nn.modules.batchnorm._BatchNorm):
     """torch's, but one value in a channel is normalised by the running statistics.
 
-    One value has no variance, and the last batch of an epoch may be one row.
+    One value has no variance, and the last batch of an epoch may be one row. When its
+    parameters are not trained, its statistics are not learnt either.
     """
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, if anything here is trained."""
+        return super().train(mode and self.weight.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise a batch."""

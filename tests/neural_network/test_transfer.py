@@ -1,0 +1,260 @@
+"""Fine-tuning: layers from another model, layers that stay as they are."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:400] / 16, y[:400]
+low = y < 5
+
+SIZES = {"hidden_layer_sizes": (17, 9), "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def base():
+    """A network that knows the low digits."""
+    model = MLPClassifier(**SIZES, max_iter=20, learning_rate_init=0.01)
+    return model.fit(X[low], y[low])
+
+
+@pytest.fixture(scope="module")
+def base_cnn():
+    model = CNNClassifier(
+        (3, 4), hidden_layer_sizes=8, batch_norm=True, max_iter=3, random_state=0
+    )
+    return model.fit(X[low], y[low])
+
+
+def _tuned(base, **params):
+    model = MLPClassifier(**SIZES, max_iter=3, init_from=base).set_params(**params)
+    return model.fit(X, y)
+
+
+# Where training starts
+
+
+def test_layers_alike_start_from_the_model_and_the_others_anew(base):
+    # So small a rate that training leaves the weights where they start.
+    tuned = _tuned(base, learning_rate_init=1e-12)
+    fresh = MLPClassifier(**SIZES, max_iter=3, learning_rate_init=1e-12).fit(X, y)
+    for i in (0, 1):
+        np.testing.assert_allclose(tuned.coefs_[i], base.coefs_[i], atol=1e-9)
+        np.testing.assert_allclose(tuned.intercepts_[i], base.intercepts_[i], atol=1e-9)
+    # Five low digits, ten digits: the output layers differ in shape.
+    np.testing.assert_allclose(tuned.coefs_[2], fresh.coefs_[2], atol=1e-9)
+
+
+def test_a_start_from_what_is_known_learns_faster(base):
+    # The same output layer now, and so a start from where `base` ended.
+    again = MLPClassifier(**SIZES, max_iter=1, init_from=base).fit(X[low], y[low])
+    assert again.loss_curve_[0] < base.loss_curve_[0] / 2
+
+
+def test_the_model_started_from_stays_as_it_was(base):
+    before = [w.copy() for w in base.coefs_]
+    _tuned(base)
+    for now, then in zip(base.coefs_, before, strict=True):
+        assert_array_equal(now, then)
+
+
+def test_another_precision_is_cast(base):
+    tuned = MLPClassifier(**SIZES, max_iter=2, init_from=base, frozen_layers=[0])
+    tuned.fit(X.astype(np.float32), y)
+    assert tuned.coefs_[0].dtype == np.float32
+    assert_array_equal(tuned.coefs_[0], base.coefs_[0].astype(np.float32))
+
+
+def test_a_classifier_serves_a_regressor(base):
+    tuned = MLPRegressor(**SIZES, max_iter=2, init_from=base, frozen_layers=[0, 1])
+    tuned.fit(X, y)
+    assert_array_equal(tuned.coefs_[1], base.coefs_[1])
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "adamw", "rmsprop"])
+def test_any_solver(base, solver):
+    tuned = _tuned(base, solver=solver, frozen_layers=[0])
+    assert_array_equal(tuned.coefs_[0], base.coefs_[0])
+    assert (tuned.coefs_[1] != base.coefs_[1]).any()
+
+
+# What stays as it is
+
+
+@pytest.mark.parametrize(
+    ("frozen", "still"),
+    [
+        ([0], {0}),
+        ([1], {1}),
+        ([0, 1], {0, 1}),
+        ((-2,), {1}),
+        (["dense1", "dense2"], {0, 1}),
+        (np.array([0]), {0}),
+    ],
+)
+def test_frozen_layers_stay_to_the_bit(base, frozen, still):
+    tuned = _tuned(base, frozen_layers=frozen, alpha=1.0)
+    for i in (0, 1):
+        same = np.array_equal(tuned.coefs_[i], base.coefs_[i])
+        assert same == (i in still)
+        same = np.array_equal(tuned.intercepts_[i], base.intercepts_[i])
+        assert same == (i in still)
+
+
+def test_frozen_layers_are_not_counted_as_trained(base):
+    tuned = _tuned(base, frozen_layers=[0])
+    assert tuned.n_parameters_ == 17 * 9 + 9 + 9 * 10 + 10
+
+
+def test_random_layers_can_be_frozen_too():
+    """Then only what comes behind them learns, from random features."""
+    start = MLPClassifier(**SIZES, max_iter=1, learning_rate_init=1e-12).fit(X, y)
+    model = MLPClassifier(**SIZES, max_iter=30, frozen_layers=[0, 1]).fit(X, y)
+    np.testing.assert_allclose(model.coefs_[0], start.coefs_[0], atol=1e-9)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_hidden_activations_of_frozen_layers_are_the_models(base):
+    tuned = _tuned(base, frozen_layers=[0, 1])
+    assert_array_equal(tuned.hidden_activations(X), base.hidden_activations(X))
+
+
+def test_convolutions_and_their_normalisation(base_cnn):
+    tuned = CNNClassifier(
+        (3, 4),
+        hidden_layer_sizes=8,
+        batch_norm=True,
+        max_iter=3,
+        init_from=base_cnn,
+        frozen_layers=[0, 1],
+    ).fit(X, y)
+    # The running statistics are no weights, but the maps would change with them.
+    assert_array_equal(
+        tuned.hidden_activations(X, layer=1), base_cnn.hidden_activations(X, layer=1)
+    )
+    assert (tuned.coefs_[2] != base_cnn.coefs_[2]).any()
+    statistics = tuned.net_.module_.dense1_norm.running_mean
+    assert (statistics != base_cnn.net_.module_.dense1_norm.running_mean).any()
+
+
+def test_whole_blocks_by_name():
+    params = {
+        "conv_channels": (3, 4),
+        "block": "residual",
+        "head": "global_average",
+        "hidden_layer_sizes": (),
+        "max_iter": 2,
+        "random_state": 0,
+    }
+    base = CNNClassifier(**params).fit(X[low], y[low])
+    tuned = CNNClassifier(**params, init_from=base, frozen_layers=["conv1", "block2"])
+    tuned.fit(X, y)
+    assert_array_equal(tuned.hidden_activations(X), base.hidden_activations(X))
+
+
+def test_layers_thaw_one_after_the_other(base):
+    """`warm_start` goes on with other layers frozen."""
+    model = MLPClassifier(
+        **SIZES, max_iter=2, init_from=base, frozen_layers=[0, 1], warm_start=True
+    ).fit(X, y)
+    assert_array_equal(model.coefs_[1], base.coefs_[1])
+    output = model.coefs_[2].copy()
+    model.set_params(frozen_layers=[0]).fit(X, y)
+    assert_array_equal(model.coefs_[0], base.coefs_[0])
+    assert (model.coefs_[1] != base.coefs_[1]).any()
+    assert (model.coefs_[2] != output).any()
+    model.set_params(frozen_layers=None).fit(X, y)
+    assert (model.coefs_[0] != base.coefs_[0]).any()
+
+
+def test_partial_fit_leaves_them_as_well(base):
+    model = MLPClassifier(**SIZES, init_from=base, frozen_layers=[0])
+    for part in range(3):
+        model.partial_fit(X[part::3], y[part::3], classes=np.arange(10))
+    assert_array_equal(model.coefs_[0], base.coefs_[0])
+    assert (model.coefs_[1] != base.coefs_[1]).any()
+
+
+# In searches
+
+
+def test_a_search_over_what_is_frozen(base):
+    search = GridSearchCV(
+        make_pipeline(
+            MinMaxScaler(),
+            MLPClassifier(**SIZES, max_iter=2, init_from=FrozenEstimator(base)),
+        ),
+        {"mlpclassifier__frozen_layers": [None, [0], ["dense1", "dense2"]]},
+        cv=2,
+        error_score="raise",
+    ).fit(X, y)
+    assert len(search.cv_results_["params"]) == 3
+    best = clone(search.best_estimator_).set_params(mlpclassifier__frozen_layers=[0])
+    assert_array_equal(best.fit(X, y)[-1].coefs_[0], base.coefs_[0])
+
+
+def test_a_clone_without_wrapping_says_what_would_do(base):
+    model = clone(MLPClassifier(**SIZES, init_from=base))
+    with pytest.raises(NotFittedError, match="FrozenEstimator"):
+        model.fit(X, y)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("other", "error", "message"),
+    [
+        (MLPClassifier(), NotFittedError, "init_from is not fitted"),
+        (TheirMLPClassifier(), TypeError, "a fitted estimator of skmlp"),
+        ("mnist", TypeError, "init_from='mnist' has to be"),
+        (
+            MLPClassifier(5, solver="lbfgs", alpha=10.0).fit(X[:20], y[:20] % 3),
+            ValueError,
+            "no layer of the same name and shape",
+        ),
+    ],
+    ids=["unfitted", "scikit-learn's", "name", "other shape"],
+)
+def test_what_cannot_be_started_from(other, error, message):
+    with pytest.raises(error, match=message):
+        MLPClassifier(**SIZES, init_from=other).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "error", "message"),
+    [
+        ([3], ValueError, "layer 3, but there are 3 layers"),
+        ([-4], ValueError, "layer -4, but there are 3 layers"),
+        (["conv1"], ValueError, "has dense1, dense2, output"),
+        ([0.5], TypeError, "holds 0.5"),
+        ([True], TypeError, "holds True"),
+        ([0, 1, 2], ValueError, "leave one to train"),
+        ("dense1", ValueError, "'frozen_layers' parameter of MLPClassifier"),
+    ],
+)
+def test_what_cannot_be_frozen(frozen, error, message):
+    with pytest.raises(error, match=message):
+        MLPClassifier(**SIZES, frozen_layers=frozen).fit(X, y)
+
+
+def test_softmax_regression_has_one_layer():
+    with pytest.raises(ValueError, match="leave one to train"):
+        SoftmaxRegression(frozen_layers=[0]).fit(X, y)

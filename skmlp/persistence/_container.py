@@ -110,6 +110,7 @@ def opened(path: Path) -> Iterator[tuple[str, Arrays]]:
                 f"{path} holds arrays, but was not written by skmlp.persistence."
             )
         line, _, description = text.partition("\n")
+        del text
         found = _LINE.fullmatch(line)
         if found is None:
             raise ModelFileError(f"{path} is damaged: {line[:80]!r} is no format.")
@@ -167,9 +168,10 @@ def _cost(n_structures: int, n_arrays: int) -> int:
 
 def _digest(written_in: int, description: str, arrays: Mapping[str, np.ndarray]) -> str:
     """Return the checksum of format, description and arrays."""
-    digest = hashlib.sha256(f"format {written_in}\n{description}\n".encode("ascii"))
+    digest = hashlib.sha256(f"format {written_in}\n".encode("ascii"))
+    digest.update(description.encode("ascii"))
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"{name}\n{array.dtype.name}\n{array.shape}\n".encode("ascii"))
+        digest.update(f"\n{name}\n{array.dtype.name}\n{array.shape}\n".encode("ascii"))
         digest.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -81,8 +81,8 @@ def _plain(module: nn.Module) -> nn.Module:
     if type(module).__name__ == "Dropout":
         channels, p = bool(module.channels), float(module.p)  # type: ignore[arg-type]
         return nn.Dropout2d(p) if channels else nn.Dropout(p)
-    base = type(module).__mro__[1]
-    if base is not nn.Module and _is_of_torch(base):
+    base = next(cls for cls in type(module).__mro__ if _is_of_torch(cls))
+    if base is not nn.Module:
         # Ours differ from torch's in methods that only training calls.
         module.__class__ = base
     return module

@@ -92,6 +92,7 @@ def from_sklearn(
         attributes["best_epoch_"] = attributes["_monitor"].get("best_epoch")
     if "classes_" in attributes:
         attributes["_target_type"] = _target_type(estimator)
+        attributes["_sparse_targets"] = False
     made.__skmlp_restore__(attributes, arrays, "cpu")
     return made
 

@@ -30,6 +30,7 @@ from skmlp.augmentation import (
 )
 from skmlp.neural_network import (
     CNNClassifier,
+    EnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -275,6 +276,17 @@ def test_pipelines_come_back(path):
     assert [name for name, _ in loaded.steps] == [name for name, _ in pipeline.steps]
     assert same(loaded.predict_proba(X), pipeline.predict_proba(X))
     assert same(loaded[:-1].transform(X), pipeline[:-1].transform(X))
+
+
+@pytest.mark.parametrize("bootstrap", [False, True])
+def test_ensembles_come_back(bootstrap, path):
+    network = few(MLPClassifier((6,)))
+    ensemble = EnsembleClassifier(network, 3, bootstrap=bootstrap, random_state=0)
+    fitted(ensemble, y=LABELS["strings"])
+    loaded = through_file(ensemble, path)
+    assert same(loaded.predict_proba(X), ensemble.predict_proba(X))
+    assert same(loaded.predict(X), ensemble.predict(X))
+    assert vars(loaded).keys() == vars(ensemble).keys()
 
 
 def test_set_output_comes_back(path):

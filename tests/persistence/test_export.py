@@ -1,0 +1,105 @@
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+from skmlp.persistence import to_onnx, to_torch
+from skmlp.preprocessing import PixelScaler
+
+DIGITS = load_digits()
+X = DIGITS.data[:120].astype(np.float32)
+Y = DIGITS.target[:120]
+FEW = {"max_iter": 3, "random_state": 0}
+
+NETWORKS = {
+    "softmax": SoftmaxRegression(**FEW),
+    "mlp": MLPClassifier((20, 10), batch_norm=True, dropout=(0.1, 0.0), **FEW),
+    "regressor": MLPRegressor(hidden_layer_sizes=(20,), **FEW),
+    "cnn": CNNClassifier((4, 6), kernel_size=2, conv_dropout=0.1, **FEW),
+    "residual": CNNClassifier(
+        (3, 5), block="residual", batch_norm=True, conv_dropout=0.2, **FEW
+    ).set_params(channel_dropout=True, head="global_average"),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def model(request):
+    with warnings.catch_warnings(action="ignore"):
+        return NETWORKS[request.param].fit(X, Y)
+
+
+def logits(model, X):
+    return getattr(model, "decision_function", model.predict)(X)
+
+
+def test_a_plain_network_computes_the_same(model):
+    network = to_torch(model)
+    with torch.no_grad():
+        computed = network(torch.from_numpy(X)).numpy()
+    expected = logits(model, X).reshape(len(X), -1)
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_plain_network_is_made_of_torch_alone(model):
+    network = to_torch(model)
+    assert not network.training
+    for layer in network.modules():
+        assert type(layer).__module__.startswith(("torch.nn.", "torch.fx."))
+    assert network.state_dict().keys() == model.net_.module_.state_dict().keys()
+
+
+def test_a_plain_network_is_a_copy_that_can_be_trained(model):
+    network = to_torch(model)
+    before = logits(model, X).copy()
+    for parameter in network.parameters():
+        size = parameter.numel() * parameter.element_size()
+        assert parameter.untyped_storage().nbytes() == size
+    network.train()
+    network(torch.from_numpy(X)).sum().backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            assert parameter.grad is not None
+            parameter.zero_()
+    np.testing.assert_array_equal(logits(model, X), before)
+    assert all(parameter.grad is None for parameter in model.net_.module_.parameters())
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(TypeError, match=r"is a Pipeline; .*last step"):
+        to_torch(make_pipeline(PixelScaler(), MLPClassifier()))
+    with pytest.raises(NotFittedError):
+        to_torch(MLPClassifier())
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
+def test_onnx_names_what_is_missing(missing, monkeypatch, tmp_path):
+    for package in ("onnx", "onnxscript"):
+        monkeypatch.setitem(sys.modules, package, sys)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=f"needs {missing}, which is not installed"):
+        to_onnx(MLPClassifier(), tmp_path / "model.onnx")
+
+
+# torch's exporter warns about its own insides.
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_onnx_computes_the_same(model, tmp_path):
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="nothing runs ONNX here")
+    to_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for rows in (X, X[:1], X[:7]):
+        (computed,) = session.run(["logits"], {"rows": rows})
+        expected = logits(model, rows).reshape(len(rows), -1)
+        np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,373 @@
+"""Losses, weights, schedules, clipping: each fit against a loop written with torch.
+
+The loop below knows nothing of skmlp: weights drawn as scikit-learn draws them, then
+autograd and torch's own optimizers and learning-rate schedulers.
+"""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.preprocessing import scale
+
+from skmlp.neural_network import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+HIDDEN, BATCH, EPOCHS, RATE = 9, 32, 6, 0.05
+
+X, digit = load_digits(return_X_y=True)
+X, digit = X[:200] / 16, digit[:200]
+two = digit % 2
+labels = np.column_stack([digit % 2, digit > 4, digit == 0])
+soft = np.random.RandomState(0).dirichlet(np.ones(4), len(X))
+
+D, number = load_diabetes(return_X_y=True)
+D, number = scale(D)[:200], scale(number)[:200]
+numbers = np.column_stack([number, np.abs(number)])
+
+
+def _initial(n_in, n_out):
+    """Weights and biases as scikit-learn draws them with random_state=0."""
+    random_state = np.random.RandomState(0)
+    drawn = []
+    for fan_in, fan_out in ((n_in, HIDDEN), (HIDDEN, n_out)):
+        bound = np.sqrt(6 / (fan_in + fan_out))
+        drawn.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
+        drawn.append(random_state.uniform(-bound, bound, fan_out))
+    return [torch.tensor(array, requires_grad=True) for array in drawn]
+
+
+def _train(
+    rows,
+    target,
+    loss,
+    n_out,
+    weight=None,
+    optimizer=lambda p: torch.optim.SGD(p, lr=RATE),
+    scheduler=None,
+    clip=None,
+    alpha=0.0,
+):
+    """Train by autograd; `loss` is one value a row. Return weights and loss curve."""
+    parameters = _initial(rows.shape[1], n_out)
+    w1, b1, w2, b2 = parameters
+    optimizer = optimizer(parameters)
+    scheduler = scheduler and scheduler(optimizer)
+    rows, target = torch.tensor(rows), torch.as_tensor(target)
+    weight = torch.ones(len(rows)) if weight is None else torch.tensor(weight)
+    curve = []
+    for _ in range(EPOCHS):
+        total = 0.0
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            logits = torch.relu(rows[part] @ w1 + b1) @ w2 + b2
+            share = weight[part] / weight[part].sum()
+            value = loss(logits, target[part]) @ share.double()
+            penalty = 0.5 * alpha * (w1.square().sum() + w2.square().sum())
+            value = value + penalty / weight[part].sum()
+            optimizer.zero_grad()
+            value.backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+            total += value.item() * len(rows[part])
+        curve.append(total / len(rows))
+    return [p.detach().numpy() for p in parameters], curve
+
+
+def _assert_same(model, reference, curve=True):
+    weights, losses = reference
+    for name, wanted in (("coefs_", weights[::2]), ("intercepts_", weights[1::2])):
+        for a, b in zip(getattr(model, name), wanted, strict=True):
+            assert_allclose(a, b, rtol=1e-8, atol=1e-11)
+    if curve:
+        assert_allclose(model.loss_curve_, losses, rtol=1e-8)
+
+
+def _model(kind=MLPClassifier, **params):
+    common = {
+        "hidden_layer_sizes": HIDDEN,
+        "solver": "sgd",
+        "momentum": 0.0,
+        "learning_rate_init": RATE,
+        "batch_size": BATCH,
+        "max_iter": EPOCHS,
+        "shuffle": False,
+        "alpha": 0.0,
+        "random_state": 0,
+    }
+    return kind(**common | params)
+
+
+# Losses of classifiers
+
+
+def _cross_entropy(smoothing=0.0):
+    return lambda z, y: F.cross_entropy(
+        z, y, reduction="none", label_smoothing=smoothing
+    )
+
+
+def _binary(smoothing=0.0):
+    def loss(z, y):
+        y = y.reshape(len(z), -1).double() * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(z, y, reduction="none").sum(-1)
+
+    return loss
+
+
+def _hinge(power):
+    def loss(z, y):
+        own = z.gather(1, y[:, None])[:, 0]
+        others = z.masked_fill(F.one_hot(y, z.shape[1]).bool(), -torch.inf)
+        return F.relu(1 + others.max(1).values - own) ** power
+
+    return loss
+
+
+def _hinge_of_signs(power):
+    def loss(z, y):
+        sign = 2.0 * y.reshape(len(z), -1) - 1
+        return (F.relu(1 - sign * z) ** power).sum(-1)
+
+    return loss
+
+
+def _divergence(z, t):
+    return F.kl_div(F.log_softmax(z, -1), t, reduction="none").sum(-1)
+
+
+CLASSIFICATION = {
+    "log_loss": (digit, {}, _cross_entropy(), 10),
+    "log_loss, smoothed": (digit, {"label_smoothing": 0.2}, _cross_entropy(0.2), 10),
+    "log_loss of two": (two, {}, _binary(), 1),
+    "log_loss of two, smoothed": (two, {"label_smoothing": 0.2}, _binary(0.2), 1),
+    "log_loss of labels": (labels, {}, _binary(), 3),
+    "hinge": (digit, {"loss": "hinge"}, _hinge(1), 10),
+    "squared_hinge": (digit, {"loss": "squared_hinge"}, _hinge(2), 10),
+    "hinge of two": (two, {"loss": "hinge"}, _hinge_of_signs(1), 1),
+    "squared_hinge of labels": (
+        labels,
+        {"loss": "squared_hinge"},
+        _hinge_of_signs(2),
+        3,
+    ),
+    "kullback_leibler": (soft, {"loss": "kullback_leibler"}, _divergence, 4),
+}
+weights = pytest.mark.parametrize(
+    "weight", [None, np.linspace(0.2, 2, 200)], ids=["unweighted", "weighted"]
+)
+
+
+@weights
+@pytest.mark.parametrize("case", CLASSIFICATION.values(), ids=list(CLASSIFICATION))
+def test_losses_of_classes(case, weight):
+    y, params, loss, n_out = case
+    model = _model(**params).fit(X, y, weight)
+    _assert_same(model, _train(X, y, loss, n_out, weight))
+
+
+def test_divergence_from_labels_is_the_cross_entropy():
+    hard = _model(loss="kullback_leibler").fit(X, digit)
+    _assert_same(hard, _train(X, digit, _cross_entropy(), 10))
+
+
+def test_soft_targets_are_matched():
+    model = _model(
+        loss="kullback_leibler", solver="lbfgs", hidden_layer_sizes=40, max_iter=500
+    ).fit(X, soft)
+    assert np.abs(model.predict_proba(X) - soft).mean() < np.abs(0.25 - soft).mean() / 2
+
+
+def test_classes_weigh_as_rows_do():
+    of_class = {c: 1.0 + c for c in range(10)}
+    given = _model(class_weight=of_class).fit(X, digit)
+    _assert_same(given, _train(X, digit, _cross_entropy(), 10, 1.0 + digit))
+    balanced = _model(class_weight="balanced").fit(X, digit)
+    counts = np.bincount(digit)
+    _assert_same(
+        balanced,
+        _train(X, digit, _cross_entropy(), 10, len(X) / (10 * counts[digit])),
+    )
+
+
+def test_weights_of_classes_and_rows_multiply():
+    weight = np.linspace(0.2, 2, 200)
+    model = _model(class_weight={0: 3.0, 1: 1.0}).fit(X, two, weight)
+    product = weight * np.where(two == 0, 3.0, 1.0)
+    _assert_same(model, _train(X, two, _binary(), 1, product))
+
+
+# Losses of regressors
+
+REGRESSION = {
+    "absolute_error": lambda z, y: F.l1_loss(z, y, reduction="none").sum(-1),
+    "huber": lambda z, y: F.huber_loss(z, y, reduction="none").sum(-1),
+    "log_cosh": lambda z, y: torch.log(torch.cosh(z - y)).sum(-1),
+    "squared_error": lambda z, y: 0.5 * F.mse_loss(z, y, reduction="none").sum(-1),
+    "poisson": lambda z, y: (
+        F.poisson_nll_loss(z, y, log_input=True, reduction="none")
+        + torch.xlogy(y, y)
+        - y
+    ).sum(-1),
+}
+
+
+@weights
+@pytest.mark.parametrize("outputs", [number, numbers], ids=["one", "two"])
+@pytest.mark.parametrize("loss", REGRESSION)
+def test_losses_of_numbers(loss, outputs, weight):
+    y = np.abs(outputs) if loss == "poisson" else outputs
+    model = _model(MLPRegressor, loss=loss).fit(D, y, weight)
+    target = y.reshape(len(y), -1)
+    n_out = target.shape[1]
+    reference = _train(D, target, REGRESSION[loss], n_out, weight)
+    # Of several outputs scikit-learn reports the mean squared error and descends the
+    # sum; the weights are as here, the curve is not.
+    _assert_same(model, reference, curve=loss != "squared_error" or n_out == 1)
+
+
+# Schedules, by torch's own
+
+PER_EPOCH = -(-len(X) // BATCH)
+STEPS = EPOCHS * PER_EPOCH
+
+
+def _each_epoch(make):
+    """Step a scheduler of epochs once an epoch, though called for every batch."""
+
+    class Stepper:
+        def __init__(self, optimizer):
+            self.scheduler, self.calls = make(optimizer), 0
+
+        def step(self):
+            self.calls += 1
+            if self.calls % PER_EPOCH == 0:
+                self.scheduler.step()
+
+    return Stepper
+
+
+def _warmed_up(then, n_steps):
+    """A linear rise to the rate before another schedule."""
+
+    def make(optimizer):
+        rise = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: (step + 1) / (n_steps + 1)
+        )
+        return torch.optim.lr_scheduler.SequentialLR(
+            optimizer, [rise, then(optimizer)], milestones=[n_steps]
+        )
+
+    return make
+
+
+SCHEDULES = {
+    "cosine": (
+        {"learning_rate": "cosine"},
+        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
+    ),
+    "onecycle": (
+        {"learning_rate": "onecycle"},
+        lambda o: torch.optim.lr_scheduler.OneCycleLR(
+            o, RATE, total_steps=STEPS, cycle_momentum=False
+        ),
+    ),
+    "step": (
+        {"learning_rate": "step", "step_size": 2, "gamma": 0.3},
+        _each_epoch(
+            lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=2, gamma=0.3)
+        ),
+    ),
+    "warm-up": (
+        {"warmup_epochs": 2},
+        _warmed_up(
+            lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1.0), 2 * PER_EPOCH
+        ),
+    ),
+    "warm-up, then cosine": (
+        {"warmup_epochs": 2, "learning_rate": "cosine"},
+        _warmed_up(
+            lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(
+                o, STEPS - 2 * PER_EPOCH
+            ),
+            2 * PER_EPOCH,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SCHEDULES.values(), ids=list(SCHEDULES))
+def test_schedules_are_torchs(case):
+    params, scheduler = case
+    model = _model(**params).fit(X, digit)
+    _assert_same(model, _train(X, digit, _cross_entropy(), 10, scheduler=scheduler))
+
+
+@pytest.mark.parametrize("case", SCHEDULES.values(), ids=list(SCHEDULES))
+def test_schedules_act_on_any_solver(case):
+    params, scheduler = case
+    model = _model(solver="rmsprop", learning_rate_init=RATE, **params).fit(X, digit)
+    reference = _train(
+        X,
+        digit,
+        _cross_entropy(),
+        10,
+        optimizer=lambda p: torch.optim.RMSprop(p, lr=RATE),
+        scheduler=scheduler,
+    )
+    _assert_same(model, reference)
+
+
+# Solvers that scikit-learn does not have, by torch's own
+
+SOLVERS = {
+    "nadam": lambda p: torch.optim.NAdam(p, lr=RATE),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=RATE / 10),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=RATE),
+    "adadelta": lambda p: torch.optim.Adadelta(p, lr=RATE),
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_solvers_are_torchs(solver):
+    rate = SOLVERS[solver]([torch.zeros(1)]).param_groups[0]["lr"]
+    model = _model(solver=solver, alpha=0.5, learning_rate_init=rate).fit(X, digit)
+    reference = _train(
+        X, digit, _cross_entropy(), 10, optimizer=SOLVERS[solver], alpha=0.5
+    )
+    _assert_same(model, reference)
+
+
+def test_further_arguments_reach_torchs_optimizer():
+    given = {"alpha": 0.9, "momentum": 0.5}
+    model = _model(solver="rmsprop", optimizer_params=given).fit(X, digit)
+    reference = _train(
+        X,
+        digit,
+        _cross_entropy(),
+        10,
+        optimizer=lambda p: torch.optim.RMSprop(p, lr=RATE, **given),
+    )
+    _assert_same(model, reference)
+
+
+# Clipping
+
+
+@pytest.mark.parametrize("norm", [0.05, 0.3, 1e6])
+def test_long_gradients_are_clipped_as_torch_clips(norm):
+    model = _model(max_grad_norm=norm).fit(X, digit)
+    _assert_same(model, _train(X, digit, _cross_entropy(), 10, clip=norm))
+
+
+def test_clipping_keeps_training_finite():
+    model = _model(MLPRegressor, learning_rate_init=0.5, max_grad_norm=0.1)
+    assert np.isfinite(model.fit(D * 1000, number).loss_curve_).all()
+    with pytest.raises(ValueError, match="lower learning_rate_init or scale X"):
+        model.set_params(max_grad_norm=None).fit(D * 1000, number)

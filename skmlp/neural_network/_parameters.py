@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOptions
 
 from skmlp.training import activations, initializers, losses, optimizers, schedules
 
@@ -184,8 +184,9 @@ SHARED: dict[str, Parameter] = {
     ),
     "class_weight": Parameter(
         "dict, 'balanced' or None, default=None",
-        "Weights of the classes, which multiply `sample_weight`; 'balanced' is "
-        "``n_samples / (n_classes * count)``.",
+        "Weights of the classes, which multiply `sample_weight`, in the validation "
+        "score too unless `scoring` is given; 'balanced' is ``n_samples / (n_classes "
+        "* count)``.",
         [dict, StrOptions({"balanced"}), None],
     ),
     "augmentation": Parameter(
@@ -199,7 +200,7 @@ SHARED: dict[str, Parameter] = {
         "int, float or None, default=None",
         "Number or share of the training rows to use, a stratified sample for "
         "classifiers; None takes all.",
-        [_POSITIVE_INT, Interval(Real, 0, 1, closed="right"), None],
+        [_POSITIVE_INT, Interval(RealNotInt, 0, 1, closed="right"), None],
     ),
     "scoring": Parameter(
         "str, callable or None, default=None",

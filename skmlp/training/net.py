@@ -109,6 +109,11 @@ class Net(NeuralNet):
     step_: Any
     average_: AveragedWeights | None = None
 
+    def initialize_history(self) -> "Net":
+        """Forget the epochs, and the best of them."""
+        self.bests_: dict[str, float] = {}
+        return super().initialize_history()
+
     def initialize_criterion(self) -> "Net":
         """Use the loss as it is; it has no parameters to set."""
         self.criterion_ = self.criterion
@@ -224,9 +229,10 @@ class Net(NeuralNet):
         self, name: str, value: float, better: Callable[[float, float], bool]
     ) -> None:
         """Note a value of this epoch, and whether it is the best as Checkpoint asks."""
-        before = [row[name] for row in self.history[:-1] if name in row]
+        best = name not in self.bests_ or better(value, self.bests_[name])
+        if best:
+            self.bests_[name] = value
         self.history.record(name, value)
-        best = all(better(value, other) for other in before)
         self.history.record(f"{name}_best", best)
 
     def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:

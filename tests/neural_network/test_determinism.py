@@ -28,7 +28,9 @@ FEW = {"max_iter": 3, "random_state": 0}
 ESTIMATORS = {
     "softmax": SoftmaxRegression(**FEW),
     "mlp": MLPClassifier(8, **FEW),
-    "regressor": MLPRegressor(hidden_layer_sizes=8, dropout=0.3, early_stopping=True, **FEW),
+    "regressor": MLPRegressor(
+        hidden_layer_sizes=8, dropout=0.3, early_stopping=True, **FEW
+    ),
     "cnn": CNNClassifier(4, hidden_layer_sizes=8, **FEW),
     "lbfgs": MLPClassifier(8, solver="lbfgs", max_iter=3, max_fun=6, random_state=0),
     "every chance": CNNClassifier(

@@ -125,7 +125,9 @@ def test_a_search_scores_the_same_bits_with_any_number_of_jobs(
 
 def test_searches_refit_their_best(digits):
     search = GridSearchCV(
-        make_pipeline(PixelScaler(pixel_max=16), MLPClassifier(max_iter=20, random_state=0)),
+        make_pipeline(
+            PixelScaler(pixel_max=16), MLPClassifier(max_iter=20, random_state=0)
+        ),
         {"mlpclassifier__learning_rate_init": [1e-6, 1e-2]},
         cv=2,
     ).fit(*digits)
@@ -193,6 +195,7 @@ def test_balanced_classes_are_weighted_rows(classifier, iris, early_stopping):
     explicit = {label: weight[i] for label, i in explicit.items()}
     by_dict = clone(classifier).set_params(class_weight=explicit).fit(X, y)
     for fitted in (balanced, by_dict):
+        assert fitted.validation_scores_ == weighted.validation_scores_
         np.testing.assert_array_equal(
             fitted.predict_proba(X), weighted.predict_proba(X)
         )

@@ -248,6 +248,10 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             return with_known_dtype(checked[0]), checked[1]
         return with_known_dtype(checked)
 
+        if self.refit_full and self.solver == "lbfgs":
+            raise ValueError(
+                "refit_full=True needs a best epoch, but solver='lbfgs' has no epochs."
+            )
     def _check_sample(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> Sample:
         """Check the rows to fit."""
         X, y = self._check_rows(X, y, reset=reset)
@@ -390,6 +394,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         NotFittedError
             Before `fit`.
         ValueError
+        if self.train_size is not None:
+            strata = self._strata(sample.y)
+            sample = take_train_size(sample, self.train_size, strata, random_state)
             If there is no such layer; the message names those that there are.
 
         Examples

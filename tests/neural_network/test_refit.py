@@ -1,0 +1,130 @@
+"""`refit_full`: the best number of epochs once known, train that long on all rows."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse
+import sklearn.neural_network as theirs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import scale
+
+from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
+
+X, y = load_breast_cancer(return_X_y=True)
+X = scale(X)
+D, number = load_diabetes(return_X_y=True)
+D, number = scale(D), scale(number)
+
+PARAMS = {"hidden_layer_sizes": (9, 5), "random_state": 3, "max_iter": 15}
+
+
+def _fit(model, *args, **kwargs):
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        return model.fit(*args, **kwargs)
+
+
+def _assert_same_weights(model, other):
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(model, name), getattr(other, name), strict=True):
+            assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_it_is_scikit_learns_fit_of_all_rows_for_as_many_epochs(kind, solver):
+    params = PARAMS | {"solver": solver}
+    if kind == "classifier":
+        model, other, data = MLPClassifier(**params), theirs.MLPClassifier, (X, y)
+    else:
+        model, other, data = MLPRegressor(**params), theirs.MLPRegressor, (D, number)
+    _fit(model.set_params(early_stopping=True, refit_full=True), *data)
+    reference = other(
+        **params | {"max_iter": model.best_epoch_, "n_iter_no_change": np.inf}
+    )
+    _assert_same_weights(model, _fit(reference, *data))
+    assert model.loss_ == pytest.approx(reference.loss_)
+
+
+def test_the_epoch_is_the_one_of_the_best_score():
+    plain = _fit(MLPClassifier(**PARAMS, early_stopping=True), X, y)
+    model = _fit(MLPClassifier(**PARAMS, early_stopping=True, refit_full=True), X, y)
+    # What was learnt on the way there stays to be seen.
+    assert model.validation_scores_ == plain.validation_scores_
+    assert model.loss_curve_ == plain.loss_curve_
+    assert model.best_epoch_ == int(np.argmax(plain.validation_scores_)) + 1
+    assert (model.coefs_[0] != plain.coefs_[0]).any()
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])
+def test_rows_of_the_callers_are_trained_on_too(form):
+    train, valid = slice(0, 400), slice(400, None)
+    model = MLPClassifier(**PARAMS, refit_full=True)
+    _fit(model, form(X[train]), y[train], X_val=form(X[valid]), y_val=y[valid])
+    reference = theirs.MLPClassifier(**PARAMS | {"max_iter": model.best_epoch_})
+    _assert_same_weights(model, _fit(reference, X, y))
+
+
+def test_weights_of_rows_go_along():
+    weight = np.linspace(0.2, 2, len(y))
+    model = MLPClassifier(**PARAMS, early_stopping=True, refit_full=True)
+    _fit(model, X, y, weight)
+    reference = theirs.MLPClassifier(**PARAMS | {"max_iter": model.best_epoch_})
+    _assert_same_weights(model, _fit(reference, X, y, weight))
+
+
+def test_dropout_batch_norm_and_images():
+    rows = np.random.RandomState(0).randint(0, 256, (60, 6, 6), dtype=np.uint8)
+    target = np.arange(60) % 3
+    params = {
+        "conv_channels": 3,
+        "hidden_layer_sizes": 4,
+        "dropout": 0.3,
+        "batch_norm": True,
+        "random_state": 0,
+    }
+    model = CNNClassifier(**params, max_iter=5, early_stopping=True, refit_full=True)
+    _fit(model, rows, target)
+    again = _fit(CNNClassifier(**params, max_iter=model.best_epoch_), rows, target)
+    assert_array_equal(model.predict_proba(rows), again.predict_proba(rows))
+
+
+def test_train_size_is_of_all_rows_then():
+    params = PARAMS | {"train_size": 50}
+    model = MLPClassifier(**params, early_stopping=True, refit_full=True)
+    _fit(model, X, y)
+    assert model.t_ == model.n_iter_ * 50
+    again = _fit(MLPClassifier(**params | {"max_iter": model.best_epoch_}), X, y)
+    _assert_same_weights(model, again)
+
+
+def test_frozen_layers_stay():
+    base = _fit(MLPClassifier(**PARAMS), X, y)
+    model = MLPClassifier(
+        **PARAMS,
+        init_from=base,
+        frozen_layers=[0],
+        early_stopping=True,
+        refit_full=True,
+    )
+    assert_array_equal(_fit(model, X, y).coefs_[0], base.coefs_[0])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "refit_full=True needs a validation score"),
+        ({"solver": "lbfgs", "early_stopping": True}, "solver='lbfgs' has no epochs"),
+    ],
+)
+def test_what_has_no_best_epoch_is_refused(params, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**PARAMS, **params, refit_full=True).fit(X, y)
+
+
+def test_partial_fit_does_not_refit():
+    model = MLPClassifier(**PARAMS, refit_full=True)
+    with pytest.raises(ValueError, match="refit_full=True needs a validation score"):
+        model.partial_fit(X, y, classes=[0, 1])

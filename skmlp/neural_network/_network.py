@@ -225,6 +225,10 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(
                 "weight_averaging needs fit and a stochastic solver; set it to None."
             )
+        if self.refit_full and self.solver == "lbfgs":
+            raise ValueError(
+                "refit_full=True needs a best epoch, but solver='lbfgs' has no epochs."
+            )
         if self.refit_full and not (self.early_stopping or X_val is not None):
             raise ValueError(
                 "refit_full=True needs a validation score; use early_stopping=True or "
@@ -248,10 +252,6 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             return with_known_dtype(checked[0]), checked[1]
         return with_known_dtype(checked)
 
-        if self.refit_full and self.solver == "lbfgs":
-            raise ValueError(
-                "refit_full=True needs a best epoch, but solver='lbfgs' has no epochs."
-            )
     def _check_sample(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> Sample:
         """Check the rows to fit."""
         X, y = self._check_rows(X, y, reset=reset)
@@ -352,6 +352,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         random_state = resolve_random_state(self.random_state)
         network = start_network(self, sample.X, random_state, device)
         generator = make_generator(self, network, random_state, device)
+        if self.train_size is not None:
+            strata = self._strata(sample.y)
+            sample = take_train_size(sample, self.train_size, strata, random_state)
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
         batches = train_batches(self, sample, net, random_state, generator)
@@ -394,9 +397,6 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         NotFittedError
             Before `fit`.
         ValueError
-        if self.train_size is not None:
-            strata = self._strata(sample.y)
-            sample = take_train_size(sample, self.train_size, strata, random_state)
             If there is no such layer; the message names those that there are.
 
         Examples

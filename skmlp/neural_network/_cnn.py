@@ -213,13 +213,19 @@ class CNNClassifier(BaseClassifier):
     def _learn_image_shape(self, n_features: int) -> None:
         shape: tuple[int, ...] = self._data_shape or infer_image_shape(n_features)
         if not isinstance(self.image_shape, str):
-            given = tuple(int(size) for size in self.image_shape)
-            if len(given) not in (2, 3) or min(given) < 1:
+            given = tuple(self.image_shape)
+            counts = all(isinstance(size, Integral) and size > 0 for size in given)
+            if len(given) not in (2, 3) or not counts:
                 raise ValueError(
                     f"image_shape={given} has to be (height, width) or (height, width, "
                     "channels)."
                 )
-            shape = given if len(given) == 3 else (*given, 1)
+            shape = (*map(int, given), 1)[:3]
+            if self._data_shape not in (None, shape):
+                raise ValueError(
+                    f"X holds images of shape {self._data_shape}, but image_shape="
+                    f"{shape}; leave it 'auto' or give flat rows."
+                )
         if (needed := int(np.prod(shape))) != n_features:
             raise ValueError(
                 f"X has {n_features} features, but image_shape={shape} needs {needed}."

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from skmlp.training.modules import weight_layers
+from skmlp.training.modules import per_layer, weight_layers
 
 ALIGNMENT = 64  # bytes; equal addresses modulo this give equal bits from BLAS
 
@@ -75,11 +75,10 @@ class FlatParameters:
         `alpha` is one strength for all layers' weights or one for each layer. Adjacent
         layers of equal strength become one stretch.
         """
-        alphas = (
-            [alpha] * len(self._weights)
-            if isinstance(alpha, (int, float))
-            else list(alpha)
-        )
+        n_layers = len(self._weights)
+        alphas = per_layer("alpha", alpha, n_layers, f"there are {n_layers} layers")
+        if any(strength < 0 for strength in alphas):
+            raise ValueError(f"alpha must be >= 0 for every layer, got {alpha!r}.")
         stretches: list[tuple[slice, float]] = []
         for weight, strength in zip(self._weights, alphas, strict=True):
             place = self._slices.get(id(weight))

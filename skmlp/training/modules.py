@@ -141,6 +141,8 @@ def add_hidden_layers(
     sizes = tuple(hidden_layer_sizes)
     rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
     for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {rate!r}.")
         layers[f"dense{i}"] = Linear(width, size)
         if batch_norm:
             layers[f"dense{i}_norm"] = BatchNorm1d(size)

@@ -1,8 +1,15 @@
-"""Estimators: softmax regression, multi-layer perceptrons, convolutional networks."""
+"""Estimators: softmax regression, perceptrons, convolutional networks, ensembles."""
 
 from skmlp.neural_network._cnn import CNNClassifier
+from skmlp.neural_network._ensemble import EnsembleClassifier
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._regressor import MLPRegressor
 from skmlp.neural_network._softmax import SoftmaxRegression
 
-__all__ = ["CNNClassifier", "MLPClassifier", "MLPRegressor", "SoftmaxRegression"]
+__all__ = [
+    "CNNClassifier",
+    "EnsembleClassifier",
+    "MLPClassifier",
+    "MLPRegressor",
+    "SoftmaxRegression",
+]

@@ -65,15 +65,15 @@ class Validation:
     random_state : int, optional
         Drawn with this seed, the same rows for every seed of the weights; without it
         the last rows, as Keras's ``validation_split`` takes them.
-    reaches_fit : bool, default=True
-        Whether `fit` gets them as ``X_val, y_val`` and so keeps the weights that are
-        best on them. Otherwise they are only scored after `fit`, by the last epoch's
-        weights, as where a protocol ends at a given epoch.
+
+    Notes
+    -----
+    They reach `fit` as ``X_val, y_val``; whether they stop training and choose weights
+    is for the estimator's parameters to say.
     """
 
     fraction: float
     random_state: int | None = None
-    reaches_fit: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,9 @@ class Model:
     def architecture(self) -> str:
         """The hidden layers in short: ``conv 10-40 5x5/2-1, dense 50``."""
         params = self.estimator.params
+        if isinstance(member := params.get("estimator"), Component):
+            layers = Model(self.name, member).architecture
+            return f"{params['n_estimators']} of {layers}"
         parts = []
         if channels := params.get("conv_channels"):
             kernel, strides = (
@@ -102,8 +105,10 @@ class Model:
             )
             text = f"conv {_dashed(channels)} {_dashed(kernel)}x{_dashed(kernel)}"
             text += f"/{_dashed(strides)}" if strides != 1 else ""
-            if params.get("pool", "max" if channels else None):
-                text += f" {params.get('pool', 'max')}-pool"
+            if pool := params.get("pool", "max"):
+                text += f" {_dashed(pool)}-pool"
+            if params.get("block") == "residual":
+                text += ", residual"
             parts.append(text)
         if hidden := params.get("hidden_layer_sizes"):
             parts.append(f"dense {_dashed(hidden)}")
@@ -111,7 +116,7 @@ class Model:
 
 
 def _dashed(sizes: Any) -> str:
-    """Write one size or several as ``5`` or ``10-40-80``."""
+    """Write one value or several as ``5`` or ``10-40-80``."""
     return "-".join(map(str, sizes)) if isinstance(sizes, tuple | list) else str(sizes)
 
 

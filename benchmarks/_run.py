@@ -25,7 +25,7 @@ from skmlp.model_selection import subsample
 
 QUICK_ROWS = (300, 200)
 QUICK_EPOCHS = 2
-WARM_UP_ROWS = 200
+WARM_UP_ROWS = 300
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,19 @@ def build(model: Model, data: Data, request: Request, seed: int) -> Any:
     estimator = model.estimator.build(
         image_shape=data.image_shape, device=request.device, random_state=seed
     )
-    if request.quick and "max_iter" in estimator.get_params(deep=False):
-        estimator.set_params(max_iter=QUICK_EPOCHS)
-    return estimator
+    return limit_epochs(estimator, QUICK_EPOCHS) if request.quick else estimator
 
 
-def measure(estimator: Any, rows: Rows, validation: Validation | None) -> Record:
+def limit_epochs(estimator: Any, epochs: int) -> Any:
+    """Set the number of epochs, of an ensemble's members too."""
+    names = [k for k in estimator.get_params() if k.rpartition("__")[2] == "max_iter"]
+    return estimator.set_params(**dict.fromkeys(names, epochs))
+
+
+def measure(estimator: Any, rows: Rows) -> Record:
     """Fit on the training rows, then score; the test rows are for scoring only."""
     kept = {}
-    if rows.validation is not None and validation and validation.reaches_fit:
+    if rows.validation is not None:
         kept = {"X_val": rows.validation[0], "y_val": rows.validation[1]}
     with _recorded_warnings() as said, _uninterrupted():
         started = perf_counter()
@@ -105,16 +109,19 @@ def measure(estimator: Any, rows: Rows, validation: Validation | None) -> Record
     X_test, y_test = rows.test
     probabilities = estimator.predict_proba(X_test)
     predicted = estimator.classes_[probabilities.argmax(axis=1)]
-    layers = getattr(estimator, "coefs_", None)
+    members = getattr(estimator, "estimators_", None)
+    networks = members or [estimator]
+    layers = getattr(networks[0], "coefs_", None)
     return {
         "layers": layers and len(layers),
-        "n_parameters": _count(estimator),
-        "epochs": estimator.n_iter_,
+        "n_parameters": sum(_count(network) for network in networks),
+        "epochs": float(np.mean([network.n_iter_ for network in networks])),
         "best_epoch": getattr(estimator, "best_epoch_", None),
         "fit_seconds": round(seconds, 3),
         "train_accuracy": estimator.score(*rows.train),
         "validation_accuracy": rows.validation and estimator.score(*rows.validation),
         "test_accuracy": float(np.mean(predicted == y_test)),
+        "member_accuracies": members and estimator.member_scores(X_test, y_test),
         "test_loss": log_loss(y_test, probabilities, labels=estimator.classes_),
         "loss_curve": getattr(estimator, "loss_curve_", None),
         "validation_scores": getattr(estimator, "validation_scores_", None),
@@ -122,7 +129,7 @@ def measure(estimator: Any, rows: Rows, validation: Validation | None) -> Record
             y_test, predicted, labels=estimator.classes_
         ),
         "warnings": said,
-        "device": str(getattr(estimator, "device_", "cpu")),
+        "device": str(getattr(networks[0], "device_", "cpu")),
     }
 
 
@@ -131,7 +138,7 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
     rows = prepare(model, data)
     estimator = build(model, data, request, seed)
     try:
-        figures = {"error": None, **measure(estimator, rows, model.validation)}
+        figures = {"error": None, **measure(estimator, rows)}
     except (ValueError, RuntimeError) as error:
         figures = {"error": f"{type(error).__name__}: {error}", "device": "cpu"}
     meets_protocol = not request.quick and request.experiment.reported_for == (
@@ -170,10 +177,9 @@ def warm_up(model: Model, data: Data, request: Request) -> None:
     """Fit for an epoch on a few rows: a first fit pays for imports and thread pools."""
     few = data.head(WARM_UP_ROWS, 1)
     estimator = build(model, few, request, seed=0)
-    if "max_iter" in estimator.get_params(deep=False):
-        # What fails here fails again, and is recorded, in the run itself.
-        with suppress(ValueError, RuntimeError), _recorded_warnings(), _uninterrupted():
-            estimator.set_params(max_iter=1).fit(*prepare(model, few).train)
+    # What fails here fails again, and is recorded, in the run itself.
+    with suppress(ValueError, RuntimeError), _recorded_warnings(), _uninterrupted():
+        limit_epochs(estimator, 1).fit(*prepare(model, few).train)
 
 
 def run_all(

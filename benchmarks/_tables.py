@@ -15,7 +15,10 @@ from benchmarks._results import Record
 
 @dataclass(frozen=True)
 class Row:
-    """One model's runs, summarised: means over the seeds that trained to an end."""
+    """One model's runs, summarised: means over the seeds that trained to an end.
+
+    `members` are the mean accuracies of an ensemble's single members, one for each run.
+    """
 
     model: str
     layers: str
@@ -25,17 +28,13 @@ class Row:
     epochs: str
     fit_seconds: str
     accuracies: tuple[float, ...]
+    members: tuple[float, ...]
     reported: tuple[float, ...]
 
     @property
     def accuracy(self) -> str:
         """Mean test accuracy ± sample deviation over seeds."""
-        if not self.accuracies:
-            return "failed"
-        text = f"{fmean(self.accuracies):.4f}"
-        if len(self.accuracies) > 1:
-            text += f" ±{stdev(self.accuracies):.4f}"
-        return text
+        return mean_and_deviation(self.accuracies) if self.accuracies else "failed"
 
     @property
     def reported_text(self) -> str:
@@ -50,6 +49,13 @@ class Row:
         return f"{fmean(self.accuracies) - max(self.reported):+.4f}"
 
 
+def mean_and_deviation(figures: tuple[float, ...]) -> str:
+    """Write ``0.9512 ±0.0013``; one figure has no deviation, none is empty."""
+    if len(figures) > 1:
+        return f"{fmean(figures):.4f} ±{stdev(figures):.4f}"
+    return f"{figures[0]:.4f}" if figures else ""
+
+
 Column = tuple[str, Callable[[Row], str]]
 
 COLUMNS: tuple[Column, ...] = (
@@ -62,6 +68,8 @@ COLUMNS: tuple[Column, ...] = (
     ("fit s", lambda row: row.fit_seconds),
     ("test accuracy", lambda row: row.accuracy),
 )
+SEEDS: Column = ("seeds", lambda row: str(len(row.accuracies)))
+MEMBERS: Column = ("average member", lambda row: mean_and_deviation(row.members))
 BESIDE_REPORTED: tuple[Column, ...] = (
     ("reported", lambda row: row.reported_text),
     ("difference", lambda row: row.difference),
@@ -89,6 +97,11 @@ def _row(model: str, runs: list[Record]) -> Row:
         epochs=f"{fmean(run['epochs'] for run in done):.0f}" if done else "",
         fit_seconds=_seconds([run["fit_seconds"] for run in done]),
         accuracies=tuple(run["test_accuracy"] for run in done),
+        members=tuple(
+            fmean(run["member_accuracies"])
+            for run in done
+            if run.get("member_accuracies")
+        ),
         reported=tuple(runs[-1]["reported"]),
     )
 
@@ -124,6 +137,18 @@ def heading(records: list[Record]) -> list[str]:
     ]
 
 
+def first_seeds(records: Iterable[Record]) -> list[str]:
+    """Say what the first seeds alone give where a model has more runs than others."""
+    rows = summarise(records)
+    least = min((len(row.accuracies) for row in rows if row.accuracies), default=0)
+    return [
+        f"{row.model}: {mean_and_deviation(row.accuracies[:least])} "
+        f"over the first {least} of its {len(row.accuracies)} seeds"
+        for row in rows
+        if len(row.accuracies) > least > 1
+    ]
+
+
 def failures(records: Iterable[Record]) -> list[str]:
     """Say which runs failed, and why."""
     return [
@@ -133,19 +158,31 @@ def failures(records: Iterable[Record]) -> list[str]:
     ]
 
 
+def notes(records: list[Record]) -> list[str]:
+    """Say what a table's columns have no room for."""
+    return first_seeds(records) + failures(records)
+
+
 def print_table(records: list[Record], console: Console) -> None:
-    """Print one table with its heading; beside reported figures where there are any."""
+    """Print one table with its heading, and beside it what there is to compare with."""
     title, *rest = heading(records)
     console.print(title, style="bold", highlight=False)
     for line in rest:
         console.print(line, style="dim", highlight=False)
     rows = summarise(records)
     console.print(_table(rows, COLUMNS))
-    if any(row.reported for row in rows):
+    if beside := _beside(rows):
         console.print()
-        console.print(_table(rows, (COLUMNS[0], COLUMNS[-1], *BESIDE_REPORTED)))
-    for line in failures(records):
-        console.print(line, style="red", highlight=False, markup=False)
+        console.print(_table(rows, (COLUMNS[0], COLUMNS[-1], *beside)))
+    for line in notes(records):
+        console.print(line, highlight=False, markup=False)
+
+
+def _beside(rows: list[Row]) -> tuple[Column, ...]:
+    """Columns of what the test accuracies stand beside, if anything."""
+    members = (MEMBERS,) if any(row.members for row in rows) else ()
+    reported = BESIDE_REPORTED if any(row.reported for row in rows) else ()
+    return members + reported
 
 
 def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
@@ -164,11 +201,9 @@ def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
 
 
 def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown, one wide table, for README."""
+    """Write the same as Markdown, one wide table, with the commands that made it."""
     rows = summarise(records)
-    columns = COLUMNS
-    if any(row.reported for row in rows):
-        columns += BESIDE_REPORTED
+    columns = (*COLUMNS, SEEDS, *_beside(rows))
     title, *rest = heading(records)
     commands = dict.fromkeys(run["command"] for run in records)
     lines = [f"**{title}**: {' '.join(rest)}", ""]
@@ -177,8 +212,8 @@ def markdown(records: list[Record]) -> str:
     marks = ("---" if name in TEXT_COLUMNS else "---:" for name, _ in columns)
     lines.append("| " + " | ".join(marks) + " |")
     lines += ["| " + " | ".join(c(row) for _, c in columns) + " |" for row in rows]
-    if failed := failures(records):
-        lines += ["", *(f"- {line}" for line in failed)]
+    if said := notes(records):
+        lines += ["", *(f"- {line}" for line in said)]
     return "\n".join(lines) + "\n"
 
 

@@ -47,14 +47,14 @@ def spy(monkeypatch):
 
 @pytest.fixture
 def experiment(spy):
-    """Two models: one with validation rows in fit, one with rows held out."""
+    """Two models: one with validation rows drawn, one with the last rows."""
     estimator = Component("spies.SpyClassifier", {"max_iter": 200})
     return Experiment(
         name="spied",
-        summary="the spy with and without validation rows",
+        summary="the spy with validation rows drawn and the last",
         models=(
-            Model("kept", estimator, (), Validation(0.1, 4487), (0.8, 0.9)),
-            Model("held-out", estimator, (), Validation(0.2, reaches_fit=False)),
+            Model("drawn", estimator, (), Validation(0.1, 4487), (0.8, 0.9)),
+            Model("last", estimator, (), Validation(0.2)),
         ),
         dataset="digits",
         seeds=2,

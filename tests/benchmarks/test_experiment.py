@@ -40,6 +40,17 @@ def test_components_in_parameters_are_built_with_their_owner():
             "conv 10-40 5x5/2-1, dense 50",
         ),
         ({"conv_channels": (32,), "kernel_size": 2}, "conv 32 2x2 max-pool"),
+        (
+            {"conv_channels": 8, "pool": None, "block": "residual"},
+            "conv 8 3x3, residual",
+        ),
+        (
+            {
+                "estimator": Component("x.Y", {"hidden_layer_sizes": 9}),
+                "n_estimators": 5,
+            },
+            "5 of dense 9",
+        ),
     ],
 )
 def test_architecture_is_read_from_the_parameters(params, architecture):

@@ -63,7 +63,7 @@ def test_seeds_and_threads_are_counted_from_one(option, number, capsys):
 
 def test_threads_are_set_and_recorded(spied, tmp_path):
     before = torch.get_num_threads()
-    argv = ["spied", "--seeds", "1", "--models", "kept", "--out", str(tmp_path)]
+    argv = ["spied", "--seeds", "1", "--models", "drawn", "--out", str(tmp_path)]
     try:
         assert main([*argv, "--threads", "1"]) == OK
         main([*argv, "--threads", "2"])
@@ -78,10 +78,10 @@ def test_a_run_stores_every_record_and_prints_their_table(spied, tmp_path, capsy
     assert main(["spied", "--seeds", "2", "--out", str(tmp_path)]) == OK
     stored = _results.read([tmp_path / "spied-digits-all.jsonl"])
     assert [(r["model"], r["seed"]) for r in stored] == [
-        ("kept", 0),
-        ("kept", 1),
-        ("held-out", 0),
-        ("held-out", 1),
+        ("drawn", 0),
+        ("drawn", 1),
+        ("last", 0),
+        ("last", 1),
     ]
     printed = capsys.readouterr().out
     assert main(["--tables", "--out", str(tmp_path)]) == OK
@@ -94,7 +94,7 @@ def test_by_default_runs_go_to_a_folder_that_git_does_not_see(
     spied, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert main(["spied", "--seeds", "1", "--models", "kept"]) == OK
+    assert main(["spied", "--seeds", "1", "--models", "drawn"]) == OK
     assert [p.name for p in tmp_path.iterdir()] == ["skmlp-results"]
     assert (tmp_path / "skmlp-results" / ".gitignore").read_text() == "*\n"
 
@@ -102,7 +102,7 @@ def test_by_default_runs_go_to_a_folder_that_git_does_not_see(
 def test_a_second_run_replaces_the_first_in_the_table_not_in_the_file(
     spied, tmp_path, capsys
 ):
-    argv = ["spied", "--seeds", "1", "--models", "kept", "--out", str(tmp_path)]
+    argv = ["spied", "--seeds", "1", "--models", "drawn", "--out", str(tmp_path)]
     assert [main(argv), main(argv)] == [OK, OK]
     assert len(_results.read(tmp_path.glob("*.jsonl"))) == 2
     capsys.readouterr()
@@ -130,10 +130,10 @@ def test_resume_does_only_what_is_missing_or_failed(
     spied, spy, tmp_path, monkeypatch, capsys
 ):
     argv = ["spied", "--seeds", "2", "--out", str(tmp_path)]
-    assert main([*argv, "--models", "kept"]) == OK
+    assert main([*argv, "--models", "drawn"]) == OK
     with monkeypatch.context() as failing:
         failing.setattr(spy, "fails", "loss became non-finite")
-        assert main([*argv, "--models", "held-out", "--seeds", "1"]) == RUN_FAILED
+        assert main([*argv, "--models", "last", "--seeds", "1"]) == RUN_FAILED
     spy.calls.clear()
     assert main([*argv, "--resume"]) == OK
     assert [len(call["X"]) for call in spy.calls] == [1149, 1149]

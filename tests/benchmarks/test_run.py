@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from benchmarks import _run
-from benchmarks._experiment import Component, Validation
+from benchmarks._experiment import Component, Model, Validation
 from benchmarks._run import cut, prepare, run_all, split
 
 
@@ -18,7 +18,7 @@ def test_validation_rows_are_the_same_for_every_seed(spy, records):
     expected = train_test_split(np.arange(100.0), test_size=0.1, random_state=4487)[1]
     np.testing.assert_array_equal(first, expected)
     np.testing.assert_array_equal(first, second)
-    assert {r["seed"] for r in records if r["model"] == "kept"} == {0, 1}
+    assert {r["seed"] for r in records if r["model"] == "drawn"} == {0, 1}
 
 
 def test_no_test_row_reaches_fit(spy, records):
@@ -33,11 +33,10 @@ def test_each_model_is_warmed_up_once_and_that_is_no_run(spy, records):
     assert len(records) == 4
 
 
-def test_held_out_rows_are_the_last_and_stay_out_of_fit(spy, records):
+def test_without_a_seed_the_last_rows_are_for_validation(spy, records):
     call = spy.calls[2]
     np.testing.assert_array_equal(call["X"][:, 0], np.arange(80))
-    assert call["X_val"] is None
-    assert call["y_val"] is None
+    np.testing.assert_array_equal(call["X_val"][:, 0], np.arange(80, 100))
     assert records[2]["rows"] == {"train": 80, "validation": 20, "test": 40}
     assert 0 <= records[2]["validation_accuracy"] <= 1
 
@@ -75,7 +74,7 @@ def test_a_table_is_standardised_in_place_of_pixel_steps(experiment, data):
 
 def test_a_record_says_what_ran_on_what_with_what_result(records):
     record = records[0]
-    assert record["model"] == "kept"
+    assert record["model"] == "drawn"
     assert record["parameters"] == {"max_iter": 200, "random_state": 0}
     assert (record["epochs"], record["best_epoch"], record["layers"]) == (3, 2, 1)
     assert record["n_parameters"] == 5
@@ -89,7 +88,7 @@ def test_a_record_says_what_ran_on_what_with_what_result(records):
 
 def test_reported_figures_stand_beside_their_own_protocol_only(request_, data):
     for change in ({"train_size": 50}, {"quick": True}, {"dataset": "other"}):
-        request = replace(request_, **change, models=("kept",))
+        request = replace(request_, **change, models=("drawn",))
         assert [r["reported"] for r in run_all(request, data)] == [[], []]
 
 
@@ -131,6 +130,24 @@ def test_a_fit_that_swallows_ctrl_c_makes_no_record(spy, request_, data, monkeyp
     with pytest.raises(KeyboardInterrupt):
         next(run_all(request_, data))
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_ensemble_is_recorded_with_its_members(data, request_):
+    member = Component("skmlp.neural_network.MLPClassifier", {"hidden_layer_sizes": 3})
+    ensemble = Component(
+        "skmlp.neural_network.EnsembleClassifier",
+        {"estimator": member, "n_estimators": 2},
+    )
+    experiment = replace(
+        request_.experiment, models=(Model("two", ensemble), Model("one", member))
+    )
+    request = replace(request_, experiment=experiment, seeds=1, quick=True)
+    two, one = run_all(request, data)
+    assert len(two["member_accuracies"]) == 2
+    assert one["member_accuracies"] is None
+    assert two["n_parameters"] == 2 * one["n_parameters"]
+    assert (two["epochs"], two["layers"]) == (2, one["layers"])
+    assert two["architecture"] == "2 of dense 3"
 
 
 def test_quick_caps_rows_and_epochs(request_, data, spy):

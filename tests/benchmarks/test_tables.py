@@ -75,8 +75,27 @@ def test_failed_runs_are_named_and_left_out_of_the_mean(records):
     } | {"error": "ValueError: loss became non-finite"}
     row = _tables.summarise(records)[0]
     assert row.accuracy == f"{records[1]['test_accuracy']:.4f}"
-    assert "kept seed 0 failed: ValueError: loss" in printed(records)
-    assert "- kept seed 0 failed" in _tables.markdown(records)
+    assert "drawn seed 0 failed: ValueError: loss" in printed(records)
+    assert "- drawn seed 0 failed" in _tables.markdown(records)
+
+
+def test_more_seeds_than_others_have_are_said(records):
+    more = records[0] | {"seed": 2, "test_accuracy": 1.0}
+    first = _tables.mean_and_deviation(_tables.summarise(records)[0].accuracies)
+    said = f"drawn: {first} over the first 2 of its 3 seeds"
+    assert said in printed([*records, more])
+    assert f"- {said}" in _tables.markdown([*records, more])
+    assert "over the first" not in printed(records)
+
+
+def test_an_ensemble_stands_beside_its_average_member(records):
+    assert "average member" not in _tables.markdown(records)
+    for record, accuracy in zip(records[:2], (0.5, 0.7), strict=True):
+        record["member_accuracies"] = [accuracy - 0.1, accuracy + 0.1]
+    assert _tables.summarise(records)[0].members == (0.5, 0.7)
+    text = _tables.mean_and_deviation((0.5, 0.7))
+    assert text in _tables.markdown(records)
+    assert text in printed(records)
 
 
 def test_reported_columns_only_where_figures_were_reported(records):
@@ -90,4 +109,4 @@ def test_markdown_names_the_command_that_measured_it(records):
     assert f"`{records[0]['command']}`" in _tables.markdown(records)
     header = next(li for li in _tables.markdown(records).splitlines() if li[:1] == "|")
     columns = [name.strip() for name in header.strip("|").split("|")]
-    assert columns[:8] == [name for name, _ in _tables.COLUMNS]
+    assert columns[:9] == [*(name for name, _ in _tables.COLUMNS), "seeds"]

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.experiments.compare import COMPARE
 
 MODELS = {model.name: model for model in COMPARE.models}
+PUBLISHED = [model for model in COMPARE.models if model.reported]
 
 
 def count(params, side=28, classes=10):
@@ -35,6 +36,8 @@ def count(params, side=28, classes=10):
         ("cnn-3", 286_940),
         ("cnn-3-dropout", 286_940),
         ("cnn-3-l2", 286_940),
+        ("cnn-3-moved", 286_940),
+        ("cnn-3-moved-noisy", 286_940),
     ],
 )
 def test_each_row_has_the_published_number_of_parameters(name, n_parameters):
@@ -42,11 +45,29 @@ def test_each_row_has_the_published_number_of_parameters(name, n_parameters):
 
 
 def test_every_model_trains_alike_on_the_same_rows():
-    shared = ("solver", "momentum", "batch_size", "max_iter", "tol", "early_stopping")
-    for model in COMPARE.models:
+    shared = ("solver", "momentum", "batch_size", "max_iter", "restore_best_weights")
+    for model in PUBLISHED:
         params = model.estimator.params
-        assert [params[k] for k in shared] == ["sgd", 0.9, 50, 100, 1e-4, True]
+        assert [params[k] for k in shared] == ["sgd", 0.9, 50, 100, False]
         assert model.validation == COMPARE.models[0].validation
+
+
+def test_all_but_the_last_published_row_stop_early():
+    for model in PUBLISHED[:-1]:
+        params = model.estimator.params
+        stopping = ("early_stopping", "tol", "n_iter_no_change")
+        assert [params[k] for k in stopping] == [True, 1e-4, 4]
+    params = PUBLISHED[-1].estimator.params
+    assert (params["early_stopping"], params["n_iter_no_change"]) == (False, 100)
+
+
+def test_our_own_row_sees_no_more_rows_than_the_others():
+    best = MODELS["best"]
+    assert best.validation is None
+    assert best.reported == ()
+    params = best.estimator.params
+    assert "train_size" not in params
+    assert params["n_iter_no_change"] >= params["max_iter"]
 
 
 def test_only_networks_without_convolutions_subtract_the_mean():

@@ -25,5 +25,7 @@ def test_components_are_public_and_take_their_parameters(experiment):
             package, module, *_ = component.path.split(".")
             assert package == "sklearn" or (package == "skmlp" and module in PUBLIC)
             made = component.build()
-            if hasattr(made, "_validate_params"):
+            if hasattr(made, "_parameter_constraints"):
                 made._validate_params()
+            elif hasattr(made, "validate"):
+                made.validate()

@@ -3,6 +3,8 @@ import pytest
 from benchmarks._datasets import LOADERS
 from benchmarks.experiments import EXPERIMENTS
 
+RECORDS = [name for name in EXPERIMENTS if name.startswith("record-")]
+
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
 def test_an_experiment_is_well_defined(experiment):
@@ -19,10 +21,18 @@ def test_names_are_those_of_the_command_line():
         assert name == experiment.name
 
 
-@pytest.mark.parametrize("name", ["fashion-mlp", "fashion-cnn"])
-def test_a_protocol_of_fixed_epochs_cannot_stop_early(name):
+FIXED = ("fashion-mlp", "fashion-cnn", *RECORDS)
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_protocol_of_fixed_epochs_keeps_the_last_ones_weights(name):
     for model in EXPERIMENTS[name].models:
         params = model.estimator.params
         assert params["n_iter_no_change"] >= params["max_iter"]
         assert "early_stopping" not in params
-        assert model.validation is None or not model.validation.reaches_fit
+        assert model.validation is None or not params["restore_best_weights"]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_validates_on_nothing(name):
+    assert [model.validation for model in EXPERIMENTS[name].models] == [None]

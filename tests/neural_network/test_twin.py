@@ -44,8 +44,7 @@ def _breast_cancer():
 
 
 def _iris():
-    X, y = load_iris(return_X_y=True)
-    return X, np.array(["setosa", "versicolor", "virginica"])[y]
+    return load_iris(return_X_y=True)
 
 
 def _diabetes():

@@ -16,9 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +241,7 @@ def test_a_search_routes_weights_and_validation_rows(cancer, routing):
     X, X_val, y, y_val = cancer
     weight = np.linspace(0.5, 2.0, len(y))
     network = _model().set_fit_request(X_val=True, y_val=True, sample_weight=True)
-    network.set_score_request(sample_weight=True)
+    scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
     pipeline = Pipeline(
         [
             ("scale", StandardScaler().set_fit_request(sample_weight=False)),
@@ -251,7 +249,7 @@ def test_a_search_routes_weights_and_validation_rows(cancer, routing):
         ],
         transform_input=["X_val"],
     )
-    search = GridSearchCV(pipeline, {"net__alpha": [1e-4, 10.0]}, cv=2)
+    search = GridSearchCV(pipeline, {"net__alpha": [1e-4, 10.0]}, cv=2, scoring=scorer)
     search.fit(X, y, sample_weight=weight, X_val=X_val, y_val=y_val)
     wanted = _by_hand(*cancer, weight, alpha=search.best_params_["net__alpha"])
     best = search.best_estimator_["net"]

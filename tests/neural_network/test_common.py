@@ -1,0 +1,102 @@
+"""scikit-learn's own checks, for every estimator and what changes how it trains."""
+
+import warnings
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+
+DEFAULT = [CNNClassifier(), MLPClassifier(), MLPRegressor(), SoftmaxRegression()]
+
+# The checks ask for accuracy on few rows: small networks get there faster.
+SMALL = {"conv_channels": 4, "hidden_layer_sizes": 16, "learning_rate_init": 0.02}
+# A tenth of ten rows is no validation set, and ten epochs may bring no better score.
+EARLY = {"early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 50}
+OPTIONS = [
+    CNNClassifier(**SMALL, **EARLY, max_iter=60),
+    CNNClassifier(**SMALL, conv_dropout=0.1, dropout=0.5, max_iter=60),
+    CNNClassifier(**SMALL, batch_norm=True, max_iter=40),
+    MLPClassifier(**EARLY, learning_rate_init=0.02),
+    MLPClassifier(dropout=0.5),
+    MLPClassifier(batch_norm=True, max_iter=60),
+    MLPRegressor(**EARLY, max_iter=60),
+    MLPRegressor(dropout=0.5),
+    MLPRegressor(batch_norm=True, max_iter=60),
+    SoftmaxRegression(**EARLY, learning_rate_init=0.1),
+]
+
+SAMPLE_WEIGHT = (
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+)
+PARTIAL_FIT = (
+    "check_fit_score_takes_y",
+    "check_n_features_in_after_fitting",
+    "check_estimators_partial_fit_n_features",
+)
+
+# Not among those that check_estimator runs.
+FURTHER_CHECKS = [
+    estimator_checks.check_dataframe_column_names_consistency,
+    estimator_checks.check_n_features_in_after_fitting,
+    estimator_checks.check_param_validation,
+]
+
+
+def expected_failed_checks(estimator):
+    """Return what cannot hold for the estimator, with the reason."""
+    expected = {}
+    if estimator.early_stopping:
+        reason = (
+            "a row of weight 2 is on one side of the validation split, two rows not"
+        )
+        expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
+        reason = "partial_fit refuses early_stopping=True, as scikit-learn's does"
+        expected |= dict.fromkeys(PARTIAL_FIT, reason)
+        if isinstance(estimator, SoftmaxRegression):
+            expected["check_class_weight_classifiers"] = (
+                "a class of weight 1e-4 costs the validation score nothing, so the "
+                "best epoch may still predict it"
+            )
+    elif getattr(estimator, "dropout", 0):
+        reason = "two copies of a row are dropped apart, a row of weight 2 at once"
+        expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
+    elif getattr(estimator, "batch_norm", False):
+        reason = "a batch's mean and variance are of its rows, whatever their weights"
+        expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
+    return expected
+
+
+@parametrize_with_checks(
+    [*DEFAULT, *OPTIONS],
+    expected_failed_checks=expected_failed_checks,
+    xfail_strict=True,
+)
+def test_stands_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", DEFAULT, ids=lambda e: type(e).__name__)
+def test_stands_further_check(estimator, check):
+    with warnings.catch_warnings():
+        # The checks fit with names and predict without, on purpose.
+        warnings.filterwarnings("ignore", message="X (has|does not have valid) feature")
+        check(type(estimator).__name__, clone(estimator))
+
+
+@pytest.mark.parametrize("estimator", DEFAULT, ids=lambda e: type(e).__name__)
+def test_nothing_is_expected_to_fail_as_constructed_by_default(estimator):
+    assert expected_failed_checks(estimator) == {}

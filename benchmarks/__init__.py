@@ -13,5 +13,6 @@ scikit-learn's digits; ``python -m benchmarks --list`` names every experiment.
   git. The committed records in ``benchmarks/results`` only change on purpose, with
   ``--out benchmarks/results``.
 * A table is made from records alone; ``--tables`` prints those of the committed
-  records, or of ``--out``, without running anything.
+  records, or of ``--out``, without running anything. With ``--markdown`` they make the
+  page ``benchmarks/results/README.md``.
 """

@@ -188,8 +188,12 @@ def show_stored(args: argparse.Namespace, console: Console) -> int:
     ]
     if not records:
         raise ValueError(f"No stored run in {str(folder)!r} matches.")
-    for table in _results.grouped(records):
-        show(table, args.markdown, console)
+    tables = _results.grouped(records)
+    if args.markdown:
+        print(_tables.page(tables), end="")
+        return OK
+    for table in tables:
+        show(table, False, console)
     return OK
 
 

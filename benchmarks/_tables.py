@@ -206,8 +206,8 @@ def markdown(records: list[Record]) -> str:
     columns = (*COLUMNS, SEEDS, *_beside(rows))
     title, *rest = heading(records)
     commands = dict.fromkeys(run["command"] for run in records)
-    lines = [f"**{title}**: {' '.join(rest)}", ""]
-    lines += [f"Measured by {', '.join(f'`{command}`' for command in commands)}.", ""]
+    lines = [f"### {title}", "", *rest, ""]
+    lines += ["Measured by", "", *(f"- `{command}`" for command in commands), ""]
     lines.append("| " + " | ".join(name for name, _ in columns) + " |")
     marks = ("---" if name in TEXT_COLUMNS else "---:" for name, _ in columns)
     lines.append("| " + " | ".join(marks) + " |")
@@ -215,6 +215,24 @@ def markdown(records: list[Record]) -> str:
     if said := notes(records):
         lines += ["", *(f"- {line}" for line in said)]
     return "\n".join(lines) + "\n"
+
+
+PAGE = """\
+# Stored results
+
+Made from the records beside it by
+`python -m benchmarks --tables --markdown > benchmarks/results/README.md`.
+
+Test accuracy is the mean over seeds with its sample deviation; seeds count from 0, none
+is left out. "reported" is what the source of an experiment prints, "difference" our
+mean less the higher such figure. Seconds are of the wall clock on a machine that had
+other work too, and no measure of speed.
+"""
+
+
+def page(tables: list[list[Record]]) -> str:
+    """Write every table, with a word on how to read them."""
+    return "\n".join([PAGE, *map(markdown, tables)])
 
 
 def _seconds(times: list[float]) -> str:

@@ -87,7 +87,7 @@ def test_a_run_stores_every_record_and_prints_their_table(spied, tmp_path, capsy
     assert main(["--tables", "--out", str(tmp_path)]) == OK
     assert capsys.readouterr().out == printed
     assert main(["--tables", "--markdown", "--out", str(tmp_path)]) == OK
-    assert capsys.readouterr().out.startswith("**spied on digits**")
+    assert capsys.readouterr().out.startswith("# Stored results")
 
 
 def test_by_default_runs_go_to_a_folder_that_git_does_not_see(

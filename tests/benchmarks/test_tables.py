@@ -105,6 +105,14 @@ def test_reported_columns_only_where_figures_were_reported(records):
     assert "reported" not in _tables.markdown(records)
 
 
+def test_a_page_has_every_table(records):
+    other = [record | {"dataset": "mnist"} for record in records]
+    page = _tables.page([records, other])
+    assert page.count("\n### spied on ") == 2
+    assert _tables.markdown(records) in page
+    assert _tables.markdown(other) in page
+
+
 def test_markdown_names_the_command_that_measured_it(records):
     assert f"`{records[0]['command']}`" in _tables.markdown(records)
     header = next(li for li in _tables.markdown(records).splitlines() if li[:1] == "|")

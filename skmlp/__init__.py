@@ -5,6 +5,8 @@
 - `skmlp.augmentation`: random changes of training images.
 - `skmlp.model_selection`: train-size sampling and splits.
 - `skmlp.neural_network`: the estimators.
+- `skmlp.inspection`: summaries and pictures of them.
+- `skmlp.persistence`: models in files that hold no code.
 """
 
 from importlib import import_module
@@ -15,8 +17,10 @@ __version__ = "0.1.0"
 __all__ = [
     "augmentation",
     "datasets",
+    "inspection",
     "model_selection",
     "neural_network",
+    "persistence",
     "preprocessing",
 ]
 

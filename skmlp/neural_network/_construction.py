@@ -133,17 +133,19 @@ def _batch_size(batch_size: int | str, n_rows: int) -> int:
 def valid_batches(estimator: Any, valid: Sample, net: Net) -> Batches:
     """Return the batches to validate on, and give the net their score."""
     if estimator.scoring is None:
-        net.score = lambda logits: estimator._score_logits(
-            logits, valid.encoded, valid.weight
-        )
+        index = slice(None) if valid.rows is None else valid.rows
+        encoded, weight = valid.encoded[index], valid.loss_weight
+        weight = None if weight is None else weight[index]
+        net.score = lambda logits: estimator._score_logits(logits, encoded, weight)
     else:
         # The scorer sees arrays without names, by an estimator that knows none.
         scored = copy.copy(estimator)
         scored.__dict__.pop("feature_names_in_", None)
         scored.net_, scored.device_ = net, net.flat_.values.device
         scorer = check_scoring(scored, scoring=estimator.scoring)
-        weights = {} if valid.weight is None else {"sample_weight": valid.weight}
-        net.score = lambda _: float(scorer(scored, valid.X, valid.y, **weights))
+        rows = valid.gather()
+        weights = {} if rows.weight is None else {"sample_weight": rows.weight}
+        net.score = lambda _: float(scorer(scored, rows.X, rows.y, **weights))
     widest = widest_layer(net.module_.eval(), valid.X.shape[1])
     return Batches(_rows(valid, net), rows_at_once(widest))
 
@@ -154,4 +156,6 @@ def _rows(sample: Sample, net: Net) -> Rows:
     y = torch.from_numpy(sample.encoded)
     if y.is_floating_point():
         y = y.to(values.dtype)
-    return Rows(sample.X, y, sample.loss_weight, values.dtype, values.device)
+    return Rows(
+        sample.X, y, sample.loss_weight, values.dtype, values.device, sample.rows
+    )

@@ -4,7 +4,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 import torch
@@ -56,6 +56,17 @@ def takes_batches(estimator: Any) -> bool:
             "stochastic."
         )
     return True
+
+
+class Plan(NamedTuple):
+    """A network ready to be trained, with what it is trained on."""
+
+    net: Net
+    train: Batches
+    valid: Batches | None
+    epochs: int
+    device: torch.device
+    incremental: bool
 
 
 class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
@@ -155,10 +166,27 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Self:
         first = not hasattr(self, "net_") or not (self.warm_start or incremental)
         self._check_together(X_val, y_val, incremental)
-        device = resolve_device(self.device)
         sample = self._check_sample(X, y, sample_weight, reset=first)
         valid = None if X_val is None else self._check_validation(X_val, y_val)
-        everything = sample if valid is None else sample.join(valid)
+        plan = self._plan(sample, valid, first, incremental)
+        tasks = FitTasks(self, X, y, sample_weight, incremental)
+        with tasks.around(plan.net):
+            self._run(plan)
+        self._keep(plan.net, plan.device, release=not incremental)
+        if self.refit_full:
+            self._refit(sample if valid is None else sample.join(valid))
+        tasks.end()
+        return self
+
+    def _plan(
+        self,
+        sample: Sample,
+        valid: Sample | None = None,
+        first: bool = True,
+        incremental: bool = False,
+    ) -> Plan:
+        """Build all that trains on checked rows."""
+        device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
         if not first and device != self.device_:
             self.net_.release()
@@ -177,7 +205,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
                 sample, self.validation_fraction, strata, random_state
             )
         if self.train_size is not None:
-            strata = self._strata(train.y)
+            strata = self._strata(train.gather().y)
             train = take_train_size(train, self.train_size, strata, random_state)
         monitor = Monitor() if first else self._monitor
         monitor.expect(
@@ -191,19 +219,14 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             net.alpha, net.verbose = self.alpha, int(self.verbose)
         else:
             net = make_net(self, network, monitor, device)
-        tasks = FitTasks(self, X, y, sample_weight, incremental)
-        with tasks.around(net):
-            self._run(
-                net,
-                train_batches(self, train, net, random_state, generator),
-                None if valid is None else valid_batches(self, valid, net),
-                incremental,
-            )
-        self._keep(net, device, release=not incremental)
-        if self.refit_full:
-            self._refit(everything, device)
-        tasks.end()
-        return self
+        return Plan(
+            net,
+            train_batches(self, train, net, random_state, generator),
+            None if valid is None else valid_batches(self, valid, net),
+            1 if incremental else self.max_iter,
+            device,
+            incremental,
+        )
 
     # Checks
 
@@ -239,7 +262,13 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         """Check X, and y if given; return flat rows in the dtype they came in."""
         X, shape = as_rows(X)
         if reset:
+            self.__dict__.pop("net_", None)  # it would not fit what is learnt here
             self._data_shape: ImageShape | None = shape
+        elif shape is not None and shape != (self.image_shape_ or shape):
+            raise ValueError(
+                f"X holds images of shape {shape}, but the network was fitted to images "
+                f"of shape {self.image_shape_}."
+            )
         checked = validate_data(
             self,
             X,
@@ -281,13 +310,12 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
 
     # Training and what is kept of it
 
-    def _run(
-        self, net: Net, train: Batches, valid: Batches | None, incremental: bool
-    ) -> None:
+    def _run(self, plan: Plan) -> None:
         """Train, and turn what went wrong into words."""
+        net, train = plan.net, plan.train
         work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
-        if self.solver == "lbfgs":
-            with threads_for(work):
+        with threads_for(work):
+            if self.solver == "lbfgs":
                 self.n_iter_, self.loss_ = lbfgs.minimize(
                     net,
                     train,
@@ -295,25 +323,35 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
                     max_fun=self.max_fun,
                     tol=self.tol,
                 )
-        else:
-            try:
-                with threads_for(work):
-                    net.run(train, valid, 1 if incremental else self.max_iter)
-            except FloatingPointError as error:
-                raise ValueError(
-                    f"Training loss became non-finite at epoch {error}; lower "
-                    "learning_rate_init or scale X (its values reach "
-                    f"{float(abs(train.rows.X).max()):g})."
-                ) from None
-            self.n_iter_ = net.epochs_
-            if not net.converged_ and not incremental:
+            else:
+                try:
+                    net.run(train, plan.valid, plan.epochs)
+                except FloatingPointError as error:
+                    self._refuse_divergence(plan, error)
+        self._judge(plan)
+
+    def _refuse_divergence(self, plan: Plan, error: FloatingPointError) -> NoReturn:
+        """Say what a loss that stopped being finite may come from."""
+        self.__dict__.pop("net_", None)  # which no longer predicts
+        raise ValueError(
+            f"Training loss became non-finite at epoch {error}; lower "
+            "learning_rate_init or scale X (its values reach "
+            f"{float(abs(plan.train.rows.X).max()):g})."
+        ) from None
+
+    def _judge(self, plan: Plan) -> None:
+        """Warn if training did not converge, and refuse weights that are not finite."""
+        if self.solver != "lbfgs":
+            self.n_iter_ = plan.net.epochs_
+            if not plan.net.converged_ and not plan.incremental:
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                     "reached and the optimization hasn't converged yet.",
                     ConvergenceWarning,
                     stacklevel=4,
                 )
-        if not torch.isfinite(net.flat_.values).all():
+        if not torch.isfinite(plan.net.flat_.values).all():
+            self.__dict__.pop("net_", None)
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may "
                 "contain large values and need to be preprocessed."
@@ -347,8 +385,9 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         if release:
             net.release()
 
-    def _refit(self, sample: Sample, device: torch.device) -> None:
+    def _refit(self, sample: Sample) -> None:
         """Train anew on all rows for as many epochs as were best."""
+        device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
         network = start_network(self, sample.X, random_state, device)
         generator = make_generator(self, network, random_state, device)
@@ -372,9 +411,7 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         X = self._check_rows(X, reset=False)
         return self._compute_logits(self._network_to_predict(), X)
 
-    def hidden_activations(
-        self, X: Any, layer: int | str | None = None
-    ) -> np.ndarray:
+    def hidden_activations(self, X: Any, layer: int | str | None = None) -> np.ndarray:
         """Return what a hidden layer makes of every row.
 
         Parameters

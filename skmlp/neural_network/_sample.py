@@ -11,7 +11,9 @@ class Sample(NamedTuple):
     """Rows of X with their targets and weights.
 
     ``y`` are the targets as given, ``encoded`` those of the loss; ``weight`` counts in
-    the score, ``loss_weight``, with the class weights in it, in the loss.
+    a scorer, ``loss_weight``, with the class weights in it, in loss and own score.
+    ``rows`` are those that belong to the sample, None if all do: parts of a sample
+    are lists of rows, not copies of them.
     """
 
     X: Any
@@ -19,17 +21,31 @@ class Sample(NamedTuple):
     encoded: np.ndarray
     weight: np.ndarray | None = None
     loss_weight: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
-    def take(self, index: np.ndarray) -> "Sample":
-        """Return the rows in `index`."""
-        parts: list[Any] = [None if part is None else part[index] for part in self]
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that belong to the sample."""
+        return len(self.y if self.rows is None else self.rows)
+
+    def take(self, rows: np.ndarray) -> "Sample":
+        """Return the part of the sample in `rows`, counted within it."""
+        return self._replace(rows=rows if self.rows is None else self.rows[rows])
+
+    def gather(self) -> "Sample":
+        """Return a copy of the rows that belong to the sample, and of no others."""
+        if self.rows is None:
+            return self
+        parts: list[Any] = [
+            None if part is None else part[self.rows] for part in self[:-1]
+        ]
         return Sample(*parts)
 
     def join(self, other: "Sample") -> "Sample":
-        """Return these rows followed by those of `other`."""
-        sizes = len(self.y), len(other.y)
+        """Return a copy of these rows followed by those of `other`."""
+        sizes = self.n_rows, other.n_rows
         parts: list[Any] = []
-        for one, two in zip(self, other, strict=True):
+        for one, two in zip(self.gather()[:-1], other.gather()[:-1], strict=True):
             if scipy.sparse.issparse(one):
                 parts.append(scipy.sparse.vstack([one, two], format="csr"))
             elif one is None and two is None:
@@ -49,7 +65,7 @@ def split_validation(
 ) -> tuple[Sample, Sample]:
     """Set validation rows aside, the same that scikit-learn takes."""
     train, valid = train_test_split(
-        np.arange(len(sample.y)),
+        np.arange(sample.n_rows),
         random_state=random_state,
         test_size=fraction,
         stratify=strata,
@@ -59,7 +75,14 @@ def split_validation(
             "The validation set is too small. Increase 'validation_fraction' or the "
             "size of your dataset."
         )
-    return sample.take(train), sample.take(valid)
+    parts = sample.take(train), sample.take(valid)
+    weight = parts[1].loss_weight
+    if weight is not None and not weight[parts[1].rows].any():
+        raise ValueError(
+            "All validation rows have weight 0; increase 'validation_fraction' or "
+            "leave out the rows without weight."
+        )
+    return parts
 
 
 def take_train_size(
@@ -69,7 +92,7 @@ def take_train_size(
     random_state: np.random.RandomState,
 ) -> Sample:
     """Keep a number or a share of the training rows."""
-    n_rows = len(train.y)
+    n_rows = train.n_rows
     if train_size == (n_rows if isinstance(train_size, int) else 1.0):
         return train
     if train_size > n_rows:

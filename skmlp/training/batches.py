@@ -39,6 +39,8 @@ class Rows(Dataset):
         Dtype of the batches' features.
     device : torch.device
         Device of the batches.
+    index : ndarray of int or None
+        Rows that belong to the set, in their order; None for all.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class Rows(Dataset):
         weight: np.ndarray | None,
         dtype: torch.dtype,
         device: torch.device,
+        index: np.ndarray | None = None,
     ) -> None:
+        self.index = np.arange(X.shape[0]) if index is None else index
         self.X = X if scipy.sparse.issparse(X) else as_tensor(X).to(device)
         self.y = y.to(device)
         self.host_weight = weight
@@ -62,11 +66,11 @@ class Rows(Dataset):
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return self.X.shape[0]
+        return len(self.index)
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         """Return features and target of row `i`."""
-        x, y, _ = self.gather(torch.tensor([i]))
+        x, y, _ = self.gather(torch.tensor([self.index[i]]))
         return x[0], y[0]
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -107,17 +111,21 @@ class Batches:
         self.batch_size = batch_size
         self.random_state = random_state
         self.augment = augment
-        self.order = np.arange(len(rows))
+        self.order = rows.index
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return -(-len(self.rows) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
+    def next_order(self) -> np.ndarray:
+        """Return the rows in the order of the coming epoch."""
         if self.random_state is not None:
             self.order = shuffle(self.order, random_state=self.random_state)
-        order = torch.from_numpy(self.order)
+        return self.order
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        order = torch.from_numpy(self.next_order())
         if not scipy.sparse.issparse(self.rows.X):
             order = order.to(self.rows.device)
         for part in gen_batches(len(self.rows), self.batch_size):

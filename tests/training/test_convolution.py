@@ -9,15 +9,16 @@ from torch import nn
 
 from skmlp.training.activations import MODULES, NON_DECREASING
 from skmlp.training.convolution import ResidualBlock, build_cnn, infer_image_shape
-from skmlp.training.modules import Dropout, weight_layers
+from skmlp.training.modules import Dropout, initialize, weight_layers
 
 TOLERANCE = {"rtol": 0, "atol": 1e-12}
 
 
 def build(image_shape, n_outputs=10, **params):
     """Network in float64, for inference."""
-    torch.manual_seed(0)
-    return build_cnn(image_shape, n_outputs, **params).double().eval()
+    network = build_cnn(image_shape, n_outputs, **params).double().eval()
+    initialize(network, "auto", "relu", np.random.RandomState(0))
+    return network
 
 
 def rows(image_shape, n_rows=2, seed=0):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from skmlp.training.activations import make_activation
 from skmlp.training.initializers import Fan, draw_layer
+from skmlp.training.products import linear
 
 
 class Linear(nn.Linear):
@@ -18,6 +19,10 @@ class Linear(nn.Linear):
 
     def reset_parameters(self) -> None:
         """Leave the weights to `initialize`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` times the weights, plus the biases."""
+        return linear(x, self.weight, self.bias)
 
 
 class Conv2d(nn.Conv2d):
@@ -141,8 +146,6 @@ def add_hidden_layers(
     sizes = tuple(hidden_layer_sizes)
     rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
     for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
-        if not 0 <= rate < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {rate!r}.")
         layers[f"dense{i}"] = Linear(width, size)
         if batch_norm:
             layers[f"dense{i}_norm"] = BatchNorm1d(size)

@@ -12,6 +12,7 @@ from skmlp.training.activations import WRITTEN_OUT
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import Loss
 from skmlp.training.modules import Dropout
+from skmlp.training.products import affine, matmul_into
 
 # From a batch's features, targets and normalised row weights (or None) to the logits
 # and the mean loss, with the gradients left in the flat vector.
@@ -130,7 +131,7 @@ class WrittenOutStep:
         inputs, outputs, masks = [x], [], []
         for layer in self.layers:
             forward, _ = WRITTEN_OUT[layer.activation]
-            a = forward(_affine(inputs[-1], layer.weight, layer.bias))
+            a = forward(affine(inputs[-1], layer.weight, layer.bias))
             mask = None if layer.mask is None else layer.mask(a)
             outputs.append(a)
             masks.append(mask)
@@ -145,16 +146,9 @@ class WrittenOutStep:
                 delta = delta.mul_(mask)
             delta = backward(delta, outputs[i])
             if layer.weight_gradient is not None:
-                torch.matmul(delta.mT, inputs[i], out=layer.weight_gradient)
+                matmul_into(layer.weight_gradient, delta.mT, inputs[i])
             if layer.bias_gradient is not None:
                 torch.sum(delta, -2, out=layer.bias_gradient)
             if i:
-                delta = delta @ layer.weight
+                delta = affine(delta, layer.weight.mT)
         return inputs[-1], mean
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Multiply by the weights and add the biases, of one model or of many."""
-    if x.dim() == 2:
-        return torch.addmm(bias, x, weight.mT)
-    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)

@@ -1,0 +1,90 @@
+"""Matrix products of dense layers: by oneDNN where it is faster than BLAS.
+
+torch's BLAS, MKL, keeps AVX-512 for Intel's processors; on AMD's, oneDNN takes half its
+time, and where they are equals nothing is lost. A call costs some microseconds more, so
+small products stay with BLAS.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# What torch's own compiler calls. Its arguments after the bias fuse an activation.
+_onednn = (
+    torch.ops.mkldnn._linear_pointwise.default
+    if torch.backends.mkldnn.is_available()
+    and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    else None
+)
+
+# Multiplications from which the call, which packs the weights anew, is worth it.
+_WORTH_ONEDNN = 2**22
+
+
+def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN computes ``x @ weight.T`` sooner."""
+    return (
+        _onednn is not None
+        and type(x) is Tensor  # not one of those that trace
+        and x.dim() == 2 == weight.dim()
+        and x.shape[0] * weight.numel() >= _WORTH_ONEDNN
+        and x.dtype is weight.dtype is torch.float32
+        and x.is_cpu
+        and torch._C._get_mkldnn_enabled()
+    )
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``x @ weight.T + bias``, without a derivative.
+
+    Parameters
+    ----------
+    x : Tensor of shape (batch, in) or (models, batch, in)
+    weight : Tensor of shape (out, in) or (models, out, in)
+    bias : Tensor of shape (out,) or (models, out), optional
+    """
+    if _worth_onednn(x, weight):
+        return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
+    if bias is None:
+        return torch.matmul(x, weight.mT)
+    if x.dim() == 2:
+        return torch.addmm(bias, x, weight.mT)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+
+
+def matmul_into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """Write ``a @ b``, of one model or of many, into `out`."""
+    if _worth_onednn(a, b.mT):
+        out.copy_(affine(a, b.mT))
+    else:
+        torch.matmul(a, b, out=out)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return what `torch.nn.functional.linear` does, with its derivatives."""
+    if _worth_onednn(x, weight) and not torch.is_autocast_enabled("cpu"):
+        return _Affine.apply(x, weight, bias)
+    return F.linear(x, weight, bias)
+
+
+class _Affine(torch.autograd.Function):
+    """`affine` for autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return affine(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        by_x, by_weight, by_bias = ctx.needs_input_grad
+        return (
+            affine(delta, weight.mT) if by_x else None,
+            affine(delta.mT, x.mT) if by_weight else None,
+            delta.sum(0) if by_bias else None,
+        )

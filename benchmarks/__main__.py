@@ -25,6 +25,9 @@ from benchmarks.experiments import EXPERIMENTS
 
 OK, RUN_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+# It compares two packages, not models of ours, and so has runs and a table of its own.
+DROPIN = "dropin"
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
@@ -126,6 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return list_experiments(console)
         if args.tables:
             return show_stored(args, console)
+        if args.experiment == DROPIN:
+            return run_dropin(args, console)
         return run(make_request(args), args, console)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
@@ -139,6 +144,7 @@ def list_experiments(console: Console) -> int:
         models = ", ".join(model.name for model in experiment.models)
         table.add_row(name, f"{experiment.summary}; on {experiment.dataset}")
         table.add_row("", models, style="dim", end_section=True)
+    table.add_row(DROPIN, "scikit-learn's networks beside ours, weight by weight")
     console.print(table)
     return OK
 
@@ -168,16 +174,15 @@ def make_request(args: argparse.Namespace) -> Request:
 def find_experiment(name: str) -> Experiment:
     """Look an experiment up by name."""
     if name not in EXPERIMENTS:
-        raise ValueError(
-            f"Unknown experiment {name!r}; there is {', '.join(EXPERIMENTS)}."
-        )
+        known = ", ".join([*EXPERIMENTS, DROPIN])
+        raise ValueError(f"Unknown experiment {name!r}; there is {known}.")
     return EXPERIMENTS[name]
 
 
 def show_stored(args: argparse.Namespace, console: Console) -> int:
     """Print the tables of stored runs that match the options."""
     folder = args.out or _results.COMMITTED
-    if args.experiment:
+    if args.experiment and args.experiment != DROPIN:
         find_experiment(args.experiment)
     wanted = {k: getattr(args, k) for k in ("experiment", "dataset", "train_size")}
     records = [
@@ -203,6 +208,26 @@ def show(records: list[_results.Record], markdown: bool, console: Console) -> No
         print(_tables.markdown(records))
     else:
         _tables.print_table(records, console)
+
+
+def run_dropin(args: argparse.Namespace, console: Console) -> int:
+    """Run scikit-learn's networks beside ours; options about data do not apply."""
+    from benchmarks import _dropin, _environment
+
+    _environment.use_threads(args.threads)
+    folder = _results.open_store(args.out or _results.DEFAULT)
+    path = folder / f"{DROPIN}{'-quick' if args.quick else ''}.jsonl"
+    seeds = args.seeds or (1 if args.quick else _dropin.SEEDS)
+    command = f"python -m benchmarks {DROPIN} --seeds {seeds}"
+    command += f" --threads {args.threads}" if args.threads else ""
+    command += " --quick" if args.quick else ""
+    records = []
+    for record in _dropin.run_all(args.models, seeds, args.quick, command):
+        _results.append(path, record)
+        records.append(record)
+    show(records, args.markdown, console)
+    print(f"Stored in {path}", file=sys.stderr)
+    return OK
 
 
 def run(request: Request, args: argparse.Namespace, console: Console) -> int:

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import _side_by_side
 from benchmarks._results import Record
 
 
@@ -165,6 +166,9 @@ def notes(records: list[Record]) -> list[str]:
 
 def print_table(records: list[Record], console: Console) -> None:
     """Print one table with its heading, and beside it what there is to compare with."""
+    if _compares_packages(records):
+        _side_by_side.print_table(records, console)
+        return
     title, *rest = heading(records)
     console.print(title, style="bold", highlight=False)
     for line in rest:
@@ -176,6 +180,11 @@ def print_table(records: list[Record], console: Console) -> None:
         console.print(_table(rows, (COLUMNS[0], COLUMNS[-1], *beside)))
     for line in notes(records):
         console.print(line, highlight=False, markup=False)
+
+
+def _compares_packages(records: list[Record]) -> bool:
+    """Whether the records hold two packages' figures each."""
+    return "largest_weight_difference" in records[0]
 
 
 def _beside(rows: list[Row]) -> tuple[Column, ...]:
@@ -202,6 +211,8 @@ def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
 
 def markdown(records: list[Record]) -> str:
     """Write the same as Markdown, one wide table, with the commands that made it."""
+    if _compares_packages(records):
+        return _side_by_side.markdown(records)
     rows = summarise(records)
     columns = (*COLUMNS, SEEDS, *_beside(rows))
     title, *rest = heading(records)

@@ -60,6 +60,16 @@ FASHION_MLP = Experiment(
             Validation(fraction=0.1),
             reported=(0.8751,),
         ),
+        # Ours: the same, but for the average of the last weights, which a few steps up
+        # or down at the end of the last epoch do not move.
+        Model(
+            "adam-5-averaged",
+            Component(
+                MLP, fixed_epochs(5, batch_size=32, weight_averaging=0.999, **ADAM)
+            ),
+            (SCALE,),
+            Validation(fraction=0.1),
+        ),
     ),
     dataset="fashion-mnist",
     reported_for=("fashion-mnist", None),

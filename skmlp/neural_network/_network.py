@@ -289,6 +289,11 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
+            # scikit-learn checks this itself since 1.8.
+            if not weight.any():
+                raise ValueError(
+                    "Sample weights must contain at least one non-zero number."
+                )
         if reset:
             self._learn_targets(y)
             self._learn_image_shape(X.shape[1])

@@ -7,6 +7,11 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 
 import pytest
 import torch
+from hypothesis import settings
+
+# A busy machine is no fault of the code.
+settings.register_profile("skmlp", deadline=None)
+settings.load_profile("skmlp")
 
 # Networks in tests are too small to share out, and workers may share the cores.
 torch.set_num_threads(1)

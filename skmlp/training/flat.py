@@ -57,6 +57,10 @@ class FlatParameters:
             parameter.grad = _view_like(self.gradients[place], parameter)
         self.values.grad = self.gradients
 
+    def place_of(self, parameter: Tensor) -> slice:
+        """Return where in the vector a trained parameter lies."""
+        return self._slices[id(parameter)]
+
     def gradient_of(self, parameter: Tensor) -> Tensor | None:
         """Return the view of the gradients that belongs to `parameter`, if trained."""
         place = self._slices.get(id(parameter))

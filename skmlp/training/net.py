@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skmlp.training.averaging import AveragedWeights
-from skmlp.training.batches import Batch, Batches
+from skmlp.training.batches import Batch, Batches, Rows
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.optimizers import DECOUPLED
@@ -154,7 +154,7 @@ class Net(NeuralNet):
                     self.epochs_ += 1
                     with self._averaged():
                         self.run_single_epoch(valid, training=False, prefix="valid")
-                        self.converged_ = self._epoch_ended(len(train.rows))
+                        self.converged_ = self.judge_epoch(len(train.rows))
                     self.converged_ |= self._notify_epoch_end(datasets)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
@@ -221,11 +221,20 @@ class Net(NeuralNet):
         mean = float(losses) / len(iterator.rows)
         if training and not math.isfinite(mean):
             raise FloatingPointError(self.epochs_ + 1)
-        self._record(f"{prefix}_loss", mean, operator.lt)
+        self.record(f"{prefix}_loss", mean, operator.lt)
         if not training and self.score is not None:
-            self._record("valid_score", self.score(torch.cat(logits)), operator.gt)
+            self.record("valid_score", self.score(torch.cat(logits)), operator.gt)
 
-    def _record(
+    def record_validation(self, rows: Rows, logits: Tensor) -> None:
+        """Note loss and score of the logits of all validation rows."""
+        _, y, weight = rows.gather(torch.from_numpy(rows.index))
+        value = self.criterion_.value(logits, y)
+        loss = value.mean() if weight is None else value @ (weight / weight.sum())
+        self.record("valid_loss", float(loss), operator.lt)
+        if self.score is not None:
+            self.record("valid_score", self.score(logits), operator.gt)
+
+    def record(
         self, name: str, value: float, better: Callable[[float, float], bool]
     ) -> None:
         """Note a value of this epoch, and whether it is the best as Checkpoint asks."""
@@ -282,7 +291,7 @@ class Net(NeuralNet):
         value = self.criterion_.value(logits, y)
         return logits, value.mean() if weight is None else value @ weight
 
-    def _epoch_ended(self, n_rows: int) -> bool:
+    def judge_epoch(self, n_rows: int) -> bool:
         """Judge the epoch that ended and return whether training should stop."""
         epoch, monitor, record = self.epochs_, self.monitor, self.history[-1]
         loss, score = record["train_loss"], record.get("valid_score")

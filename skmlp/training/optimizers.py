@@ -45,24 +45,12 @@ class SGD(_FlatOptimizer):
             (p,) = group["params"]
             state = self.state[p]
             lr, momentum = group["lr"], group["momentum"]
-            first = not state
-            if momentum and first:
+            if momentum and not state:
                 state["momentum_buffer"] = torch.zeros_like(p)
             elif momentum and state["lr"] != lr:
                 state["momentum_buffer"].mul_(state["lr"] / lr)
             state["lr"] = lr
-            torch._fused_sgd_(
-                [p],
-                [p.grad],
-                [state["momentum_buffer"]] if momentum else [],
-                weight_decay=0.0,
-                momentum=momentum,
-                lr=lr,
-                dampening=0.0,
-                nesterov=bool(group["nesterov"] and momentum),
-                maximize=False,
-                is_first_step=first,
-            )
+            sgd_step(p, p.grad, state.get("momentum_buffer"), group)
 
 
 class Adam(_FlatOptimizer):
@@ -83,25 +71,57 @@ class Adam(_FlatOptimizer):
                 state["step"] = torch.zeros((), device=p.device)
                 state["exp_avg"] = torch.zeros_like(p)
                 state["exp_avg_sq"] = torch.zeros_like(p)
-            beta_1, beta_2 = group["betas"]
             state["t"] += 1
             # The fused kernel reads the number of the step, not the one before.
             state["step"].fill_(state["t"])
-            torch._fused_adam_(
-                [p],
-                [p.grad],
-                [state["exp_avg"]],
-                [state["exp_avg_sq"]],
-                [],
-                [state["step"]],
-                lr=group["lr"],
-                beta1=beta_1,
-                beta2=beta_2,
-                weight_decay=0.0,
-                eps=group["eps"] / (1.0 - beta_2 ** state["t"]) ** 0.5,
-                amsgrad=False,
-                maximize=False,
-            )
+            moments = state["exp_avg"], state["exp_avg_sq"]
+            adam_step(p, p.grad, moments, state["step"], state["t"], group)
+
+
+def sgd_step(
+    values: Tensor, gradients: Tensor, buffer: Tensor | None, group: Mapping[str, Any]
+) -> None:
+    """Move `values` down `gradients` by torch's fused kernel."""
+    momentum = group["momentum"]
+    torch._fused_sgd_(
+        [values],
+        [gradients],
+        [buffer] if momentum else [],
+        weight_decay=0.0,
+        momentum=momentum,
+        lr=group["lr"],
+        dampening=0.0,
+        nesterov=bool(group["nesterov"] and momentum),
+        maximize=False,
+        is_first_step=False,
+    )
+
+
+def adam_step(
+    values: Tensor,
+    gradients: Tensor,
+    moments: tuple[Tensor, Tensor],
+    step: Tensor,
+    t: int,
+    group: Mapping[str, Any],
+) -> None:
+    """Move `values` by Adam's step number `t`, also given as a tensor."""
+    beta_1, beta_2 = group["betas"]
+    torch._fused_adam_(
+        [values],
+        [gradients],
+        [moments[0]],
+        [moments[1]],
+        [],
+        [step],
+        lr=group["lr"],
+        beta1=beta_1,
+        beta2=beta_2,
+        weight_decay=0.0,
+        eps=group["eps"] / (1.0 - beta_2**t) ** 0.5,
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 _TORCH: dict[str, type[Optimizer]] = {

@@ -63,6 +63,11 @@ class Schedule:
             name = "constant"
         return cls(name, **params)  # type: ignore[arg-type]
 
+    @property
+    def moves_within_epochs(self) -> bool:
+        """Whether the rate is not the same for all batches of an epoch."""
+        return self.name in _BY_STEP or self.warmup_epochs > 0
+
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
         """Set the rate of the coming step."""
         warmup = round(self.warmup_epochs * batches_per_epoch)

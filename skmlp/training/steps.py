@@ -124,6 +124,13 @@ class WrittenOutStep:
         self.layers = layers
         self.loss = loss
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits of rows that are not trained on."""
+        for layer in self.layers:
+            forward, _ = WRITTEN_OUT[layer.activation]
+            x = forward(affine(x, layer.weight, layer.bias))
+        return x
+
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:

@@ -202,9 +202,11 @@ def widest_layer(network: nn.Sequential, n_features: int) -> int:
     """Return the number of values of one row in the widest layer, input included."""
     first = next(network.parameters())
     x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
-    widest = n_features
+    widest, training = n_features, network.training
+    network.eval()  # or dropout would draw
     with torch.no_grad():
         for layer in network:
             x = layer(x)
             widest = max(widest, x.numel())
+    network.train(training)
     return widest

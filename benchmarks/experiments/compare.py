@@ -103,9 +103,11 @@ DEEP = ((10, 40, 80), (2, 2, 1))
 DROPOUT: dict[str, Any] = {"conv_dropout": (0.0, 0.0, 0.5), "dropout": 0.5}
 
 # ImageDataGenerator(rotation_range=10, width_shift_range=0.2, height_shift_range=0.2,
-# shear_range=0.1, zoom_range=0.1): it zooms each axis by a factor of its own, had its
-# shear in radians when the figures were made, and fills with the border's pixels.
-MOVES = moves(10, 0.2, 0.1, 5.73, padding_mode="edge")
+# shear_range=0.1, zoom_range=0.1). Until the end of 2017, when such figures were made,
+# its shear was in radians and a pixel the nearest one's value, not a mix of four
+# (keras-team/keras#8868, #8849). It zooms each axis by its own factor and draws the
+# border's pixels out.
+MOVES = moves(10, 0.2, 0.1, 5.73, interpolation="nearest", padding_mode="edge")
 NOISE = Component("skmlp.augmentation.GaussianNoise", {"sigma": 0.05})
 NOISY_MOVES = compose(MOVES, NOISE)
 

@@ -21,7 +21,7 @@ def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequent
     Returns
     -------
     part : nn.Sequential
-        It shares its modules with `network`.
+        In evaluation mode; it shares its modules with `network`.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequent
 
 def _first(network: nn.Sequential, n_modules: int) -> nn.Sequential:
     """Sequence of the first modules."""
-    return nn.Sequential(*list(network)[:n_modules])
+    return nn.Sequential(*list(network)[:n_modules]).eval()
 
 
 def _up_to_name(network: nn.Sequential, name: str) -> nn.Sequential:
@@ -96,4 +96,4 @@ def _up_to_number(network: nn.Sequential, number: int) -> nn.Sequential:
         for own in (f"{name}_norm", f"{name}_activation")
         if own in children
     ]
-    return nn.Sequential(*part)
+    return nn.Sequential(*part).eval()

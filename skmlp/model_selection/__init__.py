@@ -1,6 +1,28 @@
-"""Smaller training sets: one at a time, or a growing series as a ``cv=`` object."""
+"""Smaller training sets, and searches that train all candidates as one network."""
+
+from importlib import import_module
+from typing import Any
 
 from ._subsample import subsample
 from ._train_size_split import TrainSizeSplit
 
-__all__ = ["TrainSizeSplit", "subsample"]
+__all__ = [
+    "PackedGridSearchCV",
+    "PackedRandomizedSearchCV",
+    "TrainSizeSplit",
+    "packed_cross_validate",
+    "subsample",
+]
+
+_LOADED_ON_USE = {
+    "PackedGridSearchCV": "_packed_search",
+    "PackedRandomizedSearchCV": "_packed_search",
+    "packed_cross_validate": "_packed_validation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch on first use, so that sampling rows needs none."""
+    if name in _LOADED_ON_USE:
+        return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -86,7 +86,7 @@ def pack_key(member: Member) -> Hashable | None:
 
 def train_together(members: Sequence[Member]) -> None:
     """Train members of one `pack_key` until the last one has ended."""
-    pack = _Pack(sorted(members, key=lambda member: repr(_numbers(member))))
+    pack = _Pack(sorted(members, key=_numbers))
     with torch.no_grad():
         while pack.members:
             pack.run_epoch()
@@ -94,8 +94,10 @@ def train_together(members: Sequence[Member]) -> None:
 
 
 def _numbers(member: Member) -> tuple[Any, ...]:
-    """Return all that the optimizer's kernel takes as one number."""
-    return tuple(v for k, v in sorted(member.group.items()) if k != "params")
+    """Return all that an update takes as one number for the members it moves."""
+    numbers = tuple(v for k, v in sorted(member.group.items()) if k != "params")
+    decay = member.net.alpha if member.net.solver in DECOUPLED else 0.0
+    return (*numbers, decay)
 
 
 class _Pack:
@@ -210,7 +212,7 @@ class _Pack:
     def _runs(self, active: tuple[bool, ...]) -> list[tuple[int, int]]:
         """Return stretches of active members that one call of a kernel can update."""
         keys = [
-            (on, t, _numbers(member), member.net.alpha)
+            (on, t, _numbers(member))
             for on, t, member in zip(active, self.t, self.members, strict=True)
         ]
         runs = []
@@ -237,9 +239,7 @@ class _Pack:
         t = self.t[start] + 1
         self.t[part] = [t] * (stop - start)
         moments = self.moments[0][part], self.moments[1][part]
-        adam_step(
-            values, gradients, moments, values.new_tensor(float(t)), t, group
-        )
+        adam_step(values, gradients, moments, values.new_tensor(float(t)), t, group)
 
     def _rescale(self, i: int) -> None:
         """Keep a momentum buffer, which holds the rate, in step with a new rate."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -115,7 +116,7 @@ def measure(estimator: Any, rows: Rows) -> Record:
     return {
         "layers": layers and len(layers),
         "n_parameters": sum(_count(network) for network in networks),
-        "epochs": float(np.mean([network.n_iter_ for network in networks])),
+        "epochs": mean([network.n_iter_ for network in networks]),
         "best_epoch": getattr(estimator, "best_epoch_", None),
         "fit_seconds": round(seconds, 3),
         "train_accuracy": estimator.score(*rows.train),

@@ -55,7 +55,7 @@ RECORDS = (
         "CNNClassifier",
         one_cycle(
             25,
-            **three_convolutions(hidden_layer_sizes=(256,), dropout=0.5),
+            **three_convolutions(hidden_layer_sizes=(192,), dropout=0.5),
             batch_size=128,
             augmentation=compose(FLIP, moves(0, 0.07, 0.05, 0)),
             predict_augmentation=MIRROR,

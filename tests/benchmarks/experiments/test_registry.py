@@ -1,4 +1,8 @@
+import warnings
+
+import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks._datasets import LOADERS
 from benchmarks.experiments import EXPERIMENTS
@@ -36,3 +40,13 @@ def test_a_protocol_of_fixed_epochs_keeps_the_last_ones_weights(name):
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_record_validates_on_nothing(name):
     assert [model.validation for model in EXPERIMENTS[name].models] == [None]
+
+
+def test_the_fashion_cnn_record_is_of_a_small_network():
+    (model,) = EXPERIMENTS["record-fashion-cnn"].models
+    network = model.estimator.build()
+    rows = np.zeros((20, 784), np.float32)
+    network.set_params(max_iter=1, batch_size=20)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        network.fit(rows, np.arange(20) % 10)
+    assert network.n_parameters_ < 600_000

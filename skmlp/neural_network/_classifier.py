@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
@@ -20,7 +19,8 @@ from sklearn.utils.multiclass import (
 )
 from torch import Tensor
 
-from skmlp.neural_network._network import BaseNetwork, takes_batches
+from skmlp.neural_network._availability import available_for_batches
+from skmlp.neural_network._network import BaseNetwork
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
 
 # Widest range in which a temperature is looked for.
@@ -73,7 +73,7 @@ shape (n_samples, height, width[, channels])
         self.__dict__.pop("temperature_", None)
         return self._fit(X, y, sample_weight, X_val, y_val)
 
-    @available_if(takes_batches)
+    @available_for_batches
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None

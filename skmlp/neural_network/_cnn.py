@@ -214,7 +214,7 @@ class CNNClassifier(BaseClassifier):
         shape: tuple[int, ...] = self._data_shape or infer_image_shape(n_features)
         if not isinstance(self.image_shape, str):
             given = tuple(self.image_shape)
-            counts = all(isinstance(size, Integral) and size > 0 for size in given)
+            counts = all(isinstance(size, Integral) and int(size) > 0 for size in given)
             if len(given) not in (2, 3) or not counts:
                 raise ValueError(
                     f"image_shape={given} has to be (height, width) or (height, width, "

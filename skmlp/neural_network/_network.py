@@ -48,16 +48,6 @@ from skmlp.training.stopping import Monitor
 from skmlp.training.threads import multiply_adds, threads_for
 
 
-def takes_batches(estimator: Any) -> bool:
-    """Whether the solver can go on from a batch; an AttributeError otherwise."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not "
-            "stochastic."
-        )
-    return True
-
-
 class Plan(NamedTuple):
     """A network ready to be trained, with what it is trained on."""
 
@@ -240,8 +230,6 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         for name in ("augmentation", "predict_augmentation"):
             if validate := getattr(getattr(self, name, None), "validate", None):
                 validate()
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
         if self.weight_averaging is not None and (
             incremental or self.solver == "lbfgs"
         ):
@@ -266,8 +254,8 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
             self._data_shape: ImageShape | None = shape
         elif shape is not None and shape != (self.image_shape_ or shape):
             raise ValueError(
-                f"X holds images of shape {shape}, but the network was fitted to images "
-                f"of shape {self.image_shape_}."
+                f"X holds images of shape {shape}, but the network was fitted to "
+                f"images of shape {self.image_shape_}."
             )
         checked = validate_data(
             self,
@@ -332,16 +320,16 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
                 try:
                     net.run(train, plan.valid, plan.epochs)
                 except FloatingPointError as error:
-                    self._refuse_divergence(plan, error)
+                    self._refuse_divergence(train, error)
         self._judge(plan)
 
-    def _refuse_divergence(self, plan: Plan, error: FloatingPointError) -> NoReturn:
+    def _refuse_divergence(self, train: Batches, error: FloatingPointError) -> NoReturn:
         """Say what a loss that stopped being finite may come from."""
         self.__dict__.pop("net_", None)  # which no longer predicts
         raise ValueError(
             f"Training loss became non-finite at epoch {error}; lower "
             "learning_rate_init or scale X (its values reach "
-            f"{float(abs(plan.train.rows.X).max()):g})."
+            f"{float(abs(train.rows.X).max()):g})."
         ) from None
 
     def _judge(self, plan: Plan) -> None:
@@ -402,7 +390,10 @@ class BaseNetwork(CallbackSupportMixin, BaseEstimator, ABC):
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
         batches = train_batches(self, sample, net, random_state, generator)
-        net.run(batches, None, self.best_epoch_ or self.n_iter_)
+        try:
+            net.run(batches, None, self.best_epoch_ or self.n_iter_)
+        except FloatingPointError as error:
+            self._refuse_divergence(batches, error)
         seed_dropout(net.module_, None)
         net.release()
         self.net_ = net

@@ -171,7 +171,7 @@ def _fit_pack(pack: Sequence[tuple[FitJob, Plan]]) -> None:
         for (job, plan), member in zip(pack, members, strict=True):
             try:
                 if member.error is not None:
-                    job.estimator._refuse_divergence(plan, member.error)
+                    job.estimator._refuse_divergence(plan.train, member.error)
                 job.estimator._judge(plan)
             except ValueError as error:
                 job.error = error

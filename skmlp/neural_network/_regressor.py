@@ -8,11 +8,11 @@ import torch
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
+from skmlp.neural_network._availability import available_for_batches
 from skmlp.neural_network._mlp import hidden_sizes
-from skmlp.neural_network._network import BaseNetwork, takes_batches
+from skmlp.neural_network._network import BaseNetwork
 from skmlp.neural_network._parameters import (
     REGRESSION_LOSS,
     assign,
@@ -141,7 +141,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
-    @available_if(takes_batches)
+    @available_for_batches
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, from where training stands.

@@ -1,5 +1,6 @@
 """Checked rows, and how they are divided for one fit."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,11 +64,25 @@ def split_validation(
     strata: np.ndarray | None,
     random_state: np.random.RandomState,
 ) -> tuple[Sample, Sample]:
-    """Set validation rows aside, the same that scikit-learn takes."""
+    """Set validation rows aside, the same that scikit-learn takes.
+
+    Where its share of few rows would be fewer than two, or than the strata, at least as
+    many are taken.
+    """
+    if fraction == 0:
+        raise ValueError(
+            "early_stopping=True needs validation rows; use a validation_fraction above "
+            "0 or give X_val and y_val."
+        )
+    n_rows = sample.n_rows
+    fewest = max(2, 0 if strata is None else len(np.unique(strata)))
+    share: int | float = fraction
+    if math.ceil(fraction * n_rows) < fewest < n_rows:
+        share = fewest
     train, valid = train_test_split(
-        np.arange(sample.n_rows),
+        np.arange(n_rows),
         random_state=random_state,
-        test_size=fraction,
+        test_size=share,
         stratify=strata,
     )
     if len(valid) < 2:

@@ -1,6 +1,7 @@
 """Networks of logits: layers, the multi-layer perceptron, initial weights."""
 
 from collections import OrderedDict
+from contextlib import contextmanager
 from collections.abc import Iterator, Sequence
 from typing import Self, cast
 
@@ -150,6 +151,8 @@ def add_hidden_layers(
         if batch_norm:
             layers[f"dense{i}_norm"] = BatchNorm1d(size)
         layers[f"dense{i}_activation"] = make_activation(activation)
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout must be in [0, 1) for every layer, got {rate}.")
         if rate:
             layers[f"dense{i}_dropout"] = Dropout(rate)
         width = size
@@ -202,11 +205,21 @@ def widest_layer(network: nn.Sequential, n_features: int) -> int:
     """Return the number of values of one row in the widest layer, input included."""
     first = next(network.parameters())
     x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
-    widest, training = n_features, network.training
-    network.eval()  # or dropout would draw
-    with torch.no_grad():
+    widest = n_features
+    with evaluating(network), torch.no_grad():
         for layer in network:
             x = layer(x)
             widest = max(widest, x.numel())
-    network.train(training)
     return widest
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Let every layer be in evaluation mode, where dropout draws nothing."""
+    modes = [(layer, layer.training) for layer in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer, training in modes:
+            layer.training = training

@@ -86,7 +86,7 @@ def sgd_step(
     torch._fused_sgd_(
         [values],
         [gradients],
-        [buffer] if momentum else [],
+        [] if buffer is None else [buffer],
         weight_decay=0.0,
         momentum=momentum,
         lr=group["lr"],

@@ -2,8 +2,8 @@
 
 Every tensor has a leading dimension of members: parameters ``(members, parameters)``,
 features ``(members, batch, features)``. Members differ in what a tensor can carry:
-rows, weights of rows, seeds, learning rates, penalties, moments, when to stop. Each ends
-as it would have ended alone.
+rows, weights of rows, seeds, learning rates, penalties, moments, when to stop. Each
+ends as it would have ended alone.
 """
 
 import operator
@@ -157,14 +157,16 @@ class _Pack:
         members, device = self.members, self.values.device
         plan = _EpochPlan(members, self.data, self.values.dtype, device)
         losses = torch.zeros(len(members), dtype=torch.float64, device=device)
-        moving = [m for m in members if m.net.schedule.moves_within_epochs]
+        moving = [
+            i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
+        ]
         runs: list[tuple[int, int]] = []
         for s in range(plan.n_steps):
-            for member in moving:
-                if s < len(member.train):
-                    member.net.schedule.before_batch(
-                        member.net.optimizer_, len(member.train)
-                    )
+            for i in moving:
+                if plan.active[s][i]:
+                    net, steps = members[i].net, len(members[i].train)
+                    net.schedule.before_batch(net.optimizer_, steps)
+                    self._rescale(i)
             self.counts = plan.counts[s]
             x, y = self.data.gather(plan.X_index[s], plan.y_index[s])
             _, loss = self.step(x.to(self.values.dtype), y, plan.weights[s])
@@ -231,10 +233,8 @@ class _Pack:
             shrink = 1.0 - group["lr"] * member.net.alpha
             values[:, self.penalized].mul_(shrink)
         if len(self.moments) == 1:
-            if group["lr"] != self.rates[start]:
-                for i in range(start, stop):
-                    self._rescale(i)
-            sgd_step(values, gradients, self.moments[0][part], group)
+            buffer = self.moments[0][part] if group["momentum"] else None
+            sgd_step(values, gradients, buffer, group)
             return
         t = self.t[start] + 1
         self.t[part] = [t] * (stop - start)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-from skmlp.training.modules import Conv2d, weight_layers
+from skmlp.training.modules import Conv2d, evaluating, weight_layers
 
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
@@ -27,12 +27,8 @@ def multiply_adds(network: nn.Sequential, n_features: int) -> int:
 
     handles = [layer.register_forward_hook(add) for layer in layers]
     first = layers[0].weight
-    training = network.training
-    with torch.no_grad():
-        network.eval()(
-            torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
-        )
-    network.train(training)
+    with evaluating(network), torch.no_grad():
+        network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
     for handle in handles:
         handle.remove()
     return count

@@ -1,0 +1,34 @@
+"""`partial_fit`, there only where training can go on from a batch."""
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+
+class NotAvailableError(AttributeError, ValueError):
+    """A method that the parameters do not allow.
+
+    An AttributeError to `hasattr`, by which scikit-learn asks what an estimator can do,
+    and a ValueError to a caller, as scikit-learn's own networks raise.
+    """
+
+
+class available_for_batches:  # a decorator, named as one
+    """Hide a method from solvers and settings that need all rows at once."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, estimator: Any, owner: type | None = None) -> Callable[..., Any]:
+        """Return the bound method, if the estimator's parameters allow it."""
+        if estimator is None:
+            return self.method
+        if estimator.solver == "lbfgs":
+            raise NotAvailableError(
+                "partial_fit is only available for stochastic optimizers. lbfgs is not "
+                "stochastic."
+            )
+        if estimator.early_stopping:
+            raise NotAvailableError("partial_fit does not support early_stopping=True")
+        return MethodType(self.method, estimator)

@@ -71,8 +71,8 @@ def split_validation(
     """
     if fraction == 0:
         raise ValueError(
-            "early_stopping=True needs validation rows; use a validation_fraction above "
-            "0 or give X_val and y_val."
+            "early_stopping=True needs validation rows; use a validation_fraction "
+            "above 0 or give X_val and y_val."
         )
     n_rows = sample.n_rows
     fewest = max(2, 0 if strata is None else len(np.unique(strata)))

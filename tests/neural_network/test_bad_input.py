@@ -1,7 +1,6 @@
 """Bad input: a clear error of the right type, before anything is trained."""
 
 import math
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -418,13 +417,6 @@ def test_validation_labels_unseen_in_fit(classifier):
 def test_no_rows_to_validate_on(estimator):
     estimator.set_params(early_stopping=True, validation_fraction=0)
     refuses(estimator, "validation_fraction")
-
-
-def test_a_small_share_of_few_rows_is_two_rows(estimator):
-    estimator.set_params(early_stopping=True, validation_fraction=0.01, max_iter=1)
-    with warnings.catch_warnings(action="ignore"):
-        estimator.fit(rows(), targets())
-    assert estimator.t_ == N_ROWS - 2
 
 
 def test_refitting_without_a_validation_score(estimator):

@@ -61,8 +61,8 @@ def expected_failed_checks(estimator):
         expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
         if isinstance(estimator, (MLPClassifier, SoftmaxRegression)):
             expected["check_class_weight_classifiers"] = (
-                "a class of weight 1e-4 costs the validation score nothing, so training "
-                "may stop while it is still predicted"
+                "a class of weight 1e-4 costs the validation score nothing, so "
+                "training may stop while it is still predicted"
             )
     elif getattr(estimator, "dropout", 0):
         reason = "two copies of a row are dropped apart, a row of weight 2 at once"

@@ -1,0 +1,94 @@
+"""Parts of the rows of a fit."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.model_selection import train_test_split
+
+from skmlp.neural_network._sample import Sample, split_validation, take_train_size
+
+
+def make(n_rows=20, sparse=False, weight=None):
+    X = np.arange(2.0 * n_rows).reshape(n_rows, 2)
+    y = np.arange(n_rows) % 2
+    return Sample(
+        scipy.sparse.csr_matrix(X) if sparse else X, y, y.astype(float), weight, weight
+    )
+
+
+def test_parts_of_parts_are_rows_of_the_whole():
+    sample = make()
+    part = sample.take(np.array([3, 5, 7])).take(np.array([2, 0]))
+    assert part.X is sample.X
+    assert part.n_rows == 2
+    assert part.gather().y.tolist() == [1, 1]
+    assert part.gather().X.tolist() == [[14.0, 15.0], [6.0, 7.0]]
+
+
+def test_the_whole_is_not_copied():
+    sample = make()
+    assert sample.gather() is sample
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_joined_samples_follow_each_other(sparse):
+    one, other = make(3, sparse), make(4, sparse)
+    joined = one.take(np.array([0, 2])).join(other)
+    assert joined.n_rows == 6
+    first = joined.X.toarray() if sparse else joined.X
+    assert first[:, 0].tolist() == [0, 4, 0, 2, 4, 6]
+
+
+def test_rows_without_weights_join_as_rows_of_weight_one():
+    joined = make(2).join(make(3, weight=np.full(3, 2.0)))
+    assert joined.weight.tolist() == [1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_validation_rows_are_those_of_scikit_learn(stratified):
+    sample = make(30)
+    strata = sample.y if stratified else None
+    train, valid = split_validation(sample, 0.2, strata, np.random.RandomState(7))
+    expected = train_test_split(
+        np.arange(30), test_size=0.2, stratify=strata, random_state=7
+    )
+    np.testing.assert_array_equal(train.rows, expected[0])
+    np.testing.assert_array_equal(valid.rows, expected[1])
+
+
+@pytest.mark.parametrize(("n_rows", "n_valid"), [(3, 2), (10, 2), (11, 2), (21, 3)])
+def test_a_share_of_few_rows_is_at_least_two(n_rows, n_valid):
+    _, valid = split_validation(make(n_rows), 0.1, None, np.random.RandomState(0))
+    assert valid.n_rows == n_valid
+
+
+def test_a_share_of_few_rows_holds_every_class():
+    sample = make(9)._replace(y=np.repeat([0, 1, 2], 3))
+    _, valid = split_validation(sample, 0.1, sample.y, np.random.RandomState(0))
+    assert sorted(valid.gather().y) == [0, 1, 2]
+
+
+def test_two_rows_cannot_be_trained_and_validated_on():
+    with pytest.raises(ValueError, match="The validation set is too small"):
+        split_validation(make(2), 0.1, None, np.random.RandomState(0))
+
+
+def test_validation_rows_need_weight():
+    weight = np.zeros(20)
+    weight[0] = 1.0
+    with pytest.raises(ValueError, match="All validation rows have weight 0"):
+        split_validation(make(20, weight=weight), 0.1, None, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize(
+    ("train_size", "n_rows"), [(5, 5), (0.5, 10), (20, 20), (1.0, 20)]
+)
+def test_a_number_or_a_share_of_the_training_rows(train_size, n_rows):
+    part = take_train_size(make(), train_size, None, np.random.RandomState(0))
+    assert part.n_rows == n_rows
+    assert len(set(part.gather().X[:, 0])) == n_rows
+
+
+def test_more_rows_than_there_are():
+    with pytest.raises(ValueError, match="train_size=21, but there are 20"):
+        take_train_size(make(), 21, None, np.random.RandomState(0))

@@ -2,10 +2,12 @@
 
 import os
 import time
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from skmlp.neural_network._network import BaseNetwork, Plan
 from skmlp.neural_network._sample import Sample
@@ -17,8 +19,12 @@ from skmlp.training.threads import multiply_adds, threads_for
 # the calls around it, and a pack saves nothing.
 _WORTH_PACKING = 4_000_000
 
-# Share of the free memory that one pack may take.
+# Bytes that one pack may take, and the share of free memory that all may that wait.
+_LARGEST_ON_CPU = 2**29
 _SHARE_OF_MEMORY = 0.2
+
+# Where the system does not say how much memory is free.
+_FREE_IF_UNKNOWN = 2**31
 
 # Parameters that decide how rows and targets are checked and encoded.
 _OF_DATA = ("loss", "class_weight", "image_shape", "augmentation")
@@ -38,11 +44,13 @@ class FitJob:
         Further arguments of `fit`.
     data : hashable
         Equal for jobs with the same X, y and params, which are then checked once.
+    number : int
+        For the caller, to tell jobs by.
 
     Attributes
     ----------
     error : Exception or None
-        What `fit` would have raised.
+        What `fit` would have raised. A job that comes with one is not fitted.
     seconds : float
         Time it took; an equal share for every member of a pack.
     packed : int
@@ -54,43 +62,71 @@ class FitJob:
     y: Any
     params: dict[str, Any]
     data: Hashable
+    number: int = 0
     error: Exception | None = None
     seconds: float = 0.0
     packed: int = 1
     _checked: Any = field(default=None, repr=False)
 
 
-def fit_jobs(jobs: Sequence[FitJob]) -> None:
-    """Fit the estimators of all jobs; errors end up in the jobs."""
-    samples: dict[Hashable, tuple[BaseNetwork, Sample, Sample | None]] = {}
-    packs: dict[Hashable, list[tuple[FitJob, Plan]]] = defaultdict(list)
+# Learnt attributes, rows to train on and to validate on, of jobs with the same data.
+_Checked = tuple[dict[str, Any], Sample, Sample | None]
+
+
+def fit_jobs(
+    jobs: Iterable[FitJob], advance: Callable[[int], None] = lambda epochs: None
+) -> Iterator[FitJob]:
+    """Fit the estimators of all jobs; yield each job when it is done, in any order.
+
+    Errors end up in the jobs. Networks wait for others to be packed with only as long
+    as memory allows, so `jobs` may be many more than fit into it. `advance` is told of
+    epochs as they end or are left out: ``max_iter`` altogether for every job.
+    """
+    checked: dict[Hashable, _Checked] = {}
+    waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
     for job in jobs:
-        start = time.perf_counter()
-        if not isinstance(job.estimator, BaseNetwork) or _has_callbacks(job.estimator):
+        if job.error is None and not _can_be_planned(job.estimator):
             _fit_alone(job)
+        if job.error is not None or not _can_be_planned(job.estimator):
+            advance(_epochs(job))
+            yield job
             continue
+        start = time.perf_counter()
         try:
-            plan = _plan(job, samples)
-        except Exception as error:  # noqa: BLE001  # the search decides what to do
+            plan = _plan(job, checked)
+        except Exception as error:  # noqa: BLE001  # the caller decides what to do
             job.error = error
+            advance(_epochs(job))
+            yield job
             continue
         finally:
-            job.seconds = time.perf_counter() - start
-        member = Member(plan.net, plan.train, plan.valid, plan.epochs)
-        key = pack_key(member) if job.estimator.solver != "lbfgs" else None
-        work = _work(plan)
-        if key is None or work > _WORTH_PACKING:
-            key = id(job)
-        packs[key].append((job, plan))
-    for pack in packs.values():
-        size = _largest_pack(pack[0][1])
-        for first in range(0, len(pack), size):
-            _fit_pack(pack[first : first + size])
+            job.seconds += time.perf_counter() - start
+        key = pack_key(Member(plan.net, plan.train, plan.valid, plan.epochs))
+        if key is None or _work(plan) > _WORTH_PACKING:
+            yield from _fit_pack([(job, plan)], advance)
+            continue
+        pack = waiting.setdefault(key, [])
+        pack.append((job, plan))
+        if len(pack) >= largest_pack(plan):
+            yield from _fit_pack(waiting.pop(key), advance)
+        while sum(_bytes_waiting(p) for p in waiting.values()) > _budget(plan.device):
+            biggest = max(waiting, key=lambda k: _bytes_waiting(waiting[k]))
+            yield from _fit_pack(waiting.pop(biggest), advance)
+    while waiting:
+        yield from _fit_pack(waiting.pop(next(iter(waiting))), advance)
 
 
-def _has_callbacks(estimator: Any) -> bool:
-    """Whether callbacks of scikit-learn's want to follow the fit."""
-    return bool(getattr(estimator, "_skl_callbacks", ()))
+def _can_be_planned(estimator: Any) -> bool:
+    """Whether it is a network that no callback of scikit-learn's follows."""
+    if not isinstance(estimator, BaseNetwork) or estimator.solver == "lbfgs":
+        return False
+    return not getattr(estimator, "_skl_callbacks", ())
+
+
+def _epochs(job: FitJob) -> int:
+    """Epochs of a job that may not be valid."""
+    epochs = getattr(job.estimator, "max_iter", 0)
+    return epochs if isinstance(epochs, int) else 0
 
 
 def _fit_alone(job: FitJob) -> None:
@@ -98,14 +134,12 @@ def _fit_alone(job: FitJob) -> None:
     start = time.perf_counter()
     try:
         job.estimator.fit(job.X, job.y, **job.params)
-    except Exception as error:  # noqa: BLE001  # the search decides what to do
+    except Exception as error:  # noqa: BLE001  # the caller decides what to do
         job.error = error
-    job.seconds = time.perf_counter() - start
+    job.seconds += time.perf_counter() - start
 
 
-def _plan(
-    job: FitJob, samples: dict[Hashable, tuple[BaseNetwork, Sample, Sample | None]]
-) -> Plan:
+def _plan(job: FitJob, checked: dict[Hashable, _Checked]) -> Plan:
     """Check a job, its rows only if no job before had the same, and build its net."""
     estimator, params = job.estimator, dict(job.params)
     estimator._validate_params()
@@ -113,21 +147,16 @@ def _plan(
     estimator._check_together(X_val, y_val, False)
     of_data = tuple(repr(getattr(estimator, name, None)) for name in _OF_DATA)
     key = (job.data, type(estimator), of_data)
-    if key not in samples:
+    if key not in checked:
+        before = set(vars(estimator))
         sample = estimator._check_sample(job.X, job.y, **_weights(params), reset=True)
         valid = None if X_val is None else estimator._check_validation(X_val, y_val)
-        samples[key] = estimator, sample, valid
-    first, sample, valid = samples[key]
-    known = estimator.get_params(deep=False)
-    for name, value in vars(first).items():
-        if name not in known and name not in _OF_FIT:
-            setattr(estimator, name, value)
+        learned = {k: v for k, v in vars(estimator).items() if k not in before}
+        checked[key] = learned, sample, valid
+    learned, sample, valid = checked[key]
+    vars(estimator).update(learned)
     job._checked = sample if valid is None else (sample, valid)
     return estimator._plan(sample, valid)
-
-
-# What `_keep` sets, and no estimator may take over from another.
-_OF_FIT = frozenset({"net_", "_monitor", "history_", "callbacks_"})
 
 
 def _weights(params: dict[str, Any]) -> dict[str, Any]:
@@ -144,37 +173,68 @@ def _work(plan: Plan) -> int:
     return multiply_adds(plan.net.module_, n_features) * plan.train.batch_size
 
 
-def _largest_pack(plan: Plan) -> int:
-    """Return how many members like this one fit into memory together."""
+def largest_pack(plan: Plan) -> int:
+    """Return how many members like this one to train together."""
     values, rows = plan.net.flat_.values, plan.train.rows
     # Parameters, gradients, two moments, best weights; a batch with its activations and
     # their gradients; an epoch's order and weights of rows.
     widest = widest_layer(plan.net.module_, rows.X.shape[1])
     numbers = 6 * len(values) + 4 * plan.train.batch_size * widest + 4 * len(rows)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, int(_SHARE_OF_MEMORY * free / (8 * numbers)))
+    return max(1, int(_budget(plan.device) / (8 * numbers)))
 
 
-def _fit_pack(pack: Sequence[tuple[FitJob, Plan]]) -> None:
+def _budget(device: torch.device) -> float:
+    """Return the bytes that one pack, or all nets that wait, may take."""
+    if device.type == "cuda":
+        return _SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+    return min(_LARGEST_ON_CPU, _SHARE_OF_MEMORY * _free_memory())
+
+
+def _free_memory() -> int:
+    """Return the bytes that a process could have without swapping, or a guess."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, amount = line.partition(":")
+            if name == "MemAvailable":
+                return int(amount.split()[0]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return _FREE_IF_UNKNOWN
+
+
+def _bytes_waiting(pack: Sequence[tuple[FitJob, Plan]]) -> int:
+    """Bytes of the parameters and gradients of nets that wait for their pack."""
+    values = pack[0][1].net.flat_.values
+    return 2 * len(pack) * values.numel() * values.element_size()
+
+
+def _fit_pack(
+    pack: Sequence[tuple[FitJob, Plan]], advance: Callable[[int], None]
+) -> Iterator[FitJob]:
     """Train nets together, or a single one alone, and keep what came of them."""
     start = time.perf_counter()
     if len(pack) == 1:
         ((job, plan),) = pack
         try:
             job.estimator._run(plan)
-        except Exception as error:  # noqa: BLE001  # the search decides what to do
+        except Exception as error:  # noqa: BLE001  # the caller decides what to do
             job.error = error
+        advance(plan.epochs)
     else:
         members = [Member(p.net, p.train, p.valid, p.epochs) for _, p in pack]
         with threads_for(_work(pack[0][1]) * len(pack)):
-            train_together(members)
+            train_together(members, advance)
         for (job, plan), member in zip(pack, members, strict=True):
             try:
                 if member.error is not None:
-                    job.estimator._refuse_divergence(plan.train, member.error)
+                    job.estimator._refuse_divergence(plan, member.error)
                 job.estimator._judge(plan)
-            except ValueError as error:
+            except Exception as error:  # noqa: BLE001  # a warning may be an error
                 job.error = error
+        advance(sum(plan.epochs - plan.net.epochs_ for _, plan in pack))
     share = (time.perf_counter() - start) / len(pack)
     for job, plan in pack:
         job.seconds += share
@@ -183,13 +243,16 @@ def _fit_pack(pack: Sequence[tuple[FitJob, Plan]]) -> None:
             job.estimator._keep(plan.net, plan.device, release=True)
             if job.estimator.refit_full:
                 _refit(job)
+        yield job
 
 
 def _refit(job: FitJob) -> None:
     """Train once more on all rows, as `fit` does for ``refit_full=True``."""
     checked = job._checked
+    start = time.perf_counter()
     sample = checked[0].join(checked[1]) if type(checked) is tuple else checked
     try:
         job.estimator._refit(sample)
-    except Exception as error:  # noqa: BLE001  # the search decides what to do
+    except Exception as error:  # noqa: BLE001  # the caller decides what to do
         job.error = error
+    job.seconds += time.perf_counter() - start

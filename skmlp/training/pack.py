@@ -7,10 +7,10 @@ ends as it would have ended alone.
 """
 
 import operator
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -84,12 +84,18 @@ def pack_key(member: Member) -> Hashable | None:
     )
 
 
-def train_together(members: Sequence[Member]) -> None:
-    """Train members of one `pack_key` until the last one has ended."""
+def train_together(
+    members: Sequence[Member], advance: Callable[[int], None] = lambda epochs: None
+) -> None:
+    """Train members of one `pack_key` until the last one has ended.
+
+    `advance` is called after every epoch with the number of members that went through.
+    """
     pack = _Pack(sorted(members, key=_numbers))
     with torch.no_grad():
         while pack.members:
             pack.run_epoch()
+            advance(sum(member.error is None for member in pack.members))
             pack.dismiss_finished()
 
 
@@ -335,7 +341,8 @@ class _StackedRows:
 
     def __init__(self, members: Sequence[Rows]) -> None:
         self.members = members
-        self.X, X_offsets = _stack([rows.X for rows in members])
+        # Sparse rows are not packed.
+        self.X, X_offsets = _stack([cast(Tensor, rows.X) for rows in members])
         self.y, y_offsets = _stack([rows.y for rows in members])
         self._offsets = torch.tensor([X_offsets, y_offsets])
 

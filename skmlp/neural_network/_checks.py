@@ -1,0 +1,131 @@
+"""Rows and targets checked, before anything is trained."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils.validation import _check_sample_weight, validate_data
+from torch import Tensor
+
+from skmlp.neural_network._fitted import FittedNetwork
+from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
+from skmlp.neural_network._sample import Sample
+from skmlp.training.convolution import infer_image_shape
+
+
+class CheckedNetwork(FittedNetwork, ABC):
+    """An estimator that checks what it is given; not for direct use."""
+
+    # How scikit-learn is to check the targets.
+    _target_checks: ClassVar[dict[str, bool]] = {"multi_output": True}
+
+    solver: str
+    early_stopping: bool
+    refit_full: bool
+    weight_averaging: float | None
+    augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
+
+    @abstractmethod
+    def _learn_targets(self, y: np.ndarray) -> None:
+        """Learn what kind of targets there are; sets ``n_outputs_``."""
+
+    def _check_targets_again(self, y: np.ndarray) -> None:
+        """Refuse targets that training cannot go on with."""
+
+    @abstractmethod
+    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        """Return targets as the loss wants them."""
+
+    def _loss_weight(
+        self, y: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Return what multiplies the loss of each row."""
+        return weight
+
+    def _check_together(self, X_val: Any, y_val: Any, incremental: bool) -> None:
+        """Refuse parameters that do not go with each other."""
+        for given, missing in (("X_val", "y_val"), ("y_val", "X_val")):
+            if {"X_val": X_val, "y_val": y_val}[missing] is None and (
+                {"X_val": X_val, "y_val": y_val}[given] is not None
+            ):
+                raise ValueError(f"{given} was given without {missing}.")
+        for name in ("augmentation", "predict_augmentation"):
+            if validate := getattr(getattr(self, name, None), "validate", None):
+                validate()
+        if self.weight_averaging is not None and (
+            incremental or self.solver == "lbfgs"
+        ):
+            raise ValueError(
+                "weight_averaging needs fit and a stochastic solver; set it to None."
+            )
+        if self.refit_full and self.solver == "lbfgs":
+            raise ValueError(
+                "refit_full=True needs a best epoch, but solver='lbfgs' has no epochs."
+            )
+        if self.refit_full and not (self.early_stopping or X_val is not None):
+            raise ValueError(
+                "refit_full=True needs a validation score; use early_stopping=True or "
+                "give X_val and y_val."
+            )
+
+    def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
+        """Check X, and y if given; return flat rows in the dtype they came in."""
+        X, shape = as_rows(X)
+        if reset:
+            self.__dict__.pop("net_", None)  # it would not fit what is learnt here
+            self._data_shape: ImageShape | None = shape
+        elif shape is not None and shape != (self.image_shape_ or shape):
+            raise ValueError(
+                f"X holds images of shape {shape}, but the network was fitted to "
+                f"images of shape {self.image_shape_}."
+            )
+        checked = validate_data(
+            self,
+            X,
+            *y,
+            **(self._target_checks if y else {}),
+            accept_sparse="csr",
+            reset=reset,
+        )
+        if y:
+            return with_known_dtype(checked[0]), checked[1]
+        return with_known_dtype(checked)
+
+    def _check_sample(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> Sample:
+        """Check the rows to fit."""
+        X, y = self._check_rows(X, y, reset=reset)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            # scikit-learn checks this itself since 1.8.
+            if not weight.any():
+                raise ValueError(
+                    "Sample weights must contain at least one non-zero number."
+                )
+        if reset:
+            self._learn_targets(y)
+            self._learn_image_shape(X.shape[1])
+        else:
+            self._check_targets_again(y)
+        return Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
+
+    def _check_validation(self, X_val: Any, y_val: Any) -> Sample:
+        """Check the caller's own validation rows."""
+        X, y = self._check_rows(X_val, y_val, reset=False)
+        return Sample(X, y, self._encode(y, "y_val"), None, self._loss_weight(y, None))
+
+    def _learn_image_shape(self, n_features: int) -> None:
+        """Note the shape of the rows as images, where something looks at them so."""
+        shape = self._data_shape
+        if shape is None and self.augmentation is not None:
+            shape = infer_image_shape(n_features)
+        self.image_shape_ = shape
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

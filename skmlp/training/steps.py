@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from sklearn.utils import gen_even_slices
 from torch import Tensor, nn
 
 from skmlp.training.activations import WRITTEN_OUT
+from skmlp.training.batches import rows_at_once
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import Loss
-from skmlp.training.modules import Dropout
+from skmlp.training.modules import Dropout, _BatchNorm, widest_layer
 from skmlp.training.products import affine, matmul_into
 
 # From a batch's features, targets and normalised row weights (or None) to the logits
@@ -45,7 +47,11 @@ def _mean(value: Tensor, weight: Tensor | None) -> Tensor:
 
 
 class _AutogradStep:
-    """Any network, differentiated by torch."""
+    """Any network, differentiated by torch.
+
+    On a CPU a batch passes in parts, whose feature maps are small enough to stay in the
+    caches, and for the allocator to keep their memory; the gradients add up.
+    """
 
     def __init__(
         self, network: nn.Sequential, loss: Loss, flat: FlatParameters, amp: bool
@@ -54,11 +60,34 @@ class _AutogradStep:
         self.loss = loss
         self.flat = flat
         self.amp = amp
+        # Rows of a batch are normalised together.
+        self.divisible = flat.values.device.type == "cpu" and not any(
+            isinstance(layer, _BatchNorm) for layer in network.modules()
+        )
+        self.rows = 0  # until the first batch tells the width
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         self.flat.gradients.zero_()
+        if self.divisible and not self.rows:
+            self.rows = rows_at_once(widest_layer(self.network, x.shape[1]))
+        n_rows = x.shape[0]
+        if not self.divisible or n_rows <= self.rows:
+            return self._add_gradients(x, y, weight)
+        logits, losses = [], []
+        for part in gen_even_slices(n_rows, -(-n_rows // self.rows)):
+            share = (part.stop - part.start) / n_rows
+            of_rows = None if weight is None else weight[part]
+            z, loss = self._add_gradients(x[part], y[part], of_rows, share)
+            logits.append(z)
+            losses.append(loss)
+        return torch.cat(logits), torch.stack(losses).sum()
+
+    def _add_gradients(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, share: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradients of rows that are a `share` of the batch."""
         with (
             torch.enable_grad(),
             torch.autocast(x.device.type, torch.bfloat16)
@@ -69,6 +98,8 @@ class _AutogradStep:
         with torch.enable_grad():
             logits = logits.to(x.dtype)
             mean = _mean(self.loss.value(logits, y), weight)
+            if weight is None and share != 1.0:
+                mean = mean * share
             mean.backward()
         return logits.detach(), mean.detach()
 

@@ -153,3 +153,35 @@ def test_mixed_precision_stays_near_and_returns_full_precision():
     assert not torch.equal(full, mixed)
     torch.testing.assert_close(full, mixed, rtol=0.05, atol=0.05)
     torch.testing.assert_close(results[0][1], results[1][1], rtol=0.1, atol=0.02)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(rows, weighted):
+    network = build_cnn((2, 2, 1), 3, conv_channels=(4,), kernel_size=2).double()
+    initialize(network, "auto", "relu", resolve_random_state(0))
+    flat = FlatParameters(network)
+    step = make_step(network, losses.SoftmaxCrossEntropy(0.1), flat)
+    x, y, weight = batch()
+    found = []
+    for at_once in (len(x), rows):
+        step.rows = at_once
+        flat.gradients.fill_(torch.nan)
+        with torch.no_grad():
+            logits, mean = step(x, y, weight if weighted else None)
+        found.append((logits, mean, flat.gradients.clone()))
+    for whole, in_parts in zip(*found, strict=True):
+        torch.testing.assert_close(in_parts, whole, rtol=1e-12, atol=1e-12)
+
+
+def test_what_normalises_a_batch_sees_all_of_it():
+    network = build_cnn((2, 2, 1), 3, conv_channels=(4,), batch_norm=True).double()
+    initialize(network, "auto", "relu", resolve_random_state(0))
+    step = make_step(network, losses.SoftmaxCrossEntropy(), FlatParameters(network))
+    sizes = []
+    network.conv1.register_forward_hook(lambda _, __, out: sizes.append(len(out)))
+    x, y, _ = batch()
+    step.rows = 3
+    with torch.no_grad():
+        step(x, y, None)
+    assert sizes == [len(x)]

@@ -28,6 +28,9 @@ OK, RUN_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # It compares two packages, not models of ours, and so has runs and a table of its own.
 DROPIN = "dropin"
 
+# Of contestants in processes of their own; it has options of its own too.
+SPEED = "speed"
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
@@ -122,7 +125,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    args = make_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == [SPEED]:
+        from benchmarks.speed import _command
+
+        return _command.main(words[1:])
+    args = make_parser().parse_args(words)
     console = Console()
     try:
         if args.list:
@@ -145,6 +153,7 @@ def list_experiments(console: Console) -> int:
         table.add_row(name, f"{experiment.summary}; on {experiment.dataset}")
         table.add_row("", models, style="dim", end_section=True)
     table.add_row(DROPIN, "scikit-learn's networks beside ours, weight by weight")
+    table.add_row(SPEED, "seconds and memory beside peers' and hand-written loops'")
     console.print(table)
     return OK
 
@@ -174,7 +183,7 @@ def make_request(args: argparse.Namespace) -> Request:
 def find_experiment(name: str) -> Experiment:
     """Look an experiment up by name."""
     if name not in EXPERIMENTS:
-        known = ", ".join([*EXPERIMENTS, DROPIN])
+        known = ", ".join([*EXPERIMENTS, DROPIN, SPEED])
         raise ValueError(f"Unknown experiment {name!r}; there is {known}.")
     return EXPERIMENTS[name]
 
@@ -187,7 +196,9 @@ def show_stored(args: argparse.Namespace, console: Console) -> int:
     wanted = {k: getattr(args, k) for k in ("experiment", "dataset", "train_size")}
     records = [
         record
-        for record in _results.read(sorted(folder.glob("*.jsonl")))
+        for record in _results.read(
+            path for path in sorted(folder.glob("*.jsonl")) if SPEED not in path.stem
+        )
         if all(record[k] == v for k, v in wanted.items() if v is not None)
         and (not args.models or record["model"] in args.models)
     ]

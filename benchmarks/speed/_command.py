@@ -1,0 +1,146 @@
+"""The command line: ``python -m benchmarks speed [options]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from benchmarks import _results
+from benchmarks.speed import _run, _table
+from benchmarks.speed._workloads import WORKLOADS, Workload, find
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+ROUNDS, QUICK_ROUNDS = 5, 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks speed",
+        description="Time skmlp, its peers and hand-written torch loops side by side.",
+    )
+    add = parser.add_argument
+    add(
+        "--only",
+        metavar="NAMES",
+        help="workloads whose names begin so, with ; between: 'mlp;predict'",
+    )
+    add("--rounds", type=int, metavar="N", help=f"slices of each (default: {ROUNDS})")
+    add(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads for every contestant (default: torch's choice)",
+    )
+    add("--quick", action="store_true", help="a hundred rows, one round: a trial")
+    add("--data-home", metavar="DIR", help="where data sets are, or are put")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"where records are stored (default: {_results.DEFAULT})",
+    )
+    add("--tables", action="store_true", help="run nothing; print the stored table")
+    add("--markdown", action="store_true", help="print the table as Markdown")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line and return its exit status."""
+    args = make_parser().parse_args(argv)
+    console = Console()
+    try:
+        if args.tables:
+            path = (args.out or _results.COMMITTED) / file_name(args.quick)
+            show(read(path), args.markdown, console)
+            return OK
+        for name in ("rounds", "threads"):
+            value = getattr(args, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} {value} is not a number from 1.")
+        return run(args, console)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+
+
+def file_name(quick: bool) -> str:
+    """Name the file of the records."""
+    return "speed-quick.jsonl" if quick else "speed.jsonl"
+
+
+def chosen(only: str | None) -> list[Workload]:
+    """Return the workloads whose names begin with one of the given words."""
+    if only is None:
+        return list(WORKLOADS)
+    words = tuple(word.strip() for word in only.split(";") if word.strip())
+    for word in words:
+        if not any(work.name.startswith(word) for work in WORKLOADS):
+            find(word)
+    return [work for work in WORKLOADS if work.name.startswith(words)]
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run, store each record as it comes, and print the table."""
+    workloads = chosen(args.only)
+    rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
+    threads = args.threads or torch.get_num_threads()
+    words = ["python -m benchmarks speed", f"--rounds {rounds} --threads {threads}"]
+    words += [f"--only '{args.only}'"] if args.only else []
+    words += ["--quick"] if args.quick else []
+    path = _results.open_store(args.out or _results.DEFAULT) / file_name(args.quick)
+    records, status = [], OK
+    try:
+        for record in _run.run_all(
+            workloads,
+            rounds=rounds,
+            threads=threads,
+            quick=args.quick,
+            data_home=args.data_home,
+            command=" ".join(words),
+            starting=lambda name: print(name, file=sys.stderr),
+        ):
+            _results.append(path, record)
+            records.append(record)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if records:
+        show(records, args.markdown, console)
+        print(f"Stored in {path}", file=sys.stderr)
+    return status
+
+
+def read(path: Path) -> list[_run.Record]:
+    """Read the last record of each workload and contestant.
+
+    Raises
+    ------
+    ValueError
+        If a line is not a record; names the file and the line.
+    """
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            record["workload"], record["contestant"], record["slices"]
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(
+                f"Line {number} of {str(path)!r} is not a record of speed; delete "
+                "that line to read the others."
+            ) from None
+        records.append(record)
+    return _table.latest(records)
+
+
+def show(records: list[_run.Record], markdown: bool, console: Console) -> None:
+    """Print the table in the asked form."""
+    if markdown:
+        print(_table.markdown(records), end="")
+    else:
+        _table.print_table(records, console)

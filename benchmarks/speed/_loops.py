@@ -1,0 +1,250 @@
+"""Hand-written torch loops: the obvious one, and the best that we know.
+
+Both have the L2 penalty in the update; the obvious one leaves it to Adam's
+``weight_decay``. Both sum the loss of an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.speed._workloads import Network
+
+N_CLASSES = 10
+
+# Multiplications from which oneDNN is faster than MKL on AMD's processors.
+LARGE = 2**22
+
+
+def make_module(
+    network: Network, n_inputs: int, pool_first: bool = False
+) -> nn.Sequential:
+    """Return torch's module of a network; images are ``(batch, 1, side, side)``."""
+    layers: list[nn.Module] = []
+    width, channels = n_inputs, 1
+    side = math.isqrt(n_inputs)
+    for filters, stride in zip(network.convolutions, network.strides, strict=True):
+        after = -(-side // stride)
+        border = max((after - 1) * stride + network.kernel_size - side, 0)
+        low, high = border // 2, border - border // 2
+        if low != high:
+            layers.append(nn.ZeroPad2d((low, high, low, high)))
+        layers.append(
+            nn.Conv2d(
+                channels,
+                filters,
+                network.kernel_size,
+                stride,
+                padding=low if low == high else 0,
+            )
+        )
+        # ReLU does not decrease, so it may follow the maximum.
+        tail = [nn.ReLU()] + ([nn.MaxPool2d(2)] if network.pool else [])
+        layers += reversed(tail) if pool_first else tail
+        channels, side = filters, after // 2 if network.pool else after
+        width = channels * side * side
+    if network.convolutions:
+        layers.append(nn.Flatten())
+    for size in network.hidden:
+        layers += [nn.Linear(width, size), nn.ReLU()]
+        width = size
+    return nn.Sequential(*layers, nn.Linear(width, N_CLASSES))
+
+
+def shaped(X: np.ndarray, network: Network) -> np.ndarray:
+    """Return rows as images where the network has convolutions."""
+    if not network.convolutions:
+        return X
+    side = math.isqrt(X.shape[1])
+    return X.reshape(-1, 1, side, side)
+
+
+def obvious(X: np.ndarray, y: np.ndarray, network: Network, epochs: int) -> list[float]:
+    """Train as torch's tutorials do; return the loss of every epoch."""
+    module = make_module(network, X.shape[1])
+    dataset = TensorDataset(torch.from_numpy(shaped(X, network)), torch.from_numpy(y))
+    loader = DataLoader(dataset, batch_size=network.batch_size, shuffle=True)
+    criterion = nn.CrossEntropyLoss()
+    decay = network.alpha / network.batch_size
+    optimizer: torch.optim.Optimizer
+    if network.solver == "adam":
+        optimizer = torch.optim.Adam(
+            module.parameters(), lr=network.learning_rate, weight_decay=decay
+        )
+    else:
+        optimizer = torch.optim.SGD(
+            module.parameters(),
+            lr=network.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=decay,
+        )
+    curve = []
+    for _ in range(epochs):
+        total = 0.0
+        for inputs, labels in loader:
+            optimizer.zero_grad()
+            loss = criterion(module(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(labels)
+        curve.append(total / len(y))
+    return curve
+
+
+def best(X: np.ndarray, y: np.ndarray, network: Network, epochs: int) -> list[float]:
+    """Train as fast as we know how to by hand; return the loss of every epoch."""
+    if network.convolutions:
+        return _best_by_autograd(X, y, network, epochs)
+    return _best_written_out(X, y, network, epochs)
+
+
+def _flat(parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Make all parameters and their gradients views of two vectors."""
+    values = torch.cat([p.detach().reshape(-1) for p in parameters])
+    gradients = torch.zeros_like(values)
+    start = 0
+    for p in parameters:
+        place = slice(start, start + p.numel())
+        p.data, p.grad = values[place].view_as(p), gradients[place].view_as(p)
+        start = place.stop
+    return values, gradients
+
+
+def _optimizer(
+    network: Network, values: Tensor, gradients: Tensor
+) -> Callable[[], object]:
+    """Return one fused step on the two vectors."""
+    first, second = torch.zeros_like(values), torch.zeros_like(values)
+    count = torch.zeros(())
+    if network.solver == "sgd":
+        return lambda: torch._fused_sgd_(
+            [values],
+            [gradients],
+            [first],
+            weight_decay=0.0,
+            momentum=0.9,
+            lr=network.learning_rate,
+            dampening=0.0,
+            nesterov=True,
+            maximize=False,
+            is_first_step=False,
+        )
+
+    def step() -> None:
+        count.add_(1)
+        torch._fused_adam_(
+            [values],
+            [gradients],
+            [first],
+            [second],
+            [],
+            [count],
+            lr=network.learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    return step
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``x @ weight.T + bias``; a large one by oneDNN, where torch has it."""
+    if len(x) * weight.numel() >= LARGE and torch.backends.mkldnn.is_available():
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return F.linear(x, weight, bias)
+
+
+@torch.no_grad()
+def _best_written_out(
+    X: np.ndarray, y: np.ndarray, network: Network, epochs: int
+) -> list[float]:
+    """Tensors at hand, batches by index, the backward pass written out, fused Adam."""
+    rows, labels, n = torch.from_numpy(X), torch.from_numpy(y), len(y)
+    linears = [
+        layer
+        for layer in make_module(network, X.shape[1])
+        if isinstance(layer, nn.Linear)
+    ]
+    weights = [layer.weight for layer in linears]
+    values, gradients = _flat([*weights, *(layer.bias for layer in linears)])
+    step = _optimizer(network, values, gradients)
+    n_weights = sum(w.numel() for w in weights)
+    decayed, decayed_gradients = values[:n_weights], gradients[:n_weights]
+    parts = [(x.weight.data, x.bias.data, x.weight.grad, x.bias.grad) for x in linears]
+    curve = []
+    for _ in range(epochs):
+        total = torch.zeros(())
+        for index in torch.randperm(n).split(network.batch_size):
+            x, target = rows[index], labels[index]
+            size = len(index)
+            inputs = [x]
+            for i, (weight, bias, _, _) in enumerate(parts):
+                z = _product(inputs[-1], weight, bias)
+                inputs.append(z if i == len(parts) - 1 else z.relu_())
+            log_p = F.log_softmax(inputs[-1], dim=1)
+            total.add_(F.nll_loss(log_p, target), alpha=size)
+            total.add_(decayed.dot(decayed), alpha=0.5 * network.alpha)
+            delta = log_p.exp_()
+            delta.scatter_add_(1, target[:, None], delta.new_full((size, 1), -1.0))
+            delta.div_(size)
+            for i in range(len(parts) - 1, -1, -1):
+                weight, _, weight_gradient, bias_gradient = parts[i]
+                weight_gradient.copy_(_product(delta.t(), inputs[i].t()))
+                torch.sum(delta, 0, out=bias_gradient)
+                if i:
+                    delta = torch.ops.aten.threshold_backward(
+                        _product(delta, weight.t()), inputs[i], 0
+                    )
+            decayed_gradients.add_(decayed, alpha=network.alpha / size)
+            step()
+        curve.append(float(total) / n)
+    return curve
+
+
+def _best_by_autograd(
+    X: np.ndarray, y: np.ndarray, network: Network, epochs: int
+) -> list[float]:
+    """Tensors at hand, batches by index, channels last, pooling first, fused update."""
+    rows, labels, n = torch.from_numpy(shaped(X, network)), torch.from_numpy(y), len(y)
+    module = make_module(network, X.shape[1], pool_first=True)
+    module = module.to(memory_format=torch.channels_last)
+    parameters = list(module.parameters())
+    decay = network.alpha / network.batch_size
+    optimizer: torch.optim.Optimizer
+    if network.solver == "adam":
+        optimizer = torch.optim.Adam(
+            parameters, lr=network.learning_rate, weight_decay=decay, fused=True
+        )
+    else:
+        optimizer = torch.optim.SGD(
+            parameters,
+            lr=network.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=decay,
+            fused=True,
+        )
+    curve = []
+    for _ in range(epochs):
+        total = torch.zeros(())
+        for index in torch.randperm(n).split(network.batch_size):
+            optimizer.zero_grad(set_to_none=True)
+            images = rows[index].contiguous(memory_format=torch.channels_last)
+            loss = F.cross_entropy(module(images), labels[index])
+            loss.backward()
+            optimizer.step()
+            total.add_(loss.detach(), alpha=len(index))
+        curve.append(float(total) / n)
+    return curve

@@ -1,0 +1,201 @@
+"""The table of stored records: medians, ratios to ours, and what is aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.speed._workloads import OURS, SHARES, WORKLOADS
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One contestant's line under a workload.
+
+    `ratio` is theirs to ours: over 1, we are faster or smaller.
+    """
+
+    workload: str
+    contestant: str
+    figure: str
+    ratio: float | None
+    target: float | None
+
+    @property
+    def ratio_text(self) -> str:
+        """The ratio with as many digits as it deserves."""
+        if self.ratio is None:
+            return ""
+        return f"{self.ratio:.2f}" if self.ratio < 10 else f"{self.ratio:.0f}"
+
+    @property
+    def target_text(self) -> str:
+        """What the ratio is to be at least."""
+        return "" if self.target is None else f"≥ {self.target:.2f}"
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Keep the last record of each workload and contestant, in the order of both."""
+    last = {(r["workload"], r["contestant"]): r for r in records}
+    order = {work.name: i for i, work in enumerate(WORKLOADS)}
+    return sorted(last.values(), key=lambda r: order.get(r["workload"], len(order)))
+
+
+def lines(records: list[Record]) -> list[Line]:
+    """Summarise records, a line each."""
+    ours = {r["workload"]: r for r in records if r["contestant"] == OURS}
+    targets = {work.name: work.targets for work in WORKLOADS}
+    return [
+        Line(
+            record["workload"],
+            record["contestant"],
+            _figure(record),
+            _ratio(record, ours.get(record["workload"])),
+            targets.get(record["workload"], {}).get(record["contestant"]),
+        )
+        for record in records
+    ]
+
+
+def shares(records: list[Record]) -> list[tuple[str, str, str]]:
+    """Return the lines that follow from others: what, its value, what is aimed at."""
+    ours = {r["workload"]: r for r in records if r["contestant"] == OURS}
+    found = (
+        _of(ours, "row 7, augmented", "compare, row 7", lambda a, b: 1 - b / a),
+        _of_one(ours, "memory of fit, 60,000 images"),
+        _of(
+            ours,
+            "memory of predict, 100,000 rows",
+            "memory of predict, 10,000 rows",
+            lambda a, b: a / b,
+        ),
+    )
+    return [
+        (what, f"{value:.2f}", f"{word} {aim:.2f}")
+        for (what, word, aim), value in zip(SHARES, found, strict=True)
+        if value is not None
+    ]
+
+
+def _of(ours: dict[str, Record], first: str, second: str, combine: Any) -> float | None:
+    a, b = (_values(ours[name]) if name in ours else [] for name in (first, second))
+    return combine(median(a), median(b)) if a and b else None
+
+
+def _of_one(ours: dict[str, Record], name: str) -> float | None:
+    values = _values(ours[name]) if name in ours else []
+    return median(values) / (ours[name]["rows"] * 784 * 4) if values else None
+
+
+def _values(record: Record) -> list[float]:
+    """Return seconds, or bytes, of each round."""
+    return [slice_.get("seconds", slice_.get("bytes")) for slice_ in record["slices"]]
+
+
+def _ratio(record: Record, ours: Record | None) -> float | None:
+    """Return the median over rounds of theirs to ours."""
+    if ours is None or ours is record:
+        return None
+    pairs = zip(_values(record), _values(ours), strict=False)
+    ratios = [theirs / our for theirs, our in pairs if our]
+    return median(ratios) if ratios else None
+
+
+def _figure(record: Record) -> str:
+    """Write the median with its unit."""
+    values = _values(record)
+    if not values:
+        return "skipped" if record["error"] else ""
+    value = median(values)
+    if record["kind"] == "memory":
+        return f"{value / 2**20:.0f} MiB"
+    if value >= 1:
+        return f"{value:.2f} s"
+    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.0f} µs"
+
+
+def heading(records: list[Record]) -> list[str]:
+    """State what the figures depend on."""
+    packages = {**records[0]["versions"], **records[0]["peers"]}
+    versions = ", ".join(f"{name} {v}" for name, v in packages.items() if v)
+    rounds = {len(r["slices"]) for r in records if r["slices"]}
+    loads = [x for r in records for x in r["load_average"] if x is not None]
+    said = [
+        f"speed: medians of {_one(rounds)} rounds, one slice of each in turn"
+        + (" (quick: a trial, not a result)" if records[0]["quick"] else ""),
+        f"{versions}.",
+        f"{records[0]['platform']}, {records[0]['cpu']}, "
+        f"{_one({r['cpu_count'] for r in records})} CPUs, "
+        f"{_one({r['threads'] for r in records})} threads for every contestant, on "
+        f"{_one({r['finished'][:10] for r in records})}.",
+    ]
+    if loads:
+        said.append(
+            f"The machine had other work: load averages of {min(loads):.1f} to "
+            f"{max(loads):.1f}, ours included."
+        )
+    return said
+
+
+def _one(values: Iterable[object]) -> str:
+    return " or ".join(map(str, sorted(values, key=str)))
+
+
+def absences(records: list[Record]) -> list[str]:
+    """Say which contestants were skipped or failed, and why."""
+    said = {f"{r['contestant']}: {r['error']}" for r in records if r["error"]}
+    return sorted(said)
+
+
+COLUMNS = ("work", "by", "median", "theirs / ours", "target")
+
+
+def _rows(records: list[Record]) -> list[tuple[str, ...]]:
+    """Return the cells, the name of the work once."""
+    rows, before = [], None
+    for line in lines(records):
+        name = line.workload if line.workload != before else ""
+        rows.append(
+            (name, line.contestant, line.figure, line.ratio_text, line.target_text)
+        )
+        before = line.workload
+    rows += [(what, OURS, value, "", aim) for what, value, aim in shares(records)]
+    return rows
+
+
+def print_table(records: list[Record], console: Console) -> None:
+    """Print the table with its heading."""
+    title, *rest = heading(records)
+    console.print(title, style="bold", highlight=False)
+    for line in rest:
+        console.print(line, style="dim", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("work", "by") else "right")
+    for row in _rows(records):
+        table.add_row(*row)
+    console.print(table)
+    for line in absences(records):
+        console.print(line, style="dim", highlight=False, markup=False)
+
+
+def markdown(records: list[Record]) -> str:
+    """Write the same as Markdown, with the commands that measured it."""
+    title, *rest = heading(records)
+    commands = dict.fromkeys(r["command"] for r in records)
+    text = [f"**{title}**: {' '.join(rest)}", ""]
+    text += [f"Measured by {', '.join(f'`{c}`' for c in commands)}.", ""]
+    text.append("| " + " | ".join(COLUMNS) + " |")
+    text.append("| --- | --- | ---: | ---: | ---: |")
+    text += ["| " + " | ".join(row) + " |" for row in _rows(records)]
+    if absent := absences(records):
+        text += ["", *(f"- {line}" for line in absent)]
+    return "\n".join(text) + "\n"

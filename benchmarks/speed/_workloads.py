@@ -1,0 +1,221 @@
+"""What is measured: networks, rows, epochs, and the ratios that are aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+OURS = "skmlp"
+SKLEARN, SKORCH, KERAS = "scikit-learn", "skorch", "keras"
+OBVIOUS, BEST = "torch, obvious", "torch, best"
+CONTESTANTS = (OURS, SKLEARN, SKORCH, KERAS, OBVIOUS, BEST)
+
+# Rows of `--quick`, which only tries whether everything runs.
+QUICK_ROWS = 120
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and how it is trained, in words that all packages have.
+
+    No convolutions make it a multi-layer perceptron; `solver` 'sgd' has Nesterov
+    momentum 0.9, and 'adam' the defaults that all packages share. The L2 penalty is
+    scikit-learn's default.
+    """
+
+    hidden: tuple[int, ...] = (128,)
+    convolutions: tuple[int, ...] = ()
+    kernel_size: int = 2
+    strides: tuple[int, ...] = ()
+    pool: bool = False
+    solver: str = "adam"
+    learning_rate: float = 1e-3
+    batch_size: int = 200
+    alpha: float = 1e-4
+    augmented: bool = False
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of the table: something that several contestants do.
+
+    `targets` are the least ratios of their time (or memory) to ours, by contestant;
+    `kind` is 'fit', 'predict', or, in fresh processes, 'import' or 'memory'.
+    """
+
+    name: str
+    kind: str
+    network: Network = Network()
+    data: str = "fashion-mnist"
+    rows: int = 0
+    epochs: int = 1
+    repeat: int = 1
+    contestants: tuple[str, ...] = CONTESTANTS
+    targets: Mapping[str, float] = field(default_factory=dict)
+
+    def quick(self) -> Workload:
+        """Return the same with a hundred rows and an epoch."""
+        return replace(
+            self,
+            rows=min(self.rows, QUICK_ROWS),
+            epochs=min(self.epochs, 1),
+            repeat=min(self.repeat, 2),
+        )
+
+
+MLP = Network()
+FASHION_CNN = Network(convolutions=(32, 64), strides=(1, 1), pool=True)
+ROW_7 = Network(
+    hidden=(50,),
+    convolutions=(10, 40, 80),
+    kernel_size=5,
+    strides=(2, 2, 1),
+    solver="sgd",
+    learning_rate=0.02,
+    batch_size=50,
+    alpha=0.0,
+)
+
+# The best hand-written loop may be a tenth faster than we are.
+TENTH = 1 / 1.10
+
+MLP_TARGETS = {SKLEARN: 1.5, SKORCH: 3.0, KERAS: 2.5, BEST: TENTH}
+NETWORKS_ONLY = (OURS, SKORCH, KERAS, OBVIOUS, BEST)
+PREDICTORS = (OURS, SKLEARN, SKORCH, KERAS, OBVIOUS)
+GROWTH = (OURS, SKLEARN, BEST)
+PACKAGES = "scikit-learn, skorch, torch"
+
+WORKLOADS: tuple[Workload, ...] = (
+    Workload(
+        "mlp, batch 32",
+        "fit",
+        replace(MLP, batch_size=32),
+        rows=20_000,
+        epochs=3,
+        targets=MLP_TARGETS,
+    ),
+    Workload("mlp, batch 200", "fit", MLP, rows=20_000, epochs=3, targets=MLP_TARGETS),
+    Workload("softmax", "fit", replace(MLP, hidden=()), rows=20_000, epochs=3),
+    Workload(
+        "digits",
+        "fit",
+        replace(MLP, batch_size=32),
+        data="digits",
+        rows=1797,
+        epochs=10,
+        targets={SKLEARN: 1.0, SKORCH: 4.0},
+    ),
+    Workload(
+        "fashion-cnn",
+        "fit",
+        FASHION_CNN,
+        rows=4_000,
+        contestants=NETWORKS_ONLY,
+        targets={KERAS: 1.0, SKORCH: 2.0},
+    ),
+    Workload("compare, row 7", "fit", ROW_7, rows=6_000, contestants=NETWORKS_ONLY),
+    Workload(
+        "row 7, augmented",
+        "fit",
+        replace(ROW_7, augmented=True),
+        rows=6_000,
+        contestants=(OURS,),
+    ),
+    Workload(
+        "predict 100,000 rows",
+        "predict",
+        rows=100_000,
+        contestants=PREDICTORS,
+        targets={SKLEARN: 1.0, SKORCH: 5.0},
+    ),
+    Workload(
+        "predict one row",
+        "predict",
+        rows=1,
+        repeat=200,
+        contestants=PREDICTORS,
+        targets={SKLEARN: 0.5},
+    ),
+    Workload(
+        "import",
+        "import",
+        contestants=(OURS, PACKAGES, KERAS),
+        targets={PACKAGES: 1 / 1.2},
+    ),
+    Workload(
+        "memory of fit, 60,000 images",
+        "memory",
+        rows=60_000,
+        contestants=(OURS, SKLEARN),
+    ),
+    Workload(
+        "memory of predict, 10,000 rows",
+        "memory",
+        rows=10_000,
+        contestants=(OURS, SKLEARN),
+    ),
+    Workload(
+        "memory of predict, 100,000 rows",
+        "memory",
+        rows=100_000,
+        contestants=(OURS, SKLEARN),
+    ),
+    *(
+        Workload(f"growth: {rows:,} rows", "fit", rows=rows, contestants=GROWTH)
+        for rows in (1_000, 4_000, 16_000, 60_000)
+    ),
+    *(
+        Workload(
+            f"growth: width {width:,}",
+            "fit",
+            replace(MLP, hidden=(width,)),
+            rows=4_000,
+            contestants=GROWTH,
+        )
+        for width in (32, 128, 512, 2_048)
+    ),
+)
+
+# Lines that are shares of others: what augmentation adds to a step of row 7, of the
+# whole step; the peak of fitting images, in sizes of their rows in float32; how much
+# more memory ten times the rows take in predict.
+SHARES: tuple[tuple[str, str, float], ...] = (
+    ("augmentation's share of row 7's step", "below", 1 / 3),
+    ("peak of fit / float32 size of X", "at most", 1.5),
+    ("peak of predict, 100,000 rows / 10,000", "at most", 1.1),
+)
+
+
+def find(name: str) -> Workload:
+    """Return the workload called `name`.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    for workload in WORKLOADS:
+        if workload.name == name:
+            return workload
+    raise ValueError(
+        f"Unknown workload {name!r}; there is "
+        f"{'; '.join(workload.name for workload in WORKLOADS)}."
+    )
+
+
+def n_inputs(workload: Workload) -> int:
+    """Return the number of pixels of a row."""
+    return 64 if workload.data == "digits" else 784
+
+
+def describe(workload: Workload) -> dict[str, Any]:
+    """Return what a record says about the work."""
+    return {
+        "workload": workload.name,
+        "kind": workload.kind,
+        "data": workload.data,
+        "rows": workload.rows,
+        "epochs": workload.epochs,
+        "network": vars(workload.network),
+    }

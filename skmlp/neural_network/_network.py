@@ -210,7 +210,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         """Warn if training did not converge, and refuse weights that are not finite."""
         if self.solver != "lbfgs":
             self.n_iter_ = plan.net.epochs_
-            if not plan.net.converged_ and not plan.incremental:
+            stopped = plan.net.converged_ or plan.net.schedule.ends
+            if not stopped and not plan.incremental:
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                     "reached and the optimization hasn't converged yet.",

@@ -71,7 +71,8 @@ SHARED: dict[str, Parameter] = {
         f"{_choices(schedules.NAMES)}, default='constant'",
         "How the learning rate changes. 'invscaling' and 'adaptive' act on "
         "``solver='sgd'`` alone, as in scikit-learn; 'cosine', 'onecycle' (torch's "
-        "``OneCycleLR``) and 'step' change it along `max_iter` epochs.",
+        "``OneCycleLR``) and 'step' change it along `max_iter` epochs, at which the "
+        "first two have come to their end, without a ConvergenceWarning.",
         [StrOptions(set(schedules.NAMES))],
     ),
     "learning_rate_init": Parameter(

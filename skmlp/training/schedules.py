@@ -64,6 +64,11 @@ class Schedule:
         return cls(name, **params)  # type: ignore[arg-type]
 
     @property
+    def ends(self) -> bool:
+        """Whether the rate has come to its end after the last epoch, as planned."""
+        return self.name in ("cosine", "onecycle")
+
+    @property
     def moves_within_epochs(self) -> bool:
         """Whether the rate is not the same for all batches of an epoch."""
         return self.name in _BY_STEP or self.warmup_epochs > 0

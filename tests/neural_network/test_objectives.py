@@ -4,12 +4,15 @@ The loop below knows nothing of skmlp: weights drawn as scikit-learn draws them,
 autograd and torch's own optimizers and learning-rate schedulers.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from skmlp.neural_network import MLPClassifier, MLPRegressor
@@ -371,3 +374,15 @@ def test_clipping_keeps_training_finite():
     assert np.isfinite(model.fit(D * 1000, number).loss_curve_).all()
     with pytest.raises(ValueError, match="lower learning_rate_init or scale X"):
         model.set_params(max_grad_norm=None).fit(D * 1000, number)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warns"),
+    [("constant", True), ("step", True), ("cosine", False), ("onecycle", False)],
+)
+def test_a_schedule_that_came_to_its_end_is_no_lack_of_convergence(schedule, warns):
+    model = MLPClassifier(4, learning_rate=schedule, max_iter=2, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X[:50], digit[:50])
+    assert any(w.category is ConvergenceWarning for w in caught) is warns

@@ -91,7 +91,7 @@ class Evaluation(NamedTuple):
         """Score a fitted task as scikit-learn does, or give it the error's score."""
         outcome: Outcome = {
             "fit_error": None,
-            "n_test_samples": len(split.test_X),
+            "n_test_samples": len(task.test),
             "fit_time": job.seconds,
             "score_time": 0.0,
             "packed": job.packed,

@@ -230,7 +230,7 @@ def _fit_pack(
         for (job, plan), member in zip(pack, members, strict=True):
             try:
                 if member.error is not None:
-                    job.estimator._refuse_divergence(plan, member.error)
+                    job.estimator._refuse_divergence(plan.train, member.error)
                 job.estimator._judge(plan)
             except Exception as error:  # noqa: BLE001  # a warning may be an error
                 job.error = error

@@ -391,19 +391,28 @@ def test_ctrl_c_keeps_what_was_learnt(early_stopping, monkeypatch):
     params = {"random_state": 0, "early_stopping": early_stopping}
     their, our = _models("iris", **params)
     # The order of rows is drawn at the start of every epoch, once in an epoch.
-    for module in (
-        "sklearn.neural_network._multilayer_perceptron",
-        "skmlp.training.batches",
-    ):
-        monkeypatch.setattr(
-            f"{module}.shuffle", _interrupted_shuffle(_InterruptAtEpoch(3))
-        )
+    monkeypatch.setattr(
+        "sklearn.neural_network._multilayer_perceptron.shuffle",
+        _interrupted_shuffle(_InterruptAtEpoch(3)),
+    )
+    monkeypatch.setattr(Batches, "next_order", _interrupted_order(_InterruptAtEpoch(3)))
     said = _warned(their, X, y)
     assert (
         _warned(our, X, y) == said == [(UserWarning, "Training interrupted by user.")]
     )
     assert our.n_iter_ == their.n_iter_ == 3
     _assert_same_network(their, our)
+
+
+def _interrupted_order(interrupt):
+    next_order = Batches.next_order
+
+    def interrupted(batches):
+        if batches.random_state is not None:  # not those of validation
+            interrupt()
+        return next_order(batches)
+
+    return interrupted
 
 
 def _interrupted_shuffle(interrupt):
@@ -447,7 +456,6 @@ def _interrupted_shuffle(interrupt):
         {"epsilon": 0.0},
         {"n_iter_no_change": 0},
         {"max_fun": 0},
-        {"early_stopping": True, "validation_fraction": 0.001},
     ],
     ids=str,
 )

@@ -24,6 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import skmlp.neural_network as ours
+from skmlp.training.batches import Batches
 
 EPOCHS = 20
 

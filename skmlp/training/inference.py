@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
-from skmlp.training.batches import features, rows_at_once
+from skmlp.training.batches import features, rows_at_once, slices_of
 from skmlp.training.modules import widest_layer
 from skmlp.training.threads import single_threaded
 
@@ -44,7 +43,7 @@ def compute_logits(
             x = features(X[part], first.dtype, first.device)
             return network(x if change is None else change(x)).cpu()
 
-    parts = list(gen_batches(n_rows, rows_at_once(widest)))
+    parts = slices_of(n_rows, rows_at_once(widest))
     workers = min(torch.get_num_threads(), len(parts))
     with single_threaded():
         if workers == 1 or first.device.type != "cpu":

@@ -72,7 +72,7 @@ class SoftmaxCrossEntropy(Loss):
         value = _clip_log(log_p.gather(-1, index)).neg_().squeeze(-1)
         delta = log_p.exp()
         hit = 1.0 - self.label_smoothing
-        delta.scatter_add_(-1, index, delta.new_full(index.shape, -hit))
+        delta.scatter_(-1, index, -hit, reduce="add")
         if self.label_smoothing:
             value = hit * value - self.label_smoothing * _clip_log(log_p).mean(-1)
             delta -= self.label_smoothing / logits.shape[-1]

@@ -1,8 +1,8 @@
 """Networks of logits: layers, the multi-layer perceptron, initial weights."""
 
 from collections import OrderedDict
-from contextlib import contextmanager
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self, cast
 
 import numpy as np

@@ -106,6 +106,7 @@ class Net(NeuralNet):
     # None for 'lbfgs', and after `release`.
     optimizer_: Any = None
     flat_: Any
+    decays_: Any
     step_: Any
     average_: AveragedWeights | None = None
 
@@ -167,7 +168,11 @@ class Net(NeuralNet):
 
     def prepare_step(self) -> None:
         """Choose how a batch's loss and gradients are computed."""
-        self.decays_ = self.flat_.decays(self.alpha)
+        values, gradients = self.flat_.values, self.flat_.gradients
+        self.decays_ = [
+            (values[place], gradients[place], alpha)
+            for place, alpha in self.flat_.decays(self.alpha)
+        ]
         self.step_ = make_step(self.module_, self.criterion_, self.flat_, self.amp)
         if self.weight_averaging is not None:
             self.average_ = AveragedWeights(
@@ -204,7 +209,7 @@ class Net(NeuralNet):
             else:
                 y_pred, loss = self._evaluate_batch(batch)
                 logits.append(y_pred)
-            losses.add_(loss, alpha=len(y_pred))
+            losses.add_(loss, alpha=y_pred.shape[0])
             if notify:
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", len(y_pred))
@@ -273,16 +278,15 @@ class Net(NeuralNet):
 
     def penalize(self, loss: Tensor, total: float) -> Tensor:
         """Add the L2 penalty, divided by the rows' weight, to loss and gradients."""
-        for place, alpha in self.decays_:
-            weights = self.flat_.values[place]
+        for weights, gradients, alpha in self.decays_:
             loss = loss.add(weights.dot(weights), alpha=0.5 * alpha / total)
-            self.flat_.gradients[place].add_(weights, alpha=alpha / total)
+            gradients.add_(weights, alpha=alpha / total)
         return loss
 
     def _shrink(self, learning_rate: float) -> None:
         """Decay the weights themselves, whatever the gradient."""
-        for place, alpha in self.decays_:
-            self.flat_.values[place].mul_(1.0 - learning_rate * alpha)
+        for weights, _, alpha in self.decays_:
+            weights.mul_(1.0 - learning_rate * alpha)
 
     def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return logits and mean loss of one batch."""
@@ -326,7 +330,7 @@ class Net(NeuralNet):
         self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
-        self.flat_ = self.step_ = self.average_ = None
+        self.flat_ = self.decays_ = self.step_ = self.average_ = None
 
     def resume(self) -> "Net":
         """Return the net ready to train on, if `release` or pickling came between."""
@@ -347,6 +351,7 @@ class Net(NeuralNet):
             monitor=self.monitor.snapshot(),
             optimizer_=None,
             flat_=None,
+            decays_=None,
             step_=None,
             average_=None,
         )
@@ -378,7 +383,11 @@ class Net(NeuralNet):
         kept = object.__new__(type(self))
         kept.__dict__.update(self.__dict__)
         kept.__dict__.update(
-            optimizer_=self._optimizer_state(), flat_=None, step_=None, average_=None
+            optimizer_=self._optimizer_state(),
+            flat_=None,
+            decays_=None,
+            step_=None,
+            average_=None,
         )
         return NeuralNet.__getstate__(kept)
 

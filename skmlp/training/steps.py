@@ -176,7 +176,7 @@ class WrittenOutStep:
             inputs.append(a if mask is None else a * mask)
         value, delta = self.loss.value_and_delta(inputs[-1], y)
         mean = _mean(value, weight)
-        delta.mul_(1.0 / len(x) if weight is None else weight.unsqueeze(-1))
+        delta.mul_(1.0 / x.shape[-2] if weight is None else weight.unsqueeze(-1))
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
             _, backward = WRITTEN_OUT[layer.activation]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks.speed._workloads import (
     KERAS,
     OBVIOUS,
     OURS,
+    PLAIN,
     SKLEARN,
     SKORCH,
     Workload,
@@ -98,6 +100,11 @@ def estimator(work: Workload, ours: bool) -> Any:
 
 def _fit_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
     return lambda work, X, y: lambda: estimator(work, ours).fit(X, y)
+
+
+def _fit_plain(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    plain = replace(work, network=replace(work.network, augmented=False))
+    return lambda: estimator(plain, ours=True).fit(X, y)
 
 
 def _predict_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
@@ -230,6 +237,7 @@ def _predict_by_module(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
 
 _FITS: dict[str, Callable[[Workload, np.ndarray, np.ndarray], Job]] = {
     OURS: _fit_estimator(ours=True),
+    PLAIN: _fit_plain,
     SKLEARN: _fit_estimator(ours=False),
     SKORCH: _fit_skorch,
     KERAS: _fit_keras,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +12,14 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.speed._workloads import KERAS, OURS, PACKAGES, Workload
+from benchmarks.speed._workloads import (
+    FLOAT32,
+    KERAS,
+    OURS,
+    PACKAGES,
+    TENTH_OF_ROWS,
+    Workload,
+)
 
 IMPORTS = {
     OURS: "import skmlp.neural_network",
@@ -19,6 +27,7 @@ IMPORTS = {
     KERAS: "import keras",
 }
 
+N_PIXELS = 784
 _STATUS = Path("/proc/self/status")
 
 
@@ -41,6 +50,10 @@ def bytes_at_peak(contestant: str, work: Workload, folder: Path) -> int:
     RuntimeError
         With what went wrong in the process.
     """
+    if contestant == FLOAT32:
+        return work.rows * N_PIXELS * 4
+    if contestant == TENTH_OF_ROWS:
+        contestant, work = OURS, replace(work, rows=work.rows // 10)
     context = get_context("spawn")
     connection, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(contestant, work, folder, theirs))
@@ -79,7 +92,7 @@ def _peak(contestant: str, work: Workload, folder: Path) -> int:
 
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(0)
-    few = rng.integers(0, 256, (200, 784)).astype(np.uint8)
+    few = rng.integers(0, 256, (200, N_PIXELS)).astype(np.uint8)
     fitted = estimator(work, contestant == OURS).fit(few, np.arange(200) % 10)
     fitted.predict_proba(few)
     path = folder / "images.npy"

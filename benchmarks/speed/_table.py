@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.speed._workloads import OURS, SHARES, WORKLOADS
+from benchmarks.speed._workloads import OURS, WORKLOADS
 
 Record = dict[str, Any]
 
@@ -63,36 +63,6 @@ def lines(records: list[Record]) -> list[Line]:
         )
         for record in records
     ]
-
-
-def shares(records: list[Record]) -> list[tuple[str, str, str]]:
-    """Return the lines that follow from others: what, its value, what is aimed at."""
-    ours = {r["workload"]: r for r in records if r["contestant"] == OURS}
-    found = (
-        _of(ours, "row 7, augmented", "compare, row 7", lambda a, b: 1 - b / a),
-        _of_one(ours, "memory of fit, 60,000 images"),
-        _of(
-            ours,
-            "memory of predict, 100,000 rows",
-            "memory of predict, 10,000 rows",
-            lambda a, b: a / b,
-        ),
-    )
-    return [
-        (what, f"{value:.2f}", f"{word} {aim:.2f}")
-        for (what, word, aim), value in zip(SHARES, found, strict=True)
-        if value is not None
-    ]
-
-
-def _of(ours: dict[str, Record], first: str, second: str, combine: Any) -> float | None:
-    a, b = (_values(ours[name]) if name in ours else [] for name in (first, second))
-    return combine(median(a), median(b)) if a and b else None
-
-
-def _of_one(ours: dict[str, Record], name: str) -> float | None:
-    values = _values(ours[name]) if name in ours else []
-    return median(values) / (ours[name]["rows"] * 784 * 4) if values else None
 
 
 def _values(record: Record) -> list[float]:
@@ -167,7 +137,6 @@ def _rows(records: list[Record]) -> list[tuple[str, ...]]:
             (name, line.contestant, line.figure, line.ratio_text, line.target_text)
         )
         before = line.workload
-    rows += [(what, OURS, value, "", aim) for what, value, aim in shares(records)]
     return rows
 
 

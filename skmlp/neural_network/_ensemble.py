@@ -25,6 +25,8 @@ from sklearn.utils.validation import (
 
 from skmlp.neural_network._images import as_rows
 from skmlp.neural_network._mlp import MLPClassifier
+from skmlp.neural_network._network import BaseNetwork
+from skmlp.neural_network._packed_fit import FitJob, fit_jobs
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.threads import single_threaded
 
@@ -61,10 +63,11 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         every call.
     n_jobs : int or None, default=None
         Members trained at once, each on one thread, so that the ensemble is the same to
-        the bit whatever the number; -1 is one for each processor. None is one member
-        after the other (unless in a :obj:`joblib.parallel_config` context), with all of
-        torch's threads where a network is large enough for them: there sums are
-        rounded differently.
+        the bit whatever the number; -1 is one for each processor. None (unless in a
+        :obj:`joblib.parallel_config` context) trains small multi-layer perceptrons
+        together, as one network with a leading dimension of members, and others one
+        after the other, with all of torch's threads where there is work for them:
+        there sums are rounded differently.
 
     Attributes
     ----------
@@ -390,6 +393,8 @@ def _fit_members(
 ) -> list[Any]:
     """Train members, each with its own parameters of `fit`, and return them."""
     in_turn = n_jobs is None and effective_n_jobs(n_jobs) == 1
+    if in_turn and all(isinstance(member, BaseNetwork) for member in members):
+        return _fit_together(members, X, y, fit_params)
     threads = nullcontext if in_turn else single_threaded
     # Members in other processes share X's pages; torch takes only those it may write
     # to without a copy, and these are copied on write.
@@ -407,3 +412,20 @@ def _fit_member(
     """Train one member, maybe in another process, which counts its own threads."""
     with threads():
         return member.fit(X, y, **fit_params)
+
+
+def _fit_together(
+    members: list[Any], X: Any, y: Any, fit_params: list[dict[str, Any]]
+) -> list[Any]:
+    """Train networks as packs where they can be."""
+    jobs = [
+        # Members with the same weights share what is made of the rows.
+        FitJob(member, X, y, params, tuple(map(id, params.values())))
+        for member, params in zip(members, fit_params, strict=True)
+    ]
+    for _ in fit_jobs(jobs):
+        pass
+    for job in jobs:
+        if job.error is not None:
+            raise job.error
+    return members

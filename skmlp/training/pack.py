@@ -7,6 +7,7 @@ ends as it would have ended alone.
 """
 
 import operator
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -90,12 +91,20 @@ def train_together(
     """Train members of one `pack_key` until the last one has ended.
 
     `advance` is called after every epoch with the number of members that went through.
+    Ctrl-C ends the training of all with scikit-learn's warning; what they learnt is
+    kept.
     """
     pack = _Pack(sorted(members, key=_numbers))
     with torch.no_grad():
-        while pack.members:
-            pack.run_epoch()
-            advance(sum(member.error is None for member in pack.members))
+        try:
+            while pack.members:
+                pack.run_epoch()
+                advance(sum(member.error is None for member in pack.members))
+                pack.dismiss_finished()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+            for member in pack.members:
+                member.net.converged_ = True
             pack.dismiss_finished()
 
 

@@ -305,10 +305,27 @@ def test_weights_are_probabilities_of_the_draws(digits):
 def test_weights_without_bootstrap_reach_the_members(digits):
     X, y = digits
     weight = np.linspace(0.1, 2, len(X))
-    model = EnsembleClassifier(SMALL, 2, random_state=0).fit(X, y, weight)
+    model = EnsembleClassifier(SMALL, 2, random_state=0, n_jobs=1).fit(X, y, weight)
     assert model.estimators_samples_ == []
     singles = [clone(member).fit(X, y, weight) for member in model]
     _assert_same_members(model.estimators_, singles)
+
+
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_members_trained_together_equal_those_trained_alone(
+    bootstrap, early_stopping, digits
+):
+    network = MLPClassifier(
+        6, max_iter=20, dropout=0.1, early_stopping=early_stopping, n_iter_no_change=2
+    )
+    model = EnsembleClassifier(network, 3, bootstrap=bootstrap, random_state=0)
+    together = clone(model).fit(*digits)
+    alone = clone(model).set_params(n_jobs=1).fit(*digits)
+    for one, other in zip(alone, together, strict=True):
+        assert one.n_iter_ == other.n_iter_
+        for expected, found in zip(one.coefs_, other.coefs_, strict=True):
+            assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 def test_members_know_classes_that_they_did_not_draw():

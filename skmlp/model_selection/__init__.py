@@ -8,6 +8,8 @@ from ._train_size_split import TrainSizeSplit
 
 __all__ = [
     "PackedGridSearchCV",
+    "PackedHalvingGridSearchCV",
+    "PackedHalvingRandomSearchCV",
     "PackedRandomizedSearchCV",
     "TrainSizeSplit",
     "packed_cross_validate",
@@ -16,6 +18,8 @@ __all__ = [
 
 _LOADED_ON_USE = {
     "PackedGridSearchCV": "_packed_search",
+    "PackedHalvingGridSearchCV": "_packed_halving",
+    "PackedHalvingRandomSearchCV": "_packed_halving",
     "PackedRandomizedSearchCV": "_packed_search",
     "packed_cross_validate": "_packed_validation",
 }

@@ -70,7 +70,8 @@ shape (n_samples, height, width[, channels])
             If the data do not fit each other or the parameters, or if the training
             loss stops being finite.
         """
-        self.__dict__.pop("temperature_", None)
+        for name in ("temperature_", "_partial_classes"):
+            self.__dict__.pop(name, None)
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_for_batches
@@ -94,7 +95,8 @@ shape (n_samples, height, width[, channels])
         -------
         self : object
         """
-        if _check_partial_fit_first_call(self, classes):
+        _check_partial_fit_first_call(self, classes)
+        if not self.__sklearn_is_fitted__():  # also if the first call failed
             self._partial_classes = self.classes_
         self.__dict__.pop("temperature_", None)
         return self._fit(X, y, sample_weight, incremental=True)
@@ -104,7 +106,9 @@ shape (n_samples, height, width[, channels])
     def _learn_targets(self, y: np.ndarray) -> None:
         classes = self.__dict__.pop("_partial_classes", None)
         self._sparse_targets = scipy.sparse.issparse(y)
-        if self.loss == "kullback_leibler" and type_of_target(y).startswith("cont"):
+        if self.loss == "kullback_leibler" and (
+            (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
+        ):
             self._check_probabilities(y)
             self._target_type = "probabilities"
             self.classes_ = np.arange(y.shape[1])
@@ -179,6 +183,9 @@ shape (n_samples, height, width[, channels])
 
     def _make_loss(self) -> Loss:
         exclusive = self._target_type in ("multiclass", "probabilities")
+        if self.loss == "kullback_leibler" and not exclusive:
+            # Of one logit, the divergence from a label is the cross-entropy.
+            return classification_loss("log_loss", exclusive, 0.0)
         return classification_loss(self.loss, exclusive, self.label_smoothing)
 
     def _loss_weight(
@@ -186,6 +193,11 @@ shape (n_samples, height, width[, channels])
     ) -> np.ndarray | None:
         if self.class_weight is None:
             return weight
+        if self._target_type == "probabilities":
+            raise ValueError(
+                "class_weight needs labels, but y holds probabilities; use "
+                "sample_weight."
+            )
         of_class = compute_sample_weight(self.class_weight, y)
         return of_class if weight is None else of_class * weight
 

@@ -130,8 +130,13 @@ def _batch_size(batch_size: int | str, n_rows: int) -> int:
     return min(int(batch_size), n_rows)
 
 
-def valid_batches(estimator: Any, valid: Sample, net: Net) -> Batches:
-    """Return the batches to validate on, and give the net their score."""
+def valid_batches(
+    estimator: Any, valid: Sample, net: Net, beside: Rows | None
+) -> Batches:
+    """Return the batches to validate on, and give the net their score.
+
+    `beside` are the rows to train on if both are parts of one sample.
+    """
     if estimator.scoring is None:
         index = slice(None) if valid.rows is None else valid.rows
         encoded, weight = valid.encoded[index], valid.loss_weight
@@ -147,7 +152,12 @@ def valid_batches(estimator: Any, valid: Sample, net: Net) -> Batches:
         weights = {} if rows.weight is None else {"sample_weight": rows.weight}
         net.score = lambda _: float(scorer(scored, rows.X, rows.y, **weights))
     widest = widest_layer(net.module_.eval(), valid.X.shape[1])
-    return Batches(_rows(valid, net), rows_at_once(widest))
+    rows_on_device = (
+        _rows(valid, net)
+        if beside is None or valid.rows is None
+        else beside.take(valid.rows)
+    )
+    return Batches(rows_on_device, rows_at_once(widest))
 
 
 def _rows(sample: Sample, net: Net) -> Rows:

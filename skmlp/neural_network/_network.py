@@ -3,6 +3,7 @@
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -119,11 +120,15 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         valid = None if X_val is None else self._check_validation(X_val, y_val)
         plan = self._plan(sample, valid, first, incremental)
         tasks = FitTasks(self, X, y, sample_weight, incremental)
-        with tasks.around(plan.net):
-            self._run(plan)
-        self._keep(plan.net, plan.device, release=not incremental)
-        if self.refit_full:
-            self._refit(sample if valid is None else sample.join(valid))
+        try:
+            with tasks.around(plan.net):
+                self._run(plan)
+            self._keep(plan.net, plan.device, release=not incremental)
+            if self.refit_full:
+                self._refit(sample if valid is None else sample.join(valid))
+        except BaseException:
+            self.__dict__.pop("net_", None)  # trained half-way, it must not predict
+            raise
         tasks.end()
         return self
 
@@ -168,10 +173,15 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             net.alpha, net.verbose = self.alpha, int(self.verbose)
         else:
             net = make_net(self, network, monitor, device)
+        batches = train_batches(self, train, net, random_state, generator)
+        held_out = None
+        if valid is not None:
+            beside = batches.rows if valid.encoded is train.encoded else None
+            held_out = valid_batches(self, valid, net, beside)
         return Plan(
             net,
-            train_batches(self, train, net, random_state, generator),
-            None if valid is None else valid_batches(self, valid, net),
+            batches,
+            held_out,
             1 if incremental else self.max_iter,
             device,
             incremental,
@@ -180,8 +190,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     def _run(self, plan: Plan) -> None:
         """Train, and turn what went wrong into words."""
         net, train = plan.net, plan.train
-        work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
-        with threads_for(work):
+        with _threads_for(net, train):
             if self.solver == "lbfgs":
                 self.n_iter_, self.loss_ = lbfgs.minimize(
                     net,
@@ -199,7 +208,6 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
 
     def _refuse_divergence(self, train: Batches, error: FloatingPointError) -> NoReturn:
         """Say what a loss that stopped being finite may come from."""
-        self.__dict__.pop("net_", None)  # which no longer predicts
         raise ValueError(
             f"Training loss became non-finite at epoch {error}; lower "
             "learning_rate_init or scale X (its values reach "
@@ -219,7 +227,6 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                     stacklevel=4,
                 )
         if not torch.isfinite(plan.net.flat_.values).all():
-            self.__dict__.pop("net_", None)
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may "
                 "contain large values and need to be preprocessed."
@@ -265,11 +272,21 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
         batches = train_batches(self, sample, net, random_state, generator)
+        epochs = self.best_epoch_ or self.n_iter_
         try:
-            net.run(batches, None, self.best_epoch_ or self.n_iter_)
+            with _threads_for(net, batches):
+                net.run(batches, None, epochs)
         except FloatingPointError as error:
             self._refuse_divergence(batches, error)
+        if net.epochs_ < max(1, epochs):
+            return  # after Ctrl-C the network that was validated stays
         seed_dropout(net.module_, None)
         net.release()
         self.net_ = net
         self.loss_ = monitor.loss_curve[-1]
+
+
+def _threads_for(net: Net, train: Batches) -> AbstractContextManager[None]:
+    """Compute on as many threads as a step of the net deserves."""
+    work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
+    return threads_for(work)

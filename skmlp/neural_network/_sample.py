@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     @property
     def n_rows(self) -> int:
         """Number of rows that belong to the sample."""
-        return len(self.y if self.rows is None else self.rows)
+        return self.X.shape[0] if self.rows is None else len(self.rows)
 
     def take(self, rows: np.ndarray) -> "Sample":
         """Return the part of the sample in `rows`, counted within it."""
@@ -47,7 +47,7 @@ class Sample(NamedTuple):
         sizes = self.n_rows, other.n_rows
         parts: list[Any] = []
         for one, two in zip(self.gather()[:-1], other.gather()[:-1], strict=True):
-            if scipy.sparse.issparse(one):
+            if scipy.sparse.issparse(one) or scipy.sparse.issparse(two):
                 parts.append(scipy.sparse.vstack([one, two], format="csr"))
             elif one is None and two is None:
                 parts.append(None)

@@ -1,5 +1,6 @@
 """Rows on the device as they came, and batches of them in the dtype of training."""
 
+import copy
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -71,6 +72,12 @@ class Rows(Dataset):
         """Return features and target of row `i`."""
         x, y, _ = self.gather(torch.tensor([self.index[i]]))
         return x[0], y[0]
+
+    def take(self, index: np.ndarray) -> "Rows":
+        """Return a set of other rows of the same tensors."""
+        taken = copy.copy(self)
+        taken.index = index
+        return taken
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return features, targets and weights of the rows in `index`."""

@@ -54,7 +54,7 @@ class Monitor:
         self.early_stopping = early_stopping
         self.restore_best_weights = restore_best_weights
 
-    def epoch_ended(self, loss: float, score: float | None, epoch: int) -> bool:
+    def epoch_ended(self, loss: float, score: float | None) -> bool:
         """Take note of an epoch and return whether its score is the best so far."""
         self.loss_curve.append(loss)
         if not self.early_stopping:
@@ -67,7 +67,7 @@ class Monitor:
             self._count(not score < self.best_validation_score + self.tol)
         if score > self.best_validation_score:
             self.best_validation_score = score
-            self.best_epoch = epoch
+            self.best_epoch = len(self.validation_scores)
             return True
         return False
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
@@ -178,6 +178,31 @@ def test_losses_of_classes(case, weight):
 def test_divergence_from_labels_is_the_cross_entropy():
     hard = _model(loss="kullback_leibler").fit(X, digit)
     _assert_same(hard, _train(X, digit, _cross_entropy(), 10))
+
+
+def test_divergence_from_two_labels_is_the_cross_entropy_of_one_logit():
+    model, same = _model(loss="kullback_leibler").fit(X, two), _model().fit(X, two)
+    assert model.loss_curve_ == same.loss_curve_
+    assert_array_equal(model.predict_proba(X), same.predict_proba(X))
+    assert model.decision_function(X).shape == (len(X),)
+
+
+def test_certain_probabilities_are_probabilities():
+    certain = np.eye(10)[digit]
+    model = _model(loss="kullback_leibler").fit(X, certain)
+    _assert_same(model, _train(X, digit, _cross_entropy(), 10))
+    assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
+
+
+def test_several_labels_a_row_are_no_probabilities():
+    with pytest.raises(ValueError, match="probabilities that sum to 1"):
+        _model(loss="kullback_leibler").fit(X, labels)
+
+
+def test_probabilities_have_no_class_weights():
+    model = _model(loss="kullback_leibler", class_weight="balanced")
+    with pytest.raises(ValueError, match="class_weight needs labels"):
+        model.fit(X, soft)
 
 
 def test_soft_targets_are_matched():

@@ -11,8 +11,9 @@ import pytest
 import sklearn.neural_network as theirs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes, load_digits, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import scale
+from skorch.callbacks import Callback
 
 import skmlp.neural_network as ours
 
@@ -286,3 +287,29 @@ def test_convergence_is_not_expected_of_a_block(digits):
     with warnings.catch_warnings(action="error", category=ConvergenceWarning):
         for model in _both("MLPClassifier"):
             model.partial_fit(*digits, classes=np.arange(10))
+
+
+class _Broken(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        raise RuntimeError("no disk")
+
+
+def test_after_an_error_in_training_nothing_predicts(digits):
+    model = ours.MLPClassifier(5, dropout=0.5, warm_start=True, max_iter=2)
+    model.fit(*digits)
+    with pytest.raises(RuntimeError, match="no disk"):
+        model.set_params(callbacks=[_Broken()]).fit(*digits)
+    with pytest.raises(NotFittedError):
+        model.predict(digits[0])
+
+
+@pytest.mark.parametrize("wrong", ["row", "label"])
+def test_classes_outlive_a_first_call_that_failed(wrong):
+    X, y, classes = np.eye(3), np.array([0, 1, 0]), np.arange(4)
+    bad = (X * np.nan, y) if wrong == "row" else (X, y + 7)
+    model = ours.MLPClassifier(2)
+    with pytest.raises(ValueError, match=r"NaN|classes not in"):
+        model.partial_fit(*bad, classes=classes)
+    fresh = copy.deepcopy(model)
+    assert model.partial_fit(X, y, classes=classes).classes_.tolist() == [0, 1, 2, 3]
+    assert fresh.fit(X, y).classes_.tolist() == [0, 1]

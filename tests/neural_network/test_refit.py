@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
+from skorch.callbacks import Callback
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
 
@@ -128,3 +129,46 @@ def test_partial_fit_does_not_refit():
     model = MLPClassifier(**PARAMS, refit_full=True)
     with pytest.raises(ValueError, match="refit_full=True needs a validation score"):
         model.partial_fit(X, y, classes=[0, 1])
+
+
+class _Interrupt(Callback):
+    """Ctrl-C once so many epochs have begun."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
+        if dataset_valid is None and self.epochs == "refit":
+            raise KeyboardInterrupt
+        if len(net.history) == self.epochs:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", [1, "refit"])
+def test_after_ctrl_c_the_validated_network_stays(when):
+    plain = _fit(MLPClassifier(**PARAMS, early_stopping=True), X, y)
+    model = MLPClassifier(
+        **PARAMS, early_stopping=True, refit_full=True, callbacks=[_Interrupt(when)]
+    )
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        _fit(model, X, y)
+    assert model.__sklearn_is_fitted__()
+    if when == "refit":
+        _assert_same_weights(model, plain)
+
+
+def test_rows_of_both_kinds_are_joined():
+    model = MLPClassifier(**PARAMS, refit_full=True)
+    _fit(model, X, y, X_val=scipy.sparse.csr_matrix(X), y_val=y)
+    assert_array_equal(model.predict(X), model.predict(scipy.sparse.csr_matrix(X)))
+
+
+def test_after_a_warm_start_the_epochs_of_both_fits_count():
+    model = MLPClassifier(
+        **PARAMS, early_stopping=True, refit_full=True, warm_start=True
+    )
+    _fit(model, X, y)
+    _fit(model.set_params(max_iter=3), X, y)
+    scores = model.validation_scores_
+    assert len(scores) == PARAMS["max_iter"] + 3
+    assert model.best_epoch_ == int(np.argmax(scores)) + 1

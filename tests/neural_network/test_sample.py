@@ -92,3 +92,14 @@ def test_a_number_or_a_share_of_the_training_rows(train_size, n_rows):
 def test_more_rows_than_there_are():
     with pytest.raises(ValueError, match="train_size=21, but there are 20"):
         take_train_size(make(), 21, None, np.random.RandomState(0))
+
+
+def test_sparse_targets_are_counted_and_parted():
+    sample = make()
+    labels = scipy.sparse.csr_matrix(np.eye(20, 3))
+    sample = sample._replace(y=labels, encoded=labels.toarray())
+    train, valid = split_validation(sample, 0.2, None, np.random.RandomState(0))
+    assert (sample.n_rows, train.n_rows, valid.n_rows) == (20, 16, 4)
+    joined = train.join(valid)
+    assert joined.y.shape == (20, 3)
+    assert joined.n_rows == 20

@@ -157,3 +157,13 @@ def test_features_are_dense_and_aligned(sparse):
 def test_foreign_byte_order_keeps_its_precision():
     X = np.array([[1 / 3]], dtype=">f8")
     assert as_tensor(X).item() == 1 / 3
+
+
+def test_other_rows_of_a_set_share_its_tensors():
+    rows = make_rows(np.arange(12).reshape(6, 2), np.arange(6.0))  # int64: cast once
+    part = rows.take(np.array([4, 1]))
+    assert len(part) == 2
+    assert len(rows) == 6
+    assert part[0][0].tolist() == [8.0, 9.0]
+    assert part.X is rows.X
+    assert part.weight is rows.weight

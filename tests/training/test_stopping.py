@@ -21,7 +21,7 @@ def monitor(tol=1e-4, n_iter_no_change=2, early_stopping=False):
 def epochs_until_stalled(watching, losses, scores=None):
     scores = scores or [None] * len(losses)
     for epoch, (loss, score) in enumerate(zip(losses, scores, strict=True), start=1):
-        watching.epoch_ended(loss, score, epoch)
+        watching.epoch_ended(loss, score)
         if watching.stalled():
             return epoch
     return None
@@ -50,7 +50,7 @@ def test_loss_stalls_as_in_scikit_learn(losses, tol, patience):
 @given(numbers)
 def test_the_first_epoch_of_the_best_score_is_kept(scores):
     watching = monitor(n_iter_no_change=math.inf, early_stopping=True)
-    kept = [e for e, s in enumerate(scores, 1) if watching.epoch_ended(1.0, s, e)]
+    kept = [e for e, s in enumerate(scores, 1) if watching.epoch_ended(1.0, s)]
     assert kept[-1] == watching.best_epoch == scores.index(max(scores)) + 1
     assert watching.best_validation_score == max(scores)
     assert watching.validation_scores == scores

@@ -180,7 +180,8 @@ SHARED: dict[str, Parameter] = {
     ),
     "label_smoothing": Parameter(
         "float, default=0.0",
-        "Share of a target that is spread evenly over the classes.",
+        "Share of a target of ``loss='log_loss'`` that is spread evenly over the "
+        "classes.",
         [_PROBABILITY],
     ),
     "class_weight": Parameter(
@@ -244,7 +245,8 @@ SHARED: dict[str, Parameter] = {
     ),
     "optimizer_params": Parameter(
         "dict or None, default=None",
-        "Further arguments of the torch optimizer behind `solver`.",
+        "Further arguments of torch's optimizer behind 'nadam', 'rmsprop', 'adagrad' "
+        "and 'adadelta'; the other solvers take none.",
         [dict, None],
     ),
     "max_grad_norm": Parameter(
@@ -378,5 +380,6 @@ def with_shared_parameters(cls: _Class) -> _Class:
 
 def assign(estimator: Any, values: dict[str, Any]) -> None:
     """Set the parameters of an estimator from its constructor's arguments."""
-    for name in type(estimator)._get_param_names():
-        setattr(estimator, name, values[name])
+    for name, value in values.items():
+        if name != "self":  # and not what a subclass's own constructor takes
+            setattr(estimator, name, value)

@@ -32,7 +32,7 @@ def minimize(
     """
     flat, module = net.flat_, net.module_
     weight = train.rows.host_weight
-    total = float(len(train.rows) if weight is None else weight.sum())
+    total = float(len(train.rows) if weight is None else weight[train.rows.index].sum())
     objective = _Objective(net, train, total)
     net.prepare_step()
     module.train()

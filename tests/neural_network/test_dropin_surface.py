@@ -378,3 +378,18 @@ def test_check_estimator(estimator):
     }
     assert failed == {}
     assert sum(r["status"] == "passed" for r in results) > 40
+
+
+class _Small(ours.MLPClassifier):
+    """A subclass that fixes some parameters and has one of its own."""
+
+    def __init__(self, note="", random_state=None):
+        super().__init__((4,), max_iter=3, random_state=random_state)
+        self.note = note
+
+
+def test_subclasses_have_constructors_of_their_own():
+    model = clone(_Small("mine", random_state=0)).fit(*iris)
+    same = ours.MLPClassifier((4,), max_iter=3, random_state=0).fit(*iris)
+    assert model.get_params() == {"note": "mine", "random_state": 0}
+    assert_array_equal(model.predict_proba(iris[0]), same.predict_proba(iris[0]))

@@ -21,7 +21,7 @@ def linear_problem():
     return X, y, random_state.uniform(0.1, 2, size=40)
 
 
-def make(X, y, weight=None, batch_size=None, alpha=0.0):
+def make(X, y, weight=None, batch_size=None, alpha=0.0, index=None):
     network = build_mlp(X.shape[1], [], 1).double()
     initialize(network, "auto", "relu", np.random.RandomState(0))
     net = Net(
@@ -34,8 +34,8 @@ def make(X, y, weight=None, batch_size=None, alpha=0.0):
         alpha=alpha,
     ).initialize()
     target = torch.from_numpy(y)[:, None]
-    rows = Rows(X, target, weight, torch.float64, torch.device("cpu"))
-    return net, Batches(rows, batch_size or len(X))
+    rows = Rows(X, target, weight, torch.float64, torch.device("cpu"), index)
+    return net, Batches(rows, batch_size or len(rows))
 
 
 def ridge(X, y, weight, alpha):
@@ -91,3 +91,12 @@ def test_leaves_the_network_ready_to_predict(linear_problem):
     net, train = make(X, y)
     lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-8)
     assert not net.module_.training
+
+
+def test_the_loss_is_that_of_the_rows_trained_on(linear_problem):
+    X, y, weight = linear_problem
+    kept = np.arange(5, 30)
+    limits = {"max_iter": 200, "max_fun": 1000, "tol": 1e-10}
+    _, loss = lbfgs.minimize(*make(X, y, weight, alpha=1.0, index=kept), **limits)
+    alone = make(X[kept], y[kept], weight[kept], alpha=1.0)
+    assert loss == pytest.approx(lbfgs.minimize(*alone, **limits)[1])

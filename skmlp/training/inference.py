@@ -49,6 +49,9 @@ def compute_logits(
         if workers == 1 or first.device.type != "cpu":
             outputs = [compute(part) for part in parts]
         else:
-            with ThreadPoolExecutor(workers) as pool:
+            # Another fit that ends may meanwhile set the number that new threads take.
+            with ThreadPoolExecutor(
+                workers, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
                 outputs = list(pool.map(compute, parts))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)

@@ -1,5 +1,6 @@
 """How many threads a network deserves."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -11,6 +12,11 @@ from skmlp.training.modules import Conv2d, evaluating, weight_layers
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
 _WORTH_SHARING = 20_000_000
+
+# Numbers of threads that those found who compute on one now. A thread that starts
+# meanwhile finds 1, and would leave it behind if it were the last.
+_lock = threading.Lock()
+_found: list[int] = []
 
 
 def multiply_adds(network: nn.Sequential, n_features: int) -> int:
@@ -37,12 +43,17 @@ def multiply_adds(network: nn.Sequential, n_features: int) -> int:
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Compute on one thread, here and in threads that are started meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    with _lock:
+        before = torch.get_num_threads()
+        _found.append(before)
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _lock:
+            first = _found[0]
+            _found.pop()  # of their number, so that the first stays to the last
+            torch.set_num_threads(before if _found else first)
 
 
 def threads_for(work: int) -> AbstractContextManager[None]:

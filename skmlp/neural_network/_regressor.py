@@ -171,11 +171,10 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._predict_from(self._logits(X))
+        return self._predict_from(self._logits(X), self.net_.criterion_)
 
-    def _predict_from(self, logits: Tensor) -> np.ndarray:
-        activation = self._make_loss().output_activation
-        predicted = OUTPUT_ACTIVATIONS[activation](logits).numpy()
+    def _predict_from(self, logits: Tensor, loss: Loss) -> np.ndarray:
+        predicted = OUTPUT_ACTIVATIONS[loss.output_activation](logits).numpy()
         return predicted.ravel() if self.n_outputs_ == 1 else predicted
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
@@ -211,7 +210,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
     ) -> float:
-        predicted = self._predict_from(logits.cpu())
+        predicted = self._predict_from(logits.cpu(), self._make_loss())
         if not np.isfinite(predicted).all():
             return np.nan
         return float(r2_score(y, predicted, sample_weight=weight))

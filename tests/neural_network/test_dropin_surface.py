@@ -393,3 +393,10 @@ def test_subclasses_have_constructors_of_their_own():
     same = ours.MLPClassifier((4,), max_iter=3, random_state=0).fit(*iris)
     assert model.get_params() == {"note": "mine", "random_state": 0}
     assert_array_equal(model.predict_proba(iris[0]), same.predict_proba(iris[0]))
+
+
+def test_another_loss_counts_from_the_next_fit():
+    X, y = iris
+    model = ours.MLPRegressor(hidden_layer_sizes=4, max_iter=3, random_state=0)
+    before = model.fit(X, y).predict(X)
+    assert_array_equal(model.set_params(loss="poisson").predict(X), before)

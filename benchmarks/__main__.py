@@ -31,6 +31,9 @@ DROPIN = "dropin"
 # Of contestants in processes of their own; it has options of its own too.
 SPEED = "speed"
 
+# Of whole searches; likewise.
+SEARCH = "search"
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
@@ -130,6 +133,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarks.speed import _command
 
         return _command.main(words[1:])
+    if words[:1] == [SEARCH]:
+        from benchmarks import _search
+
+        return _search.main(words[1:])
     args = make_parser().parse_args(words)
     console = Console()
     try:
@@ -153,6 +160,7 @@ def list_experiments(console: Console) -> int:
         table.add_row(name, f"{experiment.summary}; on {experiment.dataset}")
         table.add_row("", models, style="dim", end_section=True)
     table.add_row(DROPIN, "scikit-learn's networks beside ours, weight by weight")
+    table.add_row(SEARCH, "packed grid searches beside those that fit one by one")
     table.add_row(SPEED, "seconds and memory beside peers' and hand-written loops'")
     console.print(table)
     return OK
@@ -183,7 +191,7 @@ def make_request(args: argparse.Namespace) -> Request:
 def find_experiment(name: str) -> Experiment:
     """Look an experiment up by name."""
     if name not in EXPERIMENTS:
-        known = ", ".join([*EXPERIMENTS, DROPIN, SPEED])
+        known = ", ".join([*EXPERIMENTS, DROPIN, SPEED, SEARCH])
         raise ValueError(f"Unknown experiment {name!r}; there is {known}.")
     return EXPERIMENTS[name]
 
@@ -197,7 +205,9 @@ def show_stored(args: argparse.Namespace, console: Console) -> int:
     records = [
         record
         for record in _results.read(
-            path for path in sorted(folder.glob("*.jsonl")) if SPEED not in path.stem
+            path
+            for path in sorted(folder.glob("*.jsonl"))
+            if not path.stem.startswith((SPEED, SEARCH))
         )
         if all(record[k] == v for k, v in wanted.items() if v is not None)
         and (not args.models or record["model"] in args.models)

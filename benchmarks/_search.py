@@ -1,0 +1,360 @@
+"""`search`: a grid search packed into one network, beside searches that fit in turn.
+
+Three parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
+in alternation, in one process (but for its jobs). ``growth`` sets a packed search
+beside scikit-learn's over the same networks, for more and more members, units and rows.
+``memory`` is the peak of a packed search of 500 members, in a process of its own.
+Seconds are those of the clock, processor seconds those of this process; on a machine
+with other work only the latter mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
+
+from benchmarks import _environment, _results
+from skmlp.model_selection import PackedGridSearchCV
+from skmlp.neural_network import MLPClassifier
+
+NAME = "search"
+PARTS = ("digits", "growth", "memory")
+ROUNDS = 3
+
+EPOCHS, BATCH, UNITS, FOLDS = 10, 32, 50, 5
+RATES, ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1), (1e-5, 1e-3, 1e-1)
+
+# One of the three is moved, the others stay in the middle of its range.
+MIDDLE = {"members": 16, "units": 50, "rows": 500}
+GROWTH = {
+    "members": (1, 2, 4, 16, 64, 256),
+    "units": (10, 50, 200, 1000),
+    "rows": (100, 500, 2_000, 8_000),
+}
+N_FEATURES, GROWTH_EPOCHS = 64, 3
+
+MEMBERS_IN_MEMORY = 500
+
+Measured = dict[str, Any]
+
+
+# The digits search
+
+
+def _scikit_learns(estimator: type, search: type, **options: Any) -> Any:
+    """Search over a class with scikit-learn's names of parameters."""
+    network = estimator(UNITS, batch_size=BATCH, max_iter=EPOCHS, random_state=0)
+    grid = {"learning_rate_init": RATES, "alpha": ALPHAS}
+    return search(network, grid, cv=FOLDS, refit=False, **options)
+
+
+def _over_skorch() -> Any:
+    """Search over a network of skorch's."""
+    import torch
+    from skorch import NeuralNetClassifier
+
+    class Module(torch.nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(
+                torch.nn.Linear(64, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, 10)
+            )
+
+    network = NeuralNetClassifier(
+        Module,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        batch_size=BATCH,
+        max_epochs=EPOCHS,
+        train_split=None,
+        iterator_train__shuffle=True,
+        verbose=0,
+    )
+    grid = {"lr": RATES, "optimizer__weight_decay": ALPHAS}
+    return GridSearchCV(network, grid, cv=FOLDS, refit=False)
+
+
+def _over_scikeras() -> Any:
+    """Search over a network of Keras's."""
+    import keras
+    from scikeras.wrappers import KerasClassifier
+
+    def make(alpha: float) -> Any:
+        penalty = keras.regularizers.L2(alpha)
+        return keras.Sequential(
+            [
+                keras.Input((64,)),
+                keras.layers.Dense(UNITS, "relu", kernel_regularizer=penalty),
+                keras.layers.Dense(10, "softmax", kernel_regularizer=penalty),
+            ]
+        )
+
+    network = KerasClassifier(
+        make,
+        alpha=0.0,
+        loss="sparse_categorical_crossentropy",
+        optimizer="adam",
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        verbose=0,
+    )
+    grid = {"optimizer__learning_rate": RATES, "model__alpha": ALPHAS}
+    return GridSearchCV(network, grid, cv=FOLDS, refit=False)
+
+
+CONTESTANTS: dict[str, Callable[[], Any]] = {
+    "packed": partial(_scikit_learns, MLPClassifier, PackedGridSearchCV),
+    "one by one": partial(_scikit_learns, MLPClassifier, GridSearchCV),
+    "scikit-learn": partial(_scikit_learns, TheirMLPClassifier, GridSearchCV),
+    "scikit-learn, 2 jobs": partial(
+        _scikit_learns, TheirMLPClassifier, GridSearchCV, n_jobs=2
+    ),
+    "skorch": _over_skorch,
+    "scikeras": _over_scikeras,
+}
+
+
+def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured]:
+    """Yield the times of every contestant that is installed."""
+    X, y = load_digits(return_X_y=True)
+    X = X / 16
+    if quick:
+        X, y = X[:200], y[:200]
+    times: dict[str, list[tuple[float, float]]] = {}
+    errors = {name: _absence(name) for name in wanted}
+    present = [name for name in wanted if errors[name] is None]
+    # The first round pays for imports and thread pools.
+    for i in range(rounds + 1):
+        for name in present:
+            rows = X.astype(np.float32) if name in ("skorch", "scikeras") else X
+            if i == 0:
+                _timed(CONTESTANTS[name](), rows[:100], y[:100])
+            else:
+                measured = _timed(CONTESTANTS[name](), rows, y)
+                times.setdefault(name, []).append(measured)
+    for name in wanted:
+        yield {
+            "contestant": name,
+            **_columns(times.get(name, [])),
+            "error": errors[name],
+        }
+
+
+def _absence(contestant: str) -> str | None:
+    """Return why a contestant cannot take part, or None."""
+    package = contestant if contestant in ("skorch", "scikeras") else "sklearn"
+    return None if find_spec(package) else f"{package} is not installed"
+
+
+# How packs grow
+
+
+def growth(rounds: int, quick: bool) -> Iterator[Measured]:
+    """Yield the times of a packed search and of one in turn, for growing sizes."""
+    for moved, sizes in GROWTH.items():
+        for size in sizes[:2] if quick else sizes:
+            sizes_now = {**MIDDLE, moved: size}
+            packed, in_turn = [], []
+            for i in range(rounds + 1):
+                for search, times in (
+                    (PackedGridSearchCV, packed),
+                    (GridSearchCV, in_turn),
+                ):
+                    measured = _timed(*_members(search, **sizes_now))
+                    if i:
+                        times.append(measured)
+            for name, times in (("packed", packed), ("one by one", in_turn)):
+                yield {
+                    "moved": moved,
+                    **sizes_now,
+                    "contestant": name,
+                    **_columns(times),
+                }
+
+
+def _members(search: type, members: int, units: int, rows: int) -> tuple[Any, ...]:
+    """Return a search of so many members, and its rows."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(rows + 50, N_FEATURES)), rng.integers(0, 10, rows + 50)
+    y[:10] = np.arange(10)
+    split = [(np.arange(rows), np.arange(rows, rows + 50))]
+    network = MLPClassifier(
+        units, batch_size=BATCH, max_iter=GROWTH_EPOCHS, random_state=0
+    )
+    grid = {"alpha": np.geomspace(1e-5, 1e-1, members)}
+    return search(network, grid, cv=split, refit=False), X, y
+
+
+# Memory
+
+
+def memory(quick: bool, data_home: str | None) -> Iterator[Measured]:
+    """Yield the peak of a process that makes a packed search of many members."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        found = pool.submit(peak_of_a_search, quick, data_home).result()
+    yield {"contestant": "packed", **found}
+
+
+def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
+    """Search on a tenth of MNIST (`quick`: on digits) and tell the peak of memory."""
+    import resource
+
+    from benchmarks import _datasets
+
+    data = _datasets.load("digits" if quick else "mnist", data_home)
+    members = 10 if quick else MEMBERS_IN_MEMORY
+    X, y = data.X_train[::10] / (data.pixel_max or 1.0), data.y_train[::10]
+    network = MLPClassifier(UNITS, batch_size=BATCH, max_iter=1, random_state=0)
+    grid = {"alpha": np.geomspace(1e-5, 1e-1, members // FOLDS)}
+    before = _peak(resource)
+    seconds, processor = _timed(
+        PackedGridSearchCV(network, grid, cv=FOLDS, refit=False), X, y
+    )
+    return {
+        "members": members,
+        "rows": len(X),
+        "seconds": [seconds],
+        "processor_seconds": [processor],
+        "bytes_before": before,
+        "bytes_at_peak": _peak(resource),
+    }
+
+
+def _peak(resource: Any) -> int:
+    """Return the most memory that this process ever had resident, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+# What is common to the parts
+
+
+def _timed(search: Any, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Search and return seconds and processor seconds; few epochs are meant."""
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        started, processor = perf_counter(), process_time()
+        search.fit(X, y)
+        return perf_counter() - started, process_time() - processor
+
+
+def _columns(times: list[tuple[float, float]]) -> Measured:
+    """Return times as two lists."""
+    return {
+        "seconds": [round(seconds, 4) for seconds, _ in times],
+        "processor_seconds": [round(seconds, 4) for _, seconds in times],
+    }
+
+
+def run_all(args: argparse.Namespace) -> Iterator[Measured]:
+    """Yield the records of the parts that were asked for."""
+    command = f"python -m benchmarks {NAME} --rounds {args.rounds}"
+    command += f" --threads {args.threads}" + (" --quick" if args.quick else "")
+    runs: dict[str, Callable[[], Iterator[Measured]]] = {
+        "digits": partial(digits, args.rounds, args.quick, args.contestants),
+        "growth": partial(growth, args.rounds, args.quick),
+        "memory": partial(memory, args.quick, args.data_home),
+    }
+    for part in args.parts:
+        for measured in runs[part]():
+            yield {
+                "experiment": NAME,
+                "part": part,
+                "quick": args.quick,
+                "error": None,
+                **measured,
+                **_environment.describe(),
+                "threads": args.threads,
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": command,
+            }
+
+
+def _choice(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Read names with semicolons between them, of those that are known."""
+
+    def read(text: str) -> tuple[str, ...]:
+        given = tuple(name.strip() for name in text.split(";"))
+        for name in given:
+            if name not in known:
+                raise argparse.ArgumentTypeError(
+                    f"{name!r} is unknown; there is {'; '.join(known)}."
+                )
+        return given
+
+    return read
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {NAME}", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--parts", type=_choice(PARTS), default=PARTS)
+    parser.add_argument(
+        "--contestants",
+        type=_choice(tuple(CONTESTANTS)),
+        default=tuple(CONTESTANTS),
+        help="of the digits search, with ';' between them (default: all)",
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="a trial, not a result")
+    parser.add_argument("--data-home", metavar="DIR")
+    parser.add_argument("--out", type=Path, default=_results.DEFAULT, metavar="DIR")
+    args = parser.parse_args(argv)
+    if args.quick:
+        args.rounds = 1
+    _environment.use_threads(args.threads)
+    path = _results.open_store(args.out)
+    path = path / f"{NAME}{'-quick' if args.quick else ''}.jsonl"
+    records = []
+    for record in run_all(args):
+        _results.append(path, record)
+        records.append(record)
+    print_tables(records, Console())
+    print(f"Stored in {path}", file=sys.stderr)
+    return 0
+
+
+def print_tables(records: Sequence[Measured], console: Console) -> None:
+    """Print medians, as times and as multiples of the packed search's."""
+    columns = ("part", "sizes", "search", "s", "x packed", "CPU s", "x packed", "MB")
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    packed: dict[Any, tuple[float, float]] = {}
+    for record in records:
+        place = record["part"], *(record.get(name) for name in MIDDLE)
+        sizes = " x ".join(str(size) for size in place[1:] if size is not None)
+        row = [record["part"], sizes, record["contestant"]]
+        if record["error"]:
+            table.add_row(*row, record["error"])
+            continue
+        medians = [
+            statistics.median(record[name]) for name in ("seconds", "processor_seconds")
+        ]
+        if record["contestant"] == "packed":
+            packed[place] = medians[0], medians[1]
+        for own, of_packed in zip(medians, packed.get(place, (0, 0)), strict=True):
+            row += [f"{own:.3f}", f"{own / of_packed:.2f}" if of_packed else ""]
+        peak = record.get("bytes_at_peak")
+        table.add_row(*row, "" if peak is None else f"{peak / 1e6:.0f}")
+    console.print(table)

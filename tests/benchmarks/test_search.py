@@ -1,0 +1,80 @@
+"""The search benchmark: parts, contestants, records."""
+
+import json
+
+import pytest
+
+from benchmarks import _search
+from benchmarks.__main__ import OK, main
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """All parts, run by the command; the folder of its records."""
+    folder = tmp_path_factory.mktemp("search")
+    names = "packed;scikit-learn;skorch;scikeras"
+    options = ["--quick", "--threads", "1", "--contestants", names]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "EPOCHS", 1)
+        patch.setattr(_search, "GROWTH", {"members": (1, 2)})
+        assert main(["search", *options, "--out", str(folder)]) == OK
+    return folder
+
+
+def read(folder):
+    (path,) = folder.iterdir()
+    assert path.name == "search-quick.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_part_and_contestant_is_a_record(ran):
+    records = read(ran)
+    assert [(r["part"], r["contestant"]) for r in records] == [
+        ("digits", "packed"),
+        ("digits", "scikit-learn"),
+        ("digits", "skorch"),
+        ("digits", "scikeras"),
+        ("growth", "packed"),
+        ("growth", "one by one"),
+        ("growth", "packed"),
+        ("growth", "one by one"),
+        ("memory", "packed"),
+    ]
+    assert [r["members"] for r in records if r["part"] == "growth"] == [1, 1, 2, 2]
+    for record in records:
+        assert record["command"] == (
+            "python -m benchmarks search --rounds 1 --threads 1 --quick"
+        )
+        if record["error"] is None:
+            assert len(record["seconds"]) == len(record["processor_seconds"]) == 1
+
+
+def test_an_absent_contestant_is_named(ran):
+    (record,) = (r for r in read(ran) if r["contestant"] == "scikeras")
+    if _search.find_spec("scikeras") is None:
+        assert record["error"] == "scikeras is not installed"
+        assert record["seconds"] == []
+    else:
+        assert record["error"] is None
+
+
+def test_memory_is_the_peak_of_a_process_of_its_own(ran):
+    record = read(ran)[-1]
+    assert 0 < record["bytes_before"] <= record["bytes_at_peak"] < 2e9
+
+
+def test_its_records_are_none_of_the_tables(ran, capsys):
+    assert main(["--tables", "--out", str(ran)]) != OK
+    assert "No stored run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--contestants", "--parts"])
+def test_an_unknown_name_is_refused(option, capsys):
+    with pytest.raises(SystemExit):
+        main(["search", option, "nobody"])
+    assert "'nobody' is unknown; there is " in capsys.readouterr().err
+
+
+def test_it_is_listed(capsys):
+    assert main(["--list"]) == OK
+    assert "search" in capsys.readouterr().out

@@ -4,30 +4,36 @@ The source pools with 'same' padding; 28 and 14 are even, so no border is padded
 both rules give 14x14 and 7x7.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from benchmarks._experiment import Component, Experiment, Model
 from benchmarks.experiments.fashion_mlp import ADAM, SCALE, fixed_epochs
+
+
+def _model(name: str, **more: Any) -> Model:
+    network = Component(
+        "skmlp.neural_network.CNNClassifier",
+        fixed_epochs(
+            10,
+            conv_channels=(32, 64),
+            kernel_size=2,
+            padding="same",
+            pool="max",
+            pool_size=2,
+            batch_size=200,
+            **ADAM,
+            **more,
+        ),
+    )
+    return Model(name, network, (SCALE,))
+
 
 FASHION_CNN = Experiment(
     name="fashion-cnn",
     summary="conv 32, conv 64, dense 128 on Fashion-MNIST: Adam, 10 epochs",
-    models=(
-        Model(
-            "cnn-32-64",
-            Component(
-                "skmlp.neural_network.CNNClassifier",
-                fixed_epochs(
-                    10,
-                    conv_channels=(32, 64),
-                    kernel_size=2,
-                    padding="same",
-                    pool="max",
-                    pool_size=2,
-                    batch_size=200,
-                    **ADAM,
-                ),
-            ),
-            (SCALE,),
-        ),
-    ),
+    # The second is ours: the same, but for the average of the last weights.
+    models=(_model("cnn-32-64"), _model("cnn-32-64-averaged", weight_averaging=0.999)),
     dataset="fashion-mnist",
 )

@@ -32,7 +32,7 @@ DROPIN = "dropin"
 SPEED = "speed"
 
 # Of whole searches; likewise.
-SEARCH = "search"
+SEARCH, HIDDEN_UNITS = "search", "hidden-units"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -137,6 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarks import _search
 
         return _search.main(words[1:])
+    if words[:1] == [HIDDEN_UNITS]:
+        from benchmarks import _hidden_units
+
+        return _hidden_units.main(words[1:])
     args = make_parser().parse_args(words)
     console = Console()
     try:
@@ -160,6 +164,7 @@ def list_experiments(console: Console) -> int:
         table.add_row(name, f"{experiment.summary}; on {experiment.dataset}")
         table.add_row("", models, style="dim", end_section=True)
     table.add_row(DROPIN, "scikit-learn's networks beside ours, weight by weight")
+    table.add_row(HIDDEN_UNITS, "a packed search over widths, its validation curve")
     table.add_row(SEARCH, "packed grid searches beside those that fit one by one")
     table.add_row(SPEED, "seconds and memory beside peers' and hand-written loops'")
     console.print(table)
@@ -191,7 +196,7 @@ def make_request(args: argparse.Namespace) -> Request:
 def find_experiment(name: str) -> Experiment:
     """Look an experiment up by name."""
     if name not in EXPERIMENTS:
-        known = ", ".join([*EXPERIMENTS, DROPIN, SPEED, SEARCH])
+        known = ", ".join([*EXPERIMENTS, DROPIN, SPEED, SEARCH, HIDDEN_UNITS])
         raise ValueError(f"Unknown experiment {name!r}; there is {known}.")
     return EXPERIMENTS[name]
 
@@ -207,7 +212,7 @@ def show_stored(args: argparse.Namespace, console: Console) -> int:
         for record in _results.read(
             path
             for path in sorted(folder.glob("*.jsonl"))
-            if not path.stem.startswith((SPEED, SEARCH))
+            if not path.stem.startswith((SPEED, SEARCH, HIDDEN_UNITS))
         )
         if all(record[k] == v for k, v in wanted.items() if v is not None)
         and (not args.models or record["model"] in args.models)

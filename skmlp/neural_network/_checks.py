@@ -13,6 +13,7 @@ from skmlp.neural_network._fitted import FittedNetwork
 from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
 from skmlp.neural_network._sample import Sample
 from skmlp.training.convolution import infer_image_shape
+from skmlp.training.optimizers import OF_TORCH
 
 
 class CheckedNetwork(FittedNetwork, ABC):
@@ -22,6 +23,7 @@ class CheckedNetwork(FittedNetwork, ABC):
     _target_checks: ClassVar[dict[str, bool]] = {"multi_output": True}
 
     solver: str
+    optimizer_params: dict[str, Any] | None
     early_stopping: bool
     refit_full: bool
     weight_averaging: float | None
@@ -46,11 +48,25 @@ class CheckedNetwork(FittedNetwork, ABC):
 
     def _check_together(self, X_val: Any, y_val: Any, incremental: bool) -> None:
         """Refuse parameters that do not go with each other."""
-        for given, missing in (("X_val", "y_val"), ("y_val", "X_val")):
-            if {"X_val": X_val, "y_val": y_val}[missing] is None and (
-                {"X_val": X_val, "y_val": y_val}[given] is not None
-            ):
-                raise ValueError(f"{given} was given without {missing}.")
+        if X_val is not None and y_val is None:
+            raise ValueError("X_val was given without y_val.")
+        if y_val is not None and X_val is None:
+            raise ValueError("y_val was given without X_val.")
+        if X_val is not None and self.solver == "lbfgs":
+            raise ValueError(
+                "X_val was given, but solver='lbfgs' has no epochs to validate; leave "
+                "it out or use another solver."
+            )
+        if self.optimizer_params and self.solver not in OF_TORCH:
+            raise ValueError(
+                f"optimizer_params={self.optimizer_params!r}, but the parameters of "
+                f"solver={self.solver!r} are the estimator's own."
+            )
+        if incremental and getattr(self, "class_weight", None) == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows, which partial_fit does not "
+                "see; give the weights as a dict."
+            )
         for name in ("augmentation", "predict_augmentation"):
             if validate := getattr(getattr(self, name, None), "validate", None):
                 validate()

@@ -75,7 +75,6 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     dtype: str | None
     amp: bool
     callbacks: Sequence[Any] | None
-    optimizer_params: dict[str, Any] | None
     max_grad_norm: float | None
     warmup_epochs: float
     step_size: int

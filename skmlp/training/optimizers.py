@@ -124,14 +124,15 @@ def adam_step(
     )
 
 
-_TORCH: dict[str, type[Optimizer]] = {
+# These take further arguments; the others are the estimator's parameters alone.
+OF_TORCH: dict[str, type[Optimizer]] = {
     "nadam": torch.optim.NAdam,
     "rmsprop": torch.optim.RMSprop,
     "adagrad": torch.optim.Adagrad,
     "adadelta": torch.optim.Adadelta,
 }
 
-NAMES = ("sgd", "adam", "adamw", *_TORCH)
+NAMES = ("sgd", "adam", "adamw", *OF_TORCH)
 
 # With these the L2 penalty shrinks the weights directly (Loshchilov and Hutter 2017).
 DECOUPLED = frozenset({"adamw"})
@@ -153,12 +154,11 @@ def make_optimizer(
     `params` are further arguments of torch's class for the solvers that scikit-learn
     does not have.
     """
-    extra = dict(params or {})
     if solver == "sgd":
-        return SGD([values], lr=lr, momentum=momentum, nesterov=nesterov, **extra)
+        return SGD([values], lr=lr, momentum=momentum, nesterov=nesterov)
     if solver in ("adam", "adamw"):
-        return Adam([values], lr=lr, betas=betas, eps=eps, **extra)
+        return Adam([values], lr=lr, betas=betas, eps=eps)
     shared: dict[str, Any] = {"lr": lr}
     if solver == "nadam":
         shared |= {"betas": betas, "eps": eps}
-    return _TORCH[solver]([values], **(shared | extra))
+    return OF_TORCH[solver]([values], **(shared | dict(params or {})))

@@ -548,3 +548,23 @@ def test_read_only_data_are_left_alone(estimator):
     model = estimator.set_params(callbacks=None, max_iter=2).fit(X, y)
     model.predict(X)
     np.testing.assert_array_equal(X, rows())
+
+
+def test_lbfgs_does_not_validate(estimator):
+    refuses(
+        estimator.set_params(solver="lbfgs"),
+        "X_val was given, but solver='lbfgs' has no epochs",
+        X_val=rows(),
+        y_val=targets(),
+    )
+
+
+def test_solvers_of_scikit_learn_take_no_further_arguments(estimator):
+    estimator.set_params(optimizer_params={"amsgrad": True})
+    refuses(estimator, "the parameters of solver='adam' are the estimator's own")
+
+
+def test_balanced_class_weights_need_all_rows(classifier):
+    classifier.set_params(class_weight="balanced")
+    with pytest.raises(ValueError, match="give the weights as a dict"):
+        classifier.partial_fit(rows(), targets(), classes=np.unique(targets()))

@@ -1,0 +1,217 @@
+"""Packs: every member ends as it would have ended alone."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_iris
+
+from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.training.pack import Member, pack_key, train_together
+
+X, Y = load_iris(return_X_y=True)
+X = (X - X.mean(0)) / X.std(0)
+
+
+def member_of(rows=150, seed=0, **params):
+    """Return a net of an estimator's, ready to train on some of the rows."""
+    defaults = {"max_iter": 5, "batch_size": 20, "random_state": seed}
+    estimator = MLPClassifier(5, **(defaults | params))
+    chosen = np.random.RandomState(seed).permutation(150)[:rows]
+    sample = estimator._check_sample(X[chosen], Y[chosen], None, reset=True)
+    plan = estimator._plan(sample)
+    return Member(plan.net, plan.train, plan.valid, plan.epochs)
+
+
+def train_alone(member):
+    try:
+        member.net.run(member.train, member.valid, member.epochs)
+    except FloatingPointError as error:
+        member.error = error
+
+
+def assert_same(members, alone):
+    for one, other in zip(members, alone, strict=True):
+        if other.error is not None:
+            assert one.error is not None
+            assert one.error.args == other.error.args
+            continue
+        assert one.error is None
+        values, expected = one.net.flat_.values, other.net.flat_.values
+        torch.testing.assert_close(values, expected, rtol=0, atol=1e-10)
+        assert one.net.epochs_ == other.net.epochs_
+        assert one.net.converged_ == other.net.converged_
+        np.testing.assert_allclose(
+            one.net.monitor.loss_curve, other.net.monitor.loss_curve, rtol=1e-9
+        )
+        np.testing.assert_allclose(
+            one.net.monitor.validation_scores, other.net.monitor.validation_scores
+        )
+        assert one.net.monitor.best_epoch == other.net.monitor.best_epoch
+        assert one.net.monitor.samples_seen == other.net.monitor.samples_seen
+        optimizer, alone_optimizer = one.net.optimizer_, other.net.optimizer_
+        for name in ("lr",):
+            assert optimizer.param_groups[0][name] == pytest.approx(
+                alone_optimizer.param_groups[0][name]
+            )
+        state = optimizer.state[values]
+        for name, expected in alone_optimizer.state[other.net.flat_.values].items():
+            torch.testing.assert_close(
+                torch.as_tensor(state[name], dtype=torch.float64),
+                torch.as_tensor(expected, dtype=torch.float64),
+                rtol=1e-9,
+                atol=1e-10,
+            )
+
+
+SHARED = st.fixed_dictionaries(
+    {
+        "solver": st.sampled_from(["sgd", "adam", "adamw"]),
+        "batch_size": st.sampled_from([7, 20, 64]),
+        "early_stopping": st.booleans(),
+        "activation": st.sampled_from(["relu", "tanh", "logistic"]),
+        "max_grad_norm": st.sampled_from([None, 0.5]),
+        "dropout": st.sampled_from([0.0, 0.3]),
+    }
+)
+OWN = st.fixed_dictionaries(
+    {
+        "rows": st.integers(70, 150),
+        "seed": st.integers(0, 5),
+        "learning_rate_init": st.sampled_from([0.001, 0.03, 0.3]),
+        "learning_rate": st.sampled_from(["constant", "adaptive", "cosine", "step"]),
+        "alpha": st.sampled_from([0.0, 0.01]),
+        "momentum": st.sampled_from([0.0, 0.5, 0.9]),
+        "beta_1": st.sampled_from([0.8, 0.9]),
+        "max_iter": st.integers(1, 12),
+        "n_iter_no_change": st.integers(1, 3),
+        "tol": st.sampled_from([1e-4, 0.1]),
+        "warmup_epochs": st.sampled_from([0.0, 1.5]),
+        "shuffle": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=15)
+@given(SHARED, st.lists(OWN, min_size=2, max_size=5))
+def test_members_end_as_they_would_alone(shared, own):
+    members = [member_of(**shared, **params) for params in own]
+    (key,) = {pack_key(member) for member in members}
+    assert key is not None
+    alone = [member_of(**shared, **params) for params in own]
+    train_together(members)
+    for member in alone:
+        train_alone(member)
+    assert_same(members, alone)
+
+
+def test_each_member_stops_at_its_own_epoch():
+    params = {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 60}
+    own = [{"seed": seed, "learning_rate_init": 0.01 * (seed + 1)} for seed in range(5)]
+    members, alone = ([member_of(**params, **one) for one in own] for _ in range(2))
+    train_together(members)
+    for member in alone:
+        train_alone(member)
+    assert_same(members, alone)
+    assert len({member.net.epochs_ for member in members}) > 1
+
+
+def test_one_that_diverges_harms_no_neighbour_to_the_bit():
+    rates = [0.01, 1e200, 0.02]
+    members = [member_of(solver="sgd", learning_rate_init=rate) for rate in rates]
+    others = [member_of(solver="sgd", learning_rate_init=rate) for rate in rates[::2]]
+    train_together(members)
+    train_together(others)
+    assert members[1].error.args == (1,)
+    for one, other in zip(members[::2], others, strict=True):
+        assert one.error is None
+        assert torch.equal(one.net.flat_.values, other.net.flat_.values)
+
+
+def test_the_order_of_members_does_not_matter():
+    own = [{"seed": seed, "rows": 150 - 10 * seed} for seed in range(4)]
+    members, reverse = ([member_of(**one) for one in own] for _ in range(2))
+    train_together(members)
+    train_together(reverse[::-1])
+    for one, other in zip(members, reverse, strict=True):
+        assert torch.equal(one.net.flat_.values, other.net.flat_.values)
+
+
+def test_members_use_their_own_generators_and_no_global_one():
+    members = [member_of(dropout=0.5, seed=seed) for seed in range(2)]
+    before = torch.get_rng_state()
+    train_together(members)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_progress_counts_epochs_of_members():
+    epochs = []
+    train_together([member_of(max_iter=n) for n in (1, 3, 3)], epochs.append)
+    assert epochs == [3, 2, 2]
+
+
+def test_interrupted_members_keep_what_they_learnt():
+    def interrupt(members):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(members)
+
+    seen = []
+    members = [member_of(max_iter=50, seed=seed) for seed in range(2)]
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        train_together(members, interrupt)
+    alone = [member_of(max_iter=3, seed=seed) for seed in range(2)]
+    for member, other in zip(members, alone, strict=True):
+        train_alone(other)
+        assert member.net.epochs_ == 3
+        assert member.net.converged_
+        torch.testing.assert_close(
+            member.net.flat_.values, other.net.flat_.values, rtol=0, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"solver": "rmsprop"},
+        {"batch_norm": True},
+        {"weight_averaging": 0.9},
+        {"verbose": True},
+        {"alpha": [0.1, 0.2]},
+        {"frozen_layers": [0]},
+        {"activation": "prelu"},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_what_cannot_be_packed_has_no_key(params):
+    assert pack_key(member_of(**params)) is None
+
+
+def test_a_convolution_has_no_key():
+    estimator = CNNClassifier(2, image_shape=(2, 2), hidden_layer_sizes=3)
+    plan = estimator._plan(estimator._check_sample(X, Y, None, reset=True))
+    assert pack_key(Member(plan.net, plan.train, plan.valid, plan.epochs)) is None
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"solver": "sgd"},
+        {"batch_size": 30},
+        {"activation": "tanh"},
+        {"dtype": "float32"},
+        {"label_smoothing": 0.1},
+        {"early_stopping": True},
+        {"dropout": 0.5},
+        {"max_grad_norm": 1.0},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_what_a_tensor_cannot_carry_is_in_the_key(params):
+    assert pack_key(member_of(**params)) != pack_key(member_of())
+
+
+def test_numbers_seeds_and_rows_are_not_in_the_key():
+    other = member_of(rows=90, seed=4, alpha=1.0, learning_rate_init=1.0, max_iter=9)
+    assert pack_key(other) == pack_key(member_of())

@@ -20,21 +20,22 @@ Record = dict[str, Any]
 class Line:
     """One contestant's line under a workload.
 
-    `ratio` is theirs to ours: over 1, we are faster or smaller.
+    `ratio` is theirs to ours: over 1, we are faster or smaller. `cpu_ratio` is that of
+    the CPU's time, which other processes' work changes little.
     """
 
     workload: str
     contestant: str
     figure: str
     ratio: float | None
+    cpu_ratio: float | None
     target: float | None
 
     @property
-    def ratio_text(self) -> str:
-        """The ratio with as many digits as it deserves."""
-        if self.ratio is None:
-            return ""
-        return f"{self.ratio:.2f}" if self.ratio < 10 else f"{self.ratio:.0f}"
+    def cells(self) -> tuple[str, ...]:
+        """What stands in the columns after the name of the work."""
+        ratios = (_two_digits(ratio) for ratio in (self.ratio, self.cpu_ratio))
+        return (self.contestant, self.figure, *ratios, self.target_text)
 
     @property
     def target_text(self) -> str:
@@ -59,22 +60,33 @@ def lines(records: list[Record]) -> list[Line]:
             record["contestant"],
             _figure(record),
             _ratio(record, ours.get(record["workload"])),
+            _ratio(record, ours.get(record["workload"]), "cpu_seconds"),
             targets.get(record["workload"], {}).get(record["contestant"]),
         )
         for record in records
     ]
 
 
-def _values(record: Record) -> list[float]:
-    """Return seconds, or bytes, of each round."""
-    return [slice_.get("seconds", slice_.get("bytes")) for slice_ in record["slices"]]
+def _values(record: Record, name: str | None = None) -> list[float]:
+    """Return what is called `name`, or seconds or bytes, of each round."""
+    names = [name] if name else ["seconds", "bytes"]
+    return [slice_[n] for slice_ in record["slices"] for n in names if n in slice_]
 
 
-def _ratio(record: Record, ours: Record | None) -> float | None:
+def _two_digits(ratio: float | None) -> str:
+    """Write a ratio with as many digits as it deserves."""
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def _ratio(
+    record: Record, ours: Record | None, name: str | None = None
+) -> float | None:
     """Return the median over rounds of theirs to ours."""
     if ours is None or ours is record:
         return None
-    pairs = zip(_values(record), _values(ours), strict=False)
+    pairs = zip(_values(record, name), _values(ours, name), strict=False)
     ratios = [theirs / our for theirs, our in pairs if our]
     return median(ratios) if ratios else None
 
@@ -125,17 +137,15 @@ def absences(records: list[Record]) -> list[str]:
     return sorted(said)
 
 
-COLUMNS = ("work", "by", "median", "theirs / ours", "target")
+COLUMNS = ("work", "by", "median", "theirs / ours", "of CPU time", "target")
 
 
 def _rows(records: list[Record]) -> list[tuple[str, ...]]:
     """Return the cells, the name of the work once."""
-    rows, before = [], None
+    rows: list[tuple[str, ...]] = []
+    before = None
     for line in lines(records):
-        name = line.workload if line.workload != before else ""
-        rows.append(
-            (name, line.contestant, line.figure, line.ratio_text, line.target_text)
-        )
+        rows.append((line.workload if line.workload != before else "", *line.cells))
         before = line.workload
     return rows
 
@@ -163,7 +173,7 @@ def markdown(records: list[Record]) -> str:
     text = [f"**{title}**: {' '.join(rest)}", ""]
     text += [f"Measured by {', '.join(f'`{c}`' for c in commands)}.", ""]
     text.append("| " + " | ".join(COLUMNS) + " |")
-    text.append("| --- | --- | ---: | ---: | ---: |")
+    text.append("| --- | --- | ---: | ---: | ---: | ---: |")
     text += ["| " + " | ".join(row) + " |" for row in _rows(records)]
     if absent := absences(records):
         text += ["", *(f"- {line}" for line in absent)]

@@ -7,13 +7,15 @@ from benchmarks.speed import _table
 from benchmarks.speed._workloads import BEST, KERAS, OURS, SKLEARN, find
 
 
-def record(contestant, values, workload="mlp, batch 32", key="seconds", **more):
+def record(
+    contestant, values, workload="mlp, batch 32", key="seconds", cpu=1.0, **more
+):
     return {
         "workload": workload,
         "kind": find(workload).kind,
         "rows": find(workload).rows,
         "contestant": contestant,
-        "slices": [{key: value} for value in values],
+        "slices": [{key: value, "cpu_seconds": value * cpu} for value in values],
         "error": None,
         "quick": False,
         "versions": {"skmlp": "0.1.0", "torch": "2.13.0"},
@@ -89,3 +91,11 @@ def test_both_forms_name_conditions_and_absences(records):
         ):
             assert said in text
     assert "`python -m benchmarks speed --rounds 3 --threads 1`" in markdown
+
+
+def test_time_of_the_cpu_is_compared_too():
+    ours, theirs = record(OURS, [4.0, 1.0], cpu=0.5), record(SKLEARN, [3.0, 3.0])
+    (_, line) = _table.lines([ours, theirs])
+    assert line.ratio == pytest.approx((0.75 + 3) / 2)
+    assert line.cpu_ratio == pytest.approx((1.5 + 6) / 2)
+    assert line.cells == (SKLEARN, "3.00 s", "1.88", "3.75", "≥ 1.50")

@@ -31,7 +31,9 @@ def test_every_model_of_compare_runs_on_digits(store):
         if held_out:
             last = record["validation_scores"][-1]
             assert record["validation_accuracy"] == pytest.approx(last)
-        assert any("ConvergenceWarning" in said for said in record["warnings"])
+        # Two epochs are few, but all there are of a cycle of learning rates.
+        ended = record["parameters"]["learning_rate"] == "onecycle"
+        assert any("ConvergenceWarning" in w for w in record["warnings"]) != ended
 
 
 def test_layers_and_parameters_are_counted_from_the_fitted_network(store):

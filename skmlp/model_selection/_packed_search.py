@@ -165,7 +165,8 @@ class PackedSearch(BaseSearchCV):
                 f"Fitting {len(splits)} folds for each of {len(candidates)} candidates,"
                 f" totalling {n_fits} fits"
             )
-        tasks = [
+        # No list, which would hold all trained networks to the end.
+        tasks = (
             Task(
                 clone(self.estimator).set_params(**clone(parameters, safe=False)),
                 parameters,
@@ -173,7 +174,7 @@ class PackedSearch(BaseSearchCV):
                 *splits[split],
             )
             for parameters, split in product(candidates, range(len(splits)))
-        ]
+        )
         outcomes = run_tasks(tasks, how, self.n_jobs, self.pre_dispatch)
         if self.verbose > 0:
             packed = sum(outcome.get("packed", 1) > 1 for outcome in outcomes)

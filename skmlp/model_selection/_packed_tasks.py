@@ -85,6 +85,7 @@ class Evaluation(NamedTuple):
             if not self.return_estimator:
                 # Many a fitted network takes more memory than its scores do.
                 tasks[job.number] = task._replace(estimator=None)
+                del job, task
         return outcomes
 
     def _outcome(self, task: Task, job: FitJob, split: "_Split") -> Outcome:

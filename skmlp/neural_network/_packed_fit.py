@@ -20,7 +20,8 @@ from skmlp.training.threads import multiply_adds, threads_for
 _WORTH_PACKING = 4_000_000
 
 # Bytes that one pack may take, and the share of free memory that all may that wait.
-_LARGEST_ON_CPU = 2**29
+# A larger pack is no faster on a CPU, whose caches it has left long before.
+_LARGEST_ON_CPU = 2**27
 _SHARE_OF_MEMORY = 0.2
 
 # Where the system does not say how much memory is free.

@@ -92,7 +92,7 @@ def draw(records: Sequence[Record], path: Path) -> None:
         rows = [r for r in records if len(r["hidden_layer_sizes"]) == depth]
         ValidationCurveDisplay(
             param_name="units of each hidden layer",
-            param_range=[r["hidden_layer_sizes"][0] for r in rows],
+            param_range=np.array([r["hidden_layer_sizes"][0] for r in rows]),
             train_scores=np.array([r["train_scores"] for r in rows]),
             test_scores=np.array([r["test_scores"] for r in rows]),
             score_name="accuracy",

@@ -111,7 +111,9 @@ def test_a_generator_moves_on_from_call_to_call(augmentation):
         assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("generator", [None, 0, torch.Generator()], ids=["none", "seed", "generator"])
+@pytest.mark.parametrize(
+    "generator", [None, 0, torch.Generator()], ids=["none", "seed", "generator"]
+)
 @each_augmentation
 def test_the_global_state_of_torch_is_neither_used_nor_changed(augmentation, generator):
     state = torch.get_rng_state()
@@ -222,7 +224,11 @@ def test_what_is_no_batch_of_images_is_refused(augmentation, images, error, mess
         augmentation(images, 0)
 
 
-@pytest.mark.parametrize("generator", [True, "0", 0.5, np.random.RandomState(0)], ids=["bool", "str", "float", "numpy"])
+@pytest.mark.parametrize(
+    "generator",
+    [True, "0", 0.5, np.random.RandomState(0)],
+    ids=["bool", "str", "float", "numpy"],
+)
 def test_what_is_no_source_of_randomness_is_refused(generator):
     with pytest.raises(TypeError, match=f"generator is a {type(generator).__name__}"):
         GaussianNoise()(torch.zeros(1, 1, 4, 4), generator)

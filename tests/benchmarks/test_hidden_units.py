@@ -10,7 +10,15 @@ from benchmarks.__main__ import OK, main
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hidden-units")
-    options = ["--quick", "--dataset", "digits", "--widths", "2,20", "--depths", "1,2"]
+    options = [
+        "--quick",
+        "--dataset",
+        "digits",
+        "--widths",
+        "1,2,40",
+        "--depths",
+        "1,2",
+    ]
     assert main(["hidden-units", *options, "--out", str(folder)]) == OK
     return folder
 
@@ -18,12 +26,14 @@ def ran(tmp_path_factory):
 def test_each_candidate_is_a_record(ran):
     text = (ran / "hidden-units-digits-quick.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
-    assert [r["hidden_layer_sizes"] for r in records] == [[2], [20], [2, 2], [20, 20]]
+    assert [r["hidden_layer_sizes"] for r in records] == (
+        [[1], [2], [40], [1, 1], [2, 2], [40, 40]]
+    )
     assert sum(r["best"] for r in records) == 1
     for record in records:
         assert len(record["train_scores"]) == len(record["test_scores"]) == 3
         assert record["command"] == (
-            "python -m benchmarks hidden-units --dataset digits --widths 2,20 "
+            "python -m benchmarks hidden-units --dataset digits --widths 1,2,40 "
             "--depths 1,2 --quick"
         )
 

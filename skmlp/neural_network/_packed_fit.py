@@ -17,7 +17,7 @@ from skmlp.training.threads import multiply_adds, threads_for
 
 # Above this many multiplications in a step of one member its arithmetic costs more than
 # the calls around it, and a pack saves nothing.
-_WORTH_PACKING = 4_000_000
+_WORTH_PACKING = 400_000
 
 # Bytes that one pack may take, and the share of free memory that all may that wait.
 # A larger pack is no faster on a CPU, whose caches it has left long before.

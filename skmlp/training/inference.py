@@ -43,15 +43,24 @@ def compute_logits(
             x = features(X[part], first.dtype, first.device)
             return network(x if change is None else change(x)).cpu()
 
-    parts = slices_of(n_rows, rows_at_once(widest))
+    first_part, *parts = slices_of(n_rows, rows_at_once(widest))
     workers = min(torch.get_num_threads(), len(parts))
     with single_threaded():
+        output = compute(first_part)
+        if not parts:
+            return output
+        # In one piece: pieces kept from between the chunks' large arrays would keep
+        # the allocator from using that memory again.
+        outputs = output.new_empty((n_rows, *output.shape[1:]))
+        outputs[first_part] = output
+
+        def keep(part: slice) -> None:
+            outputs[part] = compute(part)
+
         if workers == 1 or first.device.type != "cpu":
-            outputs = [compute(part) for part in parts]
+            for part in parts:
+                keep(part)
         else:
-            # Another fit that ends may meanwhile set the number that new threads take.
-            with ThreadPoolExecutor(
-                workers, initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                outputs = list(pool.map(compute, parts))
-    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(keep, parts))
+    return outputs

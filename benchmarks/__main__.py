@@ -96,10 +96,15 @@ def make_parser() -> argparse.ArgumentParser:
         "--threads": {
             "type": count,
             "metavar": "N",
-            "help": "threads for one run (default: torch's choice); with many small "
-            "networks and a busy machine 1 is fastest",
+            "help": "threads for one run (default: 1 on digits, else torch's choice); "
+            "with many small networks and a busy machine 1 is fastest",
         },
-        "--models": {"type": names, "default": (), "help": "only these: a,b"},
+        "--models": {
+            "type": names,
+            "default": (),
+            "help": "only these: a,b (default: all; a few of them if no --dataset is "
+            "given either)",
+        },
         "--quick": {
             "action": "store_true",
             "help": "a few hundred rows, two epochs, one seed: a trial, not a result",
@@ -187,8 +192,9 @@ def make_request(args: argparse.Namespace) -> Request:
         train_size=args.train_size or (experiment.train_size if own_data else None),
         seeds=args.seeds or (1 if args.quick else experiment.seeds),
         device=args.device,
-        threads=args.threads,
-        models=args.models,
+        # 64 pixels are too little work to share: a second thread would only wait.
+        threads=args.threads or (1 if dataset == "digits" else None),
+        models=args.models or (experiment.first_look if args.dataset is None else ()),
         quick=args.quick,
     )
 

@@ -126,7 +126,8 @@ class Experiment:
 
     `train_size` is a share (float), a number of rows (int) or ``None`` for all rows;
     the rows are every k-th. The models' reported figures hold for the data set and
-    train size in `reported_for`, and stand beside ours for no other.
+    train size in `reported_for`, and stand beside ours for no other. `first_look` are
+    the models that run when nothing at all is asked for; none means all.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Experiment:
     train_size: float | int | None = None
     seeds: int = 3
     reported_for: tuple[str, float | int | None] | None = None
+    first_look: tuple[str, ...] = ()
 
     def select(self, names: tuple[str, ...]) -> tuple[Model, ...]:
         """Return the named models in the experiment's order; all for no name."""

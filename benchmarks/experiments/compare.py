@@ -165,4 +165,5 @@ COMPARE = Experiment(
     ),
     dataset="digits",
     reported_for=("mnist", 0.1),
+    first_look=("lr", "mlp-50", "mlp-500-500", "cnn-1", "cnn-3", "best"),
 )

@@ -14,8 +14,15 @@ OTHERS = [name for name in EXPERIMENTS if name != COMPARE.name]
 def store(tmp_path_factory):
     """Run compare once for the module."""
     folder = tmp_path_factory.mktemp("store")
-    assert main(["--quick", "--out", str(folder)]) == OK
+    assert main(["--quick", "--dataset", "digits", "--out", str(folder)]) == OK
     return folder
+
+
+def test_without_a_word_a_few_models_have_a_first_look(tmp_path):
+    assert main(["--quick", "--out", str(tmp_path)]) == OK
+    records = _results.read(tmp_path.glob("*.jsonl"))
+    assert tuple(r["model"] for r in records) == COMPARE.first_look
+    assert {r["threads"] for r in records} == {1}
 
 
 def test_every_model_of_compare_runs_on_digits(store):

@@ -41,7 +41,10 @@ RULES = {
     "skmlp.augmentation": Rule(packages={"numpy", "sklearn", "torch"}),
     "skmlp.training": Rule(packages={"numpy", "scipy", "sklearn", "skorch", "torch"}),
     "skmlp.neural_network": Rule(skmlp={"augmentation", "training"}, packages=NETS),
-    "skmlp.model_selection": Rule(skmlp={"neural_network", "training"}, packages=NETS),
+    # A search shows its progress.
+    "skmlp.model_selection": Rule(
+        skmlp={"neural_network", "training"}, packages=NETS | {"joblib", "rich"}
+    ),
     "skmlp.inspection": Rule(
         skmlp={"neural_network"},
         packages=NETS | {"matplotlib", "rich"},

@@ -171,6 +171,8 @@ class _Pack:
         """Train every member on all of its rows once, and judge what came of it."""
         members, device = self.members, self.values.device
         plan = _EpochPlan(members, self.data, self.values.dtype, device)
+        for i in range(len(members)):
+            self._rescale(i)
         losses = torch.zeros(len(members), dtype=torch.float64, device=device)
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
@@ -195,10 +197,9 @@ class _Pack:
             self._end_epoch(member, loss / len(member.train.rows))
         if self.held_out is not None:
             self._validate(self.held_out)
-        for i, member in enumerate(members):
+        for member in members:
             if member.error is None:
                 member.net.converged_ = member.net.judge_epoch(len(member.train.rows))
-                self._rescale(i)
 
     def _end_epoch(self, member: Member, loss: float) -> None:
         """Write a member's epoch into its history."""

@@ -15,6 +15,7 @@ from skmlp.neural_network._images import augment_rows
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.neural_network._parameters import (
     CLASSIFICATION_LOSS,
+    SHARED,
     Parameter,
     assign,
     with_shared_parameters,
@@ -25,6 +26,9 @@ from skmlp.training.inference import compute_logits
 _COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
 
 _CONVOLUTION = CLASSIFICATION_LOSS | {
+    "hidden_layer_sizes": SHARED["hidden_layer_sizes"]._replace(
+        type="int or array-like of int, default=(128,)"
+    ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",
         "Number of filters of every convolution.",

@@ -68,7 +68,7 @@ def assert_same(members, alone):
 SHARED = st.fixed_dictionaries(
     {
         "solver": st.sampled_from(["sgd", "adam", "adamw"]),
-        "batch_size": st.sampled_from([7, 20, 64]),
+        "batch_size": st.sampled_from([7, 20, 48]),
         "early_stopping": st.booleans(),
         "activation": st.sampled_from(["relu", "tanh", "logistic"]),
         "max_grad_norm": st.sampled_from([None, 0.5]),
@@ -93,7 +93,7 @@ OWN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, derandomize=True)
 @given(SHARED, st.lists(OWN, min_size=2, max_size=5))
 def test_members_end_as_they_would_alone(shared, own):
     members = [member_of(**shared, **params) for params in own]

@@ -3,8 +3,9 @@
 A record holds what was asked (experiment, model, dataset, train_size, seed, estimator,
 parameters, preprocessing, command), on what (rows, n_features, n_classes, device,
 versions, hardware, threads) and what came of it (epochs, best_epoch, fit_seconds,
-n_parameters, layers, accuracies, test_loss in nats, curves, confusion matrix, warnings,
-error). A run whose training failed has `error` and no figures.
+n_parameters, layers, accuracies, test_loss in nats, curves, classes and confusion
+matrix, of seed 0 the first layer's images, warnings, error). A run whose training
+failed has `error` and no figures.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix, log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
-from benchmarks import _environment
+from benchmarks import _environment, _first_layer
 from benchmarks._datasets import Data
 from benchmarks._experiment import Component, Model, Request, Validation
 from benchmarks._results import Key, Record, key_of
@@ -126,6 +126,7 @@ def measure(estimator: Any, rows: Rows) -> Record:
         "test_loss": log_loss(y_test, probabilities, labels=estimator.classes_),
         "loss_curve": getattr(estimator, "loss_curve_", None),
         "validation_scores": getattr(estimator, "validation_scores_", None),
+        "classes": estimator.classes_,
         "confusion_matrix": confusion_matrix(
             y_test, predicted, labels=estimator.classes_
         ),
@@ -140,6 +141,9 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
     estimator = build(model, data, request, seed)
     try:
         figures = {"error": None, **measure(estimator, rows)}
+        # Of one seed: stored for each, they would outweigh all the rest.
+        if seed == 0:
+            figures["first_layer"] = _first_layer.encode(estimator, data.image_shape)
     except (ValueError, RuntimeError) as error:
         figures = {"error": f"{type(error).__name__}: {error}", "device": "cpu"}
     meets_protocol = not request.quick and request.experiment.reported_for == (

@@ -82,8 +82,15 @@ def test_a_record_says_what_ran_on_what_with_what_result(records):
     trace = np.trace(record["confusion_matrix"])
     assert record["test_accuracy"] == trace / 40
     assert record["reported"] == [0.8, 0.9]
+    assert list(record["classes"]) == [0, 1]
     assert set(record["versions"]) >= {"python", "skmlp", "torch", "numpy"}
     assert record["command"].startswith("python -m benchmarks spied")
+
+
+def test_first_layers_are_stored_of_one_seed(records):
+    stored = {r["seed"]: r.get("first_layer") for r in records if r["model"] == "drawn"}
+    assert stored[0]["shape"] == [1, 2, 2, 1]
+    assert stored[1] is None
 
 
 def test_reported_figures_stand_beside_their_own_protocol_only(request_, data):

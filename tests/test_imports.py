@@ -40,11 +40,11 @@ RULES = {
     "skmlp.preprocessing": Rule(packages=DATA),
     "skmlp.augmentation": Rule(packages={"numpy", "sklearn", "torch"}),
     "skmlp.training": Rule(packages={"numpy", "scipy", "sklearn", "skorch", "torch"}),
-    "skmlp.neural_network": Rule(skmlp={"augmentation", "training"}, packages=NETS),
-    # A search shows its progress.
-    "skmlp.model_selection": Rule(
-        skmlp={"neural_network", "training"}, packages=NETS | {"joblib", "rich"}
+    # A fit shows its progress.
+    "skmlp.neural_network": Rule(
+        skmlp={"augmentation", "training"}, packages=NETS | {"rich"}
     ),
+    "skmlp.model_selection": Rule(skmlp={"neural_network", "training"}, packages=NETS),
     "skmlp.inspection": Rule(
         skmlp={"neural_network"},
         packages=NETS | {"matplotlib", "rich"},

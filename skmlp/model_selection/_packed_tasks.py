@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sklearn.model_selection._validation import _fit_and_score, _score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
@@ -19,6 +17,7 @@ from sklearn.utils.validation import _check_method_params
 
 from skmlp.neural_network._network import BaseNetwork
 from skmlp.neural_network._packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._progress import SCREEN, silent
 
 Outcome = dict[str, Any]
 
@@ -213,16 +212,11 @@ def run_tasks(
 def _progress(tasks: list[Task], verbose: int) -> Iterator[Callable[[int], None]]:
     """Show epochs done and time left, in a terminal and if that was asked for."""
     if verbose <= 0:
-        yield lambda epochs: None
+        yield silent
         return
-    epochs = (_epochs(task.estimator) for task in tasks)
-    columns = TextColumn("{task.percentage:.0f}%"), BarColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task_id = bar.add_task("", total=sum(epochs))
-        yield lambda epochs: bar.advance(task_id, epochs)
+    epochs = sum(_epochs(task.estimator) for task in tasks)
+    with SCREEN.row(f"{len(tasks)} fits", epochs) as update:
+        yield lambda ended: update(ended, "")
 
 
 def _epochs(estimator: Any) -> int:

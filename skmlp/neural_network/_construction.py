@@ -12,6 +12,7 @@ from sklearn.metrics import check_scoring
 from torch import nn
 
 from skmlp.neural_network._images import augment_rows
+from skmlp.neural_network._progress import prints_epochs
 from skmlp.neural_network._sample import Sample
 from skmlp.neural_network._transfer import freeze_layers, start_from
 from skmlp.training.batches import Batches, Rows, rows_at_once
@@ -85,7 +86,7 @@ def make_net(
         max_grad_norm=estimator.max_grad_norm,
         weight_averaging=estimator.weight_averaging,
         amp=estimator.amp,
-        verbose=bool(estimator.verbose),
+        verbose=prints_epochs(estimator.verbose),
         callbacks=[clone(callback) for callback in estimator.callbacks or ()],
         max_epochs=estimator.max_iter,
         device=str(device),

@@ -1,5 +1,6 @@
 """How all estimators fit: plan, train, judge, keep."""
 
+import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,6 +21,14 @@ from skmlp.neural_network._construction import (
     valid_batches,
 )
 from skmlp.neural_network._fit_tasks import CallbackSupportMixin, FitTasks
+from skmlp.neural_network._progress import (
+    Advance,
+    print_line,
+    prints_epochs,
+    prints_line,
+    silent,
+    training_shown,
+)
 from skmlp.neural_network._sample import Sample, split_validation, take_train_size
 from skmlp.neural_network._transfer import freeze_layers
 from skmlp.training import lbfgs
@@ -57,7 +66,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     shuffle: bool
     random_state: int | np.random.RandomState | None
     tol: float
-    verbose: bool | int
+    verbose: bool | int | str
     warm_start: bool
     momentum: float
     nesterovs_momentum: bool
@@ -113,6 +122,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         y_val: Any = None,
         incremental: bool = False,
     ) -> Self:
+        start = time.perf_counter()
         first = not hasattr(self, "net_") or not (self.warm_start or incremental)
         self._check_together(X_val, y_val, incremental)
         sample = self._check_sample(X, y, sample_weight, reset=first)
@@ -129,6 +139,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             self.__dict__.pop("net_", None)  # trained half-way, it must not predict
             raise
         tasks.end()
+        if prints_line(self.verbose):
+            print_line(self, time.perf_counter() - start)
         return self
 
     def _plan(
@@ -169,7 +181,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         )
         if incremental and not first and self.net_.solver == self.solver:
             net = self.net_.resume()
-            net.alpha, net.verbose = self.alpha, int(self.verbose)
+            net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
         else:
             net = make_net(self, network, monitor, device)
         batches = train_batches(self, train, net, random_state, generator)
@@ -186,10 +198,10 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             incremental,
         )
 
-    def _run(self, plan: Plan) -> None:
+    def _run(self, plan: Plan, advance: Advance = silent) -> None:
         """Train, and turn what went wrong into words."""
         net, train = plan.net, plan.train
-        with _threads_for(net, train):
+        with _threads_for(net, train), self._shown(net, plan.epochs, advance) as ended:
             if self.solver == "lbfgs":
                 self.n_iter_, self.loss_ = lbfgs.minimize(
                     net,
@@ -197,13 +209,20 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                     max_iter=self.max_iter,
                     max_fun=self.max_fun,
                     tol=self.tol,
+                    advance=ended,
                 )
             else:
                 try:
-                    net.run(train, plan.valid, plan.epochs)
+                    net.run(train, plan.valid, plan.epochs, ended)
                 except FloatingPointError as error:
                     self._refuse_divergence(train, error)
         self._judge(plan)
+
+    def _shown(
+        self, net: Net, epochs: int, advance: Advance = silent
+    ) -> AbstractContextManager[Advance]:
+        """Show a live bar if `verbose` wants one."""
+        return training_shown(self.verbose, type(self).__name__, [net], epochs, advance)
 
     def _refuse_divergence(self, train: Batches, error: FloatingPointError) -> NoReturn:
         """Say what a loss that stopped being finite may come from."""
@@ -273,8 +292,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         batches = train_batches(self, sample, net, random_state, generator)
         epochs = self.best_epoch_ or self.n_iter_
         try:
-            with _threads_for(net, batches):
-                net.run(batches, None, epochs)
+            with _threads_for(net, batches), self._shown(net, epochs) as ended:
+                net.run(batches, None, epochs, ended)
         except FloatingPointError as error:
             self._refuse_divergence(batches, error)
         if net.epochs_ < max(1, epochs):

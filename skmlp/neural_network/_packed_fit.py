@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from skmlp.neural_network._network import BaseNetwork, Plan
+from skmlp.neural_network._progress import print_line, prints_line, training_shown
 from skmlp.neural_network._sample import Sample
 from skmlp.training.modules import widest_layer
 from skmlp.training.pack import Member, pack_key, train_together
@@ -220,14 +221,20 @@ def _fit_pack(
     if len(pack) == 1:
         ((job, plan),) = pack
         try:
-            job.estimator._run(plan)
+            job.estimator._run(plan, advance)
         except Exception as error:  # noqa: BLE001  # the caller decides what to do
             job.error = error
-        advance(plan.epochs)
     else:
         members = [Member(p.net, p.train, p.valid, p.epochs) for _, p in pack]
-        with threads_for(_work(pack[0][1]) * len(pack)):
-            train_together(members, advance)
+        shown = training_shown(
+            "bar" if any(job.estimator.verbose == "bar" for job, _ in pack) else False,
+            f"{len(pack)} networks",
+            [plan.net for _, plan in pack],
+            sum(plan.epochs for _, plan in pack),
+            advance,
+        )
+        with threads_for(_work(pack[0][1]) * len(pack)), shown as ended:
+            train_together(members, ended)
         for (job, plan), member in zip(pack, members, strict=True):
             try:
                 if member.error is not None:
@@ -235,7 +242,7 @@ def _fit_pack(
                 job.estimator._judge(plan)
             except Exception as error:  # noqa: BLE001  # a warning may be an error
                 job.error = error
-        advance(sum(plan.epochs - plan.net.epochs_ for _, plan in pack))
+    advance(sum(plan.epochs - plan.net.epochs_ for _, plan in pack))
     share = (time.perf_counter() - start) / len(pack)
     for job, plan in pack:
         job.seconds += share
@@ -244,6 +251,8 @@ def _fit_pack(
             job.estimator._keep(plan.net, plan.device, release=True)
             if job.estimator.refit_full:
                 _refit(job)
+        if job.error is None and prints_line(job.estimator.verbose):
+            print_line(job.estimator, job.seconds)
         yield job
 
 

@@ -109,9 +109,15 @@ SHARED: dict[str, Parameter] = {
         [_NON_NEGATIVE],
     ),
     "verbose": Parameter(
-        "bool or int, default=False",
-        "Whether to print a line for every epoch.",
-        ["verbose"],
+        "bool, int or 'bar', default=False",
+        "What to show of training: True, or a number from 2, prints scikit-learn's "
+        "lines for every epoch; 1 prints one line at the end of a fit, with its "
+        "epochs, seconds, device, loss and best validation score; 'bar' shows a live "
+        "bar with epoch, loss, validation score and time left until `max_iter`, in a "
+        "terminal or a notebook with ipywidgets alone, and gone after the fit. "
+        "Networks that are trained together share a bar; those with lines for every "
+        "epoch are trained alone.",
+        ["verbose", StrOptions({"bar"})],
     ),
     "warm_start": Parameter(
         "bool, default=False",

@@ -1,5 +1,7 @@
 """L-BFGS over all rows at once, by SciPy, as scikit-learn does."""
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.optimize
 import torch
@@ -10,7 +12,13 @@ from skmlp.training.net import Net
 
 
 def minimize(
-    net: Net, train: Batches, *, max_iter: int, max_fun: int, tol: float
+    net: Net,
+    train: Batches,
+    *,
+    max_iter: int,
+    max_fun: int,
+    tol: float,
+    advance: Callable[[int], None] = lambda iterations: None,
 ) -> tuple[int, float]:
     """Minimise the penalised loss over all rows; return iterations and final loss.
 
@@ -24,6 +32,8 @@ def minimize(
         Most iterations, and most evaluations of the loss.
     tol : float
         Largest component of the projected gradient at which to stop.
+    advance : callable
+        Called with 1 after every iteration.
 
     Returns
     -------
@@ -42,6 +52,7 @@ def minimize(
             flat.values.double().cpu().numpy(),
             method="L-BFGS-B",
             jac=True,
+            callback=lambda _: advance(1),
             options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
         )
         flat.values.copy_(torch.from_numpy(result.x))

@@ -105,6 +105,7 @@ class Net(NeuralNet):
 
     # None for 'lbfgs', and after `release`.
     optimizer_: Any = None
+    epochs_ = 0
     flat_: Any
     decays_: Any
     step_: Any
@@ -127,8 +128,14 @@ class Net(NeuralNet):
             self.optimizer_ = self.make_optimizer(self.flat_.values)
         return self
 
-    def run(self, train: Batches, valid: Batches | None, epochs: int) -> None:
-        """Train for at most `epochs` epochs.
+    def run(
+        self,
+        train: Batches,
+        valid: Batches | None,
+        epochs: int,
+        advance: Callable[[int], None] = lambda epochs: None,
+    ) -> None:
+        """Train for at most `epochs` epochs; `advance` is called after each, with 1.
 
         Sets ``epochs_``, the number of epochs that came to their end, and
         ``converged_``, whether training ended before it had to. Ctrl-C ends training
@@ -157,6 +164,7 @@ class Net(NeuralNet):
                         self.run_single_epoch(valid, training=False, prefix="valid")
                         self.converged_ = self.judge_epoch(len(train.rows))
                     self.converged_ |= self._notify_epoch_end(datasets)
+                    advance(1)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             self.converged_ = True

@@ -1,0 +1,161 @@
+"""What a fit says of itself: a line at its end, or a live bar of its epochs."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from multiprocessing import current_process
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from skmlp.training.net import Net
+
+# Told of epochs as they end.
+Advance = Callable[[int], None]
+
+
+def silent(epochs: int) -> None:
+    """Show nothing."""
+
+
+def prints_epochs(verbose: bool | int | str) -> bool:
+    """Whether scikit-learn's lines are wanted: ``True``, or a number from 2."""
+    if isinstance(verbose, str):
+        return False
+    return bool(verbose) and (isinstance(verbose, bool | np.bool_) or verbose > 1)
+
+
+def prints_line(verbose: bool | int | str) -> bool:
+    """Whether one line at the end is wanted: the number 1."""
+    if isinstance(verbose, str | bool | np.bool_):
+        return False
+    return verbose == 1
+
+
+def print_line(estimator: Any, seconds: float) -> None:
+    """Print epochs, seconds, device, loss and best validation score of a fit."""
+    unit = "iteration" if estimator.solver == "lbfgs" else "epoch"
+    plural = "" if estimator.n_iter_ == 1 else "s"
+    line = (
+        f"{type(estimator).__name__}: {estimator.n_iter_} {unit}{plural} in "
+        f"{seconds:.3g} s on {estimator.device_}, loss {estimator.loss_:.4g}"
+    )
+    score = getattr(estimator, "best_validation_score_", None)
+    if score is not None:
+        line += f", validation score {score:.4f}"
+    print(line)  # noqa: T201
+
+
+@contextmanager
+def training_shown(
+    verbose: bool | int | str,
+    title: str,
+    nets: Sequence[Net],
+    epochs: int,
+    advance: Advance = silent,
+) -> Iterator[Advance]:
+    """Let a bar, if one is wanted, hear of epochs before `advance` does."""
+    if verbose != "bar":
+        yield advance
+        return
+    with SCREEN.row(title, epochs) as update:
+
+        def show(ended: int) -> None:
+            update(ended, _figures(nets))
+            advance(ended)
+
+        yield show
+
+
+def _figures(nets: Sequence[Net]) -> str:
+    """Write the last loss and validation score, of several nets the mean."""
+    records = [net.history[-1] for net in nets if net.history]
+    losses = [r["train_loss"] for r in records if "train_loss" in r]
+    scores = [r["valid_score"] for r in records if "valid_score" in r]
+    text = f"loss {fmean(losses):.4g}" if losses else ""
+    return text + (f" score {fmean(scores):.4f}" if scores else "")
+
+
+class _Screen:
+    """The one live display of the process, with a row for all that is under way.
+
+    Two of rich's live displays would write over each other; threads, and a search and
+    its fits, share this one. It is there while it has rows.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._display: Progress | None = None
+        self._n_rows = 0
+
+    @contextmanager
+    def row(self, title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+        """Add a row until the end of the block; where nobody looks, do nothing.
+
+        The row is updated by a number of epochs and a text beside the bar.
+        """
+        with self._shared() as display:
+            if display is None:
+                yield lambda epochs, text: None
+                return
+            task = display.add_task(title, total=total, text="")
+            try:
+                yield lambda epochs, text: display.update(
+                    task, advance=epochs, text=text
+                )
+            finally:
+                display.remove_task(task)
+
+    @contextmanager
+    def _shared(self) -> Iterator[Progress | None]:
+        """Start the display with its first row, and end it with its last."""
+        with self._lock:
+            if self._display is None:
+                self._display = _make_display()
+            display = self._display
+            self._n_rows += 1
+        try:
+            if display is not None:
+                display.start()
+            yield display
+        finally:
+            with self._lock:
+                self._n_rows -= 1
+                if not self._n_rows:
+                    self._display = None
+                    if display is not None:
+                        display.stop()
+
+
+SCREEN = _Screen()
+
+
+def _make_display() -> Progress | None:
+    """Make a display on stderr that leaves nothing behind, if someone looks at it."""
+    # Workers of a search write to the same terminal, each without seeing the others.
+    if current_process().name != "MainProcess":
+        return None
+    console = Console(stderr=True)
+    # Not is_terminal, which FORCE_COLOR makes of a pipe.
+    in_terminal = console.is_interactive and console.file.isatty()
+    in_notebook = console.is_jupyter and find_spec("ipywidgets") is not None
+    if not (in_terminal or in_notebook):
+        return None
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        expand=True,
+        # What is printed to a terminal appears above the bar, to a file in the file.
+        redirect_stdout=in_notebook or (sys.stdout is not None and sys.stdout.isatty()),
+    )

@@ -1,0 +1,365 @@
+"""What `verbose` shows: lines, one line, a live bar; and that it changes nothing."""
+
+import io
+import os
+import pickle
+import re
+import subprocess
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
+
+from skmlp.model_selection import PackedGridSearchCV
+from skmlp.neural_network import (
+    CNNClassifier,
+    EnsembleClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+    _packed_fit,
+    _progress,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_digits(return_X_y=True)
+X, Y = X[:200] / 16, Y[:200]
+
+
+def mlp(**params):
+    defaults = {"max_iter": 4, "early_stopping": True, "random_state": 0}
+    return MLPClassifier(8, **defaults | params)
+
+
+class Terminal(io.StringIO):
+    """A terminal of 80 columns that records what is written to it."""
+
+    def isatty(self):
+        return True
+
+    @property
+    def frames(self):
+        """All lines that were drawn, one after the other, without their colours."""
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.getvalue())
+        lines = re.split(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]", plain)
+        return [line for line in lines if line]
+
+    @property
+    def cursor_is_shown(self):
+        *_, last = re.findall(r"\x1b\[\?25([lh])", self.getvalue())
+        return last == "h"
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    monkeypatch.setattr(_progress, "Console", lambda stderr: Console(file=terminal))
+    monkeypatch.setattr(_progress, "Progress", Drawn)
+    return terminal
+
+
+class Drawn(Progress):
+    """Draws every change at once, instead of in time."""
+
+    def add_task(self, *args, **kwargs):
+        task = super().add_task(*args, **kwargs)
+        self.refresh()
+        return task
+
+    def update(self, *args, **kwargs):
+        super().update(*args, **kwargs)
+        self.refresh()
+
+
+# Lines
+
+
+@pytest.mark.parametrize("verbose", [True, np.True_, 2, np.int64(3)])
+def test_true_and_numbers_from_two_print_every_epoch(verbose, capsys):
+    model = mlp(verbose=verbose).fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        f"Iteration 1, loss = {model.loss_curve_[0]:.8f}",
+        f"Validation score: {model.validation_scores_[0]:f}",
+    ]
+    assert len(lines) == 2 * model.n_iter_
+
+
+@pytest.mark.parametrize("verbose", [False, 0, np.False_, "bar"])
+def test_others_print_nothing_where_nobody_looks(verbose, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which makes rich write colours to pipes
+    mlp(verbose=verbose).fit(X, Y)
+    PackedGridSearchCV(mlp(verbose=verbose), {"alpha": [0, 1]}, cv=2).fit(X, Y)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_prints_one_line(capsys):
+    model = mlp(verbose=1).fit(X, Y)
+    found = re.fullmatch(
+        r"MLPClassifier: 4 epochs in [\d.e-]+ s on cpu, loss (\S+), "
+        r"validation score (\S+)\n",
+        capsys.readouterr().out,
+    )
+    assert found[1] == f"{model.loss_:.4g}"
+    assert found[2] == f"{model.best_validation_score_:.4f}"
+
+
+@pytest.mark.parametrize(
+    ("model", "begin"),
+    [
+        (SoftmaxRegression(solver="lbfgs", tol=1), r"SoftmaxRegression: \d+ iteration"),
+        (CNNClassifier((2,), max_iter=1), "CNNClassifier: 1 epoch in "),
+        (MLPRegressor(hidden_layer_sizes=3, max_iter=2), "MLPRegressor: 2 epochs in "),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_estimator_has_its_line(model, begin, capsys):
+    model.set_params(verbose=1).fit(X, Y)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.match(begin, line)
+    assert "score" not in line
+
+
+def test_partial_fit_and_refit_print_one_line_each_call(capsys):
+    model = MLPClassifier(3, verbose=1, random_state=0)
+    model.partial_fit(X, Y, classes=np.unique(Y)).partial_fit(X, Y)
+    assert capsys.readouterr().out.count("MLPClassifier: 1 epoch in ") == 2
+    mlp(verbose=1, refit_full=True).fit(X, Y)
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("verbose", [1, "bar"])
+def test_a_pack_stays_a_pack(verbose, monkeypatch, capsys, terminal):
+    packs = []
+    train = _packed_fit.train_together
+    monkeypatch.setattr(
+        _packed_fit,
+        "train_together",
+        lambda members, advance: packs.append(len(members)) or train(members, advance),
+    )
+    model = EnsembleClassifier(mlp(verbose=verbose), 3, random_state=0).fit(X, Y)
+    assert packs == [3]
+    lines = capsys.readouterr().out.splitlines()
+    if verbose == 1:
+        losses = [line.split("loss ")[1].split(",")[0] for line in lines]
+        assert losses == [f"{member.loss_:.4g}" for member in model.estimators_]
+    else:
+        assert lines == []
+        assert any("3 networks" in frame for frame in terminal.frames)
+
+
+# The bar
+
+
+def test_the_bar_is_whole_in_eighty_columns(terminal):
+    model = mlp(verbose="bar", max_iter=12, tol=1, n_iter_no_change=99)
+    model.fit(X * 1000, Y)
+    frames = [frame for frame in terminal.frames if "loss" in frame]
+    assert len(model.history_) == 12
+    for epoch, record in enumerate(model.history_, start=1):
+        (frame,) = {frame for frame in frames if f" {epoch}/12 " in frame}
+        assert len(frame) <= 80
+        assert frame.startswith("MLPClassifier ━")
+        assert f"loss {record['train_loss']:.4g} " in frame
+        assert f"score {record['valid_score']:.4f} " in frame
+        assert re.search(r" (--|\d\d):(--|\d\d)$", frame.rstrip())
+    assert not any("…" in frame for frame in terminal.frames)
+
+
+def test_long_figures_leave_the_bar_whole(terminal):
+    with _progress.SCREEN.row("SoftmaxRegression", 10_000) as update:
+        update(9_999, "loss 1.234e-05 score -0.1234")
+    frame = terminal.frames[-1]
+    assert re.fullmatch(
+        r"SoftmaxRegression ━+[╸╺]? 9999/10000 loss 1.234e-05 score -0.1234 \S+", frame
+    )
+    assert len(frame) <= 80
+
+
+def test_nothing_is_left_of_the_bar(terminal):
+    out, err = sys.stdout, sys.stderr
+    mlp(verbose="bar").fit(X, Y)
+    assert terminal.frames
+    assert terminal.cursor_is_shown
+    assert terminal.getvalue().endswith("\x1b[2K\x1b[?25h\r")  # an empty line
+    assert (sys.stdout, sys.stderr) == (out, err)
+    assert _progress.SCREEN._display is None
+
+
+def test_what_is_printed_to_a_file_goes_there(terminal, capsys):
+    class Say(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            print("epoch", len(net.history))  # noqa: T201
+
+    mlp(verbose="bar", max_iter=2, callbacks=[Say()]).fit(X, Y)
+    assert capsys.readouterr().out == "epoch 1\nepoch 2\n"
+
+
+def test_warnings_stand_above_the_bar(terminal):
+    class Warn(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            sys.stderr.write("look out\n")
+
+    mlp(verbose="bar", max_iter=1, callbacks=[Warn()]).fit(X, Y)
+    assert "look out\n" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_terminal_whole(error, terminal):
+    class Fail(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise error
+
+    model = mlp(verbose="bar", callbacks=[Fail()])
+    if error is ValueError:
+        with pytest.raises(ValueError, match=r"^$"):
+            model.fit(X, Y)
+    else:
+        with pytest.warns(match="interrupted by user"):
+            model.fit(X, Y)
+    assert terminal.cursor_is_shown
+    assert _progress.SCREEN._display is None
+
+
+def test_bars_of_threads_share_the_screen(terminal):
+    expected = mlp().fit(X, Y).coefs_[0]
+    meeting = threading.Barrier(3)
+    rows, found = [], []
+
+    class Meet(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            meeting.wait(60)
+            if len(net.history) < net.max_epochs:  # nobody has ended
+                rows.append(len(_progress.SCREEN._display.tasks))
+
+    def fit():
+        model = mlp(verbose="bar", callbacks=[meet]).fit(X, Y)
+        found.append(model.coefs_[0])
+
+    meet = Meet()
+    meet.__sklearn_clone__ = lambda: meet
+    with warnings.catch_warnings(action="ignore"):
+        threads = [threading.Thread(target=fit) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert rows == [3] * 9
+    assert all(np.array_equal(coef, expected) for coef in found)
+    assert terminal.cursor_is_shown
+    assert _progress.SCREEN._display is None
+
+
+def test_a_search_and_its_fits_share_the_screen(terminal):
+    search = PackedGridSearchCV(
+        mlp(verbose="bar"), {"alpha": [0, 1], "batch_norm": [True, False]}, cv=2
+    )
+    search.set_params(verbose=1, refit=False).fit(X, Y)
+    titles = {re.sub(r" +[━╸╺].*", "", frame) for frame in terminal.frames}
+    assert titles == {"8 fits", "4 networks", "MLPClassifier"}
+    lines = [frame for frame in terminal.frames if frame.startswith("8 fits")]
+    done = [int(re.search(r" (\d+)/32 ", line)[1]) for line in lines]
+    assert done == sorted(done)
+    # Alone one network ends an epoch after the other, in a pack four at once.
+    assert set(done) == {*range(17), 20, 24, 28, 32}
+    assert terminal.getvalue().count("\x1b[?25h") == 1
+
+
+def test_workers_of_a_search_show_no_bars(terminal, monkeypatch):
+    class Worker:
+        name = "LokyProcess-1"
+
+    monkeypatch.setattr(_progress, "current_process", Worker)
+    mlp(verbose="bar").fit(X, Y)
+    assert terminal.getvalue() == ""
+
+
+def test_lbfgs_counts_its_iterations(terminal):
+    model = SoftmaxRegression(solver="lbfgs", tol=0.1, verbose="bar", max_iter=50)
+    model.fit(X, Y)
+    for iteration in range(model.n_iter_ + 1):
+        assert any(f" {iteration}/50 " in frame for frame in terminal.frames)
+
+
+PROGRAM = """
+import os, signal
+from skorch.callbacks import Callback
+from sklearn.datasets import load_iris
+from skmlp.neural_network import MLPClassifier
+
+class Interrupt(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+model = MLPClassifier(3, verbose="bar", callbacks=[Interrupt()])
+model.fit(*load_iris(return_X_y=True))
+print("epochs", model.n_iter_)
+"""
+
+
+def test_ctrl_c_in_a_terminal(tmp_path):
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX's")
+    leader, follower = pty.openpty()
+    env = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    env |= {"TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=env,
+    ) as process:
+        os.close(follower)
+        written = b""
+        try:
+            while part := os.read(leader, 4096):
+                written += part
+        except OSError:  # how Linux says that the other side is closed
+            pass
+    os.close(leader)
+    assert process.returncode == 0
+    terminal = Terminal()
+    terminal.write(written.decode())
+    assert "epochs 2" in written.decode()
+    assert "interrupted by user" in written.decode()
+    assert terminal.cursor_is_shown
+
+
+# The parameter
+
+
+@pytest.mark.parametrize("verbose", [True, 1, 2, "bar"])
+def test_showing_changes_no_number(verbose, terminal):
+    quiet = mlp(dropout=0.2).fit(X, Y)
+    shown = mlp(dropout=0.2, verbose=verbose).fit(X, Y)
+    for one, two in zip(quiet.coefs_, shown.coefs_, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert quiet.loss_curve_ == shown.loss_curve_
+
+
+@pytest.mark.parametrize("verbose", ["bars", -1, None, 0.5])
+def test_what_it_cannot_be_is_refused(verbose):
+    with pytest.raises(ValueError, match="The 'verbose' parameter of MLPClassifier"):
+        mlp(verbose=verbose).fit(X, Y)
+
+
+def test_it_is_cloned_and_pickled(terminal):
+    model = clone(mlp(verbose="bar")).fit(X, Y)
+    back = pickle.loads(pickle.dumps(model))
+    assert back.verbose == "bar"
+    np.testing.assert_array_equal(back.predict(X), model.predict(X))
+    back.set_params(early_stopping=False).partial_fit(X, Y)

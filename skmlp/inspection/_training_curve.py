@@ -22,8 +22,8 @@ class TrainingCurve(NamedTuple):
         Loss of the training rows, penalty included, and of the validation rows,
         without; NaN where an epoch lacks it.
     train_score, valid_score : ndarray of shape (n_epochs,) or None
-        Scores after every epoch. The training score is there only if a callback
-        recorded ``train_score`` in the history.
+        Scores after every epoch. The training score is there with the estimator's
+        ``record_train_score=True``.
     best_epoch : int or None
         Epoch of the highest validation score, counted from 1.
     """
@@ -67,10 +67,13 @@ class TrainingCurveDisplay:
     >>> from skmlp.inspection import TrainingCurveDisplay
     >>> from skmlp.neural_network import MLPClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = MLPClassifier(30, early_stopping=True, random_state=0).fit(X / 16, y)
+    >>> model = MLPClassifier(30, early_stopping=True, record_train_score=True,
+    ...                       random_state=0).fit(X / 16, y)
     >>> display = TrainingCurveDisplay.from_estimator(model)
     >>> display.curves["MLPClassifier"].best_epoch == model.best_epoch_
     True
+    >>> list(display.lines_["MLPClassifier"])
+    ['train_loss', 'valid_loss', 'train_score', 'valid_score']
 
     Several models on one picture, by names of your own:
 

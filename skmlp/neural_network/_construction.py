@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -138,20 +139,7 @@ def valid_batches(
 
     `beside` are the rows to train on if both are parts of one sample.
     """
-    if estimator.scoring is None:
-        index = slice(None) if valid.rows is None else valid.rows
-        encoded, weight = valid.encoded[index], valid.loss_weight
-        weight = None if weight is None else weight[index]
-        net.score = lambda logits: estimator._score_logits(logits, encoded, weight)
-    else:
-        # The scorer sees arrays without names, by an estimator that knows none.
-        scored = copy.copy(estimator)
-        scored.__dict__.pop("feature_names_in_", None)
-        scored.net_, scored.device_ = net, net.flat_.values.device
-        scorer = check_scoring(scored, scoring=estimator.scoring)
-        rows = valid.gather()
-        weights = {} if rows.weight is None else {"sample_weight": rows.weight}
-        net.score = lambda _: float(scorer(scored, rows.X, rows.y, **weights))
+    net.score = _make_score(estimator, valid, net)
     widest = widest_layer(net.module_.eval(), valid.X.shape[1])
     rows_on_device = (
         _rows(valid, net)
@@ -159,6 +147,42 @@ def valid_batches(
         else beside.take(valid.rows)
     )
     return Batches(rows_on_device, rows_at_once(widest))
+
+
+def train_scorer(
+    estimator: Any, train: Sample, net: Net, rows: Rows
+) -> Callable[[], float]:
+    """Return what scores the rows to train on by the net as it stands."""
+    score = _make_score(estimator, train, net)
+    widest = widest_layer(net.module_.eval(), train.X.shape[1])
+    batches = Batches(rows, rows_at_once(widest))
+
+    def score_rows() -> float:
+        network = net.module_.eval()
+        if estimator.scoring is not None:
+            return score(torch.empty(0))  # the scorer predicts by itself
+        return score(torch.cat([network(x) for x, *_ in batches]))
+
+    return score_rows
+
+
+def _make_score(
+    estimator: Any, sample: Sample, net: Net
+) -> Callable[[torch.Tensor], float]:
+    """Return what turns the logits of a sample's rows into their score."""
+    if estimator.scoring is None:
+        index = slice(None) if sample.rows is None else sample.rows
+        encoded, weight = sample.encoded[index], sample.loss_weight
+        weight = None if weight is None else weight[index]
+        return lambda logits: estimator._score_logits(logits, encoded, weight)
+    # The scorer sees arrays without names, by an estimator that knows none.
+    scored = copy.copy(estimator)
+    scored.__dict__.pop("feature_names_in_", None)
+    scored.net_, scored.device_ = net, net.flat_.values.device
+    scorer = check_scoring(scored, scoring=estimator.scoring)
+    rows = sample.gather()
+    weights = {} if rows.weight is None else {"sample_weight": rows.weight}
+    return lambda _: float(scorer(scored, rows.X, rows.y, **weights))
 
 
 def _rows(sample: Sample, net: Net) -> Rows:

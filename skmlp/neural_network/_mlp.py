@@ -98,6 +98,7 @@ class MLPClassifier(BaseClassifier):
         scoring: str | Callable[..., float] | None = None,
         restore_best_weights: bool = True,
         refit_full: bool = False,
+        record_train_score: bool = False,
         device: str | torch.device = "auto",
         dtype: str | None = None,
         amp: bool = False,

@@ -18,6 +18,7 @@ from skmlp.neural_network._construction import (
     make_net,
     start_network,
     train_batches,
+    train_scorer,
     valid_batches,
 )
 from skmlp.neural_network._fit_tasks import CallbackSupportMixin, FitTasks
@@ -80,6 +81,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     train_size: int | float | None
     scoring: str | Callable[..., float] | None
     restore_best_weights: bool
+    record_train_score: bool
     device: str | torch.device
     dtype: str | None
     amp: bool
@@ -185,6 +187,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         else:
             net = make_net(self, network, monitor, device)
         batches = train_batches(self, train, net, random_state, generator)
+        if self.record_train_score:
+            net.train_score = train_scorer(self, train, net, batches.rows)
         held_out = None
         if valid is not None:
             beside = batches.rows if valid.encoded is train.encoded else None
@@ -254,7 +258,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         """Set the fitted attributes."""
         monitor = net.monitor
         seed_dropout(net.module_, None)
-        net.score = None
+        net.score = net.train_score = None
         self.net_, self.device_, self._monitor = net, device, monitor
         self.callbacks_ = [cb for _, cb in net.callbacks_[1:]]
         self.history_ = net.history

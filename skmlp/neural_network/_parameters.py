@@ -228,6 +228,14 @@ SHARED: dict[str, Parameter] = {
         "`best_epoch_` epochs.",
         ["boolean"],
     ),
+    "record_train_score": Parameter(
+        "bool, default=False",
+        "Whether the training rows too are scored after every epoch, as validation "
+        "rows are: without dropout or augmentation, by the weights as they stand. "
+        "`history_` has it under 'train_score'. It costs a prediction of these rows an "
+        "epoch and changes no other number; networks with it are trained alone.",
+        ["boolean"],
+    ),
     "device": Parameter(
         "str or torch.device, default='auto'",
         "Where to train: 'cpu', 'cuda', 'cuda:1', ...; 'auto' is CUDA where there is "

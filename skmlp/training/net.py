@@ -106,6 +106,8 @@ class Net(NeuralNet):
     # None for 'lbfgs', and after `release`.
     optimizer_: Any = None
     epochs_ = 0
+    # Computes the score of the training rows, where that is to be recorded.
+    train_score: Callable[[], float] | None = None
     flat_: Any
     decays_: Any
     step_: Any
@@ -162,6 +164,8 @@ class Net(NeuralNet):
                     self.epochs_ += 1
                     with self._averaged():
                         self.run_single_epoch(valid, training=False, prefix="valid")
+                        if self.train_score is not None:
+                            self.record("train_score", self.train_score(), operator.gt)
                         self.converged_ = self.judge_epoch(len(train.rows))
                     self.converged_ |= self._notify_epoch_end(datasets)
                     advance(1)

@@ -55,6 +55,7 @@ def pack_key(member: Member) -> Hashable | None:
         or len(net.callbacks_) > 1
         or net.amp
         or net.verbose
+        or net.train_score is not None
         or net.weight_averaging is not None
         or member.train.augment is not None
         or not isinstance(net.alpha, (int, float))

@@ -40,11 +40,14 @@ RULES = {
     "skmlp.preprocessing": Rule(packages=DATA),
     "skmlp.augmentation": Rule(packages={"numpy", "sklearn", "torch"}),
     "skmlp.training": Rule(packages={"numpy", "scipy", "sklearn", "skorch", "torch"}),
+    "skmlp.storage": Rule(packages=NUMERIC | {"safetensors", "torch"}),
     # A fit shows its progress.
     "skmlp.neural_network": Rule(
-        skmlp={"augmentation", "training"}, packages=NETS | {"rich"}
+        skmlp={"augmentation", "storage", "training"}, packages=NETS | {"rich"}
     ),
-    "skmlp.model_selection": Rule(skmlp={"neural_network", "training"}, packages=NETS),
+    "skmlp.model_selection": Rule(
+        skmlp={"neural_network", "storage", "training"}, packages=NETS
+    ),
     "skmlp.inspection": Rule(
         skmlp={"neural_network"},
         packages=NETS | {"matplotlib", "rich"},
@@ -52,8 +55,8 @@ RULES = {
     ),
     # A Pipeline is stored with its transformers, a network with its augmentation.
     "skmlp.persistence": Rule(
-        skmlp={"augmentation", "neural_network", "preprocessing"},
-        packages=NETS | {"onnx", "onnxscript", "safetensors"},
+        skmlp={"augmentation", "neural_network", "preprocessing", "storage"},
+        packages=NETS | {"onnx", "onnxscript"},
         public_only=True,
     ),
     "benchmarks": Rule(skmlp=PUBLIC, packages=None, public_only=True),

@@ -1,6 +1,7 @@
 """Models as files without code, and on their way from and to other libraries."""
 
-from ._container import ModelFileError
+from skmlp.storage.container import ModelFileError
+
 from ._export import to_onnx, to_torch
 from ._from_sklearn import from_sklearn
 from ._model import load_model, save_model

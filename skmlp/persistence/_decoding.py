@@ -1,8 +1,6 @@
-"""From JSON and arrays back to an estimator: each form of `_encoding`, nothing else."""
+"""From JSON and arrays back to an estimator."""
 
-import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from reprlib import repr as shown
 from typing import Any
 
@@ -10,11 +8,7 @@ import numpy as np
 import torch
 
 from skmlp.persistence._classes import CLASSES
-from skmlp.persistence._encoding import ARRAY_DTYPES, MAX_DEPTH
-
-_FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
-_LAST_CODE_POINT = 0x10FFFF
-_MERSENNE_TWISTER_WORDS = 624
+from skmlp.storage.decoding import Decoder, from_json
 
 
 def decode(
@@ -27,86 +21,35 @@ def decode(
     Exception
         Of many kinds, if the description was not made by it.
     """
-    parsed = json.loads(description, parse_constant=_refuse_constant)
-    decoder = _Decoder(arrays, device)
+    parsed = from_json(description)
+    decoder = _EstimatorDecoder(arrays, device)
     if type(parsed) is not dict or parsed.keys() != {"object"}:
         raise ValueError("it does not describe an estimator")
-    estimator = decoder.decode(parsed, 0)
-    if unused := arrays.keys() - decoder.used:
-        raise ValueError(f"nothing names its array {min(unused)!r}")
+    estimator = decoder.decode(parsed)
+    decoder.check_all_used()
     return estimator
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-class _Decoder:
-    """Decodes values; each array is used once, so that it takes memory once."""
+class _EstimatorDecoder(Decoder):
+    """Decodes estimators beside values; networks are to predict on `device`."""
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], device: str | torch.device
     ) -> None:
-        self.arrays = arrays
+        super().__init__(arrays)
         self.device = device
-        self.used: set[str] = set()
 
-    def decode(self, value: Any, depth: int) -> Any:
-        """Return what `value` stands for; lists are decoded where they are."""
-        if depth > 2 * MAX_DEPTH:
-            raise ValueError("its description is nested too deeply")
-        if type(value) is list:
-            for i, item in enumerate(value):
-                value[i] = self.decode(item, depth + 1)
-            return value
-        if type(value) is not dict:
-            return value
-        if len(value) != 1:
-            raise ValueError(f"{shown(list(value))} is no form of a value")
-        ((form, content),) = value.items()
-        if form == "array":
-            return self._array(content)
-        if form == "text":
-            return self._text(content)
-        if form == "dict":
-            return self._named(content, depth)
-        if form == "object":
-            return self._object(content, depth)
-        if form not in _BUILDERS:
-            raise ValueError(f"{shown(form)} is no form of a value")
-        return _BUILDERS[form](self.decode(content, depth + 1))
-
-    def _named(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        if type(values) is not dict:
-            raise ValueError(f"{shown(values)} has no names")
-        for name, value in values.items():
-            values[name] = self.decode(value, depth + 1)
-        return values
-
-    def _claim(self, name: str) -> None:
-        if name in self.used:
-            raise ValueError(f"two values name its array {name!r}")
-        self.used.add(name)
-
-    def _array(self, name: str) -> np.ndarray:
-        self._claim(name)
-        return self.arrays[name]
-
-    def _text(self, name: str) -> np.ndarray:
-        points = self._array(name)
-        *shape, width = points.shape
-        if points.dtype != np.uint32 or not width:
-            raise ValueError(f"its array {name!r} is no text")
-        if points.max(initial=0) > _LAST_CODE_POINT:
-            raise ValueError(f"its array {name!r} has code points beyond Unicode")
-        return points.reshape(-1).view(f"=U{width}").reshape(shape)
+    def decode_other(self, form: str, content: Any, depth: int) -> Any:
+        if form != "object":
+            return super().decode_other(form, content, depth)
+        return self._object(content, depth)
 
     def _object(self, content: dict[str, Any], depth: int) -> Any:
         cls = CLASSES.get(content["class"])
         if cls is None:
             raise ValueError(f"it names {shown(content['class'])}, which is no class")
-        params = self._named(content["params"], depth)
-        attributes = self._named(content["attributes"], depth)
+        params = self.named(content["params"], depth)
+        attributes = self.named(content["attributes"], depth)
         estimator = cls(**params)
         for name in attributes:
             if name in params or hasattr(cls, name) or not name.isidentifier():
@@ -117,7 +60,7 @@ class _Decoder:
             return estimator
         network = _Network(self.arrays, prefix)
         for name in network:
-            self._claim(prefix + name)
+            self.claim(prefix + name)
         estimator.__skmlp_restore__(attributes, network, self.device)
         return estimator
 
@@ -138,59 +81,3 @@ class _Network(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._names)
-
-
-def _build_scalar(content: list[Any]) -> np.generic:
-    """Return a NumPy scalar."""
-    name, value = content
-    if name == "str" and type(value) is str:
-        return np.str_(value)
-    if name not in ARRAY_DTYPES or type(value) not in (bool, int, float):
-        raise ValueError(f"{name!r} is no dtype of a scalar")
-    with np.errstate(over="ignore"):
-        return np.dtype(name).type(value)
-
-
-def _build_objects(content: list[Any]) -> np.ndarray:
-    """Return an array of Python objects."""
-    shape, items = content
-    if math.prod(shape) != len(items):
-        raise ValueError(f"{len(items)} items do not have the shape {shape}")
-    array = np.empty(len(items), object)
-    array[:] = items
-    return array.reshape(shape)
-
-
-def _build_random_state(content: list[Any]) -> np.random.RandomState:
-    """Return a RandomState; NumPy would read beyond `words` at a bad position."""
-    name, words, position, has_gauss, gauss = content
-    if (
-        words.shape != (_MERSENNE_TWISTER_WORDS,)
-        or words.dtype != np.uint32
-        or not 0 <= position <= _MERSENNE_TWISTER_WORDS
-        or has_gauss not in (0, 1)
-    ):
-        raise ValueError("a random state is out of its range")
-    random_state = np.random.RandomState(0)
-    random_state.set_state((name, words, position, has_gauss, gauss))
-    return random_state
-
-
-def _build_table(content: list[Any]) -> list[dict[str, Any]]:
-    """Return a list of dicts with the same keys, where the rows were."""
-    keys, rows = content
-    for i, row in enumerate(rows):
-        rows[i] = dict(zip(keys, row, strict=True))
-    return rows
-
-
-_BUILDERS: dict[str, Callable[[Any], Any]] = {
-    "device": torch.device,
-    "float": _FLOATS.__getitem__,
-    "objects": _build_objects,
-    "pairs": dict,
-    "random_state": _build_random_state,
-    "scalar": _build_scalar,
-    "table": _build_table,
-    "tuple": tuple,
-}

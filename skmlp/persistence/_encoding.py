@@ -1,41 +1,19 @@
 """From an estimator to JSON and arrays.
 
-None, booleans, strings, integers, finite floats and lists are themselves in JSON. All
-else is an object with one key, which says what it is:
+Values are encoded as `skmlp.storage.encoding` says; estimators are one more form:
 
 ======================  =========================================================
-``float``               'inf', '-inf' or 'nan'
-``tuple``               its items
-``dict``                its items by their keys, which are strings
-``pairs``               keys and values of a dict with other keys
-``table``               keys, and the rows of values, of a list of dicts with these
-                        keys in this order
-``scalar``              name of the dtype, and the value, of a NumPy scalar
-``array``               name of an array in the file
-``text``                name of an array of code points, one string a row
-``objects``             shape and items of an array of Python objects
-``device``              name of a torch device
-``random_state``        what ``RandomState.get_state`` returns
 ``object``              class, parameters and attributes, and for a network the
                         prefix of its arrays' names
 ======================  =========================================================
 """
 
-import json
-import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from skmlp.persistence._classes import NAMES
-
-MAX_DEPTH = 64
-
-ARRAY_DTYPES = frozenset(
-    {"bool", "float16", "float32", "float64"}
-    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-)
+from skmlp.storage.encoding import Encoder, join, kind_of, to_json
 
 
 def encode(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
@@ -47,86 +25,22 @@ def encode(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
         If it holds what cannot be stored; the message names the parameter.
     """
     if type(estimator) not in NAMES:
-        raise _refusal(estimator, "")
-    encoder = _Encoder()
-    description = encoder.encode(estimator, "", "", 0)
-    text = json.dumps(description, allow_nan=False, separators=(",", ":"))
-    return text, encoder.arrays
+        raise TypeError(
+            f"a {kind_of(estimator)} cannot be stored; save_model takes skmlp's "
+            "estimators and transformers, and a Pipeline of them."
+        )
+    encoder = _EstimatorEncoder()
+    description = to_json(encoder.encode(estimator, "", ""))
+    return description, encoder.arrays
 
 
-class _Encoder:
-    """Encodes values, and collects the arrays among them.
+class _EstimatorEncoder(Encoder):
+    """Encodes estimators beside values."""
 
-    `owner` says in errors where a value stands, `place` names its arrays.
-    """
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
-
-    def encode(self, value: Any, owner: str, place: str, depth: int) -> Any:
-        """Return what stands for `value` in JSON."""
-        if depth > MAX_DEPTH:
-            raise TypeError(f"{owner} cannot be stored: it is nested too deeply.")
-        if value is None or type(value) in (bool, int, str):
-            return value
-        if type(value) is float:
-            return value if math.isfinite(value) else {"float": str(value)}
-        if type(value) is list:
-            if _is_table(value):
-                rows = [list(row.values()) for row in value]
-                content = [list(value[0]), rows]
-                return {"table": self._items(content, owner, place, depth)}
-            return self._items(value, owner, place, depth)
-        if type(value) is tuple:
-            return {"tuple": self._items(value, owner, place, depth)}
-        if type(value) is dict:
-            return self._dict(value, owner, place, depth)
-        if isinstance(value, np.generic):
-            return self._scalar(value, owner)
-        if type(value) is np.ndarray:
-            return self._array(value, owner, place, depth)
-        if type(value) is torch.device:
-            return {"device": str(value)}
-        if type(value) is np.random.RandomState:
-            state = value.get_state(legacy=True)
-            return {"random_state": self._items(state, owner, place, depth)}
-        if type(value) in NAMES:
-            return self._object(value, place, depth)
-        raise _refusal(value, owner)
-
-    def _items(self, values: Any, owner: str, place: str, depth: int) -> list[Any]:
-        return [
-            self.encode(value, owner, _join(place, str(i)), depth + 1)
-            for i, value in enumerate(values)
-        ]
-
-    def _dict(self, value: dict[Any, Any], owner: str, place: str, depth: int) -> Any:
-        items = self._items(value.values(), owner, place, depth)
-        if all(type(key) is str for key in value):
-            return {"dict": dict(zip(value, items, strict=True))}
-        keys = self._items(value, owner, _join(place, "keys"), depth)
-        return {"pairs": [list(pair) for pair in zip(keys, items, strict=True)]}
-
-    def _scalar(self, value: np.generic, owner: str) -> Any:
-        if isinstance(value, np.str_):
-            return {"scalar": ["str", str(value)]}
-        if value.dtype.name not in ARRAY_DTYPES:
-            raise _refusal(value, owner)
-        return {"scalar": [value.dtype.name, self.encode(value.item(), owner, "", 0)]}
-
-    def _array(self, value: np.ndarray, owner: str, place: str, depth: int) -> Any:
-        if value.dtype.kind == "O":
-            items = self._items(value.ravel().tolist(), owner, place, depth)
-            return {"objects": [list(value.shape), items]}
-        native = value.astype(value.dtype.newbyteorder("="), copy=False)
-        if value.dtype.kind == "U" and value.dtype.itemsize:
-            points = np.ascontiguousarray(native).reshape(-1).view(np.uint32)
-            self.arrays[place] = points.reshape(*value.shape, value.dtype.itemsize // 4)
-            return {"text": place}
-        if native.dtype.name not in ARRAY_DTYPES:
-            raise _refusal(value, owner)
-        self.arrays[place] = native
-        return {"array": place}
+    def encode_other(self, value: Any, owner: str, place: str, depth: int) -> Any:
+        if type(value) not in NAMES:
+            raise self.refusal(value, owner)
+        return self._object(value, place, depth)
 
     def _object(self, value: Any, place: str, depth: int) -> Any:
         name = type(value).__name__
@@ -144,7 +58,7 @@ class _Encoder:
             "attributes": self._named(attributes, name, place, depth),
         }
         if network:
-            described["network"] = prefix = _join(place, "net") + "."
+            described["network"] = prefix = join(place, "net") + "."
             self.arrays |= {prefix + key: array for key, array in network.items()}
         return {"object": described}
 
@@ -152,43 +66,15 @@ class _Encoder:
         self, values: dict[str, Any], owner: str, place: str, depth: int
     ) -> dict[str, Any]:
         return {
-            name: self.encode(
-                value, f"{name} of {owner}", _join(place, name), depth + 1
-            )
+            name: self.encode(value, f"{name} of {owner}", join(place, name), depth + 1)
             for name, value in values.items()
         }
 
-
-def _is_table(values: list[Any]) -> bool:
-    """Tell whether there are several dicts with the same names in the same order."""
-    if len(values) < 2 or not all(type(value) is dict for value in values):
-        return False
-    keys = list(values[0])
-    return all(type(key) is str for key in keys) and all(
-        list(value) == keys for value in values
-    )
-
-
-def _join(place: str, name: str) -> str:
-    """Return the name of what is `name` in `place`, in ASCII."""
-    name = name.encode("ascii", "backslashreplace").decode("ascii")
-    return f"{place}.{name}" if place else name
-
-
-def _refusal(value: Any, owner: str) -> TypeError:
-    """Return the error for a value that has no place in a file."""
-    what = type(value).__name__
-    if isinstance(value, (np.ndarray, np.generic)):
-        what = f"{value.dtype} values"
-    elif callable(value):
-        what = f"{what} {getattr(value, '__name__', '')}".rstrip() + ", which is code"
-    if not owner:
+    def refusal(self, value: Any, owner: str) -> TypeError:
+        parameter = not owner.split(" ")[0].endswith("_")
+        remedy = "set it to None before saving" if parameter else "fit without it"
+        if owner.startswith("steps of"):
+            remedy = "save the steps that are skmlp's alone"
         return TypeError(
-            f"a {what} cannot be stored; save_model takes skmlp's estimators and "
-            "transformers, and a Pipeline of them."
+            f"{owner} cannot be stored: it holds {kind_of(value)}; {remedy}."
         )
-    parameter = not owner.split(" ")[0].endswith("_")
-    remedy = "set it to None before saving" if parameter else "fit without it"
-    if owner.startswith("steps of"):
-        remedy = "save the steps that are skmlp's alone"
-    return TypeError(f"{owner} cannot be stored: it holds {what}; {remedy}.")

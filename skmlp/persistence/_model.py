@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from skmlp.persistence._container import ModelFileError, opened, pack
 from skmlp.persistence._decoding import decode
-from skmlp.persistence._durable import write_durably
 from skmlp.persistence._encoding import encode
+from skmlp.storage.container import ModelFileError, opened, pack
+from skmlp.storage.durable import write_durably
 
 
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:

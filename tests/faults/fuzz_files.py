@@ -37,8 +37,9 @@ from skmlp.augmentation import RandomCrop
 from skmlp.datasets import read_idx, write_idx
 from skmlp.datasets._cifar10 import read_batches
 from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
-from skmlp.persistence import ModelFileError, _container, load_model, save_model
+from skmlp.persistence import ModelFileError, load_model, save_model
 from skmlp.preprocessing import PixelStandardizer
+from skmlp.storage import container
 
 SECONDS = 1.0
 FREE = 1 << 20  # bytes that may be taken whatever the size of a file
@@ -251,7 +252,7 @@ def join(header: bytes, data: bytes) -> bytes:
 
 def seal(description: str, arrays: dict[str, np.ndarray]) -> bytes:
     """Return a model file whose checksum is right, whatever is in it."""
-    digest = _container._digest(1, description, arrays)
+    digest = container._digest(1, description, arrays)
     line = f"format 1, skmlp 0.1.0, sha256 {digest}"
     return safetensors.numpy.save(arrays, {"skmlp_model": f"{line}\n{description}"})
 

@@ -9,8 +9,9 @@ from hypothesis.extra import numpy as npst
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.persistence._decoding import decode
-from skmlp.persistence._encoding import ARRAY_DTYPES, encode
+from skmlp.persistence._encoding import encode
 from skmlp.preprocessing import PixelScaler
+from skmlp.storage.encoding import ARRAY_DTYPES
 
 numeric_dtypes = st.sampled_from(sorted(ARRAY_DTYPES)).map(np.dtype)
 shapes = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)

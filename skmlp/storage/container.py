@@ -1,8 +1,9 @@
 """The file itself: safetensors, with a description in JSON and a checksum of it all.
 
-The file has one entry in the metadata of safetensors, ``skmlp_model``. Its first line
-is ``format 1, skmlp 0.1.0, sha256 <64 hexadecimal digits>``, the rest is JSON, padded
-by spaces. The checksum is that of the line up to the first comma, of the JSON, and of
+The file has one entry in the metadata of safetensors, called after its kind:
+``skmlp_model`` or ``skmlp_checkpoint``. Its first line is
+``format 1, skmlp 0.1.0, sha256 <64 hexadecimal digits>``, the rest is JSON, padded by
+spaces. The checksum is that of the line up to the first comma, of the JSON, and of
 the name, dtype, shape and bytes of every array in the order of their names. Everything
 before the arrays is ASCII.
 
@@ -26,7 +27,7 @@ from skmlp import __version__
 
 FORMAT = 1
 
-_ENTRY = "skmlp_model"
+_ENTRIES = {"model": "skmlp_model", "checkpoint": "skmlp_checkpoint"}
 _LINE = re.compile(r"format (\d{1,9}), skmlp (\S{1,40}), sha256 ([0-9a-f]{64})")
 
 _MAX_HEADER = 1 << 25  # bytes; JSON of that size is parsed within a second
@@ -38,7 +39,7 @@ _COST_OF_ARRAY = 4096
 
 
 class ModelFileError(ValueError):
-    """A file is no model that this version of skmlp can load.
+    """A file is no model or checkpoint that this version of skmlp can load.
 
     The message names the file and what is wrong with it. It is the only error that the
     content of a file can cause.
@@ -64,7 +65,9 @@ class Arrays(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def pack(description: str, arrays: Mapping[str, np.ndarray]) -> bytes:
+def pack(
+    description: str, arrays: Mapping[str, np.ndarray], kind: str = "model"
+) -> bytes:
     """Return the content of a file.
 
     Parameters
@@ -73,6 +76,8 @@ def pack(description: str, arrays: Mapping[str, np.ndarray]) -> bytes:
         JSON in ASCII.
     arrays : mapping of str to ndarray
         Of the dtypes that safetensors and NumPy share, in native byte order.
+    kind : {'model', 'checkpoint'}
+        What the file is; `opened` wants the same.
     """
     arrays = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     size = len(description) + sum(array.nbytes for array in arrays.values())
@@ -84,12 +89,12 @@ def pack(description: str, arrays: Mapping[str, np.ndarray]) -> bytes:
         description += " " * (cost - size)
     line = f"format {FORMAT}, skmlp {__version__}, sha256 "
     line += _digest(FORMAT, description, arrays)
-    return safetensors.numpy.save(arrays, {_ENTRY: f"{line}\n{description}"})
+    return safetensors.numpy.save(arrays, {_ENTRIES[kind]: f"{line}\n{description}"})
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[str, Arrays]]:
-    """Yield description and arrays of a file that is whole.
+def opened(path: Path, kind: str = "model") -> Iterator[tuple[str, Arrays]]:
+    """Yield description and arrays of a file that is whole and of that kind.
 
     Raises
     ------
@@ -104,10 +109,13 @@ def opened(path: Path) -> Iterator[tuple[str, Arrays]]:
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"{path} is no safetensors file: {error}.") from error
     with file:
-        text = (file.metadata() or {}).get(_ENTRY)
+        metadata = file.metadata() or {}
+        text = metadata.pop(_ENTRIES[kind], None)
         if text is None:
+            held = [name for name, entry in _ENTRIES.items() if entry in metadata]
             raise ModelFileError(
-                f"{path} holds arrays, but was not written by skmlp.persistence."
+                f"{path} holds {f'a {held[0]}' if held else 'arrays'}, but no {kind} "
+                "that skmlp wrote."
             )
         line, _, description = text.partition("\n")
         del text

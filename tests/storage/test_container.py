@@ -8,7 +8,7 @@ import safetensors.numpy
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.persistence import ModelFileError, load_model, save_model
-from skmlp.persistence._container import _digest, opened, pack
+from skmlp.storage.container import _digest, opened, pack
 
 ARRAYS = {
     "a": np.arange(6.0).reshape(2, 3),

@@ -2,21 +2,23 @@
 
 import os
 import secrets
+import zlib
 from pathlib import Path
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, what: str = "model") -> None:
     """Write a file beside `path`, bring it to the disk, rename it to `path`.
 
     Others see the old file or the whole new one. (`skmlp.datasets` has the like for
-    what can be downloaded again, without waiting for the disk.)
+    what can be downloaded again, without waiting for the disk.) `what` is the content's
+    name in an error.
 
     Raises
     ------
     OSError
         If that fails, on a full disk for one; the old file is as it was.
     """
-    part = path.with_name(f".skmlp-{secrets.token_hex(8)}.part")
+    part = path.with_name(_name_of_part(path, secrets.token_hex(8)))
     try:
         with part.open("xb") as stream:
             stream.write(content)
@@ -26,13 +28,24 @@ def write_durably(path: Path, content: bytes) -> None:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{error.strerror}: the model of {len(content)} bytes was not saved, and "
-            "what was there before is untouched",
+            f"{error.strerror}: the {what} of {len(content)} bytes was not saved, "
+            "and what was there before is untouched",
             os.fspath(path),
         ) from error
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what processes left behind that were killed while they wrote `path`."""
+    for part in path.parent.glob(_name_of_part(path, "*")):
+        part.unlink(missing_ok=True)
+
+
+def _name_of_part(path: Path, token: str) -> str:
+    """Return the name of a file that is to become `path`; names have a limit."""
+    return f".skmlp-{zlib.crc32(os.fsencode(path.name)):08x}-{token}.part"
 
 
 def _sync_folder(folder: Path) -> None:

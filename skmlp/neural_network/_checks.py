@@ -1,5 +1,6 @@
 """Rows and targets checked, before anything is trained."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -28,6 +29,8 @@ class CheckedNetwork(FittedNetwork, ABC):
     refit_full: bool
     weight_averaging: float | None
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
+    warm_start: bool
+    checkpoint: str | os.PathLike[str] | None
 
     @abstractmethod
     def _learn_targets(self, y: np.ndarray) -> None:
@@ -76,6 +79,8 @@ class CheckedNetwork(FittedNetwork, ABC):
             raise ValueError(
                 "weight_averaging needs fit and a stochastic solver; set it to None."
             )
+        if self.checkpoint is not None and not incremental:
+            self._check_checkpoint()
         if self.refit_full and self.solver == "lbfgs":
             raise ValueError(
                 "refit_full=True needs a best epoch, but solver='lbfgs' has no epochs."
@@ -84,6 +89,19 @@ class CheckedNetwork(FittedNetwork, ABC):
             raise ValueError(
                 "refit_full=True needs a validation score; use early_stopping=True or "
                 "give X_val and y_val."
+            )
+
+    def _check_checkpoint(self) -> None:
+        """Refuse a checkpoint of what has no epochs, or no beginning of its own."""
+        if self.solver == "lbfgs":
+            raise ValueError(
+                "checkpoint is written after epochs, but solver='lbfgs' has none; set "
+                "it to None or use another solver."
+            )
+        if self.warm_start:
+            raise ValueError(
+                "checkpoint is of one fit from its beginning, but warm_start=True goes "
+                "on from the fit before; set one of them to its default."
             )
 
     def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:

@@ -67,8 +67,12 @@ shape (n_samples, height, width[, channels])
         Raises
         ------
         ValueError
-            If the data do not fit each other or the parameters, or if the training
-            loss stops being finite.
+            If the data do not fit each other or the parameters, if the training loss
+            stops being finite, or if `checkpoint` is of another fit (a damaged one
+            raises `skmlp.persistence.ModelFileError`, which is a ValueError).
+        OSError
+            If `checkpoint` cannot be read or written; a full disk leaves the one
+            before as it was.
         """
         for name in ("temperature_", "_partial_classes"):
             self.__dict__.pop(name, None)

@@ -1,5 +1,6 @@
 """Convolutional networks."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
@@ -212,6 +213,8 @@ class CNNClassifier(BaseClassifier):
         temperature: float = 1.0,
         init_from: Any = None,
         frozen_layers: Sequence[int | str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 0,
     ) -> None:
         assign(self, locals())
 

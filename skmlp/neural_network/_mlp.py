@@ -1,5 +1,6 @@
 """Multi-layer perceptrons, in the place of scikit-learn's."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -112,6 +113,8 @@ class MLPClassifier(BaseClassifier):
         temperature: float = 1.0,
         init_from: Any = None,
         frozen_layers: Sequence[int | str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 0,
     ) -> None:
         assign(self, locals())
 

@@ -12,6 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from skmlp.neural_network._checkpoint import Checkpoint, Stage, open_checkpoint
 from skmlp.neural_network._checks import CheckedNetwork
 from skmlp.neural_network._construction import (
     make_generator,
@@ -52,6 +53,7 @@ class Plan(NamedTuple):
     epochs: int
     device: torch.device
     incremental: bool
+    stage: Stage | None = None
 
 
 class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
@@ -92,6 +94,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     gamma: float
     init_from: Any
     frozen_layers: Sequence[int | str] | None
+    checkpoint_interval: float
 
     @abstractmethod
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
@@ -129,14 +132,15 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         self._check_together(X_val, y_val, incremental)
         sample = self._check_sample(X, y, sample_weight, reset=first)
         valid = None if X_val is None else self._check_validation(X_val, y_val)
-        plan = self._plan(sample, valid, first, incremental)
+        checkpoint = None if incremental else open_checkpoint(self, sample, valid)
+        plan = self._plan(sample, valid, first, incremental, checkpoint)
         tasks = FitTasks(self, X, y, sample_weight, incremental)
         try:
             with tasks.around(plan.net):
                 self._run(plan)
             self._keep(plan.net, plan.device, release=not incremental)
             if self.refit_full:
-                self._refit(sample if valid is None else sample.join(valid))
+                self._refit(sample if valid is None else sample.join(valid), checkpoint)
         except BaseException:
             self.__dict__.pop("net_", None)  # trained half-way, it must not predict
             raise
@@ -151,10 +155,13 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         valid: Sample | None = None,
         first: bool = True,
         incremental: bool = False,
+        checkpoint: Checkpoint | None = None,
     ) -> Plan:
         """Build all that trains on checked rows."""
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
+        if checkpoint is not None:
+            checkpoint.begin("fit", random_state)
         if not first and device != self.device_:
             self.net_.release()
         network = (
@@ -200,6 +207,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             1 if incremental else self.max_iter,
             device,
             incremental,
+            None if checkpoint is None else Stage(checkpoint, "fit", generator),
         )
 
     def _run(self, plan: Plan, advance: Advance = silent) -> None:
@@ -217,7 +225,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                 )
             else:
                 try:
-                    net.run(train, plan.valid, plan.epochs, ended)
+                    net.run(train, plan.valid, plan.epochs, ended, plan.stage)
                 except FloatingPointError as error:
                     self._refuse_divergence(train, error)
         self._judge(plan)
@@ -282,10 +290,12 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         if release:
             net.release()
 
-    def _refit(self, sample: Sample) -> None:
+    def _refit(self, sample: Sample, checkpoint: Checkpoint | None = None) -> None:
         """Train anew on all rows for as many epochs as were best."""
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
+        if checkpoint is not None:
+            checkpoint.begin("refit", random_state)
         network = start_network(self, sample.X, random_state, device)
         generator = make_generator(self, network, random_state, device)
         if self.train_size is not None:
@@ -294,10 +304,11 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
         batches = train_batches(self, sample, net, random_state, generator)
+        stage = None if checkpoint is None else Stage(checkpoint, "refit", generator)
         epochs = self.best_epoch_ or self.n_iter_
         try:
             with _threads_for(net, batches), self._shown(net, epochs) as ended:
-                net.run(batches, None, epochs, ended)
+                net.run(batches, None, epochs, ended, stage)
         except FloatingPointError as error:
             self._refuse_divergence(batches, error)
         if net.epochs_ < max(1, epochs):

@@ -119,8 +119,10 @@ def fit_jobs(
 
 
 def _can_be_planned(estimator: Any) -> bool:
-    """Whether it is a network that no callback of scikit-learn's follows."""
+    """Whether it is a network that nothing but its own fit follows."""
     if not isinstance(estimator, BaseNetwork) or estimator.solver == "lbfgs":
+        return False
+    if estimator.checkpoint is not None:
         return False
     return not getattr(estimator, "_skl_callbacks", ())
 

@@ -5,6 +5,7 @@ a class states only what is its own.
 """
 
 import inspect
+import os
 from numbers import Integral, Real
 from textwrap import indent
 from typing import Any, NamedTuple, TypeVar
@@ -306,6 +307,24 @@ SHARED: dict[str, Parameter] = {
         "Layers that are not trained, counted as in `coefs_` or by their names in "
         "``net_.module_``, with the batch normalisation that belongs to them.",
         ["array-like", None],
+    ),
+    "checkpoint": Parameter(
+        "str, path-like or None, default=None",
+        "File in which `fit` keeps its progress after epochs. If it is there, a fit to "
+        "the same data with the same parameters goes on from it and ends as if it had "
+        "not been interrupted, to the bit on the same machine; one that had come to "
+        "its end returns its result at once. Other data or parameters (but `verbose`, "
+        "`callbacks`, `checkpoint_interval`) are refused until the file is deleted. "
+        "Callbacks begin anew, unless they have torch's ``state_dict`` and "
+        "``load_state_dict``. One file serves one fit; not for 'lbfgs' and "
+        "`warm_start`; `partial_fit` takes no notice of it.",
+        [str, os.PathLike, None],
+    ),
+    "checkpoint_interval": Parameter(
+        "float, default=0",
+        "Fewest seconds from one writing of `checkpoint` to the next; 0 writes after "
+        "every epoch.",
+        [_NON_NEGATIVE],
     ),
 }
 

@@ -1,5 +1,6 @@
 """The multi-layer perceptron for numbers, in the place of scikit-learn's."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -104,6 +105,8 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         gamma: float = 0.1,
         init_from: Any = None,
         frozen_layers: Sequence[int | str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 0,
     ) -> None:
         assign(self, locals())
 
@@ -137,8 +140,12 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         Raises
         ------
         ValueError
-            If the data do not fit each other or the parameters, or if the training
-            loss stops being finite.
+            If the data do not fit each other or the parameters, if the training loss
+            stops being finite, or if `checkpoint` is of another fit (a damaged one
+            raises `skmlp.persistence.ModelFileError`, which is a ValueError).
+        OSError
+            If `checkpoint` cannot be read or written; a full disk leaves the one
+            before as it was.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 

@@ -1,5 +1,6 @@
 """Softmax regression, the network without hidden layers."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -105,6 +106,8 @@ class SoftmaxRegression(BaseClassifier):
         temperature: float = 1.0,
         init_from: Any = None,
         frozen_layers: Sequence[int | str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: float = 0,
     ) -> None:
         assign(self, locals())
 

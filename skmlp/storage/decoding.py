@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from reprlib import repr as shown
 from typing import Any
 
@@ -141,6 +142,7 @@ _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "float": _FLOATS.__getitem__,
     "objects": _build_objects,
     "pairs": dict,
+    "path": Path,
     "random_state": _build_random_state,
     "scalar": _build_scalar,
     "table": _build_table,

@@ -15,12 +15,14 @@ else is an object with one key, which says what it is:
 ``text``                name of an array of code points, one string a row
 ``objects``             shape and items of an array of Python objects
 ``device``              name of a torch device
+``path``                a path
 ``random_state``        what ``RandomState.get_state`` returns
 ======================  =========================================================
 """
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,8 @@ class Encoder:
             return self._array(value, owner, place, depth)
         if type(value) is torch.device:
             return {"device": str(value)}
+        if isinstance(value, Path):
+            return {"path": str(value)}
         if type(value) is np.random.RandomState:
             state = value.get_state(legacy=True)
             return {"random_state": self._items(state, owner, place, depth)}

@@ -21,11 +21,18 @@ class AveragedWeights:
     decay : float
         Share of the average that a step leaves as it is. It grows with the number t
         of steps, as ``min(decay, (1 + t) / (10 + t))``, so that the start is forgotten.
+
+    Attributes
+    ----------
+    tensors : list of Tensor
+        The average.
+    steps : int
+        Number of steps in it.
     """
 
     def __init__(self, flat: FlatParameters, network: nn.Module, decay: float) -> None:
         self._current: list[Tensor] = [flat.values, *network.buffers()]
-        self._average = [tensor.clone() for tensor in self._current]
+        self.tensors = [tensor.clone() for tensor in self._current]
         self.decay = decay
         self.steps = 0
 
@@ -33,7 +40,7 @@ class AveragedWeights:
         """Take in the weights of one more step."""
         self.steps += 1
         share = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for average, current in zip(self._average, self._current, strict=True):
+        for average, current in zip(self.tensors, self._current, strict=True):
             if average.is_floating_point():
                 average.lerp_(current, share)
             else:
@@ -53,5 +60,5 @@ class AveragedWeights:
     def adopt(self) -> None:
         """Let the network have the average for good."""
         with torch.no_grad():
-            for current, average in zip(self._current, self._average, strict=True):
+            for current, average in zip(self._current, self.tensors, strict=True):
                 current.copy_(average)

@@ -6,7 +6,7 @@ import operator
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,16 @@ from skmlp.training.steps import make_step
 from skmlp.training.stopping import Monitor
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class Keeper(Protocol):
+    """Keeps how far training has come, for training that goes on from there."""
+
+    def resume(self, net: "Net", train: Batches) -> None:
+        """Put a net that is about to be trained where it was when it was kept."""
+
+    def keep(self, net: "Net", train: Batches, last: bool) -> None:
+        """Note an epoch that has ended, `last` if no other one follows."""
 
 
 class Net(NeuralNet):
@@ -136,8 +146,11 @@ class Net(NeuralNet):
         valid: Batches | None,
         epochs: int,
         advance: Callable[[int], None] = lambda epochs: None,
+        keeper: Keeper | None = None,
     ) -> None:
-        """Train for at most `epochs` epochs; `advance` is called after each, with 1.
+        """Train for at most `epochs` epochs, those that `keeper` has kept included.
+
+        `advance` is called with the number of epochs that have ended.
 
         Sets ``epochs_``, the number of epochs that came to their end, and
         ``converged_``, whether training ended before it had to. Ctrl-C ends training
@@ -155,6 +168,9 @@ class Net(NeuralNet):
         self.prepare_step()
         self.epochs_, self.converged_ = 0, False
         self.notify("on_train_begin", X=train.rows, y=None)
+        if keeper is not None:
+            keeper.resume(self, train)
+            advance(self.epochs_)
         try:
             with torch.no_grad():
                 while self.epochs_ < epochs and not self.converged_:
@@ -169,6 +185,9 @@ class Net(NeuralNet):
                         self.converged_ = self.judge_epoch(len(train.rows))
                     self.converged_ |= self._notify_epoch_end(datasets)
                     advance(1)
+                    if keeper is not None:
+                        last = self.converged_ or self.epochs_ == epochs
+                        keeper.keep(self, train, last)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             self.converged_ = True
@@ -338,7 +357,7 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Keep the weights, and what `resume` needs, on the CPU; drop the rest."""
-        self.optimizer_ = self._optimizer_state()
+        self.optimizer_ = self.optimizer_state()
         self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
@@ -351,7 +370,7 @@ class Net(NeuralNet):
             with self._current_init_context("optimizer"):
                 self.initialize_optimizer()
             if state is not None:
-                self._load_optimizer_state(state)
+                self.load_optimizer_state(state)
         return self
 
     def snapshot(self) -> "Net":
@@ -369,7 +388,7 @@ class Net(NeuralNet):
         )
         return taken
 
-    def _optimizer_state(self) -> Any:
+    def optimizer_state(self) -> Any:
         """Return what the optimizer knows, on the CPU."""
         if self.optimizer_ is None or self.flat_ is None:
             return self.optimizer_
@@ -381,7 +400,7 @@ class Net(NeuralNet):
             "state": {name: _moved(v, "cpu") for name, v in state.items()},
         }
 
-    def _load_optimizer_state(self, saved: dict[str, dict[str, Any]]) -> None:
+    def load_optimizer_state(self, saved: dict[str, dict[str, Any]]) -> None:
         """Give it to a new optimizer."""
         (group,) = self.optimizer_.param_groups
         group.update(saved["group"])
@@ -395,7 +414,7 @@ class Net(NeuralNet):
         kept = object.__new__(type(self))
         kept.__dict__.update(self.__dict__)
         kept.__dict__.update(
-            optimizer_=self._optimizer_state(),
+            optimizer_=self.optimizer_state(),
             flat_=None,
             decays_=None,
             step_=None,

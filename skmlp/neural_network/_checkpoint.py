@@ -1,0 +1,180 @@
+"""The file from which a fit that was killed goes on."""
+
+import copy
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+
+from skmlp.neural_network._sample import Sample
+from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
+from skmlp.storage.container import ModelFileError
+from skmlp.storage.durable import remove_parts
+from skmlp.storage.facts import check_same, digest, fact
+from skmlp.training.batches import Batches
+from skmlp.training.devices import resolve_device
+from skmlp.training.net import Net
+from skmlp.training.state import restore_callbacks, restore_training, training_state
+
+# Parameters that a fit may change when it goes on; no result depends on them.
+_WITHOUT_EFFECT = frozenset(
+    {"callbacks", "checkpoint", "checkpoint_interval", "verbose", "warm_start"}
+)
+
+
+class Checkpoint:
+    """The file of one fit, and how far it says the stages of the fit have come.
+
+    A fit with ``refit_full=True`` has two stages, any other one.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; one that is there is gone on from.
+    interval : float
+        Fewest seconds between two writings.
+    facts : dict of str to str
+        What the fit is of.
+
+    Raises
+    ------
+    ValueError
+        If the file is of something else.
+    ModelFileError
+        If it is no whole checkpoint.
+    OSError
+        If it cannot be read.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], interval: float, facts: dict[str, str]
+    ) -> None:
+        self.path = Path(path)
+        self.interval = interval
+        self.facts = facts
+        self.stages: dict[str, dict[str, Any]] = {}
+        remove_parts(self.path)
+        if self.path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        """Take the stages from the file, if it is of the same fit."""
+        content = read_checkpoint(self.path)
+        try:
+            facts, stages = content["facts"], content["stages"]
+            trained = any(stage["state"] is not None for stage in stages.values())
+            for stage in stages.values():
+                check_random_state(stage["start"]).get_state()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{self.path} is no checkpoint of a fit.") from error
+        if trained or facts == self.facts:
+            check_same("checkpoint", self.path, facts, self.facts)
+            self.stages = stages
+
+    def begin(self, stage: str, random_state: np.random.RandomState) -> None:
+        """Let a stage draw from the generator as it did when it first began."""
+        if stage in self.stages:
+            random_state.set_state(self.stages[stage]["start"].get_state())
+            return
+        self.stages[stage] = {"start": copy.deepcopy(random_state), "state": None}
+        self.write()  # fails before training does, if it has to
+
+    def write(self) -> None:
+        """Bring all stages to the disk."""
+        write_checkpoint(self.path, {"facts": self.facts, "stages": self.stages})
+
+
+class Stage:
+    """Keeps how far one stage of a fit has come.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Where to; the stage has begun.
+    name : str
+        Name of the stage.
+    generator : Generator or None
+        That of dropout and augmentation.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, name: str, generator: torch.Generator | None
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.name = name
+        self.generator = generator
+        self.written = time.monotonic()
+
+    def resume(self, net: Net, train: Batches) -> None:
+        """Put the net where it was when it was kept, if it ever was."""
+        state = self.checkpoint.stages[self.name]["state"]
+        if state is None:
+            return
+        try:
+            restore_training(net, train, self.generator, copy.deepcopy(state))
+        except Exception as error:
+            # What a file can contradict is without number.
+            raise ModelFileError(
+                f"{self.checkpoint.path} cannot be gone on from: {error}."
+            ) from error
+        anew = restore_callbacks(net, state)
+        if anew and not net.converged_:
+            warnings.warn(
+                f"Training goes on after epoch {net.epochs_}, where {', '.join(anew)} "
+                "begins anew: a callback without state_dict and load_state_dict is not "
+                "in a checkpoint.",
+                stacklevel=7,
+            )
+
+    def keep(self, net: Net, train: Batches, last: bool) -> None:
+        """Write what an epoch has changed, if it is time to."""
+        now = time.monotonic()
+        if not last and now - self.written < self.checkpoint.interval:
+            return
+        self.written = now
+        state = training_state(net, train, self.generator)
+        self.checkpoint.stages[self.name]["state"] = state
+        self.checkpoint.write()
+
+
+def open_checkpoint(
+    estimator: Any, sample: Sample, valid: Sample | None
+) -> Checkpoint | None:
+    """Return the checkpoint of a fit to checked rows, if there is to be one."""
+    if estimator.checkpoint is None:
+        return None
+    facts = _facts(estimator, sample, valid)
+    return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, facts)
+
+
+def _facts(estimator: Any, sample: Sample, valid: Sample | None) -> dict[str, str]:
+    """Return all that decides what comes of a fit, by names that users know."""
+    params = estimator.get_params(deep=False)
+    facts = {"estimator": type(estimator).__name__}
+    facts |= {k: fact(v) for k, v in params.items() if k not in _WITHOUT_EFFECT}
+    facts["init_from"] += _weights(estimator.init_from)
+    facts["device"] = repr(resolve_device(estimator.device).type)
+    facts["X"] = digest(sample.X)
+    if estimator._data_shape is not None:
+        facts["X"] = f"images {estimator._data_shape} in {facts['X']}"
+    facts["y"] = digest(sample.encoded) + fact(getattr(estimator, "classes_", None))
+    facts["sample_weight"] = fact(sample.weight)
+    facts["X_val"] = "None" if valid is None else digest(valid.X)
+    facts["y_val"] = "None" if valid is None else digest(valid.encoded)
+    return facts
+
+
+def _weights(fitted: Any) -> str:
+    """Return a text for the weights of a network that another starts from."""
+    if isinstance(fitted, FrozenEstimator):
+        fitted = fitted.estimator
+    if "net_" not in getattr(fitted, "__dict__", {}):
+        return ""  # None, or refused later
+    tensors = fitted.net_.module_.state_dict().items()
+    return fact({name: digest(tensor.cpu().numpy()) for name, tensor in tensors})

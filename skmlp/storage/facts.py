@@ -86,10 +86,10 @@ def _describe(value: Any, depth: int) -> str:
         return repr(value)
     if isinstance(value, (os.PathLike, torch.device, torch.dtype, np.dtype)):
         return repr(str(value))
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return digest(value)
     if isinstance(value, type) or hasattr(value, "__qualname__"):
         return f"{getattr(value, '__module__', '')}.{value.__qualname__}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return digest(value)
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if depth == 0:
         return name

@@ -15,35 +15,41 @@ from sklearn.preprocessing import StandardScaler
 
 from skmlp.storage.facts import check_same, digest, fact
 
-VALUES = """[
+PROGRAM = """
+from functools import partial
+from pathlib import Path
+import numpy as np, scipy.sparse, scipy.stats, torch
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from skmlp.storage.facts import fact
+
+values = [
     None, True, 1, 1.0, "a", b"a", (1, 2), {"b": 1, "a": (2,)}, {3, 1}, range(3),
-    StandardScaler(with_mean=False), np.float64, len, np.mean, partial(f1_score, pos_label=2),
+    StandardScaler(with_mean=False), np.float64, len, np.mean,
+    partial(f1_score, pos_label=2), StandardScaler(copy=False), slice(3),
     make_scorer(f1_score, average="macro"), scipy.stats.loguniform(1e-4, 1),
     scipy.stats.randint(1, 5), StratifiedKFold(3, shuffle=True, random_state=1),
     np.random.RandomState(3), np.random.default_rng(3), Path("a"), torch.device("cpu"),
-    np.arange(3), torch.arange(3), scipy.sparse.eye(3, format="csr"), slice(3),
+    np.arange(3), torch.arange(3), scipy.sparse.eye(3, format="csr"),
     StratifiedKFold(random_state=np.random.RandomState(0), shuffle=True),
-]"""
+]
+facts = [fact(value) for value in values]
+"""
 
 
 def test_facts_are_the_same_in_another_process():
-    names = ["f1_score", "make_scorer"]
-    program = (
-        "import numpy as np, torch, scipy.sparse, scipy.stats\n"
-        "from pathlib import Path\nfrom functools import partial\n"
-        f"from sklearn.metrics import {', '.join(names)}\n"
-        "from sklearn.model_selection import StratifiedKFold\n"
-        "from sklearn.preprocessing import StandardScaler\n"
-        "from skmlp.storage.facts import fact\n"
-        f"print([fact(value) for value in {VALUES}])\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM + "print(facts)"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    here = [fact(value) for value in eval(VALUES)]
-    assert done.stdout.strip() == str(here)
-    assert len(set(here)) == len(here)
-    assert not any(" at 0x" in text for text in here)
+    here: dict = {}
+    exec(PROGRAM, here)
+    assert done.stdout.strip() == str(here["facts"])
+    assert len(set(here["facts"])) == len(here["facts"])
+    assert " at 0x" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ values = [
     partial(f1_score, pos_label=2), StandardScaler(copy=False), slice(3),
     make_scorer(f1_score, average="macro"), scipy.stats.loguniform(1e-4, 1),
     scipy.stats.randint(1, 5), StratifiedKFold(3, shuffle=True, random_state=1),
-    np.random.RandomState(3), np.random.default_rng(3), Path("a"), torch.device("cpu"),
+    np.random.RandomState(3), np.random.default_rng(3), Path("p"), torch.device("cpu"),
     np.arange(3), torch.arange(3), scipy.sparse.eye(3, format="csr"),
     StratifiedKFold(random_state=np.random.RandomState(0), shuffle=True),
 ]

@@ -21,7 +21,7 @@ _onednn = (
 )
 
 # Multiplications from which the call, which packs the weights anew, is worth it.
-_WORTH_ONEDNN = 2**22
+_WORTH_ONEDNN = 2**20
 
 
 def _worth_onednn(x: Tensor, weight: Tensor) -> bool:

@@ -45,10 +45,10 @@ def test_each_row_has_the_published_number_of_parameters(name, n_parameters):
 
 
 def test_every_model_trains_alike_on_the_same_rows():
-    shared = ("solver", "momentum", "batch_size", "max_iter", "restore_best_weights")
+    shared = ("solver", "momentum", "nesterovs_momentum", "batch_size", "max_iter")
     for model in PUBLISHED:
         params = model.estimator.params
-        assert [params[k] for k in shared] == ["sgd", 0.9, 50, 100, False]
+        assert [params[k] for k in shared] == ["sgd", 0.9, True, 50, 100]
         assert model.validation == COMPARE.models[0].validation
 
 
@@ -56,7 +56,7 @@ def test_all_but_the_last_published_row_stop_early():
     for model in PUBLISHED[:-1]:
         params = model.estimator.params
         stopping = ("early_stopping", "tol", "n_iter_no_change")
-        assert [params[k] for k in stopping] == [True, 1e-4, 4]
+        assert [params[k] for k in stopping] == [True, 1e-4, 5]
     params = PUBLISHED[-1].estimator.params
     assert (params["early_stopping"], params["n_iter_no_change"]) == (False, 100)
 

@@ -34,6 +34,9 @@ SPEED = "speed"
 # Of whole searches; likewise.
 SEARCH, HIDDEN_UNITS = "search", "hidden-units"
 
+# Of stored runs: it runs nothing.
+REPORT = "report"
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
@@ -146,6 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarks import _hidden_units
 
         return _hidden_units.main(words[1:])
+    if words[:1] == [REPORT]:
+        from benchmarks.report import _command as _report
+
+        return _report.main(words[1:])
     args = make_parser().parse_args(words)
     console = Console()
     try:
@@ -172,6 +179,7 @@ def list_experiments(console: Console) -> int:
     table.add_row(HIDDEN_UNITS, "a packed search over widths, its validation curve")
     table.add_row(SEARCH, "packed grid searches beside those that fit one by one")
     table.add_row(SPEED, "seconds and memory beside peers' and hand-written loops'")
+    table.add_row(REPORT, "nothing: it shows the stored runs on one HTML page")
     console.print(table)
     return OK
 

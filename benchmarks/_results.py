@@ -71,19 +71,30 @@ def read(paths: Iterable[Path]) -> list[Record]:
 
 
 def _read_file(path: Path) -> Iterator[Record]:
+    for number, record in numbered(path):
+        try:
+            key(record)
+        except (TypeError, KeyError):
+            raise _no_run(path, number) from None
+        yield record
+
+
+def numbered(path: Path) -> Iterator[tuple[int, Any]]:
+    """Read what a file's lines hold, runs or not, each with the number of its line."""
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-                key(record)
-            except (ValueError, TypeError, KeyError):
-                raise ValueError(
-                    f"Line {number} of {str(path)!r} is not a stored run; "
-                    "delete that line to read the others."
-                ) from None
-            yield record
+            if line.strip():
+                try:
+                    yield number, json.loads(line)
+                except ValueError:
+                    raise _no_run(path, number) from None
+
+
+def _no_run(path: Path, number: int) -> ValueError:
+    return ValueError(
+        f"Line {number} of {str(path)!r} is not a stored run; "
+        "delete that line to read the others."
+    )
 
 
 def key(record: Record) -> Key:

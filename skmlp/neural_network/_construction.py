@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from torch import nn
@@ -16,7 +17,7 @@ from skmlp.neural_network._images import augment_rows
 from skmlp.neural_network._progress import prints_epochs
 from skmlp.neural_network._sample import Sample
 from skmlp.neural_network._transfer import freeze_layers, start_from
-from skmlp.training.batches import Batches, Rows, rows_at_once
+from skmlp.training.batches import Batches, Rows, as_tensor, rows_at_once
 from skmlp.training.devices import resolve_dtype
 from skmlp.training.modules import Dropout, initialize, seed_dropout, widest_layer
 from skmlp.training.net import Net
@@ -186,11 +187,16 @@ def _make_score(
 
 
 def _rows(sample: Sample, net: Net) -> Rows:
-    """Put rows on the device of the net."""
-    values = net.flat_.values
-    y = torch.from_numpy(sample.encoded)
-    if y.is_floating_point():
-        y = y.to(values.dtype)
-    return Rows(
-        sample.X, y, sample.loss_weight, values.dtype, values.device, sample.rows
-    )
+    """Put rows on the device of the net, once for all nets of the sample."""
+    dtype, device = net.flat_.values.dtype, net.flat_.values.device
+    tensors = {} if sample.tensors is None else sample.tensors
+    if ("X", device) not in tensors:
+        X = sample.X
+        tensors["X", device] = X if issparse(X) else as_tensor(X).to(device)
+    if ("y", device, dtype) not in tensors:
+        y = torch.from_numpy(sample.encoded)
+        if y.is_floating_point():
+            y = y.to(dtype)
+        tensors["y", device, dtype] = y.to(device)
+    X, y = tensors["X", device], tensors["y", device, dtype]
+    return Rows(X, y, sample.loss_weight, dtype, device, sample.rows)

@@ -154,6 +154,7 @@ def _plan(job: FitJob, checked: dict[Hashable, _Checked]) -> Plan:
     if key not in checked:
         before = set(vars(estimator))
         sample = estimator._check_sample(job.X, job.y, **_weights(params), reset=True)
+        sample = sample._replace(tensors={})
         valid = None if X_val is None else estimator._check_validation(X_val, y_val)
         learned = {k: v for k, v in vars(estimator).items() if k not in before}
         checked[key] = learned, sample, valid

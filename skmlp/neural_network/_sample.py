@@ -1,6 +1,7 @@
 """Checked rows, and how they are divided for one fit."""
 
 import math
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ class Sample(NamedTuple):
     ``y`` are the targets as given, ``encoded`` those of the loss; ``weight`` counts in
     a scorer, ``loss_weight``, with the class weights in it, in loss and own score.
     ``rows`` are those that belong to the sample, None if all do: parts of a sample
-    are lists of rows, not copies of them.
+    are lists of rows, not copies of them. ``tensors`` are X and the targets on the
+    devices where several networks train on them.
     """
 
     X: Any
@@ -23,6 +25,7 @@ class Sample(NamedTuple):
     weight: np.ndarray | None = None
     loss_weight: np.ndarray | None = None
     rows: np.ndarray | None = None
+    tensors: dict[Hashable, Any] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -38,7 +41,7 @@ class Sample(NamedTuple):
         if self.rows is None:
             return self
         parts: list[Any] = [
-            None if part is None else part[self.rows] for part in self[:-1]
+            None if part is None else part[self.rows] for part in self[:-2]
         ]
         return Sample(*parts)
 
@@ -46,7 +49,7 @@ class Sample(NamedTuple):
         """Return a copy of these rows followed by those of `other`."""
         sizes = self.n_rows, other.n_rows
         parts: list[Any] = []
-        for one, two in zip(self.gather()[:-1], other.gather()[:-1], strict=True):
+        for one, two in zip(self.gather()[:-2], other.gather()[:-2], strict=True):
             if scipy.sparse.issparse(one) or scipy.sparse.issparse(two):
                 parts.append(scipy.sparse.vstack([one, two], format="csr"))
             elif one is None and two is None:

@@ -28,7 +28,7 @@ class Rows(Dataset):
 
     Parameters
     ----------
-    X : ndarray of shape (n, features) or CSR matrix
+    X : ndarray or Tensor of shape (n, features), or CSR matrix
         Kept in its dtype; a sparse matrix stays on the host and is made dense a batch
         at a time.
     y : Tensor
@@ -45,7 +45,7 @@ class Rows(Dataset):
 
     def __init__(
         self,
-        X: np.ndarray | scipy.sparse.csr_matrix,
+        X: np.ndarray | Tensor | scipy.sparse.csr_matrix,
         y: Tensor,
         weight: np.ndarray | None,
         dtype: torch.dtype,
@@ -53,7 +53,9 @@ class Rows(Dataset):
         index: np.ndarray | None = None,
     ) -> None:
         self.index = np.arange(X.shape[0]) if index is None else index
-        self.X = X if scipy.sparse.issparse(X) else as_tensor(X).to(device)
+        if isinstance(X, np.ndarray):
+            X = as_tensor(X)
+        self.X = X.to(device) if isinstance(X, Tensor) else X
         self.y = y.to(device)
         self.host_weight = weight
         self.weight = (
@@ -131,6 +133,12 @@ class Batches:
             self.random_state.shuffle(places)
             self.order = self.order[places]
         return self.order
+
+    def follow(self, other: "Batches") -> None:
+        """Go on as if the orders that `other` has drawn had been drawn here."""
+        if self is not other and self.random_state and other.random_state:
+            self.random_state.set_state(other.random_state.get_state())
+        self.order = other.order
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""

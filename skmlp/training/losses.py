@@ -52,6 +52,14 @@ def _clip_log(log_probability: Tensor) -> Tensor:
     return log_probability.clamp(math.log(eps), math.log1p(-eps))
 
 
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Return log-probabilities; of many models, in the order of their units."""
+    if logits.dim() == 2:
+        return F.log_softmax(logits, dim=-1)
+    # torch vectorises along the rows of a batch, which are more than the classes.
+    return F.log_softmax(logits.mT, dim=-2).mT
+
+
 class SoftmaxCrossEntropy(Loss):
     """Cross-entropy of a softmax against class indices, ``-log p[y]``.
 
@@ -67,7 +75,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are class indices of shape ``(..., batch)``."""
-        log_p = F.log_softmax(logits, dim=-1)
+        log_p = _log_softmax(logits)
         index = y.unsqueeze(-1)
         value = _clip_log(log_p.gather(-1, index)).neg_().squeeze(-1)
         delta = log_p.exp()
@@ -113,7 +121,7 @@ class KullbackLeibler(Loss):
     def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are probabilities, of the shape of the logits."""
         target = y.to(logits.dtype)
-        log_p = F.log_softmax(logits, dim=-1)
+        log_p = _log_softmax(logits)
         value = (torch.xlogy(target, target) - target * _clip_log(log_p)).sum(-1)
         return value, log_p.exp() * target.sum(-1, keepdim=True) - target
 

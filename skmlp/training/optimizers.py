@@ -50,7 +50,8 @@ class SGD(_FlatOptimizer):
             elif momentum and state["lr"] != lr:
                 state["momentum_buffer"].mul_(state["lr"] / lr)
             state["lr"] = lr
-            sgd_step(p, p.grad, state.get("momentum_buffer"), group)
+            buffer = state.get("momentum_buffer")
+            sgd_step([p], [p.grad], [] if buffer is None else [buffer], group)
 
 
 class Adam(_FlatOptimizer):
@@ -74,19 +75,22 @@ class Adam(_FlatOptimizer):
             state["t"] += 1
             # The fused kernel reads the number of the step, not the one before.
             state["step"].fill_(state["t"])
-            moments = state["exp_avg"], state["exp_avg_sq"]
-            adam_step(p, p.grad, moments, state["step"], state["t"], group)
+            moments = [state["exp_avg"]], [state["exp_avg_sq"]]
+            adam_step([p], [p.grad], moments, state["step"], state["t"], group)
 
 
 def sgd_step(
-    values: Tensor, gradients: Tensor, buffer: Tensor | None, group: Mapping[str, Any]
+    values: list[Tensor],
+    gradients: list[Tensor],
+    buffers: list[Tensor],
+    group: Mapping[str, Any],
 ) -> None:
-    """Move `values` down `gradients` by torch's fused kernel."""
+    """Move `values` down `gradients`; without momentum there are no buffers."""
     momentum = group["momentum"]
     torch._fused_sgd_(
-        [values],
-        [gradients],
-        [] if buffer is None else [buffer],
+        values,
+        gradients,
+        buffers,
         weight_decay=0.0,
         momentum=momentum,
         lr=group["lr"],
@@ -98,9 +102,9 @@ def sgd_step(
 
 
 def adam_step(
-    values: Tensor,
-    gradients: Tensor,
-    moments: tuple[Tensor, Tensor],
+    values: list[Tensor],
+    gradients: list[Tensor],
+    moments: tuple[list[Tensor], list[Tensor]],
     step: Tensor,
     t: int,
     group: Mapping[str, Any],
@@ -108,12 +112,11 @@ def adam_step(
     """Move `values` by Adam's step number `t`, also given as a tensor."""
     beta_1, beta_2 = group["betas"]
     torch._fused_adam_(
-        [values],
-        [gradients],
-        [moments[0]],
-        [moments[1]],
+        values,
+        gradients,
+        *moments,
         [],
-        [step],
+        [step] * len(values),
         lr=group["lr"],
         beta1=beta_1,
         beta2=beta_2,

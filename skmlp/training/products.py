@@ -42,25 +42,53 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Parameters
     ----------
-    x : Tensor of shape (batch, in) or (models, batch, in)
+    x : Tensor of shape (batch, in) or (sets, batch, in)
+        Each of fewer sets than models serves as many models next to each other.
     weight : Tensor of shape (out, in) or (models, out, in)
     bias : Tensor of shape (out,) or (models, out), optional
+
+    Returns
+    -------
+    output : Tensor of shape (batch, out) or (models, batch, out)
     """
     if _worth_onednn(x, weight):
         return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
-    if bias is None:
-        return torch.matmul(x, weight.mT)
     if x.dim() == 2:
+        if bias is None:
+            return torch.matmul(x, weight.mT)
         return torch.addmm(bias, x, weight.mT)
-    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+    models, units, n_features = weight.shape
+    sets, batch, _ = x.shape
+    # BLAS is faster where the longer dimension of a small product lies innermost.
+    if units < batch:
+        wide = weight.reshape(sets, -1, n_features)
+        bias = None if bias is None else bias.reshape(sets, -1, 1)
+        return _bmm(wide, x.mT, bias).view(models, units, batch).mT
+    if sets == models:
+        return _bmm(x, weight.mT, None if bias is None else bias.unsqueeze(1))
+    wide = weight.reshape(sets, -1, n_features)
+    bias = None if bias is None else bias.reshape(sets, 1, -1)
+    output = _bmm(x, wide.mT, bias).view(sets, batch, -1, units)
+    return output.transpose(1, 2).reshape(models, batch, units)
+
+
+def _bmm(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the products of two stacks of matrices, plus the bias."""
+    return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
 
 
 def matmul_into(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Write ``a @ b``, of one model or of many, into `out`."""
+    """Write ``a @ b``, of one model or of many, into `out`.
+
+    As in `affine`, each of fewer `b` than `a` serves as many of them.
+    """
     if _worth_onednn(a, b.mT):
         out.copy_(affine(a, b.mT))
+    elif a.dim() == 2:
+        torch.mm(a, b, out=out)
     else:
-        torch.matmul(a, b, out=out)
+        wide = a.reshape(len(b), -1, a.shape[-1])
+        torch.bmm(wide, b, out=out.view(len(b), -1, out.shape[-1]))
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

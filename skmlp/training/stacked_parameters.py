@@ -1,0 +1,138 @@
+"""Parameters of many networks of one shape, each parameter one tensor of all models.
+
+The weights of a layer have shape ``(models, out, in)`` and no gaps, so that one call of
+BLAS computes a layer of all models. Training moves them here; a network's own vector
+gets a copy when somebody looks at it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from skmlp.training.modules import Dropout
+from skmlp.training.net import Net
+from skmlp.training.optimizers import DECOUPLED
+from skmlp.training.steps import DenseLayer, WrittenOutStep, dense_structure
+
+
+class StackedParameters:
+    """Values and gradients of networks that train side by side.
+
+    Parameters
+    ----------
+    nets : sequence of Net
+        Of one structure, initialised.
+    counts : callable
+        Returns the number of rows that each network has in the batch at hand; dropout
+        draws for no more.
+
+    Attributes
+    ----------
+    values, gradients : list of Tensor of shape (models, ...)
+        One of each for every parameter, in the order of `FlatParameters`: the layers'
+        weights come first.
+    step : WrittenOutStep
+        From a batch of every model to its loss; leaves the gradients in place.
+    """
+
+    def __init__(
+        self, nets: Sequence[Net], counts: Callable[[], Sequence[int]]
+    ) -> None:
+        flats = [net.flat_ for net in nets]
+        self._places = [flats[0].place_of(p) for p in flats[0].parameters]
+        shapes = [parameter.shape for parameter in flats[0].parameters]
+        self._counts = counts
+        self.values = [
+            torch.stack([flat.values[place].view(shape) for flat in flats])
+            for place, shape in zip(self._places, shapes, strict=True)
+        ]
+        self.gradients = [torch.zeros_like(values) for values in self.values]
+        self._arrange(nets)
+
+    def _arrange(self, nets: Sequence[Net]) -> None:
+        """Take the networks' layers from the stacked tensors."""
+        self.nets = list(nets)
+        first = self.nets[0]
+        number = {id(p): i for i, p in enumerate(first.flat_.parameters)}
+        structures = [dense_structure(net.module_) or [] for net in self.nets]
+        layers = []
+        for i, (linear, activation, dropout) in enumerate(structures[0]):
+            weight, bias = number[id(linear.weight)], number[id(linear.bias)]
+            layers.append(
+                DenseLayer(
+                    self.values[weight],
+                    self.values[bias],
+                    self.gradients[weight],
+                    self.gradients[bias],
+                    activation,
+                    None
+                    if dropout is None
+                    else _Masks([s[i].dropout for s in structures], self._counts),
+                )
+            )
+        self.step = WrittenOutStep(layers, first.criterion_)
+        self.penalized = range(len(layers))
+        template = self.values[0]
+        self.alpha = template.new_tensor([net.alpha for net in self.nets])
+
+    def penalize(self, loss: Tensor, totals: Tensor) -> Tensor:
+        """Add every model's L2 penalty to its loss and gradients; clip these.
+
+        `totals` are the weights of the batches' rows, by which the penalty is divided.
+        """
+        net = self.nets[0]
+        if net.solver not in DECOUPLED:
+            strength = self.alpha / totals
+            for i in self.penalized:
+                weights = self.values[i].flatten(1)
+                squares = torch.linalg.vecdot(weights, weights)
+                loss = loss.addcmul(squares, strength, value=0.5)
+                gradients = self.gradients[i].flatten(1)
+                gradients.addcmul_(weights, strength.unsqueeze(1))
+        if net.max_grad_norm is not None:
+            norms = [
+                torch.linalg.vector_norm(g.flatten(1), dim=1) for g in self.gradients
+            ]
+            norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+            factor = (net.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
+            for g in self.gradients:
+                g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
+        return loss
+
+    def write_back(self, i: int) -> None:
+        """Let the `i`-th network have its parameters as they stand."""
+        self.flatten(i, self.values, self.nets[i].flat_.values)
+
+    def flatten(self, i: int, stacked: Sequence[Tensor], out: Tensor) -> Tensor:
+        """Write the `i`-th network's part of stacked tensors into its flat vector."""
+        for place, tensor in zip(self._places, stacked, strict=True):
+            out[place] = tensor[i].reshape(-1)
+        return out
+
+    def select(self, index: Tensor) -> None:
+        """Go on with some of the networks."""
+        self.values = [values[index] for values in self.values]
+        self.gradients = [gradients[index] for gradients in self.gradients]
+        if len(index):
+            self._arrange([self.nets[i] for i in index.tolist()])
+
+
+class _Masks:
+    """Dropout masks of all models, each from its own generator."""
+
+    def __init__(
+        self, layers: Sequence[Dropout | None], counts: Callable[[], Sequence[int]]
+    ) -> None:
+        self.layers = layers
+        self.counts = counts
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """Draw as many rows as each model has, as it would alone."""
+        mask = a.new_ones(a.shape)
+        for i, (layer, count) in enumerate(
+            zip(self.layers, self.counts(), strict=True)
+        ):
+            if layer is not None and count:
+                mask[i, :count] = layer.mask(mask[i, :count])
+        return mask

@@ -1,0 +1,156 @@
+"""Rows of many networks: which of them each sees in each step, those they share once.
+
+Networks of one fold and one seed see the same batches. Where such networks stand next
+to each other, ``(sets, batch, features)`` holds each set of rows once for all of them.
+"""
+
+import math
+import pickle
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import groupby
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmlp.training.batches import Batches, Rows
+
+
+def stream_of(train: Batches) -> Hashable:
+    """Return what two networks have in common that see the same batches for ever."""
+    state = None
+    if train.random_state is not None:
+        state = pickle.dumps(train.random_state.get_state())
+    return rows_of(train.rows), train.batch_size, state
+
+
+def rows_of(rows: Rows) -> Hashable:
+    """Return what equal sets of rows have in common."""
+    X = cast(Tensor, rows.X)  # sparse rows are not packed
+    index = rows.index.tobytes()
+    return X.data_ptr(), rows.y.data_ptr(), id(rows.host_weight), index
+
+
+def shared_by(keys: Iterable[Hashable]) -> int:
+    """Return how many neighbours of equal key there are, everywhere."""
+    return math.gcd(*(len(list(equal)) for _, equal in groupby(keys)))
+
+
+class StackedRows:
+    """Sets of rows one below the other, rows that they share but once."""
+
+    def __init__(self, sets: Sequence[Rows]) -> None:
+        self.sets = sets
+        self.X, X_offsets = _stack([cast(Tensor, rows.X) for rows in sets])
+        self.y, y_offsets = _stack([rows.y for rows in sets])
+        self._offsets = torch.tensor([X_offsets, y_offsets])
+
+    def offset(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn sets' own row numbers ``(sets, rows)`` into those of X and y."""
+        device = self.y.device
+        X_offsets, y_offsets = self._offsets
+        return (
+            (index + X_offsets.unsqueeze(1)).to(device),
+            (index + y_offsets.unsqueeze(1)).to(device),
+        )
+
+    def gather(self, X_index: Tensor, y_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and targets, each of the shape of its index and more."""
+        x = self.X.index_select(0, X_index.reshape(-1))
+        y = self.y.index_select(0, y_index.reshape(-1))
+        return x.unflatten(0, X_index.shape), y.unflatten(0, y_index.shape)
+
+
+def _stack(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+    """Concatenate tensors, equal ones once; return where each begins."""
+    begins: dict[int, int] = {}
+    distinct: list[Tensor] = []
+    for tensor in tensors:
+        if tensor.data_ptr() not in begins:
+            begins[tensor.data_ptr()] = sum(map(len, distinct))
+            distinct.append(tensor)
+    stacked = distinct[0] if len(distinct) == 1 else torch.cat(distinct)
+    return stacked, [begins[tensor.data_ptr()] for tensor in tensors]
+
+
+class StackedBatches:
+    """Batches of all models, in which those of equal streams share sets of rows.
+
+    Parameters
+    ----------
+    models : sequence of Batches
+    streams : sequence of hashable
+        `stream_of` each of them, before its first epoch.
+
+    Attributes
+    ----------
+    each : int
+        Number of models, next to each other, that one set of rows serves.
+    """
+
+    def __init__(self, models: Sequence[Batches], streams: Sequence[Hashable]) -> None:
+        self.models = models
+        self.each = shared_by(streams)
+        self.sets = models[:: self.each]
+        self.rows = StackedRows([train.rows for train in self.sets])
+
+    def catch_up(self) -> None:
+        """Let every model have drawn what the first one of its set has drawn."""
+        for i, train in enumerate(self.models):
+            train.follow(self.sets[i // self.each])
+
+
+class EpochPlan:
+    """Which rows each set holds in each step of an epoch, and with what weight.
+
+    Batches shorter than the longest are filled with rows of weight zero. ``weights``
+    and what follows are of models, not of sets.
+    """
+
+    def __init__(
+        self, batches: StackedBatches, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        sets, each = batches.sets, batches.each
+        self.n_steps = max(map(len, sets))
+        size = max(train.batch_size for train in sets)
+        shape = (len(sets), self.n_steps, size)
+        index = np.zeros(shape, dtype=np.int64)
+        weights = np.zeros(shape)
+        counts = np.zeros(shape[:2], dtype=np.int64)
+        for i, train in enumerate(sets):
+            order = train.next_order()
+            host = train.rows.host_weight
+            of_rows = np.ones(len(order)) if host is None else host[order]
+            for whole, part in ((index, order), (weights, of_rows)):
+                padded = np.zeros(len(train) * train.batch_size, dtype=whole.dtype)
+                padded[: len(order)] = part
+                whole[i, : len(train), : train.batch_size] = padded.reshape(
+                    len(train), train.batch_size
+                )
+            counts[i, : len(train)] = train.batch_size
+            counts[i, len(train) - 1] -= len(train) * train.batch_size - len(order)
+        totals = weights.sum(axis=2)
+        active = totals > 0
+        counts[~active] = 0
+        totals[~active] = 1.0
+        weights /= totals[:, :, np.newaxis]
+        rows = torch.from_numpy(index.reshape(len(sets), -1))
+        X_index, y_index = (
+            places.unflatten(1, shape[1:]).transpose(0, 1).contiguous()
+            for places in batches.rows.offset(rows)
+        )
+        # From here on by steps, then by models.
+        active, counts, totals = (
+            np.repeat(a.T, each, axis=1) for a in (active, counts, totals)
+        )
+        self.X_index = X_index  # (steps, sets, batch)
+        self.y_index = y_index.repeat_interleave(each, dim=1)  # (steps, models, batch)
+        self.active = [tuple(step) for step in active.tolist()]
+        self.counts = counts.tolist()
+        by_step = np.repeat(weights.transpose(1, 0, 2), each, axis=1)
+        self.weights = torch.as_tensor(by_step, dtype=dtype, device=device)
+        self.totals = torch.as_tensor(totals, dtype=dtype, device=device)
+        self.counts_on_device = torch.as_tensor(
+            counts, dtype=torch.float64, device=device
+        )

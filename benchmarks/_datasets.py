@@ -14,10 +14,12 @@ import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from benchmarks import _image_files
+from benchmarks._experiment import IMAGE_FILES
+from benchmarks._image_files import DEFAULT_READING, Reading
 from skmlp import datasets
 
 TARGET_NAMES = ("label", "target", "class", "y")
-FOLDER_IMAGE_SIZE = (32, 32)
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Data:
     """Flat rows and labels for training and test.
 
     `pixel_max` is the value of a white pixel and `image_shape` is (height, width) or
-    (height, width, 3); both are ``None`` for a table.
+    (height, width, 3); both are ``None`` for a table. `remarks` say what is to be known
+    of where the rows come from.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Data:
     y_test: np.ndarray
     pixel_max: float | None = None
     image_shape: tuple[int, ...] | None = None
+    remarks: tuple[str, ...] = ()
 
     def head(self, n_train: int, n_test: int) -> Data:
         """Keep at most so many rows of each part, evenly spaced."""
@@ -56,25 +60,30 @@ def _spaced(n_rows: int, at_most: int) -> np.ndarray:
 
 def check_name(name: str) -> None:
     """Refuse what is neither a known data set nor a path, before any work."""
-    if name not in LOADERS and not Path(name).exists():
+    if name not in NAMES and not Path(name).exists():
         raise ValueError(
-            f"Unknown dataset {name!r}; use {', '.join(LOADERS)}, "
+            f"Unknown dataset {name!r}; use {', '.join(NAMES)}, "
             "or the path of a folder of images or of a CSV file."
         )
 
 
-def load(name: str, data_home: str | None = None) -> Data:
+def load(
+    name: str, data_home: str | None = None, reading: Reading = DEFAULT_READING
+) -> Data:
     """Load a data set by name, a folder of images or a CSV file by path.
 
     A folder with the sub-folders ``train`` and ``test`` has its own split; of anything
     else without one (digits, a plain folder, a CSV file) a fifth of the rows is for
-    test, stratified, always the same.
+    test, stratified, always the same. `reading` is how the files of a folder are read.
     """
     check_name(name)
+    if name == IMAGE_FILES:
+        with _image_files.written_digits() as folder:
+            return replace(_load_folder(folder, reading), name=reading.named(name))
     if name in LOADERS:
         return LOADERS[name](data_home)
     path = Path(name)
-    return _load_folder(path) if path.is_dir() else _load_csv(path)
+    return _load_folder(path, reading) if path.is_dir() else _load_csv(path)
 
 
 def _load_digits(data_home: str | None) -> Data:
@@ -104,6 +113,7 @@ LOADERS: dict[str, Callable[[str | None], Data]] = {
     "fashion-mnist": partial(_fetch, "fashion-mnist", datasets.fetch_fashion_mnist),
     "cifar10": partial(_fetch, "cifar10", datasets.fetch_cifar10),
 }
+NAMES = (*LOADERS, IMAGE_FILES)
 
 
 def _split(name: str, X: np.ndarray, y: np.ndarray, **facts: Any) -> Data:
@@ -119,21 +129,17 @@ def _split(name: str, X: np.ndarray, y: np.ndarray, **facts: Any) -> Data:
     return Data(name, X_train, y_train, X_test, y_test, **facts)
 
 
-def _load_folder(path: Path) -> Data:
-    """Read a folder of images in colour, all resized to 32x32."""
-    name = path.resolve().name
-    facts: dict[str, Any] = {"pixel_max": 255.0, "image_shape": (*FOLDER_IMAGE_SIZE, 3)}
+def _load_folder(path: Path, reading: Reading) -> Data:
+    """Read a folder of images, all resized alike."""
+    name = reading.named(path.resolve().name)
+    facts: dict[str, Any] = {"pixel_max": 255.0, "image_shape": reading.image_shape}
     if (path / "train").is_dir() and (path / "test").is_dir():
-        return Data(
-            name, *_read_folder(path / "train"), *_read_folder(path / "test"), **facts
-        )
-    return _split(name, *_read_folder(path), **facts)
-
-
-def _read_folder(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return flat images and the names of their classes."""
-    found = datasets.load_image_folder(path, image_size=FOLDER_IMAGE_SIZE)
-    return found.data, found.target_names[found.target]
+        train = _image_files.read(path / "train", reading)
+        test = _image_files.read(path / "test", reading)
+        remarks = (*train.remarks, *test.remarks)
+        return Data(name, train.X, train.y, test.X, test.y, remarks=remarks, **facts)
+    images = _image_files.read(path, reading)
+    return _split(name, images.X, images.y, remarks=images.remarks, **facts)
 
 
 def _load_csv(path: Path) -> Data:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
@@ -77,11 +78,54 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class Weeks:
+    """Training rows that arrive week by week; after each, the test rows are scored.
+
+    Every week's network passes over that week's rows `max_iter` times.
+
+    Parameters
+    ----------
+    continual : bool
+        Whether a week goes on from the network of the week before, by `partial_fit`,
+        rather than from new weights.
+    season : float
+        In [0, 1): how far a class's share of the rows rises and falls over the weeks.
+        0 makes all weeks alike.
+    n_weeks : int
+        All rows come in so many weeks, each row once.
+    """
+
+    continual: bool
+    season: float = 0.0
+    n_weeks: int = 12
+
+
+@dataclass(frozen=True)
 class Model:
     """One row of an experiment's table.
 
-    `reported` are the figures for test accuracy that the experiment's source prints;
-    where its text and its table differ there are two.
+    Parameters
+    ----------
+    name, estimator, preprocessing, validation
+        What is trained on what; the steps before the estimator are fitted on the rows
+        to train on.
+    reported : tuple of float
+        The experiment's figure (`Experiment.figure`) as its source prints it; where
+        text and table of the source differ there are two.
+    reported_curves : mapping of str to tuple of float
+        What the source prints for every epoch, by the names of a record's curves.
+    watch : tuple of str
+        What is scored after every epoch besides validation rows: ``"train"`` and
+        ``"test"`` rows, and ``"running"``, the training accuracy of the batches as
+        they pass. Watched rows decide nothing.
+    weeks : Weeks, optional
+        How the training rows arrive, if not at once.
+    train_size : int, optional
+        Every k-th of the training rows, to that number, for this model alone.
+    dataset : str, optional
+        A data set of its own, where the experiment's are `BUNDLED`.
+    note : str
+        A sentence shown under the table.
     """
 
     name: str
@@ -89,6 +133,12 @@ class Model:
     preprocessing: tuple[Component, ...] = ()
     validation: Validation | None = None
     reported: tuple[float, ...] = ()
+    reported_curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    watch: tuple[str, ...] = ()
+    weeks: Weeks | None = None
+    train_size: int | None = None
+    dataset: str | None = None
+    note: str = ""
 
     @property
     def architecture(self) -> str:
@@ -120,14 +170,74 @@ def _dashed(sizes: Any) -> str:
     return "-".join(map(str, sizes)) if isinstance(sizes, tuple | list) else str(sizes)
 
 
+# The name for data sets that come with scikit-learn, where an experiment has several.
+BUNDLED = "bundled"
+
+# The name for digits that are written to files, to be read from them again.
+IMAGE_FILES = "digit-files"
+
+COLUMNS = (
+    "model",
+    "layers",
+    "architecture",
+    "parameters",
+    "train size",
+    "epochs",
+    "fit s",
+    "test accuracy",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn beside the records: a function of ``benchmarks._drawings``.
+
+    `models` are those in the picture, all for none; `options` are the function's.
+    """
+
+    name: str
+    function: str = "curves"
+    models: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Models, and the data they are compared on.
 
-    `train_size` is a share (float), a number of rows (int) or ``None`` for all rows;
-    the rows are every k-th. The models' reported figures hold for the data set and
-    train size in `reported_for`, and stand beside ours for no other. `first_look` are
-    the models that run when nothing at all is asked for; none means all.
+    Parameters
+    ----------
+    name, summary, models
+        What ``--list`` prints.
+    dataset : str
+        The default, or `BUNDLED` for an experiment that has several of its own.
+    train_size : float or int, optional
+        A share or a number of rows, every k-th; all for ``None``.
+    seeds : int
+        Runs of each model.
+    reported_for : tuple of str and train size, optional
+        Data set and train size that the reported figures hold for. They stand beside
+        ours for no other.
+    figure : str
+        The figure of a record that `reported` is to be compared with.
+    first_look : tuple of str
+        Models that run when nothing at all is asked for; all for none.
+    quick_dataset : str
+        What a trial runs on: a data set that every machine has.
+    runner : str
+        The module whose `run_all` yields the records.
+    layout : str
+        The module whose `print_table` and `markdown` show them.
+    columns, details : tuple of str
+        Columns of the table, and what stands below it (``benchmarks._details``).
+    pictures : tuple of Picture
+        What is drawn when the runs have ended.
+    example : int, optional
+        Number of a test row whose label is predicted before and after training.
+    saves_models : bool
+        Whether the fitted models of seed 0 are saved beside the records.
+    notes : tuple of str
+        Sentences shown under the table.
     """
 
     name: str
@@ -137,7 +247,17 @@ class Experiment:
     train_size: float | int | None = None
     seeds: int = 3
     reported_for: tuple[str, float | int | None] | None = None
+    figure: str = "test_accuracy"
     first_look: tuple[str, ...] = ()
+    quick_dataset: str = "digits"
+    runner: str = "benchmarks._run"
+    layout: str = "benchmarks._tables"
+    columns: tuple[str, ...] = COLUMNS
+    details: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = (Picture("curves"),)
+    example: int | None = None
+    saves_models: bool = False
+    notes: tuple[str, ...] = ()
 
     def select(self, names: tuple[str, ...]) -> tuple[Model, ...]:
         """Return the named models in the experiment's order; all for no name."""
@@ -152,8 +272,21 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A command with options, records and a table of its own: ``module.main(argv)``."""
+
+    name: str
+    summary: str
+    module: str
+
+
+@dataclass(frozen=True)
 class Request:
-    """What the user asked for: an experiment, on which data, with how many seeds."""
+    """What the user asked for: an experiment, on which data, with how many seeds.
+
+    `image_size` and `grey` are how the files of a folder are read; `models_folder` is
+    where fitted models are saved, if anywhere.
+    """
 
     experiment: Experiment
     dataset: str
@@ -163,12 +296,25 @@ class Request:
     threads: int | None = None
     models: tuple[str, ...] = ()
     quick: bool = False
+    image_size: tuple[int, int] | None = None
+    grey: bool = False
+    models_folder: Path | None = None
+
+    def meets_protocol(self) -> bool:
+        """Whether the reported figures hold for this."""
+        place = (self.dataset, self.train_size)
+        return not self.quick and self.experiment.reported_for == place
 
     @property
     def command(self) -> str:
         """The command that repeats this, without the places of files on one machine."""
         words = ["python -m benchmarks", self.experiment.name]
-        words.append(f"--dataset {self.dataset}")
+        if self.dataset != BUNDLED:
+            words.append(f"--dataset {Path(self.dataset).name}")
+        if self.image_size is not None:
+            words.append("--image-size {}x{}".format(*self.image_size))
+        if self.grey:
+            words.append("--grey")
         if self.train_size is not None:
             words.append(f"--train-size {self.train_size}")
         words.append(f"--seeds {self.seeds}")

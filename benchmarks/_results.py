@@ -38,12 +38,17 @@ def open_store(folder: Path) -> Path:
     return folder
 
 
-def file_name(request: Request, dataset: str) -> str:
-    """Name the file for a request's runs on a data set: ``compare-mnist-0.1.jsonl``."""
+def result_name(request: Request, dataset: str) -> str:
+    """Name what is stored of a request's runs on a data set: ``compare-mnist-0.1``."""
     size = "all" if request.train_size is None else request.train_size
     name = f"{request.experiment.name}-{dataset}-{size}"
     name += "-quick" if request.quick else ""
-    return re.sub(r"[^\w.-]+", "_", name) + ".jsonl"
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def file_name(request: Request, dataset: str) -> str:
+    """Name the file of the records: ``compare-mnist-0.1.jsonl``."""
+    return result_name(request, dataset) + ".jsonl"
 
 
 def append(path: Path, record: Record) -> None:

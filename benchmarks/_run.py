@@ -6,7 +6,7 @@ import signal
 import warnings
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from statistics import mean
 from time import perf_counter
@@ -14,19 +14,23 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import confusion_matrix, log_loss
+from sklearn.metrics import confusion_matrix, f1_score, log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
-from benchmarks import _environment, _first_layer
+from benchmarks import _environment, _first_layer, _watch, _weeks
 from benchmarks._datasets import Data
 from benchmarks._experiment import Component, Model, Request, Validation
-from benchmarks._results import Key, Record, key_of
+from benchmarks._results import Key, Record, key_of, result_name
 from skmlp.model_selection import subsample
+from skmlp.persistence import save_model
 
-QUICK_ROWS = (300, 200)
+QUICK_ROWS = (400, 200)
 QUICK_EPOCHS = 2
 WARM_UP_ROWS = 300
+
+# Batches larger than the few rows of a trial are clipped, with this warning.
+CLIPPED = "Got `batch_size` less than 1 or larger than sample size"
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ def prepare(model: Model, data: Data) -> Rows:
 
     The columns of a table are no pixels: they are standardised instead.
     """
-    (X, y), held_out = split(data.X_train, data.y_train, model.validation)
+    X, y = data.X_train, data.y_train
+    if model.train_size is not None and model.train_size < len(y):
+        X, y = subsample(X, y, train_size=model.train_size, method="every")
+    (X, y), held_out = split(X, y, model.validation)
     components = model.preprocessing
     if data.image_shape is None:
         components = (Component("sklearn.preprocessing.StandardScaler"),)
@@ -97,26 +104,54 @@ def limit_epochs(estimator: Any, epochs: int) -> Any:
     return estimator.set_params(**dict.fromkeys(names, epochs))
 
 
-def measure(estimator: Any, rows: Rows) -> Record:
-    """Fit on the training rows, then score; the test rows are for scoring only."""
-    kept = {}
-    if rows.validation is not None:
-        kept = {"X_val": rows.validation[0], "y_val": rows.validation[1]}
+def measure(
+    estimator: Any, rows: Rows, model: Model, example: int | None = None
+) -> tuple[Any, Record]:
+    """Fit on the training rows, then score; the test rows are for scoring only.
+
+    Return the fitted estimator and its figures. `example` is the number of a test row
+    to tell the label of, predicted before and after.
+    """
+    X_test, y_test = rows.test
+    pictured = None if example is None or example >= len(y_test) else X_test[example]
+    watching = _watch.callbacks(
+        model.watch,
+        {"train": rows.train, "test": rows.test},
+        np.unique(rows.train[1]),
+        pictured,
+    )
+    if watching:
+        estimator.set_params(callbacks=watching)
+    curves: dict[str, list[float]] = {}
     with _recorded_warnings() as said, _uninterrupted():
         started = perf_counter()
-        estimator.fit(*rows.train, **kept)
+        if model.weeks is None:
+            kept = {}
+            if rows.validation is not None:
+                kept = {"X_val": rows.validation[0], "y_val": rows.validation[1]}
+            estimator.fit(*rows.train, **kept)
+        else:
+            estimator, of_weeks = _weeks.train(
+                estimator, rows.train, rows.test, model.weeks
+            )
+            curves["week_score"] = of_weeks
         seconds = perf_counter() - started
+    history = getattr(estimator, "history_", ())
+    seconds -= sum(epoch.get(_watch.SECONDS, 0.0) for epoch in history)
+    if watching:
+        estimator.set_params(callbacks=None)
 
-    X_test, y_test = rows.test
     probabilities = estimator.predict_proba(X_test)
     predicted = estimator.classes_[probabilities.argmax(axis=1)]
     members = getattr(estimator, "estimators_", None)
     networks = members or [estimator]
     layers = getattr(networks[0], "coefs_", None)
-    return {
+    return estimator, {
         "layers": layers and len(layers),
         "n_parameters": sum(_count(network) for network in networks),
-        "epochs": mean([network.n_iter_ for network in networks]),
+        "epochs": estimator.max_iter
+        if model.weeks
+        else mean([network.n_iter_ for network in networks]),
         "best_epoch": getattr(estimator, "best_epoch_", None),
         "fit_seconds": round(seconds, 3),
         "train_accuracy": estimator.score(*rows.train),
@@ -124,35 +159,33 @@ def measure(estimator: Any, rows: Rows) -> Record:
         "test_accuracy": float(np.mean(predicted == y_test)),
         "member_accuracies": members and estimator.member_scores(X_test, y_test),
         "test_loss": log_loss(y_test, probabilities, labels=estimator.classes_),
+        "micro_f1": f1_score(y_test, predicted, average="micro"),
         "loss_curve": getattr(estimator, "loss_curve_", None),
         "validation_scores": getattr(estimator, "validation_scores_", None),
+        "curves": curves | _watch.curves(history),
         "classes": estimator.classes_,
         "confusion_matrix": confusion_matrix(
             y_test, predicted, labels=estimator.classes_
         ),
+        "example": None
+        if pictured is None
+        else {
+            "row": example,
+            "pixels": pictured,
+            "label": y_test[example],
+            "before": history[0][_watch.BEFORE],
+            "after": predicted[example],
+        },
         "warnings": said,
         "device": str(getattr(networks[0], "device_", "cpu")),
     }
 
 
-def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
-    """Do one run and describe it; training that fails is a result too."""
-    rows = prepare(model, data)
-    estimator = build(model, data, request, seed)
-    try:
-        figures = {"error": None, **measure(estimator, rows)}
-        # Of one seed: stored for each, they would outweigh all the rest.
-        if seed == 0:
-            figures["first_layer"] = _first_layer.encode(estimator, data.image_shape)
-    except (ValueError, RuntimeError) as error:
-        figures = {"error": f"{type(error).__name__}: {error}", "device": "cpu"}
-    meets_protocol = not request.quick and request.experiment.reported_for == (
-        request.dataset,
-        request.train_size,
-    )
+def heading(request: Request, dataset: str, model: Model, seed: int) -> Record:
+    """Return what every record says of what was asked, and of where it ran."""
     return {
         "experiment": request.experiment.name,
-        "dataset": data.name,
+        "dataset": dataset,
         "train_size": request.train_size,
         "quick": request.quick,
         "order": request.experiment.models.index(model),
@@ -160,7 +193,37 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
         "seed": seed,
         "architecture": model.architecture,
         "estimator": model.estimator.path,
-        "parameters": estimator.get_params(deep=False),
+        **_environment.describe(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": request.command,
+    }
+
+
+def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
+    """Do one run and describe it; training that fails is a result too."""
+    rows = prepare(model, data)
+    estimator = build(model, data, request, seed)
+    parameters = estimator.get_params(deep=False)
+    model_file = None
+    try:
+        fitted, figures = measure(estimator, rows, model, request.experiment.example)
+        figures["error"] = None
+        # Of one seed: stored for each, they would outweigh all the rest.
+        if seed > 0 and figures["example"] is not None:
+            del figures["example"]["pixels"]
+        if seed == 0:
+            figures["first_layer"] = _first_layer.encode(fitted, data.image_shape)
+            if request.models_folder is not None:
+                model_file = (
+                    f"{result_name(request, data.name)}-{model.name}.safetensors"
+                )
+                save_model(fitted, request.models_folder / model_file)
+    except (ValueError, RuntimeError) as error:
+        figures = {"error": f"{type(error).__name__}: {error}", "device": "cpu"}
+    meets_protocol = request.meets_protocol()
+    return {
+        **heading(request, data.name, model, seed),
+        "parameters": parameters,
         "preprocessing": [repr(step) for step in rows.steps],
         "rows": {
             "train": len(rows.train[1]),
@@ -169,12 +232,13 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
         },
         "n_features": rows.train[0].shape[1],
         "n_classes": len(np.unique(data.y_train)),
+        "data_remarks": list(data.remarks),
+        "weeks": model.weeks and asdict(model.weeks),
         **figures,
+        "model_file": model_file,
         "reported": list(model.reported) if meets_protocol else [],
+        "reported_curves": dict(model.reported_curves) if meets_protocol else {},
         "device_name": _environment.device_name(figures["device"]),
-        **_environment.describe(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": request.command,
     }
 
 
@@ -221,14 +285,17 @@ def _count(estimator: Any) -> int:
 
 @contextmanager
 def _recorded_warnings() -> Iterator[list[str]]:
-    """Collect warnings; those that are not about convergence are shown as well."""
+    """Collect warnings; those that were not to be expected are shown as well."""
     said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield said
     for warning in caught:
         said.append(f"{warning.category.__name__}: {warning.message}")
-        if not issubclass(warning.category, ConvergenceWarning):
+        expected = issubclass(warning.category, ConvergenceWarning) or str(
+            warning.message
+        ).startswith(CLIPPED)
+        if not expected:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

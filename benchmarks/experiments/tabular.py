@@ -1,0 +1,46 @@
+"""`tabular`: tables of numbers, five folds, every estimator with its defaults.
+
+Breast cancer, wine, iris, digits, and districts in the likeness of the California
+housing data. All estimators stand behind a StandardScaler fitted on each fold's
+training rows. The two MLPs have the same parameters and seeds, and so the same network;
+their columns are to agree. The ensemble is what scikit-learn's MLP lacks.
+"""
+
+from __future__ import annotations
+
+from benchmarks._experiment import BUNDLED, Component, Experiment, Model
+
+SCALE = (Component("sklearn.preprocessing.StandardScaler"),)
+OURS = Component("skmlp.neural_network.MLPClassifier")
+
+TABULAR = Experiment(
+    name="tabular",
+    summary="LR, two MLPs, an ensemble, gradient boosting on five tables; five folds",
+    models=(
+        Model("lr", Component("sklearn.linear_model.LogisticRegression"), SCALE),
+        Model("mlp", OURS, SCALE),
+        Model(
+            "mlp-scikit-learn",
+            Component("sklearn.neural_network.MLPClassifier"),
+            SCALE,
+        ),
+        Model(
+            "5-mlp",
+            Component(
+                "skmlp.neural_network.EnsembleClassifier",
+                {"estimator": OURS, "n_estimators": 5},
+            ),
+            SCALE,
+        ),
+        Model(
+            "gradient-boosting",
+            Component("sklearn.ensemble.HistGradientBoostingClassifier"),
+            SCALE,
+        ),
+    ),
+    dataset=BUNDLED,
+    quick_dataset=BUNDLED,
+    runner="benchmarks._cross_validated",
+    layout="benchmarks._by_dataset",
+    pictures=(),
+)

@@ -1,26 +1,27 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from benchmarks import _dropin
 from benchmarks.__main__ import OK, USAGE, main
+from benchmarks.experiments.dropin import DROPIN
+
+CHOSEN = "iris-lbfgs,diabetes-adam"
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """Two tasks, run by the command; the folder of its records."""
+    """Two models, run by the command; the folder of its records."""
     folder = tmp_path_factory.mktemp("dropin")
-    names = "iris-lbfgs", "diabetes-adam"
-    quick = [t for t in _dropin.TASKS if t.name in names]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_dropin, "TASKS", tuple(quick))
-        assert main(["dropin", "--quick", "--seeds", "2", "--out", str(folder)]) == OK
+    argv = ["dropin", "--quick", "--seeds", "2", "--models", CHOSEN]
+    assert main([*argv, "--out", str(folder)]) == OK
     return folder
 
 
-def test_each_task_and_seed_is_a_record(ran):
-    (path,) = ran.iterdir()
-    records = [json.loads(line) for line in path.read_text().splitlines()]
+def test_each_model_and_seed_is_a_record(ran):
+    text = (ran / "dropin-bundled-all-quick.jsonl").read_text()
+    records = [json.loads(line) for line in text.splitlines()]
     assert [(r["model"], r["seed"]) for r in records] == [
         ("iris-lbfgs", 0),
         ("iris-lbfgs", 1),
@@ -28,7 +29,9 @@ def test_each_task_and_seed_is_a_record(ran):
         ("diabetes-adam", 1),
     ]
     for record in records:
-        assert record["command"] == "python -m benchmarks dropin --seeds 2 --quick"
+        assert record["command"] == (
+            f"python -m benchmarks dropin --seeds 2 --models {CHOSEN} --quick"
+        )
         assert len(record["scores"]) == len(record["fit_seconds"]) == 2
 
 
@@ -40,20 +43,37 @@ def test_the_table_puts_both_packages_side_by_side(ran, form, capsys):
         assert word in printed
 
 
-@pytest.mark.parametrize("task", _dropin.TASKS[:-1], ids=lambda task: task.name)
-def test_the_two_are_one_network(task):
-    record = _dropin.compare(task, seed=0, quick=True)
+@pytest.mark.parametrize("model", DROPIN.models[:-1], ids=lambda model: model.name)
+def test_the_two_are_one_network(model):
+    record = _dropin.compare(model, seed=0, quick=True)
     assert record["largest_weight_difference"] < 1e-9
     assert record["scores"][0] == pytest.approx(record["scores"][1], abs=1e-6)
     assert record["epochs"] == [2, 2]
 
 
-def test_it_is_listed(capsys):
-    assert main(["--list"]) == OK
-    assert "dropin" in capsys.readouterr().out
+def test_a_model_that_is_not_theirs_shows(monkeypatch):
+    model = DROPIN.models[0]
+    theirs = _dropin._build
+
+    def one_more_epoch(package, ours, seed, quick):
+        network = theirs(package, ours, seed, quick)
+        more = 1 if package == "skmlp" else 0
+        return network.set_params(max_iter=network.max_iter + more)
+
+    monkeypatch.setattr(_dropin, "_build", one_more_epoch)
+    record = _dropin.compare(replace(model), seed=0, quick=True)
+    assert record["largest_weight_difference"] > 1e-6
 
 
-def test_an_unknown_task_is_one_sentence(capsys, tmp_path):
+def test_an_unknown_model_is_one_sentence(capsys, tmp_path):
     out = str(tmp_path / "results")
     assert main(["dropin", "--models", "nope", "--out", out]) == USAGE
-    assert "Unknown task 'nope'; there is digits-adam" in capsys.readouterr().err
+    assert "Unknown model 'nope' in experiment 'dropin'; it has digits-adam" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_data_set_of_ones_own_has_no_place(capsys, tmp_path):
+    argv = ["dropin", "--dataset", "digits", "--out", str(tmp_path / "results")]
+    assert main(argv) == USAGE
+    assert "'dropin' has data sets of its own" in capsys.readouterr().err

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from benchmarks import _datasets, _results
-from benchmarks.__main__ import INTERRUPTED, OK, RUN_FAILED, USAGE, main
+from benchmarks.__main__ import main
+from benchmarks._arguments import USAGE
+from benchmarks._session import INTERRUPTED, OK, RUN_FAILED
 from benchmarks.experiments import EXPERIMENTS
 
 

@@ -164,5 +164,5 @@ def test_quick_caps_rows_and_epochs(request_, data, spy):
         y_train=np.repeat(data.y_train, 10),
     )
     record = next(run_all(replace(request_, quick=True), many))
-    assert record["rows"]["train"] + record["rows"]["validation"] == 300
+    assert record["rows"]["train"] + record["rows"]["validation"] == 400
     assert record["parameters"]["max_iter"] == 2

@@ -3,7 +3,8 @@ from statistics import fmean, stdev
 
 from rich.console import Console
 
-from benchmarks import _results, _tables
+from benchmarks import _layouts, _results, _rows, _tables
+from benchmarks._experiment import COLUMNS
 
 
 def printed(records, width=80):
@@ -16,13 +17,15 @@ def test_a_row_is_the_mean_and_deviation_over_seeds(records):
     accuracies = [r["test_accuracy"] for r in records[:2]]
     records[1]["test_accuracy"] = accuracies[1] = accuracies[0] - 0.25
     row = _tables.summarise(records)[0]
-    assert row.accuracy == f"{fmean(accuracies):.4f} ±{stdev(accuracies):.4f}"
+    mean_and_deviation = f"{fmean(accuracies):.4f} ±{stdev(accuracies):.4f}"
+    assert row.cell("test_accuracy") == mean_and_deviation
     assert row.reported_text == "0.8000 / 0.9000"
-    assert row.difference == f"{fmean(accuracies) - 0.9:+.4f}"
+    assert row.difference("test_accuracy") == f"{fmean(accuracies) - 0.9:+.4f}"
 
 
 def test_one_seed_has_no_deviation(records):
-    assert "±" not in _tables.summarise(records[:1])[0].accuracy
+    row = _tables.summarise(records[:1])[0]
+    assert "±" not in row.cell("test_accuracy")
 
 
 def test_a_table_needs_nothing_but_what_was_stored(records, tmp_path):
@@ -65,7 +68,7 @@ def test_eighty_columns_hold_every_figure_whole(records):
     assert max(map(len, lines)) <= 80
     row = _tables.summarise(records)[0]
     text = "\n".join(lines)
-    for figure in ("286,940", "60,000", "1234", "100", row.accuracy):
+    for figure in ("286,940", "60,000", "1234", "100", row.cell("test_accuracy")):
         assert figure in text
 
 
@@ -74,14 +77,14 @@ def test_failed_runs_are_named_and_left_out_of_the_mean(records):
         k: v for k, v in records[0].items() if k not in ("test_accuracy", "epochs")
     } | {"error": "ValueError: loss became non-finite"}
     row = _tables.summarise(records)[0]
-    assert row.accuracy == f"{records[1]['test_accuracy']:.4f}"
+    assert row.cell("test_accuracy") == f"{records[1]['test_accuracy']:.4f}"
     assert "drawn seed 0 failed: ValueError: loss" in printed(records)
     assert "- drawn seed 0 failed" in _tables.markdown(records)
 
 
 def test_more_seeds_than_others_have_are_said(records):
     more = records[0] | {"seed": 2, "test_accuracy": 1.0}
-    first = _tables.mean_and_deviation(_tables.summarise(records)[0].accuracies)
+    first = _rows.mean_and_deviation(_tables.summarise(records)[0].accuracies)
     said = f"drawn: {first} over the first 2 of its 3 seeds"
     assert said in printed([*records, more])
     assert f"- {said}" in _tables.markdown([*records, more])
@@ -93,7 +96,7 @@ def test_an_ensemble_stands_beside_its_average_member(records):
     for record, accuracy in zip(records[:2], (0.5, 0.7), strict=True):
         record["member_accuracies"] = [accuracy - 0.1, accuracy + 0.1]
     assert _tables.summarise(records)[0].members == (0.5, 0.7)
-    text = _tables.mean_and_deviation((0.5, 0.7))
+    text = _rows.mean_and_deviation((0.5, 0.7))
     assert text in _tables.markdown(records)
     assert text in printed(records)
 
@@ -107,7 +110,7 @@ def test_reported_columns_only_where_figures_were_reported(records):
 
 def test_a_page_has_every_table(records):
     other = [record | {"dataset": "mnist"} for record in records]
-    page = _tables.page([records, other])
+    page = _layouts.page([records, other])
     assert page.count("\n### spied on ") == 2
     assert _tables.markdown(records) in page
     assert _tables.markdown(other) in page
@@ -117,4 +120,4 @@ def test_markdown_names_the_command_that_measured_it(records):
     assert f"`{records[0]['command']}`" in _tables.markdown(records)
     header = next(li for li in _tables.markdown(records).splitlines() if li[:1] == "|")
     columns = [name.strip() for name in header.strip("|").split("|")]
-    assert columns[:9] == [*(name for name, _ in _tables.COLUMNS), "seeds"]
+    assert columns[:9] == [*COLUMNS, "seeds"]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks._datasets import LOADERS
+from benchmarks._datasets import NAMES
+from benchmarks._experiment import BUNDLED
 from benchmarks.experiments import EXPERIMENTS
 
 RECORDS = [name for name in EXPERIMENTS if name.startswith("record-")]
@@ -14,7 +15,7 @@ RECORDS = [name for name in EXPERIMENTS if name.startswith("record-")]
 def test_an_experiment_is_well_defined(experiment):
     names = [model.name for model in experiment.models]
     assert len(set(names)) == len(names)
-    assert experiment.dataset in LOADERS
+    assert experiment.dataset in (*NAMES, BUNDLED)
     assert "\n" not in experiment.summary
     reported = any(model.reported for model in experiment.models)
     assert reported == (experiment.reported_for is not None)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
@@ -15,6 +16,17 @@ from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
 from skmlp.neural_network._sample import Sample
 from skmlp.training.convolution import infer_image_shape
 from skmlp.training.optimizers import OF_TORCH
+from skmlp.training.sources import Source
+
+
+def validate_rows(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
+    """Call `validate_data`, which by itself would read all of a `Source` at once."""
+    if not isinstance(X, Source):
+        return validate_data(estimator, X, *y, **checks)
+    checked = validate_data(estimator, X.stand_in, *y, **checks)
+    if checks.get("ensure_all_finite", True) and not get_config()["assume_finite"]:
+        X.check_finite()
+    return (X, checked[1]) if y else X
 
 
 class CheckedNetwork(FittedNetwork, ABC):
@@ -108,21 +120,14 @@ class CheckedNetwork(FittedNetwork, ABC):
         """Check X, and y if given; return flat rows in the dtype they came in."""
         X, shape = as_rows(X)
         if reset:
-            self.__dict__.pop("net_", None)  # it would not fit what is learnt here
             self._data_shape: ImageShape | None = shape
         elif shape is not None and shape != (self.image_shape_ or shape):
             raise ValueError(
                 f"X holds images of shape {shape}, but the network was fitted to "
                 f"images of shape {self.image_shape_}."
             )
-        checked = validate_data(
-            self,
-            X,
-            *y,
-            **(self._target_checks if y else {}),
-            accept_sparse="csr",
-            reset=reset,
-        )
+        checks = {"accept_sparse": "csr", **(self._target_checks if y else {})}
+        checked = validate_rows(self, X, *y, reset=reset, **checks)
         if y:
             return with_known_dtype(checked[0]), checked[1]
         return with_known_dtype(checked)

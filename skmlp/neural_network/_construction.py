@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from torch import nn
@@ -144,7 +143,7 @@ def valid_batches(
     widest = widest_layer(net.module_.eval(), valid.X.shape[1])
     rows_on_device = (
         _rows(valid, net)
-        if beside is None or valid.rows is None
+        if beside is None or valid.rows is None or not beside.shared
         else beside.take(valid.rows)
     )
     return Batches(rows_on_device, rows_at_once(widest))
@@ -190,13 +189,15 @@ def _rows(sample: Sample, net: Net) -> Rows:
     """Put rows on the device of the net, once for all nets of the sample."""
     dtype, device = net.flat_.values.dtype, net.flat_.values.device
     tensors = {} if sample.tensors is None else sample.tensors
-    if ("X", device) not in tensors:
+    if ("X", device, dtype) not in tensors:
         X = sample.X
-        tensors["X", device] = X if issparse(X) else as_tensor(X).to(device)
+        if isinstance(X, np.ndarray):
+            X = as_tensor(X, dtype).to(device)
+        tensors["X", device, dtype] = X
     if ("y", device, dtype) not in tensors:
         y = torch.from_numpy(sample.encoded)
         if y.is_floating_point():
             y = y.to(dtype)
         tensors["y", device, dtype] = y.to(device)
-    X, y = tensors["X", device], tensors["y", device, dtype]
+    X, y = tensors["X", device, dtype], tensors["y", device, dtype]
     return Rows(X, y, sample.loss_weight, dtype, device, sample.rows)

@@ -20,14 +20,15 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
     has_fit_parameter,
-    validate_data,
 )
 
+from skmlp.neural_network._checks import validate_rows
 from skmlp.neural_network._images import as_rows
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._network import BaseNetwork
 from skmlp.neural_network._packed_fit import FitJob, fit_jobs
 from skmlp.training.seeds import resolve_random_state
+from skmlp.training.sources import Source
 from skmlp.training.threads import single_threaded
 
 _MAX_SEED = np.iinfo(np.int32).max
@@ -230,7 +231,7 @@ shape (n_samples, height, width[, channels])
         """Check X, and y if given, once for all; images come back with channels."""
         X, shape = as_rows(X)
         tags = get_tags(self._get_estimator()).input_tags
-        checked = validate_data(
+        checked = validate_rows(
             self,
             X,
             *y,
@@ -240,7 +241,7 @@ shape (n_samples, height, width[, channels])
             reset=reset,
         )
         X = checked[0] if y else checked
-        if shape is not None:
+        if shape is not None and not isinstance(X, Source):
             X = X.reshape(len(X), *shape)
         if not y:
             return X

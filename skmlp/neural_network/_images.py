@@ -7,26 +7,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmlp.training.sources import Source, as_source
+
 ImageShape = tuple[int, int, int]
 
 
 def as_rows(X: Any) -> tuple[Any, ImageShape | None]:
     """Return images ``(n, height, width[, channels])`` as flat rows, and their shape.
 
-    What has two dimensions or fewer comes back as it is, without a shape.
+    What has two dimensions or fewer comes back as it is, without a shape; what is
+    outside memory and large as a `Source`.
     """
+    X = as_source(X)
+    if isinstance(X, Source):
+        several = len(X.row_shape) > 1
+        return X, _shape_of_images((len(X), *X.row_shape)) if several else None
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
     if not hasattr(X, "shape") or len(X.shape) < 3:
         return X, None
     X = np.asarray(X)
-    if X.ndim > 4:
+    shape = _shape_of_images(X.shape)
+    return X.reshape(len(X), int(np.prod(shape))), shape
+
+
+def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
+    """Return height, width and channels of images of a shape."""
+    if len(shape) > 4:
         raise ValueError(
-            f"X has shape {X.shape}; give rows (n, features), grey images "
+            f"X has shape {shape}; give rows (n, features), grey images "
             "(n, height, width) or colour images (n, height, width, channels)."
         )
-    shape = X.shape[1:] if X.ndim == 4 else (*X.shape[1:], 1)
-    return X.reshape(len(X), int(np.prod(shape))), shape
+    return (*shape[1:], 1)[:3]  # type: ignore[return-value]
 
 
 def with_known_dtype(X: Any) -> Any:
@@ -37,6 +49,8 @@ def with_known_dtype(X: Any) -> Any:
     TypeError
         If X does not hold numbers.
     """
+    if isinstance(X, Source):
+        return X  # which has seen to that
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X has dtype {X.dtype}, but has to hold numbers.")
     foreign = X.dtype.itemsize > 8 or not X.dtype.isnative

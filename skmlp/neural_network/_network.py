@@ -179,8 +179,9 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                 sample, self.validation_fraction, strata, random_state
             )
         if self.train_size is not None:
-            strata = self._strata(train.gather().y)
+            strata = self._strata(train.own_y)
             train = take_train_size(train, self.train_size, strata, random_state)
+        train, valid = train.in_turn(), None if valid is None else valid.in_turn()
         monitor = Monitor() if first else self._monitor
         monitor.expect(
             self.tol,
@@ -241,7 +242,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         raise ValueError(
             f"Training loss became non-finite at epoch {error}; lower "
             "learning_rate_init or scale X (its values reach "
-            f"{float(abs(train.rows.X).max()):g})."
+            f"{train.rows.largest():g})."
         ) from None
 
     def _judge(self, plan: Plan) -> None:
@@ -300,7 +301,9 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         generator = make_generator(self, network, random_state, device)
         if self.train_size is not None:
             strata = self._strata(sample.y)
-            sample = take_train_size(sample, self.train_size, strata, random_state)
+            sample = take_train_size(
+                sample, self.train_size, strata, random_state
+            ).in_turn()
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
         batches = train_batches(self, sample, net, random_state, generator)

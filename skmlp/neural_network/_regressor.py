@@ -124,7 +124,12 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to train on; float64 is trained in float64, all else in float32.
+            Rows to train on; float64 is trained in float64, all else in float32. What
+            is not in memory (a `numpy.memmap`, zarr or h5py array, anything with
+            ``shape``, ``dtype`` and slices) is read while the network trains. Of more
+            than 64 MB of it, blocks of 1 MB, or chunks, change places every epoch and
+            rows only within 64 MB of such blocks; ``shuffle=False`` and all that is
+            smaller give what the same rows in memory give.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers to predict.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.model_selection import train_test_split
 
+from skmlp.training.sources import Joined, Source
+
 
 class Sample(NamedTuple):
     """Rows of X with their targets and weights.
@@ -36,8 +38,20 @@ class Sample(NamedTuple):
         """Return the part of the sample in `rows`, counted within it."""
         return self._replace(rows=rows if self.rows is None else self.rows[rows])
 
+    def in_turn(self) -> "Sample":
+        """Return the sample with rows that have to be read in blocks in their order."""
+        streams = isinstance(self.X, Source) and not self.X.fits(self.n_rows)
+        if self.rows is None or not streams:
+            return self
+        return self._replace(rows=self.X.ascending(self.rows))
+
+    @property
+    def own_y(self) -> np.ndarray:
+        """Targets of the rows that belong to the sample."""
+        return self.y if self.rows is None else self.y[self.rows]
+
     def gather(self) -> "Sample":
-        """Return a copy of the rows that belong to the sample, and of no others."""
+        """Return the rows that belong to the sample, copied, but those of a source."""
         if self.rows is None:
             return self
         parts: list[Any] = [
@@ -50,7 +64,9 @@ class Sample(NamedTuple):
         sizes = self.n_rows, other.n_rows
         parts: list[Any] = []
         for one, two in zip(self.gather()[:-2], other.gather()[:-2], strict=True):
-            if scipy.sparse.issparse(one) or scipy.sparse.issparse(two):
+            if isinstance(one, Source) or isinstance(two, Source):
+                parts.append(Source(Joined(one, two)))
+            elif scipy.sparse.issparse(one) or scipy.sparse.issparse(two):
                 parts.append(scipy.sparse.vstack([one, two], format="csr"))
             elif one is None and two is None:
                 parts.append(None)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -10,6 +11,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 
 from skmlp.training.flat import ALIGNMENT
+from skmlp.training.sources import Source
 
 # Features, targets, row weights that sum to one (or None), and the sum they had.
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
@@ -28,9 +30,9 @@ class Rows(Dataset):
 
     Parameters
     ----------
-    X : ndarray or Tensor of shape (n, features), or CSR matrix
+    X : ndarray or Tensor of shape (n, features), CSR matrix or Source
         Kept in its dtype; a sparse matrix stays on the host and is made dense a batch
-        at a time.
+        at a time, a source stays where it is and is read a window at a time.
     y : Tensor
         Targets as the loss wants them, one row a sample.
     weight : ndarray of shape (n,) or None
@@ -45,17 +47,24 @@ class Rows(Dataset):
 
     def __init__(
         self,
-        X: np.ndarray | Tensor | scipy.sparse.csr_matrix,
+        X: np.ndarray | Tensor | scipy.sparse.csr_matrix | Source,
         y: Tensor,
         weight: np.ndarray | None,
         dtype: torch.dtype,
         device: torch.device,
         index: np.ndarray | None = None,
     ) -> None:
-        self.index = np.arange(X.shape[0]) if index is None else index
+        index = np.arange(X.shape[0]) if index is None else index
+        self.shared = not isinstance(X, Source)
+        self.streams = isinstance(X, Source) and not X.fits(len(index))
+        if isinstance(X, Source) and not self.streams:  # few enough to be read once
+            X, y = X.read(index), y[torch.from_numpy(index)]
+            weight = None if weight is None else weight[index]
+            index = np.arange(len(index))
+        self.index = index
         if isinstance(X, np.ndarray):
-            X = as_tensor(X)
-        self.X = X.to(device) if isinstance(X, Tensor) else X
+            X = as_tensor(X, dtype)
+        self.X: Any = X.to(device) if isinstance(X, Tensor) else X
         self.y = y.to(device)
         self.host_weight = weight
         self.weight = (
@@ -81,13 +90,54 @@ class Rows(Dataset):
         taken.index = index
         return taken
 
+    def largest(self) -> float:
+        """Return the largest absolute feature, of other rows of the tensors too."""
+        if isinstance(self.X, Source):
+            return self.X.largest()
+        return float(max(self.X.max(), -float(self.X.min())))
+
+    def shuffle(
+        self, order: np.ndarray, random_state: np.random.RandomState, batch_size: int
+    ) -> np.ndarray:
+        """Return a new order: scikit-learn's, or one that windows can be read in."""
+        if self.streams:
+            return self.X.shuffled(self.index, random_state, batch_size)
+        # sklearn.utils.shuffle without its checks, which take as long as an epoch.
+        places = np.arange(len(order))
+        random_state.shuffle(places)
+        return order[places]
+
+    def held(
+        self, order: np.ndarray, batch_size: int
+    ) -> Iterator[tuple["Rows", Tensor, np.ndarray]]:
+        """Yield the rows of an order in memory, all or in windows of whole batches.
+
+        With them come their places there, and the part of the order that they are.
+        """
+        if not self.streams:
+            places = torch.from_numpy(order)
+            on_host = scipy.sparse.issparse(self.X)
+            yield self, places if on_host else places.to(self.device), order
+            return
+        for window in self.X.windows(order, batch_size):
+            part = copy.copy(self)
+            rows = torch.from_numpy(window.rows)
+            part.X = as_tensor(window.X, self.dtype).to(self.device)
+            part.y = self.y[rows.to(self.device)]
+            if self.weight is not None:
+                part.weight = self.weight[rows.to(self.device)]
+            places = torch.from_numpy(window.places)
+            yield part, places.to(self.device), order[window.part]
+
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return features, targets and weights of the rows in `index`."""
         if isinstance(self.X, Tensor):
             index = index.to(self.device)
             x = self.X.index_select(0, index)
         else:
-            x = torch.from_numpy(self.X[index.numpy()].toarray()).to(self.device)
+            part = self.X[index.numpy()]  # of a CSR matrix or a source
+            dense = np.asarray(part) if self.streams else part.toarray()
+            x = torch.from_numpy(dense.reshape(len(index), -1)).to(self.device)
             index = index.to(self.device)
         weight = None if self.weight is None else self.weight.index_select(0, index)
         return x.to(self.dtype), self.y.index_select(0, index), weight
@@ -128,10 +178,9 @@ class Batches:
     def next_order(self) -> np.ndarray:
         """Return the rows in the order of the coming epoch."""
         if self.random_state is not None:
-            # sklearn.utils.shuffle without its checks, which take as long as an epoch.
-            places = np.arange(len(self.order))
-            self.random_state.shuffle(places)
-            self.order = self.order[places]
+            self.order = self.rows.shuffle(
+                self.order, self.random_state, self.batch_size
+            )
         return self.order
 
     def follow(self, other: "Batches") -> None:
@@ -142,18 +191,16 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
-        order = torch.from_numpy(self.next_order())
-        if not scipy.sparse.issparse(self.rows.X):
-            order = order.to(self.rows.device)
-        for part in slices_of(len(self.rows), self.batch_size):
-            total = float(part.stop - part.start)
-            # Summed on the host, so that no batch waits for the device.
-            if self.rows.host_weight is not None:
-                total = float(self.rows.host_weight[self.order[part]].sum())
-            x, y, weight = self.rows.gather(order[part])
-            if weight is not None and total:
-                weight = weight.div_(total)
-            yield (x if self.augment is None else self.augment(x)), y, weight, total
+        for rows, places, order in self.rows.held(self.next_order(), self.batch_size):
+            for part in slices_of(len(order), self.batch_size):
+                total = float(part.stop - part.start)
+                # Summed on the host, so that no batch waits for the device.
+                if rows.host_weight is not None:
+                    total = float(rows.host_weight[order[part]].sum())
+                x, y, weight = rows.gather(places[part])
+                if weight is not None and total:
+                    weight = weight.div_(total)
+                yield (x if self.augment is None else self.augment(x)), y, weight, total
 
 
 def slices_of(n_rows: int, size: int) -> list[slice]:
@@ -170,10 +217,11 @@ def rows_at_once(widest_layer: int) -> int:
     return max(1, _ELEMENTS_AT_ONCE // max(1, widest_layer))
 
 
-def as_tensor(X: np.ndarray) -> Tensor:
-    """Wrap an array in a tensor, without a copy where torch can."""
+def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Wrap an array in a tensor, without a copy where torch can; else cast to dtype."""
     native = X.dtype.newbyteorder("=")
-    X = X.astype(native if native in _COMPACT else np.float32, copy=False)
+    trained = np.float64 if dtype == torch.float64 else np.float32
+    X = X.astype(native if native in _COMPACT else trained, copy=False)
     if not X.flags.writeable or any(stride < 0 for stride in X.strides):
         X = X.copy()
     return torch.from_numpy(X)
@@ -183,7 +231,7 @@ def features(
     X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Return rows as a dense tensor whose address does not change its products."""
-    x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X)
+    x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X, dtype)
     x = x.to(device=device, dtype=dtype)
     # BLAS may round differently at other alignments; predictions should not.
     return x.clone() if x.data_ptr() % ALIGNMENT else x.contiguous()

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skmlp.training.batches import features, rows_at_once, slices_of
 from skmlp.training.modules import widest_layer
+from skmlp.training.sources import Source
 from skmlp.training.threads import single_threaded
 
 
@@ -25,7 +27,7 @@ def compute_logits(
     ----------
     network : nn.Sequential
         In evaluation mode.
-    X : ndarray or CSR matrix of shape (n, features)
+    X : ndarray, CSR matrix or Source of shape (n, features)
     change : callable or None
         Applied to the rows of every chunk.
 
@@ -34,24 +36,46 @@ def compute_logits(
     logits : Tensor of shape (n, outputs)
         In the dtype of the network.
     """
-    first = next(network.parameters())
     n_rows, n_features = X.shape
     widest = n_features if n_rows == 1 else widest_layer(network, n_features)
+    size = rows_at_once(widest)
+    if not isinstance(X, Source):
+        return _compute(network, X, change, size)
+    # In one piece: pieces kept from between the chunks' large arrays would keep
+    # the allocator from using that memory again.
+    outputs: Tensor | None = None
+    for window in X.windows(np.arange(n_rows), size):
+        in_turn = bool((window.places[1:] > window.places[:-1]).all())
+        rows = window.X if in_turn else window.X[window.places]
+        part = _compute(network, rows, change, size)
+        if outputs is None:
+            outputs = part.new_empty((n_rows, *part.shape[1:]))
+        outputs[window.part] = part
+    assert outputs is not None
+    return outputs
+
+
+def _compute(
+    network: nn.Sequential,
+    X: Any,
+    change: Callable[[Tensor], Tensor] | None,
+    size: int,
+) -> Tensor:
+    """Return the output for rows in memory, `size` of them at once."""
+    first = next(network.parameters())
 
     def compute(part: slice) -> Tensor:
         with torch.inference_mode():
             x = features(X[part], first.dtype, first.device)
             return network(x if change is None else change(x)).cpu()
 
-    first_part, *parts = slices_of(n_rows, rows_at_once(widest))
+    first_part, *parts = slices_of(X.shape[0], size)
     workers = min(torch.get_num_threads(), len(parts))
     with single_threaded():
         output = compute(first_part)
         if not parts:
             return output
-        # In one piece: pieces kept from between the chunks' large arrays would keep
-        # the allocator from using that memory again.
-        outputs = output.new_empty((n_rows, *output.shape[1:]))
+        outputs = output.new_empty((X.shape[0], *output.shape[1:]))
         outputs[first_part] = output
 
         def keep(part: slice) -> None:

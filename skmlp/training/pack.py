@@ -59,6 +59,7 @@ def pack_key(member: Member) -> Hashable | None:
         or member.train.augment is not None
         or not isinstance(net.alpha, (int, float))
         or not isinstance(rows.X, Tensor)
+        or not rows.shared
         or not all(p.requires_grad for p in net.module_.parameters())
     ):
         return None

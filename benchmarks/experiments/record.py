@@ -68,12 +68,10 @@ RECORDS = (
         "a single CNN on all 60,000 rows",
         "CNNClassifier",
         one_cycle(
-            30,
+            20,
             **three_convolutions(hidden_layer_sizes=(128,), dropout=0.5),
             batch_size=128,
             augmentation=moves(12, 0.1, 0.15, 10),
-            predict_augmentation=moves(6, 0.05, 0.05, 5),
-            predict_views=8,
         ),
     ),
 )

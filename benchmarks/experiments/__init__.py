@@ -54,7 +54,7 @@ PROGRAMS: dict[str, Program] = {
     )
 }
 
-# Programs that measure nothing: they show what is stored.
+# Programs that measure nothing: they show.
 TOOLS: dict[str, Program] = {
     tool.name: tool
     for tool in (
@@ -62,6 +62,11 @@ TOOLS: dict[str, Program] = {
             "report",
             "every stored run on one HTML page; of --out, or the committed ones",
             "benchmarks.report._command",
+        ),
+        Program(
+            "pictures",
+            "every display, drawn of models of compare",
+            "benchmarks.pictures._command",
         ),
     )
 }

@@ -224,7 +224,8 @@ class TrainSizeCurveDisplay:
         if self.bands_:
             n_seeds = max(scores.shape[1] for scores in self.scores.values())
             what = "± 1 standard deviation" if band == "std" else "range"
-            ax.legend(title=f"Mean and {what}\nof {n_seeds} seeds")
+            title = f"Mean and {what}\nof {n_seeds} seeds"
+            ax.legend(title=title, alignment="left")
         else:
             ax.legend()
         return self

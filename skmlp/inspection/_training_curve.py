@@ -39,8 +39,8 @@ class TrainingCurveDisplay:
     """Curves of loss and score over the epochs, of one model or several.
 
     It is recommended to use `from_estimator` to create a display. Solid lines are
-    training, dashed ones validation; a star and a dotted line mark the epoch whose
-    weights were kept. Each model has a colour.
+    training, dashed ones validation; a star and a dotted line mark the epoch of the
+    best validation score. Each model has a colour.
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""`pictures`: small models of the comparison, and every display drawn of them."""

@@ -2,9 +2,10 @@
 
 Plain gradient descent on batches of 1,024: raw pixels with two learning rates, pixels
 to [0, 1], to [-1, 1], and z-scores by the training mean and deviation of all pixels;
-then an MLP of 256 units on the best known of these. The source gives learning rates and
-the batch; optimizer and epochs are ours. Training and test rows are scored after every
-epoch to draw both curves: test rows are watched, and choose nothing.
+then an MLP of 256 units on z-scores. The source gives learning rates and the batch, and
+one training accuracy for softmax, which stands beside its last case here; plain descent
+and 200 epochs are ours. Training and test rows are scored after every epoch to draw
+both curves: test rows are watched, and choose nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from benchmarks._experiment import Component, Experiment, Model, Picture
 from benchmarks.experiments.fashion_mlp import MLP, fixed_epochs
 
 SOFTMAX = "skmlp.neural_network.SoftmaxRegression"
-EPOCHS = 100
+EPOCHS = 200
 TRAINING: dict[str, Any] = {"solver": "sgd", "momentum": 0.0, "batch_size": 1024}
 SOFTMAX_REPORTED, MLP_REPORTED = 0.86, 0.90
 
@@ -45,8 +46,8 @@ NORMALIZATION = Experiment(
     models=(
         _softmax("raw-0.01", RAW, 0.01),
         _softmax("raw-0.00001", RAW, 0.00001),
-        _softmax("unit", UNIT, 0.01, SOFTMAX_REPORTED),
-        _softmax("signed", SIGNED, 0.01, SOFTMAX_REPORTED),
+        _softmax("unit", UNIT, 0.01),
+        _softmax("signed", SIGNED, 0.01),
         _softmax("z-score", Z_SCORE, 0.01, SOFTMAX_REPORTED),
         Model(
             "mlp-256",

@@ -1,9 +1,14 @@
 """scikit-learn's successive halving, with the candidates of an iteration in packs."""
 
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
 
-from skmlp.model_selection._packed_search import PackedSearch
+from skmlp.model_selection._packed_search import CHECKPOINT, PackedSearch
 
 
 class PackedHalvingGridSearchCV(HalvingGridSearchCV, PackedSearch):
@@ -22,6 +27,8 @@ class PackedHalvingGridSearchCV(HalvingGridSearchCV, PackedSearch):
     factor, resource, max_resources, min_resources, aggressive_elimination, cv, \
 scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
         As in `sklearn.model_selection.HalvingGridSearchCV`.
+    checkpoint : str, path-like or None, default=None
+        As in `PackedGridSearchCV`; it needs a `random_state`.
 
     See Also
     --------
@@ -48,6 +55,47 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
     {'learning_rate_init': 0.01}
     """
 
+    _parameter_constraints = HalvingGridSearchCV._parameter_constraints | CHECKPOINT
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        factor: float = 3,
+        resource: str = "n_samples",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "exhaust",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: bool | Callable[..., int] = True,
+        error_score: float | str = np.nan,
+        return_train_score: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            factor=factor,
+            resource=resource,
+            max_resources=max_resources,
+            min_resources=min_resources,
+            aggressive_elimination=aggressive_elimination,
+            cv=cv,
+            scoring=scoring,
+            refit=refit,
+            error_score=error_score,
+            return_train_score=return_train_score,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.checkpoint = checkpoint
+
 
 class PackedHalvingRandomSearchCV(HalvingRandomSearchCV, PackedSearch):
     """Successive halving of candidates drawn at random, an iteration as one network.
@@ -62,6 +110,8 @@ class PackedHalvingRandomSearchCV(HalvingRandomSearchCV, PackedSearch):
 aggressive_elimination, cv, scoring, refit, error_score, return_train_score, \
 random_state, n_jobs, verbose
         As in `sklearn.model_selection.HalvingRandomSearchCV`.
+    checkpoint : str, path-like or None, default=None
+        As in `PackedGridSearchCV`; it needs a `random_state`.
 
     See Also
     --------
@@ -82,3 +132,46 @@ random_state, n_jobs, verbose
     >>> search.n_candidates_
     [9, 3]
     """
+
+    _parameter_constraints = HalvingRandomSearchCV._parameter_constraints | CHECKPOINT
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        n_candidates: int | str = "exhaust",
+        factor: float = 3,
+        resource: str = "n_samples",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "smallest",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: bool | Callable[..., int] = True,
+        error_score: float | str = np.nan,
+        return_train_score: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_candidates=n_candidates,
+            factor=factor,
+            resource=resource,
+            max_resources=max_resources,
+            min_resources=min_resources,
+            aggressive_elimination=aggressive_elimination,
+            cv=cv,
+            scoring=scoring,
+            refit=refit,
+            error_score=error_score,
+            return_train_score=return_train_score,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.checkpoint = checkpoint

@@ -1,7 +1,8 @@
 """scikit-learn's searches, with candidates and folds trained as one network."""
 
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from itertools import product
 from typing import Any, Self
@@ -21,12 +22,19 @@ from skmlp.model_selection._packed_tasks import (
     Evaluation,
     Outcome,
     Task,
+    has_epochs_to_keep,
     run_tasks,
 )
+from skmlp.model_selection._search_checkpoint import SearchCheckpoint
+from skmlp.neural_network._checkpoint import refuse_shared_checkpoint, set_checkpoint
+
+CHECKPOINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
 
 
 class PackedSearch(BaseSearchCV):
     """Base of the packed searches: `fit` as scikit-learn's, but for how it trains."""
+
+    checkpoint: str | os.PathLike[str] | None
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -45,8 +53,23 @@ class PackedSearch(BaseSearchCV):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If `checkpoint` is of another search, or this one would not be the same
+            again (a damaged file raises `skmlp.persistence.ModelFileError`, which is a
+            ValueError), beside what scikit-learn refuses.
+        OSError
+            If `checkpoint` cannot be read or written.
         """
+        refuse_shared_checkpoint(self.estimator)
         if getattr(self, "_skl_callbacks", ()):
+            if self.checkpoint is not None:
+                raise ValueError(
+                    "checkpoint does not go with scikit-learn's callbacks, which "
+                    "follow fits that it would leave out; set it to None."
+                )
             # scikit-learn's callbacks follow one fit after the other.
             return super().fit(X, y, **params)
         scorers, refit_metric = self._get_scorers()
@@ -62,6 +85,10 @@ class PackedSearch(BaseSearchCV):
         self.n_splits_ = n_splits = self._checked_cv_orig.get_n_splits(
             X, y, **routed.splitter.split
         )
+        checkpoint = None
+        if self.checkpoint is not None:
+            cv, of_split = self._checked_cv_orig, routed.splitter.split
+            checkpoint = SearchCheckpoint(self, X, y, params, cv, of_split)
         how = Evaluation(
             X,
             y,
@@ -94,7 +121,10 @@ class PackedSearch(BaseSearchCV):
                     "cv.split and cv.get_n_splits return inconsistent results. "
                     f"Expected {n_splits} splits, got {len(splits)}"
                 )
-            found = self._evaluate(new, splits, how)
+            keeper = None
+            if checkpoint is not None:
+                keeper = checkpoint.next_round(new, splits)
+            found = self._evaluate(new, splits, how._replace(keeper=keeper))
             if not found:
                 raise ValueError(
                     "No fits were performed. Was the CV iterator empty? Were there no "
@@ -126,7 +156,7 @@ class PackedSearch(BaseSearchCV):
                 ]
             self.best_params_ = results["params"][self.best_index_]
         if self.refit:
-            self._refit_best(X, y, routed.estimator.fit)
+            self._refit_best(X, y, routed.estimator.fit, checkpoint)
         self.scorer_ = getattr(scorers, "_scorers", scorers)
         self.cv_results_ = results
         return self
@@ -138,17 +168,28 @@ class PackedSearch(BaseSearchCV):
         context = self._init_callback_context(max_subtasks=1)
         return {"callback_ctx": context.call_on_fit_task_begin(estimator=self)}
 
-    def _refit_best(self, X: Any, y: Any, fit_params: dict[str, Any]) -> None:
+    def _refit_best(
+        self,
+        X: Any,
+        y: Any,
+        fit_params: dict[str, Any],
+        checkpoint: SearchCheckpoint | None,
+    ) -> None:
         """Fit the best candidate on all rows."""
         self.best_estimator_ = clone(self.estimator).set_params(
             **clone(self.best_params_, safe=False)
         )
+        keeps = checkpoint is not None and has_epochs_to_keep(self.best_estimator_)
+        if checkpoint is not None and keeps:
+            set_checkpoint(self.best_estimator_, checkpoint.refit)
         start = time.time()
         if y is None:
             self.best_estimator_.fit(X, **fit_params)
         else:
             self.best_estimator_.fit(X, y, **fit_params)
         self.refit_time_ = time.time() - start
+        if keeps:
+            set_checkpoint(self.best_estimator_, None)
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
@@ -205,6 +246,13 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in `sklearn.model_selection.GridSearchCV`. Every job gets a share of the
         candidates and packs it.
+    checkpoint : str, path-like or None, default=None
+        Folder for the scores of fits that have ended, a file for each pack, and the
+        progress of the refit. If it is there, a search of the same candidates on the
+        same data goes on from it, a pack that was under way from its beginning, and
+        ends as if it had not been interrupted, to the bit on the same machine with the
+        same `n_jobs`; other data or parameters are refused until the folder is
+        deleted. Every search needs a folder of its own.
 
     See Also
     --------
@@ -223,6 +271,37 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
     {'learning_rate_init': 0.01}
     """
 
+    _parameter_constraints = GridSearchCV._parameter_constraints | CHECKPOINT
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[..., int] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: float | str = np.nan,
+        return_train_score: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.checkpoint = checkpoint
+
 
 class PackedRandomizedSearchCV(RandomizedSearchCV, PackedSearch):
     """scikit-learn's randomized search, trained as `PackedGridSearchCV` trains.
@@ -236,6 +315,8 @@ class PackedRandomizedSearchCV(RandomizedSearchCV, PackedSearch):
     n_iter, scoring, n_jobs, refit, cv, verbose, pre_dispatch, random_state, \
 error_score, return_train_score
         As in `sklearn.model_selection.RandomizedSearchCV`.
+    checkpoint : str, path-like or None, default=None
+        As in `PackedGridSearchCV`; it needs a `random_state`.
 
     See Also
     --------
@@ -256,3 +337,38 @@ error_score, return_train_score
     >>> len(search.cv_results_["params"])
     4
     """
+
+    _parameter_constraints = RandomizedSearchCV._parameter_constraints | CHECKPOINT
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        n_iter: int = 10,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[..., int] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        random_state: int | np.random.RandomState | None = None,
+        error_score: float | str = np.nan,
+        return_train_score: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.checkpoint = checkpoint

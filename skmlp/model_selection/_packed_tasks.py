@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Number
 from traceback import format_exception
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import joblib
 import numpy as np
@@ -30,6 +30,17 @@ class Task(NamedTuple):
     split: int
     train: np.ndarray
     test: np.ndarray
+    number: int = 0
+
+
+class Keeper(Protocol):
+    """Keeps outcomes by the numbers of their tasks; a worker gets a copy of it."""
+
+    def read(self) -> dict[int, Outcome]:
+        """Return the outcomes that were kept."""
+
+    def keep(self, outcomes: dict[int, Outcome]) -> None:
+        """Keep the outcomes of tasks that were fitted together."""
 
 
 class Evaluation(NamedTuple):
@@ -44,10 +55,14 @@ class Evaluation(NamedTuple):
     return_estimator: bool
     error_score: Any
     verbose: int
+    keeper: Keeper | None = None
 
     def fit_and_score_foreign(self, task: Task) -> Outcome:
         """Leave what is none of our networks to scikit-learn."""
-        return _fit_and_score(
+        kept = {} if self.keeper is None else self.keeper.read()
+        if task.number in kept:
+            return kept[task.number]
+        outcome: Outcome = _fit_and_score(
             task.estimator,
             self.X,
             self.y,
@@ -64,23 +79,41 @@ class Evaluation(NamedTuple):
             return_estimator=self.return_estimator,
             error_score=self.error_score,
         )
+        outcome["packed"] = 1
+        if self.keeper is not None:
+            self.keeper.keep({task.number: outcome})
+        return outcome
 
     def fit_and_score(
         self, tasks: list[Task], advance: Callable[[int], None] = lambda epochs: None
     ) -> list[Outcome]:
         """Fit our networks together and score each; outcomes are in order."""
+        kept = {} if self.keeper is None else self.keeper.read()
+        if all(task.number in kept for task in tasks):
+            return [kept[task.number] for task in tasks]
         splits: dict[int, _Split] = {}
 
         def jobs() -> Iterator[FitJob]:
             for number, task in enumerate(tasks):
                 if task.split not in splits:
                     splits[task.split] = _Split(task, self)
-                yield splits[task.split].job(task, number)
+                job = splits[task.split].job(task, number)
+                job.finished = task.number in kept
+                yield job
 
         outcomes: list[Any] = [None] * len(tasks)
+        pack: dict[int, Outcome] = {}
         for job in fit_jobs(jobs(), advance):
             task = tasks[job.number]
-            outcomes[job.number] = self._outcome(task, job, splits[task.split])
+            if job.finished:
+                outcomes[job.number] = kept[task.number]
+                continue
+            outcome = self._outcome(task, job, splits[task.split])
+            outcomes[job.number] = pack[task.number] = outcome
+            if len(pack) == job.packed:
+                if self.keeper is not None and not job.interrupted:
+                    self.keeper.keep(pack)
+                pack = {}
             if not self.return_estimator:
                 # Many a fitted network takes more memory than its scores do.
                 tasks[job.number] = task._replace(estimator=None)
@@ -179,11 +212,19 @@ def is_ours(estimator: Any) -> bool:
     return isinstance(estimator, BaseNetwork)
 
 
+def has_epochs_to_keep(estimator: Any) -> bool:
+    """Whether its fit can have a checkpoint."""
+    if not is_ours(estimator):
+        return False
+    network = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    return network.solver != "lbfgs" and not network.warm_start
+
+
 def run_tasks(
     tasks: Iterable[Task], how: Evaluation, n_jobs: int | None, pre_dispatch: Any
 ) -> list[Outcome]:
     """Fit and score all tasks, our networks in packs; outcomes are in order."""
-    tasks = list(tasks)
+    tasks = [task._replace(number=i) for i, task in enumerate(tasks)]
     if how.error_score != "raise" and not isinstance(how.error_score, Number):
         raise ValueError(
             "error_score must be the string 'raise' or a numeric value, "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skmlp.neural_network._sample import Sample
@@ -153,12 +154,55 @@ def open_checkpoint(
     return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, facts)
 
 
+def set_checkpoint(estimator: Any, path: str | os.PathLike[str] | None) -> None:
+    """Set the parameter of a network, or of the one at the end of a Pipeline.
+
+    Raises
+    ------
+    TypeError
+        If there is no such network.
+    """
+    prefix, network = _last_step(estimator)
+    if "checkpoint" not in network.get_params(deep=False):
+        raise TypeError(
+            f"checkpoint needs a network of skmlp, which {type(network).__name__} is "
+            "not; set it to None."
+        )
+    estimator.set_params(**{f"{prefix}checkpoint": path})
+
+
+def refuse_shared_checkpoint(estimator: Any) -> None:
+    """Refuse a network with a file, if it is to be cloned and fitted several times.
+
+    Raises
+    ------
+    ValueError
+        Naming the file.
+    """
+    _, network = _last_step(estimator)
+    path = getattr(network, "checkpoint", None)
+    if path is not None:
+        raise ValueError(
+            f"checkpoint={os.fspath(path)!r} of {type(network).__name__} is one file, "
+            "but several are to be fitted; set it to None, and give a folder as the "
+            "checkpoint of what fits them."
+        )
+
+
+def _last_step(estimator: Any) -> tuple[str, Any]:
+    """Return what a Pipeline ends in, and the prefix of its parameters."""
+    if not isinstance(estimator, Pipeline):
+        return "", estimator
+    name, last = estimator.steps[-1]
+    return f"{name}__", last
+
+
 def _facts(estimator: Any, sample: Sample, valid: Sample | None) -> dict[str, str]:
     """Return all that decides what comes of a fit, by names that users know."""
     params = estimator.get_params(deep=False)
     facts = {"estimator": type(estimator).__name__}
     facts |= {k: fact(v) for k, v in params.items() if k not in _WITHOUT_EFFECT}
-    facts["init_from"] += _weights(estimator.init_from)
+    facts["init_from"] += weights_fact(estimator.init_from)
     facts["device"] = repr(resolve_device(estimator.device).type)
     facts["X"] = digest(sample.X)
     if estimator._data_shape is not None:
@@ -170,7 +214,7 @@ def _facts(estimator: Any, sample: Sample, valid: Sample | None) -> dict[str, st
     return facts
 
 
-def _weights(fitted: Any) -> str:
+def weights_fact(fitted: Any) -> str:
     """Return a text for the weights of a network that another starts from."""
     if isinstance(fitted, FrozenEstimator):
         fitted = fitted.estimator

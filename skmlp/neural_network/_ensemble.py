@@ -1,7 +1,9 @@
 """Several networks whose probabilities are averaged."""
 
+import os
 from contextlib import nullcontext
 from numbers import Integral
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +24,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from skmlp.neural_network._checkpoint import refuse_shared_checkpoint, set_checkpoint
 from skmlp.neural_network._checks import validate_rows
 from skmlp.neural_network._images import as_rows
 from skmlp.neural_network._mlp import MLPClassifier
@@ -69,6 +72,12 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         together, as one network with a leading dimension of members, and others one
         after the other, with all of torch's threads where there is work for them:
         there sums are rounded differently.
+    checkpoint : str, path-like or None, default=None
+        Folder in which every member keeps its progress, in a file of its own; see
+        `MLPClassifier`. A fit that was killed goes on from it and ends as if it had
+        not been, if `random_state` is given; members that were through are not trained
+        again, and `n_estimators` may have grown. They are trained one by one, not
+        together. `partial_fit` takes no notice of it.
 
     Attributes
     ----------
@@ -122,6 +131,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         "bootstrap": ["boolean"],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "checkpoint": [str, os.PathLike, None],
     }
 
     n_estimators: int
@@ -134,11 +144,13 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         bootstrap: bool = False,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(estimator=estimator, n_estimators=n_estimators)
         self.bootstrap = bootstrap
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
 
     # Members validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
@@ -175,8 +187,12 @@ shape (n_samples, height, width[, channels])
         TypeError
             If `estimator` takes no weights or no validation rows and needs to.
         ValueError
-            If the data do not fit each other or the parameters.
+            If the data do not fit each other or the parameters, or if a file in
+            `checkpoint` is of another fit.
+        OSError
+            If a file there cannot be read or written.
         """
+        self._check_checkpoint()
         X, y = self._check_rows(X, y, reset=True)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
@@ -194,7 +210,14 @@ shape (n_samples, height, width[, channels])
             self._name_for_members(sample_weight=weight, X_val=X_val, y_val=y_val)
             for weight in weights
         ]
+        if self.checkpoint is not None:
+            Path(self.checkpoint).mkdir(exist_ok=True)
+            for i, member in enumerate(members):
+                set_checkpoint(member, Path(self.checkpoint) / f"member-{i}")
         members = _fit_members(members, X, y, given, self.n_jobs)
+        if self.checkpoint is not None:
+            for member in members:
+                set_checkpoint(member, None)
         return self._keep(members, samples, y)
 
     @available_if(_members_take_batches)
@@ -226,6 +249,15 @@ shape (n_samples, height, width[, channels])
         for member in members:
             member.partial_fit(X, y, **given)
         return self._keep(members, samples, y)
+
+    def _check_checkpoint(self) -> None:
+        """Refuse members with one file, and seeds that no later fit would draw."""
+        refuse_shared_checkpoint(self._get_estimator())
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                "checkpoint needs a random_state, from which a later fit would draw "
+                "the same seeds of members; give an int."
+            )
 
     def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
         """Check X, and y if given, once for all; images come back with channels."""

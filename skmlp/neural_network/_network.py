@@ -315,6 +315,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         except FloatingPointError as error:
             self._refuse_divergence(batches, error)
         if net.epochs_ < max(1, epochs):
+            self.net_.interrupted_ = True
             return  # after Ctrl-C the network that was validated stays
         seed_dropout(net.module_, None)
         net.release()

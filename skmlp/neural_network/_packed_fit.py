@@ -48,6 +48,9 @@ class FitJob:
         Equal for jobs with the same X, y and params, which are then checked once.
     number : int
         For the caller, to tell jobs by.
+    finished : bool
+        Whether its outcome is known. It has its place in a pack, so that packs are as
+        they would be without it, but is not trained.
 
     Attributes
     ----------
@@ -65,10 +68,17 @@ class FitJob:
     params: dict[str, Any]
     data: Hashable
     number: int = 0
+    finished: bool = False
     error: Exception | None = None
     seconds: float = 0.0
     packed: int = 1
     _checked: Any = field(default=None, repr=False)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended its training."""
+        net = vars(self.estimator).get("net_")
+        return net is not None and net.interrupted_
 
 
 # Learnt attributes, rows to train on and to validate on, of jobs with the same data.
@@ -87,9 +97,10 @@ def fit_jobs(
     checked: dict[Hashable, _Checked] = {}
     waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
     for job in jobs:
-        if job.error is None and not _can_be_planned(job.estimator):
+        alone = not _can_be_planned(job.estimator)
+        if alone and job.error is None and not job.finished:
             _fit_alone(job)
-        if job.error is not None or not _can_be_planned(job.estimator):
+        if alone or job.error is not None:
             advance(_epochs(job))
             yield job
             continue
@@ -220,7 +231,14 @@ def _fit_pack(
     pack: Sequence[tuple[FitJob, Plan]], advance: Callable[[int], None]
 ) -> Iterator[FitJob]:
     """Train nets together, or a single one alone, and keep what came of them."""
+    for job, plan in pack:
+        if job.finished:
+            advance(plan.epochs)
+            yield job
+    pack = [(job, plan) for job, plan in pack if not job.finished]
     start = time.perf_counter()
+    if not pack:
+        return
     if len(pack) == 1:
         ((job, plan),) = pack
         try:

@@ -88,7 +88,7 @@ def _describe(value: Any, depth: int) -> str:
         return repr(str(value))
     if isinstance(value, type) or hasattr(value, "__qualname__"):
         return f"{getattr(value, '__module__', '')}.{value.__qualname__}"
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
+    if hasattr(value, "iloc") or (hasattr(value, "dtype") and hasattr(value, "shape")):
         return digest(value)
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if depth == 0:

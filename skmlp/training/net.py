@@ -118,6 +118,7 @@ class Net(NeuralNet):
     epochs_ = 0
     # Computes the score of the training rows, where that is to be recorded.
     train_score: Callable[[], float] | None = None
+    interrupted_ = False
     flat_: Any
     decays_: Any
     step_: Any
@@ -190,7 +191,7 @@ class Net(NeuralNet):
                         keeper.keep(self, train, last)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
-            self.converged_ = True
+            self.converged_ = self.interrupted_ = True
         if self.average_ is not None:
             self.average_.adopt()
         self.monitor.restore(self.flat_, self.module_)

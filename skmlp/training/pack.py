@@ -105,7 +105,7 @@ def train_together(
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             for member in pack.members:
-                member.net.converged_ = True
+                member.net.converged_ = member.net.interrupted_ = True
             pack.dismiss_finished()
 
 

@@ -1,0 +1,168 @@
+"""The folder from which a search that was killed goes on.
+
+``search`` says what the search is of, ``round-<r>-fit-<n>`` holds the outcomes of a
+pack whose first fit is the n-th of round r (of which halving searches have several),
+and ``refit`` is the checkpoint of the best candidate's fit to all rows.
+"""
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from skmlp.model_selection._packed_tasks import Outcome
+from skmlp.neural_network._checkpoint import weights_fact
+from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
+from skmlp.storage.container import ModelFileError
+from skmlp.storage.durable import remove_parts
+from skmlp.storage.facts import check_same, digest, fact
+
+# Parameters that no score depends on, of a search and of what it fits.
+_WITHOUT_EFFECT = frozenset(
+    {"checkpoint", "checkpoint_interval", "memory", "n_jobs", "pre_dispatch", "verbose"}
+)
+
+
+class Records(NamedTuple):
+    """Outcomes of the fits of one round, in files that workers can write.
+
+    ``facts`` say what the round is of, by the names of a search's parameters.
+    """
+
+    folder: Path
+    round: int
+    facts: dict[str, str]
+
+    def read(self) -> dict[int, Outcome]:
+        """Return the outcomes of finished fits by their numbers in the round."""
+        outcomes: dict[int, Outcome] = {}
+        for path in sorted(self.folder.glob(f"round-{self.round}-fit-*")):
+            content = read_checkpoint(path)
+            try:
+                facts, kept = content["facts"], content["outcomes"]
+                outcomes |= kept
+            except (KeyError, TypeError, ValueError) as error:
+                raise ModelFileError(f"{path} holds no outcomes.") from error
+            check_same("checkpoint", self.folder, facts, self.facts)
+        return outcomes
+
+    def keep(self, outcomes: dict[int, Outcome]) -> None:
+        """Bring the outcomes of a pack to the disk."""
+        path = self.folder / f"round-{self.round}-fit-{min(outcomes)}"
+        remove_parts(path)
+        write_checkpoint(path, {"facts": self.facts, "outcomes": outcomes})
+
+
+class SearchCheckpoint:
+    """The folder of one search.
+
+    Parameters
+    ----------
+    search : PackedSearch
+        With ``checkpoint`` set.
+    X, y, fit_params : object
+        What it is fitted to.
+    cv : cross-validation generator
+        The search's own, checked.
+    split_params : dict
+        Further arguments of ``cv.split``.
+
+    Raises
+    ------
+    ValueError
+        If the folder is of another search, or this one would not be the same again.
+    ModelFileError
+        If a file in it is not whole.
+    OSError
+        If it cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        search: Any,
+        X: Any,
+        y: Any,
+        fit_params: dict[str, Any],
+        cv: Any,
+        split_params: dict[str, Any],
+    ) -> None:
+        _check_repeatable(search, cv, X, y, split_params)
+        self.folder = Path(search.checkpoint)
+        facts = _facts(search, X, y, fit_params)
+        self._search = fact(facts)
+        self._rounds = 0
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / "search"
+        if path.exists():
+            content = read_checkpoint(path)
+            if not isinstance(content.get("facts"), dict):
+                raise ModelFileError(f"{path} is no checkpoint of a search.")
+            check_same("checkpoint", self.folder, content["facts"], facts)
+        else:
+            write_checkpoint(path, {"facts": facts})
+
+    @property
+    def refit(self) -> Path:
+        """The file of the best candidate's fit to all rows."""
+        return self.folder / "refit"
+
+    def next_round(
+        self, candidates: list[dict[str, Any]], splits: list[Any]
+    ) -> Records:
+        """Return the records of the next candidates, on these splits."""
+        facts = {
+            "search": self._search,
+            "the candidates": fact(candidates),
+            "the splits of cv": fact(splits),
+        }
+        records = Records(self.folder, self._rounds, facts)
+        self._rounds += 1
+        return records
+
+
+def _check_repeatable(
+    search: Any, cv: Any, X: Any, y: Any, split_params: dict[str, Any]
+) -> None:
+    """Refuse what would try other candidates, or other rows, in a later fit."""
+    if getattr(search, "random_state", 0) is None:
+        raise ValueError(
+            "checkpoint needs a random_state: with None a later fit would try others; "
+            "give an int."
+        )
+    one, two = (
+        fact(list(copy.deepcopy(cv).split(X, y, **split_params))) for _ in range(2)
+    )
+    if one != two:
+        raise ValueError(
+            f"checkpoint needs the same splits in a later fit, but cv={cv!r} makes "
+            "others in every call; give it an int as random_state."
+        )
+
+
+def _facts(search: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> dict[str, str]:
+    """Return all that decides what comes of a search, by names that users know."""
+    facts = {"search": type(search).__name__}
+    own = search.get_params(deep=False)
+    estimator = own.pop("estimator")
+    facts |= {k: fact(v) for k, v in own.items() if k not in _WITHOUT_EFFECT}
+    facts["estimator"] = type(estimator).__name__
+    facts |= dict(_facts_of(estimator))
+    facts["X"] = digest(X)
+    if hasattr(X, "columns"):
+        facts["X"] += " " + fact(list(X.columns))
+    facts["y"] = "None" if y is None else digest(y)
+    return facts | {name: fact(value) for name, value in fit_params.items()}
+
+
+def _facts_of(estimator: Any) -> Iterable[tuple[str, str]]:
+    """Yield the parameters of what is searched, a Pipeline's steps one by one."""
+    for name, value in estimator.get_params(deep=True).items():
+        last = name.rpartition("__")[2]
+        if last in _WITHOUT_EFFECT or last == "steps":
+            continue
+        text = fact(value)
+        if last == "init_from":
+            text += weights_fact(value)
+        elif hasattr(value, "get_params") and not isinstance(value, type):
+            text = type(value).__name__  # its parameters follow
+        yield f"estimator__{name}", text

@@ -1,0 +1,328 @@
+"""A packed search that was interrupted ends as if it had not been, or is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+from skmlp.model_selection import (
+    PackedGridSearchCV,
+    PackedHalvingGridSearchCV,
+    PackedHalvingRandomSearchCV,
+    PackedRandomizedSearchCV,
+    _search_checkpoint,
+)
+from skmlp.neural_network import MLPClassifier, _packed_fit
+from skmlp.persistence import ModelFileError
+from skmlp.training import pack
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+NETWORK = MLPClassifier(6, max_iter=4, batch_size=10, random_state=0)
+# Three packs, and a candidate that is none.
+GRID = [
+    {"hidden_layer_sizes": [4, 6], "learning_rate_init": [0.001, 0.01]},
+    {"dropout": [0.0, 0.2], "activation": ["tanh"], "alpha": [0.1, 0.2]},
+    {"solver": ["rmsprop"]},
+]
+FITS = 9 * 3
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "search.checkpoint"
+
+
+def packed(**params):
+    given = {"estimator": NETWORK, "param_grid": GRID, "cv": 3}
+    return PackedGridSearchCV(**(given | params))
+
+
+def scores_of(search):
+    results = search.cv_results_
+    return {k: v for k, v in results.items() if "score" in k and "time" not in k}
+
+
+def assert_same_search(one, two):
+    ours, theirs = scores_of(one), scores_of(two)
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_array_equal(values, theirs[name])
+    assert one.best_params_ == two.best_params_
+    networks = one.best_estimator_, two.best_estimator_
+    for a, b in zip(*(network.coefs_ for network in networks), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def kill(monkeypatch, search, after, **fit_params):
+    """Let a search end when it has kept some packs, the next one half-way."""
+    keep = _search_checkpoint.Records.keep
+    kept = []
+
+    def keep_or_die(self, outcomes):
+        if len(kept) == after:
+            raise Killed
+        kept.append(len(outcomes))
+        keep(self, outcomes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_search_checkpoint.Records, "keep", keep_or_die)
+        with pytest.raises(Killed):
+            clone(search).fit(X, Y, **fit_params)
+    return kept
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Count the networks that are trained."""
+    counted = []
+    together, alone = _packed_fit.train_together, _packed_fit.BaseNetwork._run
+
+    def count_together(members, advance):
+        counted.append(len(members))
+        return together(members, advance)
+
+    def count_alone(self, plan, *args):
+        counted.append(1)
+        return alone(self, plan, *args)
+
+    monkeypatch.setattr(_packed_fit, "train_together", count_together)
+    monkeypatch.setattr(_packed_fit.BaseNetwork, "_run", count_alone)
+    return counted
+
+
+@pytest.mark.parametrize("after", [0, 2, 6])
+def test_a_resumed_search_is_the_uninterrupted_one(after, path, monkeypatch, fits):
+    whole = packed().fit(X, Y)
+    packs = fits.copy()
+    assert sum(packs) == FITS + 1
+    kept = kill(monkeypatch, packed(checkpoint=path), after)
+    fits.clear()
+    resumed = packed(checkpoint=path).fit(X, Y)
+    assert sum(fits) == FITS + 1 - sum(kept)
+    assert set(fits) <= set(packs)  # packs are as large as ever
+    assert_same_search(whole, resumed)
+    fits.clear()
+    again = packed(checkpoint=path).fit(X, Y)
+    assert fits == [1]  # the refit, which has nothing to train
+    assert_same_search(whole, again)
+    assert again.best_estimator_.n_iter_ == whole.best_estimator_.n_iter_
+
+
+def test_packs_are_as_they_would_be_when_memory_is_short(path, monkeypatch, fits):
+    """Networks wait for as many others as memory allows, finished ones too."""
+    monkeypatch.setattr("skmlp.neural_network._packed_fit._LARGEST_ON_CPU", 20_000)
+    whole = packed().fit(X, Y)
+    packs = fits.copy()
+    assert len(packs) > 12
+    for after in (1, 2, 3):
+        kill(monkeypatch, packed(checkpoint=path), after)
+    fits.clear()
+    assert_same_search(whole, packed(checkpoint=path).fit(X, Y))
+    assert fits == packs[-len(fits) :]
+
+
+def test_the_refit_goes_on_where_it_was(path, monkeypatch):
+    whole = packed().fit(X, Y)
+
+    def die(self, *args, **kwargs):
+        raise Killed
+
+    stages = "skmlp.neural_network._checkpoint.Stage.keep"
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, die)
+        with pytest.raises(Killed):
+            packed(checkpoint=path).fit(X, Y)
+    resumed = packed(checkpoint=path).fit(X, Y)
+    assert_same_search(whole, resumed)
+    assert resumed.best_estimator_.checkpoint is None
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_workers_keep_their_own_packs(n_jobs, path):
+    with parallel_config("threading"):
+        whole = packed(n_jobs=n_jobs).fit(X, Y)
+        packed(n_jobs=n_jobs, checkpoint=path).fit(X, Y)
+        some = sorted(path.glob("round-*"))
+        for file in some[::2]:
+            file.unlink()
+        assert_same_search(whole, packed(n_jobs=n_jobs, checkpoint=path).fit(X, Y))
+
+
+SEARCHES = {
+    "randomized": lambda **params: PackedRandomizedSearchCV(
+        NETWORK,
+        {"learning_rate_init": [0.001, 0.01, 0.1], "activation": ["tanh", "relu"]},
+        n_iter=4,
+        cv=3,
+        **params,
+    ),
+    "halving grid": lambda **params: PackedHalvingGridSearchCV(
+        NETWORK,
+        {"learning_rate_init": [0.001, 0.01, 0.1], "activation": ["tanh", "relu"]},
+        cv=3,
+        **params,
+    ),
+    "halving random": lambda **params: PackedHalvingRandomSearchCV(
+        NETWORK,
+        {"learning_rate_init": [0.001, 0.01, 0.1], "activation": ["tanh", "relu"]},
+        n_candidates=4,
+        cv=3,
+        **params,
+    ),
+}
+
+
+@pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
+def test_every_search_resumes(make, path, monkeypatch):
+    whole = make(random_state=0).fit(X, Y)
+    for after in (1, 0):
+        kill(monkeypatch, make(random_state=0, checkpoint=path), after)
+    resumed = make(random_state=0, checkpoint=path).fit(X, Y)
+    assert_same_search(whole, resumed)
+    assert_same_search(whole, make(random_state=0, checkpoint=path).fit(X, Y))
+    assert clone(resumed).get_params().keys() == resumed.get_params().keys()
+
+
+@pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
+def test_a_search_that_would_not_be_the_same_again_is_refused(make, path):
+    with pytest.raises(ValueError, match="checkpoint needs a random_state"):
+        make(checkpoint=path).fit(X, Y)
+    assert not path.exists()
+
+
+def test_splits_that_would_be_others_are_refused(path):
+    with pytest.raises(ValueError, match=r"cv=KFold\(.* makes others in every call"):
+        packed(cv=KFold(3, shuffle=True), checkpoint=path).fit(X, Y)
+    packed(cv=KFold(3, shuffle=True, random_state=0), checkpoint=path).fit(X, Y)
+    splits = list(KFold(3).split(X))
+    with pytest.raises(ValueError, match="of another fit: cv was "):
+        packed(cv=splits, checkpoint=path).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("param_grid", {"param_grid": {"alpha": [0.1]}}),
+        ("estimator__alpha", {"estimator": clone(NETWORK).set_params(alpha=0.5)}),
+        ("estimator", {"estimator": make_pipeline(StandardScaler(), NETWORK)}),
+        ("scoring", {"scoring": "f1_macro"}),
+        ("return_train_score", {"return_train_score": True}),
+    ],
+)
+def test_other_parameters_are_refused_by_name(name, params, path):
+    packed(checkpoint=path).fit(X, Y)
+    with pytest.raises(ValueError, match=f"is of another fit: {name} was "):
+        packed(checkpoint=path, **params).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "params"),
+    [
+        ("X", (X * 2, Y), {}),
+        ("X", (pd.DataFrame(X), Y), {}),
+        ("y", (X, Y[::-1]), {}),
+        ("sample_weight", (X, Y), {"sample_weight": np.ones(len(Y))}),
+    ],
+)
+def test_other_data_are_refused_by_name(name, data, params, path):
+    packed(checkpoint=path).fit(X, Y)
+    with pytest.raises(ValueError, match=f"is of another fit: {name} was "):
+        packed(checkpoint=path).fit(*data, **params)
+
+
+def test_what_changes_no_score_may_be_another(path, capsys):
+    whole = packed(checkpoint=path).fit(X, Y)
+    other = clone(NETWORK).set_params(verbose=True)
+    again = packed(estimator=other, checkpoint=path, verbose=1, pre_dispatch=1)
+    assert_same_search(whole, again.fit(X, Y))
+
+
+def test_a_damaged_file_is_refused(path):
+    packed(checkpoint=path).fit(X, Y)
+    for file in sorted(path.iterdir()):
+        content = file.read_bytes()
+        for damaged in (content[:-1], content[: len(content) // 2], b""):
+            file.write_bytes(damaged)
+            with pytest.raises(ModelFileError, match=file.name):
+                packed(checkpoint=path).fit(X, Y)
+        file.write_bytes(content)
+
+
+def test_outcomes_of_another_search_are_refused(path, tmp_path):
+    packed(checkpoint=path).fit(X, Y)
+    packed(checkpoint=tmp_path / "other", scoring="f1_macro").fit(X, Y)
+    (path / "round-0-fit-0").replace(tmp_path / "other" / "round-0-fit-0")
+    with pytest.raises(ValueError, match="is of another fit: search was "):
+        packed(checkpoint=tmp_path / "other", scoring="f1_macro").fit(X, Y)
+
+
+def test_a_file_that_candidates_would_share_is_refused(path):
+    shared = packed(estimator=clone(NETWORK).set_params(checkpoint=path))
+    with pytest.raises(ValueError, match="of MLPClassifier is one file, but several"):
+        shared.fit(X, Y)
+    with pytest.raises(ValueError, match="is of another fit: "):
+        GridSearchCV(
+            shared.estimator, {"alpha": [0.1, 0.2]}, cv=2, error_score="raise"
+        ).fit(X, Y)
+
+
+def test_pipelines_and_foreign_estimators(path, monkeypatch):
+    pipeline = make_pipeline(StandardScaler(), NETWORK)
+    grid = [
+        {"mlpclassifier__alpha": [0.1, 0.2]},
+        {"mlpclassifier": [LogisticRegression()]},
+    ]
+    whole = GridSearchCV(pipeline, grid, cv=3).fit(X, Y)
+    search = PackedGridSearchCV(pipeline, grid, cv=3, checkpoint=path)
+    kill(monkeypatch, search, 2)
+    search.fit(X, Y)
+    for name, values in scores_of(whole).items():
+        np.testing.assert_allclose(scores_of(search)[name], values, atol=1e-8)
+    assert len(list(path.glob("round-0-*"))) == 4  # a pack, and three others
+
+
+def test_a_pack_that_ctrl_c_ended_is_not_kept(path, monkeypatch):
+    run_epoch = pack._Pack.run_epoch
+    calls = []
+
+    def interrupted(self):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        run_epoch(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pack._Pack, "run_epoch", interrupted)
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            packed(checkpoint=path, refit=False).fit(X, Y)
+    without = packed(refit=False).fit(X, Y)
+    resumed = packed(checkpoint=path, refit=False).fit(X, Y)
+    for name, values in scores_of(without).items():
+        np.testing.assert_array_equal(scores_of(resumed)[name], values)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+def test_a_fit_that_failed_failed_for_good(path, fits):
+    class Fails(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise RuntimeError("of its own")
+
+    grid = {"callbacks": [[Fails()], None]}
+    for _ in range(2):
+        with pytest.warns(FitFailedWarning, match="3 fits failed"):
+            packed(param_grid=grid, checkpoint=path).fit(X, Y)
+    assert len(fits) == 3 + 1 + 1 + 1

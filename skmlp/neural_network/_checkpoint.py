@@ -21,6 +21,7 @@ from skmlp.storage.facts import check_same, digest, fact
 from skmlp.training.batches import Batches
 from skmlp.training.devices import resolve_device
 from skmlp.training.net import Net
+from skmlp.training.sources import Source
 from skmlp.training.state import restore_callbacks, restore_training, training_state
 
 # Parameters that a fit may change when it goes on; no result depends on them.
@@ -205,6 +206,8 @@ def _facts(estimator: Any, sample: Sample, valid: Sample | None) -> dict[str, st
     facts["init_from"] += weights_fact(estimator.init_from)
     facts["device"] = repr(resolve_device(estimator.device).type)
     facts["X"] = digest(sample.X)
+    if isinstance(sample.X, Source):  # whose rows come in an order of their own
+        facts["X"] = f"source {facts['X']}"
     if estimator._data_shape is not None:
         facts["X"] = f"images {estimator._data_shape} in {facts['X']}"
     facts["y"] = digest(sample.encoded) + fact(getattr(estimator, "classes_", None))

@@ -1,14 +1,11 @@
 """Several networks whose probabilities are averaged."""
 
 import os
-from contextlib import nullcontext
 from numbers import Integral
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse
-from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.ensemble import BaseEnsemble
@@ -17,22 +14,19 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
     has_fit_parameter,
 )
 
-from skmlp.neural_network._checkpoint import refuse_shared_checkpoint, set_checkpoint
+from skmlp.neural_network._checkpoint import refuse_shared_checkpoint
 from skmlp.neural_network._checks import validate_rows
+from skmlp.neural_network._ensemble_members import fit_members
 from skmlp.neural_network._images import as_rows
 from skmlp.neural_network._mlp import MLPClassifier
-from skmlp.neural_network._network import BaseNetwork
-from skmlp.neural_network._packed_fit import FitJob, fit_jobs
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.sources import Source
-from skmlp.training.threads import single_threaded
 
 _MAX_SEED = np.iinfo(np.int32).max
 
@@ -210,14 +204,7 @@ shape (n_samples, height, width[, channels])
             self._name_for_members(sample_weight=weight, X_val=X_val, y_val=y_val)
             for weight in weights
         ]
-        if self.checkpoint is not None:
-            Path(self.checkpoint).mkdir(exist_ok=True)
-            for i, member in enumerate(members):
-                set_checkpoint(member, Path(self.checkpoint) / f"member-{i}")
-        members = _fit_members(members, X, y, given, self.n_jobs)
-        if self.checkpoint is not None:
-            for member in members:
-                set_checkpoint(member, None)
+        members = fit_members(members, X, y, given, self.n_jobs, self.checkpoint)
         return self._keep(members, samples, y)
 
     @available_if(_members_take_batches)
@@ -415,50 +402,3 @@ shape (n_samples, height, width[, channels])
         tags.input_tags.allow_nan = members.input_tags.allow_nan
         tags.classifier_tags.multi_label = members.classifier_tags.multi_label
         return tags
-
-
-def _fit_members(
-    members: list[Any],
-    X: Any,
-    y: Any,
-    fit_params: list[dict[str, Any]],
-    n_jobs: int | None,
-) -> list[Any]:
-    """Train members, each with its own parameters of `fit`, and return them."""
-    in_turn = n_jobs is None and effective_n_jobs(n_jobs) == 1
-    if in_turn and all(isinstance(member, BaseNetwork) for member in members):
-        return _fit_together(members, X, y, fit_params)
-    threads = nullcontext if in_turn else single_threaded
-    # Members in other processes share X's pages; torch takes only those it may write
-    # to without a copy, and these are copied on write.
-    parallel = Parallel(n_jobs, mmap_mode="c")
-    with threads():
-        return parallel(
-            delayed(_fit_member)(member, X, y, params, threads)
-            for member, params in zip(members, fit_params, strict=True)
-        )
-
-
-def _fit_member(
-    member: Any, X: Any, y: Any, fit_params: dict[str, Any], threads: Any
-) -> Any:
-    """Train one member, maybe in another process, which counts its own threads."""
-    with threads():
-        return member.fit(X, y, **fit_params)
-
-
-def _fit_together(
-    members: list[Any], X: Any, y: Any, fit_params: list[dict[str, Any]]
-) -> list[Any]:
-    """Train networks as packs where they can be."""
-    jobs = [
-        # Members with the same weights share what is made of the rows.
-        FitJob(member, X, y, params, tuple(map(id, params.values())))
-        for member, params in zip(members, fit_params, strict=True)
-    ]
-    for _ in fit_jobs(jobs):
-        pass
-    for job in jobs:
-        if job.error is not None:
-            raise job.error
-    return members

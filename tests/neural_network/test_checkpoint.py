@@ -206,6 +206,15 @@ def test_sparse_rows_weights_and_validation_rows(path):
     assert_resumes(mlp(early_stopping=True), path, X=sparse, y=Y[:150], **given)
 
 
+def test_rows_that_are_not_in_memory(path, tmp_path, monkeypatch):
+    monkeypatch.setattr("skmlp.training.sources.WINDOW", 20_000)
+    X.tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", X.dtype, "r", shape=X.shape)
+    assert_resumes(mlp(early_stopping=True, dropout=0.1), path, X=mapped)
+    with pytest.raises(ValueError, match="another fit: X was source float64"):
+        mlp(early_stopping=True, dropout=0.1, checkpoint=path).fit(X, Y)
+
+
 def test_without_a_seed_the_interrupted_fit_is_the_one_that_ends(path):
     model = mlp(random_state=None, early_stopping=True, refit_full=True)
     kill(model, 3, path)

@@ -24,7 +24,7 @@ def fit_members(
 ) -> list[Any]:
     """Train members, each with its own parameters of `fit`, and return them.
 
-    Each of them has a checkpoint of its own in the folder `checkpoint`, if there is one.
+    Each has a checkpoint of its own in the folder `checkpoint`, if there is one.
     """
     if checkpoint is None:
         return _fit_members(members, X, y, fit_params, n_jobs)

@@ -139,6 +139,8 @@ def validation_curve(models: Models, folder: Path) -> Figure:
             test_scores=held_out,
             score_name="accuracy",
         ).plot(ax=panel)
+        lines, _ = panel.get_legend_handles_labels()
+        panel.legend(lines, ("training", "validation"))
         panel.set_title(f"hidden layers: {depth}")
     return figure
 

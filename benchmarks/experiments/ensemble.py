@@ -29,4 +29,5 @@ ENSEMBLE = Experiment(
     summary="averaged probabilities of five networks beside their average member",
     models=tuple(_ensemble(model) for model in COMPARE.select(MEMBERS)),
     dataset="digits",
+    pictures=(),
 )

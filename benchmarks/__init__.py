@@ -16,7 +16,8 @@ scikit-learn's digits; ``python -m benchmarks --list`` names every experiment.
 * Tables and pictures are made from stored records alone. Pictures are drawn beside them
   when runs end; ``--tables`` prints the tables of the committed records, or of
   ``--out``, without running anything. With ``--markdown`` they make the page
-  ``benchmarks/results/README.md``.
+  ``benchmarks/results/README.md``; ``report`` makes a page of HTML, with every run, its
+  curves, confusions and first layer.
 * ``--quick`` is a trial of a few hundred rows and two epochs, by default of data that
   come with scikit-learn, so that it needs no download: ``all --quick`` tries
   everything on any machine. Its figures mean nothing.

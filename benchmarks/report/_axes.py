@@ -78,7 +78,7 @@ def accuracy(values: Sequence[float], start: float, stop: float) -> Axis:
         return linear(values, start, stop)
     errors = [1 - value for value in values]
     most = max(errors) or 0.01
-    # No error at all is drawn where half the least one would be.
+    # No error at all is drawn at the end, beyond half of the least one.
     least = min(errors) or min((e for e in errors if e), default=most) / 2
     ratio = max(1.12, (most / least) ** 0.06)
     low, high = 1 - min(1.0, most * ratio), 1 - least / ratio

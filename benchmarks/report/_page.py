@@ -48,18 +48,18 @@ class Column:
 
 COLUMNS = (
     Column("model", "model", 0),
-    Column("experiment", "experiment", 2),
+    Column("experiment", "experiment", 3),
     Column("data", "data", 0),
-    Column("architecture", "architecture", 2),
-    Column("parameters", "n", 1, numeric=True),
+    Column("architecture", "architecture", 3),
+    Column("parameters", "n", 2, numeric=True),
     Column("seed", "n", 0, numeric=True),
-    Column("epochs", "n", 2, numeric=True),
-    Column("seconds", "n", 0, numeric=True),
-    Column("training accuracy", "n", 3, numeric=True, best_first=True),
-    Column("validation accuracy", "n", 2, numeric=True, best_first=True),
+    Column("epochs", "n", 3, numeric=True),
+    Column("seconds", "n", 1, numeric=True),
+    Column("training accuracy", "n", 4, numeric=True, best_first=True),
+    Column("validation accuracy", "n", 3, numeric=True, best_first=True),
     Column("test accuracy", "n strong", 0, numeric=True, best_first=True),
-    Column("test loss", "n", 3, numeric=True),
-    Column("device", "device", 3),
+    Column("test loss", "n", 4, numeric=True),
+    Column("device", "device", 4),
 )
 
 

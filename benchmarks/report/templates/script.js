@@ -110,6 +110,7 @@
   }
   filters.hidden = false;
   filters.addEventListener("input", filter);
+  filters.addEventListener("change", filter);
   filters.addEventListener("submit", (event) => event.preventDefault());
   // A form is empty only after the event that empties it.
   filters.addEventListener("reset", () => setTimeout(filter));

@@ -124,6 +124,11 @@ class View:
         return sorted({line.part for line in lines})
 
     @property
+    def steps(self) -> str:
+        """What the curves run over."""
+        return "weeks" if any(run.by_weeks for run in self.task.runs) else "epochs"
+
+    @property
     def has_best(self) -> bool:
         """Whether any curve has a best epoch."""
         return any(line.best for panel in self.panels for line in panel.lines)

@@ -201,9 +201,9 @@ class Frame:
 
 def part_of(name: str) -> str:
     """Tell from a curve's name which rows it is of."""
-    parts = ("validation", "test", "train")
-    found = next((part for part in parts if part in name), "train")
-    return "training" if found == "train" else found
+    if "validation" in name:
+        return "validation"
+    return "test" if name.startswith(("test", "week")) else "training"
 
 
 def frame(

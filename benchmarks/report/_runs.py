@@ -24,7 +24,8 @@ KINDS = {
     "CNNClassifier": "CNN",
     "EnsembleClassifier": "ensemble",
 }
-CURVE_ENDINGS = ("_curve", "_scores")
+CURVES = ("loss_curve", "validation_scores")  # and those under "curves"
+WEEKS = "week_score"
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,21 @@ class Run:
         """Curves of accuracy."""
         return {k: v for k, v in self._curves().items() if "loss" not in k}
 
+    @property
+    def by_weeks(self) -> bool:
+        """Whether the curves have a value for each week, not for each epoch."""
+        return WEEKS in self.mapping("curves")
+
     def _curves(self) -> dict[str, Curve]:
-        """Return lists of a number for each epoch, by the record's names for them."""
+        """Return lists of numbers by the record's names for them."""
+        stored = {name: self.record.get(name) for name in CURVES}
+        stored |= self.mapping("curves")
+        if self.by_weeks:
+            stored = {WEEKS: stored[WEEKS]}
         return {
             name: tuple(map(_finite, values))
-            for name, values in self.record.items()
-            if name.endswith(CURVE_ENDINGS)
-            and isinstance(values, list)
+            for name, values in stored.items()
+            if isinstance(values, list)
             and sum(_finite(value) is not None for value in values) > 1
         }
 

@@ -83,10 +83,22 @@ class Task:
         return f"{first.text('dataset')}, {size or 'all rows'}"
 
     @property
+    def measure(self) -> str:
+        """What its models are compared by: where no test rows took part, validation."""
+        tested = any(run.figure("test_accuracy") is not None for run in self.runs)
+        return "test_accuracy" if tested else "validation_accuracy"
+
+    @property
     def best(self) -> Model | None:
-        """The model of the highest mean test accuracy."""
-        scored = [m for m in self.models if m.mean("test_accuracy") is not None]
-        return max(scored, key=lambda m: m.mean("test_accuracy") or 0, default=None)
+        """The model of the highest mean accuracy."""
+        scored = [m for m in self.models if m.mean(self.measure) is not None]
+        return max(scored, key=lambda m: m.mean(self.measure) or 0, default=None)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to know of the data."""
+        said = (r for run in self.runs for r in run.sequence("data_remarks"))
+        return list(dict.fromkeys(map(str, said)))
 
 
 def group(runs: Iterable[Run]) -> list[Task]:

@@ -208,6 +208,8 @@ def test_one_run_of_anything_makes_a_page(page_of, make_record):
         {"loss_curve": None, "validation_scores": None},
         {"test_accuracy": 1.0, "fit_seconds": 0},
         {"test_accuracy": -3.2},
+        {"curves": {"week_score": [0.1, 0.2]}, "weeks": {"weeks": 2}},
+        {"rows": {"iris": 150}, "scores": {"iris": [0.9, 1.0]}, "test_accuracy": None},
     ):
         assert len(table(page_of([make_record(**change)]))) == 1
 

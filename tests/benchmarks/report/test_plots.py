@@ -182,8 +182,11 @@ def test_losses_of_zero_or_less_and_runs_without_curves_are_drawn(task_of, make_
     [
         ("loss_curve", "training"),
         ("validation_scores", "validation"),
-        ("test_loss_curve", "test"),
-        ("train_scores", "training"),
+        ("validation_loss", "validation"),
+        ("test_loss", "test"),
+        ("week_score", "test"),
+        ("train_score", "training"),
+        ("running_score", "training"),
     ],
 )
 def test_a_curve_says_which_rows_it_is_of(name, part):

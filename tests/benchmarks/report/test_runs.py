@@ -59,17 +59,27 @@ def test_classes_are_numbers_where_their_names_were_not_stored(make_record, runs
     np.testing.assert_array_equal(first.confusion, matrix)
 
 
-def test_curves_are_found_by_their_names(make_record, runs_of):
-    record = make_record(
-        validation_loss_curve=[1.0, None, 0.5],
-        train_scores=[0.5, 0.6, 0.7],
-        short_curve=[0.1],
-        member_accuracies=[0.9, 0.9, 0.9],
-    )
-    (run,) = runs_of([record])
-    assert set(run.losses) == {"loss_curve", "validation_loss_curve"}
-    assert set(run.scores) == {"validation_scores", "train_scores"}
-    assert run.losses["validation_loss_curve"] == (1.0, None, 0.5)
+def test_curves_are_the_two_that_all_have_and_those_that_were_watched(
+    make_record, runs_of
+):
+    watched = {
+        "test_loss": [1.0, None, 0.5],
+        "train_score": [0.5, 0.6, 0.7],
+        "validation_loss": [0.1],
+        "running_score": "damaged",
+    }
+    folds = [0.9, 0.9, 0.9]
+    (run,) = runs_of([make_record(curves=watched, train_scores=folds)])
+    assert set(run.losses) == {"loss_curve", "test_loss"}
+    assert set(run.scores) == {"validation_scores", "train_score"}
+    assert run.losses["test_loss"] == (1.0, None, 0.5)
+
+
+def test_a_run_over_weeks_has_the_weeks_curve_alone(make_record, runs_of):
+    curves = {"week_score": [0.5, 0.6, 0.7]}
+    weekly, other = runs_of([make_record(curves=curves), make_record(seed=1)])
+    assert (weekly.losses, set(weekly.scores)) == ({}, {"week_score"})
+    assert (weekly.by_weeks, other.by_weeks) == (True, False)
 
 
 @pytest.mark.parametrize(

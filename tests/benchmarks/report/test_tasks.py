@@ -83,8 +83,23 @@ def test_a_model_is_known_by_a_run_that_did_not_fail(make_record, runs_of):
 
 
 def test_a_task_without_figures_has_no_best_model(make_record, runs_of):
-    failed = make_record(error="ValueError: no", test_accuracy=None)
+    nothing = {"test_accuracy": None, "validation_accuracy": None}
+    failed = make_record(error="ValueError: no", **nothing)
     assert group(runs_of([failed]))[0].best is None
+
+
+def test_without_test_rows_models_are_compared_by_validation(make_record, runs_of):
+    records = [
+        make_record(model=name, test_accuracy=None, validation_accuracy=accuracy)
+        for name, accuracy in (("a", 0.8), ("b", 0.9))
+    ]
+    (task,) = group(runs_of(records))
+    assert (task.measure, task.best.name) == ("validation_accuracy", "b")
+
+
+def test_remarks_on_the_data_are_said_once(make_record, runs_of):
+    said = [make_record(seed=i, data_remarks=["Pixels from JPEG."]) for i in range(2)]
+    assert group(runs_of(said))[0].remarks == ["Pixels from JPEG."]
 
 
 def test_confusions_are_added_up_where_classes_are_the_same(make_record, runs_of):

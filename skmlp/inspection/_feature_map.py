@@ -14,7 +14,7 @@ from skmlp.inspection._images import (
     pixel_range,
     to_shades,
 )
-from skmlp.inspection._networks import fitted_network, layer_outputs
+from skmlp.inspection._networks import fitted_network
 from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ channels)
         row = batch.reshape(1, -1)
         shape = image_shape or last.image_shape_ or batch.shape[1:]
         maps = {"input": _as_map(row, shape if len(shape) > 1 else None)}
-        maps |= _layer_maps(last.net_.module_, row)
+        maps |= _layer_maps(last, row)
         labels = getattr(last, "classes_", ())
         named = len(labels) == len(maps["output"])
         names = [str(label) for label in labels] if named else None
@@ -213,12 +213,13 @@ def _plot_maps(ax: "Axes", values: np.ndarray, max_maps: int, n_columns: int) ->
     ax.figure.colorbar(drawn, ax=ax, pad=0.01, aspect=8)
 
 
-def _layer_maps(network: torch.nn.Module, row: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the last output of every layer of a network."""
+def _layer_maps(estimator: Any, row: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the last output of every layer of an estimator's network."""
+    network = estimator.net_.module_
     first = next(network.parameters())
     x = torch.tensor(row, dtype=first.dtype, device=first.device)
     maps: dict[str, np.ndarray] = {}
-    for name, _, output in layer_outputs(network, x):
+    for name, _, output in estimator._layer_outputs(network, x):
         if name and "." not in name and name not in _RELAYOUTS:
             values = output[0].cpu()
             if values.ndim == 3:

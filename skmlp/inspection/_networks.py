@@ -2,21 +2,13 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
-
-
-class LayerOutput(NamedTuple):
-    """A layer that ran, under its name in the network, and what it gave."""
-
-    name: str
-    layer: nn.Module
-    output: Tensor
+from torch import nn
 
 
 def split_pipeline(estimator: Any) -> tuple[Pipeline | None, Any]:
@@ -61,32 +53,6 @@ def describe_network(estimator: Any, X: Any, y: Any, user: str) -> nn.Module:
         ).to("meta")
     _freeze(network, unfitted.frozen_layers)
     return network
-
-
-def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
-    """Return what every layer makes of a batch, in the order in which they start.
-
-    The hooks are on a copy, so that the network may predict in another thread.
-    """
-    network = copy.deepcopy(network).eval()
-    outputs: dict[str, LayerOutput] = {}
-
-    def watch(name: str, layer: nn.Module) -> None:
-        def begin(*_: Any) -> None:
-            outputs[name] = LayerOutput(name, layer, x)  # holds the place
-
-        def end(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            outputs[name] = LayerOutput(name, layer, output)
-
-        layer.register_forward_pre_hook(begin)
-        layer.register_forward_hook(end)
-
-    for name, layer in network.named_modules():
-        if type(layer) is not nn.Sequential:  # which only holds others
-            watch(name, layer)
-    with torch.inference_mode():
-        network(x)
-    return list(outputs.values())
 
 
 def _check_has_network(estimator: Any, user: str) -> None:

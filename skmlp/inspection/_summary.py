@@ -1,14 +1,10 @@
 """A network's layers, output shapes, parameters and multiply-adds as a table."""
 
 import io
-import math
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
-
-from skmlp.inspection._networks import describe_network, layer_outputs, split_pipeline
+from skmlp.inspection._networks import describe_network, split_pipeline
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -178,47 +174,10 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     101770
     """
     network = describe_network(estimator, X, y, user="summary")
-    first = next(network.parameters())
-    n_features = _n_inputs(network)
-    x = torch.empty(1, n_features, dtype=first.dtype, device="meta")
-    rows = [LayerSummary("input", "Input", (n_features,), 0, 0)]
-    rows += [
-        LayerSummary(
-            name,
-            type(layer).__name__,
-            _output_shape(output),
-            sum(p.numel() for p in layer.parameters(recurse=False)),
-            _multiply_adds(layer, output),
-        )
-        for name, layer, output in layer_outputs(network, x)
-    ]
+    _, last = split_pipeline(estimator)
+    rows = [LayerSummary(*facts) for facts in last._describe_layers(network)]
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Summary(type(split_pipeline(estimator)[1]).__name__, rows, trainable)
-
-
-def _n_inputs(network: nn.Module) -> int:
-    """Return the number of values of a row that a network takes."""
-    for layer in network.modules():
-        if hasattr(layer, "image_shape"):
-            return math.prod(cast(tuple[int, ...], layer.image_shape))
-        if isinstance(layer, nn.Linear):
-            return layer.in_features
-    raise AssertionError("a network starts with an image or a dense layer")
-
-
-def _output_shape(output: Tensor) -> tuple[int, ...]:
-    """Shape of one row's output, channels last."""
-    if output.ndim == 4:
-        output = output.permute(0, 2, 3, 1)
-    return tuple(output.shape[1:])
-
-
-def _multiply_adds(layer: nn.Module, output: Tensor) -> int:
-    """Products summed for one row."""
-    if isinstance(layer, (nn.Linear, nn.Conv2d)):
-        # Each value of the output is a sum over one output unit's weights.
-        return output.numel() * layer.weight[0].numel()
-    return 0
+    return Summary(type(last).__name__, rows, trainable)
 
 
 def _as_text(row: LayerSummary) -> tuple[str, ...]:

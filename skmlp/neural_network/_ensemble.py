@@ -23,8 +23,10 @@ from sklearn.utils.validation import (
 from skmlp.neural_network._checkpoint import refuse_shared_checkpoint
 from skmlp.neural_network._checks import validate_rows
 from skmlp.neural_network._ensemble_members import fit_members
+from skmlp.neural_network._html import fitted_panel
 from skmlp.neural_network._images import as_rows
 from skmlp.neural_network._mlp import MLPClassifier
+from skmlp.neural_network._network import BaseNetwork
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.sources import Source
 
@@ -387,6 +389,13 @@ shape (n_samples, height, width[, channels])
         return np.array(
             [member.score(X, y, sample_weight) for member in self.estimators_]
         )
+
+    def _html_repr(self) -> str:
+        """Return scikit-learn's diagram and, after fit, what was trained."""
+        members = getattr(self, "estimators_", ())
+        last = [m.steps[-1][1] if isinstance(m, Pipeline) else m for m in members]
+        ours = bool(last) and all(isinstance(m, BaseNetwork) for m in last)
+        return super()._html_repr() + (fitted_panel(last) if ours else "")
 
     def _get_estimator(self) -> Any:
         return MLPClassifier() if self.estimator is None else self.estimator

@@ -11,7 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skmlp.neural_network._hidden import network_up_to
+from skmlp.neural_network._html import fitted_panel
 from skmlp.neural_network._layer_arrays import LayerArrays
+from skmlp.neural_network._layers import describe_layers, layer_outputs
 from skmlp.neural_network._storage import restore, state_of
 from skmlp.training.devices import resolve_device
 from skmlp.training.inference import compute_logits
@@ -122,6 +124,17 @@ class FittedNetwork(BaseEstimator):
                 f"this {name} is not fitted and has no layers"
             ) from None
         return list(weight_layers(module))
+
+    # Description
+
+    # For `skmlp.inspection`, which takes networks that are not fitted too.
+    _describe_layers = staticmethod(describe_layers)
+    _layer_outputs = staticmethod(layer_outputs)
+
+    def _html_repr(self) -> str:
+        """Return scikit-learn's diagram and, after fit, what was trained."""
+        diagram = super()._html_repr()
+        return diagram + fitted_panel([self]) if "net_" in vars(self) else diagram
 
     # Storage
 

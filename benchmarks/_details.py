@@ -81,14 +81,16 @@ def confusion(models: Models) -> Iterator[Block]:
     """Show the confusion matrix of every model's first run."""
     for model, runs in models.items():
         first = runs[0]
-        labels = tuple(map(str, first["classes"]))
+        # Records of before there were classes in them have numbered ones.
+        matrix = first["confusion_matrix"]
+        labels = tuple(map(str, first.get("classes") or range(len(matrix))))
         yield Block(
             f"{model}, confusion matrix of seed {first['seed']}: rows are true labels, "
             "columns predicted ones",
             ("", *labels),
             [
                 (label, *map(str, row))
-                for label, row in zip(labels, first["confusion_matrix"], strict=True)
+                for label, row in zip(labels, matrix, strict=True)
             ],
         )
 

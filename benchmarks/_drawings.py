@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,12 +120,15 @@ def _name_lines(ax: Any, held_out: str, several: bool) -> None:
     ax.get_legend().remove()
 
 
-def validation_curve(models: Models, folder: Path) -> Figure:
-    """Draw accuracy over the width, a panel for every depth."""
+def validation_curve(models: Models, folder: Path) -> Figure | None:
+    """Draw accuracy over the width, a panel for every depth of several widths."""
     sizes = {
         m: runs[0]["parameters"]["hidden_layer_sizes"] for m, runs in models.items()
     }
-    depths = sorted({len(widths) for widths in sizes.values()})
+    counts = Counter(len(widths) for widths in sizes.values())
+    depths = sorted(depth for depth, n in counts.items() if n > 1)
+    if not depths:
+        return None
     figure, axes = _figure(len(depths), sharey=True)
     for depth, panel in zip(depths, axes, strict=True):
         chosen = [model for model, widths in sizes.items() if len(widths) == depth]

@@ -55,7 +55,8 @@ def heading(records: list[Record]) -> list[str]:
     first = records[0]
     size = "" if first["train_size"] is None else f", train size {first['train_size']}"
     quick = ", quick: small data and few epochs, for tests" if first["quick"] else ""
-    seeds = one(len(_of(records, model)) for model in {r["model"] for r in records})
+    models = dict.fromkeys(record["model"] for record in records)
+    seeds = one(len(_of(records, model)) for model in models)
     train, held, test = (
         one(
             train_rows(run) if part == "train" else run["rows"][part] for run in records

@@ -167,3 +167,12 @@ def test_data_that_cannot_be_had_is_one_sentence(spied, tmp_path, monkeypatch, c
 def test_no_stored_run_is_said(tmp_path, capsys):
     assert main(["--tables", "--out", str(tmp_path)]) == USAGE
     assert capsys.readouterr().err.startswith("No stored run in ")
+
+
+def test_every_stored_table_is_whole_in_eighty_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--tables"]) == OK
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 50
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)

@@ -111,3 +111,22 @@ def test_what_has_no_curve_is_refused(digits):
             TrainingCurveDisplay.from_estimator(model)
     with pytest.raises(ValueError, match="names of its own"):
         TrainingCurveDisplay.from_estimator({"a": lbfgs}, name="b")
+
+
+def test_scores_of_training_and_validation_rows_stand_side_by_side(digits):
+    X, y = digits
+    model = MLPClassifier(
+        5, max_iter=3, early_stopping=True, record_train_score=True, random_state=0
+    )
+    with warnings.catch_warnings(action="ignore"):
+        model.fit(X.reshape(300, -1), y)
+    display = TrainingCurveDisplay.from_estimator(model)
+    lines = display.lines_["MLPClassifier"]
+    for name, values in {
+        "train_score": [record["train_score"] for record in model.history_],
+        "valid_score": model.validation_scores_,
+    }.items():
+        np.testing.assert_array_equal(lines[name].get_ydata(), values)
+        assert lines[name].axes is display.axes_[1]
+    assert lines["train_score"].get_linestyle() == "-"
+    assert lines["valid_score"].get_linestyle() == "--"

@@ -235,7 +235,7 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
     their folds, as one network with a leading dimension of models; the steps of a
     Pipeline before the network are fitted once a fold and distinct setting. What cannot
     be packed (other estimators, convolutions, callbacks, ...) is fitted one by one, and
-    ``verbose=1`` says how many were.
+    ``verbose=1`` says how many were, with progress and time left in a terminal.
 
     Parameters
     ----------
@@ -257,6 +257,14 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
     See Also
     --------
     PackedRandomizedSearchCV : Candidates drawn at random.
+
+    Notes
+    -----
+    How many networks train together is bounded by the memory that is free, and for
+    networks of middle size measured in a few steps, once in a process; very large ones
+    gain nothing and are fitted one by one. Packs are shared out among torch's threads.
+    Networks of a pack and networks alone round sums differently: in float64 scores
+    agree to 1e-8, and whoever needs the same bits in every run fits one by one.
 
     Examples
     --------

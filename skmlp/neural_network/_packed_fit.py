@@ -1,32 +1,23 @@
 """Many estimators fitted at once: as packs where they can be, else one by one."""
 
-import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
+from sklearn.utils import gen_even_slices
 
 from skmlp.neural_network._network import BaseNetwork, Plan
+from skmlp.neural_network._pack_size import (
+    budget,
+    largest_pack,
+    size_of_packs,
+    threads_of_pack,
+)
 from skmlp.neural_network._progress import print_line, prints_line, training_shown
 from skmlp.neural_network._sample import Sample
-from skmlp.training.modules import widest_layer
 from skmlp.training.pack import Member, pack_key, train_together
-from skmlp.training.threads import multiply_adds, threads_for
-
-# Above this many multiplications in a step of one member its arithmetic costs more than
-# the calls around it, and a pack saves nothing.
-_WORTH_PACKING = 400_000
-
-# Bytes that one pack may take, and the share of free memory that all may that wait.
-# A larger pack is no faster on a CPU, whose caches it has left long before.
-_LARGEST_ON_CPU = 2**27
-_SHARE_OF_MEMORY = 0.2
-
-# Where the system does not say how much memory is free.
-_FREE_IF_UNKNOWN = 2**31
+from skmlp.training.threads import single_threaded
 
 # Parameters that decide how rows and targets are checked and encoded.
 _OF_DATA = ("loss", "class_weight", "image_shape", "augmentation")
@@ -115,18 +106,18 @@ def fit_jobs(
         finally:
             job.seconds += time.perf_counter() - start
         key = pack_key(Member(plan.net, plan.train, plan.valid, plan.epochs))
-        if key is None or _work(plan) > _WORTH_PACKING:
+        if key is None:
             yield from _fit_pack([(job, plan)], advance)
             continue
         pack = waiting.setdefault(key, [])
         pack.append((job, plan))
         if len(pack) >= largest_pack(plan):
-            yield from _fit_pack(waiting.pop(key), advance)
-        while sum(_bytes_waiting(p) for p in waiting.values()) > _budget(plan.device):
+            yield from _fit_packs(key, waiting.pop(key), advance)
+        while sum(_bytes_waiting(p) for p in waiting.values()) > budget(plan.device):
             biggest = max(waiting, key=lambda k: _bytes_waiting(waiting[k]))
-            yield from _fit_pack(waiting.pop(biggest), advance)
+            yield from _fit_packs(biggest, waiting.pop(biggest), advance)
     while waiting:
-        yield from _fit_pack(waiting.pop(next(iter(waiting))), advance)
+        yield from _fit_packs(*waiting.popitem(), advance)
 
 
 def _can_be_planned(estimator: Any) -> bool:
@@ -183,48 +174,21 @@ def _weights(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def _work(plan: Plan) -> int:
-    """Multiplications in one step."""
-    n_features = plan.train.rows.X.shape[1]
-    return multiply_adds(plan.net.module_, n_features) * plan.train.batch_size
-
-
-def largest_pack(plan: Plan) -> int:
-    """Return how many members like this one to train together."""
-    values, rows = plan.net.flat_.values, plan.train.rows
-    # Parameters, gradients, two moments, best weights; a batch with its activations and
-    # their gradients; an epoch's order and weights of rows.
-    widest = widest_layer(plan.net.module_, rows.X.shape[1])
-    numbers = 6 * len(values) + 4 * plan.train.batch_size * widest + 4 * len(rows)
-    return max(1, int(_budget(plan.device) / (8 * numbers)))
-
-
-def _budget(device: torch.device) -> float:
-    """Return the bytes that one pack, or all nets that wait, may take."""
-    if device.type == "cuda":
-        return _SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
-    return min(_LARGEST_ON_CPU, _SHARE_OF_MEMORY * _free_memory())
-
-
-def _free_memory() -> int:
-    """Return the bytes that a process could have without swapping, or a guess."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, amount = line.partition(":")
-            if name == "MemAvailable":
-                return int(amount.split()[0]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return _FREE_IF_UNKNOWN
-
-
 def _bytes_waiting(pack: Sequence[tuple[FitJob, Plan]]) -> int:
     """Bytes of the parameters and gradients of nets that wait for their pack."""
     values = pack[0][1].net.flat_.values
     return 2 * len(pack) * values.numel() * values.element_size()
+
+
+def _fit_packs(
+    key: Hashable,
+    waiting: Sequence[tuple[FitJob, Plan]],
+    advance: Callable[[int], None],
+) -> Iterator[FitJob]:
+    """Divide what waited into packs of a good size, equal ones, and train these."""
+    size = size_of_packs(key, [plan for _, plan in waiting])
+    for part in gen_even_slices(len(waiting), -(-len(waiting) // size)):
+        yield from _fit_pack(waiting[part], advance)
 
 
 def _fit_pack(
@@ -247,6 +211,7 @@ def _fit_pack(
             job.error = error
     else:
         members = [Member(p.net, p.train, p.valid, p.epochs) for _, p in pack]
+        n_threads = threads_of_pack(pack[0][1], len(pack))
         shown = training_shown(
             "bar" if any(job.estimator.verbose == "bar" for job, _ in pack) else False,
             f"{len(pack)} networks",
@@ -254,8 +219,8 @@ def _fit_pack(
             sum(plan.epochs for _, plan in pack),
             advance,
         )
-        with threads_for(_work(pack[0][1]) * len(pack)), shown as ended:
-            train_together(members, ended)
+        with single_threaded(), shown as ended:
+            train_together(members, ended, n_threads)
         for (job, plan), member in zip(pack, members, strict=True):
             try:
                 if member.error is not None:

@@ -7,13 +7,18 @@ ends as it would have ended alone.
 """
 
 import operator
+import threading
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from sklearn import config_context, get_config
 
 from skmlp.training.batches import Batches, rows_at_once
 from skmlp.training.net import Net
@@ -58,7 +63,7 @@ def pack_key(member: Member) -> Hashable | None:
         or net.weight_averaging is not None
         or member.train.augment is not None
         or not isinstance(net.alpha, (int, float))
-        or not isinstance(rows.X, Tensor)
+        or not isinstance(rows.X, torch.Tensor)
         or not rows.shared
         or not all(p.requires_grad for p in net.module_.parameters())
     ):
@@ -87,26 +92,62 @@ def pack_key(member: Member) -> Hashable | None:
 
 
 def train_together(
-    members: Sequence[Member], advance: Callable[[int], None] = lambda epochs: None
+    members: Sequence[Member],
+    advance: Callable[[int], None] = lambda epochs: None,
+    n_threads: int = 1,
 ) -> None:
     """Train members of one `pack_key` until the last one has ended.
 
-    `advance` is called after every epoch with the number of members that went through.
-    Ctrl-C ends the training of all with scikit-learn's warning; what they learnt is
-    kept.
+    They are shared out among `n_threads`, each of which trains a pack of its own:
+    threads that wait for each other in every step gain less. `advance` is called, from
+    any of them, after every epoch with the number of members that went through. Ctrl-C
+    ends the training of all with scikit-learn's warning; what they learnt is kept.
     """
-    pack = _Pack(_sorted(members))
-    with torch.no_grad():
-        try:
-            while pack.members:
-                pack.run_epoch()
-                advance(sum(member.error is None for member in pack.members))
-                pack.dismiss_finished()
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+    packs = [_Pack(share) for share in _shares(_sorted(members), n_threads)]
+    stop = threading.Event()
+    try:
+        if len(packs) == 1:
+            _train(packs[0], advance, stop)
+            return
+        with ThreadPoolExecutor(len(packs)) as pool:
+            # Scorers see scikit-learn's settings of this thread.
+            train = partial(_train, advance=advance, stop=stop, settings=get_config())
+            try:
+                for _ in pool.map(train, packs):
+                    pass
+            finally:
+                stop.set()
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+        for pack in packs:
             for member in pack.members:
                 member.net.converged_ = member.net.interrupted_ = True
             pack.dismiss_finished()
+
+
+def _train(
+    pack: "_Pack",
+    advance: Callable[[int], None],
+    stop: threading.Event,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Train a pack to its end, or until it is to stop."""
+    with torch.no_grad(), config_context(**(settings or {})):
+        while pack.members and not stop.is_set():
+            pack.run_epoch()
+            advance(sum(member.error is None for member in pack.members))
+            pack.dismiss_finished()
+
+
+def _shares(members: list[Member], n: int) -> list[list[Member]]:
+    """Cut a list into at most `n` equal parts, between sets of rows if it has them."""
+    each = shared_by(stream_of(member.train) for member in members)
+    if len(members) < n * each:
+        each = 1
+    n_sets = len(members) // each
+    n = min(n, n_sets)
+    cuts = [round(i * n_sets / n) * each for i in range(n + 1)]
+    return [members[a:b] for a, b in pairwise(cuts)]
 
 
 def _sorted(members: Sequence[Member]) -> list[Member]:

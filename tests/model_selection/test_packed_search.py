@@ -210,8 +210,8 @@ def test_folds_networks_equal_those_trained_alone(digits):
     grid = {"learning_rate_init": RATES, "dropout": [0.0, 0.3]}
     for current in (GridSearchCV, PackedGridSearchCV):
         current(mlp(), grid, cv=3, scoring=keep, refit=False).fit(*digits)
-    ours = sorted(kept[PackedGridSearchCV], key=lambda w: w[0][0, 0])
-    theirs = sorted(kept[GridSearchCV], key=lambda w: w[0][0, 0])
+    ours = sorted(kept[PackedGridSearchCV], key=lambda w: w[0].sum())
+    theirs = sorted(kept[GridSearchCV], key=lambda w: w[0].sum())
     assert len(ours) == len(theirs) == 12
     for one, two in zip(theirs, ours, strict=True):
         for expected, found in zip(one, two, strict=True):

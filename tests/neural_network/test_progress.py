@@ -147,7 +147,7 @@ def test_a_pack_stays_a_pack(verbose, monkeypatch, capsys, terminal):
     monkeypatch.setattr(
         _packed_fit,
         "train_together",
-        lambda members, advance: packs.append(len(members)) or train(members, advance),
+        lambda members, *rest: packs.append(len(members)) or train(members, *rest),
     )
     model = EnsembleClassifier(mlp(verbose=verbose), 3, random_state=0).fit(X, Y)
     assert packs == [3]

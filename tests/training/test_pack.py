@@ -1,5 +1,7 @@
 """Packs: every member ends as it would have ended alone."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -94,16 +96,70 @@ OWN = st.fixed_dictionaries(
 
 
 @settings(max_examples=15, derandomize=True)
-@given(SHARED, st.lists(OWN, min_size=2, max_size=5))
-def test_members_end_as_they_would_alone(shared, own):
+@given(SHARED, st.lists(OWN, min_size=2, max_size=5), st.integers(1, 3))
+def test_members_end_as_they_would_alone(shared, own, n_threads):
     members = [member_of(**shared, **params) for params in own]
     (key,) = {pack_key(member) for member in members}
     assert key is not None
     alone = [member_of(**shared, **params) for params in own]
-    train_together(members)
+    train_together(members, n_threads=n_threads)
     for member in alone:
         train_alone(member)
     assert_same(members, alone)
+
+
+def members_of_one_sample(n_seeds, alphas, **params):
+    """Return members that share their rows, and with one seed also their order."""
+    estimators = [
+        MLPClassifier(
+            alpha=alpha, random_state=seed, max_iter=3 + 4 * i, batch_size=20, **params
+        )
+        for i, alpha in enumerate(alphas)
+        for seed in range(n_seeds)
+    ]
+    sample = estimators[0]._check_sample(X, Y, None, reset=True)._replace(tensors={})
+    learnt = vars(estimators[0])
+    members = []
+    for estimator in estimators:
+        own = estimator.get_params()
+        vars(estimator).update(learnt)
+        plan = estimator.set_params(**own)._plan(sample)
+        members.append(Member(plan.net, plan.train, plan.valid, plan.epochs))
+    return members
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("hidden", [5, (), (30, 7)])
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_members_that_share_their_rows(n_seeds, hidden, n_threads):
+    """As long as all train, and when some of those that share them have ended."""
+    params = {
+        "hidden_layer_sizes": hidden,
+        "early_stopping": True,
+        "learning_rate_init": 0.02,
+    }
+    alphas = (0.0, 0.1, 3.0)
+    members, alone = (
+        members_of_one_sample(n_seeds, alphas, **params) for _ in range(2)
+    )
+    train_together(members, n_threads=n_threads)
+    for member in alone:
+        train_alone(member)
+    assert_same(members, alone)
+    assert {member.net.epochs_ for member in members} == {3, 7, 11}
+    for one, other in zip(members, alone, strict=True):
+        states = (
+            one.train.random_state.get_state(),
+            other.train.random_state.get_state(),
+        )
+        assert pickle.dumps(states[0]) == pickle.dumps(states[1])
+
+
+def test_rows_of_one_sample_are_one_tensor():
+    addresses = {
+        m.train.rows.X.data_ptr() for m in members_of_one_sample(2, (0.0, 1.0))
+    }
+    assert len(addresses) == 1
 
 
 def test_each_member_stops_at_its_own_epoch():
@@ -151,7 +207,8 @@ def test_progress_counts_epochs_of_members():
     assert epochs == [3, 2, 2]
 
 
-def test_interrupted_members_keep_what_they_learnt():
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_interrupted_members_keep_what_they_learnt(n_threads):
     def interrupt(members):
         if len(seen) == 2:
             raise KeyboardInterrupt
@@ -160,12 +217,12 @@ def test_interrupted_members_keep_what_they_learnt():
     seen = []
     members = [member_of(max_iter=50, seed=seed) for seed in range(2)]
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        train_together(members, interrupt)
-    alone = [member_of(max_iter=3, seed=seed) for seed in range(2)]
-    for member, other in zip(members, alone, strict=True):
-        train_alone(other)
-        assert member.net.epochs_ == 3
+        train_together(members, interrupt, n_threads)
+    for seed, member in enumerate(members):
+        assert 0 < member.net.epochs_ <= 3
         assert member.net.converged_
+        other = member_of(max_iter=member.net.epochs_, seed=seed)
+        train_alone(other)
         torch.testing.assert_close(
             member.net.flat_.values, other.net.flat_.values, rtol=0, atol=1e-10
         )

@@ -1,0 +1,121 @@
+"""The cost model: how many networks to train together, by memory and by measurement."""
+
+import os
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+import torch
+
+from skmlp.neural_network._network import Plan
+from skmlp.training.modules import widest_layer
+from skmlp.training.pack import Member
+from skmlp.training.threads import multiply_adds, threads_for
+from skmlp.training.trial import seconds_alone, seconds_together
+
+# Multiplications in a step of one network. With fewer, the calls around the arithmetic
+# cost so much more that a pack needs no measurement; with more, there is nothing to be
+# gained, and a trial would take long.
+_SURELY_PACKED = 150_000
+_NEVER_PACKED = 8_000_000
+
+# What one by one must take longer for a pack to be worth it.
+_MARGIN = 1.1
+
+# Members of smaller packs that are tried beside all that there are: their parameters
+# may stay in a cache.
+_SMALLER = (8, 32)
+
+# Multiplications in a step of a pack from which a thread of its own gains by it.
+_WORTH_A_THREAD = 2_000_000
+
+# Bytes that one pack may take, and the share of free memory that all may that wait.
+# A larger pack is no faster on a CPU, whose caches it has left long before.
+_LARGEST_ON_CPU = 2**27
+_SHARE_OF_MEMORY = 0.2
+
+# Where the system does not say how much memory is free.
+_FREE_IF_UNKNOWN = 2**31
+
+# Sizes by what was measured, for the life of the process.
+_measured: dict[Hashable, int] = {}
+
+
+def size_of_packs(key: Hashable, plans: Sequence[Plan]) -> int:
+    """Return how many of these plans, of one `pack_key`, to train together at a time.
+
+    1 is one by one. Where it is not clear from the number of multiplications, a few
+    steps are measured, once in a process for networks of one shape; so what is trained
+    together, and how its sums are rounded, may differ between runs.
+    """
+    work, n = work_of(plans[0]), len(plans)
+    if work <= _SURELY_PACKED or n == 1:
+        return n
+    if work >= _NEVER_PACKED:
+        return 1
+    # Twice as many are as good as twice as many were.
+    place = (key, plans[0].train.batch_size, n.bit_length(), torch.get_num_threads())
+    if place not in _measured:
+        _measured[place] = _measure(plans)
+    return min(n, _measured[place])
+
+
+def _measure(plans: Sequence[Plan]) -> int:
+    """Try packs of several sizes, and a single network; return the fastest size."""
+    members = [Member(p.net, p.train, p.valid, p.epochs) for p in plans]
+    work = work_of(plans[0])
+    with threads_for(work):
+        best, fastest = 1, seconds_alone(members[0]) / _MARGIN
+    for n in sorted({len(members), *(n for n in _SMALLER if n < len(members))}):
+        n_threads = threads_of_pack(plans[0], n)
+        part = -(-n // n_threads)
+        seconds = seconds_together(members[:part]) / part / n_threads
+        if seconds < fastest:
+            best, fastest = n, seconds
+    # All there are may be more the next time.
+    return best if best < len(members) else 2 * best
+
+
+def work_of(plan: Plan) -> int:
+    """Return the multiplications in one step of a network."""
+    n_features = plan.train.rows.X.shape[1]
+    return multiply_adds(plan.net.module_, n_features) * plan.train.batch_size
+
+
+def threads_of_pack(plan: Plan, n: int) -> int:
+    """Return how many threads a pack of `n` such networks deserves."""
+    if plan.device.type != "cpu":
+        return 1
+    most = work_of(plan) * n // _WORTH_A_THREAD
+    return max(1, min(torch.get_num_threads(), most))
+
+
+def largest_pack(plan: Plan) -> int:
+    """Return how many networks like this one there is memory for."""
+    values, rows = plan.net.flat_.values, plan.train.rows
+    # Parameters, gradients, two moments, best weights; a batch with its activations and
+    # their gradients; an epoch's order and weights of rows.
+    widest = widest_layer(plan.net.module_, rows.X.shape[1])
+    numbers = 6 * len(values) + 4 * plan.train.batch_size * widest + 4 * len(rows)
+    return max(1, int(budget(plan.device) / (8 * numbers)))
+
+
+def budget(device: torch.device) -> float:
+    """Return the bytes that one pack, or all nets that wait, may take."""
+    if device.type == "cuda":
+        return _SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+    return min(_LARGEST_ON_CPU, _SHARE_OF_MEMORY * _free_memory())
+
+
+def _free_memory() -> int:
+    """Return the bytes that a process could have without swapping, or a guess."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, amount = line.partition(":")
+            if name == "MemAvailable":
+                return int(amount.split()[0]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return _FREE_IF_UNKNOWN

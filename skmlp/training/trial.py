@@ -1,0 +1,105 @@
+"""How long a step takes in a pack and alone, measured on the networks at hand."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from skmlp.training.pack import Member
+from skmlp.training.stacked_optimizer import StackedOptimizer
+from skmlp.training.stacked_parameters import StackedParameters
+from skmlp.training.stacked_rows import StackedRows
+from skmlp.training.threads import single_threaded
+
+# The first step, which pays for the memory, is not among them.
+_STEPS = 3
+
+
+def seconds_alone(member: Member) -> float:
+    """Return the seconds of one step of a member that has not been trained yet.
+
+    The member is as it was afterwards.
+    """
+    net, rows = member.net, member.train.rows
+    values, states = net.flat_.values.clone(), _dropout_states([member])
+    index = torch.from_numpy(rows.index[: member.train.batch_size])
+    net.prepare_step()
+    net.frozen_ = []
+
+    def step() -> None:
+        x, y, _ = rows.gather(index)
+        net._train_batch((x, y, None, float(len(index))), False)
+
+    net.module_.train()
+    with torch.no_grad():
+        seconds = _fastest(step, net.flat_.values.device)
+    net.flat_.values.copy_(values)
+    net.optimizer_.state.clear()
+    _restore(states)
+    return seconds
+
+
+def seconds_together(members: Sequence[Member]) -> float:
+    """Return the seconds of one step of a pack; the members are as they were."""
+    batch = members[0].train.batch_size
+    counts = [batch] * len(members)
+    states = _dropout_states(members)
+    stack = StackedParameters([member.net for member in members], lambda: counts)
+    optimizer = StackedOptimizer(stack)
+    optimizer.choose([True] * len(members))
+    template = stack.alpha
+    data = StackedRows([member.train.rows for member in members])
+    orders = [_first(member.train.rows.index, batch) for member in members]
+    index = data.offset(torch.stack(orders))
+    weights = template.new_full((len(members), batch), 1.0 / batch)
+    totals = template.new_full((len(members),), float(batch))
+
+    def step() -> None:
+        x, y = data.gather(*index)
+        _, loss = stack.step(x.to(template.dtype), y, weights)
+        stack.penalize(loss, totals)
+        optimizer.update()
+
+    with torch.no_grad(), single_threaded():
+        seconds = _fastest(step, template.device)
+    _restore(states)
+    return seconds
+
+
+def _first(index: object, n: int) -> torch.Tensor:
+    """Return `n` row numbers, repeated where there are fewer."""
+    rows = torch.as_tensor(index)
+    return rows.repeat(-(-n // len(rows)))[:n]
+
+
+def _fastest(step: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds of the fastest of some steps."""
+    fastest = math.inf
+    for i in range(1 + _STEPS):
+        start = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if i:
+            fastest = min(fastest, time.perf_counter() - start)
+    return fastest
+
+
+_States = list[tuple[torch.Generator, torch.Tensor]]
+
+
+def _dropout_states(members: Sequence[Member]) -> _States:
+    """Return the generators that steps draw from, and where they are."""
+    generators = [
+        layer.generator
+        for member in members
+        for layer in member.net.module_.modules()
+        if getattr(layer, "generator", None) is not None
+    ]
+    return [(generator, generator.get_state()) for generator in generators]
+
+
+def _restore(states: _States) -> None:
+    for generator, state in states:
+        generator.set_state(state)

@@ -1,0 +1,97 @@
+"""The cost model: by memory, by multiplications, and between these by measurement."""
+
+import numpy as np
+import pytest
+import torch
+
+from skmlp.neural_network import MLPClassifier, _pack_size
+from skmlp.training.pack import Member, pack_key
+
+
+def plans_of(n, units, batch_size=32, n_rows=64):
+    """Return plans of networks on 100 features and 10 classes."""
+    X, y = np.ones((n_rows, 100)), np.arange(n_rows) % 10
+    plans = []
+    for seed in range(n):
+        estimator = MLPClassifier(units, batch_size=batch_size, random_state=seed)
+        plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
+    return plans
+
+
+def size(plans):
+    first = plans[0]
+    key = pack_key(Member(first.net, first.train, first.valid, first.epochs))
+    return _pack_size.size_of_packs(key, plans)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Seconds of a step: alone, and of a member by the size of its pack."""
+    times = {"alone": 1.0, "together": {}, "calls": 0}
+
+    def together(members):
+        times["calls"] += 1
+        return times["together"][len(members)] * len(members)
+
+    monkeypatch.setattr(_pack_size, "_measured", {})
+    monkeypatch.setattr(_pack_size, "seconds_alone", lambda member: times["alone"])
+    monkeypatch.setattr(_pack_size, "seconds_together", together)
+    return times
+
+
+def test_small_networks_need_no_measurement(measured):
+    assert size(plans_of(5, units=20)) == 5
+    assert measured["calls"] == 0
+
+
+def test_large_networks_are_never_packed(measured):
+    assert size(plans_of(2, units=100, batch_size=800, n_rows=800)) == 1
+    assert measured["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("together", "expected"),
+    [
+        ({8: 0.5, 10: 0.4}, 10),
+        ({8: 0.3, 10: 0.4}, 8),
+        ({8: 1.2, 10: 1.1}, 1),
+        ({8: 0.99, 10: 0.99}, 1),
+    ],
+)
+def test_between_them_the_fastest_size_is_chosen(together, expected, measured):
+    measured["together"] = together
+    assert size(plans_of(10, units=60)) == expected
+
+
+def test_it_is_measured_once_in_a_process(measured):
+    measured["together"] = {8: 0.5, 10: 0.4}
+    plans = plans_of(10, units=60)
+    assert size(plans) == size(plans) == 10
+    assert measured["calls"] == 2
+
+
+def test_packs_grow_with_what_there_is(measured):
+    measured["together"] = {8: 0.5, 10: 0.4}
+    plans = plans_of(10, units=60)
+    size(plans)
+    assert size(plans + plans_of(4, units=60)) == 14
+
+
+def test_memory_bounds_a_pack(monkeypatch):
+    (plan,) = plans_of(1, units=20)
+    most = _pack_size.largest_pack(plan)
+    assert most > 100
+    monkeypatch.setattr(_pack_size, "_free_memory", lambda: 10_000_000)
+    assert 1 < _pack_size.largest_pack(plan) < most
+    monkeypatch.setattr(_pack_size, "_free_memory", lambda: 1000)
+    assert _pack_size.largest_pack(plan) == 1
+
+
+def test_threads_are_for_packs_with_work_for_them(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    (plan,) = plans_of(1, units=20)
+    work = _pack_size.work_of(plan)
+    assert work == 32 * (100 * 20 + 20 * 10)
+    assert _pack_size.threads_of_pack(plan, 2) == 1
+    assert _pack_size.threads_of_pack(plan, 2 * 2_000_000 // work + 1) == 2
+    assert _pack_size.threads_of_pack(plan, 1000) == 4

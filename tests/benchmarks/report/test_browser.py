@@ -1,5 +1,6 @@
 """The page in a real browser: Chromium, headless, from disk, without a network."""
 
+import json
 import os
 import shutil
 import sys
@@ -67,11 +68,7 @@ class Page:
 
     def sort(self, name):
         """Press the button in a column's head and return how it says it is sorted."""
-        head = (
-            self.find(f"//th[.='{name}']")
-            if name.startswith("/")
-            else next(head for head in self.all("#table th") if head.text == name)
-        )
+        head = next(head for head in self.all("#table th") if head.text == name)
         head.find_element(By.TAG_NAME, "button").click()
         return head.get_attribute("aria-sort")
 
@@ -162,8 +159,7 @@ def path(records, tmp_path_factory):
 
 
 def written(records, tmp_path_factory):
-    import json
-
+    """Return the path of a page of some records."""
     folder = tmp_path_factory.mktemp("stored")
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (folder / "runs.jsonl").write_text(lines, encoding="utf-8")

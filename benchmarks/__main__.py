@@ -19,6 +19,7 @@ from benchmarks._arguments import (
     make_parser,
     make_request,
 )
+from benchmarks._experiment import BUNDLED
 from benchmarks._session import INTERRUPTED, OK
 from benchmarks.experiments import EXPERIMENTS, PROGRAMS, TOOLS
 
@@ -51,7 +52,9 @@ def list_experiments(console: Console) -> int:
     table = Table("experiment", "what it compares", box=box.SIMPLE_HEAD)
     for name, experiment in EXPERIMENTS.items():
         models = ", ".join(model.name for model in experiment.models)
-        table.add_row(name, f"{experiment.summary}; on {experiment.dataset}")
+        dataset = experiment.dataset
+        place = "scikit-learn's data sets" if dataset == BUNDLED else dataset
+        table.add_row(name, f"{experiment.summary}; on {place}")
         table.add_row("", models, style="dim", end_section=True)
     for name, program in (PROGRAMS | TOOLS).items():
         table.add_row(name, program.summary, end_section=True)

@@ -22,6 +22,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import _check_method_params
 
 from skmlp.model_selection._packed_tasks import Evaluation, Task, run_tasks
+from skmlp.neural_network._checkpoint import refuse_shared_checkpoint
 
 Scoring = str | Callable[..., Any] | Iterable[str] | Mapping[str, Any]
 
@@ -91,6 +92,7 @@ return_estimator, return_indices, error_score
     >>> scores["test_score"].shape
     (3,)
     """
+    refuse_shared_checkpoint(estimator)
     X, y = indexable(X, y)
     cv = check_cv(cv, y, classifier=is_classifier(estimator))
     scorer = check_scoring(estimator, scoring, raise_exc=error_score == "raise")

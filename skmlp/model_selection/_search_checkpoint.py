@@ -49,7 +49,6 @@ class Records(NamedTuple):
     def keep(self, outcomes: dict[int, Outcome]) -> None:
         """Bring the outcomes of a pack to the disk."""
         path = self.folder / f"round-{self.round}-fit-{min(outcomes)}"
-        remove_parts(path)
         write_checkpoint(path, {"facts": self.facts, "outcomes": outcomes})
 
 
@@ -92,6 +91,7 @@ class SearchCheckpoint:
         self._search = fact(facts)
         self._rounds = 0
         self.folder.mkdir(exist_ok=True)
+        remove_parts(self.folder)  # not later: workers of a killed search may still run
         path = self.folder / "search"
         if path.exists():
             content = read_checkpoint(path)

@@ -62,6 +62,13 @@ class FitTasks(Callback):
             # It holds the rows, which the net must not.
             net.callbacks_.pop()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: tasks are not gone on with, but made anew."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Know nothing of epochs before."""
+
     def on_epoch_begin(self, net: Net, **kwargs: Any) -> None:
         """Begin the subtask."""
         self.epoch = self.context.subcontext(task_name="epoch")

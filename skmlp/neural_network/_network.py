@@ -295,6 +295,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         """Train anew on all rows for as many epochs as were best."""
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
+        if self.net_.interrupted_:
+            checkpoint = None  # a later fit comes here with another RandomState
         if checkpoint is not None:
             checkpoint.begin("refit", random_state)
         network = start_network(self, sample.X, random_state, device)

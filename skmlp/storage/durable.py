@@ -38,8 +38,15 @@ def write_durably(path: Path, content: bytes, what: str = "model") -> None:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what processes left behind that were killed while they wrote `path`."""
-    for part in path.parent.glob(_name_of_part(path, "*")):
+    """Remove what processes left behind that were killed while they wrote.
+
+    Of a folder it is what was to become any file in it, else what was to become `path`.
+    """
+    if path.is_dir():
+        parts = path.glob(".skmlp-*.part")
+    else:
+        parts = path.parent.glob(_name_of_part(path, "*"))
+    for part in parts:
         part.unlink(missing_ok=True)
 
 

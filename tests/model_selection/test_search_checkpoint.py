@@ -19,6 +19,7 @@ from skmlp.model_selection import (
     PackedHalvingRandomSearchCV,
     PackedRandomizedSearchCV,
     _search_checkpoint,
+    packed_cross_validate,
 )
 from skmlp.neural_network import MLPClassifier, _packed_fit
 from skmlp.persistence import ModelFileError
@@ -262,6 +263,14 @@ def test_a_damaged_file_is_refused(path):
         file.write_bytes(content)
 
 
+def test_what_killed_processes_left_half_written_is_removed(path):
+    packed(checkpoint=path).fit(X, Y)
+    part = path / ".skmlp-00000000-0000.part"
+    part.touch()
+    packed(checkpoint=path).fit(X, Y)
+    assert not part.exists()
+
+
 def test_outcomes_of_another_search_are_refused(path, tmp_path):
     packed(checkpoint=path).fit(X, Y)
     packed(checkpoint=tmp_path / "other", scoring="f1_macro").fit(X, Y)
@@ -274,6 +283,8 @@ def test_a_file_that_candidates_would_share_is_refused(path):
     shared = packed(estimator=clone(NETWORK).set_params(checkpoint=path))
     with pytest.raises(ValueError, match="of MLPClassifier is one file, but several"):
         shared.fit(X, Y)
+    with pytest.raises(ValueError, match="of MLPClassifier is one file, but several"):
+        packed_cross_validate(shared.estimator, X, Y)
     with pytest.raises(ValueError, match="is of another fit: "):
         GridSearchCV(
             shared.estimator, {"alpha": [0.1, 0.2]}, cv=2, error_score="raise"

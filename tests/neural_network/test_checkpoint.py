@@ -236,18 +236,44 @@ def test_a_random_state_goes_on_as_if_nothing_had_happened(path):
         mlp(random_state=resumed, checkpoint=path).fit(X, Y)
 
 
-def test_ctrl_c_keeps_the_checkpoint_to_go_on_from(path):
-    class Interrupt(Callback):
-        def on_epoch_begin(self, net, **kwargs):
-            if len(net.history) == 4:
-                raise KeyboardInterrupt
+class Interrupt(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 4:
+            raise KeyboardInterrupt
 
+
+def test_ctrl_c_keeps_the_checkpoint_to_go_on_from(path):
     whole = mlp().fit(X, Y)
     interrupted = mlp(checkpoint=path, callbacks=[Interrupt()])
     with pytest.warns(UserWarning, match="interrupted by user"):
         interrupted.fit(X, Y)
     assert interrupted.n_iter_ == 3
     assert_same_fit(whole, interrupted.set_params(callbacks=None).fit(X, Y))
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted by user")
+def test_a_refit_after_ctrl_c_is_not_gone_on_with(path):
+    """It began from where the generator was then."""
+    shared = np.random.RandomState(0)
+    model = mlp(early_stopping=True, refit_full=True, random_state=shared)
+    whole = clone(model).fit(X, Y)
+    clone(model).set_params(checkpoint=path, callbacks=[Interrupt()]).fit(X, Y)
+    assert_same_fit(whole, model.set_params(checkpoint=path).fit(X, Y))
+
+
+def test_a_random_state_that_a_callback_draws_from_cannot_be_resumed(path):
+    class Draws(KillAt):
+        def on_epoch_end(self, net, **kwargs):
+            shared.rand()
+            super().on_epoch_end(net, **kwargs)
+
+    shared = np.random.RandomState(0)
+    model = mlp(random_state=shared, checkpoint=path, callbacks=[Draws(3)])
+    with pytest.raises(Killed):
+        model.fit(X, Y)
+    model.set_params(random_state=np.random.RandomState(0), callbacks=None)
+    with pytest.raises(ModelFileError, match="something else than fit drew from"):
+        model.fit(X, Y)
 
 
 def test_a_warning_of_the_uninterrupted_fit_is_given_again(path):

@@ -75,7 +75,8 @@ def load_image_folder(
         'folder': an image's class is the name of the sub-folder of `container_path`
         it lies in; images that lie in none are left out. 'filename': the class is
         the file's name up to the first dot, as in ``cat.0.jpg``. 'auto' is 'folder'
-        if all images lie in sub-folders, and 'filename' if none does.
+        if all images lie in sub-folders, and 'filename' if none does and their names
+        share classes.
     color_mode : {'rgb', 'grayscale'}, default='rgb'
         Whether images have three colours or one grey value for each pixel.
     image_size : tuple of (height, width), default=None
@@ -123,8 +124,9 @@ def load_image_folder(
     FileNotFoundError, NotADirectoryError
         If `container_path` is not a folder.
     ValueError
-        If there are no images, if their sizes differ and `image_size` is None, or if
-        an image cannot be read or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+        If there are no images, if without sub-folders every name would be a class, if
+        sizes differ and `image_size` is None, or if an image cannot be
+        read or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
 
     Examples
     --------
@@ -214,6 +216,14 @@ def _labelled_images(folder: Path, labels_from: str) -> tuple[list[Path], list[s
                 f"labels_from='folder' or 'filename' where the classes are."
             )
         labels_from = "folder" if nested else "filename"
+        names = {path.name.split(".")[0] for path in images}
+        if not nested and len(names) == len(images) > 1:
+            raise ValueError(
+                f"container_path={str(folder)!r} holds images without sub-folders, and "
+                f"by their names each would be a class, as {min(names)!r}; put the "
+                f"images of a class into a sub-folder, name files as 'class.1.png', or "
+                f"give labels_from='filename' if that is what you want."
+            )
     if labels_from == "folder":
         images = nested
     if not images:

@@ -6,13 +6,20 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
+import scipy.sparse
 import torch
 from sklearn import get_config
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
 from skmlp.neural_network._fitted import FittedNetwork
-from skmlp.neural_network._images import ImageShape, as_rows, with_known_dtype
+from skmlp.neural_network._images import (
+    ImageShape,
+    as_rows,
+    check_channels_last,
+    with_known_dtype,
+)
 from skmlp.neural_network._sample import Sample
 from skmlp.training.convolution import infer_image_shape
 from skmlp.training.optimizers import OF_TORCH
@@ -21,12 +28,24 @@ from skmlp.training.sources import Source
 
 def validate_rows(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
     """Call `validate_data`, which by itself would read all of a `Source` at once."""
+    for targets in y:
+        _refuse_gaps(targets)
     if not isinstance(X, Source):
         return validate_data(estimator, X, *y, **checks)
     checked = validate_data(estimator, X.stand_in, *y, **checks)
     if checks.get("ensure_all_finite", True) and not get_config()["assume_finite"]:
         X.check_finite()
     return (X, checked[1]) if y else X
+
+
+def _refuse_gaps(y: Any) -> None:
+    """Refuse missing labels by their row; scikit-learn names neither y nor the row."""
+    if y is None or scipy.sparse.issparse(y):
+        return
+    labels = np.asarray(y) if hasattr(y, "__array__") else np.asarray(y, dtype=object)
+    if labels.dtype.kind == "O" and (gaps := pd.isna(labels)).any():
+        row = int(np.argwhere(gaps)[0][0])
+        raise ValueError(f"Input y contains NaN or None in row {row}.")
 
 
 class CheckedNetwork(FittedNetwork, ABC):
@@ -83,7 +102,13 @@ class CheckedNetwork(FittedNetwork, ABC):
                 "see; give the weights as a dict."
             )
         for name in ("augmentation", "predict_augmentation"):
-            if validate := getattr(getattr(self, name, None), "validate", None):
+            given = getattr(self, name, None)
+            if isinstance(given, type):
+                raise TypeError(
+                    f"{name} is the class {given.__name__}; give an instance of it, "
+                    f"{name}={given.__name__}(...)."
+                )
+            if validate := getattr(given, "validate", None):
                 validate()
         if self.weight_averaging is not None and (
             incremental or self.solver == "lbfgs"
@@ -160,8 +185,10 @@ class CheckedNetwork(FittedNetwork, ABC):
     def _learn_image_shape(self, n_features: int) -> None:
         """Note the shape of the rows as images, where something looks at them so."""
         shape = self._data_shape
-        if shape is None and self.augmentation is not None:
-            shape = infer_image_shape(n_features)
+        if self.augmentation is not None:
+            if shape is None:
+                shape = infer_image_shape(n_features)
+            check_channels_last(shape)
         self.image_shape_ = shape
 
     def __sklearn_tags__(self) -> Any:

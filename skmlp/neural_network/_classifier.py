@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import (
 )
 from torch import Tensor
 
+from skmlp.neural_network._atomic import all_or_nothing
 from skmlp.neural_network._availability import available_for_batches
 from skmlp.neural_network._network import BaseNetwork
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
@@ -35,6 +36,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
     class_weight: Mapping[Any, float] | str | None
     temperature: float
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -84,6 +86,7 @@ shape (n_samples, height, width[, channels])
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_for_batches
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skmlp.neural_network._classifier import BaseClassifier
-from skmlp.neural_network._images import augment_rows
+from skmlp.neural_network._images import augment_rows, check_channels_last
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.neural_network._parameters import (
     CLASSIFICATION_LOSS,
@@ -220,7 +220,10 @@ class CNNClassifier(BaseClassifier):
 
     def _learn_image_shape(self, n_features: int) -> None:
         shape: tuple[int, ...] = self._data_shape or infer_image_shape(n_features)
-        if not isinstance(self.image_shape, str):
+        if isinstance(self.image_shape, str):
+            if self._data_shape is not None:
+                check_channels_last(self._data_shape)
+        else:
             given = tuple(self.image_shape)
             counts = all(isinstance(size, Integral) and int(size) > 0 for size in given)
             if len(given) not in (2, 3) or not counts:

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from skmlp.neural_network._atomic import all_or_nothing
 from skmlp.neural_network._checkpoint import refuse_shared_checkpoint
 from skmlp.neural_network._checks import validate_rows
 from skmlp.neural_network._ensemble_members import fit_members
@@ -149,6 +150,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         self.checkpoint = checkpoint
 
     # Members validate their own parameters.
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
@@ -210,6 +212,7 @@ shape (n_samples, height, width[, channels])
         return self._keep(members, samples, y)
 
     @available_if(_members_take_batches)
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None

@@ -41,6 +41,18 @@ def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
     return (*shape[1:], 1)[:3]  # type: ignore[return-value]
 
 
+def check_channels_last(shape: ImageShape) -> None:
+    """Refuse images whose channels, by all appearance, come first."""
+    first, height, width = shape
+    channels = (1, 3, 4)
+    if first in channels and width not in channels and first < min(height, width):
+        raise ValueError(
+            f"X holds images of shape {shape}, which looks like channels first; give "
+            "channels last, X.transpose(0, 2, 3, 1), or if they are, flat rows with "
+            f"image_shape={shape}."
+        )
+
+
 def with_known_dtype(X: Any) -> Any:
     """Return X, in float64 where torch has no dtype for what NumPy has.
 

@@ -40,6 +40,7 @@ from skmlp.training.losses import Loss
 from skmlp.training.modules import seed_dropout, weight_layers
 from skmlp.training.net import Net
 from skmlp.training.seeds import resolve_random_state
+from skmlp.training.state import remember
 from skmlp.training.stopping import Monitor
 from skmlp.training.threads import multiply_adds, threads_for
 
@@ -133,16 +134,18 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         sample = self._check_sample(X, y, sample_weight, reset=first)
         valid = None if X_val is None else self._check_validation(X_val, y_val)
         checkpoint = None if incremental else open_checkpoint(self, sample, valid)
-        plan = self._plan(sample, valid, first, incremental, checkpoint)
-        tasks = FitTasks(self, X, y, sample_weight, incremental)
+        undo = None if first else remember(self.net_)
         try:
+            plan = self._plan(sample, valid, first, incremental, checkpoint)
+            tasks = FitTasks(self, X, y, sample_weight, incremental)
             with tasks.around(plan.net):
                 self._run(plan)
             self._keep(plan.net, plan.device, release=not incremental)
             if self.refit_full:
                 self._refit(sample if valid is None else sample.join(valid), checkpoint)
         except BaseException:
-            self.__dict__.pop("net_", None)  # trained half-way, it must not predict
+            if undo is not None:
+                undo()
             raise
         tasks.end()
         if prints_line(self.verbose):
@@ -242,8 +245,12 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         raise ValueError(
             f"Training loss became non-finite at epoch {error}; lower "
             "learning_rate_init or scale X (its values reach "
-            f"{train.rows.largest():g})."
+            f"{train.rows.largest():g}){self._scale_of_targets(train.rows.y)}."
         ) from None
+
+    def _scale_of_targets(self, y: Tensor) -> str:
+        """Say how large the targets are, where they have a scale."""
+        return ""
 
     def _judge(self, plan: Plan) -> None:
         """Warn if training did not converge, and refuse weights that are not finite."""

@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from torch import Tensor, nn
 
+from skmlp.neural_network._atomic import all_or_nothing
 from skmlp.neural_network._availability import available_for_batches
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.neural_network._network import BaseNetwork
@@ -110,6 +111,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     ) -> None:
         assign(self, locals())
 
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -155,6 +157,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_for_batches
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, from where training stands.
@@ -199,6 +202,9 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
             dropout=self.dropout,
             batch_norm=self.batch_norm,
         )
+
+    def _scale_of_targets(self, y: Tensor) -> str:
+        return f" and y (its values reach {float(y.abs().max()):g})"
 
     def _make_loss(self) -> Loss:
         return REGRESSION[self.loss]()

@@ -178,11 +178,11 @@ class Net(NeuralNet):
                     self.notify("on_epoch_begin", **datasets)
                     self.frozen_ = self.flat_.frozen()
                     self.run_single_epoch(train, training=True, prefix="train")
-                    self.epochs_ += 1
                     with self._averaged():
                         self.run_single_epoch(valid, training=False, prefix="valid")
                         if self.train_score is not None:
                             self.record("train_score", self.train_score(), operator.gt)
+                        self.epochs_ += 1  # not if Ctrl-C came before it is judged
                         self.converged_ = self.judge_epoch(len(train.rows))
                     self.converged_ |= self._notify_epoch_end(datasets)
                     advance(1)

@@ -6,6 +6,7 @@ of rows is not stored either; it is drawn again.
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,32 @@ from skorch.history import History
 from torch import Tensor
 
 from skmlp.training.batches import Batches
+from skmlp.training.modules import seed_dropout
 from skmlp.training.net import Net
+
+
+def remember(net: Net) -> Callable[[], None]:
+    """Return what takes a trained net back to now, should training on fail."""
+    weights = {name: v.clone() for name, v in net.module_.state_dict().items()}
+    device = next(net.module_.parameters()).device
+    optimizer, bests = net.optimizer_state(), net.bests_.copy()
+    parts = [(part, dict(vars(part))) for part in (net.schedule, net.monitor)]
+    curves = [net.monitor.loss_curve, net.monitor.validation_scores, net.history]
+    lengths = [len(curve) for curve in curves]
+
+    def undo() -> None:
+        net.module_.load_state_dict(weights)
+        net.module_.to(device).eval()
+        seed_dropout(net.module_, None)
+        net.flat_ = net.decays_ = net.step_ = net.average_ = None
+        net.score = net.train_score = None
+        net.optimizer_, net.bests_ = optimizer, bests
+        for part, attributes in parts:
+            vars(part).update(attributes)
+        for curve, length in zip(curves, lengths, strict=True):
+            del curve[length:]
+
+    return undo
 
 
 def training_state(

@@ -113,13 +113,18 @@ def test_transparency_is_dropped(tmp_path):
     palette = Image.new("P", (1, 1))
     palette.putpalette([10, 20, 30])
     palette.save(tmp_path / "b.png", transparency=b"\x00")
-    assert load_image_folder(tmp_path).data.tolist() == [[10, 20, 30]] * 2
+    assert (
+        load_image_folder(tmp_path, labels_from="filename").data.tolist()
+        == [[10, 20, 30]] * 2
+    )
 
 
 def test_image_size_is_height_and_width(tmp_path):
     save(tmp_path / "a.png", np.full((10, 20, 3), 7))
     save(tmp_path / "b.png", np.full((3, 3, 3), 9))
-    images = load_image_folder(tmp_path, image_size=(2, 5)).images
+    images = load_image_folder(
+        tmp_path, labels_from="filename", image_size=(2, 5)
+    ).images
     assert images.shape == (2, 2, 5, 3)
     assert (images[0] == 7).all()
     assert (images[1] == 9).all()
@@ -230,3 +235,11 @@ def test_a_missing_or_empty_folder_is_named(pets, tmp_path):
 def test_a_wrong_parameter_is_named(pets, given):
     with pytest.raises(ValueError, match=next(iter(given))):
         load_image_folder(pets, **given)
+
+
+def test_files_that_would_each_be_a_class(tmp_path):
+    for name in ("img001.png", "img002.png"):
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    with pytest.raises(ValueError, match="by their names each would be a class"):
+        load_image_folder(tmp_path)
+    assert len(load_image_folder(tmp_path, labels_from="filename").target_names) == 2

@@ -11,9 +11,8 @@ import pytest
 import sklearn.neural_network as theirs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes, load_digits, load_iris
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
-from skorch.callbacks import Callback
 
 import skmlp.neural_network as ours
 
@@ -289,18 +288,23 @@ def test_convergence_is_not_expected_of_a_block(digits):
             model.partial_fit(*digits, classes=np.arange(10))
 
 
-class _Broken(Callback):
-    def on_epoch_end(self, net, **kwargs):
-        raise RuntimeError("no disk")
-
-
-def test_after_an_error_in_training_nothing_predicts(digits):
-    model = ours.MLPClassifier(5, dropout=0.5, warm_start=True, max_iter=2)
-    model.fit(*digits)
-    with pytest.raises(RuntimeError, match="no disk"):
-        model.set_params(callbacks=[_Broken()]).fit(*digits)
-    with pytest.raises(NotFittedError):
-        model.predict(digits[0])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_after_an_error_in_training_all_is_as_before(digits, method, solver):
+    params = {"dropout": 0.5, "warm_start": True, "max_iter": 2, "batch_norm": True}
+    model = ours.MLPClassifier(5, solver=solver, random_state=0, **params)
+    train = getattr(model, method)
+    train(*digits, **({} if method == "fit" else {"classes": np.arange(10)}))
+    other = copy.deepcopy(model)
+    learnt = model.predict_proba(digits[0]), model.loss_curve_.copy(), model.n_iter_
+    with pytest.raises(ValueError, match="Training loss became non-finite"):
+        train(1e308 * digits[0], digits[1])
+    assert_array_equal(model.predict_proba(digits[0]), learnt[0])
+    assert (model.loss_curve_, model.n_iter_) == learnt[1:]
+    for again in (model, other):
+        getattr(again, method)(*digits)
+    assert_array_equal(model.predict_proba(digits[0]), other.predict_proba(digits[0]))
+    assert len(model.history_) == len(other.history_)
 
 
 @pytest.mark.parametrize("wrong", ["row", "label"])

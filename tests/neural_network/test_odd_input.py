@@ -1,0 +1,218 @@
+"""Odd input, and what comes of a fit that fails half-way."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from skorch.callbacks import Callback
+
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+
+CLASSIFIERS = [
+    CNNClassifier(2, hidden_layer_sizes=4),
+    MLPClassifier(4),
+    SoftmaxRegression(),
+]
+ESTIMATORS = [*CLASSIFIERS, MLPRegressor(hidden_layer_sizes=4)]
+
+N_ROWS, N_FEATURES = 12, 4
+
+
+class Trained(Exception):
+    """Training began."""
+
+
+class Alarm(Callback):
+    """Tells that training began."""
+
+    def on_train_begin(self, net, **kwargs):
+        raise Trained
+
+
+def watched(estimator, **params):
+    """Return a copy that cannot train without our noticing."""
+    return clone(estimator).set_params(
+        max_iter=1, random_state=0, callbacks=[Alarm()], **params
+    )
+
+
+def rows():
+    return np.random.RandomState(0).normal(size=(N_ROWS, N_FEATURES))
+
+
+def targets():
+    return np.arange(N_ROWS) % 3
+
+
+def refuses(estimator, message, *data, error=ValueError, **fit_params):
+    """Check the error, and that nothing is left which could predict."""
+    data = data or (rows(), targets())
+    with pytest.raises(error, match=message):
+        estimator.fit(*data, **fit_params)
+    with pytest.raises(NotFittedError):
+        estimator.predict(rows())
+
+
+@pytest.fixture(params=ESTIMATORS, ids=lambda model: type(model).__name__)
+def estimator(request):
+    return watched(request.param)
+
+
+@pytest.fixture(params=CLASSIFIERS, ids=lambda model: type(model).__name__)
+def classifier(request):
+    return watched(request.param)
+
+
+@pytest.fixture
+def cnn():
+    return watched(CNNClassifier(2, hidden_layer_sizes=4))
+
+
+def test_the_alarm_works(estimator):
+    with pytest.raises(Trained):
+        estimator.fit(rows(), targets())
+
+
+def fitted(estimator, **params):
+    estimator = clone(estimator).set_params(
+        max_iter=2, random_state=0, callbacks=None, **params
+    )
+    return estimator.fit(rows(), targets())
+
+
+def test_attributes_before_fit(estimator):
+    for name in ("coefs_", "intercepts_", "net_", "n_iter_", "loss_"):
+        assert not hasattr(estimator, name)
+
+
+def test_images_of_another_shape_than_in_fit(cnn):
+    X = np.random.RandomState(0).normal(size=(N_ROWS, 4, 4))
+    cnn.set_params(callbacks=None).fit(X, targets())
+    assert cnn.predict(X.reshape(N_ROWS, 16)).shape == (N_ROWS,)
+    with pytest.raises(ValueError, match=r"2, 8"):
+        cnn.predict(X.reshape(N_ROWS, 2, 8))
+
+
+def test_absent_device(estimator, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refuses(
+        estimator.set_params(device="cuda"),
+        "^device='cuda' was requested, but this machine has no CUDA device; use "
+        "device='auto' or 'cpu'.$",
+    )
+
+
+def test_labels_unseen_in_fit(classifier):
+    model = fitted(classifier)
+    message = "`y` has classes not in `self.classes_`"
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(rows(), np.full(N_ROWS, 9))
+    expected = model.predict(rows())
+    with pytest.raises(ValueError):  # noqa: PT011 scikit-learn's message has changed
+        model.set_params(warm_start=True).fit(rows(), np.arange(N_ROWS))
+    np.testing.assert_array_equal(model.predict(rows()), expected)
+
+
+# Numbers that are still finite have squares that are not.
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize("scoring", [None, "neg_mean_squared_error"])
+def test_divergence_is_named_with_its_epoch_and_scale(scoring):
+    model = MLPRegressor(
+        solver="sgd",
+        learning_rate_init=10,
+        early_stopping=True,
+        validation_fraction=0.3,
+        scoring=scoring,
+        random_state=0,
+    )
+    X = np.clip(200 * rows(), -255, 255)
+    X[0, 0] = 255
+    with pytest.raises(
+        ValueError,
+        match=r"^Training loss became non-finite at epoch \d+; lower "
+        r"learning_rate_init or scale X \(its values reach 255\) and y \(its values "
+        r"reach 2000\).$",
+    ):
+        model.fit(X, 1e3 * targets())
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_diverging_further_training_keeps_the_weights_of_before(estimator):
+    model = fitted(estimator, solver="sgd", warm_start=True, alpha=0.0)
+    predicted, curve = model.predict(rows()), list(model.loss_curve_)
+    model.set_params(learning_rate_init=1e308, max_iter=50)
+    with pytest.raises(ValueError, match="non-finite"):
+        model.fit(1e3 * rows(), targets())
+    np.testing.assert_array_equal(model.predict(rows()), predicted)
+    assert model.loss_curve_ == curve
+
+
+def test_ctrl_c_while_validating_counts_whole_epochs():
+    class Interrupted:
+        calls = 0
+
+        def __call__(self, model, X, y):
+            Interrupted.calls += 1
+            if Interrupted.calls == 3:
+                raise KeyboardInterrupt
+            return 0.0
+
+    model = MLPClassifier(4, early_stopping=True, validation_fraction=0.5)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.set_params(scoring=Interrupted()).fit(rows(), targets() % 2)
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_scores_) == 2
+
+
+def test_whole_numbers_train_in_double_precision_if_told_to():
+    X = np.array([[2**24 + 1], [2**24]])
+    model = MLPRegressor(dtype="float64", max_iter=1, random_state=0)
+    for rows in (X, X.astype(float)):
+        model.fit(rows, [0.0, 1.0])
+        np.testing.assert_array_equal(model.predict(X), model.predict(X.astype(float)))
+    assert len(set(model.predict(X))) == 2
+
+
+@pytest.mark.parametrize("alpha", [np.float32(0.1), np.int64(1)])
+def test_numpys_numbers_are_numbers(estimator, alpha):
+    estimator.set_params(alpha=alpha, callbacks=None).fit(rows(), targets())
+    assert np.isfinite(estimator.loss_)
+
+
+# Odd but good
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_few_rows_are_predicted(estimator, size):
+    assert len(fitted(estimator).predict(rows()[:size])) == size
+
+
+def test_huge_values_do_not_hide_in_predictions(classifier):
+    probabilities = fitted(classifier).predict_proba(1e30 * rows())
+    assert np.isfinite(probabilities).all()
+
+
+def test_one_row_is_enough_to_regress():
+    model = MLPRegressor(max_iter=2, random_state=0).fit(rows()[:1], [3.0])
+    assert math.isfinite(model.predict(rows()[:1])[0])
+
+
+def test_read_only_data_are_left_alone(estimator):
+    X, y = rows(), targets()
+    X.flags.writeable = y.flags.writeable = False
+    model = estimator.set_params(callbacks=None, max_iter=2).fit(X, y)
+    model.predict(X)
+    np.testing.assert_array_equal(X, rows())

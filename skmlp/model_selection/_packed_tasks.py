@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_method_params
 from skmlp.neural_network._network import BaseNetwork
 from skmlp.neural_network._packed_fit import FitJob, fit_jobs
 from skmlp.neural_network._progress import SCREEN, silent
+from skmlp.training.sources import as_source
 
 Outcome = dict[str, Any]
 
@@ -160,7 +161,7 @@ class _Split:
     """Rows of one split, and what the steps before a network make of them."""
 
     def __init__(self, task: Task, how: Evaluation) -> None:
-        X, y, train, test = how.X, how.y, task.train, task.test
+        X, y, train, test = as_source(how.X), how.y, task.train, task.test
         self.number = task.split
         self.X, self.test_X = _safe_indexing(X, train), _safe_indexing(X, test)
         self.y = self.test_y = None

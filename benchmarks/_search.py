@@ -6,6 +6,12 @@ beside scikit-learn's over the same networks, for more and more members, units a
 ``memory`` is the peak of a packed search of 500 members, in a process of its own.
 Seconds are those of the clock, processor seconds those of this process; on a machine
 with other work only the latter mean anything.
+
+A record has ``part`` and ``contestant``; ``seconds`` and ``processor_seconds``, lists
+with an entry a round; ``error``, why a contestant did not take part, or None; then what
+all records of the benchmarks have. Those of ``growth`` say what was ``moved`` and their
+``members``, ``units`` and ``rows``; that of ``memory`` says ``members``, ``rows``,
+``bytes_before`` and ``bytes_at_peak``.
 """
 
 from __future__ import annotations

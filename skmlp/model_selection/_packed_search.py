@@ -245,7 +245,8 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
         Values to try for each parameter.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in `sklearn.model_selection.GridSearchCV`. Every job gets a share of the
-        candidates and packs it.
+        candidates and packs it. Under ``joblib.parallel_config(backend="dask")`` the
+        jobs are those of a cluster; a share whose worker dies is computed again.
     checkpoint : str, path-like or None, default=None
         Folder for the scores of fits that have ended, a file for each pack, and the
         progress of the refit. If it is there, a search of the same candidates on the

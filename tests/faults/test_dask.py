@@ -1,0 +1,100 @@
+"""Searches on a real cluster of dask.distributed: processes, one of which dies."""
+
+import os
+import signal
+import warnings
+
+import joblib
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from skmlp.model_selection import PackedGridSearchCV
+from skmlp.neural_network import MLPClassifier
+
+REASON = "dask.distributed is not installed (skmlp[distributed])"
+dask = pytest.importorskip("dask", reason=REASON)
+distributed = pytest.importorskip("distributed", reason=REASON)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # What dask itself has to say, of ports, of its own deprecations and at its end.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:Port 8787 is already in use:UserWarning"),
+]
+
+GRID = {"alpha": [1e-4, 0.1], "learning_rate_init": [0.003, 0.03]}
+
+
+@pytest.fixture(scope="module")
+def client():
+    # Nobody waits half a minute for the dead to answer.
+    quick = {"distributed.comm.timeouts.connect": "5s"}
+    with (
+        dask.config.set(quick),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris(return_X_y=True)
+
+
+def scores_of(Search, rows, max_iter=4, **options):
+    network = MLPClassifier(6, batch_size=30, max_iter=max_iter, random_state=0)
+    search = Search(network, GRID, cv=3, refit=False, **options)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        return search.fit(*rows).cv_results_["mean_test_score"]
+
+
+@pytest.mark.parametrize("Search", [GridSearchCV, PackedGridSearchCV])
+def test_a_search_on_the_cluster_gives_the_scores_of_one_here(Search, iris, client):
+    here = scores_of(Search, iris)
+    with joblib.parallel_config(backend="dask"):
+        there = scores_of(Search, iris, n_jobs=2)
+    assert_allclose(there, here, rtol=0, atol=1e-8)
+
+
+def test_workers_compute_on_as_many_threads_as_they_were_given(client):
+    def count():
+        import torch
+
+        return torch.get_num_threads()
+
+    assert set(client.run(count).values()) == {1}
+
+
+@pytest.mark.parametrize("Search", [GridSearchCV, PackedGridSearchCV])
+def test_a_search_survives_a_worker(Search, iris, client, tmp_path):
+    folder, caller = tmp_path / "died", os.getpid()
+    client.wait_for_workers(2)
+
+    # Of this function: the workers may not be able to import this module.
+    def kill_the_first_that_scores(estimator, X, y):
+        if os.getpid() != caller and not folder.exists():
+            folder.mkdir()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return estimator.score(X, y)
+
+    here = scores_of(Search, iris)
+    before = set(client.run(os.getpid).values())
+    # Rows that all workers have; what dask puts on one alone would be lost with it.
+    with joblib.parallel_config(backend="dask", scatter=list(iris)):
+        there = scores_of(Search, iris, scoring=kill_the_first_that_scores, n_jobs=2)
+    assert folder.exists()
+    assert_allclose(there, here, rtol=0, atol=1e-8)
+    client.wait_for_workers(2)
+    assert len(before & set(client.run(os.getpid).values())) == 1

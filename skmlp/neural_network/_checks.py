@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,6 +63,12 @@ class CheckedNetwork(FittedNetwork, ABC):
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
     warm_start: bool
     checkpoint: str | os.PathLike[str] | None
+
+    @classmethod
+    @cache  # to inspect the signature takes as long as a small search's epoch
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters, as scikit-learn does."""
+        return super()._get_param_names()
 
     @abstractmethod
     def _learn_targets(self, y: np.ndarray) -> None:

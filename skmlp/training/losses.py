@@ -251,9 +251,15 @@ def classification_loss(name: str, exclusive: bool, label_smoothing: float) -> L
     return Hinge(exclusive, squared=name == "squared_hinge")
 
 
+def _probability(logits: Tensor) -> Tensor:
+    """Return the logistic function, which is never 0 or 1 however it is rounded."""
+    finfo = torch.finfo(logits.dtype)
+    return torch.sigmoid(logits).clamp_(finfo.tiny, 1.0 - finfo.eps / 2)
+
+
 OUTPUT_ACTIVATIONS = {
     "softmax": lambda logits: torch.softmax(logits, dim=-1),
-    "logistic": torch.sigmoid,
+    "logistic": _probability,
     "identity": lambda logits: logits,
     "exp": torch.exp,
 }

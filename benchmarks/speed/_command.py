@@ -58,7 +58,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         if args.tables:
             path = (args.out or _results.COMMITTED) / file_name(args.quick)
-            show(read(path), args.markdown, console)
+            names = {work.name for work in chosen(args.only)}
+            records = [r for r in read(path) if r["workload"] in names]
+            show(records, args.markdown, console)
             return OK
         for name in ("rounds", "threads"):
             value = getattr(args, name)

@@ -24,8 +24,11 @@ def test_quick_trial_stores_what_the_table_shows(tmp_path, capsys):
         assert record["threads"] == 1
         assert record["quick"] is True
     shown = capsys.readouterr().out
-    assert main(["speed", "--tables", "--quick", "--out", str(tmp_path)]) == 0
+    tables = ["speed", "--tables", "--quick", "--out", str(tmp_path)]
+    assert main(tables) == 0
     assert capsys.readouterr().out == shown
+    assert main([*tables, "--only", "growth"]) == 0
+    assert "row 7" not in capsys.readouterr().out
 
 
 def test_stored_speed_does_not_disturb_the_other_tables(tmp_path, capsys):

@@ -92,9 +92,9 @@ def fits(monkeypatch):
     counted = []
     together, alone = _packed_fit.train_together, _packed_fit.BaseNetwork._run
 
-    def count_together(members, advance):
+    def count_together(members, *args):
         counted.append(len(members))
-        return together(members, advance)
+        return together(members, *args)
 
     def count_alone(self, plan, *args):
         counted.append(1)
@@ -125,7 +125,7 @@ def test_a_resumed_search_is_the_uninterrupted_one(after, path, monkeypatch, fit
 
 def test_packs_are_as_they_would_be_when_memory_is_short(path, monkeypatch, fits):
     """Networks wait for as many others as memory allows, finished ones too."""
-    monkeypatch.setattr("skmlp.neural_network._packed_fit._LARGEST_ON_CPU", 20_000)
+    monkeypatch.setattr("skmlp.neural_network._pack_size._LARGEST_ON_CPU", 20_000)
     whole = packed().fit(X, Y)
     packs = fits.copy()
     assert len(packs) > 12

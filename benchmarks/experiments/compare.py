@@ -79,6 +79,7 @@ def _cnn(
     channels: tuple[int, ...],
     strides: tuple[int, ...],
     *reported: float,
+    note: str = "",
     **more: Any,
 ) -> Model:
     params = {
@@ -98,6 +99,7 @@ def _cnn(
         (SCALE,),
         VALIDATION,
         reported,
+        note=note,
     )
 
 
@@ -165,6 +167,9 @@ COMPARE = Experiment(
             **DROPOUT,
             augmentation=NOISY_MOVES,
             **FOR_ALL_EPOCHS,
+            note="at a rate that never falls the last epoch is a noisy one: the same "
+            "training with averaged weights, in the row after next, comes nearer to "
+            "the figure of its source's table",
         ),
         _cnn(
             "cnn-3-moved-averaged",

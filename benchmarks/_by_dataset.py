@@ -68,7 +68,12 @@ def print_table(records: list[Record], console: Console) -> None:
     header, rows = lines(records)
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left")
+        table.add_column(
+            name.replace("-", " ") if i else name,
+            justify="right" if i else "left",
+            no_wrap=not i,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*row)
     console.print(table)

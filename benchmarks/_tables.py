@@ -176,13 +176,13 @@ def _beside(rows: list[Row], figure: str) -> tuple[Column, ...]:
 
 
 def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
-    """Lay out rows so that at a narrow width only the architecture breaks."""
+    """Lay out rows so that at a narrow width cells break at their spaces, if any."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    for name, _ in columns:
+    for name, cell in columns:
         table.add_column(
             NARROW.get(name, name),
             justify="left" if name in TEXT_COLUMNS else "right",
-            no_wrap=name != "architecture",
+            no_wrap=not any(" " in cell(row) for row in rows),
             overflow="fold",
         )
     for row in rows:

@@ -12,6 +12,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 # By how much they tell: of two that would be too close the first is kept.
 ACCURACIES = (0.9, 0.99, 0.5, 0.999, 0.95, 0.98, 0.8, 0.995, 0.998, 0.0, 0.7, 0.6, 0.3)
 
+# From here an error is one of rounding.
+NO_ERROR = 1 - 1e-9
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -76,7 +79,7 @@ def accuracy(values: Sequence[float], start: float, stop: float) -> Axis:
     """
     if min(values) < 0 or max(values) > 1:
         return linear(values, start, stop)
-    errors = [1 - value for value in values]
+    errors = [1 - value if value < NO_ERROR else 0.0 for value in values]
     most = max(errors) or 0.01
     # No error at all is drawn at the end, beyond half of the least one.
     least = min(errors) or min((e for e in errors if e), default=most) / 2

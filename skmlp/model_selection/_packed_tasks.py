@@ -100,6 +100,7 @@ class Evaluation(NamedTuple):
                     splits[task.split] = _Split(task, self)
                 job = splits[task.split].job(task, number)
                 job.finished = task.number in kept
+                job.repeatable = self.keeper is not None
                 yield job
 
         outcomes: list[Any] = [None] * len(tasks)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
 
 from skmlp.neural_network._sample import Sample
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
@@ -72,7 +71,8 @@ class Checkpoint:
             facts, stages = content["facts"], content["stages"]
             trained = any(stage["state"] is not None for stage in stages.values())
             for stage in stages.values():
-                check_random_state(stage["start"]).get_state()
+                if not isinstance(stage["start"], np.random.RandomState):
+                    raise TypeError("a stage starts from no generator")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{self.path} is no checkpoint of a fit.") from error
         if trained or facts == self.facts:
@@ -120,12 +120,12 @@ class Stage:
             return
         try:
             restore_training(net, train, self.generator, copy.deepcopy(state))
+            anew = restore_callbacks(net, state)
         except Exception as error:
             # What a file can contradict is without number.
             raise ModelFileError(
                 f"{self.checkpoint.path} cannot be gone on from: {error}."
             ) from error
-        anew = restore_callbacks(net, state)
         if anew and not net.converged_:
             warnings.warn(
                 f"Training goes on after epoch {net.epochs_}, where {', '.join(anew)} "

@@ -1,5 +1,6 @@
 """Several networks whose probabilities are averaged."""
 
+import copy
 import os
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -235,7 +236,9 @@ shape (n_samples, height, width[, channels])
         if first:
             members, samples = self._make_members(X.shape[0], None)
         else:
-            members, samples = self.estimators_, self.estimators_samples_
+            # Copies: one that fails does not leave those before it ahead of the others.
+            members = copy.deepcopy(self.estimators_)
+            samples = self.estimators_samples_
         given = {"sample_weight": sample_weight, "classes": classes}
         given = {name: value for name, value in given.items() if value is not None}
         for member in members:

@@ -16,6 +16,7 @@ from skmlp.training.trial import seconds_alone, seconds_together
 # cost so much more that a pack needs no measurement; with more, there is nothing to be
 # gained, and a trial would take long.
 _SURELY_PACKED = 150_000
+_LIKELY_PACKED = 400_000
 _NEVER_PACKED = 8_000_000
 
 # What one by one must take longer for a pack to be worth it.
@@ -40,18 +41,21 @@ _FREE_IF_UNKNOWN = 2**31
 _measured: dict[Hashable, int] = {}
 
 
-def size_of_packs(key: Hashable, plans: Sequence[Plan]) -> int:
+def size_of_packs(key: Hashable, plans: Sequence[Plan], measured: bool = True) -> int:
     """Return how many of these plans, of one `pack_key`, to train together at a time.
 
     1 is one by one. Where it is not clear from the number of multiplications, a few
     steps are measured, once in a process for networks of one shape; so what is trained
-    together, and how its sums are rounded, may differ between runs.
+    together, and how its sums are rounded, may differ between runs, unless `measured`
+    is False.
     """
     work, n = work_of(plans[0]), len(plans)
     if work <= _SURELY_PACKED or n == 1:
         return n
     if work >= _NEVER_PACKED:
         return 1
+    if not measured:
+        return n if work <= _LIKELY_PACKED else 1
     # Twice as many are as good as twice as many were.
     place = (key, plans[0].train.batch_size, n.bit_length(), torch.get_num_threads())
     if place not in _measured:

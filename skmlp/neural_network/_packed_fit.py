@@ -42,6 +42,8 @@ class FitJob:
     finished : bool
         Whether its outcome is known. It has its place in a pack, so that packs are as
         they would be without it, but is not trained.
+    repeatable : bool
+        Whether a later call has to train the same networks together.
 
     Attributes
     ----------
@@ -60,6 +62,7 @@ class FitJob:
     data: Hashable
     number: int = 0
     finished: bool = False
+    repeatable: bool = False
     error: Exception | None = None
     seconds: float = 0.0
     packed: int = 1
@@ -186,7 +189,8 @@ def _fit_packs(
     advance: Callable[[int], None],
 ) -> Iterator[FitJob]:
     """Divide what waited into packs of a good size, equal ones, and train these."""
-    size = size_of_packs(key, [plan for _, plan in waiting])
+    repeatable = any(job.repeatable for job, _ in waiting)
+    size = size_of_packs(key, [plan for _, plan in waiting], measured=not repeatable)
     for part in gen_even_slices(len(waiting), -(-len(waiting) // size)):
         yield from _fit_pack(waiting[part], advance)
 
@@ -219,8 +223,15 @@ def _fit_pack(
             sum(plan.epochs for _, plan in pack),
             advance,
         )
-        with single_threaded(), shown as ended:
-            train_together(members, ended, n_threads)
+        try:
+            with single_threaded(), shown as ended:
+                train_together(members, ended, n_threads)
+        except Exception:  # noqa: BLE001  # of one of them: which, they show alone
+            for job, _ in pack:
+                _fit_alone(job)
+                advance(_epochs(job))
+                yield job
+            return
         for (job, plan), member in zip(pack, members, strict=True):
             try:
                 if member.error is not None:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -56,11 +57,13 @@ def _name_of_part(path: Path, token: str) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a renaming to the disk, on systems where folders can be opened."""
+    """Bring a renaming to the disk, on systems that can."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The file is in its place; that some file systems do not sync folders is no error.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -5,9 +5,11 @@ A fact is a name with a text: a parameter as it was written, or a digest of rows
 
 import hashlib
 import os
+import pickle
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,13 @@ def check_same(
 def fact(value: Any) -> str:
     """Return a text that equal values have in common, and few others.
 
-    Functions are known by their names; objects by their class and attributes.
+    Functions are known by their names; objects by their class and attributes, or by
+    what pickle makes of them where they show none.
+
+    Raises
+    ------
+    TypeError
+        If an object shows nothing by which it can be known.
     """
     text = _describe(value, _DEPTH)
     if len(text) <= _LONGEST:
@@ -87,7 +95,10 @@ def _describe(value: Any, depth: int) -> str:
     if isinstance(value, (os.PathLike, torch.device, torch.dtype, np.dtype)):
         return repr(str(value))
     if isinstance(value, type) or hasattr(value, "__qualname__"):
-        return f"{getattr(value, '__module__', '')}.{value.__qualname__}"
+        known = f"{getattr(value, '__module__', '')}.{value.__qualname__}"
+        owner = getattr(value, "__self__", None)
+        bound = owner is not None and not isinstance(owner, (type, ModuleType))
+        return f"{known} of {_describe(owner, depth - 1)}" if bound else known
     if hasattr(value, "iloc") or (hasattr(value, "dtype") and hasattr(value, "shape")):
         return digest(value)
     name = f"{type(value).__module__}.{type(value).__qualname__}"
@@ -120,7 +131,20 @@ def _describe(value: Any, depth: int) -> str:
     elif hasattr(value, "dist") and hasattr(value, "kwds"):
         # A distribution of SciPy's, whose other attributes change as it is used.
         held = {"name": value.dist.name, "args": value.args, "kwds": value.kwds}
+    elif getattr(value, "__dict__", {}):
+        held = vars(value)
     else:
-        held = getattr(value, "__dict__", {})
+        return f"{name} #{_hash(_pickled(value)).hexdigest()}"
     arguments = (f"{k}={_describe(v, depth - 1)}" for k, v in sorted(held.items()))
     return f"{name}({', '.join(arguments)})"
+
+
+def _pickled(value: Any) -> bytes:
+    """Return bytes that equal dates, decimals and the like have in common."""
+    try:
+        return pickle.dumps(value)
+    except Exception as error:
+        raise TypeError(
+            f"A checkpoint cannot tell {value!r} from another "
+            f"{type(value).__qualname__}; give something that pickle knows."
+        ) from error

@@ -213,7 +213,9 @@ class Source:
 
     def largest(self) -> float:
         """Return the largest absolute value."""
-        return max(float(np.abs(block).max()) for _, block in self.blocks())
+        return max(
+            max(float(block.max()), -float(block.min())) for _, block in self.blocks()
+        )
 
     def _numbers(self, rows: np.ndarray) -> np.ndarray:
         """Return which rows of the array those of the source are."""
@@ -289,6 +291,8 @@ def _forget(array: Any, block: np.ndarray) -> None:
     ):
         return
     begin = block.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+    if not 0 <= begin <= len(mapped) - block.nbytes:
+        return  # a copy: images that were cropped or turned are no rows of the file
     first = max(0, begin - _AROUND)
     first -= first % mmap.PAGESIZE
     last = min(len(mapped), begin + block.nbytes + _AROUND)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks import _details
+from benchmarks import _details, _layouts
 from benchmarks._experiment import Experiment
 from benchmarks._results import COMMITTED, grouped, read
 from benchmarks._tables import explanations, markdown, unexplained
@@ -107,9 +107,8 @@ def committed():
 
 @pytest.mark.parametrize("records", committed(), ids=lambda r: r[0]["experiment"])
 def test_every_committed_record_has_its_table(records):
-    text = markdown(records)
-    for record in records:
-        assert f"| {record['model']} |" in text
+    cells = {cell.strip() for cell in _layouts.markdown(records).split("|")}
+    assert cells >= {record["model"] for record in records}
 
 
 def test_a_figure_that_falls_short_wants_a_word(records, monkeypatch, experiment):

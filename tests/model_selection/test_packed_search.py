@@ -850,3 +850,27 @@ class Scored(BaseEstimator):
 def test_the_smallest_of_foreign_estimators(digits):
     search = PackedGridSearchCV(Scored(), {"score_": [0.5, 0.7, 0.2]}, cv=2)
     assert search.fit(digits[0]).best_params_ == {"score_": 0.7}
+
+
+class _Fails:
+    """A scorer of validation rows that fails for one candidate's networks."""
+
+    def __call__(self, estimator, X, y):
+        if estimator.alpha == 0.5:
+            raise RuntimeError("no score")
+        return estimator.score(X, y)
+
+
+def test_an_error_while_packed_is_that_candidates_own():
+    X, y = load_iris(return_X_y=True)
+    network = MLPClassifier(
+        5, max_iter=3, early_stopping=True, scoring=_Fails(), random_state=0
+    )
+    grid = {"alpha": [0.1, 0.5]}
+    scores = []
+    for search in (GridSearchCV, PackedGridSearchCV):
+        with pytest.warns(FitFailedWarning, match="3 fits failed out of a total of 6"):
+            found = search(network, grid, cv=3, refit=False).fit(X, y)
+        scores.append(found.cv_results_["mean_test_score"])
+    assert np.isnan(scores[1]).tolist() == [False, True]
+    np.testing.assert_allclose(*scores, atol=1e-8)

@@ -611,6 +611,25 @@ def test_blocks_train_every_member_on(digits):
     assert model.classes_.tolist() == list(range(10))
 
 
+def test_a_member_that_fails_leaves_none_ahead_of_the_others(digits, monkeypatch):
+    X, y = digits
+    model = EnsembleClassifier(MLPClassifier(5), n_estimators=2, random_state=0)
+    model.partial_fit(X, y, classes=np.arange(10))
+    before = model.predict_proba(X)
+    partial_fit, calls = MLPClassifier.partial_fit, []
+
+    def second_fails(self, *args, **kwargs):
+        calls.append(self)
+        if len(calls) == 2:
+            raise ValueError("diverged")
+        return partial_fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(MLPClassifier, "partial_fit", second_fails)
+    with pytest.raises(ValueError, match="diverged"):
+        model.partial_fit(X, y)
+    assert_array_equal(model.predict_proba(X), before)
+
+
 def test_partial_fit_goes_on_from_fit_and_fit_starts_anew(digits):
     model = EnsembleClassifier(SMALL, 2, random_state=0).fit(*digits)
     first = copy.deepcopy(model.estimators_)

@@ -44,6 +44,13 @@ def test_small_networks_need_no_measurement(measured):
     assert measured["calls"] == 0
 
 
+@pytest.mark.parametrize(("units", "expected"), [(60, 5), (200, 1)])
+def test_what_has_to_be_packed_alike_again_is_not_measured(measured, units, expected):
+    plans = plans_of(5, units=units)
+    assert _pack_size.size_of_packs("any", plans, measured=False) == expected
+    assert measured["calls"] == 0
+
+
 def test_large_networks_are_never_packed(measured):
     assert size(plans_of(2, units=100, batch_size=800, n_rows=800)) == 1
     assert measured["calls"] == 0

@@ -1,5 +1,8 @@
 import subprocess
 import sys
+import threading
+from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +81,19 @@ def test_equal_values_are_one_fact(one, two):
         (scipy.stats.norm(2), scipy.stats.norm(3)),
         (np.zeros((2, 3)), np.zeros((3, 2))),
         (list(range(999)), [*range(998), 0]),
+        (date(2026, 1, 1), date(2026, 1, 2)),
+        ([pd.Timestamp(1)], [pd.Timestamp(2)]),
+        (Counter("a").most_common, Counter("b").most_common),
     ],
 )
 def test_other_values_are_other_facts(one, two):
     assert fact(one) != fact(two)
     assert len(fact(one)) < 200
+
+
+def test_what_shows_nothing_of_itself_is_refused():
+    with pytest.raises(TypeError, match="A checkpoint cannot tell"):
+        fact(threading.Lock())
 
 
 def test_a_distribution_that_was_used_is_the_same_fact():

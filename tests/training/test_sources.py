@@ -299,6 +299,27 @@ def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
     assert resident(array) < X.nbytes / 8
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda images: images.transpose(0, 2, 3, 1),
+        lambda images: images[:, :, 1:3, 2:4],
+        lambda images: images[::2],
+    ],
+)
+def test_turned_and_cropped_images_of_a_file_are_read(view, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW", 2**14)
+    images = np.random.default_rng(0).integers(0, 255, (4000, 3, 4, 5), np.uint8)
+    array = view(stored("memmap", images, tmp_path))
+    source = Source(array)
+    read = [source.read(np.arange(i, i + 50)) for i in range(0, len(array), 50)]
+    for _ in source.windows(np.arange(len(array)), 100):
+        pass
+    np.testing.assert_array_equal(
+        np.concatenate(read), view(images).reshape(len(array), -1)
+    )
+
+
 def test_changes_of_a_private_map_are_not_lost(tmp_path):
     np.save(tmp_path / "X.npy", values())
     array = np.load(tmp_path / "X.npy", mmap_mode="c")

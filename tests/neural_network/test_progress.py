@@ -193,7 +193,9 @@ def test_nothing_is_left_of_the_bar(terminal):
     mlp(verbose="bar").fit(X, Y)
     assert terminal.frames
     assert terminal.cursor_is_shown
-    assert terminal.getvalue().endswith("\x1b[2K\x1b[?25h\r")  # an empty line
+    # The line is erased, and nothing written after it but the cursor.
+    after = terminal.getvalue().rpartition("\x1b[2K")[2]
+    assert after.replace("\x1b[?25h", "").strip() == ""
     assert (sys.stdout, sys.stderr) == (out, err)
     assert _progress.SCREEN._display is None
 

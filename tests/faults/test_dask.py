@@ -33,10 +33,14 @@ GRID = {"alpha": [1e-4, 0.1], "learning_rate_init": [0.003, 0.03]}
 
 @pytest.fixture(scope="module")
 def client():
-    # Nobody waits half a minute for the dead to answer.
-    quick = {"distributed.comm.timeouts.connect": "5s"}
+    config = {
+        # Nobody waits half a minute for the dead to answer.
+        "distributed.comm.timeouts.connect": "5s",
+        # It removes, every two seconds, the copies that were made for their death.
+        "distributed.scheduler.active-memory-manager.start": False,
+    }
     with (
-        dask.config.set(quick),
+        dask.config.set(config),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,

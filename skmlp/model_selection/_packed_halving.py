@@ -10,6 +10,8 @@ from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
 
 from skmlp.model_selection._packed_search import CHECKPOINT, PackedSearch
 
+_OWN = CHECKPOINT | {"warm_start": ["boolean"]}
+
 
 class PackedHalvingGridSearchCV(HalvingGridSearchCV, PackedSearch):
     """Search a grid by successive halving, an iteration's candidates as one network.
@@ -29,6 +31,14 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
         As in `sklearn.model_selection.HalvingGridSearchCV`.
     checkpoint : str, path-like or None, default=None
         As in `PackedGridSearchCV`; it needs a `random_state`.
+    warm_start : bool, default=False
+        Whether a candidate that survives an iteration goes on, fold by fold, from where
+        its training stood (weights, moments, learning rate, random streams, what early
+        stopping has seen) and trains only the epochs that it has more. The scores are
+        those of training it anew (float64: to 1e-8), ``mean_fit_time`` is the time of
+        the epochs that were added. It needs ``resource='max_iter'``, of a Pipeline
+        ``'<step>__max_iter'``; the refit, and another call of `fit`, start anew. A
+        network's own `warm_start` has no part in it.
 
     See Also
     --------
@@ -36,9 +46,20 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
 
     Notes
     -----
-    A survivor starts anew in the next iteration. With few resources the search may
-    drop the candidate that would be best with all of them (Jamieson and Talwalkar 2016,
-    arXiv:1502.07943).
+    With few resources the search may drop the candidate that would be best with all of
+    them (Jamieson and Talwalkar 2016, arXiv:1502.07943).
+
+    With `warm_start`, the state of every candidate in every fold (its parameters, their
+    moments, the best of them) is held until the iteration has ended, afterwards that of
+    the survivors; it travels to the processes of `n_jobs`, and lies in the files of
+    `checkpoint`. A candidate that failed has none and starts anew. Refused, before
+    anything is trained, is what would not end as it does anew: a `learning_rate` that
+    is planned for `max_iter` epochs ('cosine', 'onecycle'), the solver 'lbfgs',
+    callbacks without ``state_dict``, steps before the network that draw without a seed,
+    and estimators that are none of ours. So is ``resource='n_samples'``: the score
+    would be of more epochs than the refit has, and networks that start from weights
+    learnt on fewer rows generalise worse than new ones (Ash and Adams 2020,
+    arXiv:1910.08475).
 
     Examples
     --------
@@ -55,7 +76,7 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
     {'learning_rate_init': 0.01}
     """
 
-    _parameter_constraints = HalvingGridSearchCV._parameter_constraints | CHECKPOINT
+    _parameter_constraints = HalvingGridSearchCV._parameter_constraints | _OWN
 
     def __init__(
         self,
@@ -76,6 +97,7 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
         n_jobs: int | None = None,
         verbose: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
+        warm_start: bool = False,
     ) -> None:
         super().__init__(
             estimator,
@@ -95,6 +117,7 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
             verbose=verbose,
         )
         self.checkpoint = checkpoint
+        self.warm_start = warm_start
 
 
 class PackedHalvingRandomSearchCV(HalvingRandomSearchCV, PackedSearch):
@@ -112,6 +135,8 @@ random_state, n_jobs, verbose
         As in `sklearn.model_selection.HalvingRandomSearchCV`.
     checkpoint : str, path-like or None, default=None
         As in `PackedGridSearchCV`; it needs a `random_state`.
+    warm_start : bool, default=False
+        As in `PackedHalvingGridSearchCV`.
 
     See Also
     --------
@@ -133,7 +158,7 @@ random_state, n_jobs, verbose
     [9, 3]
     """
 
-    _parameter_constraints = HalvingRandomSearchCV._parameter_constraints | CHECKPOINT
+    _parameter_constraints = HalvingRandomSearchCV._parameter_constraints | _OWN
 
     def __init__(
         self,
@@ -155,6 +180,7 @@ random_state, n_jobs, verbose
         n_jobs: int | None = None,
         verbose: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
+        warm_start: bool = False,
     ) -> None:
         super().__init__(
             estimator,
@@ -175,3 +201,4 @@ random_state, n_jobs, verbose
             verbose=verbose,
         )
         self.checkpoint = checkpoint
+        self.warm_start = warm_start

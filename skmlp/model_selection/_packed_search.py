@@ -26,6 +26,7 @@ from skmlp.model_selection._packed_tasks import (
     run_tasks,
 )
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint
+from skmlp.model_selection._survivors import Survivors
 from skmlp.neural_network._checkpoint import refuse_shared_checkpoint, set_checkpoint
 
 CHECKPOINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
@@ -35,6 +36,8 @@ class PackedSearch(BaseSearchCV):
     """Base of the packed searches: `fit` as scikit-learn's, but for how it trains."""
 
     checkpoint: str | os.PathLike[str] | None
+    # Only where candidates are fitted several times is there anything to go on from.
+    warm_start: bool = False
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -59,7 +62,8 @@ class PackedSearch(BaseSearchCV):
         ValueError
             If `checkpoint` is of another search, or this one would not be the same
             again (a damaged file raises `skmlp.persistence.ModelFileError`, which is a
-            ValueError), beside what scikit-learn refuses.
+            ValueError), or if `warm_start` is set for what cannot go on, beside what
+            scikit-learn refuses.
         OSError
             If `checkpoint` cannot be read or written.
         """
@@ -69,6 +73,11 @@ class PackedSearch(BaseSearchCV):
                 raise ValueError(
                     "checkpoint does not go with scikit-learn's callbacks, which "
                     "follow fits that it would leave out; set it to None."
+                )
+            if self.warm_start:
+                raise ValueError(
+                    "warm_start does not go with scikit-learn's callbacks, which "
+                    "follow fits from their beginning; set it to False."
                 )
             # scikit-learn's callbacks follow one fit after the other.
             return super().fit(X, y, **params)
@@ -85,6 +94,7 @@ class PackedSearch(BaseSearchCV):
         self.n_splits_ = n_splits = self._checked_cv_orig.get_n_splits(
             X, y, **routed.splitter.split
         )
+        survivors = Survivors(self) if self.warm_start else None
         checkpoint = None
         if self.checkpoint is not None:
             cv, of_split = self._checked_cv_orig, routed.splitter.split
@@ -121,10 +131,12 @@ class PackedSearch(BaseSearchCV):
                     "cv.split and cv.get_n_splits return inconsistent results. "
                     f"Expected {n_splits} splits, got {len(splits)}"
                 )
+            if survivors is not None:
+                splits = survivors.next_round(new, splits)
             keeper = None
             if checkpoint is not None:
                 keeper = checkpoint.next_round(new, splits)
-            found = self._evaluate(new, splits, how._replace(keeper=keeper))
+            found = self._evaluate(new, splits, how._replace(keeper=keeper), survivors)
             if not found:
                 raise ValueError(
                     "No fits were performed. Was the CV iterator empty? Were there no "
@@ -138,6 +150,8 @@ class PackedSearch(BaseSearchCV):
             for key, values in (more_results or {}).items():
                 more.setdefault(key, []).extend(values)
             results = self._format_results(candidates, n_splits, outcomes, more)
+            if survivors is not None:
+                survivors.choose(found, results)
             return results
 
         self._run_search(evaluate, **self._no_callbacks())
@@ -198,6 +212,7 @@ class PackedSearch(BaseSearchCV):
         candidates: list[dict[str, Any]],
         splits: list[tuple[np.ndarray, np.ndarray]],
         how: Evaluation,
+        survivors: Survivors | None,
     ) -> list[Outcome]:
         """Fit and score every candidate on every split, in scikit-learn's order."""
         n_fits = len(candidates) * len(splits)
@@ -207,7 +222,7 @@ class PackedSearch(BaseSearchCV):
                 f" totalling {n_fits} fits"
             )
         # No list, which would hold all trained networks to the end.
-        tasks = (
+        tasks: Iterable[Task] = (
             Task(
                 clone(self.estimator).set_params(**clone(parameters, safe=False)),
                 parameters,
@@ -216,6 +231,8 @@ class PackedSearch(BaseSearchCV):
             )
             for parameters, split in product(candidates, range(len(splits)))
         )
+        if survivors is not None:
+            tasks = survivors.go_on(tasks)
         outcomes = run_tasks(tasks, how, self.n_jobs, self.pre_dispatch)
         if self.verbose > 0:
             packed = sum(outcome.get("packed", 1) > 1 for outcome in outcomes)

@@ -15,12 +15,16 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
+from skmlp.neural_network._checkpoint import FitState
 from skmlp.neural_network._network import BaseNetwork
 from skmlp.neural_network._packed_fit import FitJob, fit_jobs
 from skmlp.neural_network._progress import SCREEN, silent
 from skmlp.training.sources import as_source
 
 Outcome = dict[str, Any]
+
+# Where training stands, by the stages of a fit (see `FitState`).
+Stages = dict[str, dict[str, Any]]
 
 
 class Task(NamedTuple):
@@ -32,6 +36,7 @@ class Task(NamedTuple):
     train: np.ndarray
     test: np.ndarray
     number: int = 0
+    stages: Stages | None = None  # to go on from; None if the end need not be kept
 
 
 class Keeper(Protocol):
@@ -99,6 +104,8 @@ class Evaluation(NamedTuple):
                 if task.split not in splits:
                     splits[task.split] = _Split(task, self)
                 job = splits[task.split].job(task, number)
+                if task.stages is not None:
+                    job.state = FitState(task.stages)
                 job.finished = task.number in kept
                 job.repeatable = self.keeper is not None
                 yield job
@@ -118,7 +125,7 @@ class Evaluation(NamedTuple):
                 pack = {}
             if not self.return_estimator:
                 # Many a fitted network takes more memory than its scores do.
-                tasks[job.number] = task._replace(estimator=None)
+                tasks[job.number] = task._replace(estimator=None, stages=None)
                 del job, task
         return outcomes
 
@@ -133,6 +140,8 @@ class Evaluation(NamedTuple):
         }
         if self.return_estimator:
             outcome["estimator"] = task.estimator
+        if job.state is not None:
+            outcome["stages"] = job.state.stages
         parts = {"test_scores": (split.test_X, split.test_y, split.test_params)}
         if self.return_train_score:
             parts["train_scores"] = split.X, split.y, split.train_params

@@ -1,6 +1,7 @@
-"""The file from which a fit that was killed goes on."""
+"""How far a fit has come: in memory, or in the file from which it goes on if killed."""
 
 import copy
+import math
 import os
 import time
 import warnings
@@ -29,10 +30,42 @@ _WITHOUT_EFFECT = frozenset(
 )
 
 
-class Checkpoint:
-    """The file of one fit, and how far it says the stages of the fit have come.
+class FitState:
+    """How far the stages of a fit have come, in memory.
 
     A fit with ``refit_full=True`` has two stages, any other one.
+
+    Parameters
+    ----------
+    stages : dict of str to dict
+        Where the stages of an earlier fit of the same ended, of plain values and
+        arrays; one that goes on puts its new end there.
+    """
+
+    # Seconds between two epochs to be kept: only the last one is.
+    interval = math.inf
+
+    def __init__(self, stages: dict[str, dict[str, Any]]) -> None:
+        self.stages = stages
+
+    def begin(self, stage: str, random_state: np.random.RandomState) -> None:
+        """Let a stage draw from the generator as it did when it first began."""
+        if stage in self.stages:
+            random_state.set_state(self.stages[stage]["start"].get_state())
+            return
+        self.stages[stage] = {"start": copy.deepcopy(random_state), "state": None}
+        self.write()
+
+    def write(self) -> None:
+        """Do nothing: memory is where the stages are."""
+
+    def refusal(self, reason: Exception) -> ValueError:
+        """Return what to raise if a stage cannot be gone on with."""
+        return ValueError(f"Training cannot be gone on with: {reason}.")
+
+
+class Checkpoint(FitState):
+    """The same in a file, from which a fit that was killed goes on.
 
     Parameters
     ----------
@@ -59,7 +92,7 @@ class Checkpoint:
         self.path = Path(path)
         self.interval = interval
         self.facts = facts
-        self.stages: dict[str, dict[str, Any]] = {}
+        super().__init__({})
         remove_parts(self.path)
         if self.path.exists():
             self._read()
@@ -79,17 +112,13 @@ class Checkpoint:
             check_same("checkpoint", self.path, facts, self.facts)
             self.stages = stages
 
-    def begin(self, stage: str, random_state: np.random.RandomState) -> None:
-        """Let a stage draw from the generator as it did when it first began."""
-        if stage in self.stages:
-            random_state.set_state(self.stages[stage]["start"].get_state())
-            return
-        self.stages[stage] = {"start": copy.deepcopy(random_state), "state": None}
-        self.write()  # fails before training does, if it has to
-
     def write(self) -> None:
-        """Bring all stages to the disk."""
+        """Bring all stages to the disk; if it cannot be, that shows when one begins."""
         write_checkpoint(self.path, {"facts": self.facts, "stages": self.stages})
+
+    def refusal(self, reason: Exception) -> ValueError:
+        """Return what to raise if a stage cannot be gone on with."""
+        return ModelFileError(f"{self.path} cannot be gone on from: {reason}.")
 
 
 class Stage:
@@ -97,7 +126,7 @@ class Stage:
 
     Parameters
     ----------
-    checkpoint : Checkpoint
+    fit : FitState
         Where to; the stage has begun.
     name : str
         Name of the stage.
@@ -106,16 +135,16 @@ class Stage:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, name: str, generator: torch.Generator | None
+        self, fit: FitState, name: str, generator: torch.Generator | None
     ) -> None:
-        self.checkpoint = checkpoint
+        self.fit = fit
         self.name = name
         self.generator = generator
         self.written = time.monotonic()
 
     def resume(self, net: Net, train: Batches) -> None:
         """Put the net where it was when it was kept, if it ever was."""
-        state = self.checkpoint.stages[self.name]["state"]
+        state = self.fit.stages[self.name]["state"]
         if state is None:
             return
         try:
@@ -123,9 +152,7 @@ class Stage:
             anew = restore_callbacks(net, state)
         except Exception as error:
             # What a file can contradict is without number.
-            raise ModelFileError(
-                f"{self.checkpoint.path} cannot be gone on from: {error}."
-            ) from error
+            raise self.fit.refusal(error) from error
         if anew and not net.converged_:
             warnings.warn(
                 f"Training goes on after epoch {net.epochs_}, where {', '.join(anew)} "
@@ -137,12 +164,12 @@ class Stage:
     def keep(self, net: Net, train: Batches, last: bool) -> None:
         """Write what an epoch has changed, if it is time to."""
         now = time.monotonic()
-        if not last and now - self.written < self.checkpoint.interval:
+        if not last and now - self.written < self.fit.interval:
             return
         self.written = now
         state = training_state(net, train, self.generator)
-        self.checkpoint.stages[self.name]["state"] = state
-        self.checkpoint.write()
+        self.fit.stages[self.name]["state"] = state
+        self.fit.write()
 
 
 def open_checkpoint(

@@ -12,7 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from skmlp.neural_network._checkpoint import Checkpoint, Stage, open_checkpoint
+from skmlp.neural_network._checkpoint import FitState, Stage, open_checkpoint
 from skmlp.neural_network._checks import CheckedNetwork
 from skmlp.neural_network._construction import (
     make_generator,
@@ -158,13 +158,13 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         valid: Sample | None = None,
         first: bool = True,
         incremental: bool = False,
-        checkpoint: Checkpoint | None = None,
+        state: FitState | None = None,
     ) -> Plan:
         """Build all that trains on checked rows."""
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
-        if checkpoint is not None:
-            checkpoint.begin("fit", random_state)
+        if state is not None:
+            state.begin("fit", random_state)
         if not first and device != self.device_:
             self.net_.release()
         network = (
@@ -211,7 +211,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             1 if incremental else self.max_iter,
             device,
             incremental,
-            None if checkpoint is None else Stage(checkpoint, "fit", generator),
+            None if state is None else Stage(state, "fit", generator),
         )
 
     def _run(self, plan: Plan, advance: Advance = silent) -> None:
@@ -298,14 +298,14 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         if release:
             net.release()
 
-    def _refit(self, sample: Sample, checkpoint: Checkpoint | None = None) -> None:
+    def _refit(self, sample: Sample, state: FitState | None = None) -> None:
         """Train anew on all rows for as many epochs as were best."""
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
         if self.net_.interrupted_:
-            checkpoint = None  # a later fit comes here with another RandomState
-        if checkpoint is not None:
-            checkpoint.begin("refit", random_state)
+            state = None  # a later fit comes here with another RandomState
+        if state is not None:
+            state.begin("refit", random_state)
         network = start_network(self, sample.X, random_state, device)
         generator = make_generator(self, network, random_state, device)
         if self.train_size is not None:
@@ -316,7 +316,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
         batches = train_batches(self, sample, net, random_state, generator)
-        stage = None if checkpoint is None else Stage(checkpoint, "refit", generator)
+        stage = None if state is None else Stage(state, "refit", generator)
         epochs = self.best_epoch_ or self.n_iter_
         try:
             with _threads_for(net, batches), self._shown(net, epochs) as ended:

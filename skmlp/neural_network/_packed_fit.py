@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.utils import gen_even_slices
 
+from skmlp.neural_network._checkpoint import FitState
 from skmlp.neural_network._network import BaseNetwork, Plan
 from skmlp.neural_network._pack_size import (
     budget,
@@ -44,6 +45,8 @@ class FitJob:
         they would be without it, but is not trained.
     repeatable : bool
         Whether a later call has to train the same networks together.
+    state : FitState or None
+        Where the fit goes on from, and where it leaves its end.
 
     Attributes
     ----------
@@ -63,6 +66,7 @@ class FitJob:
     number: int = 0
     finished: bool = False
     repeatable: bool = False
+    state: FitState | None = None
     error: Exception | None = None
     seconds: float = 0.0
     packed: int = 1
@@ -166,7 +170,7 @@ def _plan(job: FitJob, checked: dict[Hashable, _Checked]) -> Plan:
     learned, sample, valid = checked[key]
     vars(estimator).update(learned)
     job._checked = sample if valid is None else (sample, valid)
-    return estimator._plan(sample, valid)
+    return estimator._plan(sample, valid, state=job.state)
 
 
 def _weights(params: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +218,7 @@ def _fit_pack(
         except Exception as error:  # noqa: BLE001  # the caller decides what to do
             job.error = error
     else:
-        members = [Member(p.net, p.train, p.valid, p.epochs) for _, p in pack]
+        members = [Member(p.net, p.train, p.valid, p.epochs, p.stage) for _, p in pack]
         n_threads = threads_of_pack(pack[0][1], len(pack))
         shown = training_shown(
             "bar" if any(job.estimator.verbose == "bar" for job, _ in pack) else False,
@@ -259,7 +263,7 @@ def _refit(job: FitJob) -> None:
     start = time.perf_counter()
     sample = checked[0].join(checked[1]) if type(checked) is tuple else checked
     try:
-        job.estimator._refit(sample)
+        job.estimator._refit(sample, job.state)
     except Exception as error:  # noqa: BLE001  # the caller decides what to do
         job.error = error
     job.seconds += time.perf_counter() - start

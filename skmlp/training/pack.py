@@ -21,7 +21,7 @@ import torch
 from sklearn import config_context, get_config
 
 from skmlp.training.batches import Batches, rows_at_once
-from skmlp.training.net import Net
+from skmlp.training.net import Keeper, Net
 from skmlp.training.stacked_optimizer import SOLVERS, StackedOptimizer, numbers_of
 from skmlp.training.stacked_parameters import StackedParameters
 from skmlp.training.stacked_rows import (
@@ -39,14 +39,22 @@ from skmlp.training.steps import dense_structure
 class Member:
     """One of the networks: an initialised net, its rows, and how long to train.
 
-    ``error`` is set if the loss stopped being finite; the net is then of no use.
+    ``epochs`` count those that ``keeper`` has kept. ``error`` is set if the loss
+    stopped being finite; the net is then of no use.
     """
 
     net: Net
     train: Batches
     valid: Batches | None
     epochs: int
+    keeper: Keeper | None = None
     error: FloatingPointError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no other epoch follows."""
+        done = self.net.converged_ or self.net.epochs_ >= self.epochs
+        return done or self.error is not None
 
 
 def pack_key(member: Member) -> Hashable | None:
@@ -100,9 +108,15 @@ def train_together(
 
     They are shared out among `n_threads`, each of which trains a pack of its own:
     threads that wait for each other in every step gain less. `advance` is called, from
-    any of them, after every epoch with the number of members that went through. Ctrl-C
-    ends the training of all with scikit-learn's warning; what they learnt is kept.
+    any of them, after every epoch with the number of members that went through, and
+    before with the epochs that were kept. Ctrl-C ends the training of all with
+    scikit-learn's warning; what they learnt stays.
     """
+    for member in members:
+        member.net.epochs_, member.net.converged_ = 0, False
+        if member.keeper is not None:
+            member.keeper.resume(member.net, member.train)
+            advance(member.net.epochs_)
     packs = [_Pack(share) for share in _shares(_sorted(members), n_threads)]
     stop = threading.Event()
     try:
@@ -133,6 +147,7 @@ def _train(
 ) -> None:
     """Train a pack to its end, or until it is to stop."""
     with torch.no_grad(), config_context(**(settings or {})):
+        pack.dismiss_finished()  # what was kept may have been the end
         while pack.members and not stop.is_set():
             pack.run_epoch()
             advance(sum(member.error is None for member in pack.members))
@@ -163,8 +178,6 @@ class _Pack:
 
     def __init__(self, members: list[Member]) -> None:
         self.members = members
-        for member in members:
-            member.net.epochs_, member.net.converged_ = 0, False
         self.streams = [stream_of(member.train) for member in members]
         nets = [member.net for member in members]
         self.counts: Sequence[int] = [0] * len(members)
@@ -251,19 +264,20 @@ class _Pack:
 
     def dismiss_finished(self) -> None:
         """Give members that have ended their weights, and go on with the others."""
-        going = []
-        for i, member in enumerate(self.members):
-            net = member.net
-            if member.error or net.converged_ or net.epochs_ >= member.epochs:
-                self.stack.write_back(i)
-                self.optimizer.write_back(i)
-                net.monitor.restore(net.flat_, net.module_)
-                net.module_.eval()
-            else:
-                going.append(i)
+        going = [i for i, member in enumerate(self.members) if not member.ended]
         if len(going) == len(self.members):
             return
         self.batches.catch_up()
+        for i, member in enumerate(self.members):
+            if not member.ended:
+                continue
+            net = member.net
+            self.stack.write_back(i)
+            self.optimizer.write_back(i)
+            if member.keeper and not (member.error or net.interrupted_):
+                member.keeper.keep(net, member.train, last=True)
+            net.monitor.restore(net.flat_, net.module_)
+            net.module_.eval()
         self.members = [self.members[i] for i in going]
         self.streams = [self.streams[i] for i in going]
         index = torch.tensor(going, dtype=torch.long, device=self.stack.alpha.device)

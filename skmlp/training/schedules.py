@@ -10,6 +10,9 @@ NAMES = ("constant", "invscaling", "adaptive", "cosine", "onecycle", "step")
 # As in scikit-learn, these act on plain gradient descent alone.
 _SGD_ONLY = frozenset({"invscaling", "adaptive"})
 
+# These are drawn up for a number of epochs, at the end of which they end.
+PLANNED = ("cosine", "onecycle")
+
 # These are functions of the step; the others move the rate from where it stands.
 _BY_STEP = frozenset({"cosine", "onecycle", "step"})
 
@@ -66,7 +69,7 @@ class Schedule:
     @property
     def ends(self) -> bool:
         """Whether the rate has come to its end after the last epoch, as planned."""
-        return self.name in ("cosine", "onecycle")
+        return self.name in PLANNED
 
     @property
     def moves_within_epochs(self) -> bool:

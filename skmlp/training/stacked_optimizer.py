@@ -37,19 +37,32 @@ class StackedOptimizer:
     Parameters
     ----------
     stack : StackedParameters
-        What is moved. Networks of equal `numbers_of` should be next to each other.
+        What is moved. Networks of equal `numbers_of` should be next to each other;
+        each goes on from where its own optimizer stands.
     """
 
     def __init__(self, stack: StackedParameters) -> None:
         self.stack = stack
         adam = isinstance(stack.nets[0].optimizer_, Adam)
+        self._names = ("exp_avg", "exp_avg_sq") if adam else ("momentum_buffer",)
         self.moments = [
-            [torch.zeros_like(values) for values in stack.values]
-            for _ in range(1 + adam)
+            [torch.zeros_like(values) for values in stack.values] for _ in self._names
         ]
         self.t = [0] * len(stack.nets)
         self.rates = [_rate(net) for net in stack.nets]
+        for i in range(len(stack.nets)):
+            self._take_over(i)
         self._runs: list[_Run] = []
+
+    def _take_over(self, i: int) -> None:
+        """Go on from where the `i`-th network's own optimizer stands."""
+        net = self.stack.nets[i]
+        state = net.optimizer_.state.get(net.flat_.values, {})
+        self.t[i] = state.get("t", 0)
+        self.rates[i] = state.get("lr", self.rates[i])
+        for name, moment in zip(self._names, self.moments, strict=True):
+            if name in state:
+                self.stack.unflatten(i, state[name], moment)
 
     def choose(self, active: Sequence[bool]) -> None:
         """Let `update` move those that are active, by the numbers as they are now."""

@@ -110,6 +110,11 @@ class StackedParameters:
             out[place] = tensor[i].reshape(-1)
         return out
 
+    def unflatten(self, i: int, vector: Tensor, stacked: Sequence[Tensor]) -> None:
+        """Write a flat vector into the `i`-th network's part of stacked tensors."""
+        for place, tensor in zip(self._places, stacked, strict=True):
+            tensor[i] = vector[place].view(tensor[i].shape)
+
     def select(self, index: Tensor) -> None:
         """Go on with some of the networks."""
         self.values = [values[index] for values in self.values]

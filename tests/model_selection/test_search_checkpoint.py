@@ -177,6 +177,15 @@ SEARCHES = {
         cv=3,
         **params,
     ),
+    "halving that goes on": lambda **params: PackedHalvingGridSearchCV(
+        NETWORK,
+        {"learning_rate_init": [0.001, 0.01, 0.1], "activation": ["tanh", "relu"]},
+        resource="max_iter",
+        max_resources=9,
+        warm_start=True,
+        cv=3,
+        **params,
+    ),
     "halving random": lambda **params: PackedHalvingRandomSearchCV(
         NETWORK,
         {"learning_rate_init": [0.001, 0.01, 0.1], "activation": ["tanh", "relu"]},

@@ -10,20 +10,22 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.neural_network._checkpoint import FitState
+from skmlp.training.net import Net
 from skmlp.training.pack import Member, pack_key, train_together
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
 
 
-def member_of(rows=150, seed=0, **params):
+def member_of(rows=150, seed=0, state=None, **params):
     """Return a net of an estimator's, ready to train on some of the rows."""
     defaults = {"max_iter": 5, "batch_size": 20, "random_state": seed}
     estimator = MLPClassifier(5, **(defaults | params))
     chosen = np.random.RandomState(seed).permutation(150)[:rows]
     sample = estimator._check_sample(X[chosen], Y[chosen], None, reset=True)
-    plan = estimator._plan(sample)
-    return Member(plan.net, plan.train, plan.valid, plan.epochs)
+    plan = estimator._plan(sample, state=state)
+    return Member(plan.net, plan.train, plan.valid, plan.epochs, plan.stage)
 
 
 def train_alone(member):
@@ -106,6 +108,57 @@ def test_members_end_as_they_would_alone(shared, own, n_threads):
     for member in alone:
         train_alone(member)
     assert_same(members, alone)
+
+
+@settings(max_examples=15, derandomize=True)
+@given(
+    SHARED,
+    st.lists(OWN, min_size=2, max_size=5),
+    st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(sorted),
+    st.integers(1, 2),
+)
+def test_members_go_on_as_if_there_had_been_no_end(shared, own, ends, n_threads):
+    states = [FitState({}) for _ in own]
+    for end in [*ends, 12]:
+        members = [
+            member_of(**shared, **params, state=state)
+            for params, state in zip(own, states, strict=True)
+        ]
+        for member in members:
+            member.epochs = min(member.epochs, end)
+        advanced = []
+        train_together(members, advanced.append, n_threads)
+        assert sum(advanced) == sum(member.net.epochs_ for member in members)
+    alone = [member_of(**shared, **params) for params in own]
+    for member in alone:
+        train_alone(member)
+    assert_same(members, alone)
+
+
+def kept_of(rates):
+    """Train members of some rates; return where each may go on from."""
+    states = [FitState({}) for _ in rates]
+    members = [
+        member_of(state=state, solver="sgd", learning_rate_init=rate)
+        for state, rate in zip(states, rates, strict=True)
+    ]
+    train_together(members)
+    return [state.stages["fit"]["state"] for state in states]
+
+
+def test_a_member_that_failed_keeps_nothing():
+    fine, failed = kept_of([0.01, 1e200])
+    assert fine["epochs"] == 5
+    assert failed is None
+
+
+def test_members_that_were_interrupted_keep_nothing(monkeypatch):
+    def interrupt(net, n_rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Net, "judge_epoch", interrupt)
+    with pytest.warns(UserWarning, match="interrupted"):
+        assert kept_of([0.01, 0.1]) == [None, None]
 
 
 def members_of_one_sample(n_seeds, alphas, **params):

@@ -156,6 +156,13 @@ def _load_csv(path: Path) -> Data:
             f"{str(path)!r} has {frame.shape[1]} column; "
             "a data set needs features and one column of classes."
         )
+    missing = frame.isna().sum()
+    if missing.any():
+        column = missing.index[missing > 0][0]
+        raise ValueError(
+            f"Column {column!r} of {str(path)!r} lacks {missing[column]:,} of "
+            f"{len(frame):,} values; fill them in, or leave out the rows or the column."
+        )
     named = [c for c in frame.columns if str(c).lower() in TARGET_NAMES]
     target = named[0] if named else frame.columns[-1]
     features = frame.drop(columns=target)

@@ -125,7 +125,7 @@ class Model:
     dataset : str, optional
         A data set of its own, where the experiment's are `BUNDLED`.
     note : str
-        A sentence shown under the table.
+        A sentence on the reported figure, shown under the table if that is.
     """
 
     name: str

@@ -112,11 +112,14 @@ def failures(records: Iterable[Record]) -> list[str]:
 
 
 def explanations(records: list[Record]) -> list[str]:
-    """Return the definition's sentences on what the table shows; none on a trial."""
+    """Return the definition's sentences on what the table shows; none on a trial.
+
+    Those on a model are about the figure that is reported for it, and stand beside it.
+    """
     if records[0]["quick"]:
         return []
     experiment = definition(records)
-    shown = {record["model"] for record in records}
+    shown = {record["model"] for record in records if record.get("reported")}
     of_models = [
         f"{model.name}: {model.note}"
         for model in experiment.models

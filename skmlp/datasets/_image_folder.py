@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,28 +16,16 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from ._atomic import replacing
+from ._image_paths import FORMATS, labelled_images
 from ._image_set import pixel_names
 
-_FORMATS = {  # by suffix; Pillow's others can run programs or need a choice of page
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".jpeg": "JPEG",
-    ".jpg": "JPEG",
-    ".pbm": "PPM",
-    ".pgm": "PPM",
-    ".png": "PNG",
-    ".ppm": "PPM",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-}
 _PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
 
 
 @validate_params(
     {
         "container_path": [str, os.PathLike],
-        "labels_from": [StrOptions({"auto", "folder", "filename"})],
+        "labels_from": [StrOptions({"auto", "folder", "filename"}), None],
         "color_mode": [StrOptions(set(_PILLOW_MODES))],
         "image_size": [tuple, list, None],
         "on_error": [StrOptions({"raise", "warn"})],
@@ -51,7 +39,7 @@ _PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
 def load_image_folder(
     container_path: str | os.PathLike[str],
     *,
-    labels_from: str = "auto",
+    labels_from: str | None = "auto",
     color_mode: str = "rgb",
     image_size: tuple[int, int] | None = None,
     on_error: str = "raise",
@@ -59,7 +47,7 @@ def load_image_folder(
     return_X_y: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = True,
-) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64]]:
+) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
     """Load the image files of a folder, with their classes.
 
     Files ending in .bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, .tif, .tiff or
@@ -71,12 +59,12 @@ def load_image_folder(
     ----------
     container_path : str or path-like
         The folder.
-    labels_from : {'auto', 'folder', 'filename'}, default='auto'
+    labels_from : {'auto', 'folder', 'filename'} or None, default='auto'
         'folder': an image's class is the name of the sub-folder of `container_path`
         it lies in; images that lie in none are left out. 'filename': the class is
         the file's name up to the first dot, as in ``cat.0.jpg``. 'auto' is 'folder'
         if all images lie in sub-folders, and 'filename' if none does and their names
-        share classes.
+        share classes. None is for images without classes, which are to be predicted.
     color_mode : {'rgb', 'grayscale'}, default='rgb'
         Whether images have three colours or one grey value for each pixel.
     image_size : tuple of (height, width), default=None
@@ -90,7 +78,8 @@ def load_image_folder(
         A file, usually ``.npy``, to write the images to and to map into memory, for
         images larger than memory. It appears, or is replaced, when all is written.
     return_X_y : bool, default=False
-        If True, return ``(data, target)`` instead of a Bunch.
+        If True, return ``(data, target)`` instead of a Bunch; `target` is None if
+        `labels_from` is.
     n_jobs : int, default=None
         How many threads read images; None is one, -1 one for each core.
     verbose : bool or int, default=True
@@ -104,7 +93,9 @@ def load_image_folder(
         data : ndarray of shape (n, height * width * channels), dtype uint8
             One image in each row.
         target : ndarray of shape (n,), dtype int64
-            The class of each image, as an index of `target_names`.
+            The class of each image, as an index of `target_names`. Two folders agree
+            on it only if they have the same classes; ``target_names[target]`` holds
+            the names, which always agree. Neither is there if `labels_from` is None.
         images : ndarray of shape (n, height, width[, 3]), dtype uint8
             The same memory as `data`, as images; with `memmap`, read-only.
         feature_names : list of str
@@ -125,8 +116,9 @@ def load_image_folder(
         If `container_path` is not a folder.
     ValueError
         If there are no images, if without sub-folders every name would be a class, if
-        sizes differ and `image_size` is None, or if an image cannot be
-        read or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+        all sub-folders are named as parts of a data set (``train``, ``test``), if sizes
+        differ and `image_size` is None, or if an image cannot be read or has more
+        pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
 
     Examples
     --------
@@ -145,10 +137,10 @@ def load_image_folder(
     """
     folder = Path(container_path)
     size = _checked_size(image_size)
-    paths, classes = _labelled_images(folder, labels_from)
+    paths, classes = labelled_images(folder, labels_from)
 
     def read(path: Path) -> NDArray[np.uint8]:
-        return _read_image(path, _PILLOW_MODES[color_mode], size)
+        return _read_image(path, _PILLOW_MODES[color_mode], size, on_error)
 
     shape = _first_shape(paths, read, on_error)
 
@@ -169,19 +161,21 @@ def load_image_folder(
     for failure in failures:
         warnings.warn(f"{failure}; it is left out.", stacklevel=3)
     data = images.reshape(len(images), -1)
-    target_names, codes = np.unique(classes, return_inverse=True)
-    target = codes.astype(np.int64)[kept]
+    labels: dict[str, NDArray[Any]] = {}
+    in_classes = ""
+    if classes is not None:
+        target_names, codes = np.unique(classes, return_inverse=True)
+        labels = {"target": codes.astype(np.int64)[kept], "target_names": target_names}
+        in_classes = f" in {len(target_names)} classes"
     if return_X_y:
-        return data, target
+        return data, labels.get("target")
     return Bunch(
         data=data,
-        target=target,
         images=images,
         feature_names=pixel_names(shape),
-        target_names=target_names,
         filenames=np.array([str(paths[row]) for row in kept]),
-        DESCR=f"{len(kept)} images of shape {shape} in {len(target_names)} classes, "
-        f"read from {folder}",
+        DESCR=f"{len(kept)} images of shape {shape}{in_classes}, read from {folder}",
+        **labels,
     )
 
 
@@ -199,78 +193,14 @@ def _checked_size(image_size: Any) -> tuple[int, int] | None:
     return int(image_size[0]), int(image_size[1])
 
 
-def _labelled_images(folder: Path, labels_from: str) -> tuple[list[Path], list[str]]:
-    """Return the images below a folder, sorted, and the class of each."""
-    if not folder.exists():
-        raise FileNotFoundError(f"container_path={str(folder)!r} does not exist.")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"container_path={str(folder)!r} is not a folder.")
-    images = _images_below(folder)
-    nested = [path for path in images if len(path.parts) > 1]
-    if labels_from == "auto":
-        if 0 < len(nested) < len(images):
-            top = next(path for path in images if len(path.parts) == 1)
-            raise ValueError(
-                f"container_path={str(folder)!r} holds images, as {str(top)!r}, beside "
-                f"sub-folders with images, as {str(nested[0])!r}; say by "
-                f"labels_from='folder' or 'filename' where the classes are."
-            )
-        labels_from = "folder" if nested else "filename"
-        names = {path.name.split(".")[0] for path in images}
-        if not nested and len(names) == len(images) > 1:
-            raise ValueError(
-                f"container_path={str(folder)!r} holds images without sub-folders, and "
-                f"by their names each would be a class, as {min(names)!r}; put the "
-                f"images of a class into a sub-folder, name files as 'class.1.png', or "
-                f"give labels_from='filename' if that is what you want."
-            )
-    if labels_from == "folder":
-        images = nested
-    if not images:
-        where = "the sub-folders of " if labels_from == "folder" else ""
-        raise ValueError(
-            f"There are no images in {where}container_path={str(folder)!r}; "
-            f"files ending in {', '.join(_FORMATS)} are read."
-        )
-    classes = [
-        path.parts[0] if labels_from == "folder" else path.name.split(".")[0]
-        for path in images
-    ]
-    return [folder / path for path in images], classes
-
-
-def _images_below(folder: Path) -> list[Path]:
-    """Return the images' paths relative to a folder; links to folders are followed."""
-
-    def fail(error: OSError) -> NoReturn:
-        raise error
-
-    found = []
-    seen = set()  # against links that lead in a circle
-    for place, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        here = Path(place)
-        seen.add(here.resolve())
-        folders[:] = [
-            name
-            for name in sorted(folders)
-            if not name.startswith(".") and (here / name).resolve() not in seen
-        ]
-        found += [
-            (here / name).relative_to(folder)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in _FORMATS
-        ]
-    return sorted(found, key=lambda path: path.parts)
-
-
 def _read_image(
-    path: Path, mode: str, size: tuple[int, int] | None
+    path: Path, mode: str, size: tuple[int, int] | None, on_error: str
 ) -> NDArray[np.uint8]:
     """Return an image as (height, width[, 3]), or a ValueError that names its file."""
     from PIL import Image
 
     try:
-        with Image.open(path, formats=tuple(set(_FORMATS.values()))) as image:
+        with Image.open(path, formats=tuple(set(FORMATS.values()))) as image:
             most = Image.MAX_IMAGE_PIXELS
             if most is not None and image.width * image.height > most:
                 raise ValueError(f"it has {image.size} pixels, more than {most}")
@@ -279,7 +209,10 @@ def _read_image(
             converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
         return np.asarray(converted)
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        remedy = "; on_error='warn' leaves it out" if on_error == "raise" else ""
+        raise ValueError(
+            f"{path} cannot be read as an image: {error}{remedy}"
+        ) from error
 
 
 def _in_eight_bits(image: Any) -> Any:

@@ -236,9 +236,9 @@ class PackedSearch(BaseSearchCV):
         outcomes = run_tasks(tasks, how, self.n_jobs, self.pre_dispatch)
         if self.verbose > 0:
             packed = sum(outcome.get("packed", 1) > 1 for outcome in outcomes)
+            others = ", the others one by one" if packed < n_fits else ""
             print(  # noqa: T201
-                f"{packed} of {n_fits} fits were trained in packs, the others one by "
-                "one"
+                f"{packed} of {n_fits} fits were trained in packs{others}"
             )
         return outcomes
 

@@ -154,9 +154,11 @@ class CheckedNetwork(FittedNetwork, ABC):
         if reset:
             self._data_shape: ImageShape | None = shape
         elif shape is not None and shape != (self.image_shape_ or shape):
+            single = (len(X), *shape[:2]) == self.image_shape_ and shape[2] == 1
             raise ValueError(
                 f"X holds images of shape {shape}, but the network was fitted to "
-                f"images of shape {self.image_shape_}."
+                f"images of shape {self.image_shape_}"
+                f"{'; a single image is X[None]' if single else ''}."
             )
         checks = {"accept_sparse": "csr", **(self._target_checks if y else {})}
         checked = validate_rows(self, X, *y, reset=reset, **checks)

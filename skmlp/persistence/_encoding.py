@@ -25,9 +25,14 @@ def encode(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
         If it holds what cannot be stored; the message names the parameter.
     """
     if type(estimator) not in NAMES:
+        best = (
+            "; save its best_estimator_"
+            if hasattr(estimator, "best_estimator_")
+            else ""
+        )
         raise TypeError(
             f"a {kind_of(estimator)} cannot be stored; save_model takes skmlp's "
-            "estimators and transformers, and a Pipeline of them."
+            f"estimators and transformers, and a Pipeline of them{best}."
         )
     encoder = _EstimatorEncoder()
     description = to_json(encoder.encode(estimator, "", ""))
@@ -74,7 +79,7 @@ class _EstimatorEncoder(Encoder):
         parameter = not owner.split(" ")[0].endswith("_")
         remedy = "set it to None before saving" if parameter else "fit without it"
         if owner.startswith("steps of"):
-            remedy = "save the steps that are skmlp's alone"
+            remedy = "save the steps that are skmlp's alone, or all by joblib.dump"
         return TypeError(
             f"{owner} cannot be stored: it holds {kind_of(value)}; {remedy}."
         )

@@ -88,11 +88,12 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.feature_shape_: tuple[int, ...] = shape
             self.n_features_in_ = prod(shape)
         else:
-            self._check_feature_shape(shape)
+            self._check_feature_shape(pixels)
         return pixels
 
-    def _check_feature_shape(self, shape: tuple[int, ...]) -> None:
+    def _check_feature_shape(self, X: np.ndarray) -> None:
         """Refuse rows shaped unlike those of fit, flat ones in scikit-learn's words."""
+        shape = X.shape[1:]
         expected = getattr(self, "feature_shape_", shape)
         if shape == expected:
             return
@@ -102,9 +103,10 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"X has {shape[0]} features, but {name} is expecting {expected[0]} "
                 "features as input."
             )
+        single = "; a single image is X[None]" if X.shape == expected else ""
         raise ValueError(
             f"X has rows of shape {shape}, but {name} is expecting rows of shape "
-            f"{expected} as input."
+            f"{expected} as input{single}."
         )
 
     def __sklearn_tags__(self) -> Any:

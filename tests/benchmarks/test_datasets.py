@@ -48,12 +48,15 @@ def test_a_csv_of_pixels_is_images(tmp_path):
     assert data.X_train.dtype == np.uint8
 
 
-def test_a_csv_with_text_or_without_features_is_refused(tmp_path):
+def test_a_csv_with_text_or_gaps_or_without_features_is_refused(tmp_path):
     frame = pd.DataFrame({"town": ["x", "y"], "label": [0, 1]})
     with pytest.raises(ValueError, match=r"Column 'town' of .* is not numeric"):
         load(csv(tmp_path, frame))
     with pytest.raises(ValueError, match="has 1 column"):
         load(csv(tmp_path, frame[["label"]]))
+    gap = pd.DataFrame({"a": [1, 2, None], "label": [0, 1, 1]})
+    with pytest.raises(ValueError, match=r"Column 'a' of .* lacks 1 of 3 values"):
+        load(csv(tmp_path, gap))
     empty = tmp_path / "empty.csv"
     empty.touch()
     with pytest.raises(ValueError, match="cannot be read as CSV"):

@@ -134,6 +134,8 @@ def test_notes_stand_under_the_table_but_not_under_a_trials(
     assert "- drawn: It was raining." in text
     records[0]["test_accuracy"] = records[1]["test_accuracy"] = 0.1
     assert unexplained(records) == []
+    other_data = [record | {"reported": []} for record in records]
+    assert explanations(other_data) == ["Mind the gap."]
     for record in records:
         record["quick"] = True
     assert explanations(records) == []

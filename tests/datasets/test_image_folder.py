@@ -64,6 +64,28 @@ def test_where_both_could_be_meant_the_user_says(pets):
     assert len(by_name.data) == 4
 
 
+def test_images_to_predict_have_no_classes(pets):
+    save(pets / "new.png", noise(3))  # beside sub-folders, which say nothing then
+    bunch = load_image_folder(pets, labels_from=None)
+    assert [Path(name).name for name in bunch.filenames][-1] == "new.png"
+    np.testing.assert_array_equal(bunch.images[-1], noise(3))
+    assert not {"target", "target_names"} & set(bunch)
+    X, y = load_image_folder(pets, labels_from=None, return_X_y=True)
+    np.testing.assert_array_equal(X, bunch.data)
+    assert y is None
+
+
+def test_the_parts_of_a_data_set_are_no_classes(tmp_path):
+    for part in ("Train", "test"):
+        save(tmp_path / part / "cat" / "a.png", noise(0))
+    with pytest.raises(ValueError, match=r"'Train', 'test', parts .* load each by its"):
+        load_image_folder(tmp_path)
+    by_folder = load_image_folder(tmp_path, labels_from="folder")
+    assert list(by_folder.target_names) == ["Train", "test"]
+    save(tmp_path / "boat" / "a.png", noise(1))
+    assert list(load_image_folder(tmp_path).target) == [0, 1, 2]
+
+
 def test_deeper_images_belong_to_the_outermost_folder(pets):
     save(pets / "cat" / "black" / "c.png", noise(3))
     assert list(load_image_folder(pets).target) == [0, 0, 0, 1]
@@ -145,7 +167,7 @@ def test_a_broken_image_is_named(pets, n_jobs):
     }.items():
         broken = pets / "cat" / name
         broken.write_bytes(content)
-        with pytest.raises(ValueError, match=rf"{name} cannot be read as an image"):
+        with pytest.raises(ValueError, match=rf"{name} cannot .*on_error='warn'"):
             load_image_folder(pets, n_jobs=n_jobs)
         broken.unlink()
 
@@ -165,6 +187,7 @@ def test_broken_images_are_left_out_with_a_warning(pets, tmp_path, n_jobs, mappe
         str(pets / name) for name in ("cat/0.png", "cat/aa.png", "dog/z.png")
     ]
     assert {warning.filename for warning in caught} == {__file__}
+    assert not any("on_error" in str(warning.message) for warning in caught)
     for key in ("images", "data", "target", "filenames"):
         np.testing.assert_array_equal(bunch[key], whole[key])
     if mapped:
@@ -243,3 +266,4 @@ def test_files_that_would_each_be_a_class(tmp_path):
     with pytest.raises(ValueError, match="by their names each would be a class"):
         load_image_folder(tmp_path)
     assert len(load_image_folder(tmp_path, labels_from="filename").target_names) == 2
+    assert len(load_image_folder(tmp_path, labels_from=None).images) == 2

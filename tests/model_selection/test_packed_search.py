@@ -113,9 +113,12 @@ def count_packed(search, X, y, capsys, **params):
     """Fit and return how many fits its line says were packed, and of how many."""
     search.set_params(verbose=1).fit(X, y, **params)
     found = re.search(
-        r"(\d+) of (\d+) fits were trained in packs", capsys.readouterr().out
+        r"(\d+) of (\d+) fits were trained in packs(, the others one by one)?",
+        capsys.readouterr().out,
     )
-    return int(found[1]), int(found[2])
+    packed, of = int(found[1]), int(found[2])
+    assert bool(found[3]) == (packed < of)
+    return packed, of
 
 
 # The same scores and weights as scikit-learn's search

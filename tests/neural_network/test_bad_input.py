@@ -176,6 +176,13 @@ ROWS = [
         PREDICT,
         images(2, 2),
     ),
+    Fault(
+        "one image without the axis of rows",
+        r"fitted to .* \(1, 2, 2\); a single image is X\[None\]",
+        [clone(CNN).set_params(image_shape=(1, 2, 2))],
+        PREDICT,
+        lambda: rows().reshape(-1, 1, 2, 2)[0],
+    ),
 ]
 
 TARGETS = [

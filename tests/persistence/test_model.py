@@ -17,6 +17,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import EpochTimer
@@ -338,7 +339,7 @@ class Subclass(MLPClassifier):
         (MLPClassifier(class_weight={0: 1j}), "class_weight .* complex"),
         (MLPClassifier(alpha=np.array([1j])), "alpha .* complex128"),
         (MLPClassifier(alpha=np.datetime64("2000-01-01")), "alpha .* datetime64"),
-        (make_pipeline(StandardScaler(), MLPClassifier()), "steps of Pipeline .*Stan"),
+        (make_pipeline(StandardScaler(), MLPClassifier()), "steps of .*Stan.*joblib"),
         (make_pipeline(MLPClassifier(scoring=print)), "^scoring of MLPClassifier"),
         (Pipeline([("a", PixelScaler())], memory=Memory(None)), "^memory of Pipeline"),
         (StandardScaler(), "StandardScaler cannot be stored; save_model takes"),
@@ -353,6 +354,12 @@ def test_what_a_file_cannot_hold_is_refused_by_name(model, message, path):
     with pytest.raises(TypeError, match=message):
         save_model(model, path)
     assert path.read_bytes() == b"before"
+
+
+def test_of_a_search_the_best_estimator_is_asked_for(path):
+    search = GridSearchCV(few(MLPClassifier((5,))), {"alpha": [0.0]}, cv=2)
+    with pytest.raises(TypeError, match="save its best_estimator_"):
+        save_model(fitted(search), path)
 
 
 def test_labels_of_dates_are_refused_by_name(path):

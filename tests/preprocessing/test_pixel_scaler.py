@@ -173,6 +173,8 @@ class TestInputOfBothTransformers:
         for other in [(3, 4, 2), (3, 8), (3, 2, 4, 1)]:
             with pytest.raises(ValueError, match=r"expecting rows of shape \(2, 4\)"):
                 transformer.transform(np.zeros(other))
+        with pytest.raises(ValueError, match=r"a single image is X\[None\]"):
+            transformer.transform(np.zeros((2, 4)))
         transformer.fit(np.zeros((3, 4)))
         with pytest.raises(ValueError, match=r"X has 5 features, but .* expecting 4"):
             transformer.transform(np.zeros((3, 5)))

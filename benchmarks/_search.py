@@ -1,11 +1,11 @@
 """`search`: a grid search packed into one network, beside searches that fit in turn.
 
 Three parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
-in alternation, in one process (but for its jobs). ``growth`` sets a packed search
-beside scikit-learn's over the same networks, for more and more members, units and rows.
-``memory`` is the peak of a packed search of 500 members, in a process of its own.
-Seconds are those of the clock, processor seconds those of this process; on a machine
-with other work only the latter mean anything.
+in float32, which all of them can train in, in alternation, in one process (but for its
+jobs). ``growth`` sets a packed search beside scikit-learn's over the same networks, for
+more and more members, units and rows. ``memory`` is the peak of a packed search of 500
+members, in a process of its own. Seconds are those of the clock, processor seconds
+those of this process; on a machine with other work only the latter mean anything.
 
 A record has ``part`` and ``contestant``; ``seconds`` and ``processor_seconds``, lists
 with an entry a round; ``error``, why a contestant did not take part, or None; then what
@@ -142,7 +142,7 @@ CONTESTANTS: dict[str, Callable[[], Any]] = {
 def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured]:
     """Yield the times of every contestant that is installed."""
     X, y = load_digits(return_X_y=True)
-    X = X / 16
+    X = (X / 16).astype(np.float32)
     if quick:
         X, y = X[:200], y[:200]
     times: dict[str, list[tuple[float, float]]] = {}
@@ -151,11 +151,10 @@ def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured
     # The first round pays for imports and thread pools.
     for i in range(rounds + 1):
         for name in present:
-            rows = X.astype(np.float32) if name in ("skorch", "scikeras") else X
             if i == 0:
-                _timed(CONTESTANTS[name](), rows[:100], y[:100])
+                _timed(CONTESTANTS[name](), X[:100], y[:100])
             else:
-                measured = _timed(CONTESTANTS[name](), rows, y)
+                measured = _timed(CONTESTANTS[name](), X, y)
                 times.setdefault(name, []).append(measured)
     for name in wanted:
         yield {

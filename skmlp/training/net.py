@@ -19,6 +19,7 @@ from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches, Rows
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
+from skmlp.training.memory import keep_freed_memory
 from skmlp.training.optimizers import DECOUPLED
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import make_step
@@ -200,6 +201,7 @@ class Net(NeuralNet):
 
     def prepare_step(self) -> None:
         """Choose how a batch's loss and gradients are computed."""
+        keep_freed_memory()
         values, gradients = self.flat_.values, self.flat_.gradients
         self.decays_ = [
             (values[place], gradients[place], alpha)

@@ -77,7 +77,12 @@ def pack_key(member: Member) -> Hashable | None:
     ):
         return None
     layers = tuple(
-        (layer.linear.weight.shape, layer.activation, layer.dropout is None)
+        (
+            layer.linear.weight.shape,
+            layer.norm is None,
+            layer.activation,
+            layer.dropout is None,
+        )
         for layer in structure
     )
     loss = net.criterion_

@@ -13,7 +13,7 @@ from torch import Tensor
 from skmlp.training.modules import Dropout
 from skmlp.training.net import Net
 from skmlp.training.optimizers import DECOUPLED
-from skmlp.training.steps import DenseLayer, WrittenOutStep, dense_structure
+from skmlp.training.steps import WrittenOutStep, dense_layer, dense_structure
 
 
 class StackedParameters:
@@ -25,13 +25,15 @@ class StackedParameters:
         Of one structure, initialised.
     counts : callable
         Returns the number of rows that each network has in the batch at hand; dropout
-        draws for no more.
+        draws for no more, and no more are in the statistics of a normalisation.
 
     Attributes
     ----------
     values, gradients : list of Tensor of shape (models, ...)
         One of each for every parameter, in the order of `FlatParameters`: the layers'
         weights come first.
+    buffers : list of Tensor of shape (models, ...)
+        Running statistics, in the order of a network's buffers.
     step : WrittenOutStep
         From a batch of every model to its loss; leaves the gradients in place.
     """
@@ -48,29 +50,32 @@ class StackedParameters:
             for place, shape in zip(self._places, shapes, strict=True)
         ]
         self.gradients = [torch.zeros_like(values) for values in self.values]
+        buffers = zip(*(net.module_.buffers() for net in nets), strict=True)
+        self.buffers = [torch.stack(of_nets) for of_nets in buffers]
         self._arrange(nets)
 
     def _arrange(self, nets: Sequence[Net]) -> None:
         """Take the networks' layers from the stacked tensors."""
         self.nets = list(nets)
         first = self.nets[0]
-        number = {id(p): i for i, p in enumerate(first.flat_.parameters)}
+        own = [*first.flat_.parameters, *first.module_.buffers()]
+        stacked = [*self.values, *self.buffers]
+        values = {id(t): all_nets for t, all_nets in zip(own, stacked, strict=True)}
+        # Buffers, which come last, have none.
+        gradients = dict(zip(values, self.gradients, strict=False))
         structures = [dense_structure(net.module_) or [] for net in self.nets]
-        layers = []
-        for i, (linear, activation, dropout) in enumerate(structures[0]):
-            weight, bias = number[id(linear.weight)], number[id(linear.bias)]
-            layers.append(
-                DenseLayer(
-                    self.values[weight],
-                    self.values[bias],
-                    self.gradients[weight],
-                    self.gradients[bias],
-                    activation,
-                    None
-                    if dropout is None
-                    else _Masks([s[i].dropout for s in structures], self._counts),
-                )
+        layers = [
+            dense_layer(
+                parts[0],
+                lambda tensor: values[id(tensor)],
+                lambda parameter: gradients[id(parameter)],
+                None
+                if parts[0].dropout is None
+                else _Masks([part.dropout for part in parts], self._counts),
+                lambda z: self._counts(),
             )
+            for parts in zip(*structures, strict=True)
+        ]
         self.step = WrittenOutStep(layers, first.criterion_)
         self.penalized = range(len(layers))
         template = self.values[0]
@@ -101,8 +106,11 @@ class StackedParameters:
         return loss
 
     def write_back(self, i: int) -> None:
-        """Let the `i`-th network have its parameters as they stand."""
-        self.flatten(i, self.values, self.nets[i].flat_.values)
+        """Let the `i`-th network have its parameters and buffers as they stand."""
+        net = self.nets[i]
+        self.flatten(i, self.values, net.flat_.values)
+        for buffer, stacked in zip(net.module_.buffers(), self.buffers, strict=True):
+            buffer.copy_(stacked[i])
 
     def flatten(self, i: int, stacked: Sequence[Tensor], out: Tensor) -> Tensor:
         """Write the `i`-th network's part of stacked tensors into its flat vector."""
@@ -119,6 +127,7 @@ class StackedParameters:
         """Go on with some of the networks."""
         self.values = [values[index] for values in self.values]
         self.gradients = [gradients[index] for gradients in self.gradients]
+        self.buffers = [buffers[index] for buffers in self.buffers]
         if len(index):
             self._arrange([self.nets[i] for i in index.tolist()])
 

@@ -1,9 +1,10 @@
 """Loss and gradients of one batch: by autograd, or written out where that is faster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 from sklearn.utils import gen_even_slices
@@ -13,7 +14,8 @@ from skmlp.training.activations import WRITTEN_OUT
 from skmlp.training.batches import rows_at_once
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import Loss
-from skmlp.training.modules import Dropout, _BatchNorm, widest_layer
+from skmlp.training.modules import BatchNorm1d, Dropout, _BatchNorm, widest_layer
+from skmlp.training.normalization import BatchShares, Normalization
 from skmlp.training.products import affine, matmul_into
 
 # From a batch's features, targets and normalised row weights (or None) to the logits
@@ -27,18 +29,22 @@ def make_step(
     """Return the fastest step that computes what autograd would."""
     if not amp and (structure := dense_structure(network)) is not None:
         layers = [
-            DenseLayer(
-                linear.weight.detach(),
-                linear.bias.detach(),
-                flat.gradient_of(linear.weight),
-                flat.gradient_of(linear.bias),
-                activation,
-                None if dropout is None else dropout.mask,
+            dense_layer(
+                part,
+                Tensor.detach,
+                flat.gradient_of,
+                None if part.dropout is None else part.dropout.mask,
+                partial(_rows_in_statistics, part.norm),
             )
-            for linear, activation, dropout in structure
+            for part in structure
         ]
         return WrittenOutStep(layers, loss)
     return _AutogradStep(network, loss, flat, amp)
+
+
+def _rows_in_statistics(norm: BatchNorm1d | None, z: Tensor) -> int:
+    """Rows of a batch by which a network normalises it: none where that is frozen."""
+    return z.shape[0] if norm is not None and norm.training else 0
 
 
 def _mean(value: Tensor, weight: Tensor | None) -> Tensor:
@@ -105,9 +111,10 @@ class _AutogradStep:
 
 
 class DenseStructure(NamedTuple):
-    """A linear layer with the activation and dropout behind it."""
+    """A linear layer with what is behind it."""
 
     linear: nn.Linear
+    norm: BatchNorm1d | None = None
     activation: type[nn.Module] = nn.Identity
     dropout: Dropout | None = None
 
@@ -120,6 +127,8 @@ def dense_structure(network: nn.Sequential) -> list[DenseStructure] | None:
             layers.append(DenseStructure(module))
         elif not layers:
             return None
+        elif isinstance(module, BatchNorm1d):
+            layers[-1] = layers[-1]._replace(norm=module)
         elif isinstance(module, Dropout):
             layers[-1] = layers[-1]._replace(dropout=module)
         elif type(module) in WRITTEN_OUT:
@@ -141,8 +150,56 @@ class DenseLayer:
     bias: Tensor
     weight_gradient: Tensor | None
     bias_gradient: Tensor | None
+    norm: Normalization | None
     activation: type[nn.Module]
     mask: Callable[[Tensor], Tensor] | None
+
+
+def dense_layer(
+    part: DenseStructure,
+    value_of: Callable[[Tensor], Tensor],
+    gradient_of: Callable[[Tensor], Tensor | None],
+    mask: Callable[[Tensor], Tensor] | None,
+    counts: Callable[[Tensor], int | Sequence[int]],
+) -> DenseLayer:
+    """Return a layer as `WrittenOutStep` takes it.
+
+    Parameters
+    ----------
+    part : DenseStructure
+        Layer of a network, or of the first of many.
+    value_of, gradient_of : callable
+        From a parameter or buffer of the layer to the tensors that are trained.
+    mask : callable or None
+        Draws the dropout of a batch.
+    counts : callable
+        Number of rows in a batch's statistics, as `BatchShares` takes it.
+    """
+    linear, norm, activation, _ = part
+    normalization = None
+    if norm is not None:
+        running_mean, running_var, n_batches = map(value_of, norm.buffers())
+        normalization = Normalization(
+            value_of(norm.weight),
+            value_of(norm.bias),
+            gradient_of(norm.weight),
+            gradient_of(norm.bias),
+            running_mean,
+            running_var,
+            n_batches,
+            cast(float, norm.momentum),
+            norm.eps,
+            BatchShares(counts),
+        )
+    return DenseLayer(
+        value_of(linear.weight),
+        value_of(linear.bias),
+        gradient_of(linear.weight),
+        gradient_of(linear.bias),
+        normalization,
+        activation,
+        mask,
+    )
 
 
 class WrittenOutStep:
@@ -159,17 +216,22 @@ class WrittenOutStep:
         """Return the logits of rows that are not trained on."""
         for layer in self.layers:
             forward, _ = WRITTEN_OUT[layer.activation]
-            x = forward(affine(x, layer.weight, layer.bias))
+            x = affine(x, layer.weight, layer.bias)
+            x = forward(x if layer.norm is None else layer.norm.evaluate(x))
         return x
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return logits and mean loss of one batch; leave the gradients in place."""
-        inputs, outputs, masks = [x], [], []
+        inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
             forward, _ = WRITTEN_OUT[layer.activation]
-            a = forward(affine(inputs[-1], layer.weight, layer.bias))
+            a = affine(inputs[-1], layer.weight, layer.bias)
+            if layer.norm is not None:
+                a, of_batch = layer.norm.forward(a)
+                normalized.append(of_batch)
+            a = forward(a)
             mask = None if layer.mask is None else layer.mask(a)
             outputs.append(a)
             masks.append(mask)
@@ -183,10 +245,13 @@ class WrittenOutStep:
             if (mask := masks[i]) is not None:
                 delta = delta.mul_(mask)
             delta = backward(delta, outputs[i])
+            if layer.norm is not None:
+                of_batch = normalized.pop()
+                delta = layer.norm.backward(delta, of_batch, layer.bias_gradient)
+            elif layer.bias_gradient is not None:
+                torch.sum(delta, -2, out=layer.bias_gradient)
             if layer.weight_gradient is not None:
                 matmul_into(layer.weight_gradient, delta.mT, inputs[i])
-            if layer.bias_gradient is not None:
-                torch.sum(delta, -2, out=layer.bias_gradient)
             if i:
                 delta = affine(delta, layer.weight.mT)
         return inputs[-1], mean

@@ -22,7 +22,8 @@ def seconds_alone(member: Member) -> float:
     The member is as it was afterwards.
     """
     net, rows = member.net, member.train.rows
-    values, states = net.flat_.values.clone(), _dropout_states([member])
+    weights = [net.flat_.values, *net.module_.buffers()]
+    before, states = [w.clone() for w in weights], _dropout_states([member])
     index = torch.from_numpy(rows.index[: member.train.batch_size])
     net.prepare_step()
     net.frozen_ = []
@@ -34,7 +35,8 @@ def seconds_alone(member: Member) -> float:
     net.module_.train()
     with torch.no_grad():
         seconds = _fastest(step, net.flat_.values.device)
-    net.flat_.values.copy_(values)
+    for now, then in zip(weights, before, strict=True):
+        now.copy_(then)
     net.optimizer_.state.clear()
     _restore(states)
     return seconds

@@ -68,6 +68,7 @@ def search(kind: str, path: Path | None) -> Any:
         grid = [
             {"hidden_layer_sizes": [8, 16, 24, 32], **rates},
             {"batch_norm": [True], **rates},
+            {"activation": ["gelu"], **rates},
         ]
         found = PackedGridSearchCV(network, grid, cv=3, checkpoint=path)
     else:

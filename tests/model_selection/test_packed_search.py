@@ -172,6 +172,27 @@ SETTINGS = {
         {"class_weight": [None, "balanced", {0: 3.0}], "alpha": [0, 0.1]},
     ),
     "dropout": (mlp(dropout=0.2), {"dropout": [0.2, 0.5], "alpha": [0, 0.1]}),
+    "batch norm": (
+        mlp(batch_norm=True),
+        {"learning_rate_init": RATES, "alpha": [0, 0.1], "dropout": [0, 0.2]},
+    ),
+    "batch norm, by sgd": (
+        mlp(batch_norm=True, solver="sgd"),
+        {"hidden_layer_sizes": [(8, 6)], "activation": ["tanh", "identity"]},
+    ),
+    # Folds have 135, 135 and 136 rows: one network has a last batch of one row.
+    "batch norm, one row": (
+        mlp(batch_norm=True, batch_size=27),
+        {"learning_rate_init": RATES, "class_weight": [None, {0: 0.0}]},
+    ),
+    "batch norm, stopped": (
+        mlp(batch_norm=True, early_stopping=True, n_iter_no_change=2, max_iter=30),
+        {"learning_rate_init": RATES, "restore_best_weights": [True, False]},
+    ),
+    "batch norm, full batches": (
+        mlp(batch_norm=True, batch_size=1000),
+        {"alpha": [0, 0.1]},
+    ),
     "softmax": (softmax(), {"learning_rate_init": RATES, "alpha": [0, 0.1]}),
     "hinge": (softmax(loss="squared_hinge"), {"learning_rate_init": RATES}),
     "lbfgs": (mlp(solver="lbfgs"), {"alpha": [0, 0.1]}),
@@ -192,7 +213,10 @@ def test_search_equals_scikit_learns(name, digits):
     assert_same_search(theirs, ours)
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd", "early stopping", "softmax", "widths"])
+@pytest.mark.parametrize(
+    "name",
+    ["adam", "sgd", "early stopping", "softmax", "widths", "batch norm, stopped"],
+)
 def test_float32_search_gives_scikit_learns_mean_scores(name, digits):
     X, y = digits
     theirs, ours = fit_both(*SETTINGS[name], X.astype(np.float32), y, cv=3)
@@ -253,7 +277,7 @@ def test_regressor(n_targets):
     if n_targets == 2:
         y = np.column_stack([y, y**2])
     network = MLPRegressor(hidden_layer_sizes=9, max_iter=6, random_state=0)
-    grid = {"learning_rate_init": RATES, "alpha": [0, 0.1]}
+    grid = {"learning_rate_init": RATES, "batch_norm": [False, True]}
     theirs, ours = fit_both(
         network, grid, X, y, cv=3, scoring=["r2", "neg_mean_absolute_error"], refit="r2"
     )
@@ -406,9 +430,10 @@ def test_groups_choose_the_folds(digits):
 # Candidates that fail
 
 
-def test_divergence_gets_the_error_score_and_harms_no_neighbour(digits):
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_divergence_gets_the_error_score_and_harms_no_neighbour(batch_norm, digits):
     X, y = digits
-    network = mlp(solver="sgd", dropout=0.2)
+    network = mlp(solver="sgd", dropout=0.2, batch_norm=batch_norm)
     rates = [0.01, 1e200, 0.02]
     search = PackedGridSearchCV(
         network,
@@ -762,7 +787,8 @@ def test_global_generators_are_left_alone(digits):
         (softmax(), {"alpha": [0, 1]}, 4),
         (mlp(dropout=0.5), {"class_weight": [None, "balanced"]}, 4),
         (mlp(solver="rmsprop"), {"alpha": [0, 1]}, 0),
-        (mlp(batch_norm=True), {"alpha": [0, 1]}, 0),
+        (mlp(batch_norm=True), {"alpha": [0, 1]}, 4),
+        (mlp(batch_norm=True, activation="gelu"), {"alpha": [0, 1]}, 0),
         (mlp(weight_averaging=0.9), {"alpha": [0, 1]}, 0),
         (mlp(callbacks=[EpochTimer()]), {"alpha": [0, 1]}, 0),
         (mlp(solver="lbfgs"), {"alpha": [0, 1]}, 0),
@@ -782,6 +808,7 @@ def test_global_generators_are_left_alone(digits):
         "dropout",
         "other solver",
         "batch norm",
+        "other activation",
         "averaged weights",
         "callback",
         "lbfgs",
@@ -800,7 +827,7 @@ def test_verbose_says_what_was_packed(estimator, grid, packed, digits, capsys):
 def test_what_cannot_be_packed_equals_scikit_learns_search(digits):
     grid = [
         {"solver": ["rmsprop", "lbfgs"], "alpha": [0, 1]},
-        {"batch_norm": [True]},
+        {"batch_norm": [True], "activation": ["gelu"]},
         {"weight_averaging": [0.5]},
     ]
     theirs, ours = fit_both(mlp(), grid, *digits, cv=2, scoring="neg_log_loss")

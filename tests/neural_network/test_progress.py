@@ -267,7 +267,7 @@ def test_bars_of_threads_share_the_screen(terminal):
 
 def test_a_search_and_its_fits_share_the_screen(terminal):
     search = PackedGridSearchCV(
-        mlp(verbose="bar"), {"alpha": [0, 1], "batch_norm": [True, False]}, cv=2
+        mlp(verbose="bar"), {"alpha": [0, 1], "activation": ["gelu", "relu"]}, cv=2
     )
     search.set_params(verbose=1, refit=False).fit(X, Y)
     titles = {re.sub(r" +[━╸╺].*", "", frame) for frame in terminal.frames}

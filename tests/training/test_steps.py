@@ -31,28 +31,33 @@ def batch(rows=8):
 
 
 def both_steps(network, loss, x, y, weight):
-    """Logits, loss and gradients by hand and by autograd, from the same masks."""
+    """Logits, loss, gradients, buffers by hand and by autograd, from the same masks."""
     flat = FlatParameters(network)
+    before = [buffer.clone() for buffer in network.buffers()]
     by_hand = make_step(network, loss, flat)
     assert isinstance(by_hand, WrittenOutStep)
     found = []
     for step in (by_hand, _AutogradStep(network, loss, flat, amp=False)):
         seed_dropout(network, torch.Generator().manual_seed(5))
+        for buffer, first in zip(network.buffers(), before, strict=True):
+            buffer.copy_(first)
         flat.gradients.fill_(torch.nan)
         if step is by_hand:  # it writes where parameters are, and only there
             flat.gradients.zero_()
         with torch.no_grad():
             logits, mean = step(x, y, weight)
-        found.append((logits.clone(), mean.clone(), flat.gradients.clone()))
+        buffers = [buffer.clone() for buffer in network.buffers()]
+        found.append((logits.clone(), mean.clone(), flat.gradients.clone(), *buffers))
     return found
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4, [0.0, 0.5]])
 @pytest.mark.parametrize("activation", WRITTEN_OUT)
-def test_by_hand_is_by_autograd(activation, dropout, weighted):
+def test_by_hand_is_by_autograd(activation, dropout, batch_norm, weighted):
     x, y, weight = batch()
-    network = make_network(activation, dropout)
+    network = make_network(activation, dropout, batch_norm=batch_norm)
     by_hand, by_autograd = both_steps(
         network, losses.SoftmaxCrossEntropy(0.1), x, y, weight if weighted else None
     )
@@ -80,14 +85,37 @@ def test_any_regression_loss(name):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_normalisation_of_few_rows(rows):
+    x, y, _ = batch(rows)
+    network = make_network("tanh", batch_norm=True)
+    found = both_steps(network, losses.SoftmaxCrossEntropy(), x, y, None)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert network.dense1_norm.num_batches_tracked == rows - 1
+
+
+def test_a_bias_that_normalisation_takes_away_has_no_gradient():
+    """Adam would turn what rounding leaves of it into steps of full length."""
+    network = make_network(batch_norm=True)
+    flat = FlatParameters(network)
+    make_step(network, losses.SoftmaxCrossEntropy(), flat)(*batch())
+    assert not network.dense1.bias.grad.any()
+    assert network.dense1.weight.grad.any()
+    assert network.output.bias.grad.all()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize(
     "frozen", [names for n in (1, 2) for names in itertools.combinations(range(3), n)]
 )
-def test_frozen_layers_pass_the_gradient_on(frozen):
-    network = make_network("tanh")
-    layers = [network.dense1, network.dense2, network.output]
-    for i in frozen:
-        layers[i].requires_grad_(False)
+def test_frozen_layers_pass_the_gradient_on(frozen, batch_norm):
+    network = make_network("tanh", batch_norm=batch_norm)
+    names = ["dense1", "dense2", "output"]
+    for name, module in network.named_children():
+        if name.partition("_")[0] in [names[i] for i in frozen]:
+            module.requires_grad_(False)
+    network.train()
     x, y, weight = batch()
     found = both_steps(network, losses.SoftmaxCrossEntropy(), x, y, weight)
     for ours, theirs in zip(*found, strict=True):
@@ -118,7 +146,7 @@ def test_gradient_is_that_of_finite_differences():
     "network",
     [
         make_network("gelu"),
-        make_network(batch_norm=True),
+        make_network("gelu", batch_norm=True),
         build_cnn((2, 2, 1), 3, conv_channels=(2,)),
     ],
     ids=["other activation", "batch norm", "convolutions"],

@@ -1,11 +1,13 @@
 """`search`: a grid search packed into one network, beside searches that fit in turn.
 
-Three parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
+Four parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
 in float32, which all of them can train in, in alternation, in one process (but for its
 jobs). ``growth`` sets a packed search beside scikit-learn's over the same networks, for
-more and more members, units and rows. ``memory`` is the peak of a packed search of 500
-members, in a process of its own. Seconds are those of the clock, processor seconds
-those of this process; on a machine with other work only the latter mean anything.
+more and more members, units and rows. ``halving`` sets a halving search whose survivors
+go on beside one whose survivors start anew, in alternation. ``memory`` is the peak of a
+packed search of 500 members, in a process of its own. Seconds are those of the clock,
+processor seconds those of this process; on a machine with other work only the latter
+mean anything.
 
 A record has ``part`` and ``contestant``; ``seconds`` and ``processor_seconds``, lists
 with an entry a round; ``error``, why a contestant did not take part, or None; then what
@@ -40,11 +42,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
 
 from benchmarks import _environment, _results
-from skmlp.model_selection import PackedGridSearchCV
+from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
 from skmlp.neural_network import MLPClassifier
 
 NAME = "search"
-PARTS = ("digits", "growth", "memory")
+PARTS = ("digits", "growth", "halving", "memory")
 ROUNDS = 3
 
 EPOCHS, BATCH, UNITS, FOLDS = 10, 32, 50, 5
@@ -58,6 +60,10 @@ GROWTH = {
     "rows": (100, 500, 2_000, 8_000),
 }
 N_FEATURES, GROWTH_EPOCHS = 64, 3
+
+# 27 candidates for 10 epochs, 9 for 30, 3 for 90, 1 for 270.
+HALVED_RATES = tuple(np.geomspace(1e-4, 1e-1, 9).tolist())
+HALVING = {"resource": "max_iter", "max_resources": 270, "random_state": 0}
 
 MEMBERS_IN_MEMORY = 500
 
@@ -141,10 +147,8 @@ CONTESTANTS: dict[str, Callable[[], Any]] = {
 
 def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured]:
     """Yield the times of every contestant that is installed."""
-    X, y = load_digits(return_X_y=True)
-    X = (X / 16).astype(np.float32)
-    if quick:
-        X, y = X[:200], y[:200]
+    X, y = _digits(quick)
+    X = X.astype(np.float32)
     times: dict[str, list[tuple[float, float]]] = {}
     errors = {name: _absence(name) for name in wanted}
     present = [name for name in wanted if errors[name] is None]
@@ -162,6 +166,12 @@ def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured
             **_columns(times.get(name, [])),
             "error": errors[name],
         }
+
+
+def _digits(quick: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's digits, or some of them."""
+    X, y = load_digits(return_X_y=True)
+    return (X[:200] / 16, y[:200]) if quick else (X / 16, y)
 
 
 def _absence(contestant: str) -> str | None:
@@ -207,6 +217,28 @@ def _members(search: type, members: int, units: int, rows: int) -> tuple[Any, ..
     )
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members)}
     return search(network, grid, cv=split, refit=False), X, y
+
+
+# Successive halving
+
+
+def halving(rounds: int, quick: bool) -> Iterator[Measured]:
+    """Yield the times of searches whose survivors start anew, and go on."""
+    X, y = _digits(quick)
+    network = MLPClassifier(UNITS, batch_size=BATCH, random_state=0)
+    grid = {"learning_rate_init": HALVED_RATES, "alpha": ALPHAS}
+    times: dict[str, list[tuple[float, float]]] = {"packed": [], "going on": []}
+    for i in range(rounds + 1):
+        for name, measured in times.items():
+            search = PackedHalvingGridSearchCV(
+                network, grid, cv=FOLDS, refit=False, **HALVING
+            )
+            search.warm_start = name == "going on"
+            taken = _timed(search, X, y)
+            if i:
+                measured.append(taken)
+    for name, measured in times.items():
+        yield {"contestant": name, **_columns(measured)}
 
 
 # Memory
@@ -274,9 +306,12 @@ def run_all(args: argparse.Namespace) -> Iterator[Measured]:
     """Yield the records of the parts that were asked for."""
     command = f"python -m benchmarks {NAME} --rounds {args.rounds}"
     command += f" --threads {args.threads}" + (" --quick" if args.quick else "")
+    if tuple(args.parts) != PARTS:
+        command += f" --parts '{';'.join(args.parts)}'"
     runs: dict[str, Callable[[], Iterator[Measured]]] = {
         "digits": partial(digits, args.rounds, args.quick, args.contestants),
         "growth": partial(growth, args.rounds, args.quick),
+        "halving": partial(halving, args.rounds, args.quick),
         "memory": partial(memory, args.quick, args.data_home),
     }
     for part in args.parts:

@@ -16,6 +16,7 @@ def ran(tmp_path_factory):
     options = ["--quick", "--threads", "1", "--contestants", names]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_search, "EPOCHS", 1)
+        patch.setitem(_search.HALVING, "max_resources", 27)
         patch.setattr(_search, "GROWTH", {"members": (1, 2)})
         assert main(["search", *options, "--out", str(folder)]) == OK
     return folder
@@ -38,6 +39,8 @@ def test_every_part_and_contestant_is_a_record(ran):
         ("growth", "one by one"),
         ("growth", "packed"),
         ("growth", "one by one"),
+        ("halving", "packed"),
+        ("halving", "going on"),
         ("memory", "packed"),
     ]
     assert [r["members"] for r in records if r["part"] == "growth"] == [1, 1, 2, 2]
@@ -73,6 +76,15 @@ def test_an_unknown_name_is_refused(option, capsys):
     with pytest.raises(SystemExit):
         main(["search", option, "nobody"])
     assert "'nobody' is unknown; there is " in capsys.readouterr().err
+
+
+def test_the_command_of_a_record_names_the_parts(tmp_path, monkeypatch):
+    monkeypatch.setitem(_search.HALVING, "max_resources", 27)
+    options = ["--quick", "--threads", "1", "--parts", "halving"]
+    assert main(["search", *options, "--out", str(tmp_path)]) == OK
+    assert {record["command"] for record in read(tmp_path)} == {
+        "python -m benchmarks search --rounds 1 --threads 1 --quick --parts 'halving'"
+    }
 
 
 def test_it_is_listed(capsys):

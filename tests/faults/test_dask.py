@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from skmlp.model_selection import PackedGridSearchCV
+from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
 from skmlp.neural_network import MLPClassifier
 
 REASON = "dask.distributed is not installed (skmlp[distributed])"
@@ -69,6 +69,16 @@ def test_a_search_on_the_cluster_gives_the_scores_of_one_here(Search, iris, clie
     here = scores_of(Search, iris)
     with joblib.parallel_config(backend="dask"):
         there = scores_of(Search, iris, n_jobs=2)
+    assert_allclose(there, here, rtol=0, atol=1e-8)
+
+
+def test_survivors_go_on_on_the_cluster(iris, client):
+    options = {"resource": "max_iter", "max_resources": 8, "factor": 2}
+    here = scores_of(PackedHalvingGridSearchCV, iris, **options)
+    with joblib.parallel_config(backend="dask"):
+        there = scores_of(
+            PackedHalvingGridSearchCV, iris, n_jobs=2, warm_start=True, **options
+        )
     assert_allclose(there, here, rtol=0, atol=1e-8)
 
 

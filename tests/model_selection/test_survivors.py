@@ -19,6 +19,7 @@ from skmlp.model_selection import (
     PackedHalvingGridSearchCV,
     PackedHalvingRandomSearchCV,
 )
+from skmlp.model_selection._survivors import Survivors
 from skmlp.neural_network import MLPClassifier, MLPRegressor, SoftmaxRegression
 from skmlp.neural_network._checkpoint import FitState
 from skmlp.neural_network._packed_fit import FitJob, fit_jobs
@@ -99,6 +100,7 @@ def assert_same_search(anew, on):
         {"solver": "sgd", "momentum": 0.0, "warmup_epochs": 5},
         {"dropout": 0.3},
         {"batch_norm": True},
+        {"batch_norm": True},
         {"shuffle": False},
         {"early_stopping": True, "n_iter_no_change": 1, "validation_fraction": 0.2},
         {"early_stopping": True, "refit_full": True},
@@ -156,6 +158,20 @@ def test_survivors_train_only_the_epochs_that_they_have_more(solver, digits, epo
     epochs.clear()
     halving(network, warm_start=True).fit(*digits)
     assert len(epochs) == ADDED + REFIT
+
+
+def test_what_a_survivor_needs_not_is_not_held(digits, monkeypatch):
+    held = []
+    choose = Survivors.choose
+
+    def look(self, outcomes, results):
+        choose(self, outcomes, results)
+        held.append(len(self._stages))
+        assert not any("stages" in outcome for outcome in outcomes)
+
+    monkeypatch.setattr(Survivors, "choose", look)
+    halving(warm_start=True, refit=False).fit(*digits)
+    assert held == [FOLDS * n for n in (4, 2, 1, 1)]
 
 
 def test_who_has_stopped_early_trains_no_more(digits, epochs):

@@ -100,7 +100,6 @@ def assert_same_search(anew, on):
         {"solver": "sgd", "momentum": 0.0, "warmup_epochs": 5},
         {"dropout": 0.3},
         {"batch_norm": True},
-        {"batch_norm": True},
         {"shuffle": False},
         {"early_stopping": True, "n_iter_no_change": 1, "validation_fraction": 0.2},
         {"early_stopping": True, "refit_full": True},

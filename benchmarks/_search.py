@@ -1,10 +1,11 @@
 """`search`: a grid search packed into one network, beside searches that fit in turn.
 
-Four parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
+Five parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
 in float32, which all of them can train in, in alternation, in one process (but for its
 jobs). ``growth`` sets a packed search beside scikit-learn's over the same networks, for
-more and more members, units and rows. ``halving`` sets a halving search whose survivors
-go on beside one whose survivors start anew, in alternation. ``memory`` is the peak of a
+more and more members, units and rows; ``convolutions`` does so over CNNs of 8 x 8
+pixels with more and more filters. ``halving`` sets a halving search whose survivors go
+on beside one whose survivors start anew, in alternation. ``memory`` is the peak of a
 packed search of 500 members, in a process of its own. Seconds are those of the clock,
 processor seconds those of this process; on a machine with other work only the latter
 mean anything.
@@ -12,7 +13,8 @@ mean anything.
 A record has ``part`` and ``contestant``; ``seconds`` and ``processor_seconds``, lists
 with an entry a round; ``error``, why a contestant did not take part, or None; then what
 all records of the benchmarks have. Those of ``growth`` say what was ``moved`` and their
-``members``, ``units`` and ``rows``; that of ``memory`` says ``members``, ``rows``,
+``members``, ``units`` and ``rows``, those of ``convolutions`` their ``members``,
+``rows`` and ``filters``; that of ``memory`` says ``members``, ``rows``,
 ``bytes_before`` and ``bytes_at_peak``.
 """
 
@@ -43,10 +45,10 @@ from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
 
 from benchmarks import _environment, _results
 from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
-from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network import CNNClassifier, MLPClassifier
 
 NAME = "search"
-PARTS = ("digits", "growth", "halving", "memory")
+PARTS = ("digits", "growth", "convolutions", "halving", "memory")
 ROUNDS = 3
 
 EPOCHS, BATCH, UNITS, FOLDS = 10, 32, 50, 5
@@ -59,7 +61,9 @@ GROWTH = {
     "units": (10, 50, 200, 1000),
     "rows": (100, 500, 2_000, 8_000),
 }
-N_FEATURES, GROWTH_EPOCHS = 64, 3
+N_FEATURES = 64
+SHORT = {"batch_size": BATCH, "max_iter": 3, "random_state": 0}
+FILTERS = ((4,), (8,), (16,), (16, 32), (32, 64))
 
 # 27 candidates for 10 epochs, 9 for 30, 3 for 90, 1 for 270.
 HALVED_RATES = tuple(np.geomspace(1e-4, 1e-1, 9).tolist())
@@ -188,33 +192,48 @@ def growth(rounds: int, quick: bool) -> Iterator[Measured]:
     for moved, sizes in GROWTH.items():
         for size in sizes[:2] if quick else sizes:
             sizes_now = {**MIDDLE, moved: size}
-            packed, in_turn = [], []
-            for i in range(rounds + 1):
-                for search, times in (
-                    (PackedGridSearchCV, packed),
-                    (GridSearchCV, in_turn),
-                ):
-                    measured = _timed(*_members(search, **sizes_now))
-                    if i:
-                        times.append(measured)
-            for name, times in (("packed", packed), ("one by one", in_turn)):
-                yield {
-                    "moved": moved,
-                    **sizes_now,
-                    "contestant": name,
-                    **_columns(times),
-                }
+            network = MLPClassifier(sizes_now.pop("units"), **SHORT)
+            for measured in _side_by_side(network, rounds, **sizes_now):
+                yield {"moved": moved, **MIDDLE, moved: size, **measured}
 
 
-def _members(search: type, members: int, units: int, rows: int) -> tuple[Any, ...]:
+def convolutions(rounds: int, quick: bool) -> Iterator[Measured]:
+    """Yield the times of a packed search and of one in turn, for more filters."""
+    members, rows = MIDDLE["members"], MIDDLE["rows"]
+    for filters in FILTERS[:1] if quick else FILTERS:
+        network = CNNClassifier(
+            filters, hidden_layer_sizes=32, dtype="float32", **SHORT
+        )
+        for measured in _side_by_side(network, rounds, members, rows):
+            yield {
+                "members": members,
+                "rows": rows,
+                "filters": "-".join(map(str, filters)),
+                **measured,
+            }
+
+
+def _side_by_side(
+    network: Any, rounds: int, members: int, rows: int
+) -> Iterator[Measured]:
+    """Yield the times of a packed search and of one in turn."""
+    searches = {"packed": PackedGridSearchCV, "one by one": GridSearchCV}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
+    for i in range(rounds + 1):
+        for name, search in searches.items():
+            measured = _timed(*_members(search, network, members, rows))
+            if i:
+                times[name].append(measured)
+    for name in searches:
+        yield {"contestant": name, **_columns(times[name])}
+
+
+def _members(search: type, network: Any, members: int, rows: int) -> tuple[Any, ...]:
     """Return a search of so many members, and its rows."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(rows + 50, N_FEATURES)), rng.integers(0, 10, rows + 50)
     y[:10] = np.arange(10)
     split = [(np.arange(rows), np.arange(rows, rows + 50))]
-    network = MLPClassifier(
-        units, batch_size=BATCH, max_iter=GROWTH_EPOCHS, random_state=0
-    )
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members)}
     return search(network, grid, cv=split, refit=False), X, y
 
@@ -311,6 +330,7 @@ def run_all(args: argparse.Namespace) -> Iterator[Measured]:
     runs: dict[str, Callable[[], Iterator[Measured]]] = {
         "digits": partial(digits, args.rounds, args.quick, args.contestants),
         "growth": partial(growth, args.rounds, args.quick),
+        "convolutions": partial(convolutions, args.rounds, args.quick),
         "halving": partial(halving, args.rounds, args.quick),
         "memory": partial(memory, args.quick, args.data_home),
     }
@@ -382,7 +402,7 @@ def print_tables(records: Sequence[Measured], console: Console) -> None:
     table = Table(*columns, box=box.SIMPLE_HEAD)
     packed: dict[Any, tuple[float, float]] = {}
     for record in records:
-        place = record["part"], *(record.get(name) for name in MIDDLE)
+        place = record["part"], *(record.get(name) for name in (*MIDDLE, "filters"))
         sizes = " x ".join(str(size) for size in place[1:] if size is not None)
         row = [record["part"], sizes, record["contestant"]]
         if record["error"]:

@@ -251,8 +251,9 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
     rate, penalty, momentum, Adam's numbers, seed or `max_iter` train together with
     their folds, as one network with a leading dimension of models; the steps of a
     Pipeline before the network are fitted once a fold and distinct setting. What cannot
-    be packed (other estimators, convolutions, callbacks, ...) is fitted one by one, and
-    ``verbose=1`` says how many were, with progress and time left in a terminal.
+    be packed (other estimators, augmentation, residual blocks, callbacks, ...) is
+    fitted one by one, and ``verbose=1`` says how many were, with progress and time left
+    in a terminal.
 
     Parameters
     ----------
@@ -279,8 +280,12 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
     Notes
     -----
     How many networks train together is bounded by the memory that is free, and for
-    networks of middle size measured in a few steps, once in a process; very large ones
-    gain nothing and are fitted one by one. Packs are shared out among torch's threads.
+    networks of middle size measured in a few steps, once in a process; large ones gain
+    nothing and are fitted one by one. Of CNNs only small ones gain: a convolution is
+    then a product of matrices of its patches, which is faster for all networks at once
+    than torch's convolution for each as long as the patches stay in the caches (up to
+    some millions of multiplications a batch). Packs are shared out among torch's
+    threads.
     Networks of a pack and networks alone round sums differently: in float64 scores
     agree to 1e-8, and whoever needs the same bits in every run fits one by one.
 

@@ -3,21 +3,34 @@
 import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from skmlp.neural_network._network import Plan
-from skmlp.training.modules import widest_layer
+from skmlp.training.modules import Conv2d, weight_layers, widest_layer
 from skmlp.training.pack import Member
+from skmlp.training.stacked_convolution import widest_patches
 from skmlp.training.threads import multiply_adds, threads_for
 from skmlp.training.trial import seconds_alone, seconds_together
 
-# Multiplications in a step of one network. With fewer, the calls around the arithmetic
-# cost so much more that a pack needs no measurement; with more, there is nothing to be
-# gained, and a trial would take long.
-_SURELY_PACKED = 150_000
-_LIKELY_PACKED = 400_000
-_NEVER_PACKED = 8_000_000
+
+class _Limits(NamedTuple):
+    """Multiplications in a step of one network that decide without a measurement.
+
+    With few, the calls around the arithmetic cost so much more that a pack is surely
+    or, where nothing may be measured, likely faster; with many, there is nothing to be
+    gained, and a trial would take long.
+    """
+
+    surely: int
+    likely: int
+    never: int
+
+
+# The calls around convolutions, which alone autograd differentiates, cost more.
+_DENSE = _Limits(150_000, 400_000, 8_000_000)
+_CONVOLUTIONAL = _Limits(1_000_000, 4_000_000, 10_000_000)
 
 # What one by one must take longer for a pack to be worth it.
 _MARGIN = 1.1
@@ -33,6 +46,9 @@ _WORTH_A_THREAD = 2_000_000
 # A larger pack is no faster on a CPU, whose caches it has left long before.
 _LARGEST_ON_CPU = 2**27
 _SHARE_OF_MEMORY = 0.2
+
+# Bytes for each thread, of patches above all, that leave convolutions some caches.
+_CONVOLUTIONS_ON_CPU = 2**25
 
 # Where the system does not say how much memory is free.
 _FREE_IF_UNKNOWN = 2**31
@@ -50,12 +66,13 @@ def size_of_packs(key: Hashable, plans: Sequence[Plan], measured: bool = True) -
     is False.
     """
     work, n = work_of(plans[0]), len(plans)
-    if work <= _SURELY_PACKED or n == 1:
+    limits = _CONVOLUTIONAL if _convolves(plans[0]) else _DENSE
+    if work <= limits.surely or n == 1:
         return n
-    if work >= _NEVER_PACKED:
+    if work >= limits.never:
         return 1
     if not measured:
-        return n if work <= _LIKELY_PACKED else 1
+        return n if work <= limits.likely else 1
     # Twice as many are as good as twice as many were.
     place = (key, plans[0].train.batch_size, n.bit_length(), torch.get_num_threads())
     if place not in _measured:
@@ -79,6 +96,12 @@ def _measure(plans: Sequence[Plan]) -> int:
     return best if best < len(members) else 2 * best
 
 
+def _convolves(plan: Plan) -> bool:
+    """Whether it is a convolutional network."""
+    layers = weight_layers(plan.net.module_)
+    return any(isinstance(layer, Conv2d) for layer in layers)
+
+
 def work_of(plan: Plan) -> int:
     """Return the multiplications in one step of a network."""
     n_features = plan.train.rows.X.shape[1]
@@ -98,9 +121,13 @@ def largest_pack(plan: Plan) -> int:
     values, rows = plan.net.flat_.values, plan.train.rows
     # Parameters, gradients, two moments, best weights; a batch with its activations and
     # their gradients; an epoch's order and weights of rows.
-    widest = widest_layer(plan.net.module_, rows.X.shape[1])
+    network, n_features = plan.net.module_, rows.X.shape[1]
+    widest = max(widest_layer(network, n_features), widest_patches(network, n_features))
     numbers = 6 * len(values) + 4 * plan.train.batch_size * widest + 4 * len(rows)
-    return max(1, int(budget(plan.device) / (8 * numbers)))
+    room = budget(plan.device)
+    if plan.device.type == "cpu" and _convolves(plan):
+        room = min(room, _CONVOLUTIONS_ON_CPU * torch.get_num_threads())
+    return max(1, int(room / (8 * numbers)))
 
 
 def budget(device: torch.device) -> float:

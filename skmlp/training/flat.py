@@ -94,9 +94,15 @@ class FlatParameters:
         return stretches
 
 
-def _view_like(vector: Tensor, parameter: Tensor) -> Tensor:
-    """View `vector` in the shape of `parameter`, images channels last."""
+def stored_shape(parameter: Tensor) -> tuple[int, ...]:
+    """Return the shape that a parameter has in the vector, images channels last."""
     if parameter.dim() == 4:
         n, channels, height, width = parameter.shape
-        return vector.view(n, height, width, channels).permute(0, 3, 1, 2)
-    return vector.view(parameter.shape)
+        return n, height, width, channels
+    return tuple(parameter.shape)
+
+
+def _view_like(vector: Tensor, parameter: Tensor) -> Tensor:
+    """View `vector` in the shape of `parameter`."""
+    view = vector.view(stored_shape(parameter))
+    return view.permute(0, 3, 1, 2) if view.dim() == 4 else view

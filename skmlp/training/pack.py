@@ -1,4 +1,4 @@
-"""Many multi-layer perceptrons of one shape, trained as one network.
+"""Many networks of one shape, perceptrons or small CNNs, trained as one network.
 
 Every tensor has a leading dimension of members: parameters ``(members, parameters)``,
 features ``(members, batch, features)``. Members differ in what a tensor can carry:
@@ -21,7 +21,10 @@ import torch
 from sklearn import config_context, get_config
 
 from skmlp.training.batches import Batches, rows_at_once
+from skmlp.training.memory import keep_freed_memory
+from skmlp.training.modules import widest_layer
 from skmlp.training.net import Keeper, Net
+from skmlp.training.stacked_convolution import structure_of, widest_patches
 from skmlp.training.stacked_optimizer import SOLVERS, StackedOptimizer, numbers_of
 from skmlp.training.stacked_parameters import StackedParameters
 from skmlp.training.stacked_rows import (
@@ -32,7 +35,6 @@ from skmlp.training.stacked_rows import (
     shared_by,
     stream_of,
 )
-from skmlp.training.steps import dense_structure
 
 
 @dataclass(eq=False)
@@ -60,7 +62,7 @@ class Member:
 def pack_key(member: Member) -> Hashable | None:
     """Return what members of one pack have in common; None if it cannot be packed."""
     net, rows = member.net, member.train.rows
-    structure = dense_structure(net.module_)
+    structure = structure_of(net.module_)
     if (
         structure is None
         or net.solver not in SOLVERS
@@ -76,19 +78,15 @@ def pack_key(member: Member) -> Hashable | None:
         or not all(p.requires_grad for p in net.module_.parameters())
     ):
         return None
-    layers = tuple(
-        (
-            layer.linear.weight.shape,
-            layer.norm is None,
-            layer.activation,
-            layer.dropout is None,
-        )
-        for layer in structure
-    )
     loss = net.criterion_
     size = member.train.batch_size
+    # Alone such a batch of images passes in parts, each of which draws its masks.
+    if structure.images and size > rows_at_once(
+        widest_layer(net.module_, rows.X.shape[1])
+    ):
+        return None
     return (
-        layers,
+        structure.shape,
         net.solver,
         net.max_grad_norm,
         type(loss),
@@ -182,12 +180,17 @@ class _Pack:
     """The members that still train."""
 
     def __init__(self, members: list[Member]) -> None:
+        keep_freed_memory()
         self.members = members
         self.streams = [stream_of(member.train) for member in members]
         nets = [member.net for member in members]
         self.counts: Sequence[int] = [0] * len(members)
         self.stack = StackedParameters(nets, lambda: self.counts)
         self.optimizer = StackedOptimizer(self.stack)
+        self.widest = max(
+            widest_patches(nets[0].module_, members[0].train.rows.X.shape[1]),
+            *(layer.weight.shape[-2:].numel() for layer in self.stack.step.layers),
+        )
         self._arrange()
 
     def _arrange(self) -> None:
@@ -246,8 +249,7 @@ class _Pack:
         """Compute every member's validation loss and score."""
         members, step = self.members, self.stack.step
         sizes = [len(rows) for rows in held_out.sets]
-        widest = max(layer.weight.shape[-2:].numel() for layer in step.layers)
-        at_once = max(1, rows_at_once(widest) // len(members))
+        at_once = max(1, rows_at_once(self.widest) // len(members))
         parts = []
         for start in range(0, max(sizes), at_once):
             # Sets of fewer rows repeat their last one, which is cut off below.

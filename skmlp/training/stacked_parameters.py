@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from skmlp.training.modules import Dropout
+from skmlp.training.flat import stored_shape
+from skmlp.training.modules import Dropout, weight_layers
 from skmlp.training.net import Net
 from skmlp.training.optimizers import DECOUPLED
-from skmlp.training.steps import WrittenOutStep, dense_layer, dense_structure
+from skmlp.training.stacked_convolution import StackedImages, structure_of
+from skmlp.training.steps import WrittenOutStep, dense_layer
 
 
 class StackedParameters:
@@ -43,7 +45,7 @@ class StackedParameters:
     ) -> None:
         flats = [net.flat_ for net in nets]
         self._places = [flats[0].place_of(p) for p in flats[0].parameters]
-        shapes = [parameter.shape for parameter in flats[0].parameters]
+        shapes = [stored_shape(parameter) for parameter in flats[0].parameters]
         self._counts = counts
         self.values = [
             torch.stack([flat.values[place].view(shape) for flat in flats])
@@ -63,7 +65,7 @@ class StackedParameters:
         values = {id(t): all_nets for t, all_nets in zip(own, stacked, strict=True)}
         # Buffers, which come last, have none.
         gradients = dict(zip(values, self.gradients, strict=False))
-        structures = [dense_structure(net.module_) or [] for net in self.nets]
+        structures = [s for net in self.nets if (s := structure_of(net.module_))]
         layers = [
             dense_layer(
                 parts[0],
@@ -74,10 +76,18 @@ class StackedParameters:
                 else _Masks([part.dropout for part in parts], self._counts),
                 lambda z: self._counts(),
             )
-            for parts in zip(*structures, strict=True)
+            for parts in zip(*(s.dense for s in structures), strict=True)
         ]
-        self.step = WrittenOutStep(layers, first.criterion_)
-        self.penalized = range(len(layers))
+        images = None
+        if structures[0].images:
+            images = StackedImages(
+                [s.images for s in structures],
+                lambda parameter: values[id(parameter)],
+                lambda parameter: gradients[id(parameter)],
+                lambda layers: _ImageMasks(layers, self._counts),
+            )
+        self.step = WrittenOutStep(layers, first.criterion_, images)
+        self.penalized = range(len(list(weight_layers(first.module_))))
         template = self.values[0]
         self.alpha = template.new_tensor([net.alpha for net in self.nets])
 
@@ -149,4 +159,21 @@ class _Masks:
         ):
             if layer is not None and count:
                 mask[i, :count] = layer.mask(mask[i, :count])
+        return mask
+
+
+class _ImageMasks(_Masks):
+    """Masks of feature maps ``(models, channels, height, width, batch)``."""
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """Draw as many rows as each model has, as it would alone."""
+        mask = a.new_ones(a.shape)
+        for i, (layer, count) in enumerate(
+            zip(self.layers, self.counts(), strict=True)
+        ):
+            if layer is not None and count:
+                # Alone they are channels last, and drawn in the order of memory.
+                maps = a.new_empty(count, *a.shape[2:4], a.shape[1])
+                drawn = layer.mask(maps.permute(0, 3, 1, 2))
+                mask[i, ..., :count] = drawn.permute(1, 2, 3, 0)
         return mask

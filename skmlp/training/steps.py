@@ -1,10 +1,10 @@
 """Loss and gradients of one batch: by autograd, or written out where that is faster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from sklearn.utils import gen_even_slices
@@ -119,7 +119,7 @@ class DenseStructure(NamedTuple):
     dropout: Dropout | None = None
 
 
-def dense_structure(network: nn.Sequential) -> list[DenseStructure] | None:
+def dense_structure(network: Iterable[nn.Module]) -> list[DenseStructure] | None:
     """Layers of a multi-layer perceptron, or None if it holds anything else."""
     layers: list[DenseStructure] = []
     for module in network:
@@ -202,18 +202,33 @@ def dense_layer(
     )
 
 
+class Front(Protocol):
+    """What comes before the dense layers, differentiated by hand."""
+
+    def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
+        """Return the dense layers' features, and what `backward` needs."""
+
+    def backward(self, delta: Tensor, saved: Any) -> None:
+        """Leave the parameters' gradients; `delta` is that of the features."""
+
+
 class WrittenOutStep:
     """A multi-layer perceptron, or many of one shape, differentiated by hand.
 
     For small networks autograd's bookkeeping costs more than the arithmetic.
     """
 
-    def __init__(self, layers: list[DenseLayer], loss: Loss) -> None:
+    def __init__(
+        self, layers: list[DenseLayer], loss: Loss, front: Front | None = None
+    ) -> None:
         self.layers = layers
         self.loss = loss
+        self.front = front
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits of rows that are not trained on."""
+        if self.front is not None:
+            x, _ = self.front.forward(x)
         for layer in self.layers:
             forward, _ = WRITTEN_OUT[layer.activation]
             x = affine(x, layer.weight, layer.bias)
@@ -224,6 +239,8 @@ class WrittenOutStep:
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return logits and mean loss of one batch; leave the gradients in place."""
+        if self.front is not None:
+            x, saved = self.front.forward(x, training=True)
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
             forward, _ = WRITTEN_OUT[layer.activation]
@@ -252,6 +269,8 @@ class WrittenOutStep:
                 torch.sum(delta, -2, out=layer.bias_gradient)
             if layer.weight_gradient is not None:
                 matmul_into(layer.weight_gradient, delta.mT, inputs[i])
-            if i:
+            if i or self.front is not None:
                 delta = affine(delta, layer.weight.mT)
+        if self.front is not None:
+            self.front.backward(delta, saved)
         return inputs[-1], mean

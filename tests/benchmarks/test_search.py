@@ -39,11 +39,15 @@ def test_every_part_and_contestant_is_a_record(ran):
         ("growth", "one by one"),
         ("growth", "packed"),
         ("growth", "one by one"),
+        ("convolutions", "packed"),
+        ("convolutions", "one by one"),
         ("halving", "packed"),
         ("halving", "going on"),
         ("memory", "packed"),
     ]
     assert [r["members"] for r in records if r["part"] == "growth"] == [1, 1, 2, 2]
+    filters = [r["filters"] for r in records if r["part"] == "convolutions"]
+    assert filters == ["4", "4"]
     for record in records:
         assert record["command"] == (
             "python -m benchmarks search --rounds 1 --threads 1 --quick"

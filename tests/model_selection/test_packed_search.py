@@ -73,6 +73,11 @@ def softmax(**params):
     return SoftmaxRegression(**({"max_iter": 6, "random_state": 0} | params))
 
 
+def cnn(**params):
+    defaults = {"conv_channels": (3, 4), "hidden_layer_sizes": 6, "max_iter": 3}
+    return CNNClassifier(**(defaults | {"batch_size": 32, "random_state": 3} | params))
+
+
 def fit_both(estimator, grid, X, y, fit_params=None, **options):
     """Run scikit-learn's search and the packed one."""
     return [
@@ -196,6 +201,13 @@ SETTINGS = {
     "softmax": (softmax(), {"learning_rate_init": RATES, "alpha": [0, 0.1]}),
     "hinge": (softmax(loss="squared_hinge"), {"learning_rate_init": RATES}),
     "lbfgs": (mlp(solver="lbfgs"), {"alpha": [0, 0.1]}),
+    "convolutions": (cnn(), {"learning_rate_init": RATES, "alpha": [0, 0.1]}),
+    "convolutions' sgd": (cnn(solver="sgd"), {"learning_rate_init": RATES}),
+    "convolutions' epochs": (
+        cnn(early_stopping=True, n_iter_no_change=1, max_iter=8),
+        {"learning_rate_init": RATES, "kernel_size": [2, 3]},
+    ),
+    "convolutions' dropout": (cnn(dropout=0.2), {"conv_dropout": [0.2, 0.5]}),
 }
 
 
@@ -792,11 +804,9 @@ def test_global_generators_are_left_alone(digits):
         (mlp(weight_averaging=0.9), {"alpha": [0, 1]}, 0),
         (mlp(callbacks=[EpochTimer()]), {"alpha": [0, 1]}, 0),
         (mlp(solver="lbfgs"), {"alpha": [0, 1]}, 0),
-        (
-            CNNClassifier(2, hidden_layer_sizes=3, max_iter=1),
-            {"learning_rate_init": RATES},
-            0,
-        ),
+        (cnn(), {"alpha": [0, 1]}, 4),
+        (cnn(batch_norm=True), {"alpha": [0, 1]}, 0),
+        (cnn(block="residual"), {"alpha": [0, 1]}, 0),
         (LogisticRegression(max_iter=500), {"C": [0.1, 1]}, 0),
         (make_pipeline(StandardScaler(), mlp()), {"mlpclassifier__alpha": [0, 1]}, 4),
     ],
@@ -812,7 +822,9 @@ def test_global_generators_are_left_alone(digits):
         "averaged weights",
         "callback",
         "lbfgs",
-        "cnn",
+        "convolutions",
+        "convolutions with batch norm",
+        "residual blocks",
         "foreign",
         "pipeline",
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmlp.neural_network import MLPClassifier, _pack_size
+from skmlp.neural_network import CNNClassifier, MLPClassifier, _pack_size
 from skmlp.training.pack import Member, pack_key
 
 
@@ -14,6 +14,18 @@ def plans_of(n, units, batch_size=32, n_rows=64):
     plans = []
     for seed in range(n):
         estimator = MLPClassifier(units, batch_size=batch_size, random_state=seed)
+        plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
+    return plans
+
+
+def convolutional_plans_of(n, channels, batch_size=32):
+    """Return plans of convolutions on 10 x 10 pixels."""
+    X, y = np.ones((64, 100)), np.arange(64) % 10
+    plans = []
+    for seed in range(n):
+        estimator = CNNClassifier(
+            channels, batch_size=batch_size, hidden_layer_sizes=(), random_state=seed
+        )
         plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
     return plans
 
@@ -54,6 +66,36 @@ def test_what_has_to_be_packed_alike_again_is_not_measured(measured, units, expe
 def test_large_networks_are_never_packed(measured):
     assert size(plans_of(2, units=100, batch_size=800, n_rows=800)) == 1
     assert measured["calls"] == 0
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"), [(8, 3), ((8, 60), 3), ((8, 90), 1), ((30, 90), 1)]
+)
+def test_more_work_is_worth_packing_where_there_are_convolutions(
+    channels, expected, measured
+):
+    plans = convolutional_plans_of(3, channels)
+    assert _pack_size.size_of_packs("any", plans, measured=False) == expected
+    assert measured["calls"] == 0
+
+
+def test_convolutions_are_measured_or_never_packed(measured):
+    measured["together"] = {3: 0.5}
+    assert size(convolutional_plans_of(3, (8, 60))) == 3
+    assert measured["calls"] == 1
+    assert size(convolutional_plans_of(3, (30, 90))) == 1
+    assert measured["calls"] == 1
+
+
+def test_patches_of_convolutions_stay_in_the_caches(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    (plan,) = convolutional_plans_of(1, (8, 60))
+    most = _pack_size.largest_pack(plan)
+    assert 1 < most < 30
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert 2 * most <= _pack_size.largest_pack(plan) <= 2 * most + 1
+    monkeypatch.setattr(_pack_size, "_free_memory", lambda: 1000)
+    assert _pack_size.largest_pack(plan) == 1
 
 
 @pytest.mark.parametrize(

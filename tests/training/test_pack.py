@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
-from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._checkpoint import FitState
 from skmlp.training.net import Net
 from skmlp.training.pack import Member, pack_key, train_together
@@ -319,12 +319,6 @@ def test_interrupted_members_keep_what_they_learnt(n_threads):
 )
 def test_what_cannot_be_packed_has_no_key(params):
     assert pack_key(member_of(**params)) is None
-
-
-def test_a_convolution_has_no_key():
-    estimator = CNNClassifier(2, image_shape=(2, 2), hidden_layer_sizes=3)
-    plan = estimator._plan(estimator._check_sample(X, Y, None, reset=True))
-    assert pack_key(Member(plan.net, plan.train, plan.valid, plan.epochs)) is None
 
 
 @pytest.mark.parametrize(

@@ -337,6 +337,18 @@ def test_what_would_not_end_the_same_is_refused_first(
     assert not epochs
 
 
+def test_callbacks_that_follow_whole_fits_are_refused(digits, epochs):
+    callback = pytest.importorskip(
+        "sklearn.callback", reason="this scikit-learn has no callbacks"
+    )
+    bar = callback.ProgressBar()
+    heard = clone(NETWORK).set_callbacks(bar)
+    for search in (halving(heard, {}), halving(NETWORK, {}).set_callbacks(bar)):
+        with pytest.raises(ValueError, match="scikit-learn's callbacks"):
+            search.set_params(warm_start=True).fit(*digits)
+    assert not epochs
+
+
 def test_one_candidate_that_cannot_go_on_is_enough(digits, epochs):
     search = halving(grid={"learning_rate": ["constant", "onecycle"]}, warm_start=True)
     with pytest.raises(ValueError, match="onecycle"):

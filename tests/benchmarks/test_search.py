@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import _search
+from benchmarks import _search, _search_contestants
 from benchmarks.__main__ import OK, main
 
 
@@ -15,7 +15,7 @@ def ran(tmp_path_factory):
     names = "packed;scikit-learn;skorch;scikeras"
     options = ["--quick", "--threads", "1", "--contestants", names]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_search, "EPOCHS", 1)
+        patch.setattr(_search_contestants, "EPOCHS", 1)
         patch.setitem(_search.HALVING, "max_resources", 27)
         patch.setattr(_search, "GROWTH", {"members": (1, 2)})
         assert main(["search", *options, "--out", str(folder)]) == OK

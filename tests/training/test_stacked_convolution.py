@@ -132,6 +132,21 @@ def test_members_that_share_their_rows():
     assert_equal_to_those_alone(make)
 
 
+@pytest.mark.cuda
+def test_on_a_gpu_as_on_the_cpu():
+    params = {"conv_dropout": 0.0, "pool": ("max", "avg"), "kernel_size": (3, 2)}
+    both = [
+        [member_of(seed=seed, device=device, **params) for seed in range(3)]
+        for device in ("cpu", "cuda")
+    ]
+    for members in both:
+        train_together(members)
+    for one, other in zip(*both, strict=True):
+        torch.testing.assert_close(
+            one.net.flat_.values, other.net.flat_.values.cpu(), rtol=0, atol=1e-8
+        )
+
+
 def test_one_that_diverges_harms_no_neighbour_to_the_bit():
     def make(*rates):
         return [member_of(solver="sgd", learning_rate_init=rate) for rate in rates]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ class _Limits(NamedTuple):
 # The calls around convolutions, which alone autograd differentiates, cost more.
 _DENSE = _Limits(150_000, 400_000, 8_000_000)
 _CONVOLUTIONAL = _Limits(1_000_000, 4_000_000, 10_000_000)
+
+# Multiplications that take as long as the calls of one step of a pack.
+_WORTH_A_PACK = 1_000_000
 
 # What one by one must take longer for a pack to be worth it.
 _MARGIN = 1.1
@@ -65,7 +69,7 @@ def size_of_packs(key: Hashable, plans: Sequence[Plan], measured: bool = True) -
     together, and how its sums are rounded, may differ between runs, unless `measured`
     is False.
     """
-    work, n = work_of(plans[0]), len(plans)
+    work, n = work_of(plans[-1]), len(plans)
     limits = _CONVOLUTIONAL if _convolves(plans[0]) else _DENSE
     if work <= limits.surely or n == 1:
         return n
@@ -74,10 +78,47 @@ def size_of_packs(key: Hashable, plans: Sequence[Plan], measured: bool = True) -
     if not measured:
         return n if work <= limits.likely else 1
     # Twice as many are as good as twice as many were.
-    place = (key, plans[0].train.batch_size, n.bit_length(), torch.get_num_threads())
+    place = (key, work, n.bit_length(), torch.get_num_threads())
     if place not in _measured:
         _measured[place] = _measure(plans)
     return min(n, _measured[place])
+
+
+def of_like_width(plans: Sequence[Plan]) -> list[list[int]]:
+    """Return the places of those plans, of one `pack_key`, that may share a pack.
+
+    Small networks of different widths do, from the narrowest up, as long as the zeros
+    that fill the narrower ones take less time than a pack of their own.
+    """
+    places: dict[tuple[int, ...], list[int]] = {}
+    for i, plan in enumerate(plans):
+        places.setdefault(_widths(plan), []).append(i)
+    batch_size = plans[0].train.batch_size
+
+    def work(widths: tuple[int, ...]) -> int:
+        return batch_size * sum(a * b for a, b in pairwise(widths))
+
+    def small(widths: tuple[int, ...]) -> bool:
+        return not _convolves(plans[0]) and work(widths) <= _DENSE.surely
+
+    groups: list[tuple[tuple[int, ...], list[int]]] = []
+    for widths, found in sorted(places.items(), key=lambda item: work(item[0])):
+        if groups:
+            narrower, others = groups[-1]
+            both = tuple(map(max, narrower, widths))
+            filled = len(others) * (work(both) - work(narrower))
+            filled += len(found) * (work(both) - work(widths))
+            if small(both) and filled < _WORTH_A_PACK:
+                groups[-1] = both, others + found
+                continue
+        groups.append((widths, found))
+    return [found for _, found in groups]
+
+
+def _widths(plan: Plan) -> tuple[int, ...]:
+    """Return the numbers of features, of units of each layer, and of outputs."""
+    weights = [layer.weight for layer in weight_layers(plan.net.module_)]
+    return (weights[0].shape[1], *(len(weight) for weight in weights))
 
 
 def _measure(plans: Sequence[Plan]) -> int:

@@ -12,6 +12,7 @@ from skmlp.neural_network._network import BaseNetwork, Plan
 from skmlp.neural_network._pack_size import (
     budget,
     largest_pack,
+    of_like_width,
     size_of_packs,
     threads_of_pack,
 )
@@ -194,9 +195,11 @@ def _fit_packs(
 ) -> Iterator[FitJob]:
     """Divide what waited into packs of a good size, equal ones, and train these."""
     repeatable = any(job.repeatable for job, _ in waiting)
-    size = size_of_packs(key, [plan for _, plan in waiting], measured=not repeatable)
-    for part in gen_even_slices(len(waiting), -(-len(waiting) // size)):
-        yield from _fit_pack(waiting[part], advance)
+    for places in of_like_width([plan for _, plan in waiting]):
+        alike = [waiting[i] for i in places]
+        size = size_of_packs(key, [plan for _, plan in alike], measured=not repeatable)
+        for part in gen_even_slices(len(alike), -(-len(alike) // size)):
+            yield from _fit_pack(alike[part], advance)
 
 
 def _fit_pack(
@@ -219,7 +222,7 @@ def _fit_pack(
             job.error = error
     else:
         members = [Member(p.net, p.train, p.valid, p.epochs, p.stage) for _, p in pack]
-        n_threads = threads_of_pack(pack[0][1], len(pack))
+        n_threads = threads_of_pack(pack[-1][1], len(pack))
         shown = training_shown(
             "bar" if any(job.estimator.verbose == "bar" for job, _ in pack) else False,
             f"{len(pack)} networks",

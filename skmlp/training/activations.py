@@ -61,3 +61,6 @@ WRITTEN_OUT: dict[
     nn.Tanh: (torch.tanh_, _tanh_backward),
     nn.ReLU: (torch.relu_, _relu_backward),
 }
+
+# A unit of these whose weights are all zero outputs zero, and keeps its weights.
+ZERO_AT_ZERO = frozenset({nn.Identity, nn.Tanh, nn.ReLU})

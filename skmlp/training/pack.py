@@ -1,9 +1,10 @@
-"""Many networks of one shape, perceptrons or small CNNs, trained as one network.
+"""Many networks of one depth, perceptrons or small CNNs, trained as one network.
 
 Every tensor has a leading dimension of members: parameters ``(members, parameters)``,
 features ``(members, batch, features)``. Members differ in what a tensor can carry:
-rows, weights of rows, seeds, learning rates, penalties, moments, when to stop. Each
-ends as it would have ended alone.
+rows, weights of rows, seeds, learning rates, penalties, moments, when to stop, and
+widths, where zeros keep the place of missing units. Each ends as it would have ended
+alone.
 """
 
 import operator

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmlp.training.activations import WRITTEN_OUT
+from skmlp.training.activations import WRITTEN_OUT, ZERO_AT_ZERO
 from skmlp.training.convolution import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules import Conv2d, Dropout, evaluating
 from skmlp.training.steps import DenseStructure, dense_structure
@@ -43,21 +43,28 @@ class Structure(NamedTuple):
 
     @property
     def shape(self) -> Hashable:
-        """What networks that can be stacked have in common."""
+        """What networks that can be stacked have in common.
+
+        Hidden layers may differ in width where a unit without weights stays without.
+        """
         images = tuple(
             (type(layer), *(getattr(layer, name) for name in _IN_COMMON[type(layer)]))
             for layer in self.images
         )
+        fixed = any(
+            layer.norm or layer.dropout or layer.activation not in ZERO_AT_ZERO
+            for layer in self.dense
+        )
         dense = tuple(
             (
-                layer.linear.weight.shape,
+                layer.linear.out_features if fixed or layer is self.dense[-1] else None,
                 layer.norm is None,
                 layer.activation,
                 layer.dropout is None,
             )
             for layer in self.dense
         )
-        return images, dense
+        return images, self.dense[0].linear.in_features, dense
 
 
 def structure_of(network: nn.Sequential) -> Structure | None:

@@ -1,8 +1,8 @@
-"""Parameters of many networks of one shape, each parameter one tensor of all models.
+"""Parameters of many networks of one depth, each parameter one tensor of all models.
 
 The weights of a layer have shape ``(models, out, in)`` and no gaps, so that one call of
-BLAS computes a layer of all models. Training moves them here; a network's own vector
-gets a copy when somebody looks at it.
+BLAS computes a layer of all models. Narrower models are filled up with zeros. Training
+moves them here; a network's own vector gets a copy when somebody looks at it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class StackedParameters:
     Parameters
     ----------
     nets : sequence of Net
-        Of one structure, initialised.
+        Of one structure, but for the widths of hidden layers; initialised.
     counts : callable
         Returns the number of rows that each network has in the batch at hand; dropout
         draws for no more, and no more are in the statistics of a normalisation.
@@ -44,13 +44,18 @@ class StackedParameters:
         self, nets: Sequence[Net], counts: Callable[[], Sequence[int]]
     ) -> None:
         flats = [net.flat_ for net in nets]
-        self._places = [flats[0].place_of(p) for p in flats[0].parameters]
-        shapes = [stored_shape(parameter) for parameter in flats[0].parameters]
-        self._counts = counts
-        self.values = [
-            torch.stack([flat.values[place].view(shape) for flat in flats])
-            for place, shape in zip(self._places, shapes, strict=True)
+        self._parts = [
+            [(flat.place_of(p), stored_shape(p)) for p in flat.parameters]
+            for flat in flats
         ]
+        self._counts = counts
+        shapes = zip(*([shape for _, shape in own] for own in self._parts), strict=True)
+        self.values = [
+            flats[0].values.new_zeros(len(nets), *map(max, zip(*sizes, strict=True)))
+            for sizes in shapes
+        ]
+        for i, flat in enumerate(flats):
+            self.unflatten(i, flat.values, self.values)
         self.gradients = [torch.zeros_like(values) for values in self.values]
         buffers = zip(*(net.module_.buffers() for net in nets), strict=True)
         self.buffers = [torch.stack(of_nets) for of_nets in buffers]
@@ -124,20 +129,21 @@ class StackedParameters:
 
     def flatten(self, i: int, stacked: Sequence[Tensor], out: Tensor) -> Tensor:
         """Write the `i`-th network's part of stacked tensors into its flat vector."""
-        for place, tensor in zip(self._places, stacked, strict=True):
-            out[place] = tensor[i].reshape(-1)
+        for (place, shape), tensor in zip(self._parts[i], stacked, strict=True):
+            out[place] = tensor[i][tuple(map(slice, shape))].reshape(-1)
         return out
 
     def unflatten(self, i: int, vector: Tensor, stacked: Sequence[Tensor]) -> None:
         """Write a flat vector into the `i`-th network's part of stacked tensors."""
-        for place, tensor in zip(self._places, stacked, strict=True):
-            tensor[i] = vector[place].view(tensor[i].shape)
+        for (place, shape), tensor in zip(self._parts[i], stacked, strict=True):
+            tensor[i][tuple(map(slice, shape))] = vector[place].view(shape)
 
     def select(self, index: Tensor) -> None:
         """Go on with some of the networks."""
         self.values = [values[index] for values in self.values]
         self.gradients = [gradients[index] for gradients in self.gradients]
         self.buffers = [buffers[index] for buffers in self.buffers]
+        self._parts = [self._parts[i] for i in index.tolist()]
         if len(index):
             self._arrange([self.nets[i] for i in index.tolist()])
 

@@ -56,6 +56,22 @@ def test_small_networks_need_no_measurement(measured):
     assert measured["calls"] == 0
 
 
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [
+        ([20, 10, 20], [[1, 0, 2]]),
+        # So many that filling them up takes longer than a pack of their own.
+        ([30] * 3 + [2] * 20, [[*range(3, 23)], [0, 1, 2]]),
+        # Too wide to be packed without a measurement.
+        ([50, 60], [[0], [1]]),
+        ([(5, 20), (20, 5)], [[0, 1]]),
+    ],
+)
+def test_small_networks_of_like_width_share_a_pack(widths, expected):
+    plans = [plan for units in widths for plan in plans_of(1, units=units)]
+    assert _pack_size.of_like_width(plans) == expected
+
+
 @pytest.mark.parametrize(("units", "expected"), [(60, 5), (200, 1)])
 def test_what_has_to_be_packed_alike_again_is_not_measured(measured, units, expected):
     plans = plans_of(5, units=units)

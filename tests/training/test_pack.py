@@ -20,8 +20,13 @@ X = (X - X.mean(0)) / X.std(0)
 
 def member_of(rows=150, seed=0, state=None, **params):
     """Return a net of an estimator's, ready to train on some of the rows."""
-    defaults = {"max_iter": 5, "batch_size": 20, "random_state": seed}
-    estimator = MLPClassifier(5, **(defaults | params))
+    defaults = {
+        "hidden_layer_sizes": 5,
+        "max_iter": 5,
+        "batch_size": 20,
+        "random_state": seed,
+    }
+    estimator = MLPClassifier(**(defaults | params))
     chosen = np.random.RandomState(seed).permutation(150)[:rows]
     sample = estimator._check_sample(X[chosen], Y[chosen], None, reset=True)
     plan = estimator._plan(sample, state=state)
@@ -112,6 +117,43 @@ def test_members_end_as_they_would_alone(shared, own, n_threads):
     for member in alone:
         train_alone(member)
     assert_same(members, alone)
+
+
+@settings(max_examples=15, derandomize=True)
+@given(
+    st.fixed_dictionaries(
+        {
+            "solver": st.sampled_from(["sgd", "adam", "adamw"]),
+            "activation": st.sampled_from(["relu", "tanh", "identity"]),
+            "max_grad_norm": st.sampled_from([None, 0.5]),
+            "early_stopping": st.booleans(),
+        }
+    ),
+    st.lists(OWN, min_size=2, max_size=4),
+    st.lists(st.tuples(*[st.integers(1, 9)] * 2), min_size=4, max_size=4, unique=True),
+)
+def test_narrow_members_end_as_they_would_alone(shared, own, widths):
+    own = [
+        {**params, "hidden_layer_sizes": sizes}
+        for params, sizes in zip(own, widths, strict=False)
+    ]
+    members = [member_of(**shared, **params) for params in own]
+    assert len({pack_key(member) for member in members}) == 1
+    alone = [member_of(**shared, **params) for params in own]
+    train_together(members)
+    for member in alone:
+        train_alone(member)
+    assert_same(members, alone)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"activation": "logistic"}, {"dropout": 0.3}, {"batch_norm": True}],
+    ids=lambda params: next(iter(params)),
+)
+def test_a_unit_that_does_not_stay_zero_is_in_the_key(params):
+    narrow, wide = (member_of(hidden_layer_sizes=n, **params) for n in (3, 4))
+    assert pack_key(narrow) != pack_key(wide)
 
 
 @settings(max_examples=15, derandomize=True)

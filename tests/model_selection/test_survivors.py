@@ -108,7 +108,7 @@ def assert_same_search(anew, on):
         {"solver": "rmsprop"},
         {"random_state": np.random.RandomState(5)},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_survivors_score_as_if_trained_in_one_go(params, digits):
     anew, on = both(digits, clone(NETWORK).set_params(**params))

@@ -52,20 +52,21 @@ class BatchShares:
         of = self._counts(z), z.shape[-2]
         if of != self._of:
             self._of = of
-            self._shares = _shares(z, torch.tensor(of[0], device=z.device))
+            self._shares = _shares(z, torch.tensor(of[0]))
         return self._shares
 
 
 def _shares(z: Tensor, counts: Tensor) -> Shares:
     """Return what a batch counts for of which each model has the first rows."""
+    filled = bool((counts < z.shape[-2]).any())  # asked on the host, without a wait
+    counts = counts.to(z.device)
     batches = counts > 1
     n = counts.clamp_min(2)[..., None, None].to(z.dtype)
     of_batch = batches[..., None, None].to(z.dtype)
     places = torch.arange(z.shape[-2], device=z.device).unsqueeze(1)
     real = (places < counts[..., None, None]).to(z.dtype)
-    return Shares(
-        None if real.all() else real, real * (of_batch / n), of_batch, n, batches
-    )
+    of_rows = real * (of_batch / n)
+    return Shares(real if filled else None, of_rows, of_batch, n, batches)
 
 
 class Normalized(NamedTuple):

@@ -52,7 +52,7 @@ class Structure(NamedTuple):
             for layer in self.images
         )
         fixed = any(
-            layer.norm or layer.dropout or layer.activation not in ZERO_AT_ZERO
+            layer.dropout or layer.activation not in ZERO_AT_ZERO
             for layer in self.dense
         )
         dense = tuple(

@@ -50,15 +50,18 @@ class StackedParameters:
         ]
         self._counts = counts
         shapes = zip(*([shape for _, shape in own] for own in self._parts), strict=True)
-        self.values = [
-            flats[0].values.new_zeros(len(nets), *map(max, zip(*sizes, strict=True)))
-            for sizes in shapes
-        ]
+        self.values = [_zeros(flats[0].values, sizes) for sizes in shapes]
         for i, flat in enumerate(flats):
             self.unflatten(i, flat.values, self.values)
         self.gradients = [torch.zeros_like(values) for values in self.values]
-        buffers = zip(*(net.module_.buffers() for net in nets), strict=True)
-        self.buffers = [torch.stack(of_nets) for of_nets in buffers]
+        buffers = [list(net.module_.buffers()) for net in nets]
+        self.buffers = [
+            _zeros(of_nets[0], [buffer.shape for buffer in of_nets])
+            for of_nets in zip(*buffers, strict=True)
+        ]
+        for i, own in enumerate(buffers):
+            for buffer, stacked in zip(own, self.buffers, strict=True):
+                _own_part(stacked, i, buffer.shape).copy_(buffer)
         self._arrange(nets)
 
     def _arrange(self, nets: Sequence[Net]) -> None:
@@ -125,18 +128,18 @@ class StackedParameters:
         net = self.nets[i]
         self.flatten(i, self.values, net.flat_.values)
         for buffer, stacked in zip(net.module_.buffers(), self.buffers, strict=True):
-            buffer.copy_(stacked[i])
+            buffer.copy_(_own_part(stacked, i, buffer.shape))
 
     def flatten(self, i: int, stacked: Sequence[Tensor], out: Tensor) -> Tensor:
         """Write the `i`-th network's part of stacked tensors into its flat vector."""
         for (place, shape), tensor in zip(self._parts[i], stacked, strict=True):
-            out[place] = tensor[i][tuple(map(slice, shape))].reshape(-1)
+            out[place] = _own_part(tensor, i, shape).reshape(-1)
         return out
 
     def unflatten(self, i: int, vector: Tensor, stacked: Sequence[Tensor]) -> None:
         """Write a flat vector into the `i`-th network's part of stacked tensors."""
         for (place, shape), tensor in zip(self._parts[i], stacked, strict=True):
-            tensor[i][tuple(map(slice, shape))] = vector[place].view(shape)
+            _own_part(tensor, i, shape).copy_(vector[place].view(shape))
 
     def select(self, index: Tensor) -> None:
         """Go on with some of the networks."""
@@ -146,6 +149,16 @@ class StackedParameters:
         self._parts = [self._parts[i] for i in index.tolist()]
         if len(index):
             self._arrange([self.nets[i] for i in index.tolist()])
+
+
+def _zeros(like: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
+    """Return zeros with room for tensors of these sizes, one of each model."""
+    return like.new_zeros(len(sizes), *map(max, zip(*sizes, strict=True)))
+
+
+def _own_part(stacked: Tensor, i: int, shape: Sequence[int]) -> Tensor:
+    """Return the `i`-th model's part of a stacked tensor, without what fills it up."""
+    return stacked[i][tuple(map(slice, shape))]
 
 
 class _Masks:

@@ -183,7 +183,7 @@ SETTINGS = {
     ),
     "batch norm, by sgd": (
         mlp(batch_norm=True, solver="sgd"),
-        {"hidden_layer_sizes": [(8, 6)], "activation": ["tanh", "identity"]},
+        {"hidden_layer_sizes": [(8, 6), (5, 7)], "activation": ["tanh", "relu"]},
     ),
     # Folds have 135, 135 and 136 rows: one network has a last batch of one row.
     "batch norm, one row": (

@@ -124,7 +124,17 @@ def test_members_end_as_they_would_alone(shared, own, n_threads):
     st.fixed_dictionaries(
         {
             "solver": st.sampled_from(["sgd", "adam", "adamw"]),
-            "activation": st.sampled_from(["relu", "tanh", "identity"]),
+            # A linear layer's shift is normalised away by the next one: without a
+            # gradient, Adam goes where rounding leads.
+            "layer": st.sampled_from(
+                [
+                    {"activation": "relu"},
+                    {"activation": "tanh"},
+                    {"activation": "identity"},
+                    {"activation": "relu", "batch_norm": True},
+                    {"activation": "tanh", "batch_norm": True},
+                ]
+            ),
             "max_grad_norm": st.sampled_from([None, 0.5]),
             "early_stopping": st.booleans(),
         }
@@ -133,6 +143,7 @@ def test_members_end_as_they_would_alone(shared, own, n_threads):
     st.lists(st.tuples(*[st.integers(1, 9)] * 2), min_size=4, max_size=4, unique=True),
 )
 def test_narrow_members_end_as_they_would_alone(shared, own, widths):
+    shared |= shared.pop("layer")
     own = [
         {**params, "hidden_layer_sizes": sizes}
         for params, sizes in zip(own, widths, strict=False)
@@ -148,7 +159,7 @@ def test_narrow_members_end_as_they_would_alone(shared, own, widths):
 
 @pytest.mark.parametrize(
     "params",
-    [{"activation": "logistic"}, {"dropout": 0.3}, {"batch_norm": True}],
+    [{"activation": "logistic"}, {"dropout": 0.3}],
     ids=lambda params: next(iter(params)),
 )
 def test_a_unit_that_does_not_stay_zero_is_in_the_key(params):

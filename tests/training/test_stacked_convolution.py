@@ -206,7 +206,6 @@ def test_a_batch_that_passes_in_parts_has_no_key():
         {"conv_dropout": 0.5, "channel_dropout": True},
         {"image_shape": (4, 4, 4)},
         {"head": "global_average"},
-        {"hidden_layer_sizes": 4},
     ],
     ids=str,
 )

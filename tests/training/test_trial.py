@@ -19,6 +19,7 @@ def make_members(solver):
             5,
             solver=solver,
             dropout=0.5,
+            batch_norm=True,
             batch_size=40,
             max_iter=3,
             random_state=seed,
@@ -38,6 +39,8 @@ def test_training_is_the_same_after_a_trial(solver):
         for member in (one, other):
             member.net.run(member.train, member.valid, member.epochs)
         assert torch.equal(one.net.flat_.values, other.net.flat_.values)
+        buffers = one.net.module_.buffers(), other.net.module_.buffers()
+        assert all(map(torch.equal, *buffers))
         np.testing.assert_array_equal(
             one.net.monitor.loss_curve, other.net.monitor.loss_curve
         )

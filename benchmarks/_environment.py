@@ -13,6 +13,7 @@ import torch
 import skmlp
 
 PACKAGES = ("torch", "skorch", "scikit-learn", "numpy")
+PEERS = ("keras", "tensorflow", "tensorflow-cpu", "scikeras")
 
 
 def describe() -> dict[str, Any]:
@@ -28,6 +29,11 @@ def describe() -> dict[str, Any]:
         "cpu_count": _cpu_count(),
         "threads": torch.get_num_threads(),
     }
+
+
+def peers() -> dict[str, str | None]:
+    """Return the versions of packages that only comparisons need."""
+    return {name: _version(name) for name in PEERS}
 
 
 def device_name(device: str) -> str:

@@ -44,7 +44,7 @@ PROGRAMS: dict[str, Program] = {
         Program(
             "search",
             "packed grid searches beside those that fit one by one",
-            "benchmarks._search",
+            "benchmarks.search._command",
         ),
         Program(
             "speed",

@@ -59,7 +59,7 @@ def run_all(
                     "quick": quick,
                     **_environment.describe(),
                     "threads": threads,
-                    "peers": _peers(),
+                    "peers": _environment.peers(),
                     "load_average": load,
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "command": command,
@@ -138,9 +138,3 @@ def write_data(
 def _load() -> float | None:
     """Return how many processes wanted a core in the last minute."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-def _peers() -> dict[str, str | None]:
-    """Return versions of what `describe` does not know."""
-    names = ("keras", "tensorflow", "tensorflow-cpu")
-    return {name: _environment._version(name) for name in names}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from benchmarks import _search, _search_contestants
 from benchmarks.__main__ import OK, main
+from benchmarks.search import _contestants, _parts, _table
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,9 @@ def ran(tmp_path_factory):
     names = "packed;scikit-learn;skorch;scikeras"
     options = ["--quick", "--threads", "1", "--contestants", names]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_search_contestants, "EPOCHS", 1)
-        patch.setitem(_search.HALVING, "max_resources", 27)
-        patch.setattr(_search, "GROWTH", {"members": (1, 2)})
+        patch.setattr(_contestants, "EPOCHS", 1)
+        patch.setitem(_parts.HALVING, "max_resources", 27)
+        patch.setattr(_parts, "GROWTH", {"members": (1, 2)})
         assert main(["search", *options, "--out", str(folder)]) == OK
     return folder
 
@@ -58,7 +58,7 @@ def test_every_part_and_contestant_is_a_record(ran):
 
 def test_an_absent_contestant_is_named(ran):
     (record,) = (r for r in read(ran) if r["contestant"] == "scikeras")
-    if _search.find_spec("scikeras") is None:
+    if _parts.find_spec("scikeras") is None:
         assert record["error"] == "scikeras is not installed"
         assert record["seconds"] == []
     else:
@@ -68,6 +68,29 @@ def test_an_absent_contestant_is_named(ran):
 def test_memory_is_the_peak_of_a_process_of_its_own(ran):
     record = read(ran)[-1]
     assert 0 < record["bytes_before"] <= record["bytes_at_peak"] < 2e9
+
+
+def test_the_table_is_made_of_stored_records(ran, capsys):
+    capsys.readouterr()
+    options = ["--quick", "--tables", "--markdown", "--parts", "digits;memory"]
+    assert main(["search", *options, "--out", str(ran)]) == OK
+    printed = capsys.readouterr().out
+    rows = [row.split(" | ") for row in printed.splitlines() if row.startswith("| ")]
+    named = [row[2] for row in rows[2:]]
+    assert named == ["packed", "scikit-learn", "skorch", "scikeras", "packed"]
+    first, second = read(ran)[:2]
+    ratio = second["seconds"][0] / first["seconds"][0]
+    assert rows[3][4] == f"{ratio:.2f}"
+    assert "MB at its peak" in rows[-1][4]
+
+
+def test_a_ratio_is_the_median_of_those_in_a_round():
+    common = {"part": "growth", "members": 2, "error": None}
+    packed = {**common, "contestant": "packed", "seconds": [1.0, 2.0, 4.0]}
+    other = {**common, "contestant": "one by one", "seconds": [3.0, 4.0, 40.0]}
+    for record in (packed, other):
+        record["processor_seconds"] = record["seconds"]
+    assert _table.rows([packed, other])[1][3:] == ("4.000", "3.00", "3.00", "≥ 0.95")
 
 
 def test_its_records_are_none_of_the_tables(ran, capsys):
@@ -83,7 +106,7 @@ def test_an_unknown_name_is_refused(option, capsys):
 
 
 def test_the_command_of_a_record_names_the_parts(tmp_path, monkeypatch):
-    monkeypatch.setitem(_search.HALVING, "max_resources", 27)
+    monkeypatch.setitem(_parts.HALVING, "max_resources", 27)
     options = ["--quick", "--threads", "1", "--parts", "halving"]
     assert main(["search", *options, "--out", str(tmp_path)]) == OK
     assert {record["command"] for record in read(tmp_path)} == {

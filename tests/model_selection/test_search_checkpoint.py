@@ -105,7 +105,7 @@ def fits(monkeypatch):
     return counted
 
 
-@pytest.mark.parametrize("after", [0, 2, 6])
+@pytest.mark.parametrize("after", [0, 2, 5])
 def test_a_resumed_search_is_the_uninterrupted_one(after, path, monkeypatch, fits):
     whole = packed().fit(X, Y)
     packs = fits.copy()

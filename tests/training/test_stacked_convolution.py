@@ -206,6 +206,7 @@ def test_a_batch_that_passes_in_parts_has_no_key():
         {"conv_dropout": 0.5, "channel_dropout": True},
         {"image_shape": (4, 4, 4)},
         {"head": "global_average"},
+        {"hidden_layer_sizes": (5, 5)},
     ],
     ids=str,
 )

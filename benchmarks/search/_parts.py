@@ -1,18 +1,16 @@
-"""`search`: a grid search packed into one network, beside searches that fit in turn.
+"""What is measured, part by part.
 
-Five parts. ``digits`` searches the same 12 candidates in 5 folds by every contestant,
-in float32, which all of them can train in, in alternation, in one process (but for its
-jobs). ``growth`` sets a packed search beside scikit-learn's over the same networks, for
-more and more members, units and rows; ``convolutions`` does so over CNNs of 8 x 8
-pixels with more and more filters. ``halving`` sets a halving search whose survivors go
-on beside one whose survivors start anew, in alternation. ``memory`` is the peak of a
-packed search of 500 members, in a process of its own. Seconds are those of the clock,
-processor seconds those of this process; on a machine with other work only the latter
-mean anything.
+``digits`` searches the same 12 candidates in 5 folds by every contestant, in float32,
+in alternation, in one process (but for its jobs). ``growth`` sets a packed search
+beside scikit-learn's over the same networks, for more and more members, units and rows;
+``convolutions`` does so over CNNs of 8 x 8 pixels with more and more filters.
+``halving`` sets a halving search whose survivors go on beside one whose survivors start
+anew, in alternation. ``memory`` is the peak of a packed search of 500 members, in a
+process of its own.
 
-A record has ``part`` and ``contestant``; ``seconds`` and ``processor_seconds``, lists
-with an entry a round; ``error``, why a contestant did not take part, or None; then what
-all records of the benchmarks have. Those of ``growth`` say what was ``moved`` and their
+A part yields a dict for each contestant: ``contestant``; ``seconds`` of the clock and
+``processor_seconds`` of this process, lists with an entry a round; ``error``, why it
+did not take part, if it did not. Those of ``growth`` say what was ``moved`` and their
 ``members``, ``units`` and ``rows``, those of ``convolutions`` their ``members``,
 ``rows`` and ``filters``; that of ``memory`` says ``members``, ``rows``,
 ``bytes_before`` and ``bytes_at_peak``.
@@ -20,30 +18,21 @@ all records of the benchmarks have. Those of ``growth`` say what was ``moved`` a
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
-import statistics
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
-from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks import _environment, _results
-from benchmarks._search_contestants import (
+from benchmarks.search._contestants import (
     ALPHAS,
     BATCH,
     CONTESTANTS,
@@ -52,10 +41,6 @@ from benchmarks._search_contestants import (
 )
 from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
 from skmlp.neural_network import CNNClassifier, MLPClassifier
-
-NAME = "search"
-PARTS = ("digits", "growth", "convolutions", "halving", "memory")
-ROUNDS = 3
 
 # One of the three is moved, the others stay in the middle of its range.
 MIDDLE = {"members": 16, "units": 50, "rows": 500}
@@ -83,7 +68,7 @@ Measured = dict[str, Any]
 def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured]:
     """Yield the times of every contestant that is installed."""
     X, y = _digits(quick)
-    X = X.astype(np.float32)
+    X = X.astype(np.float32)  # which all of them can train in
     times: dict[str, list[tuple[float, float]]] = {}
     errors = {name: _absence(name) for name in wanted}
     present = [name for name in wanted if errors[name] is None]
@@ -250,102 +235,3 @@ def _columns(times: list[tuple[float, float]]) -> Measured:
         "seconds": [round(seconds, 4) for seconds, _ in times],
         "processor_seconds": [round(seconds, 4) for _, seconds in times],
     }
-
-
-def run_all(args: argparse.Namespace) -> Iterator[Measured]:
-    """Yield the records of the parts that were asked for."""
-    command = f"python -m benchmarks {NAME} --rounds {args.rounds}"
-    command += f" --threads {args.threads}" + (" --quick" if args.quick else "")
-    if tuple(args.parts) != PARTS:
-        command += f" --parts '{';'.join(args.parts)}'"
-    runs: dict[str, Callable[[], Iterator[Measured]]] = {
-        "digits": partial(digits, args.rounds, args.quick, args.contestants),
-        "growth": partial(growth, args.rounds, args.quick),
-        "convolutions": partial(convolutions, args.rounds, args.quick),
-        "halving": partial(halving, args.rounds, args.quick),
-        "memory": partial(memory, args.quick, args.data_home),
-    }
-    for part in args.parts:
-        for measured in runs[part]():
-            yield {
-                "experiment": NAME,
-                "part": part,
-                "quick": args.quick,
-                "error": None,
-                **measured,
-                **_environment.describe(),
-                "threads": args.threads,
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "command": command,
-            }
-
-
-def _choice(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """Read names with semicolons between them, of those that are known."""
-
-    def read(text: str) -> tuple[str, ...]:
-        given = tuple(name.strip() for name in text.split(";"))
-        for name in given:
-            if name not in known:
-                raise argparse.ArgumentTypeError(
-                    f"{name!r} is unknown; there is {'; '.join(known)}."
-                )
-        return given
-
-    return read
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks {NAME}", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--parts", type=_choice(PARTS), default=PARTS)
-    parser.add_argument(
-        "--contestants",
-        type=_choice(tuple(CONTESTANTS)),
-        default=tuple(CONTESTANTS),
-        help="of the digits search, with ';' between them (default: all)",
-    )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="a trial, not a result")
-    parser.add_argument("--data-home", metavar="DIR")
-    parser.add_argument("--out", type=Path, default=_results.DEFAULT, metavar="DIR")
-    args = parser.parse_args(argv)
-    if args.quick:
-        args.rounds = 1
-    _environment.use_threads(args.threads)
-    path = _results.open_store(args.out)
-    path = path / f"{NAME}{'-quick' if args.quick else ''}.jsonl"
-    records = []
-    for record in run_all(args):
-        _results.append(path, record)
-        records.append(record)
-    print_tables(records, Console())
-    print(f"Stored in {path}", file=sys.stderr)
-    return 0
-
-
-def print_tables(records: Sequence[Measured], console: Console) -> None:
-    """Print medians, as times and as multiples of the packed search's."""
-    columns = ("part", "sizes", "search", "s", "x packed", "CPU s", "x packed", "MB")
-    table = Table(*columns, box=box.SIMPLE_HEAD)
-    packed: dict[Any, tuple[float, float]] = {}
-    for record in records:
-        place = record["part"], *(record.get(name) for name in (*MIDDLE, "filters"))
-        sizes = " x ".join(str(size) for size in place[1:] if size is not None)
-        row = [record["part"], sizes, record["contestant"]]
-        if record["error"]:
-            table.add_row(*row, record["error"])
-            continue
-        medians = [
-            statistics.median(record[name]) for name in ("seconds", "processor_seconds")
-        ]
-        if record["contestant"] == "packed":
-            packed[place] = medians[0], medians[1]
-        for own, of_packed in zip(medians, packed.get(place, (0, 0)), strict=True):
-            row += [f"{own:.3f}", f"{own / of_packed:.2f}" if of_packed else ""]
-        peak = record.get("bytes_at_peak")
-        table.add_row(*row, "" if peak is None else f"{peak / 1e6:.0f}")
-    console.print(table)

@@ -1,0 +1,154 @@
+"""The command line: ``python -m benchmarks search [options]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import _environment, _results
+from benchmarks.search import _parts, _table
+from benchmarks.search._contestants import CONTESTANTS
+
+OK, USAGE = 0, 2
+ROUNDS = 3
+
+
+def run_all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the records of the parts that were asked for."""
+    command = f"python -m benchmarks search --rounds {args.rounds}"
+    command += f" --threads {args.threads}" + (" --quick" if args.quick else "")
+    if tuple(args.parts) != _table.PARTS:
+        command += f" --parts '{';'.join(args.parts)}'"
+    runs: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+        "digits": partial(_parts.digits, args.rounds, args.quick, args.contestants),
+        "growth": partial(_parts.growth, args.rounds, args.quick),
+        "convolutions": partial(_parts.convolutions, args.rounds, args.quick),
+        "halving": partial(_parts.halving, args.rounds, args.quick),
+        "memory": partial(_parts.memory, args.quick, args.data_home),
+    }
+    for part in args.parts:
+        for measured in runs[part]():
+            yield {
+                "experiment": "search",
+                "part": part,
+                "quick": args.quick,
+                "error": None,
+                **measured,
+                **_environment.describe(),
+                "peers": _environment.peers(),
+                "threads": args.threads,
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": command,
+            }
+
+
+def _choice(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Read names with semicolons between them, of those that are known."""
+
+    def read(text: str) -> tuple[str, ...]:
+        given = tuple(name.strip() for name in text.split(";"))
+        for name in given:
+            if name not in known:
+                raise argparse.ArgumentTypeError(
+                    f"{name!r} is unknown; there is {'; '.join(known)}."
+                )
+        return given
+
+    return read
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks search",
+        description="Time packed searches beside searches that fit one by one.",
+    )
+    add = parser.add_argument
+    add(
+        "--parts",
+        type=_choice(_table.PARTS),
+        default=_table.PARTS,
+        help=f"of {'; '.join(_table.PARTS)}, with ';' between them (default: all)",
+    )
+    add(
+        "--contestants",
+        type=_choice(tuple(CONTESTANTS)),
+        default=tuple(CONTESTANTS),
+        help="of the digits search, with ';' between them (default: all)",
+    )
+    add("--rounds", type=int, default=ROUNDS)
+    add("--threads", type=int, default=2)
+    add("--quick", action="store_true", help="a trial, not a result")
+    add("--data-home", metavar="DIR")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"where records are stored (default: {_results.DEFAULT})",
+    )
+    add("--tables", action="store_true", help="run nothing; print the stored table")
+    add("--markdown", action="store_true", help="print the table as Markdown")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line and return its exit status."""
+    args = make_parser().parse_args(argv)
+    name = f"search{'-quick' if args.quick else ''}.jsonl"
+    if args.tables:
+        try:
+            records = read((args.out or _results.COMMITTED) / name)
+        except (ValueError, OSError) as error:
+            print(error, file=sys.stderr)
+            return USAGE
+        show([r for r in records if r["part"] in args.parts], args.markdown)
+        return OK
+    if args.quick:
+        args.rounds = 1
+    _environment.use_threads(args.threads)
+    path = _results.open_store(args.out or _results.DEFAULT) / name
+    records = []
+    for record in run_all(args):
+        _results.append(path, record)
+        records.append(record)
+    show(records, args.markdown)
+    print(f"Stored in {path}", file=sys.stderr)
+    return OK
+
+
+def read(path: Path) -> list[_table.Record]:
+    """Read the last record of each part, size and contestant.
+
+    Raises
+    ------
+    ValueError
+        If a line is not a record; names the file and the line.
+    """
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            record["part"], record["contestant"], record["seconds"]
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(
+                f"Line {number} of {str(path)!r} is not a record of search; delete "
+                "that line to read the others."
+            ) from None
+        records.append(record)
+    return _table.latest(records)
+
+
+def show(records: list[_table.Record], markdown: bool) -> None:
+    """Print the table in the asked form."""
+    if markdown:
+        print(_table.markdown(records), end="")
+    else:
+        _table.print_table(records, Console())

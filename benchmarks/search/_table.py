@@ -1,0 +1,119 @@
+"""The table of stored records: medians, ratios to a packed search, what is aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+Record = dict[str, Any]
+
+PARTS = ("digits", "growth", "convolutions", "halving", "memory")
+COLUMNS = ("part", "sizes", "search", "s", "theirs / packed", "of CPU time", "target")
+
+# The least ratio of a search's time to that of the packed one.
+TARGETS = {
+    ("digits", "scikit-learn"): 5.0,
+    ("digits", "scikit-learn, 2 jobs"): 3.0,
+    ("digits", "skorch"): 20.0,
+    ("digits", "scikeras"): 60.0,
+    ("digits", "one by one"): 10.0,
+    ("growth", "one by one"): 0.95,
+    ("convolutions", "one by one"): 0.95,
+}
+MOST_BYTES = 2e9
+
+_SIZES = ("members", "units", "rows", "filters")
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    """Return what the records of one packed search and its rivals have in common."""
+    return record["part"], record.get("moved"), *map(record.get, _SIZES)
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Keep the last record of each place and contestant, in the order of parts."""
+    last = {(_place(r), r["contestant"]): r for r in records}
+    return sorted(last.values(), key=lambda record: PARTS.index(record["part"]))
+
+
+def rows(records: list[Record]) -> list[tuple[str, ...]]:
+    """Return the cells of every record."""
+    packed = {_place(r): r for r in records if r["contestant"] == "packed"}
+    return [_row(record, packed.get(_place(record))) for record in records]
+
+
+def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
+    """Return the cells of one record."""
+    named = [f"{record[n]} {n}" for n in _SIZES if record.get(n) is not None]
+    start = record["part"], ", ".join(named), record["contestant"]
+    if record["error"]:
+        return (*start, record["error"], "", "", "")
+    seconds = f"{median(record['seconds']):.3f}"
+    if "bytes_at_peak" in record:
+        peak = f"{record['bytes_at_peak'] / 1e6:.0f} MB at its peak"
+        return (*start, seconds, peak, "", f"< {MOST_BYTES / 1e6:.0f} MB")
+    if packed is None or record is packed:
+        return (*start, seconds, "", "", "")
+    # The processor time of jobs is that of other processes.
+    of_cpu = "" if "jobs" in start[2] else _ratio(record, packed, "processor_seconds")
+    target = TARGETS.get((record["part"], record["contestant"]))
+    return (
+        *start,
+        seconds,
+        _ratio(record, packed, "seconds"),
+        of_cpu,
+        "" if target is None else f"≥ {target:.2f}",
+    )
+
+
+def _ratio(record: Record, packed: Record, name: str) -> str:
+    """Write the median over rounds of a search's time to that of the packed one."""
+    pairs = zip(record[name], packed[name], strict=False)
+    return f"{median(theirs / ours for theirs, ours in pairs):.2f}"
+
+
+def heading(records: list[Record]) -> list[str]:
+    """State what the figures depend on."""
+    first = records[0]
+    packages = {**first["versions"], **first["peers"]}
+    versions = ", ".join(f"{name} {v}" for name, v in packages.items() if v)
+    rounds = sorted({len(r["seconds"]) for r in records if r["seconds"]})
+    threads = sorted({r["threads"] for r in records})
+    return [
+        f"search: medians of {' or '.join(map(str, rounds))} rounds, in turn"
+        + (" (quick: a trial, not a result)" if first["quick"] else ""),
+        f"{versions}.",
+        f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, "
+        f"{' or '.join(map(str, threads))} threads.",
+    ]
+
+
+def print_table(records: list[Record], console: Console) -> None:
+    """Print the table with its heading."""
+    title, *rest = heading(records)
+    console.print(title, style="bold", highlight=False)
+    for line in rest:
+        console.print(line, style="dim", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in COLUMNS[:3] else "right")
+    for row in rows(records):
+        table.add_row(*row)
+    console.print(table)
+
+
+def markdown(records: list[Record]) -> str:
+    """Write the same as Markdown, with the commands that measured it."""
+    title, *rest = heading(records)
+    commands = dict.fromkeys(r["command"] for r in records)
+    text = [f"**{title}**: {' '.join(rest)}", ""]
+    text += [f"Measured by {', '.join(f'`{c}`' for c in commands)}.", ""]
+    text.append("| " + " | ".join(COLUMNS) + " |")
+    text.append("| --- | --- | --- | ---: | ---: | ---: | ---: |")
+    text += ["| " + " | ".join(row) + " |" for row in rows(records)]
+    return "\n".join(text) + "\n"

@@ -19,11 +19,13 @@ did not take part, if it did not. Those of ``growth`` say what was ``moved`` and
 from __future__ import annotations
 
 import multiprocessing
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -52,6 +54,10 @@ GROWTH = {
 N_FEATURES = 64
 SHORT = {"batch_size": BATCH, "max_iter": 3, "random_state": 0}
 FILTERS = ((4,), (8,), (16,), (16, 32), (32, 64))
+
+# Searches of milliseconds are repeated for so long, or so often.
+SECONDS_AT_LEAST = 0.5
+MOST_ROUNDS = 31
 
 # 27 candidates for 10 epochs, 9 for 30, 3 for 90, 1 for 270.
 HALVED_RATES = tuple(np.geomspace(1e-4, 1e-1, 9).tolist())
@@ -135,11 +141,13 @@ def _side_by_side(
     """Yield the times of a packed search and of one in turn."""
     searches = {"packed": PackedGridSearchCV, "one by one": GridSearchCV}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
-    for i in range(rounds + 1):
+    for search in searches.values():
+        seconds, _ = _timed(*_members(search, network, members, rows))
+        rounds = max(rounds, min(MOST_ROUNDS, int(SECONDS_AT_LEAST / seconds)))
+    for _ in range(rounds):
         for name, search in searches.items():
             measured = _timed(*_members(search, network, members, rows))
-            if i:
-                times[name].append(measured)
+            times[name].append(measured)
     for name in searches:
         yield {"contestant": name, **_columns(times[name])}
 
@@ -189,8 +197,6 @@ def memory(quick: bool, data_home: str | None) -> Iterator[Measured]:
 
 def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
     """Search on a tenth of MNIST (`quick`: on digits) and tell the peak of memory."""
-    import resource
-
     from benchmarks import _datasets
 
     data = _datasets.load("digits" if quick else "mnist", data_home)
@@ -198,7 +204,7 @@ def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
     X, y = data.X_train[::10] / (data.pixel_max or 1.0), data.y_train[::10]
     network = MLPClassifier(UNITS, batch_size=BATCH, max_iter=1, random_state=0)
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members // FOLDS)}
-    before = _peak(resource)
+    before = _peak()
     seconds, processor = _timed(
         PackedGridSearchCV(network, grid, cv=FOLDS, refit=False), X, y
     )
@@ -208,12 +214,17 @@ def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
         "seconds": [seconds],
         "processor_seconds": [processor],
         "bytes_before": before,
-        "bytes_at_peak": _peak(resource),
+        "bytes_at_peak": _peak(),
     }
 
 
-def _peak(resource: Any) -> int:
+def _peak() -> int:
     """Return the most memory that this process ever had resident, in bytes."""
+    if sys.platform == "linux":  # where getrusage counts what the parent had, too
+        status = Path("/proc/self/status").read_text()
+        return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

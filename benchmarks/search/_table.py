@@ -13,7 +13,7 @@ from rich.table import Table
 Record = dict[str, Any]
 
 PARTS = ("digits", "growth", "convolutions", "halving", "memory")
-COLUMNS = ("part", "sizes", "search", "s", "theirs / packed", "of CPU time", "target")
+COLUMNS = ("work", "search", "s", "theirs / packed", "of CPU time", "target")
 
 # The least ratio of a search's time to that of the packed one.
 TARGETS = {
@@ -49,8 +49,7 @@ def rows(records: list[Record]) -> list[tuple[str, ...]]:
 
 def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
     """Return the cells of one record."""
-    named = [f"{record[n]} {n}" for n in _SIZES if record.get(n) is not None]
-    start = record["part"], ", ".join(named), record["contestant"]
+    start = _work(record), record["contestant"]
     if record["error"]:
         return (*start, record["error"], "", "", "")
     seconds = f"{median(record['seconds']):.3f}"
@@ -60,7 +59,11 @@ def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
     if packed is None or record is packed:
         return (*start, seconds, "", "", "")
     # The processor time of jobs is that of other processes.
-    of_cpu = "" if "jobs" in start[2] else _ratio(record, packed, "processor_seconds")
+    of_cpu = (
+        ""
+        if "jobs" in record["contestant"]
+        else _ratio(record, packed, "processor_seconds")
+    )
     target = TARGETS.get((record["part"], record["contestant"]))
     return (
         *start,
@@ -69,6 +72,12 @@ def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
         of_cpu,
         "" if target is None else f"≥ {target:.2f}",
     )
+
+
+def _work(record: Record) -> str:
+    """Name a part; of one that moves a size, the size."""
+    moved = record.get("moved", "filters")
+    return f"{record[moved]} {moved}" if moved in record else record["part"]
 
 
 def _ratio(record: Record, packed: Record, name: str) -> str:
@@ -82,10 +91,11 @@ def heading(records: list[Record]) -> list[str]:
     first = records[0]
     packages = {**first["versions"], **first["peers"]}
     versions = ", ".join(f"{name} {v}" for name, v in packages.items() if v)
-    rounds = sorted({len(r["seconds"]) for r in records if r["seconds"]})
+    rounds = {len(r["seconds"]) for r in records if len(r["seconds"]) > 1} or {1}
+    ends = sorted({min(rounds), max(rounds)})
     threads = sorted({r["threads"] for r in records})
     return [
-        f"search: medians of {' or '.join(map(str, rounds))} rounds, in turn"
+        f"search: medians of {' to '.join(map(str, ends))} rounds, in turn"
         + (" (quick: a trial, not a result)" if first["quick"] else ""),
         f"{versions}.",
         f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, "
@@ -101,7 +111,8 @@ def print_table(records: list[Record], console: Console) -> None:
         console.print(line, style="dim", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in COLUMNS[:3] else "right")
+        names = name in COLUMNS[:2]
+        table.add_column(name, justify="left" if names else "right", no_wrap=names)
     for row in rows(records):
         table.add_row(*row)
     console.print(table)
@@ -114,6 +125,6 @@ def markdown(records: list[Record]) -> str:
     text = [f"**{title}**: {' '.join(rest)}", ""]
     text += [f"Measured by {', '.join(f'`{c}`' for c in commands)}.", ""]
     text.append("| " + " | ".join(COLUMNS) + " |")
-    text.append("| --- | --- | --- | ---: | ---: | ---: | ---: |")
+    text.append("| --- | --- | ---: | ---: | ---: | ---: |")
     text += ["| " + " | ".join(row) + " |" for row in rows(records)]
     return "\n".join(text) + "\n"

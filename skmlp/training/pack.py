@@ -185,8 +185,9 @@ class _Pack:
         self.members = members
         self.streams = [stream_of(member.train) for member in members]
         nets = [member.net for member in members]
-        self.counts: Sequence[int] = [0] * len(members)
-        self.stack = StackedParameters(nets, lambda: self.counts)
+        # Not asked back from the pack: in a cycle its rows would outlive the training.
+        self.counts = [0] * len(members)
+        self.stack = StackedParameters(nets, self.counts)
         self.optimizer = StackedOptimizer(self.stack)
         self.widest = max(
             widest_patches(nets[0].module_, members[0].train.rows.X.shape[1]),
@@ -220,7 +221,7 @@ class _Pack:
                     net.schedule.before_batch(net.optimizer_, steps)
             if moving or s == 0 or plan.active[s] != plan.active[s - 1]:
                 self.optimizer.choose(plan.active[s])
-            self.counts = plan.counts[s]
+            self.counts[:] = plan.counts[s]
             x, y = self.batches.rows.gather(plan.X_index[s], plan.y_index[s])
             _, loss = stack.step(x.to(dtype), y, plan.weights[s])
             loss = stack.penalize(loss, plan.totals[s])

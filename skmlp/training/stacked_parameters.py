@@ -5,7 +5,7 @@ BLAS computes a layer of all models. Narrower models are filled up with zeros. T
 moves them here; a network's own vector gets a copy when somebody looks at it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,9 +25,10 @@ class StackedParameters:
     ----------
     nets : sequence of Net
         Of one structure, but for the widths of hidden layers; initialised.
-    counts : callable
-        Returns the number of rows that each network has in the batch at hand; dropout
-        draws for no more, and no more are in the statistics of a normalisation.
+    counts : list of int
+        The number of rows that each network has in the batch at hand, kept up to date
+        by the caller; dropout draws for no more, and no more are in the statistics of a
+        normalisation.
 
     Attributes
     ----------
@@ -40,9 +41,7 @@ class StackedParameters:
         From a batch of every model to its loss; leaves the gradients in place.
     """
 
-    def __init__(
-        self, nets: Sequence[Net], counts: Callable[[], Sequence[int]]
-    ) -> None:
+    def __init__(self, nets: Sequence[Net], counts: list[int]) -> None:
         flats = [net.flat_ for net in nets]
         self._parts = [
             [(flat.place_of(p), stored_shape(p)) for p in flat.parameters]
@@ -73,6 +72,7 @@ class StackedParameters:
         values = {id(t): all_nets for t, all_nets in zip(own, stacked, strict=True)}
         # Buffers, which come last, have none.
         gradients = dict(zip(values, self.gradients, strict=False))
+        counts = self._counts
         structures = [s for net in self.nets if (s := structure_of(net.module_))]
         layers = [
             dense_layer(
@@ -81,8 +81,8 @@ class StackedParameters:
                 lambda parameter: gradients[id(parameter)],
                 None
                 if parts[0].dropout is None
-                else _Masks([part.dropout for part in parts], self._counts),
-                lambda z: self._counts(),
+                else _Masks([part.dropout for part in parts], counts),
+                lambda z: tuple(counts),
             )
             for parts in zip(*(s.dense for s in structures), strict=True)
         ]
@@ -92,7 +92,7 @@ class StackedParameters:
                 [s.images for s in structures],
                 lambda parameter: values[id(parameter)],
                 lambda parameter: gradients[id(parameter)],
-                lambda layers: _ImageMasks(layers, self._counts),
+                lambda layers: _ImageMasks(layers, counts),
             )
         self.step = WrittenOutStep(layers, first.criterion_, images)
         self.penalized = range(len(list(weight_layers(first.module_))))
@@ -164,18 +164,14 @@ def _own_part(stacked: Tensor, i: int, shape: Sequence[int]) -> Tensor:
 class _Masks:
     """Dropout masks of all models, each from its own generator."""
 
-    def __init__(
-        self, layers: Sequence[Dropout | None], counts: Callable[[], Sequence[int]]
-    ) -> None:
+    def __init__(self, layers: Sequence[Dropout | None], counts: list[int]) -> None:
         self.layers = layers
         self.counts = counts
 
     def __call__(self, a: Tensor) -> Tensor:
         """Draw as many rows as each model has, as it would alone."""
         mask = a.new_ones(a.shape)
-        for i, (layer, count) in enumerate(
-            zip(self.layers, self.counts(), strict=True)
-        ):
+        for i, (layer, count) in enumerate(zip(self.layers, self.counts, strict=True)):
             if layer is not None and count:
                 mask[i, :count] = layer.mask(mask[i, :count])
         return mask
@@ -187,9 +183,7 @@ class _ImageMasks(_Masks):
     def __call__(self, a: Tensor) -> Tensor:
         """Draw as many rows as each model has, as it would alone."""
         mask = a.new_ones(a.shape)
-        for i, (layer, count) in enumerate(
-            zip(self.layers, self.counts(), strict=True)
-        ):
+        for i, (layer, count) in enumerate(zip(self.layers, self.counts, strict=True)):
             if layer is not None and count:
                 # Alone they are channels last, and drawn in the order of memory.
                 maps = a.new_empty(count, *a.shape[2:4], a.shape[1])

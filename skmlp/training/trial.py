@@ -47,7 +47,7 @@ def seconds_together(members: Sequence[Member]) -> float:
     batch = members[0].train.batch_size
     counts = [batch] * len(members)
     states = _dropout_states(members)
-    stack = StackedParameters([member.net for member in members], lambda: counts)
+    stack = StackedParameters([member.net for member in members], counts)
     optimizer = StackedOptimizer(stack)
     optimizer.choose([True] * len(members))
     template = stack.alpha

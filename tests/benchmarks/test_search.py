@@ -18,6 +18,7 @@ def ran(tmp_path_factory):
         patch.setattr(_contestants, "EPOCHS", 1)
         patch.setitem(_parts.HALVING, "max_resources", 27)
         patch.setattr(_parts, "GROWTH", {"members": (1, 2)})
+        patch.setattr(_parts, "MOST_ROUNDS", 1)
         assert main(["search", *options, "--out", str(folder)]) == OK
     return folder
 
@@ -76,12 +77,12 @@ def test_the_table_is_made_of_stored_records(ran, capsys):
     assert main(["search", *options, "--out", str(ran)]) == OK
     printed = capsys.readouterr().out
     rows = [row.split(" | ") for row in printed.splitlines() if row.startswith("| ")]
-    named = [row[2] for row in rows[2:]]
+    named = [row[1] for row in rows[2:]]
     assert named == ["packed", "scikit-learn", "skorch", "scikeras", "packed"]
     first, second = read(ran)[:2]
     ratio = second["seconds"][0] / first["seconds"][0]
-    assert rows[3][4] == f"{ratio:.2f}"
-    assert "MB at its peak" in rows[-1][4]
+    assert rows[3][3] == f"{ratio:.2f}"
+    assert "MB at its peak" in rows[-1][3]
 
 
 def test_a_ratio_is_the_median_of_those_in_a_round():
@@ -90,7 +91,16 @@ def test_a_ratio_is_the_median_of_those_in_a_round():
     other = {**common, "contestant": "one by one", "seconds": [3.0, 4.0, 40.0]}
     for record in (packed, other):
         record["processor_seconds"] = record["seconds"]
-    assert _table.rows([packed, other])[1][3:] == ("4.000", "3.00", "3.00", "≥ 0.95")
+    assert _table.rows([packed, other])[1][2:] == ("4.000", "3.00", "3.00", "≥ 0.95")
+
+
+def test_a_row_says_what_is_moved():
+    packed = {"part": "growth", "moved": "units", "members": 16, "units": 50}
+    packed |= {"contestant": "packed", "error": None, "seconds": [1.0]}
+    filters = {**packed, "part": "convolutions", "filters": "16-32"}
+    del filters["moved"]
+    works = [_table.rows([record])[0][0] for record in (packed, filters)]
+    assert works == ["50 units", "16-32 filters"]
 
 
 def test_its_records_are_none_of_the_tables(ran, capsys):

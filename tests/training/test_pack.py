@@ -1,6 +1,8 @@
 """Packs: every member ends as it would have ended alone."""
 
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from sklearn.datasets import load_iris
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._checkpoint import FitState
 from skmlp.training.net import Net
-from skmlp.training.pack import Member, pack_key, train_together
+from skmlp.training.pack import Member, _Pack, pack_key, train_together
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
@@ -75,6 +77,20 @@ def assert_same(members, alone):
                 rtol=1e-9,
                 atol=1e-10,
             )
+
+
+def test_a_pack_and_its_rows_go_without_the_collector():
+    members = [member_of(seed=seed, dropout=0.5, batch_norm=True) for seed in (0, 1)]
+    pack = _Pack(members)
+    with torch.no_grad():
+        pack.run_epoch()
+    gone = weakref.ref(pack)
+    gc.disable()
+    try:
+        del pack
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 SHARED = st.fixed_dictionaries(

@@ -54,7 +54,7 @@ def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
         return (*start, record["error"], "", "", "")
     seconds = f"{median(record['seconds']):.3f}"
     if "bytes_at_peak" in record:
-        peak = f"{record['bytes_at_peak'] / 1e6:.0f} MB at its peak"
+        peak = f"{record['bytes_at_peak'] / 1e6:.0f} MB"
         return (*start, seconds, peak, "", f"< {MOST_BYTES / 1e6:.0f} MB")
     if packed is None or record is packed:
         return (*start, seconds, "", "", "")
@@ -77,7 +77,7 @@ def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
 def _work(record: Record) -> str:
     """Name a part; of one that moves a size, the size."""
     moved = record.get("moved", "filters")
-    return f"{record[moved]} {moved}" if moved in record else record["part"]
+    return f"{moved}: {record[moved]}" if moved in record else record["part"]
 
 
 def _ratio(record: Record, packed: Record, name: str) -> str:

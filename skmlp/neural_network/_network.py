@@ -37,12 +37,12 @@ from skmlp.training import lbfgs
 from skmlp.training.batches import Batches
 from skmlp.training.devices import resolve_device
 from skmlp.training.losses import Loss
-from skmlp.training.modules import seed_dropout, weight_layers
+from skmlp.training.modules import multiply_adds, seed_dropout, weight_layers
 from skmlp.training.net import Net
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.state import remember
 from skmlp.training.stopping import Monitor
-from skmlp.training.threads import multiply_adds, threads_for
+from skmlp.training.threads import threads_for
 
 
 class Plan(NamedTuple):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 
 from skmlp.neural_network._network import Plan
-from skmlp.training.modules import Conv2d, weight_layers, widest_layer
+from skmlp.training.modules import Conv2d, multiply_adds, weight_layers, widest_layer
 from skmlp.training.pack import Member
 from skmlp.training.stacked_convolution import widest_patches
-from skmlp.training.threads import multiply_adds, threads_for
+from skmlp.training.threads import threads_for
 from skmlp.training.trial import seconds_alone, seconds_together
 
 

@@ -213,6 +213,27 @@ def widest_layer(network: nn.Sequential, n_features: int) -> int:
     return widest
 
 
+def multiply_adds(network: nn.Sequential, n_features: int) -> int:
+    """Return how many multiplications one row takes on its way to the logits."""
+    layers = list(weight_layers(network))
+    if not any(isinstance(layer, Conv2d) for layer in layers):
+        return sum(layer.weight.numel() for layer in layers)
+    count = 0
+
+    def add(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        nonlocal count
+        positions = output[0, 0].numel() if output.dim() == 4 else 1
+        count += positions * layer.weight.numel()  # type: ignore[operator]
+
+    handles = [layer.register_forward_hook(add) for layer in layers]
+    first = layers[0].weight
+    with evaluating(network), torch.no_grad():
+        network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
+    for handle in handles:
+        handle.remove()
+    return count
+
+
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Let every layer be in evaluation mode, where dropout draws nothing."""

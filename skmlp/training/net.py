@@ -24,6 +24,11 @@ from skmlp.training.optimizers import DECOUPLED
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import make_step
 from skmlp.training.stopping import Monitor
+from skmlp.training.team import Team
+from skmlp.training.threads import threads_to_share
+
+# Parameters from which other threads may shorten an update.
+_WORTH_A_TEAM = 2**15
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -174,7 +179,7 @@ class Net(NeuralNet):
             keeper.resume(self, train)
             advance(self.epochs_)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self.team_:
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.frozen_ = self.flat_.frozen()
@@ -203,6 +208,8 @@ class Net(NeuralNet):
         """Choose how a batch's loss and gradients are computed."""
         keep_freed_memory()
         values, gradients = self.flat_.values, self.flat_.gradients
+        worth_it = values.numel() >= _WORTH_A_TEAM and values.is_cpu
+        self.team_ = Team(threads_to_share() if worth_it else 1)
         self.decays_ = [
             (values[place], gradients[place], alpha)
             for place, alpha in self.flat_.decays(self.alpha)
@@ -232,12 +239,14 @@ class Net(NeuralNet):
         notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
         losses = torch.zeros((), dtype=torch.float64, device=self.flat_.values.device)
         logits = []
+        self.team_.pause()
         for batch in iterator:
             if training and batch[3] == 0.0:
                 continue  # rows without weight teach nothing
             if notify:
                 self.notify("on_batch_begin", batch=batch[:2], training=training)
             if training:
+                self.team_.begin_step()
                 self.schedule.before_batch(self.optimizer_, len(iterator))
                 y_pred, loss = self._train_batch(batch, notify)
             else:

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
+
 
 class _FlatOptimizer(Optimizer):
     """An optimizer of one vector."""
@@ -87,18 +90,19 @@ def sgd_step(
 ) -> None:
     """Move `values` down `gradients`; without momentum there are no buffers."""
     momentum = group["momentum"]
-    torch._fused_sgd_(
-        values,
-        gradients,
-        buffers,
-        weight_decay=0.0,
-        momentum=momentum,
-        lr=group["lr"],
-        dampening=0.0,
-        nesterov=bool(group["nesterov"] and momentum),
-        maximize=False,
-        is_first_step=False,
-    )
+    with on_threads(team_size()):
+        torch._fused_sgd_(
+            values,
+            gradients,
+            buffers,
+            weight_decay=0.0,
+            momentum=momentum,
+            lr=group["lr"],
+            dampening=0.0,
+            nesterov=bool(group["nesterov"] and momentum),
+            maximize=False,
+            is_first_step=False,
+        )
 
 
 def adam_step(
@@ -111,20 +115,21 @@ def adam_step(
 ) -> None:
     """Move `values` by Adam's step number `t`, also given as a tensor."""
     beta_1, beta_2 = group["betas"]
-    torch._fused_adam_(
-        values,
-        gradients,
-        *moments,
-        [],
-        [step] * len(values),
-        lr=group["lr"],
-        beta1=beta_1,
-        beta2=beta_2,
-        weight_decay=0.0,
-        eps=group["eps"] / (1.0 - beta_2**t) ** 0.5,
-        amsgrad=False,
-        maximize=False,
-    )
+    with on_threads(team_size()):
+        torch._fused_adam_(
+            values,
+            gradients,
+            *moments,
+            [],
+            [step] * len(values),
+            lr=group["lr"],
+            beta1=beta_1,
+            beta2=beta_2,
+            weight_decay=0.0,
+            eps=group["eps"] / (1.0 - beta_2**t) ** 0.5,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 # These take further arguments; the others are the estimator's parameters alone.

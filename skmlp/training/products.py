@@ -5,12 +5,16 @@ time, and where they are equals nothing is lost. A call costs some microseconds 
 small products stay with BLAS.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
 
 # What torch's own compiler calls. Its arguments after the bias fuse an activation.
 _onednn = (
@@ -37,6 +41,50 @@ def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``x @ weight.T + bias``, on a team of threads if that changes no bit."""
+    n = team_size()
+    if n > 1 and not _same_bits(
+        n,
+        *x.shape,
+        weight.shape[0],
+        x.is_contiguous(),
+        weight.is_contiguous(),
+        bias is not None,
+    ):
+        n = 1
+    with on_threads(n):
+        return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
+
+
+@cache
+def _same_bits(
+    n_threads: int,
+    rows: int,
+    n_features: int,
+    units: int,
+    x_contiguous: bool,
+    weight_contiguous: bool,
+    has_bias: bool,
+) -> bool:
+    """Whether oneDNN, which may cut sums in as many parts, adds up alike."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.empty(shape).normal_(generator=generator)
+
+    x = normal(rows, n_features) if x_contiguous else normal(n_features, rows).mT
+    weight = (
+        normal(units, n_features) if weight_contiguous else normal(n_features, units).mT
+    )
+    bias = normal(units) if has_bias else None
+    products = []
+    for n in (1, n_threads):
+        with on_threads(n):
+            products.append(_onednn(x, weight, bias, "none", [], ""))
+    return torch.equal(*products)
+
+
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return ``x @ weight.T + bias``, without a derivative.
 
@@ -52,7 +100,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
     if _worth_onednn(x, weight):
-        return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
+        return _by_onednn(x, weight, bias)
     if x.dim() == 2:
         if bias is None:
             return torch.matmul(x, weight.mT)

@@ -1,13 +1,10 @@
-"""How many threads a network deserves."""
+"""One thread for what is too little to be shared, more for one operation of it."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import nn
-
-from skmlp.training.modules import Conv2d, evaluating, weight_layers
 
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
@@ -17,27 +14,6 @@ _WORTH_SHARING = 20_000_000
 # meanwhile finds 1, and would leave it behind if it were the last.
 _lock = threading.Lock()
 _found: list[int] = []
-
-
-def multiply_adds(network: nn.Sequential, n_features: int) -> int:
-    """Return how many multiplications one row takes on its way to the logits."""
-    layers = list(weight_layers(network))
-    if not any(isinstance(layer, Conv2d) for layer in layers):
-        return sum(layer.weight.numel() for layer in layers)
-    count = 0
-
-    def add(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
-        nonlocal count
-        positions = output[0, 0].numel() if output.dim() == 4 else 1
-        count += positions * layer.weight.numel()  # type: ignore[operator]
-
-    handles = [layer.register_forward_hook(add) for layer in layers]
-    first = layers[0].weight
-    with evaluating(network), torch.no_grad():
-        network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
-    for handle in handles:
-        handle.remove()
-    return count
 
 
 @contextmanager
@@ -59,3 +35,26 @@ def single_threaded() -> Iterator[None]:
 def threads_for(work: int) -> AbstractContextManager[None]:
     """Compute on one thread if `work` multiplications are too few to be shared."""
     return nullcontext() if work >= _WORTH_SHARING else single_threaded()
+
+
+def threads_to_share() -> int:
+    """Return the threads that the only fit there is has left when it chose one."""
+    with _lock:
+        return _found[0] if len(_found) == 1 else 1
+
+
+class on_threads:  # a contextmanager takes longer than some operations
+    """Let one operation compute on `n` threads, unless other fits go on beside."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __enter__(self) -> None:
+        if self.n > 1:
+            with _lock:
+                if len(_found) == 1:
+                    torch.set_num_threads(self.n)
+
+    def __exit__(self, *error: object) -> None:
+        if self.n > 1:
+            torch.set_num_threads(1)

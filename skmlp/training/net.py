@@ -179,13 +179,13 @@ class Net(NeuralNet):
             keeper.resume(self, train)
             advance(self.epochs_)
         try:
-            with torch.no_grad(), self.team_:
+            with torch.no_grad(), self._team() as team:
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.frozen_ = self.flat_.frozen()
-                    self.run_single_epoch(train, training=True, prefix="train")
+                    self.run_single_epoch(train, True, "train", team=team)
                     with self._averaged():
-                        self.run_single_epoch(valid, training=False, prefix="valid")
+                        self.run_single_epoch(valid, False, "valid")
                         if self.train_score is not None:
                             self.record("train_score", self.train_score(), operator.gt)
                         self.epochs_ += 1  # not if Ctrl-C came before it is judged
@@ -208,8 +208,6 @@ class Net(NeuralNet):
         """Choose how a batch's loss and gradients are computed."""
         keep_freed_memory()
         values, gradients = self.flat_.values, self.flat_.gradients
-        worth_it = values.numel() >= _WORTH_A_TEAM and values.is_cpu
-        self.team_ = Team(threads_to_share() if worth_it else 1)
         self.decays_ = [
             (values[place], gradients[place], alpha)
             for place, alpha in self.flat_.decays(self.alpha)
@@ -219,6 +217,12 @@ class Net(NeuralNet):
             self.average_ = AveragedWeights(
                 self.flat_, self.module_, self.weight_averaging
             )
+
+    def _team(self) -> Team:
+        """Return the threads that steps may be shared out among."""
+        values = self.flat_.values
+        worth_it = values.is_cpu and values.numel() >= _WORTH_A_TEAM
+        return Team(threads_to_share() if worth_it else 1)
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Let the network have its averaged weights, if there are any."""
@@ -230,6 +234,7 @@ class Net(NeuralNet):
         training: bool,
         prefix: str,
         step_fn: Any = None,
+        team: Team | None = None,
         **fit_params: Any,
     ) -> None:
         """Train on every batch once, or evaluate every batch."""
@@ -239,14 +244,16 @@ class Net(NeuralNet):
         notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
         losses = torch.zeros((), dtype=torch.float64, device=self.flat_.values.device)
         logits = []
-        self.team_.pause()
+        if team is not None:
+            team.pause()
         for batch in iterator:
             if training and batch[3] == 0.0:
                 continue  # rows without weight teach nothing
             if notify:
                 self.notify("on_batch_begin", batch=batch[:2], training=training)
+            if team is not None:
+                team.begin_step()
             if training:
-                self.team_.begin_step()
                 self.schedule.before_batch(self.optimizer_, len(iterator))
                 y_pred, loss = self._train_batch(batch, notify)
             else:

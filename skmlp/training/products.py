@@ -5,7 +5,7 @@ time, and where they are equals nothing is lost. A call costs some microseconds 
 small products stay with BLAS.
 """
 
-from functools import cache
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -27,6 +27,9 @@ _onednn = (
 # Multiplications from which the call, which packs the weights anew, is worth it.
 _WORTH_ONEDNN = 2**20
 
+# Multiplications from which a second thread may shorten a product.
+_WORTH_A_TEAM = 2**19
+
 
 def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN computes ``x @ weight.T`` sooner."""
@@ -39,50 +42,6 @@ def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
         and x.is_cpu
         and torch._C._get_mkldnn_enabled()
     )
-
-
-def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``x @ weight.T + bias``, on a team of threads if that changes no bit."""
-    n = team_size()
-    if n > 1 and not _same_bits(
-        n,
-        *x.shape,
-        weight.shape[0],
-        x.is_contiguous(),
-        weight.is_contiguous(),
-        bias is not None,
-    ):
-        n = 1
-    with on_threads(n):
-        return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
-
-
-@cache
-def _same_bits(
-    n_threads: int,
-    rows: int,
-    n_features: int,
-    units: int,
-    x_contiguous: bool,
-    weight_contiguous: bool,
-    has_bias: bool,
-) -> bool:
-    """Whether oneDNN, which may cut sums in as many parts, adds up alike."""
-    generator = torch.Generator().manual_seed(0)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.empty(shape).normal_(generator=generator)
-
-    x = normal(rows, n_features) if x_contiguous else normal(n_features, rows).mT
-    weight = (
-        normal(units, n_features) if weight_contiguous else normal(n_features, units).mT
-    )
-    bias = normal(units) if has_bias else None
-    products = []
-    for n in (1, n_threads):
-        with on_threads(n):
-            products.append(_onednn(x, weight, bias, "none", [], ""))
-    return torch.equal(*products)
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -99,12 +58,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     -------
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
-    if _worth_onednn(x, weight):
-        return _by_onednn(x, weight, bias)
     if x.dim() == 2:
-        if bias is None:
-            return torch.matmul(x, weight.mT)
-        return torch.addmm(bias, x, weight.mT)
+        return _product(x, weight, bias)
     models, units, n_features = weight.shape
     sets, batch, _ = x.shape
     # BLAS is faster where the longer dimension of a small product lies innermost.
@@ -130,13 +85,75 @@ def matmul_into(out: Tensor, a: Tensor, b: Tensor) -> None:
 
     As in `affine`, each of fewer `b` than `a` serves as many of them.
     """
-    if _worth_onednn(a, b.mT):
-        out.copy_(affine(a, b.mT))
-    elif a.dim() == 2:
-        torch.mm(a, b, out=out)
+    if a.dim() == 2:
+        _product(a, b.mT, out=out)
     else:
         wide = a.reshape(len(b), -1, a.shape[-1])
         torch.bmm(wide, b, out=out.view(len(b), -1, out.shape[-1]))
+
+
+def _product(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    """Return ``x @ weight.T + bias``, also in `out` if there is one."""
+    compute = _by_onednn if _worth_onednn(x, weight) else _by_blas
+    n_threads = team_size()
+    if n_threads == 1 or not _may_be_shared(n_threads, compute, x, weight, bias):
+        return compute(x, weight, bias, out)
+    with on_threads(n_threads):
+        return compute(x, weight, bias, out)
+
+
+def _by_onednn(
+    x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None
+) -> Tensor:
+    product = _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
+    return product if out is None else out.copy_(product)
+
+
+def _by_blas(
+    x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None
+) -> Tensor:
+    if bias is None:
+        return torch.mm(x, weight.mT, out=out)
+    return torch.addmm(bias, x, weight.mT, out=out)
+
+
+# Whether a product has the same bits on so many threads as on one, by what decides how
+# its sums are cut.
+_same_bits: dict[Hashable, bool] = {}
+
+
+def _may_be_shared(
+    n_threads: int,
+    compute: Callable[..., Tensor],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+) -> bool:
+    """Whether threads shorten a product and change no bit of it: tried, not assumed."""
+    if x.shape[0] * weight.numel() < _WORTH_A_TEAM:
+        return False
+    operands = x, weight, bias
+    cut = (
+        n_threads,
+        compute,
+        x.dtype,
+        *(t if t is None else (t.shape, t.stride()) for t in operands),
+    )
+    if cut not in _same_bits:
+        generator = torch.Generator().manual_seed(0)
+        drawn = [
+            None if t is None else torch.empty_like(t).normal_(generator=generator)
+            for t in operands
+        ]
+        alone = compute(*drawn)
+        with on_threads(n_threads) as shared:
+            together = compute(*drawn)
+        if not shared:  # for now: other fits go on beside
+            return False
+        _same_bits[cut] = torch.equal(alone, together)
+    return _same_bits[cut]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

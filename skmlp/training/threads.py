@@ -44,16 +44,21 @@ def threads_to_share() -> int:
 
 
 class on_threads:  # a contextmanager takes longer than some operations
-    """Let one operation compute on `n` threads, unless other fits go on beside."""
+    """Let one operation compute on `n` threads, unless other fits go on beside.
+
+    Its value is whether it does.
+    """
 
     def __init__(self, n: int) -> None:
         self.n = n
 
-    def __enter__(self) -> None:
-        if self.n > 1:
-            with _lock:
-                if len(_found) == 1:
-                    torch.set_num_threads(self.n)
+    def __enter__(self) -> bool:
+        if self.n == 1:
+            return False
+        with _lock:
+            if alone := len(_found) == 1:
+                torch.set_num_threads(self.n)
+        return alone
 
     def __exit__(self, *error: object) -> None:
         if self.n > 1:

@@ -1,0 +1,189 @@
+"""Threads within a step: chosen by the clock, without a say in the result."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.training import products, team
+from skmlp.training.team import Team, team_size
+from skmlp.training.threads import on_threads, single_threaded, threads_to_share
+
+
+class Clock:
+    """Time that goes on by what steps take on each number of threads."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def train(self, workers, n_steps):
+        """Return on how many threads each step was computed."""
+        sizes = []
+        for _ in range(n_steps):
+            workers.begin_step()
+            sizes.append(team_size())
+            self.now += self.seconds[team_size()]
+        return sizes
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock({1: 1.0, 2: 0.7, 4: 0.6, 6: 0.9})
+    monkeypatch.setattr(team, "perf_counter", clock)
+    return clock
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"),
+    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])],
+)
+def test_sizes_double_up_to_all_threads(most, sizes):
+    assert Team(most).sizes == sizes
+
+
+def test_the_fastest_number_of_threads_stays(clock):
+    with Team(6) as workers:
+        sizes = clock.train(workers, 6 * team._STEPS)
+    assert sorted(set(sizes[: 5 * team._STEPS])) == [1, 2, 4, 6]
+    assert set(sizes[5 * team._STEPS :]) == {4}
+    assert team_size() == 1
+
+
+def test_threads_that_come_too_late_are_given_up_at_once(clock):
+    clock.seconds = {1: 1.0, 2: 100.0}
+    with Team(2) as workers:
+        sizes = clock.train(workers, 8 * team._STEPS)
+    assert sizes.count(2) == 2  # the one that is not timed, and the one that is
+
+
+def test_it_goes_back_when_another_process_takes_the_cores(clock):
+    with Team(2) as workers:
+        clock.train(workers, 4 * team._STEPS)
+        assert team_size() == 2
+        clock.seconds = {1: 1.1, 2: 100.0}
+        sizes = clock.train(workers, 2 * team._STEPS)
+    assert sizes.count(2) <= 2
+
+
+def test_what_was_slower_is_tried_again_and_ever_more_seldom(clock):
+    clock.seconds = {1: 1.0, 2: 1.5}
+    with Team(2) as workers:
+        sizes = clock.train(workers, 9 * team._PATIENCE * team._STEPS)
+        tried = np.flatnonzero(np.diff([1, *sizes]) == 1)
+        assert len(tried) == 4
+        pauses = np.diff(tried)
+        assert (pauses[1:] > 1.5 * pauses[:-1]).all()
+        clock.seconds = {1: 1.0, 2: 0.5}
+        sizes = clock.train(workers, 16 * team._PATIENCE * team._STEPS)
+    assert sizes[-1] == 2
+
+
+def test_what_lies_between_epochs_is_not_timed(clock):
+    with Team(2) as workers:
+        for _ in range(8):
+            clock.train(workers, team._STEPS)
+            clock.now += 1000.0 if team_size() == 2 else 0.0
+            workers.pause()
+        assert team_size() == 2
+
+
+def test_other_threads_have_no_team(clock):
+    with Team(2) as workers:
+        clock.train(workers, 4 * team._STEPS)
+        assert team_size() == 2
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(team_size()))
+        thread.start()
+        thread.join()
+    assert seen == [1]
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_one_operation_has_the_threads_of_the_only_fit():
+    with single_threaded():
+        assert threads_to_share() == 3
+        with on_threads(2) as shared:
+            assert shared
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 1
+        with single_threaded():  # as of a fit in another thread
+            assert threads_to_share() == 1
+            with on_threads(2) as shared:
+                assert not shared
+                assert torch.get_num_threads() == 1
+    with on_threads(2) as shared:
+        assert not shared
+
+
+@pytest.fixture
+def restless(monkeypatch):
+    """A team that takes another number of threads in every step."""
+    seen = []
+
+    def choose(workers):
+        sizes = workers.sizes
+        seen.append(sizes[(sizes.index(team_size()) + 1) % len(sizes)])
+        return seen[-1]
+
+    monkeypatch.setattr(team, "_STEPS", 1)
+    monkeypatch.setattr(Team, "_choose", choose)
+    return seen
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("network", [MLPClassifier, CNNClassifier])
+def test_the_bits_do_not_depend_on_the_threads(restless, network, solver, dtype):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 400)).astype(dtype), rng.integers(0, 5, 400)
+    params = {"conv_channels": (3,)} if network is CNNClassifier else {}
+    model = network(
+        hidden_layer_sizes=(90, 300),
+        solver=solver,
+        batch_size=40,
+        max_iter=2,
+        random_state=0,
+        **params,
+    )
+    weights = [w.tobytes() for w in model.fit(X, y).coefs_]
+    assert set(restless) == {1, 2, 3}
+    torch.set_num_threads(1)
+    assert [w.tobytes() for w in model.fit(X, y).coefs_] == weights
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_product_whose_sums_are_cut_by_threads_is_not_shared(monkeypatch):
+    """Such as those of long rows by few units."""
+    monkeypatch.setattr(products, "_same_bits", {})
+    monkeypatch.setattr(products, "team_size", lambda: 3)
+    numbers = []
+
+    def cut(x, weight, bias, out=None):
+        numbers.append(torch.get_num_threads())
+        parts = (t.tensor_split(numbers[-1], 1) for t in (x, weight))
+        return sum(a @ b.mT for a, b in zip(*parts, strict=True))
+
+    monkeypatch.setattr(products, "_by_blas", cut)
+    monkeypatch.setattr(products, "_worth_onednn", lambda x, weight: False)
+    x, weight = torch.randn(4, 100_000), torch.randn(4, 100_000)
+    with single_threaded():
+        products.affine(x, weight)
+        assert numbers == [1, 3, 1]
+        products.affine(x, weight)
+        assert numbers == [1, 3, 1, 1]

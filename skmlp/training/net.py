@@ -179,7 +179,7 @@ class Net(NeuralNet):
             keeper.resume(self, train)
             advance(self.epochs_)
         try:
-            with torch.no_grad(), self._team() as team:
+            with torch.no_grad(), self.team() as team:
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.frozen_ = self.flat_.frozen()
@@ -218,7 +218,7 @@ class Net(NeuralNet):
                 self.flat_, self.module_, self.weight_averaging
             )
 
-    def _team(self) -> Team:
+    def team(self) -> Team:
         """Return the threads that steps may be shared out among."""
         values = self.flat_.values
         worth_it = values.is_cpu and values.numel() >= _WORTH_A_TEAM

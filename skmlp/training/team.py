@@ -47,6 +47,10 @@ class Team:
     def __exit__(self, *error: object) -> None:
         _here.size = 1
 
+    def take(self, size: int) -> None:
+        """Let the steps that follow have so many threads."""
+        _here.size = size
+
     def pause(self) -> None:
         """Note that what comes before the next step is not part of a step."""
         self._began = None
@@ -65,7 +69,7 @@ class Team:
             # Many threads are given up when one would have been through by now.
             self._limit = inf if size == 1 else _STEPS * self._seconds[1]
             if size != _here.size:
-                _here.size = size
+                self.take(size)
                 self._began = None  # the first step pays for the change
 
     def _choose(self) -> int:

@@ -33,8 +33,11 @@ def seconds_alone(member: Member) -> float:
         net._train_batch((x, y, None, float(len(index))), False)
 
     net.module_.train()
-    with torch.no_grad():
-        seconds = _fastest(step, net.flat_.values.device)
+    seconds = math.inf
+    with torch.no_grad(), net.team() as team:
+        for size in team.sizes:
+            team.take(size)
+            seconds = min(seconds, _fastest(step, net.flat_.values.device))
     for now, then in zip(weights, before, strict=True):
         now.copy_(then)
     net.optimizer_.state.clear()

@@ -36,8 +36,8 @@ def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
         _onednn is not None
         and type(x) is Tensor  # not one of those that trace
-        and x.dim() == 2 == weight.dim()
         and x.shape[0] * weight.numel() >= _WORTH_ONEDNN
+        and x.dim() == 2 == weight.dim()
         and x.dtype is weight.dtype is torch.float32
         and x.is_cpu
         and torch._C._get_mkldnn_enabled()
@@ -134,18 +134,15 @@ def _may_be_shared(
     """Whether threads shorten a product and change no bit of it: tried, not assumed."""
     if x.shape[0] * weight.numel() < _WORTH_A_TEAM:
         return False
-    operands = x, weight, bias
     cut = (
-        n_threads,
-        compute,
-        x.dtype,
-        *(t if t is None else (t.shape, t.stride()) for t in operands),
+        *(n_threads, compute, x.dtype, bias is None),
+        *(x.shape, x.stride(), weight.shape, weight.stride()),
     )
     if cut not in _same_bits:
         generator = torch.Generator().manual_seed(0)
         drawn = [
             None if t is None else torch.empty_like(t).normal_(generator=generator)
-            for t in operands
+            for t in (x, weight, bias)
         ]
         alone = compute(*drawn)
         with on_threads(n_threads) as shared:

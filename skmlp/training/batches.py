@@ -1,6 +1,7 @@
 """Rows on the device as they came, and batches of them in the dtype of training."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from skmlp.training.flat import ALIGNMENT
 from skmlp.training.sources import Source
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
 
 # Features, targets, row weights that sum to one (or None), and the sum they had.
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
@@ -20,6 +23,10 @@ Augment = Callable[[Tensor], Tensor]
 # Rows of predictions computed at once: large enough to keep a device busy, small enough
 # that memory does not grow with the number of rows.
 _ELEMENTS_AT_ONCE = 2**21
+
+# Features of batches gathered together: enough to be worth a call, and for two threads
+# to share them, few enough to stay in the caches.
+_ELEMENTS_GATHERED = 2**17
 
 # Dtypes that torch can gather and cast batch by batch; others are cast once, up front.
 _COMPACT = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
@@ -133,7 +140,8 @@ class Rows(Dataset):
         """Return features, targets and weights of the rows in `index`."""
         if isinstance(self.X, Tensor):
             index = index.to(self.device)
-            x = self.X.index_select(0, index)
+            with on_threads(team_size()):
+                x = self.X.index_select(0, index)
         else:
             part = self.X[index.numpy()]  # of a CSR matrix or a source
             dense = np.asarray(part) if self.streams else part.toarray()
@@ -191,16 +199,31 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
-        for rows, places, order in self.rows.held(self.next_order(), self.batch_size):
-            for part in slices_of(len(order), self.batch_size):
-                total = float(part.stop - part.start)
-                # Summed on the host, so that no batch waits for the device.
-                if rows.host_weight is not None:
-                    total = float(rows.host_weight[order[part]].sum())
-                x, y, weight = rows.gather(places[part])
-                if weight is not None and total:
-                    weight = weight.div_(total)
-                yield (x if self.augment is None else self.augment(x)), y, weight, total
+        size = self.batch_size
+        for rows, places, order in self.rows.held(self.next_order(), size):
+            for stretch in slices_of(len(order), size * self._gathered_at_once()):
+                X, Y, W = rows.gather(places[stretch])
+                batches = zip(X.split(size), Y.split(size), strict=True)
+                for i, (x, y) in enumerate(batches):
+                    weight, total = None, float(len(x))
+                    if W is not None and rows.host_weight is not None:
+                        weight = W[i * size : i * size + len(x)]
+                        # Summed on the host, so that no batch waits for the device.
+                        of_batch = order[stretch][i * size : i * size + len(x)]
+                        total = float(rows.host_weight[of_batch].sum())
+                        if total:
+                            weight = weight.div_(total)
+                    x = x if self.augment is None else self.augment(x)
+                    yield x, y, weight, total
+
+    def _gathered_at_once(self) -> int:
+        """Return how many batches to gather by one call."""
+        elements = self.batch_size * max(1, math.prod(self.rows.X.shape[1:]))
+        # At other addresses products may round differently, and these depend on what
+        # came before.
+        if elements * self.rows.dtype.itemsize % ALIGNMENT:
+            return 1
+        return max(1, _ELEMENTS_GATHERED // elements)
 
 
 def slices_of(n_rows: int, size: int) -> list[slice]:

@@ -15,7 +15,7 @@ from typing import Self
 _STEPS = 32
 # Rows of steps after which other numbers are tried again; twice as many each time that
 # they have not been faster.
-_PATIENCE = 16
+_PATIENCE = 4
 _MOST_PATIENCE = 1024
 
 

@@ -15,6 +15,7 @@ from skmlp.training.batches import (
     features,
     rows_at_once,
 )
+from skmlp.training.flat import ALIGNMENT
 
 CPU = torch.device("cpu")
 
@@ -65,6 +66,36 @@ def test_weights_of_a_batch_sum_to_one_and_keep_their_ratios():
 def test_without_weights_the_total_is_the_number_of_rows():
     found = [(w, total) for *_, w, total in Batches(make_rows(np.zeros((5, 1))), 2)]
     assert found == [(None, 2.0), (None, 2.0), (None, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "n_calls"),
+    [(8, 3), (9, 12)],  # those of 9 rows do not begin at multiples of 64 bytes
+)
+def test_batches_gathered_together_are_those_gathered_alone(
+    batch_size, n_calls, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(100, 3)), rng.random(100)
+    rows = make_rows(X, weight)
+    monkeypatch.setattr("skmlp.training.batches._ELEMENTS_GATHERED", 5 * 8 * 3)
+    calls, gather = [], rows.gather
+
+    def counted(index):
+        calls.append(len(index))
+        return gather(index)
+
+    monkeypatch.setattr(rows, "gather", counted)
+    found = list(Batches(rows, batch_size, np.random.RandomState(1)))
+    assert len(calls) == n_calls
+    order = shuffle(np.arange(100), random_state=1)
+    for i, (x, y, w, total) in enumerate(found):
+        part = order[i * batch_size : (i + 1) * batch_size]
+        np.testing.assert_array_equal(x, X[part])
+        np.testing.assert_array_equal(y, part)
+        np.testing.assert_allclose(w * total, weight[part])
+        assert total == weight[part].sum()
+        assert x.data_ptr() % ALIGNMENT == 0
 
 
 def test_training_on_weights_leaves_the_callers_alone():

@@ -53,11 +53,12 @@ def _clip_log(log_probability: Tensor) -> Tensor:
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """Return log-probabilities; of many models, in the order of their units."""
-    if logits.dim() == 2:
-        return F.log_softmax(logits, dim=-1)
-    # torch vectorises along the rows of a batch, which are more than the classes.
-    return F.log_softmax(logits.mT, dim=-2).mT
+    """Return log-probabilities; of few classes, in the order of these."""
+    batch, n_classes = logits.shape[-2:]
+    if n_classes >= batch:
+        return torch.log_softmax(logits, dim=-1)
+    # torch vectorises along the rows of a batch.
+    return torch.log_softmax(logits.mT, dim=-2).mT
 
 
 class SoftmaxCrossEntropy(Loss):

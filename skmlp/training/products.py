@@ -27,8 +27,8 @@ _onednn = (
 # Multiplications from which the call, which packs the weights anew, is worth it.
 _WORTH_ONEDNN = 2**20
 
-# Multiplications from which a second thread may shorten a product.
-_WORTH_A_TEAM = 2**19
+# Multiplications below which one thread of BLAS is as fast as anything.
+_SMALL = 2**19
 
 
 def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -44,7 +44,9 @@ def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def affine(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, along_batch: bool = False
+) -> Tensor:
     """Return ``x @ weight.T + bias``, without a derivative.
 
     Parameters
@@ -53,12 +55,18 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         Each of fewer sets than models serves as many models next to each other.
     weight : Tensor of shape (out, in) or (models, out, in)
     bias : Tensor of shape (out,) or (models, out), optional
+    along_batch : bool
+        Whether the values of a unit, not those of a row, may lie together where they
+        are more: what runs along the batch is then faster.
 
     Returns
     -------
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
     if x.dim() == 2:
+        small = len(x) * weight.numel() < _SMALL
+        if along_batch and small and len(weight) < len(x) and bias is not None:
+            return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
         return _product(x, weight, bias)
     models, units, n_features = weight.shape
     sets, batch, _ = x.shape
@@ -96,6 +104,8 @@ def _product(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Return ``x @ weight.T + bias``, also in `out` if there is one."""
+    if x.shape[0] * weight.numel() < _SMALL:
+        return _by_blas(x, weight, bias, out)
     compute = _by_onednn if _worth_onednn(x, weight) else _by_blas
     n_threads = team_size()
     if n_threads == 1 or not _may_be_shared(n_threads, compute, x, weight, bias):
@@ -131,9 +141,7 @@ def _may_be_shared(
     weight: Tensor,
     bias: Tensor | None,
 ) -> bool:
-    """Whether threads shorten a product and change no bit of it: tried, not assumed."""
-    if x.shape[0] * weight.numel() < _WORTH_A_TEAM:
-        return False
+    """Whether threads change no bit of a product: tried, not assumed."""
     cut = (
         *(n_threads, compute, x.dtype, bias is None),
         *(x.shape, x.stride(), weight.shape, weight.stride()),

@@ -244,7 +244,8 @@ class WrittenOutStep:
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
             forward, _ = WRITTEN_OUT[layer.activation]
-            a = affine(inputs[-1], layer.weight, layer.bias)
+            last = layer is self.layers[-1]  # and followed by the loss
+            a = affine(inputs[-1], layer.weight, layer.bias, along_batch=last)
             if layer.norm is not None:
                 a, of_batch = layer.norm.forward(a)
                 normalized.append(of_batch)

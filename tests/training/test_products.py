@@ -22,14 +22,22 @@ def normal(*shape, dtype=torch.float32, seed=0):
 
 
 @settings(max_examples=40, deadline=None)
-@given(SIZES, SIZES, SIZES, st.booleans(), st.booleans())
-def test_affine_is_a_product_and_a_sum_in_any_layout(n, k, m, turned, biased):
+@given(SIZES, SIZES, SIZES, st.booleans(), st.booleans(), st.booleans())
+def test_affine_is_a_product_and_a_sum_in_any_layout(n, k, m, turned, biased, along):
     x, weight = normal(n, k), normal(m, k, seed=1)
     bias = normal(m, seed=2) if biased else None
     if turned:
         x, weight = x.t().contiguous().t(), weight.t().contiguous().t()
     expected = x.double() @ weight.double().t() + (bias.double() if biased else 0.0)
-    np.testing.assert_allclose(affine(x, weight, bias), expected, **TOLERANCE)
+    found = affine(x, weight, bias, along_batch=along)
+    np.testing.assert_allclose(found, expected, **TOLERANCE)
+
+
+def test_a_few_units_lie_along_the_batch():
+    x, weight, bias = normal(200, 50), normal(10, 50), normal(10)
+    assert affine(x, weight, bias, along_batch=True).mT.is_contiguous()
+    assert affine(x[:5], weight, bias, along_batch=True).is_contiguous()
+    assert affine(x, weight, bias).is_contiguous()
 
 
 @pytest.mark.parametrize("n", [3, 600])

@@ -22,7 +22,8 @@ def faults():
 before = faults()
 keep_freed_memory()
 maps()
-print(before, faults())
+# The system may take pages at any time, but not always.
+print(before, min(faults() for _ in range(3)))
 """
 
 

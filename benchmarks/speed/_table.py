@@ -158,8 +158,7 @@ def print_table(records: list[Record], console: Console) -> None:
         console.print(line, style="dim", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     for name in COLUMNS:
-        names = name in ("work", "by")
-        table.add_column(name, justify="left" if names else "right", no_wrap=names)
+        table.add_column(name, justify="left" if name in ("work", "by") else "right")
     for row in _rows(records):
         table.add_row(*row)
     console.print(table)

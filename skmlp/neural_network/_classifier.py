@@ -22,6 +22,7 @@ from torch import Tensor
 from skmlp.neural_network._atomic import all_or_nothing
 from skmlp.neural_network._availability import available_for_batches
 from skmlp.neural_network._network import BaseNetwork
+from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
 
 # Widest range in which a temperature is looked for.
@@ -279,9 +280,9 @@ shape (n_samples, height, width[, channels])
             Softmax, or for two classes the logistic function, of the logits divided by
             the temperature; columns as in `classes_`.
         """
-        logits = self._logits(X) / self._temperature()
-        activation = self.net_.criterion_.output_activation
-        probabilities = OUTPUT_ACTIVATIONS[activation](logits).numpy()
+        logits, temperature = self._logits(X), self._temperature()
+        function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
+        probabilities = activate(logits, lambda z: function(z / temperature)).numpy()
         if self.n_outputs_ == 1:
             return np.hstack([1 - probabilities, probabilities])
         return probabilities

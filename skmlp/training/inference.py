@@ -13,6 +13,9 @@ from skmlp.training.modules import widest_layer
 from skmlp.training.sources import Source
 from skmlp.training.threads import single_threaded
 
+# Values that an output activation takes at once.
+_ACTIVATED = 2**18
+
 
 def compute_logits(
     network: nn.Sequential, X: Any, change: Callable[[Tensor], Tensor] | None = None
@@ -88,3 +91,17 @@ def _compute(
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(keep, parts))
     return outputs
+
+
+def activate(logits: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
+    """Turn logits into predictions; many rows in place, some at a time.
+
+    So these take no more memory than they need in the end.
+    """
+    size = max(1, _ACTIVATED // max(1, logits[:1].numel()))
+    if len(logits) <= size:
+        return activation(logits)
+    with torch.inference_mode():
+        for part in slices_of(len(logits), size):
+            logits[part] = activation(logits[part])
+    return logits

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from skmlp.training.inference import compute_logits
+from skmlp.training.inference import activate, compute_logits
 from skmlp.training.modules import build_mlp, initialize
 
 
@@ -52,3 +52,14 @@ def test_unaligned_rows_give_the_same_bits(network):
     assert torch.equal(
         compute_logits(network, X[1:]), compute_logits(network, X[1:].copy())
     )
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 1001])
+def test_many_rows_are_activated_in_place_and_to_the_bit(n_rows, monkeypatch):
+    monkeypatch.setattr("skmlp.training.inference._ACTIVATED", 100)
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(n_rows, 3)))
+    expected, address = torch.softmax(logits, dim=1), logits.data_ptr()
+    found = activate(logits, lambda z: torch.softmax(z, dim=1))
+    assert torch.equal(found, expected)
+    assert (found.data_ptr() == address) == (n_rows == 1001)
+    assert found.numpy().flags.writeable

@@ -146,6 +146,7 @@ class Rows(Dataset):
             part = self.X[index.numpy()]  # of a CSR matrix or a source
             dense = np.asarray(part) if self.streams else part.toarray()
             x = torch.from_numpy(dense.reshape(len(index), -1)).to(self.device)
+            x = x.clone() if x.data_ptr() % ALIGNMENT else x
             index = index.to(self.device)
         weight = None if self.weight is None else self.weight.index_select(0, index)
         return x.to(self.dtype), self.y.index_select(0, index), weight

@@ -268,7 +268,7 @@ class Net(NeuralNet):
                     batch=batch[:2],
                     training=training,
                     loss=loss,
-                    y_pred=y_pred,
+                    y_pred=y_pred.contiguous(),
                 )
         if not notify:
             self.history.new_batch()  # Checkpoint names files after the last record

@@ -2,10 +2,12 @@
 
 torch's BLAS, MKL, keeps AVX-512 for Intel's processors; on AMD's, oneDNN takes half its
 time, and where they are equals nothing is lost. A call costs some microseconds more, so
-small products stay with BLAS.
+small products stay with BLAS. oneDNN's products are shared out among the team's threads
+where a trial shows that it changes no bit; BLAS's are not, since its cuts show in a few
+elements of a few products only.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -26,9 +28,6 @@ _onednn = (
 
 # Multiplications from which the call, which packs the weights anew, is worth it.
 _WORTH_ONEDNN = 2**20
-
-# Multiplications below which one thread of BLAS is as fast as anything.
-_SMALL = 2**19
 
 
 def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -64,7 +63,7 @@ def affine(
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
     if x.dim() == 2:
-        small = len(x) * weight.numel() < _SMALL
+        small = len(x) * weight.numel() < _WORTH_ONEDNN
         if along_batch and small and len(weight) < len(x) and bias is not None:
             return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
         return _product(x, weight, bias)
@@ -104,25 +103,22 @@ def _product(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Return ``x @ weight.T + bias``, also in `out` if there is one."""
-    if x.shape[0] * weight.numel() < _SMALL:
+    if not _worth_onednn(x, weight):
         return _by_blas(x, weight, bias, out)
-    compute = _by_onednn if _worth_onednn(x, weight) else _by_blas
     n_threads = team_size()
-    if n_threads == 1 or not _may_be_shared(n_threads, compute, x, weight, bias):
-        return compute(x, weight, bias, out)
+    if n_threads > 1 and not _may_be_shared(n_threads, x, weight, bias):
+        n_threads = 1
     with on_threads(n_threads):
-        return compute(x, weight, bias, out)
+        product = _by_onednn(x, weight, bias)
+        return product if out is None else out.copy_(product)
 
 
-def _by_onednn(
-    x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None
-) -> Tensor:
-    product = _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
-    return product if out is None else out.copy_(product)
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
 
 
 def _by_blas(
-    x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None
+    x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None
 ) -> Tensor:
     if bias is None:
         return torch.mm(x, weight.mT, out=out)
@@ -130,34 +126,37 @@ def _by_blas(
 
 
 # Whether a product has the same bits on so many threads as on one, by what decides how
-# its sums are cut.
+# its sums are cut; and how many there may be, and on how many draws each is tried.
 _same_bits: dict[Hashable, bool] = {}
+_MOST_KEPT = 1000
+_DRAWS = 10
 
 
 def _may_be_shared(
-    n_threads: int,
-    compute: Callable[..., Tensor],
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
+    n_threads: int, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> bool:
-    """Whether threads change no bit of a product: tried, not assumed."""
+    """Whether threads change no bit of a product of oneDNN's: tried, not assumed."""
     cut = (
-        *(n_threads, compute, x.dtype, bias is None),
+        *(n_threads, bias is None),
         *(x.shape, x.stride(), weight.shape, weight.stride()),
     )
     if cut not in _same_bits:
         generator = torch.Generator().manual_seed(0)
-        drawn = [
-            None if t is None else torch.empty_like(t).normal_(generator=generator)
-            for t in (x, weight, bias)
-        ]
-        alone = compute(*drawn)
-        with on_threads(n_threads) as shared:
-            together = compute(*drawn)
-        if not shared:  # for now: other fits go on beside
-            return False
-        _same_bits[cut] = torch.equal(alone, together)
+        same = True
+        for _ in range(_DRAWS):
+            drawn = [
+                None if t is None else torch.empty_like(t).normal_(generator=generator)
+                for t in (x, weight, bias)
+            ]
+            alone = _by_onednn(*drawn)  # type: ignore[arg-type]
+            with on_threads(n_threads) as shared:
+                together = _by_onednn(*drawn)  # type: ignore[arg-type]
+            if not shared:  # for now: other fits go on beside
+                return False
+            same = same and torch.equal(alone, together)
+        if len(_same_bits) == _MOST_KEPT:
+            _same_bits.clear()
+        _same_bits[cut] = same
     return _same_bits[cut]
 
 

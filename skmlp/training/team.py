@@ -67,7 +67,7 @@ class Team:
             self._steps, self._elapsed = 0, 0.0
             size = self._choose()
             # Many threads are given up when one would have been through by now.
-            self._limit = inf if size == 1 else _STEPS * self._seconds[1]
+            self._limit = inf if size == 1 else _STEPS * self._seconds.get(1, inf)
             if size != _here.size:
                 self.take(size)
                 self._began = None  # the first step pays for the change
@@ -82,7 +82,7 @@ class Team:
         self._age += 1
         if self._age == self._patience:
             self._patience, self._age = min(2 * self._patience, _MOST_PATIENCE), 0
-            self._seconds = {n: self._seconds[n] for n in {1, best}}
+            self._seconds = {best: self._seconds[best]}
         return best
 
 

@@ -16,12 +16,22 @@ _lock = threading.Lock()
 _found: list[int] = []
 
 
+class _Own(threading.local):
+    """How many of those numbers this thread has found."""
+
+    entered = 0
+
+
+_own = _Own()
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Compute on one thread, here and in threads that are started meanwhile."""
     with _lock:
         before = torch.get_num_threads()
         _found.append(before)
+        _own.entered += 1
         torch.set_num_threads(1)
     try:
         yield
@@ -29,6 +39,7 @@ def single_threaded() -> Iterator[None]:
         with _lock:
             first = _found[0]
             _found.pop()  # of their number, so that the first stays to the last
+            _own.entered -= 1
             torch.set_num_threads(before if _found else first)
 
 
@@ -38,9 +49,14 @@ def threads_for(work: int) -> AbstractContextManager[None]:
 
 
 def threads_to_share() -> int:
-    """Return the threads that the only fit there is has left when it chose one."""
+    """Return what this thread found when it chose one, if it is the only one to."""
     with _lock:
-        return _found[0] if len(_found) == 1 else 1
+        return _found[0] if _alone() else 1
+
+
+def _alone() -> bool:
+    """Whether this thread, and no other, computes on one thread by choice."""
+    return len(_found) == _own.entered == 1
 
 
 class on_threads:  # a contextmanager takes longer than some operations
@@ -51,15 +67,16 @@ class on_threads:  # a contextmanager takes longer than some operations
 
     def __init__(self, n: int) -> None:
         self.n = n
+        self.shared = False
 
     def __enter__(self) -> bool:
-        if self.n == 1:
-            return False
-        with _lock:
-            if alone := len(_found) == 1:
-                torch.set_num_threads(self.n)
-        return alone
+        if self.n > 1:
+            with _lock:
+                self.shared = _alone()
+                if self.shared:
+                    torch.set_num_threads(self.n)
+        return self.shared
 
     def __exit__(self, *error: object) -> None:
-        if self.n > 1:
+        if self.shared:
             torch.set_num_threads(1)

@@ -104,6 +104,7 @@ class Epochs(Counter):
 
 class BatchEnds(Counter):
     def on_batch_end(self, net, batch, training, loss, y_pred, **kwargs):
+        assert y_pred.is_contiguous()
         self.calls.append((training, len(batch[0]), float(loss), y_pred.shape))
 
 

@@ -92,6 +92,15 @@ def test_what_was_slower_is_tried_again_and_ever_more_seldom(clock):
     assert sizes[-1] == 2
 
 
+def test_one_thread_is_tried_again_too(clock):
+    with Team(2) as workers:
+        clock.train(workers, 4 * team._STEPS)
+        assert team_size() == 2
+        clock.seconds = {1: 0.5, 2: 0.7}
+        sizes = clock.train(workers, 16 * team._PATIENCE * team._STEPS)
+    assert sizes[-1] == 1
+
+
 def test_what_lies_between_epochs_is_not_timed(clock):
     with Team(2) as workers:
         for _ in range(8):
@@ -127,6 +136,24 @@ def test_one_operation_has_the_threads_of_the_only_fit():
                 assert torch.get_num_threads() == 1
     with on_threads(2) as shared:
         assert not shared
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_thread_beside_the_fit_has_nothing_to_share():
+    """Such as one that trains a network for which one thread is not enough."""
+    found = []
+
+    def beside():
+        torch.set_num_threads(3)
+        with on_threads(2) as shared:
+            found.extend([threads_to_share(), shared, torch.get_num_threads()])
+        found.append(torch.get_num_threads())
+
+    with single_threaded():
+        thread = threading.Thread(target=beside)
+        thread.start()
+        thread.join()
+    assert found == [1, False, 3, 3]
 
 
 @pytest.fixture
@@ -174,16 +201,16 @@ def test_a_product_whose_sums_are_cut_by_threads_is_not_shared(monkeypatch):
     monkeypatch.setattr(products, "team_size", lambda: 3)
     numbers = []
 
-    def cut(x, weight, bias, out=None):
+    def cut(x, weight, bias):
         numbers.append(torch.get_num_threads())
         parts = (t.tensor_split(numbers[-1], 1) for t in (x, weight))
         return sum(a @ b.mT for a, b in zip(*parts, strict=True))
 
-    monkeypatch.setattr(products, "_by_blas", cut)
-    monkeypatch.setattr(products, "_worth_onednn", lambda x, weight: False)
+    monkeypatch.setattr(products, "_by_onednn", cut)
+    monkeypatch.setattr(products, "_worth_onednn", lambda x, weight: True)
     x, weight = torch.randn(4, 100_000), torch.randn(4, 100_000)
     with single_threaded():
         products.affine(x, weight)
-        assert numbers == [1, 3, 1]
+        assert numbers == [1, 3] * products._DRAWS + [1]
         products.affine(x, weight)
-        assert numbers == [1, 3, 1, 1]
+        assert numbers == [1, 3] * products._DRAWS + [1, 1]

@@ -15,6 +15,7 @@ from benchmarks._tables import (
     failures,
     markdown_table,
     measured_by,
+    print_heading,
     surroundings,
 )
 
@@ -61,10 +62,7 @@ def heading(records: list[Record]) -> list[str]:
 
 def print_table(records: list[Record], console: Console) -> None:
     """Print the table with its heading."""
-    title, *rest = heading(records)
-    console.print(title, style="bold", highlight=False)
-    for line in rest:
-        console.print(line, style="dim", highlight=False)
+    print_heading(heading(records), console)
     header, rows = lines(records)
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for i, name in enumerate(header):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._results import Record
+from benchmarks._tables import print_heading
 
 HEADER = (
     "task",
@@ -63,10 +64,7 @@ def heading(records: list[Record]) -> list[str]:
 
 def print_table(records: list[Record], console: Console) -> None:
     """Print the table with its heading."""
-    title, *rest = heading(records)
-    console.print(title, style="bold", highlight=False)
-    for line in rest:
-        console.print(line, style="dim", highlight=False)
+    print_heading(heading(records), console)
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in HEADER:
         text = name == "task"

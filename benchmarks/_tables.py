@@ -144,12 +144,17 @@ def notes(records: list[Record]) -> list[str]:
     return first_seeds(records) + failures(records) + explanations(records)
 
 
-def print_table(records: list[Record], console: Console) -> None:
-    """Print one table with its heading, and beside it what there is to compare with."""
-    title, *rest = heading(records)
+def print_heading(lines: list[str], console: Console) -> None:
+    """Print a title, and beneath it what is to be known of the table."""
+    title, *rest = lines
     console.print(title, style="bold", highlight=False)
     for line in rest:
         console.print(line, style="dim", highlight=False, markup=False)
+
+
+def print_table(records: list[Record], console: Console) -> None:
+    """Print one table with its heading, and beside it what there is to compare with."""
+    print_heading(heading(records), console)
     experiment, rows = definition(records), summarise(records)
     columns = columns_of(experiment)
     console.print(_table(rows, columns))

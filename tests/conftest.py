@@ -17,6 +17,15 @@ settings.load_profile("skmlp")
 torch.set_num_threads(1)
 
 
+@pytest.fixture
+def three_threads():
+    """As many threads as a user has, before the test that chooses others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
 def pytest_collection_modifyitems(items):
     if torch.cuda.is_available():
         return

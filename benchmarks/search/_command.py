@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,9 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks import _environment, _results
+from benchmarks import _environment, _results, _timings
 from benchmarks.search import _parts, _table
 from benchmarks.search._contestants import CONTESTANTS
 
@@ -105,11 +102,13 @@ def main(argv: Sequence[str]) -> int:
     name = f"search{'-quick' if args.quick else ''}.jsonl"
     if args.tables:
         try:
-            records = read((args.out or _results.COMMITTED) / name)
+            path = (args.out or _results.COMMITTED) / name
+            records = _timings.read(path, "search", ("part", "contestant", "seconds"))
         except (ValueError, OSError) as error:
             print(error, file=sys.stderr)
             return USAGE
-        show([r for r in records if r["part"] in args.parts], args.markdown)
+        shown = [r for r in _table.latest(records) if r["part"] in args.parts]
+        _table.table(shown).show(args.markdown)
         return OK
     if args.quick:
         args.rounds = 1
@@ -119,36 +118,6 @@ def main(argv: Sequence[str]) -> int:
     for record in run_all(args):
         _results.append(path, record)
         records.append(record)
-    show(records, args.markdown)
+    _table.table(records).show(args.markdown)
     print(f"Stored in {path}", file=sys.stderr)
     return OK
-
-
-def read(path: Path) -> list[_table.Record]:
-    """Read the last record of each part, size and contestant.
-
-    Raises
-    ------
-    ValueError
-        If a line is not a record; names the file and the line.
-    """
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-            record["part"], record["contestant"], record["seconds"]
-        except (ValueError, TypeError, KeyError):
-            raise ValueError(
-                f"Line {number} of {str(path)!r} is not a record of search; delete "
-                "that line to read the others."
-            ) from None
-        records.append(record)
-    return _table.latest(records)
-
-
-def show(records: list[_table.Record], markdown: bool) -> None:
-    """Print the table in the asked form."""
-    if markdown:
-        print(_table.markdown(records), end="")
-    else:
-        _table.print_table(records, Console())

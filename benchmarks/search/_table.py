@@ -6,11 +6,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-Record = dict[str, Any]
+from benchmarks._timings import Record, Timings, commands_of, versions
 
 PARTS = ("digits", "growth", "convolutions", "halving", "memory")
 COLUMNS = ("work", "search", "s", "theirs / packed", "of CPU time", "target")
@@ -86,45 +82,18 @@ def _ratio(record: Record, packed: Record, name: str) -> str:
     return f"{median(theirs / ours for theirs, ours in pairs):.2f}"
 
 
-def heading(records: list[Record]) -> list[str]:
-    """State what the figures depend on."""
+def table(records: list[Record]) -> Timings:
+    """Return the table of the records, and what its figures depend on."""
     first = records[0]
-    packages = {**first["versions"], **first["peers"]}
-    versions = ", ".join(f"{name} {v}" for name, v in packages.items() if v)
     rounds = {len(r["seconds"]) for r in records if len(r["seconds"]) > 1} or {1}
     ends = sorted({min(rounds), max(rounds)})
     threads = sorted({r["threads"] for r in records})
-    return [
+    heading = [
         f"search: medians of {' to '.join(map(str, ends))} rounds, in turn"
         + (" (quick: a trial, not a result)" if first["quick"] else ""),
-        f"{versions}.",
+        versions(first),
         f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, "
         f"{' or '.join(map(str, threads))} threads.",
     ]
-
-
-def print_table(records: list[Record], console: Console) -> None:
-    """Print the table with its heading."""
-    title, *rest = heading(records)
-    console.print(title, style="bold", highlight=False)
-    for line in rest:
-        console.print(line, style="dim", highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    for name in COLUMNS:
-        names = name in COLUMNS[:2]
-        table.add_column(name, justify="left" if names else "right", no_wrap=names)
-    for row in rows(records):
-        table.add_row(*row)
-    console.print(table)
-
-
-def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown, with the commands that measured it."""
-    title, *rest = heading(records)
-    commands = dict.fromkeys(r["command"] for r in records)
-    text = [f"**{title}**: {' '.join(rest)}", ""]
-    text += [f"Measured by {', '.join(f'`{c}`' for c in commands)}.", ""]
-    text.append("| " + " | ".join(COLUMNS) + " |")
-    text.append("| --- | --- | ---: | ---: | ---: | ---: |")
-    text += ["| " + " | ".join(row) + " |" for row in rows(records)]
-    return "\n".join(text) + "\n"
+    commands = commands_of(records)
+    return Timings(heading, COLUMNS, rows(records), commands, whole_names=True)

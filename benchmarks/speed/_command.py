@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
-from benchmarks import _results
+from benchmarks import _results, _timings
 from benchmarks.speed import _run, _table
 from benchmarks.speed._workloads import WORKLOADS, Workload, find
 
@@ -54,19 +52,20 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the command line and return its exit status."""
     args = make_parser().parse_args(argv)
-    console = Console()
     try:
         if args.tables:
             path = (args.out or _results.COMMITTED) / file_name(args.quick)
             names = {work.name for work in chosen(args.only)}
-            records = [r for r in read(path) if r["workload"] in names]
-            show(records, args.markdown, console)
+            needed = "workload", "contestant", "slices"
+            records = _table.latest(_timings.read(path, "speed", needed))
+            shown = [r for r in records if r["workload"] in names]
+            _table.table(shown).show(args.markdown)
             return OK
         for name in ("rounds", "threads"):
             value = getattr(args, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name} {value} is not a number from 1.")
-        return run(args, console)
+        return run(args)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -88,7 +87,7 @@ def chosen(only: str | None) -> list[Workload]:
     return [work for work in WORKLOADS if work.name.startswith(words)]
 
 
-def run(args: argparse.Namespace, console: Console) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run, store each record as it comes, and print the table."""
     workloads = chosen(args.only)
     rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
@@ -113,36 +112,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         status = INTERRUPTED
     if records:
-        show(records, args.markdown, console)
+        _table.table(records).show(args.markdown)
         print(f"Stored in {path}", file=sys.stderr)
     return status
-
-
-def read(path: Path) -> list[_run.Record]:
-    """Read the last record of each workload and contestant.
-
-    Raises
-    ------
-    ValueError
-        If a line is not a record; names the file and the line.
-    """
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-            record["workload"], record["contestant"], record["slices"]
-        except (ValueError, TypeError, KeyError):
-            raise ValueError(
-                f"Line {number} of {str(path)!r} is not a record of speed; delete "
-                "that line to read the others."
-            ) from None
-        records.append(record)
-    return _table.latest(records)
-
-
-def show(records: list[_run.Record], markdown: bool, console: Console) -> None:
-    """Print the table in the asked form."""
-    if markdown:
-        print(_table.markdown(records), end="")
-    else:
-        _table.print_table(records, console)

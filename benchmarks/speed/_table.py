@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks._timings import Record, Timings, commands_of, versions
 from benchmarks.speed._workloads import OURS, WORKLOADS
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -106,14 +100,12 @@ def _figure(record: Record) -> str:
 
 def heading(records: list[Record]) -> list[str]:
     """State what the figures depend on."""
-    packages = {**records[0]["versions"], **records[0]["peers"]}
-    versions = ", ".join(f"{name} {v}" for name, v in packages.items() if v)
     rounds = {len(r["slices"]) for r in records if r["slices"]}
     loads = [x for r in records for x in r["load_average"] if x is not None]
     said = [
         f"speed: medians of {_one(rounds)} rounds, one slice of each in turn"
         + (" (quick: a trial, not a result)" if records[0]["quick"] else ""),
-        f"{versions}.",
+        versions(records[0]),
         f"{records[0]['platform']}, {records[0]['cpu']}, "
         f"{_one({r['cpu_count'] for r in records})} CPUs, "
         f"{_one({r['threads'] for r in records})} threads for every contestant, on "
@@ -150,31 +142,9 @@ def _rows(records: list[Record]) -> list[tuple[str, ...]]:
     return rows
 
 
-def print_table(records: list[Record], console: Console) -> None:
-    """Print the table with its heading."""
-    title, *rest = heading(records)
-    console.print(title, style="bold", highlight=False)
-    for line in rest:
-        console.print(line, style="dim", highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("work", "by") else "right")
-    for row in _rows(records):
-        table.add_row(*row)
-    console.print(table)
-    for line in absences(records):
-        console.print(line, style="dim", highlight=False, markup=False)
-
-
-def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown, with the commands that measured it."""
-    title, *rest = heading(records)
-    commands = dict.fromkeys(r["command"] for r in records)
-    text = [f"**{title}**: {' '.join(rest)}", ""]
-    text += [f"Measured by {', '.join(f'`{c}`' for c in commands)}.", ""]
-    text.append("| " + " | ".join(COLUMNS) + " |")
-    text.append("| --- | --- | ---: | ---: | ---: | ---: |")
-    text += ["| " + " | ".join(row) + " |" for row in _rows(records)]
-    if absent := absences(records):
-        text += ["", *(f"- {line}" for line in absent)]
-    return "\n".join(text) + "\n"
+def table(records: list[Record]) -> Timings:
+    """Return the table of the records."""
+    commands = commands_of(records)
+    return Timings(
+        heading(records), COLUMNS, _rows(records), commands, absences(records)
+    )

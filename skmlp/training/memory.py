@@ -14,9 +14,8 @@ def keep_freed_memory() -> None:
 
     glibc gives blocks back to the system that are larger than any one freed so far, and
     what is free in excess of twice that; to get them again takes a page fault for every
-    4 KiB, a third of the time of a small convolutional network. One block that nobody
-    writes to raises both thresholds, for this process (mallopt(3), M_MMAP_THRESHOLD).
-    Other allocators are indifferent, and so is glibc where the environment sets one of
-    them, as it does in Dask's workers.
+    4 KiB. One block that nobody writes to raises both thresholds, for this process
+    (mallopt(3), M_MMAP_THRESHOLD). Other allocators are indifferent, and so is glibc
+    where the environment sets one of them, as it does in Dask's workers.
     """
     torch.empty(_LARGEST, dtype=torch.uint8)

@@ -1,5 +1,6 @@
 """Networks of logits: layers, the multi-layer perceptron, initial weights."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -218,20 +219,29 @@ def multiply_adds(network: nn.Sequential, n_features: int) -> int:
     layers = list(weight_layers(network))
     if not any(isinstance(layer, Conv2d) for layer in layers):
         return sum(layer.weight.numel() for layer in layers)
-    count = 0
+    shapes = output_shapes(network, layers, n_features)
+    return sum(
+        math.prod(shape[2:]) * layer.weight.numel()
+        for layer, shape in zip(layers, shapes, strict=True)
+    )
 
-    def add(layer: nn.Module, inputs: object, output: Tensor) -> None:
-        nonlocal count
-        positions = output[0, 0].numel() if output.dim() == 4 else 1
-        count += positions * layer.weight.numel()  # type: ignore[operator]
 
-    handles = [layer.register_forward_hook(add) for layer in layers]
-    first = layers[0].weight
+def output_shapes(
+    network: nn.Sequential, layers: Sequence[nn.Module], n_features: int
+) -> list[torch.Size]:
+    """Return the shape of what each of some layers makes of one row."""
+    shapes: dict[nn.Module, torch.Size] = {}
+
+    def note(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        shapes[layer] = output.shape
+
+    handles = [layer.register_forward_hook(note) for layer in layers]
+    first = next(network.parameters())
     with evaluating(network), torch.no_grad():
         network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
     for handle in handles:
         handle.remove()
-    return count
+    return [shapes[layer] for layer in layers]
 
 
 @contextmanager

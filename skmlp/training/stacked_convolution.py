@@ -6,6 +6,7 @@ of all models are one product of stacked matrices. For small networks that is se
 times faster than torch's convolution in groups, which oneDNN has no fast path for.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from skmlp.training.activations import WRITTEN_OUT, ZERO_AT_ZERO
 from skmlp.training.convolution import FlattenImage, GlobalAverage, ImageView
-from skmlp.training.modules import Conv2d, Dropout, evaluating
+from skmlp.training.modules import Conv2d, Dropout, output_shapes
 from skmlp.training.steps import DenseStructure, dense_structure
 
 _aten = torch.ops.aten
@@ -81,23 +82,14 @@ def structure_of(network: nn.Sequential) -> Structure | None:
 
 def widest_patches(network: nn.Sequential, n_features: int) -> int:
     """Return the most numbers that one row's patches take in any convolution."""
-    widest = 0
-
-    def measure(layer: nn.Module, inputs: object, output: Tensor) -> None:
-        nonlocal widest
-        patch = layer.weight[0].numel()  # type: ignore[index]
-        widest = max(widest, patch * output[0, 0].numel())
-
     convolutions = [layer for layer in network.modules() if isinstance(layer, Conv2d)]
     if not convolutions:
         return 0
-    handles = [layer.register_forward_hook(measure) for layer in convolutions]
-    first = convolutions[0].weight
-    with evaluating(network), torch.no_grad():
-        network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
-    for handle in handles:
-        handle.remove()
-    return widest
+    shapes = output_shapes(network, convolutions, n_features)
+    return max(
+        layer.weight[0].numel() * math.prod(shape[2:])
+        for layer, shape in zip(convolutions, shapes, strict=True)
+    )
 
 
 class _Layer(Protocol):

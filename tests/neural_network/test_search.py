@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-import torch
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris
@@ -69,15 +68,6 @@ def outputs(fitted, X):
     return getattr(fitted, method)(X)
 
 
-@pytest.fixture
-def all_threads():
-    """As many threads as a user has, before workers get one each."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 SEARCHES = {
     "mlp": (
         MLPClassifier(max_iter=8, random_state=0),
@@ -98,7 +88,7 @@ SEARCHES = {
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_scores_the_same_bits_with_any_number_of_jobs(
-    name, digits, all_threads
+    name, digits, three_threads
 ):
     model, grid = SEARCHES[name]
     images = digits[0].reshape(-1, 8, 8) if name == "cnn" else digits[0]

@@ -7,13 +7,7 @@ import torch
 
 from skmlp.training.threads import single_threaded
 
-
-@pytest.fixture(autouse=True)
-def three_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("three_threads")
 
 
 def number_in_a_new_thread():

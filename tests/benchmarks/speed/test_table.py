@@ -77,8 +77,9 @@ def test_the_last_record_counts_and_order_is_that_of_the_workloads(records):
 
 def test_both_forms_name_conditions_and_absences(records):
     console = Console(width=120, record=True)
-    _table.print_table(records, console)
-    markdown = _table.markdown(records)
+    table = _table.table(records)
+    table.print_to(console)
+    markdown = table.markdown()
     for text in (console.export_text(), markdown):
         for said in (
             "medians of 3 rounds",

@@ -38,6 +38,7 @@ TRAINING: dict[str, Any] = {
     "max_iter": 100,
     "alpha": 0.0,
     "early_stopping": True,
+    "scoring": "accuracy",
     "tol": 1e-4,
     "n_iter_no_change": 5,
     "restore_best_weights": False,

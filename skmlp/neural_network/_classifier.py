@@ -214,8 +214,16 @@ shape (n_samples, height, width[, channels])
         of_class = compute_sample_weight(self.class_weight, y)
         return of_class if weight is None else of_class * weight
 
+    def _has_namesake(self) -> bool:
+        return False
+
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        return y if self.n_outputs_ == 1 else None
+        if self.n_outputs_ == 1:
+            return y
+        strata = None if self._has_namesake() else self._strata(y)
+        if strata is None or np.unique(strata, return_counts=True)[1].min() < 2:
+            return None
+        return strata
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return y if self._target_type in ("binary", "multiclass") else None

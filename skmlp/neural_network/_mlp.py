@@ -118,6 +118,9 @@ class MLPClassifier(BaseClassifier):
     ) -> None:
         assign(self, locals())
 
+    def _has_namesake(self) -> bool:
+        return self.class_weight is None  # scikit-learn's has none
+
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_mlp(
             n_features,

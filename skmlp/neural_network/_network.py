@@ -111,8 +111,12 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     ) -> float:
         """Return `score`'s metric of logits against encoded targets."""
 
+    def _has_namesake(self) -> bool:
+        """Whether scikit-learn stops early in a way that is to be followed."""
+        return True
+
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the targets if scikit-learn stratifies its validation split."""
+        """Return the targets if the validation split keeps their shares."""
         return None
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
@@ -191,6 +195,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             self.n_iter_no_change,
             self.early_stopping,
             self.restore_best_weights,
+            ties_by_loss=self.scoring is None and not self._has_namesake(),
         )
         if incremental and not first and self.net_.solver == self.solver:
             net = self.net_.resume()

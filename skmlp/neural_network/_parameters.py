@@ -142,7 +142,8 @@ SHARED: dict[str, Parameter] = {
     "validation_fraction": Parameter(
         "float, default=0.1",
         "Share of the rows that ``early_stopping=True`` sets aside, unless `fit` is "
-        "given `X_val`. As in scikit-learn the split is stratified for two classes.",
+        "given `X_val`. The split keeps the shares of the classes; in MLPClassifier, "
+        "as in scikit-learn, of two only, unless there is a `class_weight`.",
         [_PROBABILITY],
     ),
     "beta_1": Parameter(
@@ -213,8 +214,10 @@ SHARED: dict[str, Parameter] = {
     ),
     "scoring": Parameter(
         "str, callable or None, default=None",
-        "Scorer of the validation rows, as in `sklearn.model_selection`; None is "
-        "`score`'s own.",
+        "Scorer of the validation rows, as in `sklearn.model_selection`. None is "
+        "`score`'s own; of epochs whose scores are within `tol` that of the lower "
+        "validation loss is then better, but in MLPClassifier without `class_weight` "
+        "and MLPRegressor, which go by the score alone as scikit-learn's do.",
         [str, callable, None],
     ),
     "restore_best_weights": Parameter(
@@ -371,8 +374,8 @@ ATTRIBUTES = """
     validation_scores_ : list of float or None
         Score of the validation rows after every epoch, if there are any.
     best_validation_score_, best_epoch_ : float and int, or None
-        The highest of them, and its epoch, counted from 1. The weights are those of
-        that epoch.
+        The best of them, the highest unless `scoring` says otherwise, and its epoch,
+        counted from 1. The weights are those of that epoch.
     t_ : int
         Rows seen while training.
     history_ : list of dict

@@ -350,7 +350,7 @@ class Net(NeuralNet):
         epoch, monitor, record = self.epochs_, self.monitor, self.history[-1]
         loss, score = record["train_loss"], record.get("valid_score")
         monitor.samples_seen += n_rows
-        if monitor.epoch_ended(loss, score):
+        if monitor.epoch_ended(loss, score, record.get("valid_loss", math.inf)):
             monitor.keep(self.flat_, self.module_)
         if self.verbose:
             print(f"Iteration {epoch}, loss = {loss:.8f}")  # noqa: T201

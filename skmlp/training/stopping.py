@@ -26,17 +26,22 @@ class Monitor:
         Whether the validation score, rather than the loss, is what must improve.
     restore_best_weights : bool
         Whether the weights of the best score are kept.
+    ties_by_loss : bool
+        Whether, of scores that differ by no more than `tol`, the one of the lowest
+        validation loss is the best.
     """
 
     tol: float = 0.0
     n_iter_no_change: float = math.inf
     early_stopping: bool = False
     restore_best_weights: bool = True
+    ties_by_loss: bool = False
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best_loss: float = math.inf
     best_validation_score: float = -math.inf
     best_epoch: int | None = None
+    best_valid_loss: float = math.inf
     best_state: list[Tensor] | None = None
     samples_seen: int = 0
     _stalled: int = 0
@@ -47,29 +52,38 @@ class Monitor:
         n_iter_no_change: float,
         early_stopping: bool,
         restore_best_weights: bool = True,
+        ties_by_loss: bool = False,
     ) -> None:
         """Set what counts as an improvement, and what to do with and without one."""
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.restore_best_weights = restore_best_weights
+        self.ties_by_loss = ties_by_loss
 
-    def epoch_ended(self, loss: float, score: float | None) -> bool:
-        """Take note of an epoch and return whether its score is the best so far."""
+    def epoch_ended(
+        self, loss: float, score: float | None, valid_loss: float = math.inf
+    ) -> bool:
+        """Take note of an epoch and return whether it is the best so far."""
         self.loss_curve.append(loss)
         if not self.early_stopping:
             self._count(loss <= self.best_loss - self.tol)
         self.best_loss = min(self.best_loss, loss)
         if score is None:
             return False
+        highest = max(self.validation_scores, default=-math.inf)
         self.validation_scores.append(score)
+        best, lowest = self.best_validation_score, self.best_valid_loss
+        if self.ties_by_loss and highest - self.tol <= score <= best + self.tol:
+            counts, better = valid_loss <= lowest - self.tol, valid_loss < lowest
+        else:
+            counts, better = not score < highest + self.tol, score > highest
         if self.early_stopping:
-            self._count(not score < self.best_validation_score + self.tol)
-        if score > self.best_validation_score:
-            self.best_validation_score = score
+            self._count(counts)
+        if better:
+            self.best_validation_score, self.best_valid_loss = score, valid_loss
             self.best_epoch = len(self.validation_scores)
-            return True
-        return False
+        return better
 
     def _count(self, improved: bool) -> None:
         self._stalled = 0 if improved else self._stalled + 1

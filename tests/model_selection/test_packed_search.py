@@ -176,6 +176,10 @@ SETTINGS = {
         mlp(class_weight="balanced"),
         {"class_weight": [None, "balanced", {0: 3.0}], "alpha": [0, 0.1]},
     ),
+    "class weights, early stopping": (
+        mlp(class_weight="balanced", early_stopping=True, n_iter_no_change=2),
+        {"max_iter": [30], "learning_rate_init": RATES},
+    ),
     "dropout": (mlp(dropout=0.2), {"dropout": [0.2, 0.5], "alpha": [0, 0.1]}),
     "batch norm": (
         mlp(batch_norm=True),

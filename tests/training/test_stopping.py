@@ -114,3 +114,49 @@ def test_restoring_nothing_changes_nothing():
     flat.values.fill_(2.0)
     monitor().restore(flat, network)
     assert (flat.values == 2.0).all()
+
+
+def by_loss(tol=1e-4, n_iter_no_change=2):
+    watching = Monitor()
+    watching.expect(tol, n_iter_no_change, early_stopping=True, ties_by_loss=True)
+    return watching
+
+
+@given(numbers, st.sampled_from([0.0, 0.05]), st.integers(1, 4))
+def test_at_one_score_throughout_the_validation_loss_decides(losses, tol, patience):
+    watching, stop = by_loss(tol, patience), None
+    for epoch, loss in enumerate(losses, start=1):
+        watching.epoch_ended(1.0, 0.5, loss)
+        if watching.stalled() and stop is None:
+            stop = epoch
+    assert watching.best_epoch == losses.index(min(losses)) + 1
+    assert stop == sklearn_epochs(losses, tol, patience)
+
+
+@given(st.permutations([0.1, 0.3, 0.5, 0.7]), numbers)
+def test_a_better_score_counts_more_than_any_loss(scores, losses):
+    watching = by_loss(n_iter_no_change=math.inf)
+    for score, loss in zip(scores, losses, strict=False):
+        watching.epoch_ended(1.0, score, loss)
+    seen = scores[: len(losses)]
+    assert watching.best_epoch == seen.index(max(seen)) + 1
+
+
+def test_scores_within_tol_of_the_best_are_ties():
+    watching = by_loss(tol=0.1)
+    kept = [
+        watching.epoch_ended(1.0, score, loss)
+        for score, loss in [(0.8, 0.5), (0.75, 0.4), (0.6, 0.1), (0.85, 0.45)]
+    ]
+    assert kept == [True, True, False, False]
+    assert (watching.best_epoch, watching.best_validation_score) == (2, 0.75)
+
+
+@given(numbers, numbers, st.floats(0, 0.5))
+def test_ties_neither_hide_a_better_score_nor_drift_away_from_it(scores, losses, tol):
+    watching = by_loss(tol, math.inf)
+    for score, loss in zip(scores, losses, strict=False):
+        watching.epoch_ended(1.0, score, loss)
+    seen = watching.validation_scores
+    assert abs(max(seen) - watching.best_validation_score) <= tol + 1e-12
+    assert seen[watching.best_epoch - 1] == watching.best_validation_score

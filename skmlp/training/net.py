@@ -24,8 +24,8 @@ from skmlp.training.optimizers import DECOUPLED
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import make_step
 from skmlp.training.stopping import Monitor
-from skmlp.training.team import Team
-from skmlp.training.threads import threads_to_share
+from skmlp.training.team import Team, team_size
+from skmlp.training.threads import on_threads, threads_to_share
 
 # Parameters from which other threads may shorten an update.
 _WORTH_A_TEAM = 2**15
@@ -330,7 +330,8 @@ class Net(NeuralNet):
         """Add the L2 penalty, divided by the rows' weight, to loss and gradients."""
         for weights, gradients, alpha in self.decays_:
             loss = loss.add(weights.dot(weights), alpha=0.5 * alpha / total)
-            gradients.add_(weights, alpha=alpha / total)
+            with on_threads(team_size()):
+                gradients.add_(weights, alpha=alpha / total)
         return loss
 
     def _shrink(self, learning_rate: float) -> None:

@@ -5,11 +5,13 @@ Every tenth training row, pixels in [0, 1] (LR and MLP also less the training me
 momentum 0.9, at most 100 epochs, early stopping on validation accuracy (min_delta 1e-4,
 patience 5).
 
-What the protocol leaves open: initial weights are by scikit-learn's rule, which was
-ahead of Keras's glorot_uniform on the validation rows of mlp-50, mlp-500-500 and cnn-1
-(six seeds each, by .0022 to .0027); stopping is as in Keras in 2017, when such figures
-were made: the last weights are kept, and a patience of 5 is used up when more than 5
-epochs have brought nothing, as scikit-learn counts too.
+What the protocol leaves open is done as in Keras in 2017, when such figures were made:
+initial weights are glorot_uniform, the last weights are kept, and a patience of 5 is
+used up when more than 5 epochs have brought nothing, as scikit-learn counts too. Of the
+eight ways (these weights or scikit-learn's initial ones, the last or the best ones, a
+patience of 5 or 4) it has the highest mean accuracy of rows 1 to 9 on 12,000 training
+rows that no run uses, .9443 over ten seeds of their own; the others have .9423 to .9440,
+with a standard error of some .0005.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ TRAINING: dict[str, Any] = {
     "tol": 1e-4,
     "n_iter_no_change": 5,
     "restore_best_weights": False,
+    "init": "glorot_uniform",
 }
 
 VALIDATION = Validation(fraction=0.1, random_state=4487)

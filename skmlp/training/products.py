@@ -69,17 +69,11 @@ def affine(
         return _product(x, weight, bias)
     models, units, n_features = weight.shape
     sets, batch, _ = x.shape
-    # BLAS is faster where the longer dimension of a small product lies innermost.
-    if units < batch:
-        wide = weight.reshape(sets, -1, n_features)
-        bias = None if bias is None else bias.reshape(sets, -1, 1)
-        return _bmm(wide, x.mT, bias).view(models, units, batch).mT
-    if sets == models:
-        return _bmm(x, weight.mT, None if bias is None else bias.unsqueeze(1))
+    # Units of all models of a set are the rows of one matrix; what runs along the batch
+    # is together, as products by the batch want it.
     wide = weight.reshape(sets, -1, n_features)
-    bias = None if bias is None else bias.reshape(sets, 1, -1)
-    output = _bmm(x, wide.mT, bias).view(sets, batch, -1, units)
-    return output.transpose(1, 2).reshape(models, batch, units)
+    bias = None if bias is None else bias.reshape(sets, -1, 1)
+    return _bmm(wide, x.mT, bias).view(models, units, batch).mT
 
 
 def _bmm(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from skmlp.neural_network._images import augment_rows
 from skmlp.neural_network._progress import prints_epochs
 from skmlp.neural_network._sample import Sample
 from skmlp.neural_network._transfer import freeze_layers, start_from
-from skmlp.training.batches import Batches, Rows, as_tensor, rows_at_once
+from skmlp.training.batches import Batches, Rows, on_device, rows_at_once
 from skmlp.training.devices import resolve_dtype
 from skmlp.training.modules import Dropout, initialize, seed_dropout, widest_layer
 from skmlp.training.net import Net
@@ -30,7 +30,7 @@ def start_network(
     estimator: Any, X: Any, random_state: np.random.RandomState, device: torch.device
 ) -> nn.Sequential:
     """Build the network for the rows X and give it its initial weights."""
-    dtype = resolve_dtype(estimator.dtype, X.dtype)
+    dtype = resolve_dtype(estimator.dtype, X.dtype, device)
     network = estimator._make_network(X.shape[1], estimator.n_outputs_).to(dtype)
     initialize(network, estimator.init, estimator.activation, random_state)
     if estimator.init_from is not None:
@@ -192,7 +192,7 @@ def _rows(sample: Sample, net: Net) -> Rows:
     if ("X", device, dtype) not in tensors:
         X = sample.X
         if isinstance(X, np.ndarray):
-            X = as_tensor(X, dtype).to(device)
+            X = on_device(X, dtype, device)
         tensors["X", device, dtype] = X
     if ("y", device, dtype) not in tensors:
         y = torch.from_numpy(sample.encoded)

@@ -242,13 +242,14 @@ SHARED: dict[str, Parameter] = {
     ),
     "device": Parameter(
         "str or torch.device, default='auto'",
-        "Where to train: 'cpu', 'cuda', 'cuda:1', ...; 'auto' is CUDA where there is "
-        "one.",
+        "Where to train: 'cpu', 'cuda', 'cuda:1', 'mps', ...; 'auto' is CUDA where "
+        "there is one, else the CPU.",
         [str, torch.device],
     ),
     "dtype": Parameter(
         "{'float32', 'float64'} or None, default=None",
-        "Precision of training; None is that of X, and float32 for integers.",
+        "Precision of training; None is that of X, and float32 for integers and on "
+        "'mps', which has no float64.",
         [StrOptions({"float32", "float64"}), None],
     ),
     "amp": Parameter(

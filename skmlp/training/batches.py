@@ -11,6 +11,7 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
+from skmlp.training.devices import dtype_of_sums
 from skmlp.training.flat import ALIGNMENT
 from skmlp.training.sources import Source
 from skmlp.training.team import team_size
@@ -70,7 +71,7 @@ class Rows(Dataset):
             index = np.arange(len(index))
         self.index = index
         if isinstance(X, np.ndarray):
-            X = as_tensor(X, dtype)
+            X = on_device(X, dtype, device)
         self.X: Any = X.to(device) if isinstance(X, Tensor) else X
         self.y = y.to(device)
         self.host_weight = weight
@@ -129,7 +130,7 @@ class Rows(Dataset):
         for window in self.X.windows(order, batch_size):
             part = copy.copy(self)
             rows = torch.from_numpy(window.rows)
-            part.X = as_tensor(window.X, self.dtype).to(self.device)
+            part.X = on_device(window.X, self.dtype, self.device)
             part.y = self.y[rows.to(self.device)]
             if self.weight is not None:
                 part.weight = self.weight[rows.to(self.device)]
@@ -249,6 +250,13 @@ def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
     if not X.flags.writeable or any(stride < 0 for stride in X.strides):
         X = X.copy()
     return torch.from_numpy(X)
+
+
+def on_device(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Move an array to a device, in its own dtype if that is one it can have there."""
+    x = as_tensor(X, dtype)
+    widest = dtype_of_sums(device)
+    return x.to(device, widest if x.dtype == torch.float64 else x.dtype)
 
 
 def features(

@@ -40,9 +40,33 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def resolve_dtype(dtype: str | None, data_dtype: np.dtype) -> torch.dtype:
-    """Return the dtype to train in: the data's own if float32 or float64."""
+def resolve_dtype(
+    dtype: str | None, data_dtype: np.dtype, device: torch.device
+) -> torch.dtype:
+    """Return the dtype to train in: the data's own if float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If float64 is asked for where the device has none.
+    """
+    if not _has_float64(device):
+        if dtype == "float64":
+            raise ValueError(
+                f"device={str(device)!r} has no float64; use dtype='float32' or "
+                "device='cpu'."
+            )
+        return torch.float32
     if dtype is not None:
         return _FLOATS[dtype]
     in_double = data_dtype.newbyteorder("=") == np.float64
     return torch.float64 if in_double else torch.float32
+
+
+def dtype_of_sums(device: torch.device) -> torch.dtype:
+    """Return the widest dtype that the device adds up numbers in."""
+    return torch.float64 if _has_float64(device) else torch.float32
+
+
+def _has_float64(device: torch.device) -> bool:
+    return device.type != "mps"

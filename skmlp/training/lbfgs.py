@@ -8,6 +8,7 @@ import torch
 from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.training.batches import Batches
+from skmlp.training.devices import dtype_of_sums
 from skmlp.training.net import Net
 
 
@@ -49,7 +50,7 @@ def minimize(
     with torch.no_grad():
         result = scipy.optimize.minimize(
             objective,
-            flat.values.double().cpu().numpy(),
+            flat.values.cpu().double().numpy(),
             method="L-BFGS-B",
             jac=True,
             callback=lambda _: advance(1),
@@ -71,7 +72,8 @@ class _Objective:
     def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
         flat = self.net.flat_
         flat.values.copy_(torch.from_numpy(values))
-        loss = torch.zeros((), dtype=torch.float64, device=flat.values.device)
+        device = flat.values.device
+        loss = torch.zeros((), dtype=dtype_of_sums(device), device=device)
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, rows_total in self.train:
             _, mean = self.net.step_(x, y, weight)
@@ -80,4 +82,4 @@ class _Objective:
             gradient.add_(flat.gradients, alpha=share)
         flat.gradients.copy_(gradient)
         loss = self.net.penalize(loss, self.total)
-        return float(loss), flat.gradients.double().cpu().numpy()
+        return float(loss), flat.gradients.cpu().double().numpy()

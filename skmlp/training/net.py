@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches, Rows
+from skmlp.training.devices import dtype_of_sums
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
@@ -242,7 +243,8 @@ class Net(NeuralNet):
             return
         self.module_.train(training)
         notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
-        losses = torch.zeros((), dtype=torch.float64, device=self.flat_.values.device)
+        device = self.flat_.values.device
+        losses = torch.zeros((), dtype=dtype_of_sums(device), device=device)
         logits = []
         if team is not None:
             team.pause()

@@ -22,6 +22,7 @@ import torch
 from sklearn import config_context, get_config
 
 from skmlp.training.batches import Batches, rows_at_once
+from skmlp.training.devices import dtype_of_sums
 from skmlp.training.memory import keep_freed_memory
 from skmlp.training.modules import widest_layer
 from skmlp.training.net import Keeper, Net
@@ -210,7 +211,7 @@ class _Pack:
         members, stack = self.members, self.stack
         dtype, device = stack.alpha.dtype, stack.alpha.device
         plan = EpochPlan(self.batches, dtype, device)
-        losses = torch.zeros(len(members), dtype=torch.float64, device=device)
+        losses = torch.zeros(len(members), dtype=dtype_of_sums(device), device=device)
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
         ]
@@ -225,7 +226,7 @@ class _Pack:
             x, y = self.batches.rows.gather(plan.X_index[s], plan.y_index[s])
             _, loss = stack.step(x.to(dtype), y, plan.weights[s])
             loss = stack.penalize(loss, plan.totals[s])
-            losses.addcmul_(loss.double(), plan.counts_on_device[s])
+            losses.addcmul_(loss.to(losses.dtype), plan.counts_on_device[s])
             self.optimizer.update()
         for member, loss in zip(members, losses.tolist(), strict=True):
             self._end_epoch(member, loss / len(member.train.rows))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from skmlp.training.batches import Batches, Rows
+from skmlp.training.devices import dtype_of_sums
 
 
 def stream_of(train: Batches) -> Hashable:
@@ -152,5 +153,5 @@ class EpochPlan:
         self.weights = torch.as_tensor(by_step, dtype=dtype, device=device)
         self.totals = torch.as_tensor(totals, dtype=dtype, device=device)
         self.counts_on_device = torch.as_tensor(
-            counts, dtype=torch.float64, device=device
+            counts, dtype=dtype_of_sums(device), device=device
         )

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skmlp.training.devices import resolve_device, resolve_dtype
+from skmlp.training.devices import dtype_of_sums, resolve_device, resolve_dtype
+
+CPU, MPS = torch.device("cpu"), torch.device("mps")
 
 
 @pytest.fixture
@@ -81,10 +83,18 @@ def test_cuda_is_found():
     ],
 )
 def test_dtype_is_the_datas_or_float32(data, expected):
-    assert resolve_dtype(None, np.dtype(data)) == expected
+    assert resolve_dtype(None, np.dtype(data), CPU) == expected
 
 
 @pytest.mark.parametrize("data", ["f8", "f4", "u1"])
 def test_a_given_dtype_wins(data):
-    assert resolve_dtype("float32", np.dtype(data)) == torch.float32
-    assert resolve_dtype("float64", np.dtype(data)) == torch.float64
+    assert resolve_dtype("float32", np.dtype(data), CPU) == torch.float32
+    assert resolve_dtype("float64", np.dtype(data), CPU) == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_mps_has_no_float64(dtype):
+    assert resolve_dtype(dtype, np.dtype("f8"), MPS) == torch.float32
+    with pytest.raises(ValueError, match="'mps' has no float64; use dtype='float32'"):
+        resolve_dtype("float64", np.dtype("f8"), MPS)
+    assert (dtype_of_sums(MPS), dtype_of_sums(CPU)) == (torch.float32, torch.float64)

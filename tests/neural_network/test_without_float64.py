@@ -1,0 +1,97 @@
+"""Devices without float64, as Apple's: no machine with one is needed to know it.
+
+What a CPU that is said to have none computes there has to stay clear of it.
+"""
+
+import pytest
+import torch
+from sklearn.datasets import load_diabetes, load_digits
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from skmlp.augmentation import RandomAffine
+from skmlp.model_selection import PackedGridSearchCV
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxRegression,
+)
+from skmlp.training import devices
+from skmlp.training.net import Net
+from skmlp.training.pack import _Pack
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+EARLY = {"early_stopping": True, "max_iter": 2, "random_state": 0}
+SMALL = {"conv_channels": 2, "hidden_layer_sizes": 4}
+CLASSIFIERS = {
+    "softmax": SoftmaxRegression(**EARLY, class_weight="balanced"),
+    "mlp": MLPClassifier(5, **EARLY, batch_norm=True, dropout=0.2),
+    "sgd": MLPClassifier(5, **EARLY, solver="sgd", weight_averaging=0.9),
+    "cnn": CNNClassifier(
+        **SMALL,
+        **EARLY,
+        batch_norm=True,
+        augmentation=RandomAffine(degrees=5, translate=0.1, shear=5),
+    ),
+}
+
+
+class NoFloat64(TorchDispatchMode):
+    """Refuse every operation that returns a tensor of float64."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        returned = function(*args, **(kwargs or {}))
+        for value in tree_leaves(returned):
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float64:
+                raise TypeError(f"{function} returned float64")
+        return returned
+
+
+@pytest.fixture
+def without_float64(monkeypatch):
+    """Say that no device has it, and refuse it where networks train."""
+    monkeypatch.setattr(devices, "_has_float64", lambda device: False)
+
+    def refusing(method):
+        def call(*args, **kwargs):
+            with NoFloat64():
+                return method(*args, **kwargs)
+
+        return call
+
+    for owner, name in ((Net, "run"), (_Pack, "__init__"), (_Pack, "run_epoch")):
+        monkeypatch.setattr(owner, name, refusing(getattr(owner, name)))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:100], y[:100]
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_train_in_float32_there(name, digits, without_float64):
+    model = CLASSIFIERS[name].fit(*digits)
+    assert model.net_.module_[-1].weight.dtype == torch.float32
+    assert model.predict_proba(digits[0]).dtype == "float32"
+
+
+def test_a_regressor_too(without_float64):
+    model = MLPRegressor(hidden_layer_sizes=5, max_iter=2, random_state=0).fit(
+        *load_diabetes(return_X_y=True)
+    )
+    assert model.coefs_[0].dtype == "float32"
+
+
+def test_packs_too(digits, without_float64):
+    search = PackedGridSearchCV(CLASSIFIERS["mlp"], {"alpha": [0, 1]}, cv=2)
+    search.set_params(error_score="raise").fit(*digits)
+    assert search.best_estimator_.coefs_[0].dtype == "float32"
+
+
+def test_the_mode_would_notice(digits, without_float64, monkeypatch):
+    monkeypatch.setattr(devices, "_has_float64", lambda device: True)
+    with pytest.raises(TypeError, match="returned float64"):
+        CLASSIFIERS["mlp"].fit(*digits)

@@ -8,10 +8,10 @@ patience 5).
 What the protocol leaves open is done as in Keras in 2017, when such figures were made:
 initial weights are glorot_uniform, the last weights are kept, and a patience of 5 is
 used up when more than 5 epochs have brought nothing, as scikit-learn counts too. Of the
-eight ways (these initial weights or scikit-learn's, the last ones or the best, a patience
-of 5 or 4) it has the highest mean accuracy of rows 1 to 9 on 12,000 training rows that
-no run uses: .9443 over ten seeds of their own, where the others have .9423 to .9440 and
-a mean's standard error is some .0005.
+eight ways (these initial weights or scikit-learn's, the last or the best weights, a
+patience of 5 or 4) it has the highest mean accuracy of rows 1 to 9 on 12,000 training
+rows that no run uses: .9443 over ten seeds of their own, where the others have .9423 to
+.9440 and a mean's standard error is some .0005.
 """
 
 from __future__ import annotations

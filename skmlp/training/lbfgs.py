@@ -81,5 +81,5 @@ class _Objective:
             loss.add_(mean, alpha=share)
             gradient.add_(flat.gradients, alpha=share)
         flat.gradients.copy_(gradient)
-        loss = self.net.penalize(loss, self.total)
+        loss = self.net.update_.penalize(loss, self.total)
         return float(loss), flat.gradients.cpu().double().numpy()

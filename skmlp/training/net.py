@@ -21,15 +21,19 @@ from skmlp.training.devices import dtype_of_sums
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
-from skmlp.training.optimizers import DECOUPLED
+from skmlp.training.optimizers import DECOUPLED, put_state, state_of
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import make_step
 from skmlp.training.stopping import Monitor
-from skmlp.training.team import Team, team_size
-from skmlp.training.threads import on_threads, threads_to_share
+from skmlp.training.team import Team
+from skmlp.training.threads import threads_to_share
+from skmlp.training.update import Update
 
 # Parameters from which other threads may shorten an update.
 _WORTH_A_TEAM = 2**15
+
+# What a net has while it trains, when it does not.
+_NOT_IN_TRAINING = dict.fromkeys(("flat_", "step_", "update_", "average_"))
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -127,8 +131,8 @@ class Net(NeuralNet):
     train_score: Callable[[], float] | None = None
     interrupted_ = False
     flat_: Any
-    decays_: Any
     step_: Any
+    update_: Any
     average_: AveragedWeights | None = None
 
     def initialize_history(self) -> "Net":
@@ -183,7 +187,7 @@ class Net(NeuralNet):
             with torch.no_grad(), self.team() as team:
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
-                    self.frozen_ = self.flat_.frozen()
+                    self.update_.begin_epoch()
                     self.run_single_epoch(train, True, "train", team=team)
                     with self._averaged():
                         self.run_single_epoch(valid, False, "valid")
@@ -206,14 +210,16 @@ class Net(NeuralNet):
         self.notify("on_train_end", X=train.rows, y=None)
 
     def prepare_step(self) -> None:
-        """Choose how a batch's loss and gradients are computed."""
+        """Choose how gradients are computed, and what they do to the parameters."""
         keep_freed_memory()
-        values, gradients = self.flat_.values, self.flat_.gradients
-        self.decays_ = [
-            (values[place], gradients[place], alpha)
-            for place, alpha in self.flat_.decays(self.alpha)
-        ]
         self.step_ = make_step(self.module_, self.criterion_, self.flat_, self.amp)
+        self.update_ = Update(
+            self.flat_,
+            self.optimizer_,
+            self.alpha,
+            self.solver in DECOUPLED,
+            self.max_grad_norm,
+        )
         if self.weight_averaging is not None:
             self.average_ = AveragedWeights(
                 self.flat_, self.module_, self.weight_averaging
@@ -305,41 +311,16 @@ class Net(NeuralNet):
         """Update the parameters by one batch; return its logits and its loss."""
         x, y, weight, total = batch
         logits, loss = self.step_(x, y, weight)
-        if self.solver in DECOUPLED:
-            self._shrink(self.optimizer_.param_groups[0]["lr"])
-        else:
-            loss = self.penalize(loss, total)
-        if self.max_grad_norm is not None:
-            gradients = self.flat_.gradients
-            norm = torch.linalg.vector_norm(gradients)
-            gradients.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
+        loss = self.update_.prepare(loss, total)
         if notify:
             named = list(self.module_.named_parameters())
             self.notify(
                 "on_grad_computed", named_parameters=named, batch=(x, y), training=True
             )
-        optimizer = self.optimizer_
-        # A scheduler of torch's puts a step of its own there, to see it called.
-        own = vars(optimizer).get("step") or getattr(optimizer, "update", None)
-        (own or optimizer.step)()
-        for place, kept in self.frozen_:
-            self.flat_.values[place] = kept
+        self.update_.step()
         if self.average_ is not None:
             self.average_.update()
         return logits, loss
-
-    def penalize(self, loss: Tensor, total: float) -> Tensor:
-        """Add the L2 penalty, divided by the rows' weight, to loss and gradients."""
-        for weights, gradients, alpha in self.decays_:
-            loss = loss.add(weights.dot(weights), alpha=0.5 * alpha / total)
-            with on_threads(team_size()):
-                gradients.add_(weights, alpha=alpha / total)
-        return loss
-
-    def _shrink(self, learning_rate: float) -> None:
-        """Decay the weights themselves, whatever the gradient."""
-        for weights, _, alpha in self.decays_:
-            weights.mul_(1.0 - learning_rate * alpha)
 
     def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return logits and mean loss of one batch."""
@@ -383,7 +364,7 @@ class Net(NeuralNet):
         self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
-        self.flat_ = self.decays_ = self.step_ = self.average_ = None
+        self.__dict__.update(_NOT_IN_TRAINING)
 
     def resume(self) -> "Net":
         """Return the net ready to train on, if `release` or pickling came between."""
@@ -403,10 +384,7 @@ class Net(NeuralNet):
             module_=copy.deepcopy(self.module_).eval(),
             monitor=self.monitor.snapshot(),
             optimizer_=None,
-            flat_=None,
-            decays_=None,
-            step_=None,
-            average_=None,
+            **_NOT_IN_TRAINING,
         )
         return taken
 
@@ -414,33 +392,18 @@ class Net(NeuralNet):
         """Return what the optimizer knows, on the CPU."""
         if self.optimizer_ is None or self.flat_ is None:
             return self.optimizer_
-        # Not torch's state_dict, whose first call imports its compiler for a second.
-        (group,) = self.optimizer_.param_groups
-        state = self.optimizer_.state.get(self.flat_.values, {})
-        return {
-            "group": {name: v for name, v in group.items() if name != "params"},
-            "state": {name: _moved(v, "cpu") for name, v in state.items()},
-        }
+        return state_of(self.optimizer_)
 
     def load_optimizer_state(self, saved: dict[str, dict[str, Any]]) -> None:
         """Give it to a new optimizer."""
-        (group,) = self.optimizer_.param_groups
-        group.update(saved["group"])
-        values = self.flat_.values
-        if saved["state"]:
-            self.optimizer_.state[values] = {
-                name: _moved(v, values.device) for name, v in saved["state"].items()
-            }
+        put_state(self.optimizer_, saved)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = object.__new__(type(self))
         kept.__dict__.update(self.__dict__)
         kept.__dict__.update(
             optimizer_=self.optimizer_state(),
-            flat_=None,
-            decays_=None,
-            step_=None,
-            average_=None,
+            **_NOT_IN_TRAINING,
         )
         return NeuralNet.__getstate__(kept)
 
@@ -464,11 +427,6 @@ class Net(NeuralNet):
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         return OUTPUT_ACTIVATIONS[self.criterion_.output_activation]
-
-
-def _moved(value: Any, device: torch.device | str) -> Any:
-    """Copy a tensor to a device; anything else is as it is."""
-    return value.to(device, copy=True) if isinstance(value, Tensor) else value
 
 
 def _overrides_batch_hook(callback: Callback) -> bool:

@@ -170,3 +170,32 @@ def make_optimizer(
     if solver == "nadam":
         shared |= {"betas": betas, "eps": eps}
     return OF_TORCH[solver]([values], **(shared | dict(params or {})))
+
+
+def state_of(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+    """Return a copy, on the CPU, of what an optimizer of one vector knows.
+
+    Not torch's ``state_dict``, whose first call imports its compiler for a second.
+    """
+    (group,) = optimizer.param_groups
+    state = optimizer.state.get(group["params"][0], {})
+    return {
+        "group": {name: v for name, v in group.items() if name != "params"},
+        "state": {name: _copied(v, "cpu") for name, v in state.items()},
+    }
+
+
+def put_state(optimizer: Optimizer, saved: Mapping[str, Mapping[str, Any]]) -> None:
+    """Let a new optimizer of one vector know what `state_of` has returned."""
+    (group,) = optimizer.param_groups
+    group.update(saved["group"])
+    (values,) = group["params"]
+    if saved["state"]:
+        optimizer.state[values] = {
+            name: _copied(v, values.device) for name, v in saved["state"].items()
+        }
+
+
+def _copied(value: Any, device: torch.device | str) -> Any:
+    """Copy a tensor to a device; anything else is as it is."""
+    return value.to(device, copy=True) if isinstance(value, Tensor) else value

@@ -32,7 +32,7 @@ def remember(net: Net) -> Callable[[], None]:
         net.module_.load_state_dict(weights)
         net.module_.to(device).eval()
         seed_dropout(net.module_, None)
-        net.flat_ = net.decays_ = net.step_ = net.average_ = None
+        net.flat_ = net.step_ = net.update_ = net.average_ = None
         net.score = net.train_score = None
         net.optimizer_, net.bests_ = optimizer, bests
         for part, attributes in parts:

@@ -26,7 +26,6 @@ def seconds_alone(member: Member) -> float:
     before, states = [w.clone() for w in weights], _dropout_states([member])
     index = torch.from_numpy(rows.index[: member.train.batch_size])
     net.prepare_step()
-    net.frozen_ = []
 
     def step() -> None:
         x, y, _ = rows.gather(index)

@@ -25,7 +25,7 @@ class TrainingCurve(NamedTuple):
         Scores after every epoch. The training score is there with the estimator's
         ``record_train_score=True``.
     best_epoch : int or None
-        Epoch of the highest validation score, counted from 1.
+        Best epoch by validation score, counted from 1.
     """
 
     train_loss: np.ndarray | None

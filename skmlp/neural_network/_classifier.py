@@ -1,5 +1,6 @@
 """What the classifiers add: labels, class weights, probabilities, temperature."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -221,9 +222,13 @@ shape (n_samples, height, width[, channels])
         if self.n_outputs_ == 1:
             return y
         strata = None if self._has_namesake() else self._strata(y)
-        if strata is None or np.unique(strata, return_counts=True)[1].min() < 2:
+        if strata is None:
             return None
-        return strata
+        counts = np.unique(strata, return_counts=True)[1]
+        n_valid = math.ceil(self.validation_fraction * len(y))
+        # One row of every class on either side.
+        possible = len(counts) <= n_valid <= len(y) - len(counts) and counts.min() > 1
+        return strata if possible else None
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return y if self._target_type in ("binary", "multiclass") else None

@@ -136,14 +136,16 @@ SHARED: dict[str, Parameter] = {
     "early_stopping": Parameter(
         "bool, default=False",
         "Whether to stop when the validation score, rather than the training loss, has "
-        "not improved by `tol` for more than `n_iter_no_change` epochs in a row.",
+        "not improved by `tol` for more than `n_iter_no_change` epochs in a row. What "
+        "a tie is worth, `scoring` says.",
         ["boolean"],
     ),
     "validation_fraction": Parameter(
         "float, default=0.1",
         "Share of the rows that ``early_stopping=True`` sets aside, unless `fit` is "
-        "given `X_val`. The split keeps the shares of the classes; in MLPClassifier, "
-        "as in scikit-learn, of two only, unless there is a `class_weight`.",
+        "given `X_val`. The split keeps the shares of the classes where each can have "
+        "a row on either side; in MLPClassifier, as in scikit-learn, of two only, "
+        "unless there is a `class_weight`.",
         [_PROBABILITY],
     ),
     "beta_1": Parameter(
@@ -222,8 +224,8 @@ SHARED: dict[str, Parameter] = {
     ),
     "restore_best_weights": Parameter(
         "bool, default=True",
-        "Whether the weights of the best validation score, rather than the last "
-        "epoch's, are kept where there is such a score.",
+        "Whether the weights of the best epoch by validation score, rather than the "
+        "last one's, are kept where there is such a score.",
         ["boolean"],
     ),
     "refit_full": Parameter(
@@ -375,7 +377,7 @@ ATTRIBUTES = """
     validation_scores_ : list of float or None
         Score of the validation rows after every epoch, if there are any.
     best_validation_score_, best_epoch_ : float and int, or None
-        The best of them, the highest unless `scoring` says otherwise, and its epoch,
+        The best of them, the highest but for ties (see `scoring`), and its epoch,
         counted from 1. The weights are those of that epoch.
     t_ : int
         Rows seen while training.

@@ -251,7 +251,7 @@ class Net(NeuralNet):
         notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
         device = self.flat_.values.device
         losses = torch.zeros((), dtype=dtype_of_sums(device), device=device)
-        logits = []
+        logits, whole = [], 0.0
         if team is not None:
             team.pause()
         for batch in iterator:
@@ -267,7 +267,10 @@ class Net(NeuralNet):
             else:
                 y_pred, loss = self._evaluate_batch(batch)
                 logits.append(y_pred)
-            losses.add_(loss, alpha=y_pred.shape[0])
+            # In training a row counts as one, whatever its weight, as in scikit-learn.
+            share = float(y_pred.shape[0]) if training else batch[3]
+            losses.add_(loss, alpha=share)
+            whole += share
             if notify:
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", len(y_pred))
@@ -281,7 +284,7 @@ class Net(NeuralNet):
         if not notify:
             self.history.new_batch()  # Checkpoint names files after the last record
         self.history.record(f"{prefix}_batch_count", len(iterator))
-        mean = float(losses) / len(iterator.rows)
+        mean = float(losses) / (len(iterator.rows) if training else whole)
         if training and not math.isfinite(mean):
             raise FloatingPointError(self.epochs_ + 1)
         self.record(f"{prefix}_loss", mean, operator.lt)

@@ -29,6 +29,9 @@ _onednn = (
 # Multiplications from which the call, which packs the weights anew, is worth it.
 _WORTH_ONEDNN = 2**20
 
+# Rows of models side by side below which a unit's are too few to lie together.
+_SHORT_BATCH = 16
+
 
 def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN computes ``x @ weight.T`` sooner."""
@@ -56,7 +59,7 @@ def affine(
     bias : Tensor of shape (out,) or (models, out), optional
     along_batch : bool
         Whether the values of a unit, not those of a row, may lie together where they
-        are more: what runs along the batch is then faster.
+        are more: what runs along the batch is then faster. Of many models they do.
 
     Returns
     -------
@@ -69,6 +72,8 @@ def affine(
         return _product(x, weight, bias)
     models, units, n_features = weight.shape
     sets, batch, _ = x.shape
+    if batch < _SHORT_BATCH and batch <= units and sets == models:
+        return _bmm(x, weight.mT, None if bias is None else bias.unsqueeze(1))
     # Units of all models of a set are the rows of one matrix; what runs along the batch
     # is together, as products by the batch want it.
     wide = weight.reshape(sets, -1, n_features)

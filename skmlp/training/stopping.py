@@ -44,6 +44,7 @@ class Monitor:
     best_valid_loss: float = math.inf
     best_state: list[Tensor] | None = None
     samples_seen: int = 0
+    _highest_score: float = -math.inf  # of ties the best may be a lower one
     _stalled: int = 0
 
     def expect(
@@ -71,17 +72,20 @@ class Monitor:
         self.best_loss = min(self.best_loss, loss)
         if score is None:
             return False
-        highest = max(self.validation_scores, default=-math.inf)
         self.validation_scores.append(score)
         best, lowest = self.best_validation_score, self.best_valid_loss
+        highest = max(best, self._highest_score)
         if self.ties_by_loss and highest - self.tol <= score <= best + self.tol:
             counts, better = valid_loss <= lowest - self.tol, valid_loss < lowest
         else:
             counts, better = not score < highest + self.tol, score > highest
         if self.early_stopping:
             self._count(counts)
+        if score > highest:
+            self._highest_score = score
         if better:
-            self.best_validation_score, self.best_valid_loss = score, valid_loss
+            self.best_validation_score = score
+            self.best_valid_loss = math.inf if math.isnan(valid_loss) else valid_loss
             self.best_epoch = len(self.validation_scores)
         return better
 

@@ -1,12 +1,19 @@
 """Which epoch is the best where accuracies are equal, and on which rows."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
-from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    SoftmaxRegression,
+    _construction,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -73,6 +80,31 @@ def test_validation_rows_keep_the_shares_of_many_classes(model):
 
     clone(model).set_params(scoring=scorer).fit(X, y)
     assert seen == {0: 15, 1: 4, 2: 1}
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "n_rows", "fraction"), [(60, 3, 0.1), (100, 2, 0.1), (50, 10, 0.95)]
+)
+def test_the_fraction_counts_more_than_the_shares(n_classes, n_rows, fraction):
+    y = np.repeat(np.arange(n_classes), n_rows)
+    X = np.random.RandomState(0).normal(size=(len(y), 3))
+    model = SoftmaxRegression(
+        early_stopping=True, validation_fraction=fraction, max_iter=2, random_state=0
+    )
+    assert model.fit(X, y).t_ == 2 * (len(y) - math.ceil(fraction * len(y)))
+
+
+def test_the_validation_loss_is_the_weighted_mean_however_rows_are_batched(monkeypatch):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(90, 4)), np.repeat([0, 1, 2], [60, 20, 10])
+    model = SoftmaxRegression(
+        early_stopping=True, class_weight="balanced", max_iter=3, random_state=0
+    )
+    given = {"X_val": X[::-1], "y_val": y[::-1]}
+    at_once = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
+    monkeypatch.setattr(_construction, "rows_at_once", lambda widest: 7)
+    in_parts = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
+    np.testing.assert_allclose(in_parts, at_once, rtol=1e-12)
 
 
 def test_a_class_of_one_row_is_no_obstacle():

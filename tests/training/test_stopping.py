@@ -56,6 +56,25 @@ def test_the_first_epoch_of_the_best_score_is_kept(scores):
     assert watching.validation_scores == scores
 
 
+@pytest.mark.parametrize("ties_by_loss", [False, True])
+def test_a_score_or_loss_that_is_no_number_is_never_the_best(ties_by_loss):
+    watching = Monitor()
+    watching.expect(1e-4, 2, early_stopping=True, ties_by_loss=ties_by_loss)
+    for score, loss in [(math.nan, 0.1), (0.5, math.nan), (0.7, 0.4), (math.nan, 0.3)]:
+        watching.epoch_ended(1.0, score, loss)
+    assert (watching.best_epoch, watching.best_validation_score) == (3, 0.7)
+    for _ in range(3):
+        watching.epoch_ended(1.0, 0.5, 0.9)
+    assert watching.stalled()
+
+
+def test_a_loss_that_is_no_number_gives_way_to_any_other():
+    watching = by_loss()
+    for loss in (math.nan, 0.9, 0.8):
+        watching.epoch_ended(1.0, 0.5, loss)
+    assert watching.best_epoch == 3
+
+
 def test_early_stopping_looks_at_the_score():
     losses = [1.0] * 5
     scores = [0.1, 0.2, 0.3, 0.4, 0.5]

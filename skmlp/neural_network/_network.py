@@ -269,6 +269,13 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                     ConvergenceWarning,
                     stacklevel=4,
                 )
+        if plan.incremental and plan.net.schedule.is_over(len(plan.train)):
+            warnings.warn(
+                f"learning_rate={self.learning_rate!r} is planned for max_iter="
+                f"{self.max_iter} epochs, which have passed: partial_fit learns "
+                "nothing more; use 'constant' or a larger max_iter.",
+                stacklevel=4,
+            )
         if not torch.isfinite(plan.net.flat_.values).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may "

@@ -71,6 +71,10 @@ class Schedule:
         """Whether the rate has come to its end after the last epoch, as planned."""
         return self.name in PLANNED
 
+    def is_over(self, batches_per_epoch: int) -> bool:
+        """Whether steps were taken after the planned end, at the rate that is left."""
+        return self.ends and self.steps_done > self.total_epochs * batches_per_epoch
+
     @property
     def moves_within_epochs(self) -> bool:
         """Whether the rate is not the same for all batches of an epoch."""

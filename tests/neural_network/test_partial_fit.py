@@ -317,3 +317,28 @@ def test_classes_outlive_a_first_call_that_failed(wrong):
     fresh = copy.deepcopy(model)
     assert model.partial_fit(X, y, classes=classes).classes_.tolist() == [0, 1, 2, 3]
     assert fresh.fit(X, y).classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["cosine", "onecycle"])
+def test_a_planned_rate_that_has_come_to_its_end_is_told(name, digits):
+    X, y = digits
+    model = ours.MLPClassifier(
+        8, learning_rate=name, max_iter=3, batch_size=150, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            model.partial_fit(X, y, classes=np.arange(10))
+    with pytest.warns(UserWarning, match=f"'{name}' is planned for max_iter=3 epochs"):
+        model.partial_fit(X, y)
+
+
+def test_it_is_told_after_fit_too_but_not_where_fit_begins_anew(digits):
+    model = ours.MLPClassifier(
+        8, learning_rate="cosine", max_iter=2, random_state=0, warm_start=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(*digits).fit(*digits)
+    with pytest.warns(UserWarning, match="partial_fit learns nothing more"):
+        model.partial_fit(*digits)

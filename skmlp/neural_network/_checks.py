@@ -188,7 +188,10 @@ class CheckedNetwork(FittedNetwork, ABC):
 
     def _check_validation(self, X_val: Any, y_val: Any) -> Sample:
         """Check the caller's own validation rows."""
-        X, y = self._check_rows(X_val, y_val, reset=False)
+        try:
+            X, y = self._check_rows(X_val, y_val, reset=False)
+        except ValueError as error:
+            raise ValueError(f"Of X_val and y_val: {error}") from error
         return Sample(X, y, self._encode(y, "y_val"), None, self._loss_weight(y, None))
 
     def _learn_image_shape(self, n_features: int) -> None:

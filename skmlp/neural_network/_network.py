@@ -200,6 +200,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         if incremental and not first and self.net_.solver == self.solver:
             net = self.net_.resume()
             net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
+            net.schedule.total_epochs = self.max_iter
         else:
             net = make_net(self, network, monitor, device)
         batches = train_batches(self, train, net, random_state, generator)
@@ -269,11 +270,12 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                     ConvergenceWarning,
                     stacklevel=4,
                 )
-        if plan.incremental and plan.net.schedule.is_over(len(plan.train)):
+        schedule = plan.net.schedule
+        if plan.incremental and schedule.is_over:
             warnings.warn(
-                f"learning_rate={self.learning_rate!r} is planned for max_iter="
-                f"{self.max_iter} epochs, which have passed: partial_fit learns "
-                "nothing more; use 'constant' or a larger max_iter.",
+                f"learning_rate={schedule.name!r} is planned for max_iter="
+                f"{schedule.total_epochs} epochs, which have passed: partial_fit "
+                "learns next to nothing more; set a larger max_iter.",
                 stacklevel=4,
             )
         if not torch.isfinite(plan.net.flat_.values).all():

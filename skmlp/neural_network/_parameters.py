@@ -73,8 +73,8 @@ SHARED: dict[str, Parameter] = {
         "How the learning rate changes. 'invscaling' and 'adaptive' act on "
         "``solver='sgd'`` alone, as in scikit-learn; 'cosine', 'onecycle' (torch's "
         "``OneCycleLR``) and 'step' change it along `max_iter` epochs, at which the "
-        "first two have come to their end, without a ConvergenceWarning; `partial_fit` "
-        "warns where it goes on after that.",
+        "first two have come to their end, without a ConvergenceWarning; a call of "
+        "`partial_fit` is an epoch, and warns after that end.",
         [StrOptions(set(schedules.NAMES))],
     ),
     "learning_rate_init": Parameter(

@@ -149,8 +149,8 @@ def _weigh(path: Path) -> None:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_HEADER):
             raise ModelFileError(
-                f"{path} is no whole safetensors file: its {size} bytes do not hold a "
-                f"header of {length} bytes, or one above {_MAX_HEADER}."
+                f"{path} is no safetensors file, or not a whole one: of its {size} "
+                f"bytes {length} should be a header, and no more than {_MAX_HEADER}."
             )
         header = stream.read(length)
     if not header.isascii():

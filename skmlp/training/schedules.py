@@ -58,6 +58,7 @@ class Schedule:
     warmup_epochs: float = 0.0
     total_epochs: int = 1
     steps_done: int = 0
+    batches_per_epoch: int = 0
 
     @classmethod
     def for_solver(cls, solver: str, name: str, **params: float) -> "Schedule":
@@ -71,9 +72,11 @@ class Schedule:
         """Whether the rate has come to its end after the last epoch, as planned."""
         return self.name in PLANNED
 
-    def is_over(self, batches_per_epoch: int) -> bool:
+    @property
+    def is_over(self) -> bool:
         """Whether steps were taken after the planned end, at the rate that is left."""
-        return self.ends and self.steps_done > self.total_epochs * batches_per_epoch
+        planned = self.total_epochs * self.batches_per_epoch
+        return self.ends and self.steps_done > planned
 
     @property
     def moves_within_epochs(self) -> bool:
@@ -82,6 +85,11 @@ class Schedule:
 
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
         """Set the rate of the coming step."""
+        if batches_per_epoch != self.batches_per_epoch:
+            if self.batches_per_epoch:  # other rows: as many epochs are behind it
+                epochs = self.steps_done / self.batches_per_epoch
+                self.steps_done = round(epochs * batches_per_epoch)
+            self.batches_per_epoch = batches_per_epoch
         warmup = round(self.warmup_epochs * batches_per_epoch)
         # The step after the warm-up is the first at the schedule's own rate.
         if self.name in _BY_STEP or (warmup and self.steps_done <= warmup):

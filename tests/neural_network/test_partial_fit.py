@@ -331,6 +331,26 @@ def test_a_planned_rate_that_has_come_to_its_end_is_told(name, digits):
             model.partial_fit(X, y, classes=np.arange(10))
     with pytest.warns(UserWarning, match=f"'{name}' is planned for max_iter=3 epochs"):
         model.partial_fit(X, y)
+    before = model.coefs_[0].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(max_iter=10).partial_fit(X, y)
+    assert np.abs(model.coefs_[0] - before).max() > 1e-5
+
+
+def test_a_planned_rate_counts_calls_whatever_their_rows(digits):
+    X, y = digits
+    model = ours.MLPClassifier(
+        8, learning_rate="cosine", max_iter=5, batch_size=20, random_state=0
+    )
+    rates = []
+    for n in (400, 40, 20, 200, 400):
+        model.partial_fit(X[:n], y[:n], classes=np.arange(10))
+        rates.append(model.net_.optimizer_.param_groups[0]["lr"])
+    assert rates == sorted(rates, reverse=True)
+    # Half-way through, of one batch: 0.001 * (1 + cos(0.4 pi)) / 2.
+    assert rates[2] == pytest.approx(0.001 * (1 + np.cos(0.4 * np.pi)) / 2)
+    assert rates[-1] < 1e-5
 
 
 def test_it_is_told_after_fit_too_but_not_where_fit_begins_anew(digits):
@@ -340,5 +360,5 @@ def test_it_is_told_after_fit_too_but_not_where_fit_begins_anew(digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(*digits).fit(*digits)
-    with pytest.warns(UserWarning, match="partial_fit learns nothing more"):
+    with pytest.warns(UserWarning, match="learns next to nothing more"):
         model.partial_fit(*digits)

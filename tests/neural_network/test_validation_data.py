@@ -300,3 +300,13 @@ def test_a_search_without_routing_passes_them_on(cancer):
         search.fit(X, y, X_val=X_val, y_val=y_val)
     wanted = _model(**search.best_params_).fit(X, y, X_val=X_val, y_val=y_val)
     assert search.best_estimator_.validation_scores_ == wanted.validation_scores_
+
+
+def test_errors_of_validation_rows_name_them(cancer):
+    X, X_val, y, y_val = cancer
+    with pytest.raises(ValueError, match="Of X_val and y_val: X has 5 features"):
+        _model().fit(X, y, X_val=X_val[:, :5], y_val=y_val)
+    X_val = X_val.copy()
+    X_val[3, 4] = np.nan
+    with pytest.raises(ValueError, match="Of X_val and y_val: Input X contains NaN"):
+        _model().fit(X, y, X_val=X_val, y_val=y_val)

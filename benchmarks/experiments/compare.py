@@ -5,13 +5,9 @@ Every tenth training row, pixels in [0, 1] (LR and MLP also less the training me
 momentum 0.9, at most 100 epochs, early stopping on validation accuracy (min_delta 1e-4,
 patience 5).
 
-What the protocol leaves open is done as in Keras in 2017, when such figures were made:
-initial weights are glorot_uniform, the last weights are kept, and a patience of 5 is
-used up when more than 5 epochs have brought nothing, as scikit-learn counts too. Of the
-eight ways (these initial weights or scikit-learn's, the last or the best weights, a
-patience of 5 or 4) it has the highest mean accuracy of rows 1 to 9 on 12,000 training
-rows that no run uses: .9443 over ten seeds of their own, where the others have .9423 to
-.9440 and a mean's standard error is some .0005.
+What the protocol leaves open is done as in Keras in 2017, which such figures were made
+with: initial weights are glorot_uniform, the last weights are kept, and a patience of 5
+is used up when more than 5 epochs have brought nothing, as scikit-learn counts too.
 """
 
 from __future__ import annotations
@@ -156,8 +152,8 @@ COMPARE = Experiment(
             (500, 500),
             0.9517,
             0.9523,
-            note="at this rate, with momentum, single epochs end low and the last one "
-            "is kept: ten seeds lie between .9287 and .9504. The source prints one run",
+            note="at this rate, with momentum, single epochs end low, and the last one "
+            "is kept; the source prints one run",
         ),
         _cnn("cnn-1", (10,), (2,), 0.9449, 0.9537),
         _cnn("cnn-3", *DEEP, 0.9687, 0.9693),
@@ -177,9 +173,8 @@ COMPARE = Experiment(
             0.9843,
             **DROPOUT,
             augmentation=MOVES,
-            note="stopped by luck on 600 validation rows, after 18 to 31 epochs, while "
-            "it still learnt; with averaged weights, in the row after next, it comes "
-            "nearer",
+            note="stopped by luck on 600 validation rows while it still learnt; with "
+            "averaged weights, in the row after next, it comes nearer",
         ),
         _cnn(
             "cnn-3-moved-noisy",

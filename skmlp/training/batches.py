@@ -11,7 +11,7 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-from skmlp.training.devices import dtype_of_sums
+from skmlp.training.devices import widest_float
 from skmlp.training.flat import ALIGNMENT
 from skmlp.training.sources import Source
 from skmlp.training.team import team_size
@@ -72,7 +72,9 @@ class Rows(Dataset):
         self.index = index
         if isinstance(X, np.ndarray):
             X = on_device(X, dtype, device)
-        self.X: Any = X.to(device) if isinstance(X, Tensor) else X
+        elif isinstance(X, Tensor):
+            X = X.to(device)
+        self.X: Any = X
         self.y = y.to(device)
         self.host_weight = weight
         self.weight = (
@@ -255,8 +257,7 @@ def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
 def on_device(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Move an array to a device, in its own dtype if that is one it can have there."""
     x = as_tensor(X, dtype)
-    widest = dtype_of_sums(device)
-    return x.to(device, widest if x.dtype == torch.float64 else x.dtype)
+    return x.to(device, widest_float(device) if x.dtype == torch.float64 else x.dtype)
 
 
 def features(

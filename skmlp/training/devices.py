@@ -63,8 +63,8 @@ def resolve_dtype(
     return torch.float64 if in_double else torch.float32
 
 
-def dtype_of_sums(device: torch.device) -> torch.dtype:
-    """Return the widest dtype that the device adds up numbers in."""
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 where the device has none."""
     return torch.float64 if _has_float64(device) else torch.float32
 
 

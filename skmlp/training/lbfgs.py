@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.training.batches import Batches
-from skmlp.training.devices import dtype_of_sums
+from skmlp.training.devices import widest_float
 from skmlp.training.net import Net
 
 
@@ -73,7 +73,7 @@ class _Objective:
         flat = self.net.flat_
         flat.values.copy_(torch.from_numpy(values))
         device = flat.values.device
-        loss = torch.zeros((), dtype=dtype_of_sums(device), device=device)
+        loss = torch.zeros((), dtype=widest_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, rows_total in self.train:
             _, mean = self.net.step_(x, y, weight)

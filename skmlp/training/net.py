@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches, Rows
-from skmlp.training.devices import dtype_of_sums
+from skmlp.training.devices import widest_float
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
@@ -33,7 +33,7 @@ from skmlp.training.update import Update
 _WORTH_A_TEAM = 2**15
 
 # What a net has while it trains, when it does not.
-_NOT_IN_TRAINING = dict.fromkeys(("flat_", "step_", "update_", "average_"))
+NOT_IN_TRAINING = dict.fromkeys(("flat_", "step_", "update_", "average_"))
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -250,7 +250,7 @@ class Net(NeuralNet):
         self.module_.train(training)
         notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
         device = self.flat_.values.device
-        losses = torch.zeros((), dtype=dtype_of_sums(device), device=device)
+        losses = torch.zeros((), dtype=widest_float(device), device=device)
         logits, whole = [], 0.0
         if team is not None:
             team.pause()
@@ -367,7 +367,7 @@ class Net(NeuralNet):
         self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
-        self.__dict__.update(_NOT_IN_TRAINING)
+        self.__dict__.update(NOT_IN_TRAINING)
 
     def resume(self) -> "Net":
         """Return the net ready to train on, if `release` or pickling came between."""
@@ -376,7 +376,7 @@ class Net(NeuralNet):
             with self._current_init_context("optimizer"):
                 self.initialize_optimizer()
             if state is not None:
-                self.load_optimizer_state(state)
+                put_state(self.optimizer_, state)
         return self
 
     def snapshot(self) -> "Net":
@@ -387,7 +387,7 @@ class Net(NeuralNet):
             module_=copy.deepcopy(self.module_).eval(),
             monitor=self.monitor.snapshot(),
             optimizer_=None,
-            **_NOT_IN_TRAINING,
+            **NOT_IN_TRAINING,
         )
         return taken
 
@@ -397,16 +397,12 @@ class Net(NeuralNet):
             return self.optimizer_
         return state_of(self.optimizer_)
 
-    def load_optimizer_state(self, saved: dict[str, dict[str, Any]]) -> None:
-        """Give it to a new optimizer."""
-        put_state(self.optimizer_, saved)
-
     def __getstate__(self) -> dict[str, Any]:
         kept = object.__new__(type(self))
         kept.__dict__.update(self.__dict__)
         kept.__dict__.update(
             optimizer_=self.optimizer_state(),
-            **_NOT_IN_TRAINING,
+            **NOT_IN_TRAINING,
         )
         return NeuralNet.__getstate__(kept)
 

@@ -22,7 +22,7 @@ import torch
 from sklearn import config_context, get_config
 
 from skmlp.training.batches import Batches, rows_at_once
-from skmlp.training.devices import dtype_of_sums
+from skmlp.training.devices import widest_float
 from skmlp.training.memory import keep_freed_memory
 from skmlp.training.modules import widest_layer
 from skmlp.training.net import Keeper, Net
@@ -211,7 +211,7 @@ class _Pack:
         members, stack = self.members, self.stack
         dtype, device = stack.alpha.dtype, stack.alpha.device
         plan = EpochPlan(self.batches, dtype, device)
-        losses = torch.zeros(len(members), dtype=dtype_of_sums(device), device=device)
+        losses = torch.zeros(len(members), dtype=widest_float(device), device=device)
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
         ]

@@ -59,7 +59,8 @@ def affine(
     bias : Tensor of shape (out,) or (models, out), optional
     along_batch : bool
         Whether the values of a unit, not those of a row, may lie together where they
-        are more: what runs along the batch is then faster. Of many models they do.
+        are more: what runs along the batch is then faster. Of one model; of many the
+        length of the batch decides.
 
     Returns
     -------

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from skmlp.training.batches import Batches, Rows
-from skmlp.training.devices import dtype_of_sums
+from skmlp.training.devices import widest_float
 
 
 def stream_of(train: Batches) -> Hashable:
@@ -153,5 +153,5 @@ class EpochPlan:
         self.weights = torch.as_tensor(by_step, dtype=dtype, device=device)
         self.totals = torch.as_tensor(totals, dtype=dtype, device=device)
         self.counts_on_device = torch.as_tensor(
-            counts, dtype=dtype_of_sums(device), device=device
+            counts, dtype=widest_float(device), device=device
         )

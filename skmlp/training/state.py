@@ -16,7 +16,8 @@ from torch import Tensor
 
 from skmlp.training.batches import Batches
 from skmlp.training.modules import seed_dropout
-from skmlp.training.net import Net
+from skmlp.training.net import NOT_IN_TRAINING, Net
+from skmlp.training.optimizers import put_state
 
 
 def remember(net: Net) -> Callable[[], None]:
@@ -32,7 +33,7 @@ def remember(net: Net) -> Callable[[], None]:
         net.module_.load_state_dict(weights)
         net.module_.to(device).eval()
         seed_dropout(net.module_, None)
-        net.flat_ = net.step_ = net.update_ = net.average_ = None
+        net.__dict__.update(NOT_IN_TRAINING)
         net.score = net.train_score = None
         net.optimizer_, net.bests_ = optimizer, bests
         for part, attributes in parts:
@@ -114,7 +115,8 @@ def restore_training(
         )
     _copy(_weights(net), state["weights"])
     optimizer = state["optimizer"]
-    net.load_optimizer_state({**optimizer, "state": _to_tensors(optimizer["state"])})
+    state_of_optimizer = {**optimizer, "state": _to_tensors(optimizer["state"])}
+    put_state(net.optimizer_, state_of_optimizer)
     net.schedule.steps_done = state["schedule"]
     monitor = state["monitor"]
     if monitor["best_state"] is not None:

@@ -174,12 +174,18 @@ def test_sparse_rows_are_dense_rows(estimator, digits, kind):
     np.testing.assert_array_equal(outputs(sparse, kind(X)), outputs(dense, X))
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_balanced_classes_are_weighted_rows(classifier, iris, early_stopping):
+# With row weights alone MLPClassifier stops early as scikit-learn's does.
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        *CLASSIFIERS.values(),
+        clone(CLASSIFIERS["softmax"]).set_params(early_stopping=True),
+        clone(CLASSIFIERS["cnn"]).set_params(early_stopping=True),
+    ],
+    ids=[*CLASSIFIERS, "softmax, early stopping", "cnn, early stopping"],
+)
+def test_balanced_classes_are_weighted_rows(classifier, iris):
     X, y = iris[0][:120], iris[1][:120]
-    if early_stopping and isinstance(classifier, MLPClassifier):
-        pytest.skip("stops by scikit-learn's rules as long as it has no class_weight")
-    classifier.set_params(early_stopping=early_stopping)
     weight = compute_sample_weight("balanced", y)
     weighted = clone(classifier).fit(X, y, sample_weight=weight)
     balanced = clone(classifier).set_params(class_weight="balanced").fit(X, y)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmlp.training.devices import dtype_of_sums, resolve_device, resolve_dtype
+from skmlp.training.devices import resolve_device, resolve_dtype, widest_float
 
 CPU, MPS = torch.device("cpu"), torch.device("mps")
 
@@ -97,4 +97,4 @@ def test_mps_has_no_float64(dtype):
     assert resolve_dtype(dtype, np.dtype("f8"), MPS) == torch.float32
     with pytest.raises(ValueError, match="'mps' has no float64; use dtype='float32'"):
         resolve_dtype("float64", np.dtype("f8"), MPS)
-    assert (dtype_of_sums(MPS), dtype_of_sums(CPU)) == (torch.float32, torch.float64)
+    assert (widest_float(MPS), widest_float(CPU)) == (torch.float32, torch.float64)

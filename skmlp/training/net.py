@@ -21,9 +21,9 @@ from skmlp.training.devices import widest_float
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
-from skmlp.training.optimizers import DECOUPLED, put_state, state_of
+from skmlp.training.optimizers import DECOUPLED, FlatOptimizer, put_state, state_of
 from skmlp.training.schedules import Schedule
-from skmlp.training.steps import make_step
+from skmlp.training.steps import WrittenOutStep, make_step
 from skmlp.training.stopping import Monitor
 from skmlp.training.team import Team
 from skmlp.training.threads import threads_to_share
@@ -188,7 +188,8 @@ class Net(NeuralNet):
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.update_.begin_epoch()
-                    self.run_single_epoch(train, True, "train", team=team)
+                    with self._untracked(train):
+                        self.run_single_epoch(train, True, "train", team=team)
                     with self._averaged():
                         self.run_single_epoch(valid, False, "valid")
                         if self.train_score is not None:
@@ -235,6 +236,26 @@ class Net(NeuralNet):
         """Let the network have its averaged weights, if there are any."""
         return nullcontext() if self.average_ is None else self.average_.in_place()
 
+    def _notifies_of_batches(self) -> bool:
+        """Whether a callback does anything on a batch."""
+        return any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in _BATCH_HOOKS
+        )
+
+    def _untracked(self, batches: Batches) -> AbstractContextManager[object]:
+        """Spare torch what autograd needs to know of a tensor, a tenth of a small step.
+
+        Only where no code but ours sees the tensors of a batch: autograd never takes
+        them again.
+        """
+        ours = isinstance(self.step_, WrittenOutStep) and isinstance(
+            self.optimizer_, FlatOptimizer
+        )
+        seen = batches.augment is not None or self._notifies_of_batches()
+        return torch.inference_mode() if ours and not seen else nullcontext()
+
     def run_single_epoch(
         self,
         iterator: Batches | None,
@@ -248,7 +269,7 @@ class Net(NeuralNet):
         if iterator is None:
             return
         self.module_.train(training)
-        notify = any(_overrides_batch_hook(cb) for _, cb in self.callbacks_)
+        notify = self._notifies_of_batches()
         device = self.flat_.values.device
         losses = torch.zeros((), dtype=widest_float(device), device=device)
         logits, whole = [], 0.0
@@ -426,11 +447,3 @@ class Net(NeuralNet):
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         return OUTPUT_ACTIVATIONS[self.criterion_.output_activation]
-
-
-def _overrides_batch_hook(callback: Callback) -> bool:
-    """Whether a callback does anything on a batch."""
-    return any(
-        getattr(type(callback), hook) is not getattr(Callback, hook)
-        for hook in _BATCH_HOOKS
-    )

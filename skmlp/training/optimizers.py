@@ -17,7 +17,7 @@ from skmlp.training.team import team_size
 from skmlp.training.threads import on_threads
 
 
-class _FlatOptimizer(Optimizer):
+class FlatOptimizer(Optimizer):
     """An optimizer of one vector."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -33,7 +33,7 @@ class _FlatOptimizer(Optimizer):
         self.update()
 
 
-class SGD(_FlatOptimizer):
+class SGD(FlatOptimizer):
     """scikit-learn's stochastic gradient descent with (Nesterov's) momentum."""
 
     def __init__(
@@ -49,7 +49,7 @@ class SGD(_FlatOptimizer):
             state = self.state[p]
             lr, momentum = group["lr"], group["momentum"]
             if momentum and not state:
-                state["momentum_buffer"] = torch.zeros_like(p)
+                state["momentum_buffer"] = _lasting_zeros(p)
             elif momentum and state["lr"] != lr:
                 state["momentum_buffer"].mul_(state["lr"] / lr)
             state["lr"] = lr
@@ -57,7 +57,7 @@ class SGD(_FlatOptimizer):
             sgd_step([p], [p.grad], [] if buffer is None else [buffer], group)
 
 
-class Adam(_FlatOptimizer):
+class Adam(FlatOptimizer):
     """scikit-learn's Adam (Kingma and Ba 2014, the efficient order of section 2)."""
 
     def __init__(
@@ -72,14 +72,20 @@ class Adam(_FlatOptimizer):
             state = self.state[p]
             if not state:
                 state["t"] = 0
-                state["step"] = torch.zeros((), device=p.device)
-                state["exp_avg"] = torch.zeros_like(p)
-                state["exp_avg_sq"] = torch.zeros_like(p)
+                state["step"] = _lasting_zeros(torch.empty((), device=p.device))
+                state["exp_avg"] = _lasting_zeros(p)
+                state["exp_avg_sq"] = _lasting_zeros(p)
             state["t"] += 1
             # The fused kernel reads the number of the step, not the one before.
             state["step"].fill_(state["t"])
             moments = [state["exp_avg"]], [state["exp_avg_sq"]]
             adam_step([p], [p.grad], moments, state["step"], state["t"], group)
+
+
+def _lasting_zeros(like: Tensor) -> Tensor:
+    """Return zeros that outlive the inference mode in which a step may be taken."""
+    with torch.inference_mode(False):
+        return torch.zeros_like(like)
 
 
 def sgd_step(

@@ -215,19 +215,20 @@ class _Pack:
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
         ]
-        for s in range(plan.n_steps):
-            for i in moving:
-                if plan.active[s][i]:
-                    net, steps = members[i].net, len(members[i].train)
-                    net.schedule.before_batch(net.optimizer_, steps)
-            if moving or s == 0 or plan.active[s] != plan.active[s - 1]:
-                self.optimizer.choose(plan.active[s])
-            self.counts[:] = plan.counts[s]
-            x, y = self.batches.rows.gather(plan.X_index[s], plan.y_index[s])
-            _, loss = stack.step(x.to(dtype), y, plan.weights[s])
-            loss = stack.penalize(loss, plan.totals[s])
-            losses.addcmul_(loss.to(losses.dtype), plan.counts_on_device[s])
-            self.optimizer.update()
+        with torch.inference_mode():  # no code but ours sees what a step makes
+            for s in range(plan.n_steps):
+                for i in moving:
+                    if plan.active[s][i]:
+                        net, steps = members[i].net, len(members[i].train)
+                        net.schedule.before_batch(net.optimizer_, steps)
+                if moving or s == 0 or plan.active[s] != plan.active[s - 1]:
+                    self.optimizer.choose(plan.active[s])
+                self.counts[:] = plan.counts[s]
+                x, y = self.batches.rows.gather(plan.X_index[s], plan.y_index[s])
+                _, loss = stack.step(x.to(dtype), y, plan.weights[s])
+                loss = stack.penalize(loss, plan.totals[s])
+                losses.addcmul_(loss.to(losses.dtype), plan.counts_on_device[s])
+                self.optimizer.update()
         for member, loss in zip(members, losses.tolist(), strict=True):
             self._end_epoch(member, loss / len(member.train.rows))
         if self.held_out is not None:

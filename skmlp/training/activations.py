@@ -35,15 +35,15 @@ def make_activation(name: str, **params: float) -> nn.Module:
 
 
 def _logistic_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.sigmoid_backward(delta, output)
+    return _aten.sigmoid_backward.default(delta, output)
 
 
 def _tanh_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.tanh_backward(delta, output)
+    return _aten.tanh_backward.default(delta, output)
 
 
 def _relu_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.threshold_backward(delta, output, 0)
+    return _aten.threshold_backward.default(delta, output, 0)
 
 
 def _identity_backward(delta: Tensor, output: Tensor) -> Tensor:

@@ -73,24 +73,28 @@ class FlatParameters:
         places = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
         return [(place, self.values[place].clone()) for place in places]
 
-    def decays(self, alpha: float | Sequence[float]) -> list[tuple[slice, float]]:
-        """Return the stretches of the vector that an L2 penalty shrinks.
-
-        `alpha` is one strength for all layers' weights or one for each layer. Adjacent
-        layers of equal strength become one stretch.
-        """
+    def strengths(self, alpha: float | Sequence[float]) -> tuple[float, ...]:
+        """Return the strength of an L2 penalty for each layer; one may serve all."""
         n_layers = len(self._weights)
         alphas = per_layer("alpha", alpha, n_layers, f"there are {n_layers} layers")
         if any(strength < 0 for strength in alphas):
             raise ValueError(f"alpha must be >= 0 for every layer, got {alpha!r}.")
+        return tuple(map(float, alphas))
+
+    def decays(self, alpha: float | Sequence[float]) -> list[tuple[slice, float]]:
+        """Return the stretches of the vector that an L2 penalty shrinks.
+
+        `alpha` is as `strengths` takes it. Adjacent layers of equal strength become one
+        stretch.
+        """
         stretches: list[tuple[slice, float]] = []
-        for weight, strength in zip(self._weights, alphas, strict=True):
+        for weight, strength in zip(self._weights, self.strengths(alpha), strict=True):
             place = self._slices.get(id(weight))
             if place is None or strength == 0:
                 continue
             if stretches and stretches[-1][1] == strength:
                 place = slice(stretches.pop()[0].start, place.stop)
-            stretches.append((place, float(strength)))
+            stretches.append((place, strength))
         return stretches
 
 

@@ -76,10 +76,9 @@ class _Objective:
         loss = torch.zeros((), dtype=widest_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, rows_total in self.train:
-            _, mean = self.net.step_(x, y, weight)
+            _, mean = self.net.step_(x, y, weight, self.total)
             share = rows_total / self.total
             loss.add_(mean, alpha=share)
             gradient.add_(flat.gradients, alpha=share)
         flat.gradients.copy_(gradient)
-        loss = self.net.update_.penalize(loss, self.total)
         return float(loss), flat.gradients.cpu().double().numpy()

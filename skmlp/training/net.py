@@ -22,6 +22,7 @@ from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
 from skmlp.training.optimizers import DECOUPLED, FlatOptimizer, put_state, state_of
+from skmlp.training.penalty import Penalty
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import WrittenOutStep, make_step
 from skmlp.training.stopping import Monitor
@@ -213,12 +214,15 @@ class Net(NeuralNet):
     def prepare_step(self) -> None:
         """Choose how gradients are computed, and what they do to the parameters."""
         keep_freed_memory()
-        self.step_ = make_step(self.module_, self.criterion_, self.flat_, self.amp)
+        decoupled = self.solver in DECOUPLED
+        penalty = Penalty(self.flat_, 0.0 if decoupled else self.alpha)
+        self.step_ = make_step(
+            self.module_, self.criterion_, self.flat_, penalty, self.amp
+        )
         self.update_ = Update(
             self.flat_,
             self.optimizer_,
-            self.alpha,
-            self.solver in DECOUPLED,
+            self.alpha if decoupled else 0.0,
             self.max_grad_norm,
         )
         if self.weight_averaging is not None:
@@ -272,7 +276,7 @@ class Net(NeuralNet):
         notify = self._notifies_of_batches()
         device = self.flat_.values.device
         losses = torch.zeros((), dtype=widest_float(device), device=device)
-        logits, whole = [], 0.0
+        logits, whole, n_batches = [], 0.0, len(iterator)
         if team is not None:
             team.pause()
         for batch in iterator:
@@ -283,7 +287,7 @@ class Net(NeuralNet):
             if team is not None:
                 team.begin_step()
             if training:
-                self.schedule.before_batch(self.optimizer_, len(iterator))
+                self.schedule.before_batch(self.optimizer_, n_batches)
                 y_pred, loss = self._train_batch(batch, notify)
             else:
                 y_pred, loss = self._evaluate_batch(batch)
@@ -304,7 +308,7 @@ class Net(NeuralNet):
                 )
         if not notify:
             self.history.new_batch()  # Checkpoint names files after the last record
-        self.history.record(f"{prefix}_batch_count", len(iterator))
+        self.history.record(f"{prefix}_batch_count", n_batches)
         mean = float(losses) / (len(iterator.rows) if training else whole)
         if training and not math.isfinite(mean):
             raise FloatingPointError(self.epochs_ + 1)
@@ -334,8 +338,8 @@ class Net(NeuralNet):
     def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
         """Update the parameters by one batch; return its logits and its loss."""
         x, y, weight, total = batch
-        logits, loss = self.step_(x, y, weight)
-        loss = self.update_.prepare(loss, total)
+        logits, loss = self.step_(x, y, weight, total)
+        self.update_.prepare()
         if notify:
             named = list(self.module_.named_parameters())
             self.notify(

@@ -67,10 +67,11 @@ def affine(
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
     if x.dim() == 2:
-        small = len(x) * weight.numel() < _WORTH_ONEDNN
-        if along_batch and small and len(weight) < len(x) and bias is not None:
+        if _worth_onednn(x, weight):
+            return _by_onednn(x, weight, bias)
+        if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
             return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
-        return _product(x, weight, bias)
+        return F.linear(x, weight, bias)
     models, units, n_features = weight.shape
     sets, batch, _ = x.shape
     if batch < _SHORT_BATCH and batch <= units and sets == models:
@@ -87,42 +88,48 @@ def _bmm(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
     return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
 
 
-def matmul_into(out: Tensor, a: Tensor, b: Tensor) -> None:
+def matmul_into(
+    out: Tensor, a: Tensor, b: Tensor, plus: Tensor | None = None, times: float = 0.0
+) -> None:
     """Write ``a @ b``, of one model or of many, into `out`.
 
-    As in `affine`, each of fewer `b` than `a` serves as many of them.
+    Of one model it may be ``a @ b + times * plus``. As in `affine`, each of fewer `b`
+    than `a` serves as many of them.
     """
-    if a.dim() == 2:
-        _product(a, b.mT, out=out)
-    else:
+    if a.dim() > 2:
         wide = a.reshape(len(b), -1, a.shape[-1])
         torch.bmm(wide, b, out=out.view(len(b), -1, out.shape[-1]))
+    elif _worth_onednn(a, b):
+        _by_onednn(a, b.mT, None, out, plus, times)
+    elif plus is None:
+        torch.mm(a, b, out=out)
+    else:
+        torch.addmm(plus, a, b, beta=times, out=out)
 
 
-def _product(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
+def _by_onednn(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    out: Tensor | None = None,
+    plus: Tensor | None = None,
+    times: float = 0.0,
 ) -> Tensor:
-    """Return ``x @ weight.T + bias``, also in `out` if there is one."""
-    if not _worth_onednn(x, weight):
-        return _by_blas(x, weight, bias, out)
+    """Return ``x @ weight.T + bias``, or write it and a multiple of `plus` to `out`."""
     n_threads = team_size()
     if n_threads > 1 and not _may_be_shared(n_threads, x, weight, bias):
         n_threads = 1
     with on_threads(n_threads):
-        product = _by_onednn(x, weight, bias)
-        return product if out is None else out.copy_(product)
+        product = _call(x, weight, bias)
+        if out is None:
+            return product
+        if plus is None:
+            return out.copy_(product)
+        return torch.add(product, plus, alpha=times, out=out)
 
 
-def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
-
-
-def _by_blas(
-    x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None
-) -> Tensor:
-    if bias is None:
-        return torch.mm(x, weight.mT, out=out)
-    return torch.addmm(bias, x, weight.mT, out=out)
 
 
 # Whether a product has the same bits on so many threads as on one, by what decides how
@@ -148,9 +155,9 @@ def _may_be_shared(
                 None if t is None else torch.empty_like(t).normal_(generator=generator)
                 for t in (x, weight, bias)
             ]
-            alone = _by_onednn(*drawn)  # type: ignore[arg-type]
+            alone = _call(*drawn)  # type: ignore[arg-type]
             with on_threads(n_threads) as shared:
-                together = _by_onednn(*drawn)  # type: ignore[arg-type]
+                together = _call(*drawn)  # type: ignore[arg-type]
             if not shared:  # for now: other fits go on beside
                 return False
             same = same and torch.equal(alone, together)

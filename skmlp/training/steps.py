@@ -16,15 +16,21 @@ from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import Loss
 from skmlp.training.modules import BatchNorm1d, Dropout, _BatchNorm, widest_layer
 from skmlp.training.normalization import BatchShares, Normalization
+from skmlp.training.penalty import Penalty
 from skmlp.training.products import affine, matmul_into
 
-# From a batch's features, targets and normalised row weights (or None) to the logits
-# and the mean loss, with the gradients left in the flat vector.
-Step = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+# From a batch's features, targets, normalised row weights (or None) and their former
+# total to the logits and the penalised mean loss, with the gradients left in the flat
+# vector.
+Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor]]
 
 
 def make_step(
-    network: nn.Sequential, loss: Loss, flat: FlatParameters, amp: bool = False
+    network: nn.Sequential,
+    loss: Loss,
+    flat: FlatParameters,
+    penalty: Penalty,
+    amp: bool = False,
 ) -> Step:
     """Return the fastest step that computes what autograd would."""
     if not amp and (structure := dense_structure(network)) is not None:
@@ -35,21 +41,17 @@ def make_step(
                 flat.gradient_of,
                 None if part.dropout is None else part.dropout.mask,
                 partial(_rows_in_statistics, part.norm),
+                alpha,
             )
-            for part in structure
+            for part, alpha in zip(structure, penalty.alphas, strict=True)
         ]
-        return WrittenOutStep(layers, loss)
-    return _AutogradStep(network, loss, flat, amp)
+        return WrittenOutStep(layers, loss, penalty=penalty)
+    return _AutogradStep(network, loss, flat, penalty, amp)
 
 
 def _rows_in_statistics(norm: BatchNorm1d | None, z: Tensor) -> int:
     """Rows of a batch by which a network normalises it: none where that is frozen."""
     return z.shape[0] if norm is not None and norm.training else 0
-
-
-def _mean(value: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean of the rows' losses, or their sum under normalised weights."""
-    return value.mean() if weight is None else torch.linalg.vecdot(value, weight)
 
 
 class _AutogradStep:
@@ -60,11 +62,17 @@ class _AutogradStep:
     """
 
     def __init__(
-        self, network: nn.Sequential, loss: Loss, flat: FlatParameters, amp: bool
+        self,
+        network: nn.Sequential,
+        loss: Loss,
+        flat: FlatParameters,
+        penalty: Penalty,
+        amp: bool,
     ) -> None:
         self.network = network
         self.loss = loss
         self.flat = flat
+        self.penalty = penalty
         self.amp = amp
         # Rows of a batch are normalised together.
         self.divisible = flat.values.device.type == "cpu" and not any(
@@ -73,8 +81,16 @@ class _AutogradStep:
         self.rows = 0  # until the first batch tells the width
 
     def __call__(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, total: float
+    ) -> tuple[Tensor, Tensor]:
+        logits, loss = self._unpenalized(x, y, weight)
+        self.penalty.add_to_gradients(total)
+        return logits, self.penalty.add_to_loss(loss, total)
+
+    def _unpenalized(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        """Return logits and mean loss, and leave the gradients."""
         self.flat.gradients.zero_()
         if self.divisible and not self.rows:
             self.rows = rows_at_once(widest_layer(self.network, x.shape[1]))
@@ -103,7 +119,8 @@ class _AutogradStep:
             logits = self.network(x)
         with torch.enable_grad():
             logits = logits.to(x.dtype)
-            mean = _mean(self.loss.value(logits, y), weight)
+            value = self.loss.value(logits, y)
+            mean = value.mean() if weight is None else value @ weight
             if weight is None and share != 1.0:
                 mean = mean * share
             mean.backward()
@@ -143,7 +160,7 @@ class DenseLayer:
     """Tensors and functions of a dense layer; leading dimensions are models.
 
     Weights have shape ``(..., out, in)``, biases ``(..., out)``. A gradient that is
-    None is not computed.
+    None is not computed; that of the weight has the L2 penalty of strength `alpha`.
     """
 
     weight: Tensor
@@ -151,8 +168,10 @@ class DenseLayer:
     weight_gradient: Tensor | None
     bias_gradient: Tensor | None
     norm: Normalization | None
-    activation: type[nn.Module]
+    activate: Callable[[Tensor], Tensor]
+    differentiate: Callable[[Tensor, Tensor], Tensor]
     mask: Callable[[Tensor], Tensor] | None
+    alpha: float
 
 
 def dense_layer(
@@ -161,6 +180,7 @@ def dense_layer(
     gradient_of: Callable[[Tensor], Tensor | None],
     mask: Callable[[Tensor], Tensor] | None,
     counts: Callable[[Tensor], int | Sequence[int]],
+    alpha: float = 0.0,
 ) -> DenseLayer:
     """Return a layer as `WrittenOutStep` takes it.
 
@@ -174,6 +194,8 @@ def dense_layer(
         Draws the dropout of a batch.
     counts : callable
         Number of rows in a batch's statistics, as `BatchShares` takes it.
+    alpha : float
+        Strength of the L2 penalty that a step is to add; of one model only.
     """
     linear, norm, activation, _ = part
     normalization = None
@@ -197,8 +219,9 @@ def dense_layer(
         gradient_of(linear.weight),
         gradient_of(linear.bias),
         normalization,
-        activation,
+        *WRITTEN_OUT[activation],
         mask,
+        alpha,
     )
 
 
@@ -219,59 +242,63 @@ class WrittenOutStep:
     """
 
     def __init__(
-        self, layers: list[DenseLayer], loss: Loss, front: Front | None = None
+        self,
+        layers: list[DenseLayer],
+        loss: Loss,
+        front: Front | None = None,
+        penalty: Penalty | None = None,
     ) -> None:
         self.layers = layers
         self.loss = loss
         self.front = front
+        self.penalty = penalty
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits of rows that are not trained on."""
         if self.front is not None:
             x, _ = self.front.forward(x)
         for layer in self.layers:
-            forward, _ = WRITTEN_OUT[layer.activation]
             x = affine(x, layer.weight, layer.bias)
-            x = forward(x if layer.norm is None else layer.norm.evaluate(x))
+            x = layer.activate(x if layer.norm is None else layer.norm.evaluate(x))
         return x
 
     def __call__(
-        self, x: Tensor, y: Tensor, weight: Tensor | None
+        self, x: Tensor, y: Tensor, weight: Tensor | None, total: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Return logits and mean loss of one batch; leave the gradients in place."""
         if self.front is not None:
             x, saved = self.front.forward(x, training=True)
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
-            forward, _ = WRITTEN_OUT[layer.activation]
             last = layer is self.layers[-1]  # and followed by the loss
             a = affine(inputs[-1], layer.weight, layer.bias, along_batch=last)
             if layer.norm is not None:
                 a, of_batch = layer.norm.forward(a)
                 normalized.append(of_batch)
-            a = forward(a)
+            a = layer.activate(a)
             mask = None if layer.mask is None else layer.mask(a)
             outputs.append(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
-        value, delta = self.loss.value_and_delta(inputs[-1], y)
-        mean = _mean(value, weight)
-        delta.mul_(1.0 / x.shape[-2] if weight is None else weight.unsqueeze(-1))
+        mean, delta = self.loss.mean_and_delta(inputs[-1], y, weight)
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
-            _, backward = WRITTEN_OUT[layer.activation]
             if (mask := masks[i]) is not None:
                 delta = delta.mul_(mask)
-            delta = backward(delta, outputs[i])
+            delta = layer.differentiate(delta, outputs[i])
             if layer.norm is not None:
                 of_batch = normalized.pop()
                 delta = layer.norm.backward(delta, of_batch, layer.bias_gradient)
             elif layer.bias_gradient is not None:
                 torch.sum(delta, -2, out=layer.bias_gradient)
             if layer.weight_gradient is not None:
-                matmul_into(layer.weight_gradient, delta.mT, inputs[i])
+                decayed = layer.weight if layer.alpha else None
+                times = layer.alpha / total
+                matmul_into(layer.weight_gradient, delta.mT, inputs[i], decayed, times)
             if i or self.front is not None:
                 delta = affine(delta, layer.weight.mT)
         if self.front is not None:
             self.front.backward(delta, saved)
+        if self.penalty is not None:
+            mean = self.penalty.add_to_loss(mean, total)
         return inputs[-1], mean

@@ -65,6 +65,8 @@ class on_threads:  # a contextmanager takes longer than some operations
     Its value is whether it does.
     """
 
+    __slots__ = ("n", "shared")
+
     def __init__(self, n: int) -> None:
         self.n = n
         self.shared = False

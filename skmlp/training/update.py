@@ -1,4 +1,4 @@
-"""From a batch's gradients to the next parameters: penalty, clipping, optimizer."""
+"""From a batch's gradients to the next parameters: clipping, decay, optimizer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 
 from skmlp.training.flat import FlatParameters
-from skmlp.training.team import team_size
-from skmlp.training.threads import on_threads
 
 
 class Update:
@@ -20,10 +18,9 @@ class Update:
         What is moved.
     optimizer : torch.optim.Optimizer or None
         Of the vector of parameters; None if something else moves them.
-    alpha : float or sequence of float
-        Strength of the L2 penalty, for all layers or one each.
-    decoupled : bool
-        Whether it shrinks the weights themselves, whatever the gradient.
+    decay : float or sequence of float
+        Share of the weights that a step at rate 1 takes away, whatever the gradient;
+        for all layers or one each.
     max_grad_norm : float or None
         Largest norm of the gradient; longer ones are scaled down to it.
     """
@@ -32,17 +29,14 @@ class Update:
         self,
         flat: FlatParameters,
         optimizer: Any,
-        alpha: float | Sequence[float],
-        decoupled: bool,
+        decay: float | Sequence[float],
         max_grad_norm: float | None,
     ) -> None:
         self.flat = flat
         self.optimizer = optimizer
-        self.decoupled = decoupled
         self.max_grad_norm = max_grad_norm
         self._decays = [
-            (flat.values[place], flat.gradients[place], strength)
-            for place, strength in flat.decays(alpha)
+            (flat.values[place], strength) for place, strength in flat.decays(decay)
         ]
         self._frozen: list[tuple[slice, Tensor]] = []
 
@@ -50,30 +44,16 @@ class Update:
         """Leave alone what was frozen meanwhile, by a callback."""
         self._frozen = self.flat.frozen()
 
-    def prepare(self, loss: Tensor, total: float) -> Tensor:
-        """Make the gradients those to go down by; return the loss they belong to.
-
-        `total` is the weight of the batch's rows, by which the penalty is divided.
-        """
-        if self.decoupled:
+    def prepare(self) -> None:
+        """Shrink the weights, and gradients that are too long."""
+        if self._decays:
             rate = self.optimizer.param_groups[0]["lr"]
-            for weights, _, alpha in self._decays:
-                weights.mul_(1.0 - rate * alpha)
-        else:
-            loss = self.penalize(loss, total)
+            for weights, strength in self._decays:
+                weights.mul_(1.0 - rate * strength)
         if self.max_grad_norm is not None:
             gradients = self.flat.gradients
             norm = torch.linalg.vector_norm(gradients)
             gradients.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
-        return loss
-
-    def penalize(self, loss: Tensor, total: float) -> Tensor:
-        """Add the L2 penalty to loss and gradients."""
-        for weights, gradients, alpha in self._decays:
-            loss = loss.add(weights.dot(weights), alpha=0.5 * alpha / total)
-            with on_threads(team_size()):
-                gradients.add_(weights, alpha=alpha / total)
-        return loss
 
     def step(self) -> None:
         """Let the optimizer take its step, on what is not frozen."""

@@ -50,13 +50,14 @@ def test_affine_of_many_models_is_that_of_each(n):
 
 
 @settings(max_examples=40, deadline=None)
-@given(SIZES, SIZES, SIZES)
-def test_matmul_into_writes_where_it_is_told(n, k, m):
-    a, b = normal(k, n).t(), normal(k, m, seed=1)
+@given(SIZES, SIZES, SIZES, st.sampled_from([None, 0.0, 0.3]))
+def test_matmul_into_writes_where_it_is_told(n, k, m, times):
+    a, b, plus = normal(k, n).t(), normal(k, m, seed=1), normal(n, m, seed=2)
     vector = torch.full((n * m + 2,), 7.0)
-    matmul_into(vector[1:-1].view(n, m), a, b)
-    expected = (a.double() @ b.double()).reshape(-1)
-    np.testing.assert_allclose(vector[1:-1], expected, **TOLERANCE)
+    more = () if times is None else (plus, times)
+    matmul_into(vector[1:-1].view(n, m), a, b, *more)
+    expected = a.double() @ b.double() + (times or 0.0) * plus.double()
+    np.testing.assert_allclose(vector[1:-1], expected.reshape(-1), **TOLERANCE)
     assert vector[0] == vector[-1] == 7.0
 
 

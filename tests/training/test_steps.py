@@ -9,6 +9,7 @@ from skmlp.training import losses
 from skmlp.training.convolution import build_cnn
 from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp, initialize, seed_dropout
+from skmlp.training.penalty import Penalty
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.steps import WrittenOutStep, _AutogradStep, make_step
 
@@ -30,14 +31,23 @@ def batch(rows=8):
     return x, y, weight / weight.sum()
 
 
-def both_steps(network, loss, x, y, weight):
+TOTAL = 2.5
+
+
+def step_of(network, loss, flat=None, alpha=0.0, **options):
+    flat = FlatParameters(network) if flat is None else flat
+    return make_step(network, loss, flat, Penalty(flat, alpha), **options)
+
+
+def both_steps(network, loss, x, y, weight, alpha=0.0):
     """Logits, loss, gradients, buffers by hand and by autograd, from the same masks."""
     flat = FlatParameters(network)
     before = [buffer.clone() for buffer in network.buffers()]
-    by_hand = make_step(network, loss, flat)
+    by_hand = step_of(network, loss, flat, alpha)
     assert isinstance(by_hand, WrittenOutStep)
     found = []
-    for step in (by_hand, _AutogradStep(network, loss, flat, amp=False)):
+    penalty = Penalty(flat, alpha)
+    for step in (by_hand, _AutogradStep(network, loss, flat, penalty, amp=False)):
         seed_dropout(network, torch.Generator().manual_seed(5))
         for buffer, first in zip(network.buffers(), before, strict=True):
             buffer.copy_(first)
@@ -45,7 +55,7 @@ def both_steps(network, loss, x, y, weight):
         if step is by_hand:  # it writes where parameters are, and only there
             flat.gradients.zero_()
         with torch.no_grad():
-            logits, mean = step(x, y, weight)
+            logits, mean = step(x, y, weight, TOTAL)
         buffers = [buffer.clone() for buffer in network.buffers()]
         found.append((logits.clone(), mean.clone(), flat.gradients.clone(), *buffers))
     return found
@@ -58,9 +68,9 @@ def both_steps(network, loss, x, y, weight):
 def test_by_hand_is_by_autograd(activation, dropout, batch_norm, weighted):
     x, y, weight = batch()
     network = make_network(activation, dropout, batch_norm=batch_norm)
-    by_hand, by_autograd = both_steps(
-        network, losses.SoftmaxCrossEntropy(0.1), x, y, weight if weighted else None
-    )
+    weight = weight if weighted else None
+    loss = losses.SoftmaxCrossEntropy(0.1)
+    by_hand, by_autograd = both_steps(network, loss, x, y, weight, (0.3, 0.0, 0.7))
     for ours, theirs in zip(by_hand, by_autograd, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     assert by_hand[2].abs().max() > 1e-3
@@ -69,9 +79,8 @@ def test_by_hand_is_by_autograd(activation, dropout, batch_norm, weighted):
 @pytest.mark.parametrize("hidden", [(), (7,), (5, 4, 3)])
 def test_any_depth(hidden):
     x, y, _ = batch()
-    found = both_steps(
-        make_network(hidden=hidden), losses.SoftmaxCrossEntropy(), x, y, None
-    )
+    network = make_network(hidden=hidden)
+    found = both_steps(network, losses.SoftmaxCrossEntropy(), x, y, None, alpha=0.3)
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -99,7 +108,7 @@ def test_a_bias_that_normalisation_takes_away_has_no_gradient():
     """Adam would turn what rounding leaves of it into steps of full length."""
     network = make_network(batch_norm=True)
     flat = FlatParameters(network)
-    make_step(network, losses.SoftmaxCrossEntropy(), flat)(*batch())
+    step_of(network, losses.SoftmaxCrossEntropy(), flat)(*batch(), TOTAL)
     assert not network.dense1.bias.grad.any()
     assert network.dense1.weight.grad.any()
     assert network.output.bias.grad.all()
@@ -117,7 +126,7 @@ def test_frozen_layers_pass_the_gradient_on(frozen, batch_norm):
             module.requires_grad_(False)
     network.train()
     x, y, weight = batch()
-    found = both_steps(network, losses.SoftmaxCrossEntropy(), x, y, weight)
+    found = both_steps(network, losses.SoftmaxCrossEntropy(), x, y, weight, alpha=0.3)
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -125,17 +134,17 @@ def test_frozen_layers_pass_the_gradient_on(frozen, batch_norm):
 def test_gradient_is_that_of_finite_differences():
     network = make_network("logistic")
     flat = FlatParameters(network)
-    step = make_step(network, losses.SoftmaxCrossEntropy(), flat)
+    step = step_of(network, losses.SoftmaxCrossEntropy(), flat, alpha=(0.3, 0.0, 0.7))
     x, y, weight = batch()
     with torch.no_grad():
-        step(x, y, weight)
+        step(x, y, weight, TOTAL)
         gradient = flat.gradients.clone()
         for i in range(0, flat.values.numel(), 5):
             value = flat.values[i].clone()
             ends = []
             for move in (1e-6, -1e-6):
                 flat.values[i] = value + move
-                ends.append(step(x, y, weight)[1].item())
+                ends.append(step(x, y, weight, TOTAL)[1].item())
             flat.values[i] = value
             if gradient[i] != 0 or ends[0] != ends[1]:
                 slope = (ends[0] - ends[1]) / 2e-6
@@ -152,18 +161,18 @@ def test_gradient_is_that_of_finite_differences():
     ids=["other activation", "batch norm", "convolutions"],
 )
 def test_other_networks_are_left_to_autograd(network):
-    step = make_step(network, losses.SoftmaxCrossEntropy(), FlatParameters(network))
+    step = step_of(network, losses.SoftmaxCrossEntropy())
     assert isinstance(step, _AutogradStep)
 
 
 def test_autograd_starts_from_no_gradient():
     network = make_network("gelu")
     flat = FlatParameters(network)
-    step = make_step(network, losses.SoftmaxCrossEntropy(), flat)
+    step = step_of(network, losses.SoftmaxCrossEntropy(), flat)
     x, y, _ = batch()
-    step(x, y, None)
+    step(x, y, None, TOTAL)
     first = flat.gradients.clone()
-    step(x, y, None)
+    step(x, y, None, TOTAL)
     torch.testing.assert_close(flat.gradients, first, rtol=0, atol=0)
 
 
@@ -173,8 +182,8 @@ def test_mixed_precision_stays_near_and_returns_full_precision():
     x, y, _ = batch()
     results = []
     for amp in (False, True):
-        step = make_step(network, losses.SoftmaxCrossEntropy(), flat, amp)
-        logits, mean = step(x.float(), y, None)
+        step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
+        logits, mean = step(x.float(), y, None, TOTAL)
         assert logits.dtype == mean.dtype == torch.float32
         results.append((logits, flat.gradients.clone()))
     (full, _), (mixed, _) = results
@@ -189,14 +198,14 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(rows, weighted):
     network = build_cnn((2, 2, 1), 3, conv_channels=(4,), kernel_size=2).double()
     initialize(network, "auto", "relu", resolve_random_state(0))
     flat = FlatParameters(network)
-    step = make_step(network, losses.SoftmaxCrossEntropy(0.1), flat)
+    step = step_of(network, losses.SoftmaxCrossEntropy(0.1), flat)
     x, y, weight = batch()
     found = []
     for at_once in (len(x), rows):
         step.rows = at_once
         flat.gradients.fill_(torch.nan)
         with torch.no_grad():
-            logits, mean = step(x, y, weight if weighted else None)
+            logits, mean = step(x, y, weight if weighted else None, TOTAL)
         found.append((logits, mean, flat.gradients.clone()))
     for whole, in_parts in zip(*found, strict=True):
         torch.testing.assert_close(in_parts, whole, rtol=1e-12, atol=1e-12)
@@ -205,11 +214,11 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(rows, weighted):
 def test_what_normalises_a_batch_sees_all_of_it():
     network = build_cnn((2, 2, 1), 3, conv_channels=(4,), batch_norm=True).double()
     initialize(network, "auto", "relu", resolve_random_state(0))
-    step = make_step(network, losses.SoftmaxCrossEntropy(), FlatParameters(network))
+    step = step_of(network, losses.SoftmaxCrossEntropy())
     sizes = []
     network.conv1.register_forward_hook(lambda _, __, out: sizes.append(len(out)))
     x, y, _ = batch()
     step.rows = 3
     with torch.no_grad():
-        step(x, y, None)
+        step(x, y, None, TOTAL)
     assert sizes == [len(x)]

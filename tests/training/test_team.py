@@ -198,7 +198,7 @@ def test_a_product_whose_sums_are_cut_by_threads_is_not_shared(monkeypatch):
         parts = (t.tensor_split(numbers[-1], 1) for t in (x, weight))
         return sum(a @ b.mT for a, b in zip(*parts, strict=True))
 
-    monkeypatch.setattr(products, "_by_onednn", cut)
+    monkeypatch.setattr(products, "_call", cut)
     monkeypatch.setattr(products, "_worth_onednn", lambda x, weight: True)
     x, weight = torch.randn(4, 100_000), torch.randn(4, 100_000)
     with single_threaded():

@@ -1,0 +1,45 @@
+"""The L2 penalty of one network's weights, as scikit-learn defines it."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from skmlp.training.flat import FlatParameters
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
+
+
+class Penalty:
+    """Half of alpha times the sum of squares, over the total weight of a batch's rows.
+
+    Parameters
+    ----------
+    flat : FlatParameters
+        Whose layers' weights are penalised, biases not.
+    alpha : float or sequence of float
+        Strength, for all layers or one each.
+
+    Attributes
+    ----------
+    alphas : tuple of float
+        One strength for each layer, in the order of the network.
+    """
+
+    def __init__(self, flat: FlatParameters, alpha: float | Sequence[float]) -> None:
+        self.alphas = flat.strengths(alpha)
+        self._stretches = [
+            (flat.values[place], flat.gradients[place], strength)
+            for place, strength in flat.decays(self.alphas)
+        ]
+
+    def add_to_loss(self, loss: Tensor, total: float) -> Tensor:
+        """Return the loss with the penalty."""
+        for weights, _, alpha in self._stretches:
+            loss = loss.add(weights.dot(weights), alpha=0.5 * alpha / total)
+        return loss
+
+    def add_to_gradients(self, total: float) -> None:
+        """Add the derivative to all gradients."""
+        for weights, gradients, alpha in self._stretches:
+            with on_threads(team_size()):
+                gradients.add_(weights, alpha=alpha / total)

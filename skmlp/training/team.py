@@ -12,11 +12,11 @@ from time import perf_counter
 from typing import Self
 
 # Steps timed in a row.
-_STEPS = 32
+_STEPS = 16
 # Rows of steps after which other numbers are tried again; twice as many each time that
 # they have not been faster.
-_PATIENCE = 4
-_MOST_PATIENCE = 1024
+_PATIENCE = 8
+_MOST_PATIENCE = 2048
 
 
 class Team:

@@ -30,6 +30,12 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     "hidden_layer_sizes": SHARED["hidden_layer_sizes"]._replace(
         type="int or array-like of int, default=(128,)"
     ),
+    "init": SHARED["init"]._replace(
+        text="Law of the initial weights. 'auto' is that of scikit-learn's "
+        "MLPClassifier, biases drawn too; those of the outputs, though, give every row "
+        "the classes' (weighted) shares for probabilities, as long as it has no "
+        "features. All others start the biases at zero, as Keras does."
+    ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",
         "Number of filters of every convolution.",
@@ -242,6 +248,9 @@ class CNNClassifier(BaseClassifier):
                 f"X has {n_features} features, but image_shape={shape} needs {needed}."
             )
         self.image_shape_ = shape  # type: ignore[assignment]
+
+    def _starts_from_shares(self) -> bool:
+        return self.init == "auto" and self.init_from is None
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_cnn(

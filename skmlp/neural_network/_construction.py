@@ -4,7 +4,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,13 @@ from skmlp.neural_network._sample import Sample
 from skmlp.neural_network._transfer import freeze_layers, start_from
 from skmlp.training.batches import Batches, Rows, on_device, rows_at_once
 from skmlp.training.devices import resolve_dtype
-from skmlp.training.modules import Dropout, initialize, seed_dropout, widest_layer
+from skmlp.training.modules import (
+    Dropout,
+    initialize,
+    seed_dropout,
+    weight_layers,
+    widest_layer,
+)
 from skmlp.training.net import Net
 from skmlp.training.optimizers import make_optimizer
 from skmlp.training.schedules import Schedule
@@ -32,11 +38,22 @@ def start_network(
     """Build the network for the rows X and give it its initial weights."""
     dtype = resolve_dtype(estimator.dtype, X.dtype, device)
     network = estimator._make_network(X.shape[1], estimator.n_outputs_).to(dtype)
-    initialize(network, estimator.init, estimator.activation, random_state)
+    initialize(network, estimator._init_law(), estimator.activation, random_state)
     if estimator.init_from is not None:
         start_from(network, estimator.init_from)
     freeze_layers(network, estimator.frozen_layers)
     return network.to(device)
+
+
+def start_from_shares(estimator: Any, net: Net, train: Sample) -> None:
+    """Let the outputs start from the shares of the classes among the rows."""
+    bias = cast(torch.Tensor, list(weight_layers(net.module_))[-1].bias)
+    index = slice(None) if train.rows is None else train.rows
+    y, weight = train.encoded[index], train.loss_weight
+    weight = np.ones(len(y)) if weight is None else weight[index]
+    rows = torch.from_numpy(y), torch.from_numpy(weight)
+    with torch.no_grad():
+        bias.copy_(net.criterion_.base_logits(*rows, estimator.n_outputs_))
 
 
 def make_generator(

@@ -17,6 +17,7 @@ from skmlp.neural_network._checks import CheckedNetwork
 from skmlp.neural_network._construction import (
     make_generator,
     make_net,
+    start_from_shares,
     start_network,
     train_batches,
     train_scorer,
@@ -111,6 +112,14 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     ) -> float:
         """Return `score`'s metric of logits against encoded targets."""
 
+    def _init_law(self) -> str:
+        """Return the law of the initial weights."""
+        return self.init
+
+    def _starts_from_shares(self) -> bool:
+        """Whether the outputs start from the classes' shares among the rows."""
+        return False
+
     def _has_namesake(self) -> bool:
         """Whether scikit-learn stops early in a way that is to be followed."""
         return True
@@ -203,6 +212,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             net.schedule.total_epochs = self.max_iter
         else:
             net = make_net(self, network, monitor, device)
+            if first and self._starts_from_shares():
+                start_from_shares(self, net, train)
         batches = train_batches(self, train, net, random_state, generator)
         if self.record_train_score:
             net.train_score = train_scorer(self, train, net, batches.rows)
@@ -329,6 +340,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             ).in_turn()
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
+        if self._starts_from_shares():
+            start_from_shares(self, net, sample)
         batches = train_batches(self, sample, net, random_state, generator)
         stage = None if state is None else Stage(state, "refit", generator)
         epochs = self.best_epoch_ or self.n_iter_

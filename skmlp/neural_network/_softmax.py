@@ -53,7 +53,13 @@ class SoftmaxRegression(BaseClassifier):
     _own_parameters = CLASSIFICATION_LOSS | {
         "learning_rate_init": SHARED["learning_rate_init"]._replace(
             type="float, default=0.01"
-        )
+        ),
+        "init": SHARED["init"]._replace(
+            text="Law of the initial weights. 'auto' starts them at zero, as "
+            "scikit-learn's LogisticRegression does, and the biases where every row "
+            "has the classes' (weighted) shares for probabilities. All others start "
+            "the biases at zero, as Keras does."
+        ),
     }
 
     # There is no hidden layer; initialisers ask for its activation.
@@ -110,6 +116,12 @@ class SoftmaxRegression(BaseClassifier):
         checkpoint_interval: float = 0,
     ) -> None:
         assign(self, locals())
+
+    def _init_law(self) -> str:
+        return "zeros" if self.init == "auto" else self.init
+
+    def _starts_from_shares(self) -> bool:
+        return self.init == "auto" and self.init_from is None
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_mlp(n_features, [], n_outputs)

@@ -36,6 +36,14 @@ class Loss(nn.Module, ABC):
         mean = torch.linalg.vecdot(value, weight)
         return mean, delta.mul_(weight.unsqueeze(-1))
 
+    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return what to predict of rows whose features are not known.
+
+        The logits ``(n_outputs,)`` of least loss where they have a formula, else zeros.
+        A target that no row has counts as half of the lightest row.
+        """
+        return torch.zeros(n_outputs, dtype=torch.float64)
+
     def value(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row, differentiable by autograd."""
         return _WrittenOutGradient.apply(logits, y, self)
@@ -81,6 +89,20 @@ def _log_softmax(logits: Tensor) -> Tensor:
     return torch.log_softmax(logits.mT, dim=-2).mT
 
 
+def _shares_of_rows(weight: Tensor) -> tuple[Tensor, float]:
+    """Return weights that sum to one, and half of the smallest."""
+    weight = weight.double().clamp_min(0.0)
+    weight = weight if weight.any() else torch.ones_like(weight)
+    weight = weight / weight.sum()
+    return weight, 0.5 * float(weight[weight > 0].min())
+
+
+def _log_shares(shares: Tensor, least: float) -> Tensor:
+    """Return the logits of which the softmax are these shares, zero on average."""
+    logits = shares.clamp_min(least).log()
+    return logits - logits.mean()
+
+
 class SoftmaxCrossEntropy(Loss):
     """Cross-entropy of a softmax against class indices, ``-log p[y]``.
 
@@ -123,6 +145,13 @@ class SoftmaxCrossEntropy(Loss):
         delta.mul_(1.0 / n_rows)
         return mean, delta.mT if few else delta
 
+    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the logarithms of the classes' shares, smoothed as the targets are."""
+        weight, least = _shares_of_rows(weight)
+        shares = weight.new_zeros(n_outputs).index_add_(0, y, weight)
+        smoothing = self.label_smoothing
+        return _log_shares((1.0 - smoothing) * shares + smoothing / n_outputs, least)
+
 
 class LogisticCrossEntropy(Loss):
     """Cross-entropy of logistic outputs against 0 or 1, summed over the outputs.
@@ -149,6 +178,13 @@ class LogisticCrossEntropy(Loss):
         value = torch.xlogy(target, clipped) + torch.xlogy(1.0 - target, 1.0 - clipped)
         return value.sum(-1).neg_(), p - target
 
+    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the log-odds of every output's ones, smoothed as the targets are."""
+        weight, least = _shares_of_rows(weight)
+        shares = (1.0 - self.label_smoothing) * (weight @ y.double())
+        shares += self.label_smoothing / 2
+        return torch.logit(shares.clamp(least, 1.0 - least))
+
 
 class KullbackLeibler(Loss):
     """Divergence of a softmax from target probabilities, ``sum t log(t / p)``."""
@@ -161,6 +197,11 @@ class KullbackLeibler(Loss):
         log_p = _log_softmax(logits)
         value = (torch.xlogy(target, target) - target * _clip_log(log_p)).sum(-1)
         return value, log_p.exp() * target.sum(-1, keepdim=True) - target
+
+    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the logarithms of the mean probabilities."""
+        weight, least = _shares_of_rows(weight)
+        return _log_shares(weight @ y.double(), least)
 
 
 class Hinge(Loss):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -151,6 +152,50 @@ def test_backward_weights_the_rows(case):
         (value_of(leaf, y) @ weight).backward()
         gradients.append(leaf.grad)
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mean_and_its_delta_are_the_rows_own(case, weighted):
+    loss, logits, y, _ = case
+    weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
+    value, by_row = loss.value_and_delta(logits, y)
+    mean, delta = loss.mean_and_delta(logits, y, weight if weighted else None)
+    share = weight if weighted else torch.full_like(value, 1 / BATCH)
+    torch.testing.assert_close(mean, value @ share, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(delta, by_row * share[:, None], rtol=1e-12, atol=1e-15)
+
+
+FROM_SHARES = (
+    losses.SoftmaxCrossEntropy,
+    losses.LogisticCrossEntropy,
+    losses.KullbackLeibler,
+)
+
+
+def test_base_logits_are_the_constant_of_least_loss(case):
+    loss, _, y, _ = case
+    if not y.is_floating_point():
+        y[:OUTPUTS] = torch.arange(OUTPUTS)
+    weight = torch.arange(1, BATCH + 1, dtype=torch.float64)
+    logits = loss.base_logits(y, weight, OUTPUTS)
+    if not isinstance(loss, FROM_SHARES):
+        assert not logits.any()
+        return
+    share = weight / weight.sum()
+    _, delta = loss.mean_and_delta(logits.expand(BATCH, -1).clone(), y, share)
+    np.testing.assert_allclose(delta.sum(0), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+def test_a_class_without_rows_counts_as_half_of_the_lightest(weight):
+    y, weight = torch.tensor([0, 1, 2]), torch.tensor(weight)
+    odds = losses.SoftmaxCrossEntropy().base_logits(y, weight, 4).exp()
+    expected = [6.0, 2.0, 1.0, 1.0] if weight.any() else [2.0, 2.0, 2.0, 1.0]
+    np.testing.assert_allclose(odds / odds[3], expected)
+    y = torch.tensor([[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
+    odds = losses.LogisticCrossEntropy().base_logits(y, weight, 2).exp()
+    expected = [1 / 7, 3.0] if weight.any() else [0.5, 2.0]
+    np.testing.assert_allclose(odds, expected)
 
 
 def test_value_stands_gradcheck(case):

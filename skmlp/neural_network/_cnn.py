@@ -32,9 +32,9 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "init": SHARED["init"]._replace(
         text="Law of the initial weights. 'auto' is that of scikit-learn's "
-        "MLPClassifier, biases drawn too; those of the outputs, though, give every row "
-        "the classes' (weighted) shares for probabilities, as long as it has no "
-        "features. All others start the biases at zero, as Keras does."
+        "MLPClassifier, biases drawn too, but for those of the outputs: they give a "
+        "row without features the classes' (weighted) shares for probabilities. All "
+        "others start the biases at zero, as Keras does."
     ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",

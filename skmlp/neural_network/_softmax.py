@@ -55,10 +55,9 @@ class SoftmaxRegression(BaseClassifier):
             type="float, default=0.01"
         ),
         "init": SHARED["init"]._replace(
-            text="Law of the initial weights. 'auto' starts them at zero, as "
-            "scikit-learn's LogisticRegression does, and the biases where every row "
-            "has the classes' (weighted) shares for probabilities. All others start "
-            "the biases at zero, as Keras does."
+            text="Law of the initial weights. 'auto' is 'truncated_normal', with "
+            "biases that give a row without features the classes' (weighted) shares "
+            "for probabilities. All others start the biases at zero, as Keras does."
         ),
     }
 
@@ -118,7 +117,9 @@ class SoftmaxRegression(BaseClassifier):
         assign(self, locals())
 
     def _init_law(self) -> str:
-        return "zeros" if self.init == "auto" else self.init
+        # From zero weights the biases' first gradient would be but rounding, of which
+        # Adam makes a whole step.
+        return "truncated_normal" if self.init == "auto" else self.init
 
     def _starts_from_shares(self) -> bool:
         return self.init == "auto" and self.init_from is None

@@ -61,7 +61,8 @@ def test_a_scorer_is_all_that_counts(model, blobs):
 
 
 def test_a_plateau_of_the_accuracy_does_not_end_training_that_still_learns(blobs):
-    model = SoftmaxRegression(early_stopping=True, random_state=0)
+    start = {"init": "glorot_uniform", "random_state": 0}
+    model = SoftmaxRegression(early_stopping=True, **start)
     assert model.fit(*blobs).score(*blobs) > 0.9
     # By its accuracy alone this start never leaves the plateau.
     model.set_params(scoring="accuracy").fit(*blobs)

@@ -1,0 +1,106 @@
+"""Where training starts from, for classifiers that scikit-learn does not have."""
+
+import numpy as np
+import pytest
+
+from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
+
+# Too slow to learn anything.
+STILL = {"learning_rate_init": 1e-12, "max_iter": 1, "random_state": 0}
+NO_FEATURES = np.zeros((1, 4), dtype=np.float32)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+def rows(counts):
+    y = np.repeat(np.arange(len(counts)), counts)
+    X = np.random.default_rng(0).normal(size=(len(y), 4))
+    return X.astype(np.float32), y
+
+
+@pytest.mark.parametrize("counts", [(5, 15), (10, 20, 70)])
+@pytest.mark.parametrize(
+    ("params", "fit_params", "factor"),
+    [
+        ({}, {}, 1.0),
+        ({"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}}, {}, 2.0),
+        ({}, {"of_class_0": 3.0}, 3.0),
+        ({"train_size": 0.6}, {}, 1.0),
+        ({"early_stopping": True, "validation_fraction": 0.2}, {}, 1.0),
+        ({"early_stopping": True, "refit_full": True}, {}, 1.0),
+    ],
+    ids=["plain", "class weight", "sample weight", "train size", "split", "refit"],
+)
+def test_softmax_regression_starts_at_the_shares(counts, params, fit_params, factor):
+    X, y = rows(counts)
+    if "class_weight" in params:
+        params = {"class_weight": {k: params["class_weight"][k] for k in np.unique(y)}}
+    weight = None
+    if fit_params:
+        weight = np.where(y == 0, fit_params["of_class_0"], 1.0)
+    model = SoftmaxRegression(**STILL, **params).fit(X, y, weight)
+    odds = np.array(counts, dtype=float)
+    odds[0] *= factor
+    found = model.predict_proba(NO_FEATURES)
+    np.testing.assert_allclose(found, [odds / odds.sum()], rtol=1e-5)
+    assert model.coefs_[0].any()
+
+
+def test_a_cnn_starts_at_the_shares_of_rows_without_features():
+    X, y = rows((10, 20, 70))
+    model = CNNClassifier((2,), hidden_layer_sizes=(), image_shape=(2, 2), **STILL)
+    model.set_params(pool=None).fit(X, y)
+    for layer in model.intercepts_[:-1]:
+        layer[:] = 0.0
+    found = model.predict_proba(NO_FEATURES)
+    np.testing.assert_allclose(found, [[0.1, 0.2, 0.7]], rtol=1e-5)
+
+
+def test_labels_that_do_not_exclude_each_other_start_at_their_own_shares():
+    X, _ = rows((20,))
+    Y = np.zeros((20, 3), dtype=int)
+    Y[:5, 0] = Y[:10, 1] = 1
+    found = SoftmaxRegression(**STILL).fit(X, Y).predict_proba(NO_FEATURES)
+    np.testing.assert_allclose(found, [[5 / 20, 10 / 20, 0.5 / 20]], rtol=1e-5)
+
+
+def test_a_class_that_is_still_to_come_can_be_learnt():
+    X, y = rows((10, 10))
+    model = SoftmaxRegression(random_state=0, learning_rate_init=0.1)
+    model.partial_fit(X, y, classes=[0, 1, 2])
+    shares = model.predict_proba(NO_FEATURES)[0]
+    assert 0.0 < shares[2] < 0.05
+    later = np.random.default_rng(1).normal(5.0, size=(20, 4)).astype(np.float32)
+    for _ in range(30):
+        model.partial_fit(later, np.full(20, 2))
+    assert (model.predict(later) == 2).all()
+
+
+@pytest.mark.parametrize("init", ["zeros", "glorot_uniform"])
+@pytest.mark.parametrize("model", [SoftmaxRegression(), CNNClassifier((2,))])
+def test_a_named_law_starts_the_biases_at_zero(model, init):
+    X, y = rows((10, 20, 70))
+    model.set_params(init=init, **STILL).fit(X, y)
+    for intercepts in model.intercepts_:
+        np.testing.assert_allclose(intercepts, 0.0, atol=1e-9)
+
+
+def test_an_mlp_starts_as_scikit_learns_does():
+    X, y = rows((10, 20, 70))
+    model = MLPClassifier((3,), class_weight="balanced", **STILL).fit(X, y)
+    bound = np.sqrt(6 / (3 + 3))
+    expected = np.random.RandomState(0)
+    for shape in ((4, 3), (3,), (3, 3)):
+        expected.uniform(size=shape)
+    np.testing.assert_allclose(
+        model.intercepts_[1], expected.uniform(-bound, bound, 3), rtol=1e-6
+    )
+
+
+def test_what_is_started_from_keeps_its_biases():
+    X, y = rows((10, 20, 70))
+    first = SoftmaxRegression(random_state=0, max_iter=20).fit(X, y)
+    second = SoftmaxRegression(init_from=first, **STILL).fit(X, y[::-1].copy())
+    np.testing.assert_allclose(second.intercepts_[0], first.intercepts_[0], rtol=1e-6)

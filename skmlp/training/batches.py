@@ -209,7 +209,7 @@ class Batches:
                 X, Y, W = rows.gather(places[stretch])
                 batches = zip(X.split(size), Y.split(size), strict=True)
                 for i, (x, y) in enumerate(batches):
-                    weight, total = None, float(len(x))
+                    weight, total = None, float(x.shape[0])
                     if W is not None and rows.host_weight is not None:
                         weight = W[i * size : i * size + len(x)]
                         # Summed on the host, so that no batch waits for the device.

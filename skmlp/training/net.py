@@ -49,6 +49,38 @@ class Keeper(Protocol):
         """Note an epoch that has ended, `last` if no other one follows."""
 
 
+class _Losses:
+    """Mean losses of batches, added up on their device, many by one call."""
+
+    _MANY = 256
+
+    def __init__(self) -> None:
+        self.whole = 0.0
+        self._sums: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self._shares: list[float] = []
+
+    def add(self, loss: Tensor, share: float) -> None:
+        """Note the loss of a batch, and what it counts for."""
+        self.whole += share
+        self._losses.append(loss)
+        self._shares.append(share)
+        if len(self._losses) == self._MANY:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        losses = torch.stack(self._losses)
+        losses = losses.to(widest_float(losses.device))
+        self._sums.append(losses @ losses.new_tensor(self._shares))
+        self._losses, self._shares = [], []
+
+    def sum(self) -> float:
+        """Return the sum of the losses, each times what it counts for."""
+        if self._losses:
+            self._add_up()
+        return float(torch.stack(self._sums).sum()) if self._sums else 0.0
+
+
 class Net(NeuralNet):
     """A skorch net that trains on tensors of the device, without work per batch.
 
@@ -274,9 +306,7 @@ class Net(NeuralNet):
             return
         self.module_.train(training)
         notify = self._notifies_of_batches()
-        device = self.flat_.values.device
-        losses = torch.zeros((), dtype=widest_float(device), device=device)
-        logits, whole, n_batches = [], 0.0, len(iterator)
+        losses, logits, n_batches = _Losses(), [], len(iterator)
         if team is not None:
             team.pause()
         for batch in iterator:
@@ -293,9 +323,7 @@ class Net(NeuralNet):
                 y_pred, loss = self._evaluate_batch(batch)
                 logits.append(y_pred)
             # In training a row counts as one, whatever its weight, as in scikit-learn.
-            share = float(y_pred.shape[0]) if training else batch[3]
-            losses.add_(loss, alpha=share)
-            whole += share
+            losses.add(loss, float(y_pred.shape[0]) if training else batch[3])
             if notify:
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", len(y_pred))
@@ -309,7 +337,7 @@ class Net(NeuralNet):
         if not notify:
             self.history.new_batch()  # Checkpoint names files after the last record
         self.history.record(f"{prefix}_batch_count", n_batches)
-        mean = float(losses) / (len(iterator.rows) if training else whole)
+        mean = losses.sum() / (len(iterator.rows) if training else losses.whole)
         if training and not math.isfinite(mean):
             raise FloatingPointError(self.epochs_ + 1)
         self.record(f"{prefix}_loss", mean, operator.lt)

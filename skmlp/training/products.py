@@ -47,7 +47,12 @@ def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
 
 
 def affine(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, along_batch: bool = False
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    relu: bool = False,
+    along_batch: bool = False,
 ) -> Tensor:
     """Return ``x @ weight.T + bias``, without a derivative.
 
@@ -57,6 +62,8 @@ def affine(
         Each of fewer sets than models serves as many models next to each other.
     weight : Tensor of shape (out, in) or (models, out, in)
     bias : Tensor of shape (out,) or (models, out), optional
+    relu : bool
+        Whether negative values become zero.
     along_batch : bool
         Whether the values of a unit, not those of a row, may lie together where they
         are more: what runs along the batch is then faster. Of one model; of many the
@@ -66,9 +73,16 @@ def affine(
     -------
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
+    if x.dim() == 2 and _worth_onednn(x, weight):
+        return _by_onednn(x, weight, bias, relu)
+    y = _by_blas(x, weight, bias, along_batch)
+    return y.relu_() if relu else y
+
+
+def _by_blas(
+    x: Tensor, weight: Tensor, bias: Tensor | None, along_batch: bool
+) -> Tensor:
     if x.dim() == 2:
-        if _worth_onednn(x, weight):
-            return _by_onednn(x, weight, bias)
         if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
             return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
         return F.linear(x, weight, bias)
@@ -100,7 +114,12 @@ def matmul_into(
         wide = a.reshape(len(b), -1, a.shape[-1])
         torch.bmm(wide, b, out=out.view(len(b), -1, out.shape[-1]))
     elif _worth_onednn(a, b):
-        _by_onednn(a, b.mT, None, out, plus, times)
+        with on_threads(_threads_of(a, b.mT, None)):
+            product = _call(a, b.mT, None)
+            if plus is None:
+                out.copy_(product)
+            else:
+                torch.add(product, plus, alpha=times, out=out)
     elif plus is None:
         torch.mm(a, b, out=out)
     else:
@@ -108,28 +127,24 @@ def matmul_into(
 
 
 def _by_onednn(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    out: Tensor | None = None,
-    plus: Tensor | None = None,
-    times: float = 0.0,
+    x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool = False
 ) -> Tensor:
-    """Return ``x @ weight.T + bias``, or write it and a multiple of `plus` to `out`."""
+    with on_threads(_threads_of(x, weight, bias)):
+        return _call(x, weight, bias, "relu" if relu else "none")
+
+
+def _threads_of(x: Tensor, weight: Tensor, bias: Tensor | None) -> int:
+    """Return on how many threads a product of oneDNN's may be computed."""
     n_threads = team_size()
     if n_threads > 1 and not _may_be_shared(n_threads, x, weight, bias):
-        n_threads = 1
-    with on_threads(n_threads):
-        product = _call(x, weight, bias)
-        if out is None:
-            return product
-        if plus is None:
-            return out.copy_(product)
-        return torch.add(product, plus, alpha=times, out=out)
+        return 1
+    return n_threads
 
 
-def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
+def _call(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none"
+) -> Tensor:
+    return _onednn(x, weight, bias, activation, [], "")  # type: ignore[misc]
 
 
 # Whether a product has the same bits on so many threads as on one, by what decides how
@@ -143,10 +158,8 @@ def _may_be_shared(
     n_threads: int, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> bool:
     """Whether threads change no bit of a product of oneDNN's: tried, not assumed."""
-    cut = (
-        *(n_threads, bias is None),
-        *(x.shape, x.stride(), weight.shape, weight.stride()),
-    )
+    layout = (x.shape, x.stride(), weight.shape, weight.stride())
+    cut = (n_threads, bias is None, layout)
     if cut not in _same_bits:
         generator = torch.Generator().manual_seed(0)
         same = True

@@ -90,11 +90,12 @@ class Schedule:
                 epochs = self.steps_done / self.batches_per_epoch
                 self.steps_done = round(epochs * batches_per_epoch)
             self.batches_per_epoch = batches_per_epoch
-        warmup = round(self.warmup_epochs * batches_per_epoch)
-        # The step after the warm-up is the first at the schedule's own rate.
-        if self.name in _BY_STEP or (warmup and self.steps_done <= warmup):
-            factor = self.factor(self.steps_done, batches_per_epoch)
-            _set_rate(optimizer, self.learning_rate_init * factor)
+        if self.moves_within_epochs:
+            warmup = round(self.warmup_epochs * batches_per_epoch)
+            # The step after the warm-up is the first at the schedule's own rate.
+            if self.name in _BY_STEP or self.steps_done <= warmup:
+                factor = self.factor(self.steps_done, batches_per_epoch)
+                _set_rate(optimizer, self.learning_rate_init * factor)
         self.steps_done += 1
 
     def factor(self, step: int, batches_per_epoch: int) -> float:

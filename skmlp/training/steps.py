@@ -168,6 +168,7 @@ class DenseLayer:
     weight_gradient: Tensor | None
     bias_gradient: Tensor | None
     norm: Normalization | None
+    relu: bool  # by the product itself
     activate: Callable[[Tensor], Tensor]
     differentiate: Callable[[Tensor, Tensor], Tensor]
     mask: Callable[[Tensor], Tensor] | None
@@ -219,6 +220,7 @@ def dense_layer(
         gradient_of(linear.weight),
         gradient_of(linear.bias),
         normalization,
+        norm is None and activation is nn.ReLU,
         *WRITTEN_OUT[activation],
         mask,
         alpha,
@@ -258,8 +260,11 @@ class WrittenOutStep:
         if self.front is not None:
             x, _ = self.front.forward(x)
         for layer in self.layers:
-            x = affine(x, layer.weight, layer.bias)
-            x = layer.activate(x if layer.norm is None else layer.norm.evaluate(x))
+            x = affine(x, layer.weight, layer.bias, relu=layer.relu)
+            if layer.norm is not None:
+                x = layer.norm.evaluate(x)
+            if not layer.relu:
+                x = layer.activate(x)
         return x
 
     def __call__(
@@ -271,11 +276,14 @@ class WrittenOutStep:
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
             last = layer is self.layers[-1]  # and followed by the loss
-            a = affine(inputs[-1], layer.weight, layer.bias, along_batch=last)
+            a = affine(
+                inputs[-1], layer.weight, layer.bias, relu=layer.relu, along_batch=last
+            )
             if layer.norm is not None:
                 a, of_batch = layer.norm.forward(a)
                 normalized.append(of_batch)
-            a = layer.activate(a)
+            if not layer.relu:
+                a = layer.activate(a)
             mask = None if layer.mask is None else layer.mask(a)
             outputs.append(a)
             masks.append(mask)

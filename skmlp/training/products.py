@@ -29,6 +29,9 @@ _onednn = (
 # Multiplications from which the call, which packs the weights anew, is worth it.
 _WORTH_ONEDNN = 2**20
 
+# By the number of rows and of the team's threads, those that a product takes.
+Known = dict[tuple[int, int], int]
+
 # Rows of models side by side below which a unit's are too few to lie together.
 _SHORT_BATCH = 16
 
@@ -53,6 +56,7 @@ def affine(
     *,
     relu: bool = False,
     along_batch: bool = False,
+    known: Known | None = None,
 ) -> Tensor:
     """Return ``x @ weight.T + bias``, without a derivative.
 
@@ -68,13 +72,17 @@ def affine(
         Whether the values of a unit, not those of a row, may lie together where they
         are more: what runs along the batch is then faster. Of one model; of many the
         length of the batch decides.
+    known : dict, optional
+        Remembers for the caller how this product of one model is best computed; all its
+        operands of equally many rows are to have one layout.
 
     Returns
     -------
     output : Tensor of shape (batch, out) or (models, batch, out)
     """
-    if x.dim() == 2 and _worth_onednn(x, weight):
-        return _by_onednn(x, weight, bias, relu)
+    if n_threads := _threads_of(x, weight, bias, x.shape[0], known):
+        with on_threads(n_threads):
+            return _call(x, weight, bias, "relu" if relu else "none")
     y = _by_blas(x, weight, bias, along_batch)
     return y.relu_() if relu else y
 
@@ -103,18 +111,23 @@ def _bmm(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def matmul_into(
-    out: Tensor, a: Tensor, b: Tensor, plus: Tensor | None = None, times: float = 0.0
+    out: Tensor,
+    a: Tensor,
+    b: Tensor,
+    plus: Tensor | None = None,
+    times: float = 0.0,
+    known: Known | None = None,
 ) -> None:
     """Write ``a @ b``, of one model or of many, into `out`.
 
     Of one model it may be ``a @ b + times * plus``. As in `affine`, each of fewer `b`
-    than `a` serves as many of them.
+    than `a` serves as many of them, and `known` remembers.
     """
     if a.dim() > 2:
         wide = a.reshape(len(b), -1, a.shape[-1])
         torch.bmm(wide, b, out=out.view(len(b), -1, out.shape[-1]))
-    elif _worth_onednn(a, b):
-        with on_threads(_threads_of(a, b.mT, None)):
+    elif n_threads := _threads_of(a, b.mT, None, b.shape[0], known):
+        with on_threads(n_threads):
             product = _call(a, b.mT, None)
             if plus is None:
                 out.copy_(product)
@@ -126,18 +139,18 @@ def matmul_into(
         torch.addmm(plus, a, b, beta=times, out=out)
 
 
-def _by_onednn(
-    x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool = False
-) -> Tensor:
-    with on_threads(_threads_of(x, weight, bias)):
-        return _call(x, weight, bias, "relu" if relu else "none")
-
-
-def _threads_of(x: Tensor, weight: Tensor, bias: Tensor | None) -> int:
-    """Return on how many threads a product of oneDNN's may be computed."""
-    n_threads = team_size()
+def _threads_of(
+    x: Tensor, weight: Tensor, bias: Tensor | None, n_rows: int, known: Known | None
+) -> int:
+    """Return on how many threads oneDNN is to compute a product; 0 is for BLAS."""
+    team = team_size()
+    if known is not None and (n_rows, team) in known:
+        return known[n_rows, team]
+    n_threads = team if _worth_onednn(x, weight) else 0
     if n_threads > 1 and not _may_be_shared(n_threads, x, weight, bias):
-        return 1
+        return 1  # maybe only for now
+    if known is not None:
+        known[n_rows, team] = n_threads
     return n_threads
 
 

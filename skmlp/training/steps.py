@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -17,7 +17,7 @@ from skmlp.training.losses import Loss
 from skmlp.training.modules import BatchNorm1d, Dropout, _BatchNorm, widest_layer
 from skmlp.training.normalization import BatchShares, Normalization
 from skmlp.training.penalty import Penalty
-from skmlp.training.products import affine, matmul_into
+from skmlp.training.products import Known, affine, matmul_into
 
 # From a batch's features, targets, normalised row weights (or None) and their former
 # total to the logits and the penalised mean loss, with the gradients left in the flat
@@ -173,6 +173,8 @@ class DenseLayer:
     differentiate: Callable[[Tensor, Tensor], Tensor]
     mask: Callable[[Tensor], Tensor] | None
     alpha: float
+    # Of the products forward, of the weights' gradient, and backward.
+    known: tuple[Known, Known, Known] = field(default_factory=lambda: ({}, {}, {}))
 
 
 def dense_layer(
@@ -277,7 +279,12 @@ class WrittenOutStep:
         for layer in self.layers:
             last = layer is self.layers[-1]  # and followed by the loss
             a = affine(
-                inputs[-1], layer.weight, layer.bias, relu=layer.relu, along_batch=last
+                inputs[-1],
+                layer.weight,
+                layer.bias,
+                relu=layer.relu,
+                along_batch=last,
+                known=layer.known[0],
             )
             if layer.norm is not None:
                 a, of_batch = layer.norm.forward(a)
@@ -300,11 +307,16 @@ class WrittenOutStep:
             elif layer.bias_gradient is not None:
                 torch.sum(delta, -2, out=layer.bias_gradient)
             if layer.weight_gradient is not None:
-                decayed = layer.weight if layer.alpha else None
-                times = layer.alpha / total
-                matmul_into(layer.weight_gradient, delta.mT, inputs[i], decayed, times)
+                matmul_into(
+                    layer.weight_gradient,
+                    delta.mT,
+                    inputs[i],
+                    layer.weight if layer.alpha else None,
+                    layer.alpha / total,
+                    layer.known[1],
+                )
             if i or self.front is not None:
-                delta = affine(delta, layer.weight.mT)
+                delta = affine(delta, layer.weight.mT, known=layer.known[2])
         if self.front is not None:
             self.front.backward(delta, saved)
         if self.penalty is not None:

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches, Rows
-from skmlp.training.devices import widest_float
+from skmlp.training.epoch_loss import EpochLoss
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
@@ -47,38 +47,6 @@ class Keeper(Protocol):
 
     def keep(self, net: "Net", train: Batches, last: bool) -> None:
         """Note an epoch that has ended, `last` if no other one follows."""
-
-
-class _Losses:
-    """Mean losses of batches, added up on their device, many by one call."""
-
-    _MANY = 256
-
-    def __init__(self) -> None:
-        self.whole = 0.0
-        self._sums: list[Tensor] = []
-        self._losses: list[Tensor] = []
-        self._shares: list[float] = []
-
-    def add(self, loss: Tensor, share: float) -> None:
-        """Note the loss of a batch, and what it counts for."""
-        self.whole += share
-        self._losses.append(loss)
-        self._shares.append(share)
-        if len(self._losses) == self._MANY:
-            self._add_up()
-
-    def _add_up(self) -> None:
-        losses = torch.stack(self._losses)
-        losses = losses.to(widest_float(losses.device))
-        self._sums.append(losses @ losses.new_tensor(self._shares))
-        self._losses, self._shares = [], []
-
-    def sum(self) -> float:
-        """Return the sum of the losses, each times what it counts for."""
-        if self._losses:
-            self._add_up()
-        return float(torch.stack(self._sums).sum()) if self._sums else 0.0
 
 
 class Net(NeuralNet):
@@ -306,7 +274,7 @@ class Net(NeuralNet):
             return
         self.module_.train(training)
         notify = self._notifies_of_batches()
-        losses, logits, n_batches = _Losses(), [], len(iterator)
+        losses, logits, n_batches = EpochLoss(), [], len(iterator)
         if team is not None:
             team.pause()
         for batch in iterator:

@@ -33,8 +33,9 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     "init": SHARED["init"]._replace(
         text="Law of the initial weights. 'auto' is that of scikit-learn's "
         "MLPClassifier, biases drawn too, but for those of the outputs: they give a "
-        "row without features the classes' (weighted) shares for probabilities. All "
-        "others start the biases at zero, as Keras does."
+        "row without features the classes' (weighted) shares for probabilities, and "
+        "are zero under the hinge losses. All others start the biases at zero, as "
+        "Keras does."
     ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",
@@ -153,6 +154,7 @@ class CNNClassifier(BaseClassifier):
     """
 
     _own_parameters = _CONVOLUTION
+    _starts_from_shares = True
 
     def __init__(
         self,
@@ -248,9 +250,6 @@ class CNNClassifier(BaseClassifier):
                 f"X has {n_features} features, but image_shape={shape} needs {needed}."
             )
         self.image_shape_ = shape  # type: ignore[assignment]
-
-    def _starts_from_shares(self) -> bool:
-        return self.init == "auto" and self.init_from is None
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_cnn(

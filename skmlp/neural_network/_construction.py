@@ -46,7 +46,10 @@ def start_network(
 
 
 def start_from_shares(estimator: Any, net: Net, train: Sample) -> None:
-    """Let the outputs start from the shares of the classes among the rows."""
+    """Let the outputs start from the shares of the classes, by ``init='auto'``."""
+    drawn = not estimator._starts_from_shares or estimator.init != "auto"
+    if drawn or estimator.init_from is not None:
+        return
     bias = cast(torch.Tensor, list(weight_layers(net.module_))[-1].bias)
     index = slice(None) if train.rows is None else train.rows
     y, weight = train.encoded[index], train.loss_weight

@@ -98,6 +98,9 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     frozen_layers: Sequence[int | str] | None
     checkpoint_interval: float
 
+    # Whether the outputs of a network of random weights do, where `init` is 'auto'.
+    _starts_from_shares = False
+
     @abstractmethod
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         """Build the network from rows to logits, its weights not yet drawn."""
@@ -115,10 +118,6 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     def _init_law(self) -> str:
         """Return the law of the initial weights."""
         return self.init
-
-    def _starts_from_shares(self) -> bool:
-        """Whether the outputs start from the classes' shares among the rows."""
-        return False
 
     def _has_namesake(self) -> bool:
         """Whether scikit-learn stops early in a way that is to be followed."""
@@ -212,7 +211,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             net.schedule.total_epochs = self.max_iter
         else:
             net = make_net(self, network, monitor, device)
-            if first and self._starts_from_shares():
+            if first:
                 start_from_shares(self, net, train)
         batches = train_batches(self, train, net, random_state, generator)
         if self.record_train_score:
@@ -340,8 +339,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             ).in_turn()
         monitor = Monitor()
         net = make_net(self, network, monitor, device)
-        if self._starts_from_shares():
-            start_from_shares(self, net, sample)
+        start_from_shares(self, net, sample)
         batches = train_batches(self, sample, net, random_state, generator)
         stage = None if state is None else Stage(state, "refit", generator)
         epochs = self.best_epoch_ or self.n_iter_

@@ -57,9 +57,12 @@ class SoftmaxRegression(BaseClassifier):
         "init": SHARED["init"]._replace(
             text="Law of the initial weights. 'auto' is 'truncated_normal', with "
             "biases that give a row without features the classes' (weighted) shares "
-            "for probabilities. All others start the biases at zero, as Keras does."
+            "for probabilities (zero under the hinge losses). All others start the "
+            "biases at zero, as Keras does."
         ),
     }
+
+    _starts_from_shares = True
 
     # There is no hidden layer; initialisers ask for its activation.
     activation = "identity"
@@ -120,9 +123,6 @@ class SoftmaxRegression(BaseClassifier):
         # From zero weights the biases' first gradient would be but rounding, of which
         # Adam makes a whole step.
         return "truncated_normal" if self.init == "auto" else self.init
-
-    def _starts_from_shares(self) -> bool:
-        return self.init == "auto" and self.init_from is None
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_mlp(n_features, [], n_outputs)

@@ -40,7 +40,7 @@ class Loss(nn.Module, ABC):
         """Return what to predict of rows whose features are not known.
 
         The logits ``(n_outputs,)`` of least loss where they have a formula, else zeros.
-        A target that no row has counts as half of the lightest row.
+        A target that no row has counts as half a row.
         """
         return torch.zeros(n_outputs, dtype=torch.float64)
 
@@ -89,18 +89,18 @@ def _log_softmax(logits: Tensor) -> Tensor:
     return torch.log_softmax(logits.mT, dim=-2).mT
 
 
-def _shares_of_rows(weight: Tensor) -> tuple[Tensor, float]:
-    """Return weights that sum to one, and half of the smallest."""
+def _shares_of_rows(weight: Tensor) -> Tensor:
+    """Return weights that sum to one, all the same if all are zero."""
     weight = weight.double().clamp_min(0.0)
     weight = weight if weight.any() else torch.ones_like(weight)
-    weight = weight / weight.sum()
-    return weight, 0.5 * float(weight[weight > 0].min())
+    weight = weight / weight.max()  # their sum may not be finite
+    return weight / weight.sum()
 
 
-def _log_shares(shares: Tensor, least: float) -> Tensor:
-    """Return the logits of which the softmax are these shares, zero on average."""
-    logits = shares.clamp_min(least).log()
-    return logits - logits.mean()
+def _log_totals(totals: Tensor, weight: Tensor) -> Tensor:
+    """Return logarithms; a target that no row has counts as half a row."""
+    half = 0.5 / float(torch.count_nonzero(weight))
+    return torch.where(totals > 0, totals, half).log()
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -147,10 +147,11 @@ class SoftmaxCrossEntropy(Loss):
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the classes' shares, smoothed as the targets are."""
-        weight, least = _shares_of_rows(weight)
+        weight = _shares_of_rows(weight)
         shares = weight.new_zeros(n_outputs).index_add_(0, y, weight)
-        smoothing = self.label_smoothing
-        return _log_shares((1.0 - smoothing) * shares + smoothing / n_outputs, least)
+        shares = (1.0 - self.label_smoothing) * shares
+        logits = _log_totals(shares + self.label_smoothing / n_outputs, weight)
+        return logits - logits.mean()
 
 
 class LogisticCrossEntropy(Loss):
@@ -180,10 +181,12 @@ class LogisticCrossEntropy(Loss):
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the log-odds of every output's ones, smoothed as the targets are."""
-        weight, least = _shares_of_rows(weight)
-        shares = (1.0 - self.label_smoothing) * (weight @ y.double())
-        shares += self.label_smoothing / 2
-        return torch.logit(shares.clamp(least, 1.0 - least))
+        weight = _shares_of_rows(weight)
+        ones, zeros = (
+            (1.0 - self.label_smoothing) * (weight @ target) + self.label_smoothing / 2
+            for target in (y.double(), 1.0 - y.double())
+        )
+        return _log_totals(ones, weight) - _log_totals(zeros, weight)
 
 
 class KullbackLeibler(Loss):
@@ -200,8 +203,9 @@ class KullbackLeibler(Loss):
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the mean probabilities."""
-        weight, least = _shares_of_rows(weight)
-        return _log_shares(weight @ y.double(), least)
+        weight = _shares_of_rows(weight)
+        logits = _log_totals(weight @ y.double(), weight)
+        return logits - logits.mean()
 
 
 class Hinge(Loss):

@@ -54,7 +54,6 @@ def affine(
     weight: Tensor,
     bias: Tensor | None = None,
     *,
-    relu: bool = False,
     along_batch: bool = False,
     known: Known | None = None,
 ) -> Tensor:
@@ -66,8 +65,6 @@ def affine(
         Each of fewer sets than models serves as many models next to each other.
     weight : Tensor of shape (out, in) or (models, out, in)
     bias : Tensor of shape (out,) or (models, out), optional
-    relu : bool
-        Whether negative values become zero.
     along_batch : bool
         Whether the values of a unit, not those of a row, may lie together where they
         are more: what runs along the batch is then faster. Of one model; of many the
@@ -82,14 +79,7 @@ def affine(
     """
     if n_threads := _threads_of(x, weight, bias, x.shape[0], known):
         with on_threads(n_threads):
-            return _call(x, weight, bias, "relu" if relu else "none")
-    y = _by_blas(x, weight, bias, along_batch)
-    return y.relu_() if relu else y
-
-
-def _by_blas(
-    x: Tensor, weight: Tensor, bias: Tensor | None, along_batch: bool
-) -> Tensor:
+            return _call(x, weight, bias)
     if x.dim() == 2:
         if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
             return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
@@ -154,10 +144,9 @@ def _threads_of(
     return n_threads
 
 
-def _call(
-    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none"
-) -> Tensor:
-    return _onednn(x, weight, bias, activation, [], "")  # type: ignore[misc]
+def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    # It could apply ReLU too, but makes zeros of NaN.
+    return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
 
 
 # Whether a product has the same bits on so many threads as on one, by what decides how

@@ -168,7 +168,6 @@ class DenseLayer:
     weight_gradient: Tensor | None
     bias_gradient: Tensor | None
     norm: Normalization | None
-    relu: bool  # by the product itself
     activate: Callable[[Tensor], Tensor]
     differentiate: Callable[[Tensor, Tensor], Tensor]
     mask: Callable[[Tensor], Tensor] | None
@@ -222,7 +221,6 @@ def dense_layer(
         gradient_of(linear.weight),
         gradient_of(linear.bias),
         normalization,
-        norm is None and activation is nn.ReLU,
         *WRITTEN_OUT[activation],
         mask,
         alpha,
@@ -262,11 +260,8 @@ class WrittenOutStep:
         if self.front is not None:
             x, _ = self.front.forward(x)
         for layer in self.layers:
-            x = affine(x, layer.weight, layer.bias, relu=layer.relu)
-            if layer.norm is not None:
-                x = layer.norm.evaluate(x)
-            if not layer.relu:
-                x = layer.activate(x)
+            x = affine(x, layer.weight, layer.bias)
+            x = layer.activate(x if layer.norm is None else layer.norm.evaluate(x))
         return x
 
     def __call__(
@@ -282,15 +277,13 @@ class WrittenOutStep:
                 inputs[-1],
                 layer.weight,
                 layer.bias,
-                relu=layer.relu,
                 along_batch=last,
                 known=layer.known[0],
             )
             if layer.norm is not None:
                 a, of_batch = layer.norm.forward(a)
                 normalized.append(of_batch)
-            if not layer.relu:
-                a = layer.activate(a)
+            a = layer.activate(a)
             mask = None if layer.mask is None else layer.mask(a)
             outputs.append(a)
             masks.append(mask)

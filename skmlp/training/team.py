@@ -11,8 +11,9 @@ from math import inf
 from time import perf_counter
 from typing import Self
 
-# Steps timed in a row.
+# Steps timed in a row; fewer where they decide only whether it is worth more of them.
 _STEPS = 16
+_FEW_STEPS = 6
 # Rows of steps after which other numbers are tried again; twice as many each time that
 # they have not been faster.
 _PATIENCE = 8
@@ -37,7 +38,8 @@ class Team:
         if most > 1:
             self.sizes.append(most)
         self._seconds: dict[int, float] = {}  # of a step, when last timed
-        self._steps, self._elapsed, self._limit = 0, 0.0, inf
+        self._steps, self._elapsed = 0, 0.0
+        self._row, self._limit = _STEPS, inf  # ends after so many, or so long
         self._began: float | None = None
         self._best, self._patience, self._age = 1, _PATIENCE, 0
 
@@ -62,10 +64,11 @@ class Team:
             self._steps += 1
             self._elapsed += now - self._began
         self._began = now
-        if self._steps == _STEPS or self._elapsed > self._limit:
+        if self._steps == self._row or self._elapsed > self._limit:
             self._seconds[_here.size] = self._elapsed / self._steps
             self._steps, self._elapsed = 0, 0.0
             size = self._choose()
+            self._row = _STEPS if size == self._best else _FEW_STEPS
             # Many threads are given up when one would have been through by now.
             self._limit = inf if size == 1 else _STEPS * self._seconds.get(1, inf)
             if size != _here.size:

@@ -63,7 +63,8 @@ def test_labels_that_do_not_exclude_each_other_start_at_their_own_shares():
     Y = np.zeros((20, 3), dtype=int)
     Y[:5, 0] = Y[:10, 1] = 1
     found = SoftmaxRegression(**STILL).fit(X, Y).predict_proba(NO_FEATURES)
-    np.testing.assert_allclose(found, [[5 / 20, 10 / 20, 0.5 / 20]], rtol=1e-5)
+    odds = np.array([5 / 15, 10 / 10, 0.5 / 20])
+    np.testing.assert_allclose(found, [odds / (1 + odds)], rtol=1e-5)
 
 
 def test_a_class_that_is_still_to_come_can_be_learnt():
@@ -76,6 +77,15 @@ def test_a_class_that_is_still_to_come_can_be_learnt():
     for _ in range(30):
         model.partial_fit(later, np.full(20, 2))
     assert (model.predict(later) == 2).all()
+
+
+def test_a_light_row_does_not_keep_a_class_from_coming():
+    X, y = rows((30, 30))
+    weight = np.ones(60)
+    weight[0] = 1e-30
+    model = SoftmaxRegression(random_state=0)
+    model.partial_fit(X, y, classes=[0, 1, 2], sample_weight=weight)
+    assert model.predict_proba(NO_FEATURES)[0, 2] > 0.005
 
 
 @pytest.mark.parametrize("init", ["zeros", "glorot_uniform"])

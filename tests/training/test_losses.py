@@ -187,15 +187,25 @@ def test_base_logits_are_the_constant_of_least_loss(case):
 
 
 @pytest.mark.parametrize("weight", [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-def test_a_class_without_rows_counts_as_half_of_the_lightest(weight):
+def test_a_class_without_rows_counts_as_half_a_row(weight):
     y, weight = torch.tensor([0, 1, 2]), torch.tensor(weight)
     odds = losses.SoftmaxCrossEntropy().base_logits(y, weight, 4).exp()
-    expected = [6.0, 2.0, 1.0, 1.0] if weight.any() else [2.0, 2.0, 2.0, 1.0]
+    expected = [3.0, 1.0, 1.0, 1.0] if weight.any() else [2.0, 2.0, 2.0, 1.0]
     np.testing.assert_allclose(odds / odds[3], expected)
     y = torch.tensor([[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
     odds = losses.LogisticCrossEntropy().base_logits(y, weight, 2).exp()
-    expected = [1 / 7, 3.0] if weight.any() else [0.5, 2.0]
+    expected = [0.25, 3.0] if weight.any() else [0.5, 2.0]
     np.testing.assert_allclose(odds, expected)
+
+
+@pytest.mark.parametrize("light", [1e-20, 1e-300])
+@pytest.mark.parametrize("heavy", [1.0, 1e308])
+def test_weights_far_apart_have_finite_logits(light, heavy):
+    y, weight = torch.tensor([0, 1, 1]), torch.tensor([light, heavy, heavy]).double()
+    logits = losses.SoftmaxCrossEntropy().base_logits(y, weight, 2)
+    assert logits.isfinite().all()
+    odds = losses.LogisticCrossEntropy().base_logits(y[:, None], weight, 1)
+    np.testing.assert_allclose(odds, logits[1] - logits[0])
 
 
 def test_value_stands_gradcheck(case):

@@ -193,7 +193,7 @@ def test_a_product_whose_sums_are_cut_by_threads_is_not_shared(monkeypatch):
     monkeypatch.setattr(products, "team_size", lambda: 3)
     numbers = []
 
-    def cut(x, weight, bias, activation="none"):
+    def cut(x, weight, bias):
         numbers.append(torch.get_num_threads())
         parts = (t.tensor_split(numbers[-1], 1) for t in (x, weight))
         return sum(a @ b.mT for a, b in zip(*parts, strict=True))

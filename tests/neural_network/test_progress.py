@@ -307,6 +307,7 @@ class Interrupt(Callback):
         if len(net.history) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored by now
 model = MLPClassifier(3, verbose="bar", callbacks=[Interrupt()])
 model.fit(*load_iris(return_X_y=True))
 print("epochs", model.n_iter_)

@@ -135,15 +135,10 @@ class SoftmaxCrossEntropy(Loss):
         """Return what every loss does; of plain targets in fewer operations."""
         if weight is not None or self.label_smoothing:
             return super().mean_and_delta(logits, y, weight)
-        n_rows, n_classes = logits.shape
-        few = n_classes < n_rows  # torch vectorises along what comes last
-        z, dim = (logits.mT, 0) if few else (logits, 1)
-        log_p = torch.log_softmax(z, dim)
-        clipped = _clip_log(log_p)
-        mean = F.nll_loss(clipped.mT if few else clipped, y)
-        delta = log_p.exp_().scatter_(dim, y.unsqueeze(dim), -1.0, reduce="add")
-        delta.mul_(1.0 / n_rows)
-        return mean, delta.mT if few else delta
+        log_p = _log_softmax(logits)
+        mean = F.nll_loss(_clip_log(log_p), y)
+        delta = log_p.exp_().scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
+        return mean, delta.mul_(1.0 / logits.shape[0])
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the classes' shares, smoothed as the targets are."""

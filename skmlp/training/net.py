@@ -189,7 +189,7 @@ class Net(NeuralNet):
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.update_.begin_epoch()
-                    with self._untracked(train):
+                    with self.untracked(train):
                         self.run_single_epoch(train, True, "train", team=team)
                     with self._averaged():
                         self.run_single_epoch(valid, False, "valid")
@@ -248,8 +248,8 @@ class Net(NeuralNet):
             for hook in _BATCH_HOOKS
         )
 
-    def _untracked(self, batches: Batches) -> AbstractContextManager[object]:
-        """Spare torch what autograd needs to know of a tensor, a tenth of a small step.
+    def untracked(self, batches: Batches) -> AbstractContextManager[object]:
+        """Spare torch what autograd needs to know of a tensor, for steps on `batches`.
 
         Only where no code but ours sees the tensors of a batch: autograd never takes
         them again.

@@ -33,7 +33,7 @@ def seconds_alone(member: Member) -> float:
 
     net.module_.train()
     seconds = math.inf
-    with torch.no_grad(), net.team() as team:
+    with torch.no_grad(), net.untracked(member.train), net.team() as team:
         for size in team.sizes:
             team.take(size)
             seconds = min(seconds, _fastest(step, net.flat_.values.device))
@@ -65,7 +65,7 @@ def seconds_together(members: Sequence[Member]) -> float:
         stack.penalize(loss, totals)
         optimizer.update()
 
-    with torch.no_grad(), single_threaded():
+    with torch.inference_mode(), single_threaded():
         seconds = _fastest(step, template.device)
     _restore(states)
     return seconds

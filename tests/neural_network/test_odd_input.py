@@ -216,3 +216,27 @@ def test_read_only_data_are_left_alone(estimator):
     model = estimator.set_params(callbacks=None, max_iter=2).fit(X, y)
     model.predict(X)
     np.testing.assert_array_equal(X, rows())
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
+def test_nan_behind_relu_is_seen_in_the_epoch_it_comes(solver):
+    """In layers whose products are not BLAS's, and without a penalty that shows it."""
+    X = np.random.RandomState(0).normal(size=(800, 128)).astype(np.float32)
+    X[17] = 3e38
+    model = MLPClassifier((256, 256), alpha=0.0, solver=solver, random_state=0)
+    with pytest.raises(ValueError, match="non-finite at epoch 1;"):
+        model.fit(X, np.arange(800) % 5)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("model", CLASSIFIERS)
+def test_what_is_kept_can_be_trained_on_by_others(model, solver):
+    model = clone(model).set_params(solver=solver, max_iter=2, random_state=0)
+    model.partial_fit(rows(), targets(), classes=[0, 1, 2])
+    net = model.net_
+    state = net.optimizer_.state[net.flat_.values].values()
+    kept = [*net.module_.state_dict(keep_vars=True).values(), *state]
+    kept += [net.flat_.values, net.flat_.gradients]
+    assert not any(isinstance(t, torch.Tensor) and t.is_inference() for t in kept)
+    logits = net.module_(torch.from_numpy(rows()).to(net.flat_.values.dtype))
+    logits.sum().backward()

@@ -15,6 +15,8 @@ from skmlp.training.steps import WrittenOutStep, _AutogradStep, make_step
 
 WRITTEN_OUT = ("identity", "logistic", "tanh", "relu")
 
+TOTAL = 2.5  # weight of a batch's rows
+
 
 def make_network(activation="relu", dropout=0.0, hidden=(6, 5), **params):
     network = build_mlp(4, hidden, 3, activation=activation, dropout=dropout, **params)
@@ -29,9 +31,6 @@ def batch(rows=8):
     y = torch.randint(3, (rows,), generator=generator)
     weight = torch.rand(rows, generator=generator, dtype=torch.float64)
     return x, y, weight / weight.sum()
-
-
-TOTAL = 2.5
 
 
 def step_of(network, loss, flat=None, alpha=0.0, **options):

@@ -150,11 +150,11 @@ def make_request(args: argparse.Namespace) -> Request:
     from benchmarks import _environment
 
     _environment.check_device(args.device)
-    own_data = dataset == experiment.dataset
+    own_size = dataset == experiment.dataset or experiment.spares_test_rows
     return Request(
         experiment=experiment,
         dataset=dataset,
-        train_size=args.train_size or (experiment.train_size if own_data else None),
+        train_size=args.train_size or (experiment.train_size if own_size else None),
         seeds=args.seeds or (1 if args.quick else experiment.seeds),
         device=args.device,
         # 64 pixels are too little work to share: a second thread would only wait.

@@ -164,12 +164,30 @@ def best(models: Models) -> Iterator[Block]:
         yield Block("The best candidate", ("model", "validation accuracy"), [cells])
 
 
+def laws(models: Models) -> Iterator[Block]:
+    """Set the laws of initial weights in order, each by its mean over the networks."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for run in (run for runs in models.values() for run in runs):
+        of_seeds = found.setdefault(run["parameters"]["init"], {})
+        of_seeds.setdefault(run["seed"], []).append(run["test_accuracy"])
+    means = {
+        law: tuple(fmean(accuracies) for accuracies in of_seeds.values())
+        for law, of_seeds in found.items()
+    }
+    in_order = sorted(means, key=lambda law: fmean(means[law]), reverse=True)
+    rows = [(law, mean_and_deviation(means[law])) for law in in_order]
+    if rows:
+        header = ("init", "accuracy on rows left out")
+        yield Block("Mean over the networks, the best law first", header, rows)
+
+
 DETAILS: dict[str, Callable[[Models], Iterator[Block]]] = {
     "epochs": epochs,
     "confusion": confusion,
     "example": example,
     "weeks": weeks,
     "best": best,
+    "laws": laws,
 }
 
 

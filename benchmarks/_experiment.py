@@ -236,6 +236,9 @@ class Experiment:
         Number of a test row whose label is predicted before and after training.
     saves_models : bool
         Whether the fitted models of seed 0 are saved beside the records.
+    spares_test_rows : bool
+        Whether models are scored on the training rows that the train size leaves out,
+        as is right where what comes out decides how models are trained.
     notes : tuple of str
         Sentences shown under the table.
     """
@@ -257,6 +260,7 @@ class Experiment:
     pictures: tuple[Picture, ...] = (Picture("curves"),)
     example: int | None = None
     saves_models: bool = False
+    spares_test_rows: bool = False
     notes: tuple[str, ...] = ()
 
     def select(self, names: tuple[str, ...]) -> tuple[Model, ...]:

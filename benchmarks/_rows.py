@@ -97,6 +97,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "epochs": lambda row: row.epochs,
     "fit s": lambda row: row.fit_seconds,
     **{words: _figure(name) for name, words in FIGURES.items()},
+    "accuracy on rows left out": _figure("test_accuracy"),
 }
 SEEDS: Column = ("seeds", lambda row: str(row.n_done))
 MEMBERS: Column = ("average member", lambda row: mean_and_deviation(row.members))

@@ -43,12 +43,29 @@ class Rows:
     steps: list[Any]
 
 
+SPARED = (
+    "Test rows are spared: those scored here are the training rows that the train size "
+    "leaves out."
+)
+
+
 def cut(data: Data, request: Request) -> Data:
     """Reduce the training rows to the request's train size: every k-th row."""
     if request.train_size is not None:
-        X, y = subsample(
-            data.X_train, data.y_train, train_size=request.train_size, method="every"
+        X, y, taken = subsample(
+            data.X_train,
+            data.y_train,
+            train_size=request.train_size,
+            method="every",
+            return_indices=True,
         )
+        if request.experiment.spares_test_rows:
+            data = replace(
+                data,
+                X_test=np.delete(data.X_train, taken, axis=0),
+                y_test=np.delete(data.y_train, taken),
+                remarks=(*data.remarks, SPARED),
+            )
         data = replace(data, X_train=X, y_train=y)
     return data.head(*QUICK_ROWS) if request.quick else data
 

@@ -43,8 +43,9 @@ _MARGIN = 1.1
 # may stay in a cache.
 _SMALLER = (8, 32)
 
-# Multiplications in a step of a pack from which a thread of its own gains by it.
-_WORTH_A_THREAD = 2_000_000
+# Multiplications in a step of a pack from which a thread of its own gains by it: in
+# shorter operations Python's threads wait for one another.
+_WORTH_A_THREAD = 10_000_000
 
 # Bytes that one pack may take, and the share of free memory that all may that wait.
 # A larger pack is no faster on a CPU, whose caches it has left long before.

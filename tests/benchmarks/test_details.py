@@ -50,6 +50,27 @@ def test_seasons_have_a_block_of_their_own_and_half_a_pair_has_none():
     assert blocks(week(True, 0, 0.5), details=("weeks",)) == []
 
 
+def test_laws_are_in_the_order_of_their_means_over_the_networks():
+    def run(model, law, seed, accuracy):
+        return {
+            "model": f"{model}-{law}",
+            "seed": seed,
+            "parameters": {"init": law},
+            "test_accuracy": accuracy,
+        }
+
+    (block,) = blocks(
+        run("a", "x", 0, 0.9),
+        run("b", "x", 0, 0.7),
+        run("a", "y", 0, 0.8),
+        run("b", "y", 0, 0.9),
+        run("a", "y", 1, 0.9),
+        run("b", "y", 1, 1.0),
+        details=("laws",),
+    )
+    assert block.rows == [("y", "0.9000 ±0.0707"), ("x", "0.8000")]
+
+
 def test_reported_epochs_stand_beside_our_means():
     run = {"model": "m", "reported_curves": {"loss_curve": [0.5, 0.4, 0.3]}}
     (block,) = blocks(

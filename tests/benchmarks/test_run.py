@@ -54,6 +54,16 @@ def test_a_tenth_is_every_tenth_row(data, request_):
     np.testing.assert_array_equal(part.X_test, data.X_test)
 
 
+def test_where_test_rows_are_spared_those_left_out_are_scored(data, request_):
+    sparing = replace(request_.experiment, spares_test_rows=True)
+    part = cut(data, replace(request_, experiment=sparing, train_size=0.1))
+    left_out = np.setdiff1d(np.arange(100), np.arange(0, 100, 10))
+    np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
+    np.testing.assert_array_equal(part.X_test[:, 0], left_out)
+    np.testing.assert_array_equal(part.y_test, data.y_train[left_out])
+    assert _run.SPARED in part.remarks
+
+
 def test_preprocessing_learns_from_training_rows_alone(experiment, data):
     model = replace(
         experiment.models[0],

@@ -157,6 +157,7 @@ def test_threads_are_for_packs_with_work_for_them(monkeypatch):
     (plan,) = plans_of(1, units=20)
     work = _pack_size.work_of(plan)
     assert work == 32 * (100 * 20 + 20 * 10)
-    assert _pack_size.threads_of_pack(plan, 2) == 1
-    assert _pack_size.threads_of_pack(plan, 2 * 2_000_000 // work + 1) == 2
-    assert _pack_size.threads_of_pack(plan, 1000) == 4
+    for_two = 2 * _pack_size._WORTH_A_THREAD // work
+    assert _pack_size.threads_of_pack(plan, for_two) == 1
+    assert _pack_size.threads_of_pack(plan, for_two + 1) == 2
+    assert _pack_size.threads_of_pack(plan, 10 * for_two) == 4

@@ -4,7 +4,10 @@ import math
 
 import pytest
 
+from benchmarks import _details
+from benchmarks._results import COMMITTED, read
 from benchmarks.experiments.compare import COMPARE
+from benchmarks.experiments.initial_weights import INITIAL_WEIGHTS
 
 MODELS = {model.name: model for model in COMPARE.models}
 PUBLISHED = [model for model in COMPARE.models if model.reported]
@@ -50,6 +53,14 @@ def test_every_model_trains_alike_on_the_same_rows():
         params = model.estimator.params
         assert [params[k] for k in shared] == ["sgd", 0.9, 50, 100, False]
         assert model.validation == COMPARE.models[0].validation
+
+
+def test_every_published_row_begins_with_the_law_that_the_stored_runs_put_first():
+    runs = read([COMMITTED / "initial-weights-mnist-0.1.jsonl"])
+    assert len(runs) == INITIAL_WEIGHTS.seeds * len(INITIAL_WEIGHTS.models)
+    (laws,) = _details.blocks(INITIAL_WEIGHTS, runs)
+    first = laws.rows[0][0]
+    assert {model.estimator.params["init"] for model in PUBLISHED} == {first}
 
 
 def test_all_but_the_last_published_row_stop_early():

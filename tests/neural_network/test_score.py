@@ -1,0 +1,67 @@
+"""`score` is scikit-learn's accuracy, whichever way it is computed."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.metrics import accuracy_score
+
+from skmlp.neural_network import MLPClassifier, SoftmaxRegression
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, species = load_iris(return_X_y=True)
+ENCODINGS = {
+    "int": species,
+    "uint8": species.astype(np.uint8),
+    "gapped": species * 7 - 3,
+    "bool": species == 1,
+    "binary": (species > 0).astype(int),
+    "float": species.astype(float),
+    "words": np.array(["setosa", "versicolor", "virginica"])[species],
+    "objects": np.array(["a", "b", "c"], dtype=object)[species],
+    "series": pd.Series(np.array(["a", "b", "c"])[species]),
+    "list": species.tolist(),
+    "column": species[:, np.newaxis],
+    "labels": np.column_stack([species == 0, species > 0, species == 2]).astype(int),
+}
+
+
+@pytest.fixture(scope="module", params=ENCODINGS)
+def fitted(request):
+    y = ENCODINGS[request.param]
+    model = MLPClassifier((4,), max_iter=15, learning_rate_init=0.02, random_state=0)
+    with warnings.catch_warnings(action="ignore"):  # few epochs, and of the column
+        return model.fit(X, y), y
+
+
+def test_it_is_the_accuracy_of_the_predictions(fitted):
+    model, y = fitted
+    score = model.score(X, y)
+    assert type(score) is float
+    assert score == accuracy_score(y, model.predict(X))
+
+
+def test_weights_count(fitted):
+    model, y = fitted
+    weight = np.random.default_rng(0).uniform(size=len(X))
+    expected = accuracy_score(y, model.predict(X), sample_weight=weight)
+    assert model.score(X, y, weight) == expected
+
+
+def test_labels_never_seen_and_other_widths_of_integers_are_wrong_or_right_as_ever():
+    model = SoftmaxRegression(max_iter=20, random_state=0).fit(X, species)
+    for y in (species + 1, species.astype(np.int8), species.astype(np.uint16)):
+        assert model.score(X, y) == accuracy_score(y, model.predict(X))
+
+
+@pytest.mark.parametrize("y", [species[:-1], np.column_stack([species, species])])
+def test_what_cannot_be_scored_raises_what_scikit_learn_raises(y):
+    model = SoftmaxRegression(max_iter=5, random_state=0).fit(X, species)
+    with pytest.raises(ValueError, match=r".") as theirs:
+        accuracy_score(y, model.predict(X))
+    with pytest.raises(ValueError, match=r".") as ours:
+        model.score(X, y)
+    assert str(ours.value) == str(theirs.value)

@@ -165,20 +165,38 @@ def best(models: Models) -> Iterator[Block]:
 
 
 def laws(models: Models) -> Iterator[Block]:
-    """Set the laws of initial weights in order, each by its mean over the networks."""
+    """Set the laws of initial weights in order."""
+    yield from _in_order(models, "initial weights", lambda params: params["init"])
+
+
+def kept(models: Models) -> Iterator[Block]:
+    """Set in order which weights are kept in the end."""
+
+    def which(params: Record) -> str:
+        if params["weight_averaging"] is not None:
+            return f"average, decay {params['weight_averaging']}"
+        return "best epoch" if params["restore_best_weights"] else "last epoch"
+
+    yield from _in_order(models, "weights kept", which)
+
+
+def _in_order(
+    models: Models, title: str, choice: Callable[[Record], str]
+) -> Iterator[Block]:
+    """Set choices in order, each by its mean over the networks, the best one first."""
     found: dict[str, dict[int, list[float]]] = {}
     for run in (run for runs in models.values() for run in runs):
-        of_seeds = found.setdefault(run["parameters"]["init"], {})
+        of_seeds = found.setdefault(choice(run["parameters"]), {})
         of_seeds.setdefault(run["seed"], []).append(run["test_accuracy"])
     means = {
-        law: tuple(fmean(accuracies) for accuracies in of_seeds.values())
-        for law, of_seeds in found.items()
+        name: tuple(fmean(accuracies) for accuracies in of_seeds.values())
+        for name, of_seeds in found.items()
     }
-    in_order = sorted(means, key=lambda law: fmean(means[law]), reverse=True)
-    rows = [(law, mean_and_deviation(means[law])) for law in in_order]
+    best_first = sorted(means, key=lambda name: fmean(means[name]), reverse=True)
+    rows = [(name, mean_and_deviation(means[name])) for name in best_first]
     if rows:
-        header = ("init", "accuracy on rows left out")
-        yield Block("Mean over the networks, the best law first", header, rows)
+        header = (title, "accuracy on rows left out")
+        yield Block("Means over the networks, the best first", header, rows)
 
 
 DETAILS: dict[str, Callable[[Models], Iterator[Block]]] = {
@@ -188,6 +206,7 @@ DETAILS: dict[str, Callable[[Models], Iterator[Block]]] = {
     "weeks": weeks,
     "best": best,
     "laws": laws,
+    "kept": kept,
 }
 
 

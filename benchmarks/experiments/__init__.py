@@ -12,8 +12,8 @@ from benchmarks.experiments.fashion_cnn import FASHION_CNN
 from benchmarks.experiments.fashion_mlp import FASHION_MLP
 from benchmarks.experiments.hidden_units import HIDDEN_UNITS
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
-from benchmarks.experiments.initial_weights import INITIAL_WEIGHTS
 from benchmarks.experiments.normalization import NORMALIZATION
+from benchmarks.experiments.open_choices import OPEN_CHOICES
 from benchmarks.experiments.optimizers import OPTIMIZERS
 from benchmarks.experiments.record import RECORDS
 from benchmarks.experiments.tabular import TABULAR
@@ -22,7 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         COMPARE,
-        INITIAL_WEIGHTS,
+        *OPEN_CHOICES,
         FASHION_MLP,
         FASHION_CNN,
         NORMALIZATION,

@@ -1,0 +1,90 @@
+"""What the protocol of `compare` leaves open, chosen on rows that no run of it sees.
+
+`initial-weights`: three of its networks begin with every law that `MLPClassifier` and
+`CNNClassifier` know, zeros and identity aside. `kept-weights`: the same networks end
+with the weights of their last epoch, of the best one by validation accuracy, or with
+an average over the last batches, which then is what is validated too.
+
+Both score the 54,000 training rows that `compare` leaves out. Of either the choice of
+the highest mean over networks and seeds is what `compare` takes, for all of its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from benchmarks._experiment import Component, Experiment, Model
+from benchmarks.experiments.compare import AVERAGED, COMPARE
+
+NETWORKS = COMPARE.select(("mlp-500-500", "cnn-1", "cnn-3"))
+LAST: dict[str, Any] = {"weight_averaging": None, "restore_best_weights": False}
+LAWS = (
+    "auto",
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "orthogonal",
+    "truncated_normal",
+)
+KEPT: dict[str, Mapping[str, Any]] = {
+    "last": LAST,
+    "best": {"weight_averaging": None, "restore_best_weights": True},
+    "averaged": {**LAST, **AVERAGED},
+}
+
+
+def _model(network: Model, choice: str, params: Mapping[str, Any]) -> Model:
+    params = {**network.estimator.params, **params}
+    return replace(
+        network,
+        name=f"{network.name}-{choice}",
+        estimator=Component(network.estimator.path, params),
+        reported=(),
+        note="",
+    )
+
+
+def _experiment(
+    name: str, summary: str, detail: str, choices: Mapping[str, Mapping[str, Any]]
+) -> Experiment:
+    return Experiment(
+        name=name,
+        summary=summary,
+        models=tuple(
+            _model(network, choice, params)
+            for network in NETWORKS
+            for choice, params in choices.items()
+        ),
+        dataset="mnist",
+        train_size=0.1,
+        seeds=5,
+        columns=(
+            "model",
+            "epochs",
+            "validation accuracy",
+            "accuracy on rows left out",
+        ),
+        details=(detail,),
+        pictures=(),
+        spares_test_rows=True,
+    )
+
+
+INITIAL_WEIGHTS = _experiment(
+    "initial-weights",
+    "networks of compare from nine laws, scored on rows that it leaves out",
+    "laws",
+    {law.replace("_", "-"): {**LAST, "init": law} for law in LAWS},
+)
+KEPT_WEIGHTS = _experiment(
+    "kept-weights",
+    "networks of compare that keep last, best or averaged weights, scored likewise",
+    "kept",
+    KEPT,
+)
+OPEN_CHOICES = (INITIAL_WEIGHTS, KEPT_WEIGHTS)

@@ -16,10 +16,9 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks._experiment import Component, Experiment, Model
-from benchmarks.experiments.compare import AVERAGED, COMPARE
+from benchmarks.experiments.compare import AVERAGED, COMPARE, LAST
 
 NETWORKS = COMPARE.select(("mlp-500-500", "cnn-1", "cnn-3"))
-LAST: dict[str, Any] = {"weight_averaging": None, "restore_best_weights": False}
 LAWS = (
     "auto",
     "glorot_uniform",
@@ -33,8 +32,8 @@ LAWS = (
 )
 KEPT: dict[str, Mapping[str, Any]] = {
     "last": LAST,
-    "best": {"weight_averaging": None, "restore_best_weights": True},
-    "averaged": {**LAST, **AVERAGED},
+    "best": {**LAST, "restore_best_weights": True},
+    "averaged": AVERAGED,
 }
 
 

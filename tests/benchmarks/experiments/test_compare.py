@@ -7,7 +7,7 @@ import pytest
 from benchmarks import _details
 from benchmarks._results import COMMITTED, read
 from benchmarks.experiments.compare import COMPARE
-from benchmarks.experiments.initial_weights import INITIAL_WEIGHTS
+from benchmarks.experiments.open_choices import OPEN_CHOICES
 
 MODELS = {model.name: model for model in COMPARE.models}
 PUBLISHED = [model for model in COMPARE.models if model.reported]
@@ -48,28 +48,45 @@ def test_each_row_has_the_published_number_of_parameters(name, n_parameters):
 
 
 def test_every_model_trains_alike_on_the_same_rows():
-    shared = ("solver", "momentum", "batch_size", "max_iter", "restore_best_weights")
+    shared = ("solver", "momentum", "nesterovs_momentum", "batch_size", "max_iter")
     for model in PUBLISHED:
         params = model.estimator.params
-        assert [params[k] for k in shared] == ["sgd", 0.9, 50, 100, False]
+        assert [params[k] for k in shared] == ["sgd", 0.9, True, 50, 100]
         assert model.validation == COMPARE.models[0].validation
 
 
-def test_every_published_row_begins_with_the_law_that_the_stored_runs_put_first():
-    runs = read([COMMITTED / "initial-weights-mnist-0.1.jsonl"])
-    assert len(runs) == INITIAL_WEIGHTS.seeds * len(INITIAL_WEIGHTS.models)
-    (laws,) = _details.blocks(INITIAL_WEIGHTS, runs)
-    first = laws.rows[0][0]
-    assert {model.estimator.params["init"] for model in PUBLISHED} == {first}
+@pytest.mark.parametrize("experiment", OPEN_CHOICES, ids=lambda e: e.name)
+def test_what_the_protocol_leaves_open_is_what_the_stored_runs_put_first(experiment):
+    runs = read([COMMITTED / f"{experiment.name}-mnist-0.1.jsonl"])
+    assert len(runs) == experiment.seeds * len(experiment.models)
+    (block,) = _details.blocks(experiment, runs)
+    rows = [model for model in PUBLISHED if not model.name.endswith("-last")]
+    as_runs = [{"parameters": dict(m.estimator.params)} for m in rows]
+    for run in as_runs:
+        run |= {"error": None, "model": "any", "seed": 0, "test_accuracy": 1.0}
+    (ours,) = _details.blocks(experiment, as_runs)
+    assert [choice for choice, _ in ours.rows] == [block.rows[0][0]]
 
 
-def test_all_but_the_last_published_row_stop_early():
-    for model in PUBLISHED[:-1]:
+def test_published_rows_stop_early_but_for_one_with_noise():
+    for model in PUBLISHED:
         params = model.estimator.params
-        stopping = ("early_stopping", "tol", "n_iter_no_change")
-        assert [params[k] for k in stopping] == [True, 1e-4, 5]
-    params = PUBLISHED[-1].estimator.params
-    assert (params["early_stopping"], params["n_iter_no_change"]) == (False, 100)
+        stopping = [params[k] for k in ("early_stopping", "tol", "n_iter_no_change")]
+        if "noisy" in model.name:
+            assert stopping == [False, 1e-4, params["max_iter"]]
+        else:
+            assert stopping == [True, 1e-4, 5]
+
+
+def test_what_is_called_last_differs_in_the_weights_kept_alone():
+    names = [name for name in MODELS if name.endswith("-last")]
+    assert names
+    for name in names:
+        last = dict(MODELS[name].estimator.params)
+        ours = dict(MODELS[name.removesuffix("-last")].estimator.params)
+        assert last.pop("weight_averaging") is None
+        assert ours.pop("weight_averaging") == 0.998
+        assert last == ours
 
 
 def test_our_own_row_sees_no_more_rows_than_the_others():

@@ -180,6 +180,16 @@ def kept(models: Models) -> Iterator[Block]:
     yield from _in_order(models, "weights kept", which)
 
 
+def moved(models: Models) -> Iterator[Block]:
+    """Set Keras's ways of moving images in order."""
+
+    def which(params: Record) -> str:
+        nearest = "nearest" in str(params["augmentation"])
+        return "until 2017: nearest pixel" if nearest else "since: a mix of four"
+
+    yield from _in_order(models, "images moved as by Keras", which)
+
+
 def _in_order(
     models: Models, title: str, choice: Callable[[Record], str]
 ) -> Iterator[Block]:
@@ -207,6 +217,7 @@ DETAILS: dict[str, Callable[[Models], Iterator[Block]]] = {
     "best": best,
     "laws": laws,
     "kept": kept,
+    "moved": moved,
 }
 
 

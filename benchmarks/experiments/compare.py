@@ -119,11 +119,13 @@ DEEP = ((10, 40, 80), (2, 2, 1))
 DROPOUT: dict[str, Any] = {"conv_dropout": (0.0, 0.0, 0.5), "dropout": 0.5}
 
 # ImageDataGenerator(rotation_range=10, width_shift_range=0.2, height_shift_range=0.2,
-# shear_range=0.1, zoom_range=0.1). Until the end of 2017, when such figures were made,
-# its shear was in radians and a pixel the nearest one's value, not a mix of four
-# (keras-team/keras#8868, #8849). It zooms each axis by its own factor and draws the
-# border's pixels out.
-MOVES = moves(10, 0.2, 0.1, 5.73, interpolation="nearest", padding_mode="edge")
+# shear_range=0.1, zoom_range=0.1), which zooms each axis by its own factor and draws
+# the border's pixels out. Until the end of 2017 its shear was in radians and a pixel
+# the nearest one's value; since then the shear is in degrees and a pixel a mix of four
+# (keras-team/keras#8868, #8849).
+MOVES_OF_2017 = moves(10, 0.2, 0.1, 5.73, interpolation="nearest", padding_mode="edge")
+MOVES_SINCE = moves(10, 0.2, 0.1, 0.1, interpolation="bilinear", padding_mode="edge")
+MOVES = MOVES_OF_2017
 NOISE = Component("skmlp.augmentation.GaussianNoise", {"sigma": 0.05})
 NOISY_FOR_ALL_EPOCHS: dict[str, Any] = {
     **DROPOUT,

@@ -3,10 +3,12 @@
 `initial-weights`: three of its networks begin with every law that `MLPClassifier` and
 `CNNClassifier` know, zeros and identity aside. `kept-weights`: the same networks end
 with the weights of their last epoch, of the best one by validation accuracy, or with
-an average over the last batches, which then is what is validated too.
+an average over the last batches, which then is what is validated too. `moves`: the
+network that sees augmented images sees them as Keras moved them until the end of 2017,
+or since.
 
-Both score the 54,000 training rows that `compare` leaves out. Of either the choice of
-the highest mean over networks and seeds is what `compare` takes, for all of its rows.
+All score the 54,000 training rows that `compare` leaves out. Of each the choice of the
+highest mean over networks and seeds is what `compare` takes, for all of its rows.
 """
 
 from __future__ import annotations
@@ -16,9 +18,15 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks._experiment import Component, Experiment, Model
-from benchmarks.experiments.compare import AVERAGED, COMPARE, LAST
+from benchmarks.experiments.compare import (
+    AVERAGED,
+    COMPARE,
+    LAST,
+    MOVES_OF_2017,
+    MOVES_SINCE,
+)
 
-NETWORKS = COMPARE.select(("mlp-500-500", "cnn-1", "cnn-3"))
+NETWORKS = ("mlp-500-500", "cnn-1", "cnn-3")
 LAWS = (
     "auto",
     "glorot_uniform",
@@ -49,14 +57,18 @@ def _model(network: Model, choice: str, params: Mapping[str, Any]) -> Model:
 
 
 def _experiment(
-    name: str, summary: str, detail: str, choices: Mapping[str, Mapping[str, Any]]
+    name: str,
+    summary: str,
+    detail: str,
+    choices: Mapping[str, Mapping[str, Any]],
+    networks: tuple[str, ...] = NETWORKS,
 ) -> Experiment:
     return Experiment(
         name=name,
         summary=summary,
         models=tuple(
             _model(network, choice, params)
-            for network in NETWORKS
+            for network in COMPARE.select(networks)
             for choice, params in choices.items()
         ),
         dataset="mnist",
@@ -86,4 +98,14 @@ KEPT_WEIGHTS = _experiment(
     "kept",
     KEPT,
 )
-OPEN_CHOICES = (INITIAL_WEIGHTS, KEPT_WEIGHTS)
+MOVES = _experiment(
+    "moves",
+    "a network of compare that sees moved images, as Keras moved them and moves them",
+    "moved",
+    {
+        "of-2017": {"augmentation": MOVES_OF_2017},
+        "since": {"augmentation": MOVES_SINCE},
+    },
+    ("cnn-3-moved",),
+)
+OPEN_CHOICES = (INITIAL_WEIGHTS, KEPT_WEIGHTS, MOVES)

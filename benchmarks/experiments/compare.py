@@ -59,32 +59,36 @@ CENTRE = Component(
 )
 
 
+def _row(
+    name: str,
+    network: str,
+    preprocessing: tuple[Component, ...],
+    reported: tuple[float, ...],
+    **params: Any,
+) -> Model:
+    estimator = Component(f"skmlp.neural_network.{network}", {**TRAINING, **params})
+    return Model(name, estimator, preprocessing, VALIDATION, reported)
+
+
 def _lr(name: str, learning_rate: float, *reported: float) -> Model:
-    return Model(
+    return _row(
         name,
-        Component(
-            "skmlp.neural_network.SoftmaxRegression",
-            {**TRAINING, "learning_rate_init": learning_rate},
-        ),
+        "SoftmaxRegression",
         (SCALE, CENTRE),
-        VALIDATION,
         reported,
+        learning_rate_init=learning_rate,
     )
 
 
 def _mlp(name: str, hidden: tuple[int, ...], *reported: float, **more: Any) -> Model:
-    params = {
-        **TRAINING,
-        "learning_rate_init": 0.1,
-        "hidden_layer_sizes": hidden,
-        **more,
-    }
-    return Model(
+    return _row(
         name,
-        Component("skmlp.neural_network.MLPClassifier", params),
+        "MLPClassifier",
         (SCALE, CENTRE),
-        VALIDATION,
         reported,
+        learning_rate_init=0.1,
+        hidden_layer_sizes=hidden,
+        **more,
     )
 
 
@@ -95,23 +99,19 @@ def _cnn(
     *reported: float,
     **more: Any,
 ) -> Model:
-    params = {
-        **TRAINING,
-        "learning_rate_init": 0.02,
-        "conv_channels": channels,
-        "kernel_size": 5,
-        "conv_strides": strides,
-        "padding": "same",
-        "pool": None,
-        "hidden_layer_sizes": (50,),
-        **more,
-    }
-    return Model(
+    return _row(
         name,
-        Component("skmlp.neural_network.CNNClassifier", params),
+        "CNNClassifier",
         (SCALE,),
-        VALIDATION,
         reported,
+        learning_rate_init=0.02,
+        conv_channels=channels,
+        kernel_size=5,
+        conv_strides=strides,
+        padding="same",
+        pool=None,
+        hidden_layer_sizes=(50,),
+        **more,
     )
 
 

@@ -193,20 +193,26 @@ def moved(models: Models) -> Iterator[Block]:
 def _in_order(
     models: Models, title: str, choice: Callable[[Record], str]
 ) -> Iterator[Block]:
-    """Set choices in order, each by its mean over the networks, the best one first."""
+    """Set choices in order, each by its mean over the networks, the best one first.
+
+    Of seeds that every network has with every choice.
+    """
+    if not models:
+        return
+    seeds = set.intersection(*({r["seed"] for r in runs} for runs in models.values()))
     found: dict[str, dict[int, list[float]]] = {}
     for run in (run for runs in models.values() for run in runs):
-        of_seeds = found.setdefault(choice(run["parameters"]), {})
-        of_seeds.setdefault(run["seed"], []).append(run["test_accuracy"])
+        if run["seed"] in seeds:
+            of_seeds = found.setdefault(choice(run["parameters"]), {})
+            of_seeds.setdefault(run["seed"], []).append(run["test_accuracy"])
     means = {
         name: tuple(fmean(accuracies) for accuracies in of_seeds.values())
         for name, of_seeds in found.items()
     }
     best_first = sorted(means, key=lambda name: fmean(means[name]), reverse=True)
+    header = (title, "accuracy on rows left out")
     rows = [(name, mean_and_deviation(means[name])) for name in best_first]
-    if rows:
-        header = (title, "accuracy on rows left out")
-        yield Block("Means over the networks, the best first", header, rows)
+    yield Block("Means over the networks, the best first", header, rows)
 
 
 DETAILS: dict[str, Callable[[Models], Iterator[Block]]] = {

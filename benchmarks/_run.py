@@ -50,7 +50,13 @@ SPARED = (
 
 
 def cut(data: Data, request: Request) -> Data:
-    """Reduce the training rows to the request's train size: every k-th row."""
+    """Reduce the training rows to the request's train size: every k-th row.
+
+    Raises
+    ------
+    ValueError
+        If test rows are to be spared and no training row is left out.
+    """
     if request.train_size is not None:
         X, y, taken = subsample(
             data.X_train,
@@ -59,7 +65,7 @@ def cut(data: Data, request: Request) -> Data:
             method="every",
             return_indices=True,
         )
-        if request.experiment.spares_test_rows:
+        if request.experiment.spares_test_rows and len(taken) < len(data.y_train):
             data = replace(
                 data,
                 X_test=np.delete(data.X_train, taken, axis=0),
@@ -67,6 +73,11 @@ def cut(data: Data, request: Request) -> Data:
                 remarks=(*data.remarks, SPARED),
             )
         data = replace(data, X_train=X, y_train=y)
+    if request.experiment.spares_test_rows and SPARED not in data.remarks:
+        raise ValueError(
+            f"Experiment {request.experiment.name!r} scores the rows that --train-size "
+            f"leaves out, but {request.train_size} leaves out none."
+        )
     return data.head(*QUICK_ROWS) if request.quick else data
 
 

@@ -317,7 +317,7 @@ shape (n_samples, height, width[, channels])
             return np.log(probabilities, out=probabilities)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy, or for rows of several labels the share all right.
+        """Return the share of rows whose label, or all of whose labels, are right.
 
         Parameters
         ----------
@@ -332,14 +332,13 @@ shape (n_samples, height, width[, channels])
         score : float
             As of `sklearn.metrics.accuracy_score`.
         """
-        plain = sample_weight is None and type(y) is np.ndarray and y.ndim == 1
-        if plain and y.dtype.kind in "biuU":
-            predicted = self.predict(X)
-            # What scikit-learn would find out takes longer than a small network.
-            if predicted.shape == y.shape and predicted.dtype.kind == y.dtype.kind:
+        predicted = self.predict(X)
+        # What scikit-learn finds out of labels takes longer than a small network.
+        if sample_weight is None and type(y) is type(predicted) is np.ndarray:
+            one_each = y.ndim == 1 and y.shape == predicted.shape
+            if one_each and y.dtype.kind == predicted.dtype.kind in "biuU":
                 return float(np.average(predicted == y))
-            return accuracy_score(y, predicted)
-        return super().score(X, y, sample_weight)
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def calibrate_temperature(self, X: Any, y: Any) -> Self:
         """Fit the temperature of `predict_proba` to rows not trained on.

@@ -95,7 +95,6 @@ def fit_jobs(
     """
     checked: dict[Hashable, _Checked] = {}
     waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
-    largest: dict[Hashable, int] = {}  # packs, by what decides their memory
     for job in jobs:
         alone = not _can_be_planned(job.estimator)
         if alone and job.error is None and not job.finished:
@@ -120,10 +119,7 @@ def fit_jobs(
             continue
         pack = waiting.setdefault(key, [])
         pack.append((job, plan))
-        size = key, len(plan.net.flat_.values)
-        if size not in largest:
-            largest[size] = largest_pack(plan)
-        if len(pack) >= largest[size]:
+        if len(pack) >= largest_pack(plan):
             yield from _fit_packs(key, waiting.pop(key), advance)
         while sum(_bytes_waiting(p) for p in waiting.values()) > budget(plan.device):
             biggest = max(waiting, key=lambda k: _bytes_waiting(waiting[k]))

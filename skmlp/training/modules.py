@@ -206,7 +206,7 @@ def widest_layer(network: nn.Sequential, n_features: int) -> int:
     """Return the number of values of one row in the widest layer, input included."""
     layers = list(weight_layers(network))
     if not any(isinstance(layer, Conv2d) for layer in layers):
-        return max(n_features, *(len(layer.weight) for layer in layers))
+        return max([n_features, *(len(layer.weight) for layer in layers)])
     first = next(network.parameters())
     x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
     widest = n_features

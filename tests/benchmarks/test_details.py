@@ -64,11 +64,14 @@ def test_laws_are_in_the_order_of_their_means_over_the_networks():
         run("b", "x", 0, 0.7),
         run("a", "y", 0, 0.8),
         run("b", "y", 0, 0.9),
+        run("a", "x", 1, 0.8),
+        run("b", "x", 1, 0.6),
         run("a", "y", 1, 0.9),
         run("b", "y", 1, 1.0),
+        run("a", "y", 2, 0.0),  # which has nothing to be compared with
         details=("laws",),
     )
-    assert block.rows == [("y", "0.9000 ±0.0707"), ("x", "0.8000")]
+    assert block.rows == [("y", "0.9000 ±0.0707"), ("x", "0.7500 ±0.0707")]
 
 
 def test_reported_epochs_stand_beside_our_means():

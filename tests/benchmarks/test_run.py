@@ -62,6 +62,9 @@ def test_where_test_rows_are_spared_those_left_out_are_scored(data, request_):
     np.testing.assert_array_equal(part.X_test[:, 0], left_out)
     np.testing.assert_array_equal(part.y_test, data.y_train[left_out])
     assert _run.SPARED in part.remarks
+    for size in (None, 1.0):
+        with pytest.raises(ValueError, match="leaves out none"):
+            cut(data, replace(request_, experiment=sparing, train_size=size))
 
 
 def test_preprocessing_learns_from_training_rows_alone(experiment, data):

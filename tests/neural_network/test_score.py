@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
 
-from skmlp.neural_network import MLPClassifier, SoftmaxRegression
+from skmlp.neural_network import MLPClassifier, SoftmaxRegression, _classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -42,6 +42,23 @@ def test_it_is_the_accuracy_of_the_predictions(fitted):
     score = model.score(X, y)
     assert type(score) is float
     assert score == accuracy_score(y, model.predict(X))
+
+
+def test_plain_labels_are_compared_here(monkeypatch):
+    model = SoftmaxRegression(max_iter=20, random_state=0).fit(X, species)
+    expected = accuracy_score(species, model.predict(X))
+    monkeypatch.setattr(_classifier, "accuracy_score", None)
+    assert model.score(X, species) == expected
+
+
+class Listing(SoftmaxRegression):
+    def predict(self, X):
+        return super().predict(X).tolist()
+
+
+def test_a_subclass_may_predict_a_list():
+    model = Listing(max_iter=20, random_state=0).fit(X, species)
+    assert model.score(X, species) == accuracy_score(species, model.predict(X))
 
 
 def test_weights_count(fitted):

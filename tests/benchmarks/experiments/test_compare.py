@@ -1,13 +1,17 @@
 """The definition keeps to its protocol, as an independent count of it shows."""
 
 import math
+from statistics import fmean
 
 import pytest
 
-from benchmarks import _details
-from benchmarks._results import COMMITTED, read
-from benchmarks.experiments.compare import COMPARE
-from benchmarks.experiments.open_choices import MOVES, OPEN_CHOICES
+from benchmarks._results import COMMITTED, latest, read
+from benchmarks.experiments.compare import COMPARE, PROTOCOL
+from benchmarks.experiments.open_choices import (
+    INITIAL_WEIGHTS,
+    KEPT_WEIGHTS,
+    MOVED_IMAGES,
+)
 
 MODELS = {model.name: model for model in COMPARE.models}
 PUBLISHED = [model for model in COMPARE.models if model.reported]
@@ -55,19 +59,30 @@ def test_every_model_trains_alike_on_the_same_rows():
         assert model.validation == COMPARE.models[0].validation
 
 
-@pytest.mark.parametrize("experiment", OPEN_CHOICES, ids=lambda e: e.name)
-def test_what_the_protocol_leaves_open_is_what_the_stored_runs_put_first(experiment):
-    runs = read([COMMITTED / f"{experiment.name}-mnist-0.1.jsonl"])
+@pytest.mark.parametrize(
+    ("experiment", "parameter", "of"),
+    [
+        (INITIAL_WEIGHTS, "init", PROTOCOL),
+        (KEPT_WEIGHTS, "weight_averaging", PROTOCOL),
+        (MOVED_IMAGES, "augmentation", PROTOCOL[-2:-1]),
+    ],
+    ids=["initial-weights", "kept-weights", "moves"],
+)
+def test_what_the_protocol_leaves_open_is_what_the_stored_runs_put_first(
+    experiment, parameter, of
+):
+    runs = latest(read([COMMITTED / f"{experiment.name}-mnist-0.1.jsonl"]))
     assert len(runs) == experiment.seeds * len(experiment.models)
-    (block,) = _details.blocks(experiment, runs)
-    rows = [model for model in PUBLISHED if not model.name.endswith("-last")]
-    if experiment is MOVES:
-        rows = [model for model in rows if "moved" in model.name]
-    as_runs = [{"parameters": dict(m.estimator.params)} for m in rows]
-    for run in as_runs:
-        run |= {"error": None, "model": "any", "seed": 0, "test_accuracy": 1.0}
-    (ours,) = _details.blocks(experiment, as_runs)
-    assert [choice for choice, _ in ours.rows] == [block.rows[0][0]]
+    accuracies = {}
+    for run in runs:
+        choice = tuple(
+            run["parameters"][name] for name in (parameter, "restore_best_weights")
+        )
+        accuracies.setdefault(choice, []).append(run["test_accuracy"])
+    best, _ = max(accuracies, key=lambda choice: fmean(accuracies[choice]))
+    for model in of:
+        ours = model.estimator.params[parameter]
+        assert best == (repr(ours.build()) if parameter == "augmentation" else ours)
 
 
 def test_published_rows_stop_early_but_for_one_with_noise():

@@ -29,7 +29,7 @@ def test_list_names_every_experiment_and_model(capsys):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["nope"], "Unknown experiment 'nope'; there is compare, fashion-mlp"),
+        (["nope"], "Unknown experiment 'nope'; there is compare, initial-weights"),
         (["--models", "lr,nope"], "Unknown model 'nope' in experiment 'compare'"),
         (["--dataset", "nope"], "Unknown dataset 'nope'; use digits, mnist"),
         (["--device", "nope"], "device='nope' is no device"),

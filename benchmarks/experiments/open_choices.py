@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks._experiment import Experiment
+from benchmarks.experiments.activations import INITIALISERS
 from benchmarks.experiments.compare import (
     AVERAGED,
     COMPARE,
@@ -30,17 +31,7 @@ from benchmarks.experiments.compare import (
 )
 
 NETWORKS = ("mlp-500-500", "cnn-1", "cnn-3")
-LAWS = (
-    "auto",
-    "glorot_uniform",
-    "glorot_normal",
-    "he_uniform",
-    "he_normal",
-    "lecun_uniform",
-    "lecun_normal",
-    "orthogonal",
-    "truncated_normal",
-)
+LAWS = ("auto", "glorot_uniform", *(law for law in INITIALISERS if law != "zeros"))
 KEPT: dict[str, Mapping[str, Any]] = {
     "last": LAST,
     "best": {**LAST, "restore_best_weights": True},

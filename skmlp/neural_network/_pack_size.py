@@ -44,8 +44,7 @@ _MARGIN = 1.1
 _SMALLER = (8, 32)
 
 # Multiplications in a step of a pack from which a thread of its own gains by it: in
-# shorter operations Python's threads wait for one another (on two cores half as many
-# were slower on two threads than on one, twice as many faster).
+# shorter operations Python's threads wait for one another.
 _WORTH_A_THREAD = 10_000_000
 
 # Bytes that one pack may take, and the share of free memory that all may that wait.

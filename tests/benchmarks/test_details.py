@@ -2,8 +2,9 @@ import math
 
 import pytest
 
-from benchmarks import _details, _layouts
+from benchmarks import _details, _layouts, _tables
 from benchmarks._experiment import Experiment
+from benchmarks._layouts import layout
 from benchmarks._results import COMMITTED, grouped, read
 from benchmarks._tables import explanations, markdown, unexplained
 from benchmarks.experiments import EXPERIMENTS, PROGRAMS
@@ -133,6 +134,15 @@ def committed():
 def test_every_committed_record_has_its_table(records):
     cells = {cell.strip() for cell in _layouts.markdown(records).split("|")}
     assert cells >= {record["model"] for record in records}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [r for r in committed() if layout(r) is _tables],
+    ids=lambda r: r[0]["experiment"],
+)
+def test_what_falls_short_of_its_source_is_explained(records):
+    assert unexplained(records) == []
 
 
 def test_a_figure_that_falls_short_wants_a_word(records, monkeypatch, experiment):

@@ -37,12 +37,13 @@ def start_network(
 ) -> nn.Sequential:
     """Build the network for the rows X and give it its initial weights."""
     dtype = resolve_dtype(estimator.dtype, X.dtype, device)
-    network = estimator._make_network(X.shape[1], estimator.n_outputs_).to(dtype)
+    network = estimator._make_network(X.shape[1], estimator.n_outputs_)
+    network.to(device, dtype)
     initialize(network, estimator._init_law(), estimator.activation, random_state)
     if estimator.init_from is not None:
         start_from(network, estimator.init_from)
     freeze_layers(network, estimator.frozen_layers)
-    return network.to(device)
+    return network
 
 
 def start_from_shares(estimator: Any, net: Net, train: Sample) -> None:

@@ -95,6 +95,8 @@ def fit_jobs(
     """
     checked: dict[Hashable, _Checked] = {}
     waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
+    # Of a pack, and bytes of all that wait, by the memory there was when it began.
+    most: dict[Hashable, tuple[int, float]] = {}
     for job in jobs:
         alone = not _can_be_planned(job.estimator)
         if alone and job.error is None and not job.finished:
@@ -117,11 +119,14 @@ def fit_jobs(
         if key is None:
             yield from _fit_pack([(job, plan)], advance)
             continue
-        pack = waiting.setdefault(key, [])
-        pack.append((job, plan))
-        if len(pack) >= largest_pack(plan):
+        if key not in waiting:
+            waiting[key] = []
+            most[key] = largest_pack(plan), budget(plan.device)
+        largest, room = most[key]
+        waiting[key].append((job, plan))
+        if len(waiting[key]) >= largest:
             yield from _fit_packs(key, waiting.pop(key), advance)
-        while sum(_bytes_waiting(p) for p in waiting.values()) > budget(plan.device):
+        while sum(_bytes_waiting(p) for p in waiting.values()) > room:
             biggest = max(waiting, key=lambda k: _bytes_waiting(waiting[k]))
             yield from _fit_packs(biggest, waiting.pop(biggest), advance)
     while waiting:

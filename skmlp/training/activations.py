@@ -35,23 +35,24 @@ def make_activation(name: str, **params: float) -> nn.Module:
 
 
 def _logistic_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.sigmoid_backward.default(delta, output)
+    return _aten.sigmoid_backward.grad_input(delta, output, grad_input=delta)
 
 
 def _tanh_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.tanh_backward.default(delta, output)
+    return _aten.tanh_backward.grad_input(delta, output, grad_input=delta)
 
 
 def _relu_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.threshold_backward.default(delta, output, 0)
+    return _aten.threshold_backward.grad_input(delta, output, 0, grad_input=delta)
 
 
 def _identity_backward(delta: Tensor, output: Tensor) -> Tensor:
     return delta
 
 
-# Forward in place on the pre-activation, and the derivative as a function of the
-# output: what is left of each layer after its forward pass is its output alone.
+# Forward in place on the pre-activation, and backward in place on the derivative by the
+# output, as a function of the output: what is left of each layer after its forward pass
+# is its output alone.
 WRITTEN_OUT: dict[
     type[nn.Module],
     tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]],

@@ -223,11 +223,16 @@ class Batches:
     def _gathered_at_once(self) -> int:
         """Return how many batches to gather by one call."""
         elements = self.batch_size * max(1, math.prod(self.rows.X.shape[1:]))
-        # At other addresses products may round differently, and these depend on what
-        # came before.
-        if elements * self.rows.dtype.itemsize % ALIGNMENT:
-            return 1
-        return max(1, _ELEMENTS_GATHERED // elements)
+        return steps_gathered(elements, self.rows.dtype)
+
+
+def steps_gathered(elements: int, dtype: torch.dtype) -> int:
+    """Return how many steps of so many features to gather by one call."""
+    # At other addresses products may round differently, and these depend on what came
+    # before.
+    if elements * dtype.itemsize % ALIGNMENT:
+        return 1
+    return max(1, _ELEMENTS_GATHERED // max(1, elements))
 
 
 def slices_of(n_rows: int, size: int) -> list[slice]:

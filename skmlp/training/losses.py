@@ -7,6 +7,7 @@ dimensions are models trained side by side.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -80,13 +81,20 @@ def _clip_log(log_probability: Tensor) -> Tensor:
     return log_probability.clamp(*_log_bounds(log_probability.dtype))
 
 
-def _log_softmax(logits: Tensor) -> Tensor:
-    """Return log-probabilities; of few classes, in the order of these."""
+def _few_classes_first(
+    function: Callable[[Tensor, int], Tensor], logits: Tensor
+) -> Tensor:
+    """Apply softmax or its logarithm; of few classes, in the order of these."""
     batch, n_classes = logits.shape[-2:]
     if n_classes >= batch:
-        return torch.log_softmax(logits, dim=-1)
+        return function(logits, -1)
     # torch vectorises along the rows of a batch.
-    return torch.log_softmax(logits.mT, dim=-2).mT
+    return function(logits.mT, -2).mT
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Return log-probabilities."""
+    return _few_classes_first(torch.log_softmax, logits)
 
 
 def _shares_of_rows(weight: Tensor) -> Tensor:
@@ -133,12 +141,21 @@ class SoftmaxCrossEntropy(Loss):
         self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return what every loss does; of plain targets in fewer operations."""
-        if weight is not None or self.label_smoothing:
+        if self.label_smoothing:
             return super().mean_and_delta(logits, y, weight)
-        log_p = _log_softmax(logits)
-        mean = F.nll_loss(_clip_log(log_p), y)
-        delta = log_p.exp_().scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
-        return mean, delta.mul_(1.0 / logits.shape[0])
+        index = y.unsqueeze(-1)
+        if weight is None:
+            log_p = _log_softmax(logits)
+            mean = F.nll_loss(_clip_log(log_p), y)
+            delta = log_p.exp_().scatter_(-1, index, -1.0, reduce="add")
+            return mean, delta.mul_(1.0 / logits.shape[0])
+        # Of many models the logarithms take longest: only those of the classes are due.
+        p = _few_classes_first(torch.softmax, logits)
+        eps = torch.finfo(p.dtype).eps
+        log_p = p.gather(-1, index).clamp_(eps, 1.0 - eps).log_()
+        mean = torch.linalg.vecdot(log_p.squeeze(-1), weight).neg_()
+        p.scatter_add_(-1, index, log_p.fill_(-1.0))
+        return mean, p.mul_(weight.unsqueeze(-1))
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the classes' shares, smoothed as the targets are."""

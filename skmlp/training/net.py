@@ -385,7 +385,8 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Keep the weights, and what `resume` needs, on the CPU; drop the rest."""
         self.optimizer_ = self.optimizer_state()
-        self.module_.to("cpu")
+        if self.flat_ is None or not self.flat_.values.is_cpu:
+            self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
         self.__dict__.update(NOT_IN_TRAINING)

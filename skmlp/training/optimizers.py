@@ -116,7 +116,7 @@ def adam_step(
     gradients: list[Tensor],
     moments: tuple[list[Tensor], list[Tensor]],
     step: Tensor,
-    t: int,
+    t: float,
     group: Mapping[str, Any],
 ) -> None:
     """Move `values` by Adam's step number `t`, also given as a tensor."""

@@ -37,6 +37,8 @@ from skmlp.training.stacked_rows import (
     shared_by,
     stream_of,
 )
+from skmlp.training.team import Team
+from skmlp.training.threads import threads_to_share
 
 
 @dataclass(eq=False)
@@ -122,7 +124,7 @@ def train_together(
         if member.keeper is not None:
             member.keeper.resume(member.net, member.train)
             advance(member.net.epochs_)
-    packs = [_Pack(share) for share in _shares(_sorted(members), n_threads)]
+    packs = [_Pack(*share) for share in _shares(*_sorted(members), n_threads)]
     stop = threading.Event()
     try:
         if len(packs) == 1:
@@ -151,40 +153,48 @@ def _train(
     settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a pack to its end, or until it is to stop."""
-    with torch.no_grad(), config_context(**(settings or {})):
+    with torch.no_grad(), config_context(**(settings or {})), pack.team() as team:
         pack.dismiss_finished()  # what was kept may have been the end
         while pack.members and not stop.is_set():
-            pack.run_epoch()
+            pack.run_epoch(team)
             advance(sum(member.error is None for member in pack.members))
             pack.dismiss_finished()
 
 
-def _shares(members: list[Member], n: int) -> list[list[Member]]:
-    """Cut a list into at most `n` equal parts, between sets of rows if it has them."""
-    each = shared_by(stream_of(member.train) for member in members)
+_Share = tuple[list[Member], list[Hashable]]
+
+
+def _shares(members: list[Member], streams: list[Hashable], n: int) -> list[_Share]:
+    """Cut lists into at most `n` equal parts, if they can be between sets of rows."""
+    each = shared_by(streams)
     if len(members) < n * each:
         each = 1
     n_sets = len(members) // each
     n = min(n, n_sets)
     cuts = [round(i * n_sets / n) * each for i in range(n + 1)]
-    return [members[a:b] for a, b in pairwise(cuts)]
+    return [(members[a:b], streams[a:b]) for a, b in pairwise(cuts)]
 
 
-def _sorted(members: Sequence[Member]) -> list[Member]:
-    """Put members together that one update moves, and of these those of equal rows."""
+def _sorted(members: Sequence[Member]) -> _Share:
+    """Put members together that one update moves, and of these those of equal rows.
+
+    Their streams are of the same order.
+    """
     ranks: dict[Hashable, int] = {}
-    for member in members:
-        ranks.setdefault(stream_of(member.train), len(ranks))
-    return sorted(members, key=lambda m: (numbers_of(m.net), ranks[stream_of(m.train)]))
+    ranked = [ranks.setdefault(stream_of(m.train), len(ranks)) for m in members]
+    numbers = [
+        (numbers_of(m.net), rank) for m, rank in zip(members, ranked, strict=True)
+    ]
+    places = sorted(range(len(members)), key=numbers.__getitem__)
+    return [members[i] for i in places], [ranked[i] for i in places]
 
 
 class _Pack:
-    """The members that still train."""
+    """The members that still train, and what those of equal streams have in common."""
 
-    def __init__(self, members: list[Member]) -> None:
+    def __init__(self, members: list[Member], streams: list[Hashable]) -> None:
         keep_freed_memory()
-        self.members = members
-        self.streams = [stream_of(member.train) for member in members]
+        self.members, self.streams = members, streams
         nets = [member.net for member in members]
         # Not asked back from the pack: in a cycle its rows would outlive the training.
         self.counts = [0] * len(members)
@@ -192,7 +202,10 @@ class _Pack:
         self.optimizer = StackedOptimizer(self.stack)
         self.widest = max(
             widest_patches(nets[0].module_, members[0].train.rows.X.shape[1]),
-            *(layer.weight.shape[-2:].numel() for layer in self.stack.step.layers),
+            *(
+                layer.products.weight.shape[-2:].numel()
+                for layer in self.stack.step.layers
+            ),
         )
         self._arrange()
 
@@ -206,7 +219,11 @@ class _Pack:
             each = shared_by(map(rows_of, held_out))
             self.held_out = StackedRows(held_out[::each])
 
-    def run_epoch(self) -> None:
+    def team(self) -> Team:
+        """Return the threads that steps may be shared out among."""
+        return Team(threads_to_share() if self.stack.alpha.is_cpu else 1)
+
+    def run_epoch(self, team: Team) -> None:
         """Train every member on all of its rows once, and judge what came of it."""
         members, stack = self.members, self.stack
         dtype, device = stack.alpha.dtype, stack.alpha.device
@@ -215,8 +232,10 @@ class _Pack:
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
         ]
+        team.pause()
         with torch.inference_mode():  # no code but ours sees what a step makes
-            for s in range(plan.n_steps):
+            for s, (x, y) in enumerate(self.batches.of(plan, dtype)):
+                team.begin_step()
                 for i in moving:
                     if plan.active[s][i]:
                         net, steps = members[i].net, len(members[i].train)
@@ -224,8 +243,7 @@ class _Pack:
                 if moving or s == 0 or plan.active[s] != plan.active[s - 1]:
                     self.optimizer.choose(plan.active[s])
                 self.counts[:] = plan.counts[s]
-                x, y = self.batches.rows.gather(plan.X_index[s], plan.y_index[s])
-                _, loss = stack.step(x.to(dtype), y, plan.weights[s])
+                _, loss = stack.step(x, y, plan.weights[s])
                 loss = stack.penalize(loss, plan.totals[s])
                 losses.addcmul_(loss.to(losses.dtype), plan.counts_on_device[s])
                 self.optimizer.update()

@@ -32,9 +32,6 @@ _WORTH_ONEDNN = 2**20
 # By the number of rows and of the team's threads, those that a product takes.
 Known = dict[tuple[int, int], int]
 
-# Rows of models side by side below which a unit's are too few to lie together.
-_SHORT_BATCH = 16
-
 
 def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN computes ``x @ weight.T`` sooner."""
@@ -61,43 +58,26 @@ def affine(
 
     Parameters
     ----------
-    x : Tensor of shape (batch, in) or (sets, batch, in)
-        Each of fewer sets than models serves as many models next to each other.
-    weight : Tensor of shape (out, in) or (models, out, in)
-    bias : Tensor of shape (out,) or (models, out), optional
+    x : Tensor of shape (batch, in)
+    weight : Tensor of shape (out, in)
+    bias : Tensor of shape (out,), optional
     along_batch : bool
         Whether the values of a unit, not those of a row, may lie together where they
-        are more: what runs along the batch is then faster. Of one model; of many the
-        length of the batch decides.
+        are more: what runs along the batch is then faster.
     known : dict, optional
-        Remembers for the caller how this product of one model is best computed; all its
-        operands of equally many rows are to have one layout.
+        Remembers for the caller how this product is best computed; all its operands of
+        equally many rows are to have one layout.
 
     Returns
     -------
-    output : Tensor of shape (batch, out) or (models, batch, out)
+    output : Tensor of shape (batch, out)
     """
     if n_threads := _threads_of(x, weight, bias, x.shape[0], known):
         with on_threads(n_threads):
             return _call(x, weight, bias)
-    if x.dim() == 2:
-        if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
-            return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
-        return F.linear(x, weight, bias)
-    models, units, n_features = weight.shape
-    sets, batch, _ = x.shape
-    if batch < _SHORT_BATCH and batch <= units and sets == models:
-        return _bmm(x, weight.mT, None if bias is None else bias.unsqueeze(1))
-    # Units of all models of a set are the rows of one matrix; what runs along the batch
-    # is together, as products by the batch want it.
-    wide = weight.reshape(sets, -1, n_features)
-    bias = None if bias is None else bias.reshape(sets, -1, 1)
-    return _bmm(wide, x.mT, bias).view(models, units, batch).mT
-
-
-def _bmm(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    """Return the products of two stacks of matrices, plus the bias."""
-    return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
+    if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
+        return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
+    return F.linear(x, weight, bias)
 
 
 def matmul_into(
@@ -108,15 +88,11 @@ def matmul_into(
     times: float = 0.0,
     known: Known | None = None,
 ) -> None:
-    """Write ``a @ b``, of one model or of many, into `out`.
+    """Write ``a @ b``, or ``a @ b + times * plus``, into `out`.
 
-    Of one model it may be ``a @ b + times * plus``. As in `affine`, each of fewer `b`
-    than `a` serves as many of them, and `known` remembers.
+    As in `affine`, `known` remembers.
     """
-    if a.dim() > 2:
-        wide = a.reshape(len(b), -1, a.shape[-1])
-        torch.bmm(wide, b, out=out.view(len(b), -1, out.shape[-1]))
-    elif n_threads := _threads_of(a, b.mT, None, b.shape[0], known):
+    if n_threads := _threads_of(a, b.mT, None, b.shape[0], known):
         with on_threads(n_threads):
             product = _call(a, b.mT, None)
             if plus is None:
@@ -127,6 +103,61 @@ def matmul_into(
         torch.mm(a, b, out=out)
     else:
         torch.addmm(plus, a, b, beta=times, out=out)
+
+
+class Products:
+    """Products of a dense layer, each computed as it was found best before.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (out, in)
+        Training writes into it.
+    bias : Tensor of shape (out,)
+    gradient : Tensor of shape (out, in) or None
+        Where the weights' gradient is to be written, if it is wanted.
+    alpha : float
+        Strength of the L2 penalty, whose derivative that gradient has.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        gradient: Tensor | None,
+        alpha: float = 0.0,
+    ) -> None:
+        self.weight = weight
+        self.bias = bias
+        self.gradient = gradient
+        self.alpha = alpha
+        self._forward: Known = {}
+        self._differentiate: Known = {}
+        self._backward: Known = {}
+
+    def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
+        """Return ``x @ weight.T + bias``, as `affine` does."""
+        return affine(
+            x, self.weight, self.bias, along_batch=along_batch, known=self._forward
+        )
+
+    def differentiate(self, delta: Tensor, x: Tensor, total: float) -> None:
+        """Write the weights' gradient, from the derivative by the output.
+
+        `total` is the weight of the batch's rows, by which the penalty is divided.
+        """
+        if self.gradient is not None:
+            matmul_into(
+                self.gradient,
+                delta.mT,
+                x,
+                self.weight if self.alpha else None,
+                self.alpha / total,
+                self._differentiate,
+            )
+
+    def backward(self, delta: Tensor) -> Tensor:
+        """Return the derivative by the input, from that by the output."""
+        return affine(delta, self.weight.mT, known=self._backward)
 
 
 def _threads_of(

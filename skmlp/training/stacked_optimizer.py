@@ -1,5 +1,6 @@
 """One optimizer for many networks, each with its own numbers, steps and moments."""
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from torch import Tensor
 from skmlp.training.net import Net
 from skmlp.training.optimizers import DECOUPLED, Adam, adam_step, sgd_step
 from skmlp.training.stacked_parameters import StackedParameters
+from skmlp.training.stacked_vector import StackedVector
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
 
 SOLVERS = frozenset({"sgd", "adam", "adamw"})
 
@@ -17,22 +21,25 @@ SOLVERS = frozenset({"sgd", "adam", "adamw"})
 def numbers_of(net: Net) -> tuple[Any, ...]:
     """Return all that an update takes as one number for the networks it moves."""
     group = net.optimizer_.param_groups[0]
-    numbers = tuple(v for k, v in sorted(group.items()) if k != "params")
-    return (*numbers, net.alpha if net.solver in DECOUPLED else 0.0)
+    return tuple(v for k, v in sorted(group.items()) if k not in ("params", "lr"))
 
 
 class _Run(NamedTuple):
     """Networks next to each other that one call of a kernel can move."""
 
-    net: Net  # whose numbers are those of all
-    places: slice
-    values: list[Tensor]
+    group: dict[str, Any]  # the numbers of all
+    moves: list[Tensor]
     gradients: list[Tensor]
     moments: list[list[Tensor]]
 
 
 class StackedOptimizer:
     """State of the optimizers of all networks of a stack.
+
+    The kernels know one learning rate and one number of steps. So they move zeros, at a
+    rate of one and after endless steps, where Adam corrects no bias any more; what has
+    become of the zeros is multiplied by each network's rate and correction, and added
+    to its parameters.
 
     Parameters
     ----------
@@ -43,16 +50,16 @@ class StackedOptimizer:
 
     def __init__(self, stack: StackedParameters) -> None:
         self.stack = stack
-        adam = isinstance(stack.nets[0].optimizer_, Adam)
-        self._names = ("exp_avg", "exp_avg_sq") if adam else ("momentum_buffer",)
-        self.moments = [
-            [torch.zeros_like(values) for values in stack.values] for _ in self._names
-        ]
+        self._adam = isinstance(stack.nets[0].optimizer_, Adam)
+        self._decoupled = stack.nets[0].solver in DECOUPLED
+        self._names = ("exp_avg", "exp_avg_sq") if self._adam else ("momentum_buffer",)
+        self._moves = stack.values.zeros()
+        self.moments = [stack.values.zeros() for _ in self._names]
         self.t = [0] * len(stack.nets)
         self.rates = [_rate(net) for net in stack.nets]
         for i in range(len(stack.nets)):
             self._take_over(i)
-        self._runs: list[_Run] = []
+        self._endless = stack.alpha.new_tensor(math.inf)
 
     def _take_over(self, i: int) -> None:
         """Go on from where the `i`-th network's own optimizer stands."""
@@ -69,56 +76,98 @@ class StackedOptimizer:
         nets = self.stack.nets
         for i, net in enumerate(nets):
             self._rescale(i, _rate(net))
-        keys = [
-            (on, t, numbers_of(net))
-            for on, t, net in zip(active, self.t, nets, strict=True)
+        self._active = active
+        idle = [i for i, on in enumerate(active) if not on]
+        self._idle = self.stack.alpha.new_tensor(idle, dtype=torch.long)
+        self._rates = self.stack.alpha.new_tensor(self.rates)
+        self._factors = torch.empty_like(self._rates)
+        self._of_parts = [
+            self._factors.view(-1, *[1] * (part.dim() - 1))
+            for part in self.stack.values.parts
         ]
+        self._shares = None
+        if self._decoupled:
+            self._shares = (1.0 - self._rates * self.stack.alpha).unsqueeze(1)
+        numbers = [numbers_of(net) for net in nets]
+        self._together = len(set(zip(numbers, self.t, active, strict=True))) == 1
         self._runs = []
-        for (on, *_), places in groupby(range(len(keys)), key=keys.__getitem__):
+        for _, places in groupby(range(len(nets)), key=numbers.__getitem__):
             found = list(places)
-            if on:
-                part = slice(found[0], found[-1] + 1)
-                self._runs.append(self._run(part))
+            self._runs.append(self._run(slice(found[0], found[-1] + 1)))
 
     def _run(self, part: slice) -> _Run:
         """Return the tensors of some networks."""
+
+        def tensors(stacked: StackedVector) -> list[Tensor]:
+            if part == slice(0, len(self.stack.nets)):
+                return [stacked.vector]
+            return [of_all[part] for of_all in stacked.parts]
+
         return _Run(
-            self.stack.nets[part.start],
-            part,
-            [values[part] for values in self.stack.values],
-            [gradients[part] for gradients in self.stack.gradients],
-            [[moment[part] for moment in moments] for moments in self.moments],
+            {**self.stack.nets[part.start].optimizer_.param_groups[0], "lr": 1.0},
+            tensors(self._moves),
+            tensors(self.stack.gradients),
+            [tensors(moment) for moment in self.moments],
         )
 
     def _rescale(self, i: int, rate: float) -> None:
         """Keep a momentum buffer, which holds the rate, in step with a new rate."""
-        if rate != self.rates[i] and len(self.moments) == 1:
-            for moment in self.moments[0]:
-                moment[i].mul_(self.rates[i] / rate)
+        if rate != self.rates[i] and not self._adam:
+            for part in self.moments[0].parts:
+                part[i].mul_(self.rates[i] / rate)
         self.rates[i] = rate
 
     def update(self) -> None:
         """Take one step."""
-        for net, places, values, gradients, moments in self._runs:
-            group = net.optimizer_.param_groups[0]
-            if net.solver in DECOUPLED:
-                for i in self.stack.penalized:
-                    values[i].mul_(1.0 - group["lr"] * net.alpha)
-            t = self.t[places.start] + 1
-            self.t[places] = [t] * (places.stop - places.start)
-            if len(moments) == 1:
-                buffers = moments[0] if group["momentum"] else []
-                sgd_step(values, gradients, buffers, group)
+        kept = self._kept()
+        self.t = [t + on for t, on in zip(self.t, self._active, strict=True)]
+        if self._shares is not None:
+            for weights, _ in self.stack.penalized:
+                weights.mul_(self._shares)
+        torch.mul(self._rates, self._corrections(), out=self._factors)
+        self._moves.vector.zero_()
+        for group, moves, gradients, moments in self._runs:
+            if self._adam:
+                both = moments[0], moments[1]
+                adam_step(moves, gradients, both, self._endless, math.inf, group)
             else:
-                step = values[0].new_tensor(float(t))
-                adam_step(values, gradients, (moments[0], moments[1]), step, t, group)
+                buffers = moments[0] if group["momentum"] else []
+                sgd_step(moves, gradients, buffers, group)
+        with on_threads(team_size()):
+            torch._foreach_addcmul_(
+                self.stack.values.parts, self._moves.parts, self._of_parts
+            )
+        for part, of_idle in kept:
+            part.index_copy_(0, self._idle, of_idle)
+
+    def _kept(self) -> list[tuple[Tensor, Tensor]]:
+        """Return what an update moves, and copies of what is of those that are idle."""
+        if not len(self._idle):
+            return []
+        moved = [self.stack.values, *self.moments]
+        parts = [part for stacked in moved for part in stacked.parts]
+        return [(part, part[self._idle]) for part in parts]
+
+    def _corrections(self) -> float | Tensor:
+        """Return what Adam multiplies the rates with, for all or for each network.
+
+        From the efficient order of section 2 of Kingma and Ba (2014).
+        """
+        if not self._adam:
+            return 1.0
+        places = range(1 if self._together else len(self.t))
+        found = [
+            _correction(t, *self.stack.nets[i].optimizer_.param_groups[0]["betas"])
+            for i, t in zip(places, self.t, strict=False)
+        ]
+        return found[0] if self._together else self._rates.new_tensor(found)
 
     def select(self, index: Tensor) -> None:
         """Go on with some of the networks."""
-        self.moments = [[m[index] for m in moments] for moments in self.moments]
+        self.moments = [moment.select(index) for moment in self.moments]
+        self._moves = self._moves.select(index)
         self.t = [self.t[i] for i in index.tolist()]
         self.rates = [self.rates[i] for i in index.tolist()]
-        self._runs = []
 
     def write_back(self, i: int) -> None:
         """Leave the `i`-th network's optimizer as training alone would have left it."""
@@ -129,16 +178,21 @@ class StackedOptimizer:
             self.stack.flatten(i, moment, torch.zeros_like(values))
             for moment in self.moments
         ]
-        if len(moments) == 1:
-            if net.optimizer_.param_groups[0]["momentum"]:
-                (state["momentum_buffer"],) = moments
-            state["lr"] = self.rates[i]
-        else:
+        if self._adam:
             state["t"] = self.t[i]
             state["step"] = torch.tensor(float(self.t[i]), device=values.device)
             state["exp_avg"], state["exp_avg_sq"] = moments
+        else:
+            if net.optimizer_.param_groups[0]["momentum"]:
+                (state["momentum_buffer"],) = moments
+            state["lr"] = self.rates[i]
 
 
 def _rate(net: Net) -> float:
     """Return a network's learning rate as it stands."""
     return net.optimizer_.param_groups[0]["lr"]
+
+
+def _correction(t: int, beta_1: float, beta_2: float) -> float:
+    """Return what Adam's rate is multiplied with in step `t`; of none, nothing."""
+    return math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) if t else 0.0

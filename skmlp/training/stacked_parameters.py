@@ -15,7 +15,11 @@ from skmlp.training.modules import Dropout, weight_layers
 from skmlp.training.net import Net
 from skmlp.training.optimizers import DECOUPLED
 from skmlp.training.stacked_convolution import StackedImages, structure_of
+from skmlp.training.stacked_products import StackedProducts
+from skmlp.training.stacked_vector import StackedVector
 from skmlp.training.steps import WrittenOutStep, dense_layer
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
 
 
 class StackedParameters:
@@ -32,9 +36,9 @@ class StackedParameters:
 
     Attributes
     ----------
-    values, gradients : list of Tensor of shape (models, ...)
-        One of each for every parameter, in the order of `FlatParameters`: the layers'
-        weights come first.
+    values, gradients : StackedVector
+        With parts ``(models, ...)`` for every parameter, in the order of
+        `FlatParameters`: the layers' weights come first.
     buffers : list of Tensor of shape (models, ...)
         Running statistics, in the order of a network's buffers.
     step : WrittenOutStep
@@ -49,13 +53,13 @@ class StackedParameters:
         ]
         self._counts = counts
         shapes = zip(*([shape for _, shape in own] for own in self._parts), strict=True)
-        self.values = [_zeros(flats[0].values, sizes) for sizes in shapes]
+        self.values = StackedVector(flats[0].values, list(map(_room, shapes)))
         for i, flat in enumerate(flats):
             self.unflatten(i, flat.values, self.values)
-        self.gradients = [torch.zeros_like(values) for values in self.values]
+        self.gradients = self.values.zeros()
         buffers = [list(net.module_.buffers()) for net in nets]
         self.buffers = [
-            _zeros(of_nets[0], [buffer.shape for buffer in of_nets])
+            of_nets[0].new_zeros(_room([buffer.shape for buffer in of_nets]))
             for of_nets in zip(*buffers, strict=True)
         ]
         for i, own in enumerate(buffers):
@@ -68,10 +72,10 @@ class StackedParameters:
         self.nets = list(nets)
         first = self.nets[0]
         own = [*first.flat_.parameters, *first.module_.buffers()]
-        stacked = [*self.values, *self.buffers]
+        stacked = [*self.values.parts, *self.buffers]
         values = {id(t): all_nets for t, all_nets in zip(own, stacked, strict=True)}
         # Buffers, which come last, have none.
-        gradients = dict(zip(values, self.gradients, strict=False))
+        gradients = dict(zip(values, self.gradients.parts, strict=False))
         counts = self._counts
         structures = [s for net in self.nets if (s := structure_of(net.module_))]
         layers = [
@@ -83,6 +87,7 @@ class StackedParameters:
                 if parts[0].dropout is None
                 else _Masks([part.dropout for part in parts], counts),
                 lambda z: tuple(counts),
+                StackedProducts,
             )
             for parts in zip(*(s.dense for s in structures), strict=True)
         ]
@@ -95,9 +100,12 @@ class StackedParameters:
                 lambda layers: _ImageMasks(layers, counts),
             )
         self.step = WrittenOutStep(layers, first.criterion_, images)
-        self.penalized = range(len(list(weight_layers(first.module_))))
-        template = self.values[0]
-        self.alpha = template.new_tensor([net.alpha for net in self.nets])
+        layers_of_weights = range(len(list(weight_layers(first.module_))))
+        self.penalized = [
+            (self.values.parts[i].flatten(1), self.gradients.parts[i].flatten(1))
+            for i in layers_of_weights
+        ]
+        self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
 
     def penalize(self, loss: Tensor, totals: Tensor) -> Tensor:
         """Add every model's L2 penalty to its loss and gradients; clip these.
@@ -107,19 +115,18 @@ class StackedParameters:
         net = self.nets[0]
         if net.solver not in DECOUPLED:
             strength = self.alpha / totals
-            for i in self.penalized:
-                weights = self.values[i].flatten(1)
-                squares = torch.linalg.vecdot(weights, weights)
+            of_weights = strength.unsqueeze(1)
+            for weights, by_weights in self.penalized:
+                with on_threads(team_size()):
+                    squares = torch.linalg.vector_norm(weights, dim=1).square_()
+                    by_weights.addcmul_(weights, of_weights)
                 loss = loss.addcmul(squares, strength, value=0.5)
-                gradients = self.gradients[i].flatten(1)
-                gradients.addcmul_(weights, strength.unsqueeze(1))
         if net.max_grad_norm is not None:
-            norms = [
-                torch.linalg.vector_norm(g.flatten(1), dim=1) for g in self.gradients
-            ]
+            gradients = self.gradients.parts
+            norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
             norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
             factor = (net.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
-            for g in self.gradients:
+            for g in gradients:
                 g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
         return loss
 
@@ -130,30 +137,31 @@ class StackedParameters:
         for buffer, stacked in zip(net.module_.buffers(), self.buffers, strict=True):
             buffer.copy_(_own_part(stacked, i, buffer.shape))
 
-    def flatten(self, i: int, stacked: Sequence[Tensor], out: Tensor) -> Tensor:
+    def flatten(self, i: int, stacked: StackedVector, out: Tensor) -> Tensor:
         """Write the `i`-th network's part of stacked tensors into its flat vector."""
-        for (place, shape), tensor in zip(self._parts[i], stacked, strict=True):
+        for (place, shape), tensor in zip(self._parts[i], stacked.parts, strict=True):
             out[place] = _own_part(tensor, i, shape).reshape(-1)
         return out
 
-    def unflatten(self, i: int, vector: Tensor, stacked: Sequence[Tensor]) -> None:
+    def unflatten(self, i: int, vector: Tensor, stacked: StackedVector) -> None:
         """Write a flat vector into the `i`-th network's part of stacked tensors."""
-        for (place, shape), tensor in zip(self._parts[i], stacked, strict=True):
+        for (place, shape), tensor in zip(self._parts[i], stacked.parts, strict=True):
             _own_part(tensor, i, shape).copy_(vector[place].view(shape))
 
     def select(self, index: Tensor) -> None:
         """Go on with some of the networks."""
-        self.values = [values[index] for values in self.values]
-        self.gradients = [gradients[index] for gradients in self.gradients]
+        self.values, self.gradients = (
+            stacked.select(index) for stacked in (self.values, self.gradients)
+        )
         self.buffers = [buffers[index] for buffers in self.buffers]
         self._parts = [self._parts[i] for i in index.tolist()]
         if len(index):
             self._arrange([self.nets[i] for i in index.tolist()])
 
 
-def _zeros(like: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
-    """Return zeros with room for tensors of these sizes, one of each model."""
-    return like.new_zeros(len(sizes), *map(max, zip(*sizes, strict=True)))
+def _room(shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the shape that holds tensors of these shapes, one of each model."""
+    return len(shapes), *map(max, zip(*shapes, strict=True))
 
 
 def _own_part(stacked: Tensor, i: int, shape: Sequence[int]) -> Tensor:

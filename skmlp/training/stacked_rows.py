@@ -6,7 +6,7 @@ to each other, ``(sets, batch, features)`` holds each set of rows once for all o
 
 import math
 import pickle
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import cast
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.training.batches import Batches, Rows
+from skmlp.training.batches import Batches, Rows, slices_of, steps_gathered
 from skmlp.training.devices import widest_float
 
 
@@ -60,7 +60,7 @@ class StackedRows:
         """Return features and targets, each of the shape of its index and more."""
         x = self.X.index_select(0, X_index.reshape(-1))
         y = self.y.index_select(0, y_index.reshape(-1))
-        return x.unflatten(0, X_index.shape), y.unflatten(0, y_index.shape)
+        return x.view(*X_index.shape, -1), y.view(*y_index.shape, *self.y.shape[1:])
 
 
 def _stack(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
@@ -88,38 +88,58 @@ class StackedBatches:
     ----------
     each : int
         Number of models, next to each other, that one set of rows serves.
+    drawn : list of Batches
+        One of each stream, which draws the rows of all.
+    streams : list of int
+        The place in `drawn` of every model's stream.
     """
 
     def __init__(self, models: Sequence[Batches], streams: Sequence[Hashable]) -> None:
         self.models = models
         self.each = shared_by(streams)
-        self.sets = models[:: self.each]
-        self.rows = StackedRows([train.rows for train in self.sets])
+        first: dict[Hashable, int] = {}
+        self.streams = [first.setdefault(stream, len(first)) for stream in streams]
+        self.drawn = [models[self.streams.index(i)] for i in range(len(first))]
+        self.rows = StackedRows([train.rows for train in models[:: self.each]])
+
+    def of(
+        self, plan: "EpochPlan", dtype: torch.dtype
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the features of every set, and the targets of every model, by steps."""
+        for part in slices_of(plan.n_steps, self._gathered_at_once(plan, dtype)):
+            X, Y = self.rows.gather(plan.X_index[part], plan.y_index[part])
+            if self.each > 1:
+                Y = Y.repeat_interleave(self.each, dim=1)
+            yield from zip(X.to(dtype), Y, strict=True)
+
+    def _gathered_at_once(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
+        """Return the steps whose rows to gather by one call."""
+        return steps_gathered(plan.X_index[0].numel() * self.rows.X.shape[1], dtype)
 
     def catch_up(self) -> None:
-        """Let every model have drawn what the first one of its set has drawn."""
-        for i, train in enumerate(self.models):
-            train.follow(self.sets[i // self.each])
+        """Let every model have drawn what the first one of its stream has drawn."""
+        for train, i in zip(self.models, self.streams, strict=True):
+            train.follow(self.drawn[i])
 
 
 class EpochPlan:
     """Which rows each set holds in each step of an epoch, and with what weight.
 
-    Batches shorter than the longest are filled with rows of weight zero. ``weights``
-    and what follows are of models, not of sets.
+    Batches shorter than the longest are filled with rows of weight zero. Row numbers
+    are of sets, all else is of models.
     """
 
     def __init__(
         self, batches: StackedBatches, dtype: torch.dtype, device: torch.device
     ) -> None:
-        sets, each = batches.sets, batches.each
-        self.n_steps = max(map(len, sets))
-        size = max(train.batch_size for train in sets)
-        shape = (len(sets), self.n_steps, size)
+        drawn = batches.drawn
+        self.n_steps = max(map(len, drawn))
+        size = max(train.batch_size for train in drawn)
+        shape = (len(drawn), self.n_steps, size)
         index = np.zeros(shape, dtype=np.int64)
         weights = np.zeros(shape)
         counts = np.zeros(shape[:2], dtype=np.int64)
-        for i, train in enumerate(sets):
+        for i, train in enumerate(drawn):
             order = train.next_order()
             host = train.rows.host_weight
             of_rows = np.ones(len(order)) if host is None else host[order]
@@ -136,22 +156,23 @@ class EpochPlan:
         counts[~active] = 0
         totals[~active] = 1.0
         weights /= totals[:, :, np.newaxis]
-        rows = torch.from_numpy(index.reshape(len(sets), -1))
-        X_index, y_index = (
+        # From here on by steps, then of shape (sets, batch), or by models.
+        sets, models = batches.streams[:: batches.each], batches.streams
+        of_sets = torch.from_numpy(index[sets].reshape(len(sets), -1))
+        self.X_index, self.y_index = (
             places.unflatten(1, shape[1:]).transpose(0, 1).contiguous()
-            for places in batches.rows.offset(rows)
+            for places in batches.rows.offset(of_sets)
         )
-        # From here on by steps, then by models.
-        active, counts, totals = (
-            np.repeat(a.T, each, axis=1) for a in (active, counts, totals)
-        )
-        self.X_index = X_index  # (steps, sets, batch)
-        self.y_index = y_index.repeat_interleave(each, dim=1)  # (steps, models, batch)
-        self.active = [tuple(step) for step in active.tolist()]
-        self.counts = counts.tolist()
-        by_step = np.repeat(weights.transpose(1, 0, 2), each, axis=1)
-        self.weights = torch.as_tensor(by_step, dtype=dtype, device=device)
-        self.totals = torch.as_tensor(totals, dtype=dtype, device=device)
+        self.active = [tuple(step) for step in active.T[:, models].tolist()]
+        by_models = counts.T[:, models]
+        self.counts = by_models.tolist()
+        wide = widest_float(device)
         self.counts_on_device = torch.as_tensor(
-            counts, dtype=widest_float(device), device=device
+            by_models, dtype=wide, device=device
+        ).unbind()
+        self.totals, self.weights = (
+            torch.as_tensor(of_streams, dtype=dtype, device=device)
+            .transpose(0, 1)[:, models]
+            .unbind()
+            for of_streams in (totals, weights)
         )

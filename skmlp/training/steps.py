@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -17,7 +17,8 @@ from skmlp.training.losses import Loss
 from skmlp.training.modules import BatchNorm1d, Dropout, _BatchNorm, widest_layer
 from skmlp.training.normalization import BatchShares, Normalization
 from skmlp.training.penalty import Penalty
-from skmlp.training.products import Known, affine, matmul_into
+from skmlp.training.products import Products
+from skmlp.training.stacked_products import StackedProducts
 
 # From a batch's features, targets, normalised row weights (or None) and their former
 # total to the logits and the penalised mean loss, with the gradients left in the flat
@@ -41,7 +42,7 @@ def make_step(
                 flat.gradient_of,
                 None if part.dropout is None else part.dropout.mask,
                 partial(_rows_in_statistics, part.norm),
-                alpha,
+                partial(Products, alpha=alpha),
             )
             for part, alpha in zip(structure, penalty.alphas, strict=True)
         ]
@@ -159,21 +160,15 @@ def dense_structure(network: Iterable[nn.Module]) -> list[DenseStructure] | None
 class DenseLayer:
     """Tensors and functions of a dense layer; leading dimensions are models.
 
-    Weights have shape ``(..., out, in)``, biases ``(..., out)``. A gradient that is
-    None is not computed; that of the weight has the L2 penalty of strength `alpha`.
+    A gradient that is None is not computed.
     """
 
-    weight: Tensor
-    bias: Tensor
-    weight_gradient: Tensor | None
+    products: Products | StackedProducts
     bias_gradient: Tensor | None
     norm: Normalization | None
     activate: Callable[[Tensor], Tensor]
     differentiate: Callable[[Tensor, Tensor], Tensor]
     mask: Callable[[Tensor], Tensor] | None
-    alpha: float
-    # Of the products forward, of the weights' gradient, and backward.
-    known: tuple[Known, Known, Known] = field(default_factory=lambda: ({}, {}, {}))
 
 
 def dense_layer(
@@ -182,7 +177,7 @@ def dense_layer(
     gradient_of: Callable[[Tensor], Tensor | None],
     mask: Callable[[Tensor], Tensor] | None,
     counts: Callable[[Tensor], int | Sequence[int]],
-    alpha: float = 0.0,
+    products: Callable[..., Products | StackedProducts],
 ) -> DenseLayer:
     """Return a layer as `WrittenOutStep` takes it.
 
@@ -196,8 +191,8 @@ def dense_layer(
         Draws the dropout of a batch.
     counts : callable
         Number of rows in a batch's statistics, as `BatchShares` takes it.
-    alpha : float
-        Strength of the L2 penalty that a step is to add; of one model only.
+    products : callable
+        From weights, biases and the weights' gradient to what multiplies by them.
     """
     linear, norm, activation, _ = part
     normalization = None
@@ -216,14 +211,13 @@ def dense_layer(
             BatchShares(counts),
         )
     return DenseLayer(
-        value_of(linear.weight),
-        value_of(linear.bias),
-        gradient_of(linear.weight),
+        products(
+            value_of(linear.weight), value_of(linear.bias), gradient_of(linear.weight)
+        ),
         gradient_of(linear.bias),
         normalization,
         *WRITTEN_OUT[activation],
         mask,
-        alpha,
     )
 
 
@@ -260,7 +254,7 @@ class WrittenOutStep:
         if self.front is not None:
             x, _ = self.front.forward(x)
         for layer in self.layers:
-            x = affine(x, layer.weight, layer.bias)
+            x = layer.products.forward(x)
             x = layer.activate(x if layer.norm is None else layer.norm.evaluate(x))
         return x
 
@@ -273,13 +267,7 @@ class WrittenOutStep:
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
             last = layer is self.layers[-1]  # and followed by the loss
-            a = affine(
-                inputs[-1],
-                layer.weight,
-                layer.bias,
-                along_batch=last,
-                known=layer.known[0],
-            )
+            a = layer.products.forward(inputs[-1], along_batch=last)
             if layer.norm is not None:
                 a, of_batch = layer.norm.forward(a)
                 normalized.append(of_batch)
@@ -299,17 +287,9 @@ class WrittenOutStep:
                 delta = layer.norm.backward(delta, of_batch, layer.bias_gradient)
             elif layer.bias_gradient is not None:
                 torch.sum(delta, -2, out=layer.bias_gradient)
-            if layer.weight_gradient is not None:
-                matmul_into(
-                    layer.weight_gradient,
-                    delta.mT,
-                    inputs[i],
-                    layer.weight if layer.alpha else None,
-                    layer.alpha / total,
-                    layer.known[1],
-                )
+            layer.products.differentiate(delta, inputs[i], total)
             if i or self.front is not None:
-                delta = affine(delta, layer.weight.mT, known=layer.known[2])
+                delta = layer.products.backward(delta)
         if self.front is not None:
             self.front.backward(delta, saved)
         if self.penalty is not None:

@@ -319,11 +319,11 @@ def test_a_pack_that_ctrl_c_ended_is_not_kept(path, monkeypatch):
     run_epoch = pack._Pack.run_epoch
     calls = []
 
-    def interrupted(self):
+    def interrupted(self, team):
         calls.append(self)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        run_epoch(self)
+        run_epoch(self, team)
 
     with monkeypatch.context() as patch:
         patch.setattr(pack._Pack, "run_epoch", interrupted)

@@ -164,7 +164,13 @@ def test_stacked_kernels_lie_as_in_the_vector():
     members = [member_of(seed=seed) for seed in range(2)]
     before = [member.net.flat_.values.clone() for member in members]
     stack = StackedParameters([member.net for member in members], [1, 1])
-    assert stack.values[0].shape == (2, 3, 3, 3, 1)  # models, out, height, width, in
+    assert stack.values.parts[0].shape == (
+        2,
+        3,
+        3,
+        3,
+        1,
+    )  # models, out, height, width, in
     for i, member in enumerate(members):
         member.net.flat_.values.zero_()
         stack.write_back(i)

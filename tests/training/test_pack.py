@@ -13,8 +13,12 @@ from sklearn.datasets import load_iris
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._checkpoint import FitState
+from skmlp.training import stacked_optimizer
 from skmlp.training.net import Net
+from skmlp.training.optimizers import adam_step
 from skmlp.training.pack import Member, _Pack, pack_key, train_together
+from skmlp.training.team import Team
+from skmlp.training.threads import single_threaded
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
@@ -336,6 +340,53 @@ def test_the_order_of_members_does_not_matter(batch_norm):
     train_together(reverse[::-1])
     for one, other in zip(members, reverse, strict=True):
         assert torch.equal(one.net.flat_.values, other.net.flat_.values)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
+    def trained(size):
+        monkeypatch.setattr(Team, "_choose", lambda team: size)
+        members = [
+            member_of(
+                hidden_layer_sizes=(60, 30),
+                solver=solver,
+                dtype=dtype,
+                seed=i // 4,
+                alpha=0.01 * i,
+                learning_rate_init=0.001 * (i + 1),
+                max_iter=12,
+            )
+            for i in range(12)
+        ]
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            with single_threaded():
+                train_together(members)
+        finally:
+            torch.set_num_threads(before)
+        return [member.net.flat_.values for member in members]
+
+    assert all(map(torch.equal, trained(1), trained(3)))
+
+
+def test_members_of_many_rates_take_one_call_of_a_kernel(monkeypatch):
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        adam_step(*args)
+
+    monkeypatch.setattr(stacked_optimizer, "adam_step", counted)
+    rates = np.geomspace(1e-4, 1e-1, 6)
+    # Of unequal numbers of rows: some have steps that others have not.
+    members = [
+        member_of(learning_rate_init=rate, rows=rows, max_iter=3)
+        for rate, rows in zip(rates, (150, 130, 90) * 2, strict=True)
+    ]
+    train_together(members)
+    assert len(calls) == 3 * 8  # epochs of the steps that the longest one has
 
 
 def test_members_use_their_own_generators_and_no_global_one():

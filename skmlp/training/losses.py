@@ -141,7 +141,8 @@ class SoftmaxCrossEntropy(Loss):
         self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return what every loss does; of plain targets in fewer operations."""
-        if self.label_smoothing:
+        # One model's weighted rows are to round as those without weights do.
+        if self.label_smoothing or (weight is not None and logits.dim() == 2):
             return super().mean_and_delta(logits, y, weight)
         index = y.unsqueeze(-1)
         if weight is None:

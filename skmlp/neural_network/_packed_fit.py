@@ -96,7 +96,7 @@ def fit_jobs(
     checked: dict[Hashable, _Checked] = {}
     waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
     # Of a pack, and bytes of all that wait, by the memory there was when it began.
-    most: dict[Hashable, tuple[int, float]] = {}
+    limits: dict[Hashable, tuple[int, float]] = {}
     for job in jobs:
         alone = not _can_be_planned(job.estimator)
         if alone and job.error is None and not job.finished:
@@ -121,8 +121,8 @@ def fit_jobs(
             continue
         if key not in waiting:
             waiting[key] = []
-            most[key] = largest_pack(plan), budget(plan.device)
-        largest, room = most[key]
+            limits[key] = largest_pack(plan), budget(plan.device)
+        largest, room = limits[key]
         waiting[key].append((job, plan))
         if len(waiting[key]) >= largest:
             yield from _fit_packs(key, waiting.pop(key), advance)

@@ -38,16 +38,12 @@ class FlatParameters:
         }
         self.parameters = [p for p in ordered.values() if p.requires_grad]
         first = next(network.parameters())
-        step = ALIGNMENT // first.element_size()
-        starts = [0]
-        for parameter in self.parameters:
-            starts.append(starts[-1] + -(-parameter.numel() // step) * step)
+        places, size = aligned([p.numel() for p in self.parameters], first)
         self._slices = {
-            id(p): slice(start, start + p.numel())
-            for p, start in zip(self.parameters, starts, strict=False)
+            id(p): place for p, place in zip(self.parameters, places, strict=True)
         }
         self._weights = weights
-        self.values = torch.zeros(starts[-1], dtype=first.dtype, device=first.device)
+        self.values = torch.zeros(size, dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.values)
         for parameter in self.parameters:
             place = self._slices[id(parameter)]
@@ -96,6 +92,16 @@ class FlatParameters:
                 place = slice(stretches.pop()[0].start, place.stop)
             stretches.append((place, strength))
         return stretches
+
+
+def aligned(sizes: Sequence[int], like: Tensor) -> tuple[list[slice], int]:
+    """Return where stretches lie in one vector, each aligned, and the vector's size."""
+    step = ALIGNMENT // like.element_size()
+    places, end = [], 0
+    for size in sizes:
+        places.append(slice(end, end + size))
+        end += -(-size // step) * step
+    return places, end
 
 
 def stored_shape(parameter: Tensor) -> tuple[int, ...]:

@@ -141,16 +141,21 @@ class SoftmaxCrossEntropy(Loss):
         self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return what every loss does; of plain targets in fewer operations."""
-        # One model's weighted rows are to round as those without weights do.
-        if self.label_smoothing or (weight is not None and logits.dim() == 2):
-            return super().mean_and_delta(logits, y, weight)
-        index = y.unsqueeze(-1)
-        if weight is None:
+        if not self.label_smoothing and weight is None:
             log_p = _log_softmax(logits)
             mean = F.nll_loss(_clip_log(log_p), y)
-            delta = log_p.exp_().scatter_(-1, index, -1.0, reduce="add")
+            delta = log_p.exp_().scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
             return mean, delta.mul_(1.0 / logits.shape[0])
-        # Of many models the logarithms take longest: only those of the classes are due.
+        if not self.label_smoothing and logits.dim() > 2 and weight is not None:
+            return self._of_many(logits, y, weight)
+        # One model's weighted rows round as those without weights do.
+        return super().mean_and_delta(logits, y, weight)
+
+    def _of_many(
+        self, logits: Tensor, y: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the means of many models with no logarithms but those that count."""
+        index = y.unsqueeze(-1)
         p = _few_classes_first(torch.softmax, logits)
         eps = torch.finfo(p.dtype).eps
         log_p = p.gather(-1, index).clamp_(eps, 1.0 - eps).log_()

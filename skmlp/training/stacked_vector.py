@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from skmlp.training.flat import ALIGNMENT
+from skmlp.training.flat import aligned
 
 
 class StackedVector:
@@ -31,14 +31,12 @@ class StackedVector:
     """
 
     def __init__(self, like: Tensor, shapes: Sequence[Sequence[int]]) -> None:
-        step = ALIGNMENT // like.element_size()
-        sizes = [math.prod(shape) for shape in shapes]
-        self.vector = like.new_zeros(sum(-(-size // step) * step for size in sizes))
-        self.parts: list[Tensor] = []
-        start = 0
-        for size, shape in zip(sizes, shapes, strict=True):
-            self.parts.append(self.vector[start : start + size].view(*shape))
-            start += -(-size // step) * step
+        places, size = aligned(list(map(math.prod, shapes)), like)
+        self.vector = like.new_zeros(size)
+        self.parts = [
+            self.vector[place].view(*shape)
+            for place, shape in zip(places, shapes, strict=True)
+        ]
 
     def zeros(self) -> Self:
         """Return as many zeros, with the same parts."""

@@ -29,12 +29,28 @@ class _Limits(NamedTuple):
     never: int
 
 
-# The calls around convolutions, which alone autograd differentiates, cost more.
-_DENSE = _Limits(150_000, 400_000, 8_000_000)
-_CONVOLUTIONAL = _Limits(1_000_000, 4_000_000, 10_000_000)
+class _Costs(NamedTuple):
+    """What decides on one kind of device.
 
-# Multiplications that take as long as the calls of one step of a pack.
-_WORTH_A_PACK = 1_000_000
+    The calls around convolutions, which alone autograd differentiates, cost more.
+    """
+
+    dense: _Limits
+    convolutional: _Limits
+    worth_a_pack: int  # multiplications as long as the calls of one step of a pack
+
+
+_ON_CPU = _Costs(
+    _Limits(150_000, 400_000, 8_000_000),
+    _Limits(1_000_000, 4_000_000, 10_000_000),
+    1_000_000,
+)
+# One network leaves most of a GPU idle; its limits were measured on an H100.
+_ON_GPU = _Costs(
+    _Limits(100_000_000, 1_000_000_000, 10_000_000_000),
+    _Limits(10_000_000, 100_000_000, 500_000_000),
+    500_000_000,
+)
 
 # What one by one must take longer for a pack to be worth it.
 _MARGIN = 1.1
@@ -71,7 +87,8 @@ def size_of_packs(key: Hashable, plans: Sequence[Plan], measured: bool = True) -
     is False.
     """
     work, n = work_of(plans[-1]), len(plans)
-    limits = _CONVOLUTIONAL if _convolves(plans[0]) else _DENSE
+    costs = _costs_on(plans[0].device)
+    limits = costs.convolutional if _convolves(plans[0]) else costs.dense
     if work <= limits.surely or n == 1:
         return n
     if work >= limits.never:
@@ -95,12 +112,13 @@ def of_like_width(plans: Sequence[Plan]) -> list[list[int]]:
     for i, plan in enumerate(plans):
         places.setdefault(_widths(plan), []).append(i)
     batch_size = plans[0].train.batch_size
+    costs = _costs_on(plans[0].device)
 
     def work(widths: tuple[int, ...]) -> int:
         return batch_size * sum(a * b for a, b in pairwise(widths))
 
     def small(widths: tuple[int, ...]) -> bool:
-        return not _convolves(plans[0]) and work(widths) <= _DENSE.surely
+        return not _convolves(plans[0]) and work(widths) <= costs.dense.surely
 
     groups: list[tuple[tuple[int, ...], list[int]]] = []
     for widths, found in sorted(places.items(), key=lambda item: work(item[0])):
@@ -109,7 +127,7 @@ def of_like_width(plans: Sequence[Plan]) -> list[list[int]]:
             both = tuple(map(max, narrower, widths))
             filled = len(others) * (work(both) - work(narrower))
             filled += len(found) * (work(both) - work(widths))
-            if small(both) and filled < _WORTH_A_PACK:
+            if small(both) and filled < costs.worth_a_pack:
                 groups[-1] = both, others + found
                 continue
         groups.append((widths, found))
@@ -131,11 +149,15 @@ def _measure(plans: Sequence[Plan]) -> int:
     for n in sorted({len(members), *(n for n in _SMALLER if n < len(members))}):
         n_threads = threads_of_pack(plans[0], n)
         part = -(-n // n_threads)
-        seconds = seconds_together(members[:part]) / part / n_threads
+        seconds = seconds_together(members[:part], n_threads) / part / n_threads
         if seconds < fastest:
             best, fastest = n, seconds
     # All there are may be more the next time.
     return best if best < len(members) else 2 * best
+
+
+def _costs_on(device: torch.device) -> _Costs:
+    return _ON_GPU if device.type == "cuda" else _ON_CPU
 
 
 def _convolves(plan: Plan) -> bool:

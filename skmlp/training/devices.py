@@ -1,9 +1,17 @@
 """Where and in which precision a network is trained."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
 _FLOATS = {"float32": torch.float32, "float64": torch.float64}
+
+# How many fits want repeatable convolutions now, and what the first of them has found.
+_lock = threading.Lock()
+_found: list[bool] = []
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -70,3 +78,19 @@ def widest_float(device: torch.device) -> torch.dtype:
 
 def _has_float64(device: torch.device) -> bool:
     return device.type != "mps"
+
+
+@contextmanager
+def repeatable_convolutions() -> Iterator[None]:
+    """Let cuDNN's gradients have the same bits in every run, here and beside."""
+    cudnn = torch.backends.cudnn
+    with _lock:
+        _found.append(cudnn.deterministic if not _found else _found[0])
+        cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        with _lock:
+            before = _found.pop()
+            if not _found:
+                cudnn.deterministic = before

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.training.batches import Batches
-from skmlp.training.devices import widest_float
+from skmlp.training.devices import repeatable_convolutions, widest_float
 from skmlp.training.net import Net
 
 
@@ -47,7 +47,7 @@ def minimize(
     objective = _Objective(net, train, total)
     net.prepare_step()
     module.train()
-    with torch.no_grad():
+    with torch.no_grad(), repeatable_convolutions():
         result = scipy.optimize.minimize(
             objective,
             flat.values.cpu().double().numpy(),

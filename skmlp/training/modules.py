@@ -77,8 +77,11 @@ class Dropout(nn.Module):
 
     def mask(self, x: Tensor) -> Tensor:
         """Draw the factors, zero or ``1 / (1 - p)``, that multiply `x`."""
-        # A whole map is x's first pixel; empty_like keeps the order of channels.
-        keep = torch.empty_like(x[:, :, :1, :1] if self.channels else x)
+        # Drawn channels last, whatever layout the device has chosen for x.
+        images = x.dim() == 4
+        layout = torch.channels_last if images else torch.contiguous_format
+        whole_maps = x[:, :, :1, :1] if self.channels else x
+        keep = torch.empty_like(whole_maps, memory_format=layout)
         return keep.bernoulli_(1.0 - self.p, generator=self.generator).div_(1 - self.p)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,24 +17,24 @@ from torch.optim import Optimizer
 
 from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches, Rows
+from skmlp.training.devices import repeatable_convolutions
 from skmlp.training.epoch_loss import EpochLoss
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
 from skmlp.training.optimizers import DECOUPLED, FlatOptimizer, put_state, state_of
 from skmlp.training.penalty import Penalty
+from skmlp.training.replay import Recordings
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import WrittenOutStep, make_step
 from skmlp.training.stopping import Monitor
-from skmlp.training.team import Team
-from skmlp.training.threads import threads_to_share
+from skmlp.training.team import Team, team_for
 from skmlp.training.update import Update
 
-# Parameters from which other threads may shorten an update.
-_WORTH_A_TEAM = 2**15
-
 # What a net has while it trains, when it does not.
-NOT_IN_TRAINING = dict.fromkeys(("flat_", "step_", "update_", "average_"))
+NOT_IN_TRAINING = dict.fromkeys(
+    ("flat_", "step_", "update_", "average_", "recordings_")
+)
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -135,6 +135,7 @@ class Net(NeuralNet):
     step_: Any
     update_: Any
     average_: AveragedWeights | None = None
+    recordings_: Recordings | None = None
 
     def initialize_history(self) -> "Net":
         """Forget the epochs, and the best of them."""
@@ -185,7 +186,8 @@ class Net(NeuralNet):
             keeper.resume(self, train)
             advance(self.epochs_)
         try:
-            with torch.no_grad(), self.team() as team:
+            team = team_for(self.flat_.values)
+            with torch.no_grad(), repeatable_convolutions(), team:
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.update_.begin_epoch()
@@ -229,12 +231,9 @@ class Net(NeuralNet):
             self.average_ = AveragedWeights(
                 self.flat_, self.module_, self.weight_averaging
             )
-
-    def team(self) -> Team:
-        """Return the threads that steps may be shared out among."""
-        values = self.flat_.values
-        worth_it = values.is_cpu and values.numel() >= _WORTH_A_TEAM
-        return Team(threads_to_share() if worth_it else 1)
+        # A callback may change anything meanwhile.
+        if self.flat_.values.is_cuda and not self.callbacks:
+            self.recordings_ = Recordings([self.module_])
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Let the network have its averaged weights, if there are any."""
@@ -334,7 +333,11 @@ class Net(NeuralNet):
     def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
         """Update the parameters by one batch; return its logits and its loss."""
         x, y, weight, total = batch
-        logits, loss = self.step_(x, y, weight, total)
+        if self.recordings_ is not None and weight is None:
+            logits, loss = self.recordings_.call(self._unweighted, x, y)
+            loss = loss.clone()
+        else:
+            logits, loss = self.step_(x, y, weight, total)
         self.update_.prepare()
         if notify:
             named = list(self.module_.named_parameters())
@@ -345,6 +348,10 @@ class Net(NeuralNet):
         if self.average_ is not None:
             self.average_.update()
         return logits, loss
+
+    def _unweighted(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits, loss and gradients of rows that count for one each."""
+        return self.step_(x, y, None, float(x.shape[0]))
 
     def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return logits and mean loss of one batch."""
@@ -385,8 +392,7 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Keep the weights, and what `resume` needs, on the CPU; drop the rest."""
         self.optimizer_ = self.optimizer_state()
-        if self.flat_ is None or not self.flat_.values.is_cpu:
-            self.module_.to("cpu")
+        self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
         self.__dict__.update(NOT_IN_TRAINING)

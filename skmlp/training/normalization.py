@@ -4,7 +4,7 @@ Leading dimensions are models. In a batch of many models each has its own rows f
 what fills a short one up to the others' length is no part of its statistics.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class Shares(NamedTuple):
 
 
 class BatchShares:
-    """The shares of the batch at hand, computed anew only where its rows change.
+    """The shares of the batch at hand, computed once for batches of equal rows.
 
     Parameters
     ----------
@@ -42,18 +42,17 @@ class BatchShares:
         model has; an int for a model without a leading dimension.
     """
 
-    def __init__(self, counts: Callable[[Tensor], int | Sequence[int]]) -> None:
+    def __init__(self, counts: Callable[[Tensor], int | tuple[int, ...]]) -> None:
         self._counts = counts
-        self._of: tuple[int | Sequence[int], int] | None = None
-        self._shares: Shares
+        # Kept, for a recording of a step reads them.
+        self._shares: dict[tuple[int | tuple[int, ...], int], Shares] = {}
 
     def __call__(self, z: Tensor) -> Shares:
         """Return the shares of a batch of which `z` are a layer's values."""
         of = self._counts(z), z.shape[-2]
-        if of != self._of:
-            self._of = of
-            self._shares = _shares(z, torch.tensor(of[0]))
-        return self._shares
+        if of not in self._shares:
+            self._shares[of] = _shares(z, torch.tensor(of[0]))
+        return self._shares[of]
 
 
 def _shares(z: Tensor, counts: Tensor) -> Shares:

@@ -37,8 +37,7 @@ from skmlp.training.stacked_rows import (
     shared_by,
     stream_of,
 )
-from skmlp.training.team import Team
-from skmlp.training.threads import threads_to_share
+from skmlp.training.team import Team, team_for
 
 
 @dataclass(eq=False)
@@ -153,7 +152,8 @@ def _train(
     settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a pack to its end, or until it is to stop."""
-    with torch.no_grad(), config_context(**(settings or {})), pack.team() as team:
+    team = team_for(pack.stack.values.vector)
+    with torch.no_grad(), config_context(**(settings or {})), team:
         pack.dismiss_finished()  # what was kept may have been the end
         while pack.members and not stop.is_set():
             pack.run_epoch(team)
@@ -219,10 +219,6 @@ class _Pack:
             each = shared_by(map(rows_of, held_out))
             self.held_out = StackedRows(held_out[::each])
 
-    def team(self) -> Team:
-        """Return the threads that steps may be shared out among."""
-        return Team(threads_to_share() if self.stack.alpha.is_cpu else 1)
-
     def run_epoch(self, team: Team) -> None:
         """Train every member on all of its rows once, and judge what came of it."""
         members, stack = self.members, self.stack
@@ -243,8 +239,7 @@ class _Pack:
                 if moving or s == 0 or plan.active[s] != plan.active[s - 1]:
                     self.optimizer.choose(plan.active[s])
                 self.counts[:] = plan.counts[s]
-                _, loss = stack.step(x, y, plan.weights[s])
-                loss = stack.penalize(loss, plan.totals[s])
+                loss = stack.differentiate(x, y, plan.weights[s], plan.totals[s])
                 losses.addcmul_(loss.to(losses.dtype), plan.counts_on_device[s])
                 self.optimizer.update()
         for member, loss in zip(members, losses.tolist(), strict=True):

@@ -59,7 +59,8 @@ class StackedOptimizer:
         self.rates = [_rate(net) for net in stack.nets]
         for i in range(len(stack.nets)):
             self._take_over(i)
-        self._endless = stack.alpha.new_tensor(math.inf)
+        # In single precision, as which the kernel of a GPU reads it.
+        self._endless = stack.alpha.new_tensor(math.inf, dtype=torch.float32)
 
     def _take_over(self, i: int) -> None:
         """Go on from where the `i`-th network's own optimizer stands."""

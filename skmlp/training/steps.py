@@ -1,6 +1,6 @@
 """Loss and gradients of one batch: by autograd, or written out where that is faster."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -176,7 +176,7 @@ def dense_layer(
     value_of: Callable[[Tensor], Tensor],
     gradient_of: Callable[[Tensor], Tensor | None],
     mask: Callable[[Tensor], Tensor] | None,
-    counts: Callable[[Tensor], int | Sequence[int]],
+    counts: Callable[[Tensor], int | tuple[int, ...]],
     products: Callable[..., Products | StackedProducts],
 ) -> DenseLayer:
     """Return a layer as `WrittenOutStep` takes it.

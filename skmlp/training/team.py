@@ -11,6 +11,10 @@ from math import inf
 from time import perf_counter
 from typing import Self
 
+from torch import Tensor
+
+from skmlp.training.threads import threads_to_share
+
 # Steps timed in a row; fewer where they decide only whether it is worth more of them.
 _STEPS = 16
 _FEW_STEPS = 6
@@ -18,6 +22,9 @@ _FEW_STEPS = 6
 # they have not been faster.
 _PATIENCE = 8
 _MOST_PATIENCE = 2048
+
+# Parameters from which other threads may shorten an update.
+_WORTH_A_TEAM = 2**15
 
 
 class Team:
@@ -87,6 +94,12 @@ class Team:
             self._patience, self._age = min(2 * self._patience, _MOST_PATIENCE), 0
             self._seconds = {best: self._seconds[best]}
         return best
+
+
+def team_for(values: Tensor) -> Team:
+    """Return the threads that steps which move these parameters may be shared among."""
+    worth_it = values.is_cpu and values.numel() >= _WORTH_A_TEAM
+    return Team(threads_to_share() if worth_it else 1)
 
 
 class _Here(threading.local):

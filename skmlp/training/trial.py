@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 import torch
 
 from skmlp.training.pack import Member
+from skmlp.training.replay import CALLS_BEFORE
 from skmlp.training.stacked_optimizer import StackedOptimizer
 from skmlp.training.stacked_parameters import StackedParameters
 from skmlp.training.stacked_rows import StackedRows
+from skmlp.training.team import Team, team_for
 from skmlp.training.threads import single_threaded
 
-# The first step, which pays for the memory, is not among them.
+# The first steps, which pay for the memory and for recordings, are not among them.
 _STEPS = 3
+_FIRST_STEPS = {"cuda": CALLS_BEFORE + 1}
 
 
 def seconds_alone(member: Member) -> float:
@@ -33,10 +36,9 @@ def seconds_alone(member: Member) -> float:
 
     net.module_.train()
     seconds = math.inf
-    with torch.no_grad(), net.untracked(member.train), net.team() as team:
-        for size in team.sizes:
-            team.take(size)
-            seconds = min(seconds, _fastest(step, net.flat_.values.device))
+    team = team_for(net.flat_.values)
+    with torch.no_grad(), net.untracked(member.train):
+        seconds = _fastest(step, team, net.flat_.values.device)
     for now, then in zip(weights, before, strict=True):
         now.copy_(then)
     net.optimizer_.state.clear()
@@ -44,8 +46,11 @@ def seconds_alone(member: Member) -> float:
     return seconds
 
 
-def seconds_together(members: Sequence[Member]) -> float:
-    """Return the seconds of one step of a pack; the members are as they were."""
+def seconds_together(members: Sequence[Member], n_packs: int = 1) -> float:
+    """Return the seconds of one step of a pack; the members are as they were.
+
+    Of `n_packs`, each in a thread of its own, none has a team.
+    """
     batch = members[0].train.batch_size
     counts = [batch] * len(members)
     states = _dropout_states(members)
@@ -61,12 +66,12 @@ def seconds_together(members: Sequence[Member]) -> float:
 
     def step() -> None:
         x, y = data.gather(*index)
-        _, loss = stack.step(x.to(template.dtype), y, weights)
-        stack.penalize(loss, totals)
+        stack.differentiate(x.to(template.dtype), y, weights, totals)
         optimizer.update()
 
     with torch.inference_mode(), single_threaded():
-        seconds = _fastest(step, template.device)
+        team = team_for(stack.values.vector) if n_packs == 1 else Team(1)
+        seconds = _fastest(step, team, template.device)
     _restore(states)
     return seconds
 
@@ -77,16 +82,19 @@ def _first(index: object, n: int) -> torch.Tensor:
     return rows.repeat(-(-n // len(rows)))[:n]
 
 
-def _fastest(step: Callable[[], None], device: torch.device) -> float:
-    """Return the seconds of the fastest of some steps."""
-    fastest = math.inf
-    for i in range(1 + _STEPS):
-        start = time.perf_counter()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if i:
-            fastest = min(fastest, time.perf_counter() - start)
+def _fastest(step: Callable[[], None], team: Team, device: torch.device) -> float:
+    """Return the seconds of the fastest of some steps, on any of a team's sizes."""
+    fastest, first = math.inf, _FIRST_STEPS.get(device.type, 1)
+    with team:
+        for size in team.sizes:
+            team.take(size)
+            for i in range(first + _STEPS):
+                start = time.perf_counter()
+                step()
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if i >= first:
+                    fastest = min(fastest, time.perf_counter() - start)
     return fastest
 
 

@@ -126,13 +126,14 @@ def test_a_resumed_search_is_the_uninterrupted_one(after, path, monkeypatch, fit
 def test_packs_are_as_they_would_be_when_memory_is_short(path, monkeypatch, fits):
     """Networks wait for as many others as memory allows, finished ones too."""
     monkeypatch.setattr("skmlp.neural_network._pack_size._LARGEST_ON_CPU", 20_000)
-    whole = packed().fit(X, Y)
+    here = {"estimator": clone(NETWORK).set_params(device="cpu")}
+    whole = packed(**here).fit(X, Y)
     packs = fits.copy()
     assert len(packs) > 12
     for after in (1, 2, 3):
-        kill(monkeypatch, packed(checkpoint=path), after)
+        kill(monkeypatch, packed(**here, checkpoint=path), after)
     fits.clear()
-    assert_same_search(whole, packed(checkpoint=path).fit(X, Y))
+    assert_same_search(whole, packed(**here, checkpoint=path).fit(X, Y))
     assert fits == packs[-len(fits) :]
 
 

@@ -82,7 +82,7 @@ def test_facts(mlp):
     assert facts(mlp) == [
         f"{mlp.n_parameters_:,} parameters",
         f"7 epochs, best {mlp.best_epoch_}",
-        "cpu",
+        str(mlp.device_),
     ]
 
 

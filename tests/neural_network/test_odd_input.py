@@ -238,5 +238,5 @@ def test_what_is_kept_can_be_trained_on_by_others(model, solver):
     kept = [*net.module_.state_dict(keep_vars=True).values(), *state]
     kept += [net.flat_.values, net.flat_.gradients]
     assert not any(isinstance(t, torch.Tensor) and t.is_inference() for t in kept)
-    logits = net.module_(torch.from_numpy(rows()).to(net.flat_.values.dtype))
+    logits = net.module_(torch.from_numpy(rows()).to(net.flat_.values))
     logits.sum().backward()

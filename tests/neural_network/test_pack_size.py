@@ -13,7 +13,9 @@ def plans_of(n, units, batch_size=32, n_rows=64):
     X, y = np.ones((n_rows, 100)), np.arange(n_rows) % 10
     plans = []
     for seed in range(n):
-        estimator = MLPClassifier(units, batch_size=batch_size, random_state=seed)
+        estimator = MLPClassifier(
+            units, batch_size=batch_size, random_state=seed, device="cpu"
+        )
         plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
     return plans
 
@@ -24,7 +26,11 @@ def convolutional_plans_of(n, channels, batch_size=32):
     plans = []
     for seed in range(n):
         estimator = CNNClassifier(
-            channels, batch_size=batch_size, hidden_layer_sizes=(), random_state=seed
+            channels,
+            batch_size=batch_size,
+            hidden_layer_sizes=(),
+            random_state=seed,
+            device="cpu",
         )
         plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
     return plans
@@ -41,7 +47,7 @@ def measured(monkeypatch):
     """Seconds of a step: alone, and of a member by the size of its pack."""
     times = {"alone": 1.0, "together": {}, "calls": 0}
 
-    def together(members):
+    def together(members, n_packs):
         times["calls"] += 1
         return times["together"][len(members)] * len(members)
 

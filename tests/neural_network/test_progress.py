@@ -108,12 +108,13 @@ def test_others_print_nothing_where_nobody_looks(verbose, capfd, monkeypatch):
 def test_one_prints_one_line(capsys):
     model = mlp(verbose=1).fit(X, Y)
     found = re.fullmatch(
-        r"MLPClassifier: 4 epochs in [\d.e-]+ s on cpu, loss (\S+), "
+        r"MLPClassifier: 4 epochs in [\d.e-]+ s on (\w+), loss (\S+), "
         r"validation score (\S+)\n",
         capsys.readouterr().out,
     )
-    assert found[1] == f"{model.loss_:.4g}"
-    assert found[2] == f"{model.best_validation_score_:.4f}"
+    assert found[1] == str(model.device_)
+    assert found[2] == f"{model.loss_:.4g}"
+    assert found[3] == f"{model.best_validation_score_:.4f}"
 
 
 @pytest.mark.parametrize(

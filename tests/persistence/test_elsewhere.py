@@ -21,7 +21,7 @@ from skmlp.preprocessing import PixelStandardizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-FEW = {"max_iter": 2, "random_state": 0}
+FEW = {"max_iter": 2, "random_state": 0, "device": "cpu"}
 MODELS = {
     "softmax": SoftmaxRegression(**FEW),
     "mlp": MLPClassifier(10, **FEW),

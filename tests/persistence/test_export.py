@@ -20,7 +20,7 @@ from skmlp.preprocessing import PixelScaler
 DIGITS = load_digits()
 X = DIGITS.data[:120].astype(np.float32)
 Y = DIGITS.target[:120]
-FEW = {"max_iter": 3, "random_state": 0}
+FEW = {"max_iter": 3, "random_state": 0, "device": "cpu"}
 
 NETWORKS = {
     "softmax": SoftmaxRegression(**FEW),

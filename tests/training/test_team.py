@@ -178,6 +178,7 @@ def test_the_bits_do_not_depend_on_the_threads(restless, network, solver, dtype)
         batch_size=40,
         max_iter=2,
         random_state=0,
+        device="cpu",
         **params,
     )
     weights = [w.tobytes() for w in model.fit(X, y).coefs_]

@@ -197,7 +197,9 @@ def largest_pack(plan: Plan) -> int:
 def budget(device: torch.device) -> float:
     """Return the bytes that one pack, or all nets that wait, may take."""
     if device.type == "cuda":
-        return _SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return _SHARE_OF_MEMORY * (free + held)
     return min(_LARGEST_ON_CPU, _SHARE_OF_MEMORY * _free_memory())
 
 

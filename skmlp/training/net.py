@@ -24,7 +24,7 @@ from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
 from skmlp.training.optimizers import DECOUPLED, FlatOptimizer, put_state, state_of
 from skmlp.training.penalty import Penalty
-from skmlp.training.replay import Recordings
+from skmlp.training.replay import Recorder
 from skmlp.training.schedules import Schedule
 from skmlp.training.steps import WrittenOutStep, make_step
 from skmlp.training.stopping import Monitor
@@ -32,9 +32,10 @@ from skmlp.training.team import Team, team_for
 from skmlp.training.update import Update
 
 # What a net has while it trains, when it does not.
-NOT_IN_TRAINING = dict.fromkeys(
-    ("flat_", "step_", "update_", "average_", "recordings_")
-)
+NOT_IN_TRAINING = dict.fromkeys(("flat_", "step_", "update_", "average_", "recorder_"))
+
+# Steps from which it pays to record one.
+_WORTH_RECORDING = 32
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -135,7 +136,7 @@ class Net(NeuralNet):
     step_: Any
     update_: Any
     average_: AveragedWeights | None = None
-    recordings_: Recordings | None = None
+    recorder_: Recorder | None = None
 
     def initialize_history(self) -> "Net":
         """Forget the epochs, and the best of them."""
@@ -180,6 +181,8 @@ class Net(NeuralNet):
             "dataset_valid": None if valid is None else valid.rows,
         }
         self.prepare_step()
+        if epochs * len(train) >= _WORTH_RECORDING:
+            self.record_steps()
         self.epochs_, self.converged_ = 0, False
         self.notify("on_train_begin", X=train.rows, y=None)
         if keeper is not None:
@@ -207,6 +210,8 @@ class Net(NeuralNet):
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             self.converged_ = self.interrupted_ = True
+        finally:
+            self.recorder_ = None  # it holds a step's memory
         if self.average_ is not None:
             self.average_.adopt()
         self.monitor.restore(self.flat_, self.module_)
@@ -231,9 +236,11 @@ class Net(NeuralNet):
             self.average_ = AveragedWeights(
                 self.flat_, self.module_, self.weight_averaging
             )
-        # A callback may change anything meanwhile.
+
+    def record_steps(self) -> None:
+        """Let a GPU repeat what a step launches, unless callbacks may change that."""
         if self.flat_.values.is_cuda and not self.callbacks:
-            self.recordings_ = Recordings([self.module_])
+            self.recorder_ = Recorder([self.module_])
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Let the network have its averaged weights, if there are any."""
@@ -333,8 +340,8 @@ class Net(NeuralNet):
     def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
         """Update the parameters by one batch; return its logits and its loss."""
         x, y, weight, total = batch
-        if self.recordings_ is not None and weight is None:
-            logits, loss = self.recordings_.call(self._unweighted, x, y)
+        if self.recorder_ is not None and weight is None:
+            logits, loss = self.recorder_.call(self._unweighted, x, y)
             loss = loss.clone()
         else:
             logits, loss = self.step_(x, y, weight, total)

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# Of batches that differ more, none may come again.
+_MOST_KEPT = 64
+
 
 class Shares(NamedTuple):
     """What a batch counts for in the statistics of every model.
@@ -33,7 +36,7 @@ class Shares(NamedTuple):
 
 
 class BatchShares:
-    """The shares of the batch at hand, computed once for batches of equal rows.
+    """The shares of the batch at hand, kept for batches of as many rows.
 
     Parameters
     ----------
@@ -44,15 +47,18 @@ class BatchShares:
 
     def __init__(self, counts: Callable[[Tensor], int | tuple[int, ...]]) -> None:
         self._counts = counts
-        # Kept, for a recording of a step reads them.
+        # Never dropped again, for a recording of a step reads them.
         self._shares: dict[tuple[int | tuple[int, ...], int], Shares] = {}
 
     def __call__(self, z: Tensor) -> Shares:
         """Return the shares of a batch of which `z` are a layer's values."""
         of = self._counts(z), z.shape[-2]
-        if of not in self._shares:
-            self._shares[of] = _shares(z, torch.tensor(of[0]))
-        return self._shares[of]
+        if of in self._shares:
+            return self._shares[of]
+        shares = _shares(z, torch.tensor(of[0]))
+        if len(self._shares) < _MOST_KEPT:
+            self._shares[of] = shares
+        return shares
 
 
 def _shares(z: Tensor, counts: Tensor) -> Shares:

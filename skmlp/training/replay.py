@@ -6,7 +6,7 @@ graph launches all of a step's by one call.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -16,10 +16,13 @@ from torch import Tensor, nn
 from skmlp.training.modules import Dropout
 
 # The first calls make what later ones find: workspaces of BLAS, shares of batches.
-CALLS_BEFORE = 3
+CALLS_BEFORE_RECORDING = 3
+
+# Kinds of calls that are counted; of more, none may come often.
+_MOST_KINDS = 64
 
 # torch records for one thread at a time.
-_recording = threading.Lock()
+_one_at_a_time = threading.Lock()
 
 
 class _Recording(NamedTuple):
@@ -30,11 +33,12 @@ class _Recording(NamedTuple):
     outputs: tuple[Tensor, ...]
 
 
-class Recordings:
-    """What a function of tensors launches, recorded where it is called often.
+class Recorder:
+    """Records what a function of tensors launches, once the same call has come often.
 
     The function is to do the same to equal shapes, to ask no tensor for its value, and
-    to find what else it reads or writes at its former address.
+    to find what else it reads or writes at its former address. The first kind of call
+    that comes often is recorded, and no other: a recording keeps its memory.
 
     Parameters
     ----------
@@ -45,7 +49,8 @@ class Recordings:
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         self._layers = [layer for network in networks for layer in network.modules()]
         self._calls: Counter[Hashable] = Counter()
-        self._made: dict[Hashable, _Recording] = {}
+        self._kind: Hashable = None
+        self._recording: _Recording | None = None
 
     def call(
         self,
@@ -57,36 +62,44 @@ class Recordings:
 
         `key` is what decides, beside the inputs' shapes, what the function does.
         """
-        key = key, *(tensor.shape for tensor in inputs)
-        if key not in self._made:
-            self._calls[key] += 1
-            if self._calls[key] <= CALLS_BEFORE:
-                return function(*inputs)
-            self._made[key] = self._record(function, inputs)
-        recording = self._made[key]
-        torch._foreach_copy_(recording.inputs, inputs)
-        recording.graph.replay()
-        return recording.outputs
+        kind = key, *(tensor.shape for tensor in inputs)
+        if self._recording is None and self._comes_often(kind):
+            self._kind, self._recording = kind, self._record(function, inputs)
+        if self._recording is None or kind != self._kind:
+            return function(*inputs)
+        torch._foreach_copy_(self._recording.inputs, inputs)
+        self._recording.graph.replay()
+        return self._recording.outputs
+
+    def _comes_often(self, kind: Hashable) -> bool:
+        """Count a call; return whether as many came before as it takes."""
+        if kind in self._calls or len(self._calls) < _MOST_KINDS:
+            self._calls[kind] += 1
+        return self._calls[kind] > CALLS_BEFORE_RECORDING
 
     def _record(
-        self,
-        function: Callable[..., tuple[Tensor, ...]],
-        inputs: Iterable[Tensor],
+        self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
     ) -> _Recording:
         """Record a call, which computes nothing yet."""
-        own = [tensor.clone() for tensor in inputs]
-        graph, device = torch.cuda.CUDAGraph(), own[0].device
+        graph, device = torch.cuda.CUDAGraph(), inputs[0].device
         stream = _stream(device)
-        for generator in {
-            layer.generator for layer in self._layers if isinstance(layer, Dropout)
-        } - {None}:
-            graph.register_generator_state(generator)
         with (
-            _recording,
+            _one_at_a_time,
             torch.cuda.device(device),
-            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            # What fails while torch records would leave its stream in place.
+            torch.cuda.stream(torch.cuda.current_stream(device)),
+            # Generators' tensors are made now, and changed outside of that mode too.
+            torch.inference_mode(False),
         ):
-            outputs = function(*own)
+            for generator in {
+                layer.generator for layer in self._layers if isinstance(layer, Dropout)
+            } - {None}:
+                graph.register_generator_state(generator)
+            own = [tensor.clone() for tensor in inputs]
+            with torch.cuda.graph(
+                graph, stream=stream, capture_error_mode="thread_local"
+            ):
+                outputs = function(*own)
         # torch resets the generators' places on that stream, a replay sets them here.
         torch.cuda.current_stream(device).wait_stream(stream)
         return _Recording(graph, own, outputs)

@@ -14,7 +14,7 @@ from skmlp.training.flat import stored_shape
 from skmlp.training.modules import Dropout, weight_layers
 from skmlp.training.net import Net
 from skmlp.training.optimizers import DECOUPLED
-from skmlp.training.replay import Recordings
+from skmlp.training.replay import Recorder
 from skmlp.training.stacked_convolution import StackedImages, structure_of
 from skmlp.training.stacked_products import StackedProducts
 from skmlp.training.stacked_vector import StackedVector
@@ -107,23 +107,23 @@ class StackedParameters:
             for i in layers_of_weights
         ]
         self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
-        self._recordings = None
+        self._recorder = None
         if self.alpha.is_cuda:
-            self._recordings = Recordings(net.module_ for net in self.nets)
+            self._recorder = Recorder(net.module_ for net in self.nets)
 
     def differentiate(
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
     ) -> Tensor:
         """Leave the gradients of a batch of every model; return its penalised losses.
 
-        Of rows of the same `counts` on a GPU, the next call may overwrite these.
+        On a GPU the next call may overwrite these.
         """
         inputs = x, y, weights, totals
-        if self._recordings is None:
+        if self._recorder is None:
             (loss,) = self._differentiate(*inputs)
         else:
             counts = tuple(self._counts)
-            (loss,) = self._recordings.call(self._differentiate, *inputs, key=counts)
+            (loss,) = self._recorder.call(self._differentiate, *inputs, key=counts)
         return loss
 
     def _differentiate(

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from skmlp.training.devices import repeatable_convolutions
 from skmlp.training.pack import Member
-from skmlp.training.replay import CALLS_BEFORE
+from skmlp.training.replay import CALLS_BEFORE_RECORDING
 from skmlp.training.stacked_optimizer import StackedOptimizer
 from skmlp.training.stacked_parameters import StackedParameters
 from skmlp.training.stacked_rows import StackedRows
@@ -16,7 +17,7 @@ from skmlp.training.threads import single_threaded
 
 # The first steps, which pay for the memory and for recordings, are not among them.
 _STEPS = 3
-_FIRST_STEPS = {"cuda": CALLS_BEFORE + 1}
+_FIRST_STEPS = {"cuda": CALLS_BEFORE_RECORDING + 1}
 
 
 def seconds_alone(member: Member) -> float:
@@ -29,19 +30,23 @@ def seconds_alone(member: Member) -> float:
     before, states = [w.clone() for w in weights], _dropout_states([member])
     index = torch.from_numpy(rows.index[: member.train.batch_size])
     net.prepare_step()
+    net.record_steps()
 
     def step() -> None:
-        x, y, _ = rows.gather(index)
-        net._train_batch((x, y, None, float(len(index))), False)
+        x, y, weight = rows.gather(index)
+        if weight is not None:
+            weight = weight / weight.sum()
+        net._train_batch((x, y, weight, float(len(index))), False)
 
     net.module_.train()
     seconds = math.inf
     team = team_for(net.flat_.values)
-    with torch.no_grad(), net.untracked(member.train):
+    with torch.no_grad(), repeatable_convolutions(), net.untracked(member.train):
         seconds = _fastest(step, team, net.flat_.values.device)
     for now, then in zip(weights, before, strict=True):
         now.copy_(then)
     net.optimizer_.state.clear()
+    net.recorder_ = None
     _restore(states)
     return seconds
 
@@ -92,7 +97,7 @@ def _fastest(step: Callable[[], None], team: Team, device: torch.device) -> floa
                 start = time.perf_counter()
                 step()
                 if device.type == "cuda":
-                    torch.cuda.synchronize(device)
+                    torch.cuda.current_stream(device).synchronize()
                 if i >= first:
                     fastest = min(fastest, time.perf_counter() - start)
     return fastest

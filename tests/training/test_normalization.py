@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skmlp.training.modules import BatchNorm1d
-from skmlp.training.normalization import BatchShares, Normalization
+from skmlp.training.normalization import _MOST_KEPT, BatchShares, Normalization
 
 N_UNITS = 3
 
@@ -134,3 +134,12 @@ def test_shares_are_computed_once_for_batches_of_equal_rows():
     assert shares(z).real is None
     counts[0] = [2, 3]
     assert shares(z) is first
+
+
+def test_shares_of_too_many_kinds_of_batches_are_not_kept():
+    counts = [[1, 1]]
+    shares = BatchShares(lambda z: tuple(counts[0]))
+    for i in range(2 * _MOST_KEPT):
+        counts[0] = [i + 1, 2]
+        assert shares(rows(2, 3)).n.flatten().tolist() == [max(i + 1, 2), 2]
+    assert len(shares._shares) == _MOST_KEPT

@@ -10,9 +10,12 @@ from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import CNNClassifier, MLPClassifier
 from skmlp.training import replay
 from skmlp.training.modules import Dropout
-from skmlp.training.replay import CALLS_BEFORE, Recordings
-
-pytestmark = pytest.mark.cuda
+from skmlp.training.replay import (
+    _MOST_KINDS,
+    CALLS_BEFORE_RECORDING,
+    Recorder,
+    _Recording,
+)
 
 RNG = np.random.RandomState(0)
 X = RNG.randint(0, 256, (230, 64)).astype(np.uint8)
@@ -21,7 +24,7 @@ Y = RNG.randint(0, 3, 230)
 
 @pytest.fixture
 def replays(monkeypatch):
-    """Numbers of the rows of every batch that was replayed."""
+    """The graphs that were replayed, once for each time."""
     noted = []
     call = torch.cuda.CUDAGraph.replay
 
@@ -35,13 +38,14 @@ def replays(monkeypatch):
 
 def never(monkeypatch):
     """Let no step be recorded."""
-    monkeypatch.setattr(replay, "CALLS_BEFORE", np.inf)
+    monkeypatch.setattr(replay, "CALLS_BEFORE_RECORDING", np.inf)
 
 
 def curve_and_weights(model):
     return model.loss_curve_, [w.tobytes() for w in (*model.coefs_, *model.intercepts_)]
 
 
+@pytest.mark.cuda
 @pytest.mark.parametrize(
     "model",
     [
@@ -60,12 +64,15 @@ def curve_and_weights(model):
 def test_replayed_steps_have_the_bits_of_others(model, replays, monkeypatch):
     model.set_params(batch_size=20, max_iter=4, random_state=0, device="cuda")
     replayed = curve_and_weights(model.fit(X, Y))
-    assert len(replays) > 4 * 9  # all but the first ones, and at most the last
+    # All steps but the first ones, and the shorter one at the end of every epoch.
+    n_full = 10 if model.early_stopping else 11
+    assert len(replays) == 4 * n_full - CALLS_BEFORE_RECORDING
     with monkeypatch.context() as patch:
         never(patch)
         assert curve_and_weights(model.fit(X, Y)) == replayed
 
 
+@pytest.mark.cuda
 @pytest.mark.parametrize(
     "params",
     [{}, {"dropout": 0.5, "batch_norm": True}, {"dtype": "float64", "solver": "sgd"}],
@@ -89,6 +96,7 @@ def test_packs_are_replayed(params, replays, monkeypatch):
         assert scores() == replayed
 
 
+@pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_callbacks_may_change_what_a_step_does(replays):
     model = MLPClassifier(10, batch_size=20, max_iter=4, device="cuda")
@@ -96,36 +104,89 @@ def test_callbacks_may_change_what_a_step_does(replays):
     assert not replays
 
 
+@pytest.mark.cuda
 def test_a_value_is_that_of_its_inputs():
     factor = torch.full((3,), 2.0, device="cuda")
-    recordings, calls = Recordings([]), []
+    recorder, calls = Recorder([]), []
 
     def scaled(x):
         calls.append(x)
         return (x * factor,)
 
-    for i in range(CALLS_BEFORE + 4):
+    for i in range(CALLS_BEFORE_RECORDING + 4):
         x = torch.full((3,), float(i), device="cuda")
-        (found,) = recordings.call(scaled, x)
+        (found,) = recorder.call(scaled, x)
         assert found.tolist() == [2.0 * i] * 3
-    assert len(calls) == CALLS_BEFORE + 1
+    assert len(calls) == CALLS_BEFORE_RECORDING + 1
     factor.fill_(3.0)  # read where it is, not as it was
-    assert recordings.call(scaled, x)[0].tolist() == (3.0 * x).tolist()
-    assert recordings.call(scaled, x.repeat(2, 1))[0].shape == (2, 3)
-    recordings.call(scaled, x, key="another")
-    assert len(calls) == CALLS_BEFORE + 3
+    assert recorder.call(scaled, x)[0].tolist() == (3.0 * x).tolist()
 
 
+@pytest.mark.cuda
 def test_global_generators_are_left_alone():
     network = nn.Sequential(Dropout(0.5))
     network[0].generator = torch.Generator("cuda").manual_seed(0)
-    recordings = Recordings([network])
+    recorder = Recorder([network])
     before = torch.cuda.get_rng_state()
     x = torch.ones(1000, device="cuda")
     drawn = [
-        recordings.call(lambda x: (network(x),), x)[0].clone()
-        for _ in range(CALLS_BEFORE + 3)
+        recorder.call(lambda x: (network(x),), x)[0].clone()
+        for _ in range(CALLS_BEFORE_RECORDING + 3)
     ]
     network[0].generator.manual_seed(0)
     assert all(torch.equal(network(x), mask) for mask in drawn)
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+class Graph:
+    """What a recording does, on a CPU: the function again, to the same tensors."""
+
+    def __init__(self, function, inputs, outputs):
+        self.function, self.inputs, self.outputs = function, inputs, outputs
+
+    def replay(self):
+        torch._foreach_copy_(list(self.outputs), list(self.function(*self.inputs)))
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """A recorder whose recordings are of a CPU, and noted."""
+    made = Recorder([])
+    made.noted = []
+
+    def record(function, inputs):
+        own = [tensor.clone() for tensor in inputs]
+        outputs = function(*own)
+        made.noted.append(tuple(own[0].shape))
+        return _Recording(Graph(function, own, outputs), own, outputs)
+
+    monkeypatch.setattr(made, "_record", record)
+    return made
+
+
+def doubled(x):
+    return (2 * x,)
+
+
+def test_the_first_kind_of_call_that_comes_often_is_recorded_alone(recorder):
+    for i in range(20):
+        for size in (4, 4, 3):
+            x = torch.full((size,), float(i))
+            assert recorder.call(doubled, x)[0].tolist() == [2.0 * i] * size
+    assert recorder.noted == [(4,)]
+
+
+def test_what_is_recorded_is_told_apart_by_its_key(recorder):
+    for i in range(20):
+        for factor in (2.0, 3.0):
+            x = torch.full((2,), float(i))
+            (found,) = recorder.call(lambda x, by=factor: (by * x,), x, key=factor)
+            assert found.tolist() == [factor * i] * 2
+    assert len(recorder.noted) == 1
+
+
+def test_calls_of_too_many_kinds_are_not_counted(recorder):
+    for i in range(10 * _MOST_KINDS):
+        recorder.call(doubled, torch.zeros(1), key=i)
+    assert len(recorder._calls) == _MOST_KINDS
+    assert not recorder.noted

@@ -74,6 +74,9 @@ def run_every_one(words: Sequence[str], args: argparse.Namespace) -> int:
     worst = OK
     for name in (*EXPERIMENTS, *PROGRAMS):
         print(f"\n{name}", file=sys.stderr)
+        if name in EXPERIMENTS and (lacks := EXPERIMENTS[name].lacks):
+            print(lacks, file=sys.stderr)
+            continue
         options = [str(word) for word in shared] if name in PROGRAMS else others
         status = main([name, *options])
         if status == INTERRUPTED:

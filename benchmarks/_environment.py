@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ PACKAGES = ("torch", "skorch", "scikit-learn", "numpy")
 PEERS = ("keras", "tensorflow", "tensorflow-cpu", "scikeras")
 
 
-def describe() -> dict[str, Any]:
-    """Return versions, platform, processors and torch's thread count."""
+def describe(also: Sequence[str] = ()) -> dict[str, Any]:
+    """Return versions, of packages `also` too, platform, processors and threads."""
     return {
         "versions": {
             "python": platform.python_version(),
             "skmlp": skmlp.__version__,
-            **{name: _version(name) for name in PACKAGES},
+            **{name: _version(name) for name in (*PACKAGES, *also)},
         },
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),

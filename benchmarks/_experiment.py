@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,8 @@ class Experiment:
         as is right where what comes out decides how models are trained.
     notes : tuple of str
         Sentences shown under the table.
+    needs : tuple of str
+        Packages that only this experiment imports.
     """
 
     name: str
@@ -262,6 +265,15 @@ class Experiment:
     saves_models: bool = False
     spares_test_rows: bool = False
     notes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    @property
+    def lacks(self) -> str | None:
+        """What keeps it from running here, if anything does."""
+        absent = [name for name in self.needs if find_spec(name) is None]
+        if not absent:
+            return None
+        return f"{self.name} needs {' and '.join(absent)}; pip install skmlp[peers]"
 
     def select(self, names: tuple[str, ...]) -> tuple[Model, ...]:
         """Return the named models in the experiment's order; all for no name."""

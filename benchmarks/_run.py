@@ -221,7 +221,7 @@ def heading(request: Request, dataset: str, model: Model, seed: int) -> Record:
         "seed": seed,
         "architecture": model.architecture,
         "estimator": model.estimator.path,
-        **_environment.describe(),
+        **_environment.describe(request.experiment.needs),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": request.command,
     }

@@ -28,6 +28,8 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
     from benchmarks import _datasets, _environment
     from benchmarks._image_files import DEFAULT_SIZE, Reading
 
+    if lacks := request.experiment.lacks:
+        raise ValueError(lacks)
     _environment.use_threads(request.threads)
     folder = _results.open_store(args.out or _results.DEFAULT)
     data, dataset = None, BUNDLED

@@ -12,6 +12,7 @@ from benchmarks.experiments.fashion_cnn import FASHION_CNN
 from benchmarks.experiments.fashion_mlp import FASHION_MLP
 from benchmarks.experiments.hidden_units import HIDDEN_UNITS
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
+from benchmarks.experiments.in_keras import IN_KERAS
 from benchmarks.experiments.normalization import NORMALIZATION
 from benchmarks.experiments.open_choices import OPEN_CHOICES
 from benchmarks.experiments.optimizers import OPTIMIZERS
@@ -36,6 +37,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         TABULAR,
         ENSEMBLE,
         *RECORDS,
+        *IN_KERAS,
         DROPIN,
     )
 }

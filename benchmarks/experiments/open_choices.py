@@ -28,6 +28,7 @@ from benchmarks.experiments.compare import (
     LAST,
     MOVES_OF_2017,
     MOVES_SINCE,
+    ONE_VIEW,
     variant,
 )
 
@@ -87,8 +88,8 @@ MOVED_IMAGES = _experiment(
     "a network of compare whose images move as in Keras until 2017, or since",
     "moved",
     {
-        "of-2017": {"augmentation": MOVES_OF_2017},
-        "since": {"augmentation": MOVES_SINCE},
+        "of-2017": {"augmentation": MOVES_OF_2017, **ONE_VIEW},
+        "since": {"augmentation": MOVES_SINCE, **ONE_VIEW},
     },
     ("cnn-3-moved",),
 )

@@ -95,7 +95,7 @@ def test_published_rows_stop_early_but_for_one_with_noise():
             assert stopping == [True, 1e-4, 5]
 
 
-def test_what_is_called_last_differs_in_the_weights_kept_alone():
+def test_what_is_called_last_adds_nothing():
     names = [name for name in MODELS if name.endswith("-last")]
     assert names
     for name in names:
@@ -103,6 +103,9 @@ def test_what_is_called_last_differs_in_the_weights_kept_alone():
         ours = dict(MODELS[name.removesuffix("-last")].estimator.params)
         assert last.pop("weight_averaging") is None
         assert ours.pop("weight_averaging") == 0.998
+        if "augmentation" in last:
+            assert last.pop("predict_augmentation") is None
+            assert ours.pop("predict_augmentation") is not None
         assert last == ours
 
 

@@ -1,0 +1,199 @@
+"""A network trained by Keras itself, by the names of our parameters.
+
+What it is not told is as Keras has it, so that a protocol that was written for Keras
+can be followed by the library that its figures presumably came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class KerasClassifier(ClassifierMixin, BaseEstimator):
+    """Convolutions, dense layers and softmax, trained as our networks are.
+
+    Parameters
+    ----------
+    conv_channels, conv_strides, conv_dropout : sequence
+        One entry for each convolution; 'same' padding, ReLU.
+    kernel_size, pool_size : int
+        Of all convolutions, and of the pooling behind each.
+    pool : 'max' or None
+    hidden_layer_sizes, dropout
+        Units of the dense layers, and what is dropped of each.
+    alpha : float or sequence of float
+        scikit-learn's strength of the L2 penalty, of all layers of weights or each.
+    init : str
+        Name of Keras's law of the first weights.
+    solver, learning_rate_init, momentum, nesterovs_momentum
+        'sgd' or 'adam', the rest of which is Keras's.
+    batch_size, max_iter : int
+    early_stopping : bool
+        By the accuracy of ``X_val, y_val``, for want of `tol` more in more than
+        `n_iter_no_change` epochs; the last weights stay.
+    image_shape : tuple of int, optional
+    random_state : int, optional
+    """
+
+    def __init__(
+        self,
+        *,
+        conv_channels: Sequence[int] = (),
+        kernel_size: int = 3,
+        conv_strides: Sequence[int] = (),
+        pool: str | None = None,
+        pool_size: int = 2,
+        conv_dropout: float | Sequence[float] = 0.0,
+        hidden_layer_sizes: Sequence[int] = (),
+        dropout: float = 0.0,
+        alpha: float | Sequence[float] = 0.0,
+        init: str = "glorot_uniform",
+        solver: str = "adam",
+        learning_rate_init: float = 0.001,
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = False,
+        batch_size: int = 32,
+        max_iter: int = 1,
+        early_stopping: bool = False,
+        tol: float = 0.0,
+        n_iter_no_change: int = 0,
+        image_shape: tuple[int, ...] | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.conv_channels = conv_channels
+        self.kernel_size = kernel_size
+        self.conv_strides = conv_strides
+        self.pool = pool
+        self.pool_size = pool_size
+        self.conv_dropout = conv_dropout
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.alpha = alpha
+        self.init = init
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.image_shape = image_shape
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        X_val: np.ndarray | None = None,
+        y_val: np.ndarray | None = None,
+    ) -> Self:
+        """Train; the weights of the last epoch are kept."""
+        keras = _keras()
+        if self.random_state is not None:
+            keras.utils.set_random_seed(self.random_state)
+        self.classes_, encoded = np.unique(y, return_inverse=True)
+        self.network_ = self._build(keras, X.shape[1])
+        held_out = None
+        if X_val is not None:
+            held_out = X_val, np.searchsorted(self.classes_, y_val)
+        stopping = keras.callbacks.EarlyStopping(
+            "val_accuracy", min_delta=self.tol, patience=self.n_iter_no_change + 1
+        )
+        trained = self.network_.fit(
+            X,
+            encoded,
+            batch_size=self.batch_size,
+            epochs=self.max_iter,
+            validation_data=held_out,
+            callbacks=[stopping] if self.early_stopping and held_out else [],
+            verbose=0,
+        )
+        self.n_iter_ = len(trained.epoch)
+        self.loss_curve_ = trained.history["loss"]
+        self.validation_scores_ = trained.history.get("val_accuracy")
+        weights = self.network_.get_weights()
+        self.coefs_, self.intercepts_ = weights[::2], weights[1::2]
+        return self
+
+    def _build(self, keras: Any, n_features: int) -> Any:
+        """Return the compiled network."""
+        layers = keras.layers
+        n_convolutions = len(self.conv_channels)
+        n_weights = n_convolutions + len(self.hidden_layer_sizes) + 1
+        alphas = iter(np.broadcast_to(self.alpha, n_weights))
+        dropped = np.broadcast_to(self.conv_dropout, n_convolutions)
+        strides = self.conv_strides or (1,) * n_convolutions
+
+        def shared() -> dict[str, Any]:
+            # Keras adds l2 * sum(w ** 2) to a mean loss, scikit-learn's alpha half of
+            # alpha times that over the rows of a batch.
+            strength = float(next(alphas)) / 2 / self.batch_size
+            penalty = keras.regularizers.L2(strength) if strength else None
+            return {"kernel_initializer": self.init, "kernel_regularizer": penalty}
+
+        network = keras.Sequential([keras.Input((n_features,))])
+        if n_convolutions:
+            network.add(layers.Reshape((*(self.image_shape or ()), 1)[:3]))
+        for channels, stride, p in zip(
+            self.conv_channels, strides, dropped, strict=True
+        ):
+            network.add(
+                layers.Conv2D(
+                    channels,
+                    self.kernel_size,
+                    stride,
+                    "same",
+                    activation="relu",
+                    **shared(),
+                )
+            )
+            if self.pool is not None:
+                network.add(layers.MaxPooling2D(self.pool_size, padding="same"))
+            if p:
+                network.add(layers.Dropout(float(p)))
+        if n_convolutions:
+            network.add(layers.Flatten())
+        for units in self.hidden_layer_sizes:
+            network.add(layers.Dense(units, activation="relu", **shared()))
+            if self.dropout:
+                network.add(layers.Dropout(self.dropout))
+        network.add(layers.Dense(len(self.classes_), activation="softmax", **shared()))
+        optimizer = keras.optimizers.Adam(self.learning_rate_init)
+        if self.solver == "sgd":
+            optimizer = keras.optimizers.SGD(
+                self.learning_rate_init, self.momentum, self.nesterovs_momentum
+            )
+        network.compile(
+            optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+        return network
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the classes."""
+        return self.network_.predict(X, batch_size=1_000, verbose=0)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the most probable classes."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _keras() -> Any:
+    """Import Keras on TensorFlow, with as many threads as torch has."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import tensorflow
+
+    threads = tensorflow.config.threading
+    if not threads.get_intra_op_parallelism_threads():  # they are chosen once
+        threads.set_intra_op_parallelism_threads(torch.get_num_threads())
+        threads.set_inter_op_parallelism_threads(1)
+    return keras

@@ -108,9 +108,8 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
             "val_accuracy", min_delta=self.tol, patience=self.n_iter_no_change + 1
         )
         trained = self.network_.fit(
-            X,
-            encoded,
-            batch_size=self.batch_size,
+            _shuffled(keras, X, encoded, self.batch_size, self.random_state),
+            shuffle=False,
             epochs=self.max_iter,
             validation_data=held_out,
             callbacks=[stopping] if self.early_stopping and held_out else [],
@@ -183,6 +182,30 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the most probable classes."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _shuffled(
+    keras: Any, X: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None
+) -> Any:
+    """Return batches, in a new order every epoch; seeded, Keras repeats the first."""
+
+    class Shuffled(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self.random_state = np.random.RandomState(seed)
+            self.on_epoch_end()
+
+        def __len__(self) -> int:
+            return -(-len(y) // batch_size)
+
+        def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+            rows = self.order[i * batch_size : (i + 1) * batch_size]
+            return X[rows], y[rows]
+
+        def on_epoch_end(self) -> None:
+            self.order = self.random_state.permutation(len(y))
+
+    return Shuffled()
 
 
 def _keras() -> Any:

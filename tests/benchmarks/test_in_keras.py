@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__, _experiment
-from benchmarks._in_keras import KerasClassifier
+from benchmarks._in_keras import KerasClassifier, _keras, _shuffled
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.experiments.compare import COMPARE
 from benchmarks.experiments.in_keras import COMPARE_IN_KERAS, IN_KERAS, TOLD
@@ -71,3 +71,22 @@ def test_keras_learns():
     assert network.n_iter_ == len(network.loss_curve_) <= 30
     assert [w.shape for w in network.coefs_] == [(3, 3, 1, 3), (48, 8), (8, 2)]
     np.testing.assert_allclose(network.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # TensorFlow's own
+def test_every_epoch_has_an_order_of_its_own():
+    pytest.importorskip("keras")
+    pytest.importorskip("tensorflow")
+    X = np.arange(9.0)[:, np.newaxis]
+    batches = _shuffled(_keras(), X, np.arange(9), 2, 0)
+    epochs = []
+    for _ in range(3):
+        rows, labels = zip(*(batches[i] for i in range(len(batches))), strict=True)
+        assert [len(part) for part in rows] == [2, 2, 2, 2, 1]
+        np.testing.assert_array_equal(
+            np.concatenate(rows)[:, 0], np.concatenate(labels)
+        )
+        epochs.append(tuple(np.concatenate(labels)))
+        assert sorted(epochs[-1]) == list(range(9))
+        batches.on_epoch_end()
+    assert len(set(epochs)) == 3

@@ -3,15 +3,14 @@
 Figures that a source prints are of single runs of Keras. These are means of several, of
 networks of the same layers, laws, optimizers and rules as those that `compare`,
 `fashion-mlp` and `fashion-cnn` have where they add nothing; so they tell what the
-source's recipe gives, whoever follows it. `-glorot` rows begin by Keras's default law.
-Keras's own random numbers decide, so a seed gives other runs than ours. Keras comes
-with the extra `peers`.
+source's recipe gives, whoever follows it. Keras's own random numbers decide, so a seed
+gives other runs than ours. Keras comes with the extra `peers`.
 """
 
 from __future__ import annotations
 
 from benchmarks._experiment import Component, Experiment, Model
-from benchmarks.experiments.compare import COMPARE, PROTOCOL, variant
+from benchmarks.experiments.compare import COMPARE, PROTOCOL
 from benchmarks.experiments.fashion_cnn import FASHION_CNN
 from benchmarks.experiments.fashion_mlp import FASHION_MLP
 
@@ -55,19 +54,14 @@ def in_keras(model: Model) -> Model:
     )
 
 
-# The rows that see images as they are; Keras has done with its generator of moves.
-AS_THEY_ARE = [
-    in_keras(model)
-    for model in PROTOCOL
-    if "augmentation" not in model.estimator.params
-]
-
 COMPARE_IN_KERAS = Experiment(
     name="compare-in-keras",
     summary="networks of compare, trained by Keras",
-    models=(
-        *AS_THEY_ARE,
-        *(variant(m, "glorot", init="glorot_uniform") for m in AS_THEY_ARE),
+    # Those that see images as they are; Keras has done with its generator of moves.
+    models=tuple(
+        in_keras(model)
+        for model in PROTOCOL
+        if "augmentation" not in model.estimator.params
     ),
     dataset=COMPARE.dataset,
     reported_for=COMPARE.reported_for,

@@ -5,12 +5,12 @@ Every tenth training row, pixels in [0, 1] (LR and MLP also less the training me
 momentum 0.9, at most 100 epochs, early stopping on validation accuracy (min_delta 1e-4,
 patience 5).
 
-The protocol does not say how weights begin, nor which are kept: its rows begin by He's
-uniform law, and keep an average over about the last ninth of the steps (no more than
-some 500), by which they are validated too; `open_choices` tells why. The two rows that
-train on moved images are also asked for the mean of 8 views of an image, here and in
-validation; called `-one-view` they are not. Those called `-last` add nothing: they keep
-the weights of the last epoch, as Keras does by default, and see an image as it is.
+The protocol does not say how weights begin: its rows begin by He's uniform law. Those
+called `-last` add nothing to it: they keep the weights of the last epoch, as Keras does
+by default, and see an image as it is. The others are ours in that they keep an average
+over about the last ninth of the steps (no more than some 500), by which they are
+validated too; `open_choices` tells why. The two rows that train on moved images are
+also asked for the mean of 8 views of an image; called `-one-view` they are not.
 
 A patience of 5 is used up when more than 5 epochs have brought nothing, as in
 scikit-learn, and in Keras in 2017, which such figures were presumably made with.

@@ -38,11 +38,14 @@ def start_network(
     """Build the network for the rows X and give it its initial weights."""
     dtype = resolve_dtype(estimator.dtype, X.dtype, device)
     network = estimator._make_network(X.shape[1], estimator.n_outputs_)
-    network.to(device, dtype)
+    first = next(network.parameters())
+    if (first.device, first.dtype) != (device, dtype):
+        network.to(device, dtype)
     initialize(network, estimator._init_law(), estimator.activation, random_state)
     if estimator.init_from is not None:
         start_from(network, estimator.init_from)
-    freeze_layers(network, estimator.frozen_layers)
+    if estimator.frozen_layers is not None:
+        freeze_layers(network, estimator.frozen_layers)
     return network
 
 
@@ -111,9 +114,10 @@ def make_net(
         verbose=prints_epochs(estimator.verbose),
         callbacks=[clone(callback) for callback in estimator.callbacks or ()],
         max_epochs=estimator.max_iter,
-        device=str(device),
+        device=None,  # where the network is by now
     )
-    return net.initialize()
+    net.initialize().device = str(device)
+    return net
 
 
 def train_batches(

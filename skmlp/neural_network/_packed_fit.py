@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.utils import gen_even_slices
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from skmlp.neural_network._checkpoint import FitState
 from skmlp.neural_network._network import BaseNetwork, Plan
@@ -80,8 +81,30 @@ class FitJob:
         return net is not None and net.interrupted_
 
 
-# Learnt attributes, rows to train on and to validate on, of jobs with the same data.
-_Checked = tuple[dict[str, Any], Sample, Sample | None]
+class _Checked:
+    """What jobs have in common that need be checked but once.
+
+    Attributes
+    ----------
+    params : dict of type to dict
+        For each class the parameters of the estimator that was checked last.
+    rows : dict of hashable to tuple
+        Learnt attributes, rows to train on and to validate on.
+    """
+
+    def __init__(self) -> None:
+        self.params: dict[type, dict[str, Any]] = {}
+        self.rows: dict[Hashable, tuple[dict[str, Any], Sample, Sample | None]] = {}
+
+    def check_params(self, estimator: Any) -> None:
+        """Do what `_validate_params` does, with values that are new."""
+        params = estimator.get_params(deep=False)
+        known = self.params.get(type(estimator), {})
+        new = {k: v for k, v in params.items() if k not in known or known[k] is not v}
+        validate_parameter_constraints(
+            estimator._parameter_constraints, new, type(estimator).__name__
+        )
+        self.params[type(estimator)] = params
 
 
 def fit_jobs(
@@ -93,7 +116,7 @@ def fit_jobs(
     as memory allows, so `jobs` may be many more than fit into it. `advance` is told of
     epochs as they end or are left out: ``max_iter`` altogether for every job.
     """
-    checked: dict[Hashable, _Checked] = {}
+    checked = _Checked()
     waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
     # Of a pack, and bytes of all that wait, by the memory there was when it began.
     limits: dict[Hashable, tuple[int, float]] = {}
@@ -158,22 +181,22 @@ def _fit_alone(job: FitJob) -> None:
     job.seconds += time.perf_counter() - start
 
 
-def _plan(job: FitJob, checked: dict[Hashable, _Checked]) -> Plan:
-    """Check a job, its rows only if no job before had the same, and build its net."""
+def _plan(job: FitJob, checked: _Checked) -> Plan:
+    """Check a job, as far as none before it was the same, and build its net."""
     estimator, params = job.estimator, dict(job.params)
-    estimator._validate_params()
+    checked.check_params(estimator)
     X_val, y_val = params.pop("X_val", None), params.pop("y_val", None)
     estimator._check_together(X_val, y_val, False)
     of_data = tuple(repr(getattr(estimator, name, None)) for name in _OF_DATA)
     key = (job.data, type(estimator), of_data)
-    if key not in checked:
+    if key not in checked.rows:
         before = set(vars(estimator))
         sample = estimator._check_sample(job.X, job.y, **_weights(params), reset=True)
         sample = sample._replace(tensors={})
         valid = None if X_val is None else estimator._check_validation(X_val, y_val)
         learned = {k: v for k, v in vars(estimator).items() if k not in before}
-        checked[key] = learned, sample, valid
-    learned, sample, valid = checked[key]
+        checked.rows[key] = learned, sample, valid
+    learned, sample, valid = checked.rows[key]
     vars(estimator).update(learned)
     job._checked = sample if valid is None else (sample, valid)
     return estimator._plan(sample, valid, state=job.state)

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skmlp.training.team import team_size
+from skmlp.training.threads import on_threads
+
 
 class Loss(nn.Module, ABC):
     """A loss with the output activation that turns its logits into predictions."""
@@ -156,7 +159,8 @@ class SoftmaxCrossEntropy(Loss):
     ) -> tuple[Tensor, Tensor]:
         """Return the means of many models with no logarithms but those that count."""
         index = y.unsqueeze(-1)
-        p = _few_classes_first(torch.softmax, logits)
+        with on_threads(team_size()):
+            p = _few_classes_first(torch.softmax, logits)
         eps = torch.finfo(p.dtype).eps
         log_p = p.gather(-1, index).clamp_(eps, 1.0 - eps).log_()
         mean = torch.linalg.vecdot(log_p.squeeze(-1), weight).neg_()

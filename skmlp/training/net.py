@@ -334,8 +334,7 @@ class Net(NeuralNet):
         best = name not in self.bests_ or better(value, self.bests_[name])
         if best:
             self.bests_[name] = value
-        self.history.record(name, value)
-        self.history.record(f"{name}_best", best)
+        self.history[-1].update({name: value, f"{name}_best": best})
 
     def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
         """Update the parameters by one batch; return its logits and its loss."""
@@ -399,7 +398,8 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Keep the weights, and what `resume` needs, on the CPU; drop the rest."""
         self.optimizer_ = self.optimizer_state()
-        self.module_.to("cpu")
+        if next(self.module_.parameters()).device.type != "cpu":
+            self.module_.to("cpu")
         for parameter in self.module_.parameters():
             parameter.grad = None
         self.__dict__.update(NOT_IN_TRAINING)

@@ -30,7 +30,6 @@ from skmlp.training.stacked_convolution import structure_of, widest_patches
 from skmlp.training.stacked_optimizer import SOLVERS, StackedOptimizer, numbers_of
 from skmlp.training.stacked_parameters import StackedParameters
 from skmlp.training.stacked_rows import (
-    EpochPlan,
     StackedBatches,
     StackedRows,
     rows_of,
@@ -223,7 +222,8 @@ class _Pack:
         """Train every member on all of its rows once, and judge what came of it."""
         members, stack = self.members, self.stack
         dtype, device = stack.alpha.dtype, stack.alpha.device
-        plan = EpochPlan(self.batches, dtype, device)
+        plan = self.batches.next_epoch(dtype, device)
+        shares, active = plan.shares, plan.shares.active
         losses = torch.zeros(len(members), dtype=widest_float(device), device=device)
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
@@ -233,14 +233,14 @@ class _Pack:
             for s, (x, y) in enumerate(self.batches.of(plan, dtype)):
                 team.begin_step()
                 for i in moving:
-                    if plan.active[s][i]:
+                    if active[s][i]:
                         net, steps = members[i].net, len(members[i].train)
                         net.schedule.before_batch(net.optimizer_, steps)
-                if moving or s == 0 or plan.active[s] != plan.active[s - 1]:
-                    self.optimizer.choose(plan.active[s])
-                self.counts[:] = plan.counts[s]
-                loss = stack.differentiate(x, y, plan.weights[s], plan.totals[s])
-                losses.addcmul_(loss.to(losses.dtype), plan.counts_on_device[s])
+                if moving or s == 0 or active[s] != active[s - 1]:
+                    self.optimizer.choose(active[s])
+                self.counts[:] = shares.counts[s]
+                loss = stack.differentiate(x, y, shares.weights[s], shares.totals[s])
+                losses.addcmul_(loss.to(losses.dtype), shares.counts_on_device[s])
                 self.optimizer.update()
         for member, loss in zip(members, losses.tolist(), strict=True):
             self._end_epoch(member, loss / len(member.train.rows))
@@ -254,8 +254,8 @@ class _Pack:
         """Write a member's epoch into its history."""
         net = member.net
         net.history.new_epoch()
-        net.history.record("epoch", len(net.history))
-        net.history.record("train_batch_count", len(member.train))
+        counts = {"epoch": len(net.history), "train_batch_count": len(member.train)}
+        net.history[-1].update(counts)
         if not np.isfinite(loss):
             member.error = FloatingPointError(net.epochs_ + 1)
             return

@@ -1,8 +1,23 @@
 """Sources of randomness for one fit; no global generator is drawn from."""
 
+from numbers import Integral
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.random.bit_generator import ISeedSequence
 from sklearn.utils import check_random_state
+
+
+class _Unseeded(ISeedSequence):
+    """Spares the entropy of a generator that is seeded afterwards anyway.
+
+    To gather it takes NumPy as long as all else that a small network begins with.
+    """
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        """Return zeros."""
+        return np.zeros(n_words, dtype)
 
 
 def resolve_random_state(
@@ -15,6 +30,12 @@ def resolve_random_state(
     """
     if random_state is None:
         return np.random.RandomState()
+    if isinstance(random_state, Integral):
+        # As documented, it takes what has the interface, whatever its annotation.
+        generator = np.random.MT19937(_Unseeded())  # type: ignore[arg-type]
+        seeded = np.random.RandomState(generator)
+        seeded.seed(int(random_state))
+        return seeded
     return check_random_state(random_state)
 
 

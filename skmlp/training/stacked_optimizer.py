@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,10 +56,11 @@ class StackedOptimizer:
         self._names = ("exp_avg", "exp_avg_sq") if self._adam else ("momentum_buffer",)
         self._moves = stack.values.zeros()
         self.moments = [stack.values.zeros() for _ in self._names]
-        self.t = [0] * len(stack.nets)
+        self.t = np.zeros(len(stack.nets), dtype=np.int64)
         self.rates = [_rate(net) for net in stack.nets]
         for i in range(len(stack.nets)):
             self._take_over(i)
+        self._chosen: tuple[Sequence[bool], list[float]] | None = None
         # In single precision, as which the kernel of a GPU reads it.
         self._endless = stack.alpha.new_tensor(math.inf, dtype=torch.float32)
 
@@ -74,10 +76,13 @@ class StackedOptimizer:
 
     def choose(self, active: Sequence[bool]) -> None:
         """Let `update` move those that are active, by the numbers as they are now."""
-        nets = self.stack.nets
-        for i, net in enumerate(nets):
-            self._rescale(i, _rate(net))
-        self._active = active
+        nets, rates = self.stack.nets, [_rate(net) for net in self.stack.nets]
+        if (active, rates) == self._chosen:
+            return
+        self._chosen = active, rates
+        for i, rate in enumerate(rates):
+            self._rescale(i, rate)
+        self._active = np.array(active, dtype=np.int64)
         idle = [i for i, on in enumerate(active) if not on]
         self._idle = self.stack.alpha.new_tensor(idle, dtype=torch.long)
         self._rates = self.stack.alpha.new_tensor(self.rates)
@@ -90,7 +95,8 @@ class StackedOptimizer:
         if self._decoupled:
             self._shares = (1.0 - self._rates * self.stack.alpha).unsqueeze(1)
         numbers = [numbers_of(net) for net in nets]
-        self._together = len(set(zip(numbers, self.t, active, strict=True))) == 1
+        alike = set(zip(numbers, self.t.tolist(), active, strict=True))
+        self._together = len(alike) == 1
         self._runs = []
         for _, places in groupby(range(len(nets)), key=numbers.__getitem__):
             found = list(places)
@@ -121,16 +127,17 @@ class StackedOptimizer:
     def update(self) -> None:
         """Take one step."""
         kept = self._kept()
-        self.t = [t + on for t, on in zip(self.t, self._active, strict=True)]
+        self.t += self._active
         if self._shares is not None:
             for weights, _ in self.stack.penalized:
                 weights.mul_(self._shares)
         torch.mul(self._rates, self._corrections(), out=self._factors)
-        self._moves.vector.zero_()
+        if not self._adam:  # whose kernel makes the zeros itself
+            self._moves.vector.zero_()
         for group, moves, gradients, moments in self._runs:
             if self._adam:
-                both = moments[0], moments[1]
-                adam_step(moves, gradients, both, self._endless, math.inf, group)
+                both, t = (moments[0], moments[1]), (self._endless, math.inf)
+                adam_step(moves, gradients, both, *t, group, from_zero=True)
             else:
                 buffers = moments[0] if group["momentum"] else []
                 sgd_step(moves, gradients, buffers, group)
@@ -157,17 +164,19 @@ class StackedOptimizer:
         if not self._adam:
             return 1.0
         places = range(1 if self._together else len(self.t))
+        groups = [self.stack.nets[i].optimizer_.param_groups[0] for i in places]
         found = [
-            _correction(t, *self.stack.nets[i].optimizer_.param_groups[0]["betas"])
-            for i, t in zip(places, self.t, strict=False)
+            _correction(int(self.t[i]), *group["betas"])
+            for i, group in zip(places, groups, strict=True)
         ]
         return found[0] if self._together else self._rates.new_tensor(found)
 
     def select(self, index: Tensor) -> None:
         """Go on with some of the networks."""
+        self._chosen = None
         self.moments = [moment.select(index) for moment in self.moments]
         self._moves = self._moves.select(index)
-        self.t = [self.t[i] for i in index.tolist()]
+        self.t = self.t[index.tolist()]
         self.rates = [self.rates[i] for i in index.tolist()]
 
     def write_back(self, i: int) -> None:
@@ -180,7 +189,7 @@ class StackedOptimizer:
             for moment in self.moments
         ]
         if self._adam:
-            state["t"] = self.t[i]
+            state["t"] = int(self.t[i])
             state["step"] = torch.tensor(float(self.t[i]), device=values.device)
             state["exp_avg"], state["exp_avg_sq"] = moments
         else:

@@ -191,7 +191,8 @@ def _room(shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
 
 def _own_part(stacked: Tensor, i: int, shape: Sequence[int]) -> Tensor:
     """Return the `i`-th model's part of a stacked tensor, without what fills it up."""
-    return stacked[i][tuple(map(slice, shape))]
+    own = stacked[i]
+    return own if own.shape == shape else own[tuple(map(slice, shape))]
 
 
 class _Masks:

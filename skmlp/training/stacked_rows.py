@@ -8,7 +8,7 @@ import math
 import pickle
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -101,12 +101,27 @@ class StackedBatches:
         self.streams = [first.setdefault(stream, len(first)) for stream in streams]
         self.drawn = [models[self.streams.index(i)] for i in range(len(first))]
         self.rows = StackedRows([train.rows for train in models[:: self.each]])
+        self._shares: StepShares | None = None
+
+    def next_epoch(self, dtype: torch.dtype, device: torch.device) -> "EpochPlan":
+        """Draw every stream's order, and return what becomes of it."""
+        orders = [train.next_order() for train in self.drawn]
+        weighted = any(train.rows.host_weight is not None for train in self.drawn)
+        if self._shares is None or weighted:  # else they are those of the epoch before
+            self._shares = StepShares(self, orders, dtype, device)
+        sets = self.streams[:: self.each]
+        index = torch.from_numpy(np.stack(_in_steps(self.drawn, orders))[sets])
+        X_index, y_index = (
+            places.view(index.shape).transpose(0, 1).contiguous()
+            for places in self.rows.offset(index.flatten(1))
+        )
+        return EpochPlan(X_index, y_index, self._shares)
 
     def of(
         self, plan: "EpochPlan", dtype: torch.dtype
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the features of every set, and the targets of every model, by steps."""
-        for part in slices_of(plan.n_steps, self._gathered_at_once(plan, dtype)):
+        for part in slices_of(len(plan.X_index), self._gathered_at_once(plan, dtype)):
             X, Y = self.rows.gather(plan.X_index[part], plan.y_index[part])
             if self.each > 1:
                 Y = Y.repeat_interleave(self.each, dim=1)
@@ -122,53 +137,55 @@ class StackedBatches:
             train.follow(self.drawn[i])
 
 
-class EpochPlan:
-    """Which rows each set holds in each step of an epoch, and with what weight.
+class StepShares:
+    """How much each row counts in each step of an epoch, for every model.
 
-    Batches shorter than the longest are filled with rows of weight zero. Row numbers
-    are of sets, all else is of models.
+    Parameters
+    ----------
+    batches : StackedBatches
+    orders : list of ndarray
+        The rows of an epoch, of each stream.
+    dtype : torch.dtype
+    device : torch.device
+
+    Attributes
+    ----------
+    counts : list of list of int
+        Number of rows, by steps and models.
+    active : list of tuple of bool
+        Whether a model has rows that count.
+    counts_on_device, totals : sequence of Tensor of shape (models,)
+        By steps; the latter are the sums of the rows' weights.
+    weights : sequence of Tensor of shape (models, batch)
+        By steps, divided by their totals.
     """
 
     def __init__(
-        self, batches: StackedBatches, dtype: torch.dtype, device: torch.device
+        self,
+        batches: StackedBatches,
+        orders: Sequence[np.ndarray],
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
-        drawn = batches.drawn
-        self.n_steps = max(map(len, drawn))
-        size = max(train.batch_size for train in drawn)
-        shape = (len(drawn), self.n_steps, size)
-        index = np.zeros(shape, dtype=np.int64)
-        weights = np.zeros(shape)
-        counts = np.zeros(shape[:2], dtype=np.int64)
-        for i, train in enumerate(drawn):
-            order = train.next_order()
-            host = train.rows.host_weight
-            of_rows = np.ones(len(order)) if host is None else host[order]
-            for whole, part in ((index, order), (weights, of_rows)):
-                padded = np.zeros(len(train) * train.batch_size, dtype=whole.dtype)
-                padded[: len(order)] = part
-                whole[i, : len(train), : train.batch_size] = padded.reshape(
-                    len(train), train.batch_size
-                )
-            counts[i, : len(train)] = train.batch_size
-            counts[i, len(train) - 1] -= len(train) * train.batch_size - len(order)
+        drawn, models = batches.drawn, batches.streams
+        hosts = [train.rows.host_weight for train in drawn]
+        ones = [np.ones(len(order)) for order in orders]
+        of_rows = [
+            of_row if host is None else host[order]
+            for of_row, host, order in zip(ones, hosts, orders, strict=True)
+        ]
+        weights = np.stack(_in_steps(drawn, of_rows))
+        counts = np.stack(_in_steps(drawn, ones)).sum(axis=2).astype(np.int64)
         totals = weights.sum(axis=2)
         active = totals > 0
         counts[~active] = 0
         totals[~active] = 1.0
         weights /= totals[:, :, np.newaxis]
-        # From here on by steps, then of shape (sets, batch), or by models.
-        sets, models = batches.streams[:: batches.each], batches.streams
-        of_sets = torch.from_numpy(index[sets].reshape(len(sets), -1))
-        self.X_index, self.y_index = (
-            places.unflatten(1, shape[1:]).transpose(0, 1).contiguous()
-            for places in batches.rows.offset(of_sets)
-        )
         self.active = [tuple(step) for step in active.T[:, models].tolist()]
         by_models = counts.T[:, models]
         self.counts = by_models.tolist()
-        wide = widest_float(device)
         self.counts_on_device = torch.as_tensor(
-            by_models, dtype=wide, device=device
+            by_models, dtype=widest_float(device), device=device
         ).unbind()
         self.totals, self.weights = (
             torch.as_tensor(of_streams, dtype=dtype, device=device)
@@ -176,3 +193,30 @@ class EpochPlan:
             .unbind()
             for of_streams in (totals, weights)
         )
+
+
+class EpochPlan(NamedTuple):
+    """Which rows each set holds in each step of an epoch, and how much they count.
+
+    Batches shorter than the longest are filled with rows of weight zero.
+    """
+
+    X_index: Tensor  # of shape (steps, sets, batch), as is the next
+    y_index: Tensor
+    shares: StepShares
+
+
+def _in_steps(
+    drawn: Sequence[Batches], parts: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Cut what each stream has of its rows into steps, filled up with zeros."""
+    n_steps = max(map(len, drawn))
+    size = max(train.batch_size for train in drawn)
+    cut = []
+    for train, part in zip(drawn, parts, strict=True):
+        own = np.zeros(len(train) * train.batch_size, dtype=part.dtype)
+        own[: len(part)] = part
+        in_steps = np.zeros((n_steps, size), dtype=part.dtype)
+        in_steps[: len(train), : train.batch_size] = own.reshape(len(train), -1)
+        cut.append(in_steps)
+    return cut

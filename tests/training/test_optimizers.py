@@ -98,6 +98,19 @@ def test_adam_without_memory_of_the_second_moment():
     agree(optimizer, values, NumpyAdam(0.9, 0.0, 1e-8), [0.1] * 5, rtol=1e-9)
 
 
+def test_adam_moves_zeros_whatever_is_in_their_place():
+    group = {"lr": 1.0, "betas": (0.9, 0.999), "eps": 1e-8}
+    gradient, moments = vector(1), [vector(2), vector(3).abs()]
+    moved = []
+    for values, from_zero in ((torch.zeros(5), False), (vector(), True)):
+        values = values.to(gradient.dtype)
+        both = tuple([moment.clone()] for moment in moments)
+        step = torch.tensor(4.0), 4
+        optimizers.adam_step([values], [gradient], both, *step, group, from_zero)
+        moved.append(values)
+    assert torch.equal(*moved)
+
+
 @pytest.mark.parametrize(
     ("solver", "theirs"),
     [

@@ -386,9 +386,9 @@ def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
 def test_members_of_many_rates_take_one_call_of_a_kernel(monkeypatch):
     calls = []
 
-    def counted(*args):
+    def counted(*args, **options):
         calls.append(args)
-        adam_step(*args)
+        adam_step(*args, **options)
 
     monkeypatch.setattr(stacked_optimizer, "adam_step", counted)
     rates = np.geomspace(1e-4, 1e-1, 6)

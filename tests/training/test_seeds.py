@@ -1,6 +1,9 @@
 """Sources of randomness leave the global generators alone."""
 
+import copy
+
 import numpy as np
+import pytest
 import torch
 
 from skmlp.training.seeds import resolve_random_state, torch_generator
@@ -11,6 +14,16 @@ CPU = torch.device("cpu")
 def test_a_seed_is_scikit_learns():
     expected = np.random.RandomState(7).normal(size=3)
     np.testing.assert_array_equal(resolve_random_state(7).normal(size=3), expected)
+
+
+@pytest.mark.parametrize("seed", [0, np.int32(3), 2**32 - 1])
+def test_a_seeded_state_is_numpys_own(seed):
+    random_state, theirs = resolve_random_state(seed), np.random.RandomState(int(seed))
+    for copied in (random_state, copy.deepcopy(random_state)):
+        for of_ours, of_theirs in zip(
+            copied.get_state(), theirs.get_state(), strict=True
+        ):
+            np.testing.assert_array_equal(of_ours, of_theirs)
 
 
 def test_a_state_is_used_itself():

@@ -186,7 +186,7 @@ def initialize(
         for layer in weight_layers(network):
             weight = inputs_first(layer.weight)
             fan_in, fan_out = weight.shape[-2:]
-            field = weight[..., 0, 0].numel()
+            field = weight.numel() // (fan_in * fan_out)
             drawn = draw_layer(
                 init,
                 activation,

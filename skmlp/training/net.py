@@ -122,6 +122,13 @@ class Net(NeuralNet):
         self.amp = amp
         self.score = score
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; of those that are not torch's, skorch keeps no list."""
+        if isinstance(value, (nn.Module, Optimizer)):
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]

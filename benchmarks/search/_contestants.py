@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
 from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import MLPClassifier
 
-EPOCHS, BATCH, UNITS, FOLDS = 10, 32, 50, 5
+EPOCHS, BATCH, UNITS, FOLDS = 10, 32, 20, 5
 RATES, ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1), (1e-5, 1e-3, 1e-1)
 
 

@@ -40,6 +40,20 @@ class Loss(nn.Module, ABC):
         mean = torch.linalg.vecdot(value, weight)
         return mean, delta.mul_(weight.unsqueeze(-1))
 
+    def rows_and_delta(
+        self, logits: Tensor, y: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `mean_of_rows` needs of each row, and the derivative of the mean.
+
+        For many models, whose means can wait to be computed for many batches at once.
+        """
+        value, delta = self.value_and_delta(logits, y)
+        return value, delta.mul_(weight.unsqueeze(-1))
+
+    def mean_of_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """Return the means over batches of rows and their weights ``(..., batch)``."""
+        return torch.linalg.vecdot(rows, weight)
+
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return what to predict of rows whose features are not known.
 
@@ -149,23 +163,29 @@ class SoftmaxCrossEntropy(Loss):
             mean = F.nll_loss(_clip_log(log_p), y)
             delta = log_p.exp_().scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
             return mean, delta.mul_(1.0 / logits.shape[0])
-        if not self.label_smoothing and logits.dim() > 2 and weight is not None:
-            return self._of_many(logits, y, weight)
         # One model's weighted rows round as those without weights do.
         return super().mean_and_delta(logits, y, weight)
 
-    def _of_many(
+    def rows_and_delta(
         self, logits: Tensor, y: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the means of many models with no logarithms but those that count."""
+        """Return, of plain targets, the probability of each row's class."""
+        if self.label_smoothing:
+            return super().rows_and_delta(logits, y, weight)
         index = y.unsqueeze(-1)
         with on_threads(team_size()):
             p = _few_classes_first(torch.softmax, logits)
-        eps = torch.finfo(p.dtype).eps
-        log_p = p.gather(-1, index).clamp_(eps, 1.0 - eps).log_()
-        mean = torch.linalg.vecdot(log_p.squeeze(-1), weight).neg_()
-        p.scatter_add_(-1, index, log_p.fill_(-1.0))
-        return mean, p.mul_(weight.unsqueeze(-1))
+        of_class = p.gather(-1, index)
+        p.scatter_add_(-1, index, torch.full_like(of_class, -1.0))
+        return of_class.squeeze(-1), p.mul_(weight.unsqueeze(-1))
+
+    def mean_of_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """Return the means over batches, of plain targets from the probabilities."""
+        if self.label_smoothing:
+            return super().mean_of_rows(rows, weight)
+        eps = torch.finfo(rows.dtype).eps
+        log_p = rows.clamp(eps, 1.0 - eps).log_()
+        return torch.linalg.vecdot(log_p, weight).neg_()
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the classes' shares, smoothed as the targets are."""

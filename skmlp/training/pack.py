@@ -22,11 +22,11 @@ import torch
 from sklearn import config_context, get_config
 
 from skmlp.training.batches import Batches, rows_at_once
-from skmlp.training.devices import widest_float
 from skmlp.training.memory import keep_freed_memory
 from skmlp.training.modules import widest_layer
 from skmlp.training.net import Keeper, Net
 from skmlp.training.stacked_convolution import structure_of, widest_patches
+from skmlp.training.stacked_loss import StackedEpochLoss
 from skmlp.training.stacked_optimizer import SOLVERS, StackedOptimizer, numbers_of
 from skmlp.training.stacked_parameters import StackedParameters
 from skmlp.training.stacked_rows import (
@@ -224,13 +224,19 @@ class _Pack:
         dtype, device = stack.alpha.dtype, stack.alpha.device
         plan = self.batches.next_epoch(dtype, device)
         shares, active = plan.shares, plan.shares.active
-        losses = torch.zeros(len(members), dtype=widest_float(device), device=device)
+        losses = StackedEpochLoss(members[0].net.criterion_, stack.alpha, shares)
         moving = [
             i for i, m in enumerate(members) if m.net.schedule.moves_within_epochs
         ]
         team.pause()
         with torch.inference_mode():  # no code but ours sees what a step makes
-            for s, (x, y) in enumerate(self.batches.of(plan, dtype)):
+            of_steps = zip(
+                self.batches.of(plan, dtype),
+                shares.weights.unbind(),
+                shares.totals.unbind(),
+                strict=True,
+            )
+            for s, ((x, y), weights, totals) in enumerate(of_steps):
                 team.begin_step()
                 for i in moving:
                     if active[s][i]:
@@ -239,10 +245,10 @@ class _Pack:
                 if moving or s == 0 or active[s] != active[s - 1]:
                     self.optimizer.choose(active[s])
                 self.counts[:] = shares.counts[s]
-                loss = stack.differentiate(x, y, shares.weights[s], shares.totals[s])
-                losses.addcmul_(loss.to(losses.dtype), shares.counts_on_device[s])
+                losses.add(stack.differentiate(x, y, weights, totals))
                 self.optimizer.update()
-        for member, loss in zip(members, losses.tolist(), strict=True):
+            sums = losses.sum()
+        for member, loss in zip(members, sums, strict=True):
             self._end_epoch(member, loss / len(member.train.rows))
         if self.held_out is not None:
             self._validate(self.held_out)

@@ -42,8 +42,10 @@ class StackedParameters:
         `FlatParameters`: the layers' weights come first.
     buffers : list of Tensor of shape (models, ...)
         Running statistics, in the order of a network's buffers.
+    alpha : Tensor of shape (models,)
+        Strengths of the L2 penalties.
     step : WrittenOutStep
-        From a batch of every model to its loss; leaves the gradients in place.
+        From a batch of every model to its loss's rows; leaves the gradients in place.
     """
 
     def __init__(self, nets: Sequence[Net], counts: list[int]) -> None:
@@ -100,7 +102,7 @@ class StackedParameters:
                 lambda parameter: gradients[id(parameter)],
                 lambda layers: _ImageMasks(layers, counts),
             )
-        self.step = WrittenOutStep(layers, first.criterion_, images)
+        self.step = WrittenOutStep(layers, first.criterion_.rows_and_delta, images)
         layers_of_weights = range(len(list(weight_layers(first.module_))))
         self.penalized = [
             (self.values.parts[i].flatten(1), self.gradients.parts[i].flatten(1))
@@ -113,39 +115,35 @@ class StackedParameters:
 
     def differentiate(
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
-    ) -> Tensor:
-        """Leave the gradients of a batch of every model; return its penalised losses.
+    ) -> tuple[Tensor, ...]:
+        """Leave the gradients of a batch of every model, and return its loss's parts.
 
-        On a GPU the next call may overwrite these.
+        `totals` are the weights of the batches' rows, by which the penalty is divided.
+        The parts are of the rows, as `Loss.mean_of_rows` takes them, and the norms of
+        each layer's weights that are penalised.
         """
         inputs = x, y, weights, totals
         if self._recorder is None:
-            (loss,) = self._differentiate(*inputs)
-        else:
-            counts = tuple(self._counts)
-            (loss,) = self._recorder.call(self._differentiate, *inputs, key=counts)
-        return loss
+            return self._differentiate(*inputs)
+        counts = tuple(self._counts)
+        parts = self._recorder.call(self._differentiate, *inputs, key=counts)
+        return tuple(part.clone() for part in parts)  # the next call overwrites them
 
     def _differentiate(
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
-    ) -> tuple[Tensor]:
-        _, loss = self.step(x, y, weights)
-        return (self.penalize(loss, totals),)
+    ) -> tuple[Tensor, ...]:
+        _, rows = self.step(x, y, weights)
+        return rows, *self._penalize(totals)
 
-    def penalize(self, loss: Tensor, totals: Tensor) -> Tensor:
-        """Add every model's L2 penalty to its loss and gradients; clip these.
-
-        `totals` are the weights of the batches' rows, by which the penalty is divided.
-        """
-        net = self.nets[0]
+    def _penalize(self, totals: Tensor) -> list[Tensor]:
+        """Add L2 penalties to the gradients, clip these; return the weights' norms."""
+        net, norms_of_weights = self.nets[0], []
         if net.solver not in DECOUPLED:
-            strength = self.alpha / totals
-            of_weights = strength.unsqueeze(1)
-            for weights, by_weights in self.penalized:
-                with on_threads(team_size()):
-                    squares = torch.linalg.vector_norm(weights, dim=1).square_()
-                    by_weights.addcmul_(weights, of_weights)
-                loss = loss.addcmul(squares, strength, value=0.5)
+            strength = (self.alpha / totals).unsqueeze(1)
+            with on_threads(team_size()):
+                for weights, by_weights in self.penalized:
+                    norms_of_weights.append(torch.linalg.vector_norm(weights, dim=1))
+                    by_weights.addcmul_(weights, strength)
         if net.max_grad_norm is not None:
             gradients = self.gradients.parts
             norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
@@ -153,7 +151,7 @@ class StackedParameters:
             factor = (net.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
             for g in gradients:
                 g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
-        return loss
+        return norms_of_weights
 
     def write_back(self, i: int) -> None:
         """Let the `i`-th network have its parameters and buffers as they stand."""

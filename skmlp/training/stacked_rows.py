@@ -154,10 +154,10 @@ class StepShares:
         Number of rows, by steps and models.
     active : list of tuple of bool
         Whether a model has rows that count.
-    counts_on_device, totals : sequence of Tensor of shape (models,)
-        By steps; the latter are the sums of the rows' weights.
-    weights : sequence of Tensor of shape (models, batch)
-        By steps, divided by their totals.
+    counts_on_device, totals : Tensor of shape (steps, models)
+        The latter are the sums of the rows' weights.
+    weights : Tensor of shape (steps, models, batch)
+        Divided by their totals.
     """
 
     def __init__(
@@ -186,11 +186,11 @@ class StepShares:
         self.counts = by_models.tolist()
         self.counts_on_device = torch.as_tensor(
             by_models, dtype=widest_float(device), device=device
-        ).unbind()
+        )
         self.totals, self.weights = (
-            torch.as_tensor(of_streams, dtype=dtype, device=device)
-            .transpose(0, 1)[:, models]
-            .unbind()
+            torch.as_tensor(of_streams, dtype=dtype, device=device).transpose(0, 1)[
+                :, models
+            ]
             for of_streams in (totals, weights)
         )
 

@@ -25,6 +25,10 @@ from skmlp.training.stacked_products import StackedProducts
 # vector.
 Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor]]
 
+# From logits, targets and row weights to the loss, or what it will be computed of, and
+# its derivative by the logits.
+LossAndDelta = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
+
 
 def make_step(
     network: nn.Sequential,
@@ -46,7 +50,7 @@ def make_step(
             )
             for part, alpha in zip(structure, penalty.alphas, strict=True)
         ]
-        return WrittenOutStep(layers, loss, penalty=penalty)
+        return WrittenOutStep(layers, loss.mean_and_delta, penalty=penalty)
     return _AutogradStep(network, loss, flat, penalty, amp)
 
 
@@ -240,12 +244,12 @@ class WrittenOutStep:
     def __init__(
         self,
         layers: list[DenseLayer],
-        loss: Loss,
+        loss_and_delta: LossAndDelta,
         front: Front | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         self.layers = layers
-        self.loss = loss
+        self.loss_and_delta = loss_and_delta
         self.front = front
         self.penalty = penalty
 
@@ -261,7 +265,7 @@ class WrittenOutStep:
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Return logits and mean loss of one batch; leave the gradients in place."""
+        """Return logits and loss of one batch; leave the gradients in place."""
         if self.front is not None:
             x, saved = self.front.forward(x, training=True)
         inputs, normalized, outputs, masks = [x], [], [], []
@@ -276,7 +280,7 @@ class WrittenOutStep:
             outputs.append(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
-        mean, delta = self.loss.mean_and_delta(inputs[-1], y, weight)
+        loss, delta = self.loss_and_delta(inputs[-1], y, weight)
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
             if (mask := masks[i]) is not None:
@@ -293,5 +297,5 @@ class WrittenOutStep:
         if self.front is not None:
             self.front.backward(delta, saved)
         if self.penalty is not None:
-            mean = self.penalty.add_to_loss(mean, total)
-        return inputs[-1], mean
+            loss = self.penalty.add_to_loss(loss, total)
+        return inputs[-1], loss

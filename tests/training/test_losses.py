@@ -165,6 +165,23 @@ def test_mean_and_its_delta_are_the_rows_own(case, weighted):
     torch.testing.assert_close(delta, by_row * share[:, None], rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("n_batches", [1, 3])
+def test_means_of_many_models_are_those_of_each(case, n_batches):
+    loss, logits, y, _ = case
+    weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
+    expected, by_logits = loss.mean_and_delta(logits, y, weight)
+    models = [tensor.expand(2, *tensor.shape) for tensor in (logits, y, weight)]
+    batches = [loss.rows_and_delta(models[0].clone(), *models[1:])] * n_batches
+    for _, delta in batches:
+        for of_model in delta:
+            torch.testing.assert_close(of_model, by_logits, rtol=1e-12, atol=1e-15)
+    rows = torch.stack([rows for rows, _ in batches])
+    means = loss.mean_of_rows(rows, weight.expand(n_batches, 2, BATCH))
+    torch.testing.assert_close(
+        means, expected.expand(n_batches, 2), rtol=1e-12, atol=1e-12
+    )
+
+
 FROM_SHARES = (
     losses.SoftmaxCrossEntropy,
     losses.LogisticCrossEntropy,

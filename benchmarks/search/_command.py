@@ -25,7 +25,16 @@ def run_all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if tuple(args.parts) != _table.PARTS:
         command += f" --parts '{';'.join(args.parts)}'"
     runs: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        "digits": partial(_parts.digits, args.rounds, args.quick, args.contestants),
+        "digits": partial(
+            _parts.digits, args.rounds, args.quick, args.contestants, _parts.UNITS
+        ),
+        "wider": partial(
+            _parts.digits,
+            args.rounds,
+            args.quick,
+            [name for name in args.contestants if name in _parts.SOON_DONE],
+            _parts.MORE_UNITS,
+        ),
         "growth": partial(_parts.growth, args.rounds, args.quick),
         "convolutions": partial(_parts.convolutions, args.rounds, args.quick),
         "halving": partial(_parts.halving, args.rounds, args.quick),
@@ -79,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--contestants",
         type=_choice(tuple(CONTESTANTS)),
         default=tuple(CONTESTANTS),
-        help="of the digits search, with ';' between them (default: all)",
+        help="of the searches on digits, with ';' between them (default: all)",
     )
     add("--rounds", type=int, default=ROUNDS)
     add("--threads", type=int, default=2)

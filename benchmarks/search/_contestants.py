@@ -12,18 +12,18 @@ from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
 from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import MLPClassifier
 
-EPOCHS, BATCH, UNITS, FOLDS = 10, 32, 20, 5
+EPOCHS, BATCH, FOLDS = 10, 32, 5
 RATES, ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1), (1e-5, 1e-3, 1e-1)
 
 
-def _scikit_learns(estimator: type, search: type, **options: Any) -> Any:
+def _scikit_learns(estimator: type, search: type, units: int, **options: Any) -> Any:
     """Search over a class with scikit-learn's names of parameters."""
-    network = estimator(UNITS, batch_size=BATCH, max_iter=EPOCHS, random_state=0)
+    network = estimator(units, batch_size=BATCH, max_iter=EPOCHS, random_state=0)
     grid = {"learning_rate_init": RATES, "alpha": ALPHAS}
     return search(network, grid, cv=FOLDS, refit=False, **options)
 
 
-def _over_skorch() -> Any:
+def _over_skorch(units: int) -> Any:
     """Search over a network of skorch's."""
     import torch
     from skorch import NeuralNetClassifier
@@ -31,7 +31,7 @@ def _over_skorch() -> Any:
     class Module(torch.nn.Sequential):
         def __init__(self) -> None:
             super().__init__(
-                torch.nn.Linear(64, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, 10)
+                torch.nn.Linear(64, units), torch.nn.ReLU(), torch.nn.Linear(units, 10)
             )
 
     network = NeuralNetClassifier(
@@ -48,7 +48,7 @@ def _over_skorch() -> Any:
     return GridSearchCV(network, grid, cv=FOLDS, refit=False)
 
 
-def _over_scikeras() -> Any:
+def _over_scikeras(units: int) -> Any:
     """Search over a network of Keras's."""
     import keras
     from scikeras.wrappers import KerasClassifier
@@ -58,7 +58,7 @@ def _over_scikeras() -> Any:
         return keras.Sequential(
             [
                 keras.Input((64,)),
-                keras.layers.Dense(UNITS, "relu", kernel_regularizer=penalty),
+                keras.layers.Dense(units, "relu", kernel_regularizer=penalty),
                 keras.layers.Dense(10, "softmax", kernel_regularizer=penalty),
             ]
         )
@@ -76,7 +76,8 @@ def _over_scikeras() -> Any:
     return GridSearchCV(network, grid, cv=FOLDS, refit=False)
 
 
-CONTESTANTS: dict[str, Callable[[], Any]] = {
+# From the number of hidden units to a search over networks of so many.
+CONTESTANTS: dict[str, Callable[[int], Any]] = {
     "packed": partial(_scikit_learns, MLPClassifier, PackedGridSearchCV),
     "one by one": partial(_scikit_learns, MLPClassifier, GridSearchCV),
     "scikit-learn": partial(_scikit_learns, TheirMLPClassifier, GridSearchCV),

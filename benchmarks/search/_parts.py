@@ -1,7 +1,8 @@
 """What is measured, part by part.
 
 ``digits`` searches the same 12 candidates in 5 folds by every contestant, in float32,
-in alternation, in one process (but for its jobs). ``growth`` sets a packed search
+in alternation, in one process (but for its jobs), and ``wider`` those of more hidden
+units by the contestants that are soon done. ``growth`` sets a packed search
 beside scikit-learn's over the same networks, for more and more members, units and rows;
 ``convolutions`` does so over CNNs of 8 x 8 pixels with more and more filters.
 ``halving`` sets a halving search whose survivors go on beside one whose survivors start
@@ -39,10 +40,13 @@ from benchmarks.search._contestants import (
     BATCH,
     CONTESTANTS,
     FOLDS,
-    UNITS,
 )
 from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
 from skmlp.neural_network import CNNClassifier, MLPClassifier
+
+# Hidden units of ``digits`` and of ``wider``, and who takes part in the latter.
+UNITS, MORE_UNITS = 20, 50
+SOON_DONE = ("packed", "one by one", "scikit-learn", "scikit-learn, 2 jobs")
 
 # One of the three is moved, the others stay in the middle of its range.
 MIDDLE = {"members": 16, "units": 50, "rows": 500}
@@ -74,7 +78,9 @@ Measured = dict[str, Any]
 # The digits search
 
 
-def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured]:
+def digits(
+    rounds: int, quick: bool, wanted: Sequence[str], units: int
+) -> Iterator[Measured]:
     """Yield the times of every contestant that is installed."""
     X, y = _digits(quick)
     X = X.astype(np.float32)  # which all of them can train in
@@ -85,12 +91,12 @@ def digits(rounds: int, quick: bool, wanted: Sequence[str]) -> Iterator[Measured
     for i in range(rounds + 1):
         for name in present:
             if i == 0:
-                _timed(CONTESTANTS[name](), X[:100], y[:100])
+                _timed(CONTESTANTS[name](units), X[:100], y[:100])
             else:
-                measured = [_timed(CONTESTANTS[name](), X, y)]
+                measured = [_timed(CONTESTANTS[name](units), X, y)]
                 # A single short search would pay for the threads that still spin.
                 while not quick and sum(s for s, _ in measured) < SECONDS_A_ROUND:
-                    measured.append(_timed(CONTESTANTS[name](), X, y))
+                    measured.append(_timed(CONTESTANTS[name](units), X, y))
                 times.setdefault(name, []).append(tuple(np.mean(measured, axis=0)))
     for name in wanted:
         yield {
@@ -174,7 +180,7 @@ def _members(search: type, network: Any, members: int, rows: int) -> tuple[Any, 
 def halving(rounds: int, quick: bool) -> Iterator[Measured]:
     """Yield the times of searches whose survivors start anew, and go on."""
     X, y = _digits(quick)
-    network = MLPClassifier(UNITS, batch_size=BATCH, random_state=0)
+    network = MLPClassifier(MORE_UNITS, batch_size=BATCH, random_state=0)
     grid = {"learning_rate_init": HALVED_RATES, "alpha": ALPHAS}
     times: dict[str, list[tuple[float, float]]] = {"packed": [], "going on": []}
     for i in range(rounds + 1):
@@ -208,7 +214,7 @@ def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
     data = _datasets.load("digits" if quick else "mnist", data_home)
     members = 10 if quick else MEMBERS_IN_MEMORY
     X, y = data.X_train[::10] / (data.pixel_max or 1.0), data.y_train[::10]
-    network = MLPClassifier(UNITS, batch_size=BATCH, max_iter=1, random_state=0)
+    network = MLPClassifier(MORE_UNITS, batch_size=BATCH, max_iter=1, random_state=0)
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members // FOLDS)}
     before = _peak()
     seconds, processor = _timed(

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks._timings import Record, Timings, commands_of, versions
 
-PARTS = ("digits", "growth", "convolutions", "halving", "memory")
+PARTS = ("digits", "wider", "growth", "convolutions", "halving", "memory")
 COLUMNS = ("work", "search", "s", "theirs / packed", "of CPU time", "target")
 
 # The least ratio of a search's time to that of the packed one.

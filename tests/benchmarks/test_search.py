@@ -36,6 +36,8 @@ def test_every_part_and_contestant_is_a_record(ran):
         ("digits", "scikit-learn"),
         ("digits", "skorch"),
         ("digits", "scikeras"),
+        ("wider", "packed"),
+        ("wider", "scikit-learn"),
         ("growth", "packed"),
         ("growth", "one by one"),
         ("growth", "packed"),

@@ -1,6 +1,6 @@
 """Loss and gradients of one batch: by autograd, or written out where that is faster."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,10 @@ from skmlp.training.normalization import BatchShares, Normalization
 from skmlp.training.penalty import Penalty
 from skmlp.training.products import Products
 from skmlp.training.stacked_products import StackedProducts
+
+# Parts of a batch, of two million values in their widest layer each, that may wait for
+# the dense layers with all that autograd keeps of them.
+_MOST_WAITING = 8
 
 # From a batch's features, targets, normalised row weights (or None) and their former
 # total to the logits and the penalised mean loss, with the gradients left in the flat
@@ -40,18 +44,25 @@ def make_step(
     """Return the fastest step that computes what autograd would."""
     if not amp and (structure := dense_structure(network)) is not None:
         layers = [
-            dense_layer(
-                part,
-                Tensor.detach,
-                flat.gradient_of,
-                None if part.dropout is None else part.dropout.mask,
-                partial(_rows_in_statistics, part.norm),
-                partial(Products, alpha=alpha),
-            )
+            _layer_of_one(part, flat, alpha)
             for part, alpha in zip(structure, penalty.alphas, strict=True)
         ]
         return WrittenOutStep(layers, loss.mean_and_delta, penalty=penalty)
     return _AutogradStep(network, loss, flat, penalty, amp)
+
+
+def _layer_of_one(
+    part: "DenseStructure", flat: FlatParameters, alpha: float = 0.0
+) -> "DenseLayer":
+    """Return a layer of one network, with the penalty in its weights' gradient."""
+    return dense_layer(
+        part,
+        Tensor.detach,
+        flat.gradient_of,
+        None if part.dropout is None else part.dropout.mask,
+        partial(_rows_in_statistics, part.norm),
+        partial(Products, alpha=alpha),
+    )
 
 
 def _rows_in_statistics(norm: BatchNorm1d | None, z: Tensor) -> int:
@@ -63,7 +74,8 @@ class _AutogradStep:
     """Any network, differentiated by torch.
 
     On a CPU a batch passes in parts, whose feature maps are small enough to stay in the
-    caches, and for the allocator to keep their memory; the gradients add up.
+    caches, and for the allocator to keep their memory; the gradients add up. The dense
+    layers at the end need no parts, and no autograd, where it can be left to wait.
     """
 
     def __init__(
@@ -84,6 +96,8 @@ class _AutogradStep:
             isinstance(layer, _BatchNorm) for layer in network.modules()
         )
         self.rows = 0  # until the first batch tells the width
+        self.front, self.dense = _divided(network)
+        self.layers = [_layer_of_one(part, flat) for part in self.dense]
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total: float
@@ -102,8 +116,13 @@ class _AutogradStep:
         n_rows = x.shape[0]
         if not self.divisible or n_rows <= self.rows:
             return self._add_gradients(x, y, weight)
+        parts = list(gen_even_slices(n_rows, -(-n_rows // self.rows)))
+        if self.layers and not self.amp and len(parts) <= _MOST_WAITING:
+            front = _InParts(self.front, parts)
+            step = WrittenOutStep(self.layers, self.loss.mean_and_delta, front)
+            return step(x, y, weight)
         logits, losses = [], []
-        for part in gen_even_slices(n_rows, -(-n_rows // self.rows)):
+        for part in parts:
             share = (part.stop - part.start) / n_rows
             of_rows = None if weight is None else weight[part]
             z, loss = self._add_gradients(x[part], y[part], of_rows, share)
@@ -130,6 +149,35 @@ class _AutogradStep:
                 mean = mean * share
             mean.backward()
         return logits.detach(), mean.detach()
+
+
+def _divided(network: nn.Sequential) -> tuple[nn.Sequential, list["DenseStructure"]]:
+    """Return layers, and those dense ones after them that can be written out."""
+    layers = list(network)
+    first = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear))
+    front = nn.Sequential(*layers[:first])
+    return front, dense_structure(layers[first:]) or []
+
+
+class _InParts:
+    """Layers before the dense ones, differentiated by torch in parts of a batch."""
+
+    def __init__(self, layers: nn.Sequential, parts: Sequence[slice]) -> None:
+        self.layers = layers
+        self.parts = parts
+
+    def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Return the features of all parts, together and as autograd knows them."""
+        with torch.enable_grad():
+            features = [self.layers(x[part]) for part in self.parts]
+        return torch.cat([part.detach() for part in features]), features
+
+    def backward(self, delta: Tensor, saved: list[Tensor]) -> None:
+        """Add to the parameters' gradients, and let go of each part afterwards."""
+        for part in reversed(self.parts):
+            features = saved.pop()
+            if features.requires_grad:
+                features.backward(delta[part])
 
 
 class DenseStructure(NamedTuple):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from skmlp.training import losses
+from skmlp.training import losses, steps
 from skmlp.training.convolution import build_cnn
 from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp, initialize, seed_dropout
@@ -192,12 +192,23 @@ def test_mixed_precision_stays_near_and_returns_full_precision():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("waiting", [0, 8])
+@pytest.mark.parametrize("frozen", [None, "conv1", "dense1"])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("rows", [1, 3, 7])
-def test_a_batch_in_parts_has_the_gradients_of_the_whole(rows, weighted):
-    network = build_cnn((2, 2, 1), 3, conv_channels=(4,), kernel_size=2).double()
-    initialize(network, "auto", "relu", resolve_random_state(0))
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(
+    rows, activation, frozen, waiting, weighted, monkeypatch
+):
+    monkeypatch.setattr(steps, "_MOST_WAITING", waiting)
+    network = build_cnn(
+        (2, 2, 1), 3, conv_channels=(4,), kernel_size=2, activation=activation
+    )
+    network = network.double()
+    initialize(network, "auto", activation, resolve_random_state(0))
+    if frozen is not None:
+        network.get_submodule(frozen).requires_grad_(False)
     flat = FlatParameters(network)
-    step = step_of(network, losses.SoftmaxCrossEntropy(0.1), flat)
+    step = step_of(network, losses.SoftmaxCrossEntropy(0.1), flat, (0.3, 0.0, 0.7))
     x, y, weight = batch()
     found = []
     for at_once in (len(x), rows):
@@ -208,6 +219,24 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(rows, weighted):
         found.append((logits, mean, flat.gradients.clone()))
     for whole, in_parts in zip(*found, strict=True):
         torch.testing.assert_close(in_parts, whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "sizes"), [(3, [8]), (2, [3, 3, 2])], ids=["few parts", "many parts"]
+)
+def test_dense_layers_see_a_batch_of_few_parts_at_once(waiting, sizes, monkeypatch):
+    monkeypatch.setattr(steps, "_MOST_WAITING", waiting)
+    network = build_cnn((2, 2, 1), 3, conv_channels=(4,), dropout=0.5).double()
+    initialize(network, "auto", "relu", resolve_random_state(0))
+    seen = []
+    draw = network.dense1_dropout.mask
+    network.dense1_dropout.mask = lambda a: seen.append(len(a)) or draw(a)
+    step = step_of(network, losses.SoftmaxCrossEntropy())
+    x, y, _ = batch()
+    step.rows = 3
+    with torch.no_grad():
+        step(x, y, None, TOTAL)
+    assert seen == sizes
 
 
 def test_what_normalises_a_batch_sees_all_of_it():

@@ -184,10 +184,10 @@ def largest_pack(plan: Plan) -> int:
     """Return how many networks like this one there is memory for."""
     values, rows = plan.net.flat_.values, plan.train.rows
     # Parameters, gradients, two moments, moves, best weights; a batch with activations
-    # and their gradients; an epoch's order and weights of rows.
+    # and their gradients; an epoch's order and weights of rows, and its losses' parts.
     network, n_features = plan.net.module_, rows.X.shape[1]
     widest = max(widest_layer(network, n_features), widest_patches(network, n_features))
-    numbers = 7 * len(values) + 4 * plan.train.batch_size * widest + 4 * len(rows)
+    numbers = 7 * len(values) + 4 * plan.train.batch_size * widest + 8 * len(rows)
     room = budget(plan.device)
     if plan.device.type == "cpu" and _convolves(plan):
         room = min(room, _CONVOLUTIONS_ON_CPU * torch.get_num_threads())

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.utils import gen_even_slices
-from sklearn.utils._param_validation import validate_parameter_constraints
 
 from skmlp.neural_network._checkpoint import FitState
 from skmlp.neural_network._network import BaseNetwork, Plan
@@ -97,14 +96,12 @@ class _Checked:
         self.rows: dict[Hashable, tuple[dict[str, Any], Sample, Sample | None]] = {}
 
     def check_params(self, estimator: Any) -> None:
-        """Do what `_validate_params` does, with values that are new."""
+        """Check parameters, unless they are those that were checked last."""
         params = estimator.get_params(deep=False)
         known = self.params.get(type(estimator), {})
-        new = {k: v for k, v in params.items() if k not in known or known[k] is not v}
-        validate_parameter_constraints(
-            estimator._parameter_constraints, new, type(estimator).__name__
-        )
-        self.params[type(estimator)] = params
+        if any(name not in known or known[name] is not v for name, v in params.items()):
+            estimator._validate_params()
+            self.params[type(estimator)] = params
 
 
 def fit_jobs(

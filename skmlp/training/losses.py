@@ -172,8 +172,9 @@ class SoftmaxCrossEntropy(Loss):
         """Return, of plain targets, the probability of each row's class."""
         if self.label_smoothing:
             return super().rows_and_delta(logits, y, weight)
-        index = y.unsqueeze(-1)
-        with on_threads(team_size()):
+        index, size = y.unsqueeze(-1), team_size()
+        # Within a model's rows a cut would decide which of two exponentials is taken.
+        with on_threads(size if len(logits) % size == 0 else 1):
             p = _few_classes_first(torch.softmax, logits)
         of_class = p.gather(-1, index)
         p.scatter_add_(-1, index, torch.full_like(of_class, -1.0))

@@ -120,7 +120,11 @@ def adam_step(
     group: Mapping[str, Any],
     from_zero: bool = False,
 ) -> None:
-    """Move `values`, or zeros in their place, by Adam's step `t`, also as a tensor."""
+    """Move `values` by Adam's step number `t`, also given as a tensor.
+
+    With `from_zero`, for a rate of one, it is zeros that move, in the place of values
+    that are finite.
+    """
     beta_1, beta_2 = group["betas"]
     # AdamW's kernel first shrinks the values, here to nothing.
     kernel = torch._fused_adamw_ if from_zero else torch._fused_adam_
@@ -134,7 +138,7 @@ def adam_step(
             lr=group["lr"],
             beta1=beta_1,
             beta2=beta_2,
-            weight_decay=1.0 / group["lr"] if from_zero else 0.0,
+            weight_decay=float(from_zero),
             eps=group["eps"] / (1.0 - beta_2**t) ** 0.5,
             amsgrad=False,
             maximize=False,

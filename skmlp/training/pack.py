@@ -82,7 +82,7 @@ def pack_key(member: Member) -> Hashable | None:
         return None
     loss = net.criterion_
     size = member.train.batch_size
-    # Alone such a batch of images passes in parts, each of which draws its masks.
+    # Alone such a batch of images passes in parts, whose convolutions draw their masks.
     if structure.images and size > rows_at_once(
         widest_layer(net.module_, rows.X.shape[1])
     ):

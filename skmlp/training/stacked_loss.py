@@ -44,7 +44,8 @@ class StackedEpochLoss:
         for of_layer in norms:
             losses.addcmul_(of_layer.square_(), strength, value=0.5)
         counts = self.shares.counts_on_device[steps]
-        self._sums += (losses.to(counts.dtype) * counts).sum(0)
+        # Along memory, where what is added up in which order is the same for all.
+        self._sums += (losses.to(counts.dtype) * counts).mT.contiguous().sum(-1)
         self._done, self._steps = steps.stop, []
 
     def sum(self) -> list[float]:

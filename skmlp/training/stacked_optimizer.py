@@ -79,7 +79,7 @@ class StackedOptimizer:
         nets, rates = self.stack.nets, [_rate(net) for net in self.stack.nets]
         if (active, rates) == self._chosen:
             return
-        self._chosen = active, rates
+        self._chosen = None
         for i, rate in enumerate(rates):
             self._rescale(i, rate)
         self._active = np.array(active, dtype=np.int64)
@@ -101,6 +101,7 @@ class StackedOptimizer:
         for _, places in groupby(range(len(nets)), key=numbers.__getitem__):
             found = list(places)
             self._runs.append(self._run(slice(found[0], found[-1] + 1)))
+        self._chosen = active, rates
 
     def _run(self, part: slice) -> _Run:
         """Return the tensors of some networks."""
@@ -136,8 +137,8 @@ class StackedOptimizer:
             self._moves.vector.zero_()
         for group, moves, gradients, moments in self._runs:
             if self._adam:
-                both, t = (moments[0], moments[1]), (self._endless, math.inf)
-                adam_step(moves, gradients, both, *t, group, from_zero=True)
+                both, endless = (moments[0], moments[1]), (self._endless, math.inf)
+                adam_step(moves, gradients, both, *endless, group, from_zero=True)
             else:
                 buffers = moments[0] if group["momentum"] else []
                 sgd_step(moves, gradients, buffers, group)
@@ -152,7 +153,7 @@ class StackedOptimizer:
         """Return what an update moves, and copies of what is of those that are idle."""
         if not len(self._idle):
             return []
-        moved = [self.stack.values, *self.moments]
+        moved = [self.stack.values, self._moves, *self.moments]
         parts = [part for stacked in moved for part in stacked.parts]
         return [(part, part[self._idle]) for part in parts]
 

@@ -74,8 +74,8 @@ class _AutogradStep:
     """Any network, differentiated by torch.
 
     On a CPU a batch passes in parts, whose feature maps are small enough to stay in the
-    caches, and for the allocator to keep their memory; the gradients add up. The dense
-    layers at the end need no parts, and no autograd, where it can be left to wait.
+    caches, and for the allocator to keep their memory; the gradients add up. Of a batch
+    of few parts these wait for the dense layers, written out, which it passes as one.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class _AutogradStep:
             isinstance(layer, _BatchNorm) for layer in network.modules()
         )
         self.rows = 0  # until the first batch tells the width
-        self.front, self.dense = _divided(network)
-        self.layers = [_layer_of_one(part, flat) for part in self.dense]
+        self.front, dense = _divided(network)
+        self.layers = [_layer_of_one(part, flat) for part in dense]
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total: float
@@ -154,7 +154,8 @@ class _AutogradStep:
 def _divided(network: nn.Sequential) -> tuple[nn.Sequential, list["DenseStructure"]]:
     """Return layers, and those dense ones after them that can be written out."""
     layers = list(network)
-    first = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear))
+    linear = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
+    first = linear[0] if linear else len(layers)
     front = nn.Sequential(*layers[:first])
     return front, dense_structure(layers[first:]) or []
 

@@ -45,7 +45,9 @@ class Update:
         self._frozen = self.flat.frozen()
 
     def prepare(self) -> None:
-        """Shrink the weights, and gradients that are too long."""
+        """Shrink the weights, and what is too long of gradients that are followed."""
+        for place, _ in self._frozen:
+            self.flat.gradients[place] = 0.0
         if self._decays:
             rate = self.optimizer.param_groups[0]["lr"]
             for weights, strength in self._decays:

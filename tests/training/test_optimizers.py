@@ -98,7 +98,7 @@ def test_adam_without_memory_of_the_second_moment():
     agree(optimizer, values, NumpyAdam(0.9, 0.0, 1e-8), [0.1] * 5, rtol=1e-9)
 
 
-def test_adam_moves_zeros_whatever_is_in_their_place():
+def test_adam_moves_zeros_in_the_place_of_other_values():
     group = {"lr": 1.0, "betas": (0.9, 0.999), "eps": 1e-8}
     gradient, moments = vector(1), [vector(2), vector(3).abs()]
     moved = []

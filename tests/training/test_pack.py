@@ -344,7 +344,8 @@ def test_the_order_of_members_does_not_matter(batch_norm):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
+@pytest.mark.parametrize("n_members", [10, 12])
+def test_threads_change_no_bit_of_a_pack(n_members, solver, dtype, monkeypatch):
     taken = []
 
     class Noted(on_threads):
@@ -368,7 +369,7 @@ def test_threads_change_no_bit_of_a_pack(solver, dtype, monkeypatch):
                 max_iter=12,
                 device="cpu",
             )
-            for i in range(12)
+            for i in range(n_members)
         ]
         before = torch.get_num_threads()
         torch.set_num_threads(3)

@@ -71,3 +71,18 @@ def test_a_step_moves_what_is_not_frozen(network, flat):
         place = flat.place_of(layer.weight)
         expected = before[place] - factor * flat.gradients[place]
         assert_close(flat.values[place], expected)
+
+
+def test_what_is_frozen_is_not_part_of_a_long_gradient(network, flat):
+    flat.gradients.zero_()  # between parameters, too
+    for parameter in network.parameters():
+        parameter.grad.fill_(1.0)
+    network.dense1.requires_grad_(False)
+    with torch.no_grad():
+        clipped = update(flat, max_grad_norm=0.5)
+        clipped.begin_epoch()
+        clipped.prepare()
+    assert not network.dense1.weight.grad.any()
+    trained = [network.output.weight.grad, network.output.bias.grad]
+    norm = torch.cat([gradient.flatten() for gradient in trained]).norm()
+    assert_close(norm, torch.tensor(0.5))

@@ -106,8 +106,9 @@ class RandomErasing(Augmentation):
         width: int,
     ) -> tuple[float, float]:
         """Lower the range of areas to those that fit with some ratio."""
-        best = min(max(height / width, ratio[0]), ratio[1])
-        largest = min(height / width / best, width / height * best)
+        whole = height / width
+        best = min(max(whole, ratio[0]), ratio[1])
+        largest = min(whole, best) / max(whole, best)  # all of it if these are equal
         if largest < scale[0]:
             raise ValueError(
                 f"scale={self.scale!r} and ratio={self.ratio!r} allow no rectangle in "

@@ -338,8 +338,9 @@ def test_ctrl_c_in_a_terminal(tmp_path):
     assert process.returncode == 0
     terminal = Terminal()
     terminal.write(written.decode())
-    assert "epochs 2" in written.decode()
-    assert "interrupted by user" in written.decode()
+    words = " ".join(written.decode().split())  # a long path breaks the line elsewhere
+    assert "epochs 2" in words
+    assert "interrupted by user" in words
     assert terminal.cursor_is_shown
 
 

@@ -2,8 +2,8 @@
 
 ``digits`` searches the same 12 candidates in 5 folds by every contestant, in float32,
 in alternation, in one process (but for its jobs), and ``wider`` those of more hidden
-units by the contestants that are soon done. ``growth`` sets a packed search
-beside scikit-learn's over the same networks, for more and more members, units and rows;
+units by the contestants that are soon done. ``growth`` sets a packed search beside
+scikit-learn's over the same networks, for more and more members, units and rows;
 ``convolutions`` does so over CNNs of 8 x 8 pixels with more and more filters.
 ``halving`` sets a halving search whose survivors go on beside one whose survivors start
 anew, in alternation. ``memory`` is the peak of a packed search of 500 members, in a

@@ -110,7 +110,7 @@ class StackedBatches:
         if self._shares is None or weighted:  # else they are those of the epoch before
             self._shares = StepShares(self, orders, dtype, device)
         sets = self.streams[:: self.each]
-        index = torch.from_numpy(np.stack(_in_steps(self.drawn, orders))[sets])
+        index = torch.from_numpy(_in_steps(self.drawn, orders)[sets])
         X_index, y_index = (
             places.view(index.shape).transpose(0, 1).contiguous()
             for places in self.rows.offset(index.flatten(1))
@@ -174,8 +174,8 @@ class StepShares:
             of_row if host is None else host[order]
             for of_row, host, order in zip(ones, hosts, orders, strict=True)
         ]
-        weights = np.stack(_in_steps(drawn, of_rows))
-        counts = np.stack(_in_steps(drawn, ones)).sum(axis=2).astype(np.int64)
+        weights = _in_steps(drawn, of_rows)
+        counts = _in_steps(drawn, ones).sum(axis=2).astype(np.int64)
         totals = weights.sum(axis=2)
         active = totals > 0
         counts[~active] = 0
@@ -206,17 +206,13 @@ class EpochPlan(NamedTuple):
     shares: StepShares
 
 
-def _in_steps(
-    drawn: Sequence[Batches], parts: Sequence[np.ndarray]
-) -> list[np.ndarray]:
+def _in_steps(drawn: Sequence[Batches], parts: Sequence[np.ndarray]) -> np.ndarray:
     """Cut what each stream has of its rows into steps, filled up with zeros."""
     n_steps = max(map(len, drawn))
     size = max(train.batch_size for train in drawn)
-    cut = []
-    for train, part in zip(drawn, parts, strict=True):
+    cut = np.zeros((len(drawn), n_steps, size), dtype=parts[0].dtype)
+    for of_stream, train, part in zip(cut, drawn, parts, strict=True):
         own = np.zeros(len(train) * train.batch_size, dtype=part.dtype)
         own[: len(part)] = part
-        in_steps = np.zeros((n_steps, size), dtype=part.dtype)
-        in_steps[: len(train), : train.batch_size] = own.reshape(len(train), -1)
-        cut.append(in_steps)
+        of_stream[: len(train), : train.batch_size] = own.reshape(len(train), -1)
     return cut

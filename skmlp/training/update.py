@@ -45,7 +45,7 @@ class Update:
         self._frozen = self.flat.frozen()
 
     def prepare(self) -> None:
-        """Shrink the weights, and what is too long of gradients that are followed."""
+        """Shrink the weights, and gradients that are too long; the frozen have none."""
         for place, _ in self._frozen:
             self.flat.gradients[place] = 0.0
         if self._decays:

@@ -296,7 +296,9 @@ shape (n_samples, height, width[, channels])
         """
         logits, temperature = self._logits(X), self._temperature()
         function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
-        probabilities = activate(logits, lambda z: function(z / temperature)).numpy()
+        if temperature != 1.0:
+            logits = activate(logits, lambda z: z / temperature)
+        probabilities = activate(logits, function).numpy()
         if self.n_outputs_ == 1:
             return np.hstack([1 - probabilities, probabilities])
         return probabilities

@@ -1,5 +1,6 @@
 """Logits of many rows: in chunks that bound the memory, the chunks in threads."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -98,7 +99,7 @@ def activate(logits: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
 
     So these take no more memory than they need in the end.
     """
-    size = max(1, _ACTIVATED // max(1, logits[:1].numel()))
+    size = max(1, _ACTIVATED // max(1, math.prod(logits.shape[1:])))
     if len(logits) <= size:
         return activation(logits)
     with torch.inference_mode():

@@ -8,6 +8,7 @@ elements of a few products only.
 """
 
 from collections.abc import Hashable
+from math import inf
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skmlp.training.shared_products import SharedProducts
 from skmlp.training.team import team_size
 from skmlp.training.threads import on_threads
 
@@ -26,8 +28,10 @@ _onednn = (
     else None
 )
 
-# Multiplications from which the call, which packs the weights anew, is worth it.
+# Multiplications from which oneDNN is faster than BLAS, and from which it is worth it
+# that its calls pack the weights anew, where threads could share BLAS's products.
 _WORTH_ONEDNN = 2**20
+_WORTH_PACKING = 2**22
 
 # By the number of rows and of the team's threads, those that a product takes.
 Known = dict[tuple[int, int], int]
@@ -130,12 +134,25 @@ class Products:
         self.bias = bias
         self.gradient = gradient
         self.alpha = alpha
+        self._shared: dict[int, SharedProducts | None] = {}  # by numbers of rows
         self._forward: Known = {}
         self._differentiate: Known = {}
         self._backward: Known = {}
 
+    def _in_parts(self, x: Tensor) -> SharedProducts | None:
+        """Return what multiplies by so many rows in parts, if that is best."""
+        n_rows = x.shape[0]
+        if n_rows not in self._shared:
+            shared = None
+            if x.is_cpu and _worth_sharing(n_rows * self.weight.numel()):
+                shared = SharedProducts(self.weight, self.bias, self.gradient, n_rows)
+            self._shared[n_rows] = shared
+        return self._shared[n_rows]
+
     def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
         """Return ``x @ weight.T + bias``, as `affine` does."""
+        if (shared := self._in_parts(x)) is not None:
+            return shared.forward(x)
         return affine(
             x, self.weight, self.bias, along_batch=along_batch, known=self._forward
         )
@@ -145,7 +162,9 @@ class Products:
 
         `total` is the weight of the batch's rows, by which the penalty is divided.
         """
-        if self.gradient is not None:
+        if (shared := self._in_parts(x)) is not None:
+            shared.differentiate(delta, x, self.alpha / total)
+        elif self.gradient is not None:
             matmul_into(
                 self.gradient,
                 delta.mT,
@@ -155,9 +174,18 @@ class Products:
                 self._differentiate,
             )
 
-    def backward(self, delta: Tensor) -> Tensor:
-        """Return the derivative by the input, from that by the output."""
+    def backward(self, delta: Tensor, x: Tensor) -> Tensor:
+        """Return the derivative by the input, laid out as it, from that by the output."""
+        if (shared := self._in_parts(x)) is not None:
+            return shared.backward(delta)
+        if x.stride(0) == 1 < x.shape[0]:  # the values of a unit lie together
+            return torch.mm(self.weight.mT, delta.mT).mT
         return affine(delta, self.weight.mT, known=self._backward)
+
+
+def _worth_sharing(work: int) -> bool:
+    """Whether a layer's products are large enough for threads, but not for oneDNN."""
+    return _WORTH_ONEDNN <= work < (inf if _onednn is None else _WORTH_PACKING)
 
 
 def _threads_of(

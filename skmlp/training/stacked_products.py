@@ -87,8 +87,8 @@ class StackedProducts:
             with _sharing(sets):
                 torch.bmm(by_unit, x, out=gradient)
 
-    def backward(self, delta: Tensor) -> Tensor:
-        """Return the derivative by the input, from that by the output."""
+    def backward(self, delta: Tensor, x: Tensor) -> Tensor:
+        """Return the derivative by the input `x`, from that by the output."""
         models, batch, _ = delta.shape
         with _sharing(models):
             if batch < _SHORT_BATCH and batch <= self.weight.shape[-1]:

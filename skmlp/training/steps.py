@@ -342,7 +342,7 @@ class WrittenOutStep:
                 torch.sum(delta, -2, out=layer.bias_gradient)
             layer.products.differentiate(delta, inputs[i], total)
             if i or self.front is not None:
-                delta = layer.products.backward(delta)
+                delta = layer.products.backward(delta, inputs[i])
         if self.front is not None:
             self.front.backward(delta, saved)
         if self.penalty is not None:

@@ -24,7 +24,7 @@ _PATIENCE = 8
 _MOST_PATIENCE = 2048
 
 # Parameters from which other threads may shorten an update.
-_WORTH_A_TEAM = 2**15
+WORTH_A_TEAM = 2**15
 
 
 class Team:
@@ -98,7 +98,7 @@ class Team:
 
 def team_for(values: Tensor) -> Team:
     """Return the threads that steps which move these parameters may be shared among."""
-    worth_it = values.is_cpu and values.numel() >= _WORTH_A_TEAM
+    worth_it = values.is_cpu and values.numel() >= WORTH_A_TEAM
     return Team(threads_to_share() if worth_it else 1)
 
 

@@ -1,8 +1,7 @@
 """One thread for what is too little to be shared, more for one operation of it."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -25,22 +24,24 @@ class _Own(threading.local):
 _own = _Own()
 
 
-@contextmanager
-def single_threaded() -> Iterator[None]:
+class single_threaded:  # a contextmanager takes longer than some operations
     """Compute on one thread, here and in threads that are started meanwhile."""
-    with _lock:
-        before = torch.get_num_threads()
-        _found.append(before)
-        _own.entered += 1
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        with _lock:
+            self.before = torch.get_num_threads()
+            _found.append(self.before)
+            _own.entered += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
         with _lock:
             first = _found[0]
             _found.pop()  # of their number, so that the first stays to the last
             _own.entered -= 1
-            torch.set_num_threads(before if _found else first)
+            torch.set_num_threads(self.before if _found else first)
 
 
 def threads_for(work: int) -> AbstractContextManager[None]:
@@ -59,7 +60,7 @@ def _alone() -> bool:
     return len(_found) == _own.entered == 1
 
 
-class on_threads:  # a contextmanager takes longer than some operations
+class on_threads:
     """Let one operation compute on `n` threads, unless other fits go on beside.
 
     Its value is whether it does.

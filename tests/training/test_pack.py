@@ -353,7 +353,7 @@ def test_threads_change_no_bit_of_a_pack(n_members, solver, dtype, monkeypatch):
             taken.append(self.n if super().__enter__() else 1)
 
     monkeypatch.setattr(stacked_products, "on_threads", Noted)
-    monkeypatch.setattr(team, "_WORTH_A_TEAM", 0)
+    monkeypatch.setattr(team, "WORTH_A_TEAM", 0)
 
     def trained(size):
         taken.clear()

@@ -29,12 +29,12 @@ def stacked_and_alone(n_models, out, inputs):
 def test_products_of_many_models_are_those_of_each(n_sets, batch):
     stacked, alone = stacked_and_alone(6, 9, 8)
     x, delta = normal(n_sets, batch, 8, seed=2), normal(6, batch, 9, seed=3)
-    z, by_x = stacked.forward(x), stacked.backward(delta)
+    z, by_x = stacked.forward(x), stacked.backward(delta, x)
     stacked.differentiate(delta, x)
     for i, products in enumerate(alone):
         own = x[i * n_sets // 6]
         np.testing.assert_allclose(z[i], products.forward(own), **TOLERANCE)
-        np.testing.assert_allclose(by_x[i], products.backward(delta[i]), **TOLERANCE)
+        np.testing.assert_allclose(by_x[i], products.backward(delta[i], own), **TOLERANCE)
         products.differentiate(delta[i], own, 1.0)
         np.testing.assert_allclose(stacked.gradient[i], products.gradient, **TOLERANCE)
 
@@ -64,7 +64,7 @@ def test_threads_change_no_bit(n_threads, n_sets, dtype):
                 products = StackedProducts(weight, weight[..., 0].clone(), gradient)
                 products.differentiate(delta, x)
                 results.append(
-                    [products.forward(x), products.backward(delta), gradient]
+                    [products.forward(x), products.backward(delta, x), gradient]
                 )
     finally:
         torch.set_num_threads(before)

@@ -19,8 +19,12 @@ from benchmarks.speed._workloads import Network
 
 N_CLASSES = 10
 
-# Multiplications from which oneDNN is faster than MKL on AMD's processors.
-LARGE = 2**20
+# Multiplications from which threads are faster than one, and from which oneDNN, which
+# packs the weights first, is faster than MKL on AMD's processors.
+MIDDLING, LARGE = 2**20, 2**22
+
+# Units whose gradient MKL computes on the thread that updates them.
+UNITS_OF_A_PART = 16
 
 
 def make_module(
@@ -159,11 +163,49 @@ def _optimizer(
     return step
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``x @ weight.T + bias``; a large one by oneDNN, where torch has it."""
-    if len(x) * weight.numel() >= LARGE and torch.backends.mkldnn.is_available():
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return F.linear(x, weight, bias)
+def _by_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether a product is large, and torch has oneDNN."""
+    large = len(x) * weight.numel() >= LARGE
+    return large and torch.backends.mkldnn.is_available()
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _outputs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``x @ weight.T + bias``, the values of a unit together where MKL's."""
+    if _by_onednn(x, weight):
+        return _onednn(x, weight, bias)
+    if len(x) * weight.numel() < MIDDLING or len(weight) % 2:
+        return torch.addmm(bias.unsqueeze(1), weight, x.t()).t()
+    halves = weight.view(2, -1, weight.shape[1])
+    rows = x.t().expand(2, -1, -1)
+    z = torch.baddbmm(bias.view(2, -1, 1), halves, rows)
+    return z.view(-1, len(x)).t()
+
+
+def _gradient(
+    delta: Tensor, x: Tensor, weight: Tensor, decay: float, out: Tensor
+) -> None:
+    """Write ``delta.T @ x + decay * weight``."""
+    if _by_onednn(x, weight):
+        product = _onednn(delta.t(), x.t())
+        torch.add(product, weight, alpha=decay, out=out)
+        return
+    if len(x) * weight.numel() < MIDDLING or len(weight) % UNITS_OF_A_PART:
+        torch.addmm(weight, delta.t(), x, beta=decay, out=out)
+        return
+    weight, out = (t.view(-1, UNITS_OF_A_PART, t.shape[1]) for t in (weight, out))
+    by_unit = delta.t().reshape(len(out), UNITS_OF_A_PART, -1)
+    torch.baddbmm(weight, by_unit, x.expand(len(out), -1, -1), beta=decay, out=out)
+
+
+def _derivative(delta: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """Return ``delta @ weight``, laid out as `x`."""
+    if _by_onednn(delta, weight):
+        return _onednn(delta, weight.t())
+    return delta @ weight if x.is_contiguous() else (weight.t() @ delta.t()).t()
 
 
 @torch.inference_mode()
@@ -195,22 +237,22 @@ def _best_written_out(
             size = len(index)
             inputs = [x]
             for i, (weight, bias, _, _) in enumerate(parts):
-                z = _product(inputs[-1], weight, bias)
+                z = _outputs(inputs[-1], weight, bias)
                 inputs.append(z if i == len(parts) - 1 else z.relu_())
-            log_p = F.log_softmax(inputs[-1], dim=1)
+            log_p = F.log_softmax(inputs[-1].t(), dim=0).t()
             total.add_(F.nll_loss(log_p, target), alpha=size)
             total.add_(decayed.dot(decayed), alpha=0.5 * network.alpha)
             delta = log_p.exp_()
             delta.scatter_(1, target[:, None], -1.0, reduce="add").div_(size)
             for i in range(len(parts) - 1, -1, -1):
                 weight, _, weight_gradient, bias_gradient = parts[i]
-                product = _product(delta.t(), inputs[i].t())
-                shrink = network.alpha / size
-                torch.add(product, weight, alpha=shrink, out=weight_gradient)
+                _gradient(
+                    delta, inputs[i], weight, network.alpha / size, weight_gradient
+                )
                 torch.sum(delta, 0, out=bias_gradient)
                 if i:
                     delta = torch.ops.aten.threshold_backward(
-                        _product(delta, weight.t()), inputs[i], 0
+                        _derivative(delta, weight, inputs[i]), inputs[i], 0
                     )
             step()
         curve.append(float(total) / n)

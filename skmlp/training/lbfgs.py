@@ -9,6 +9,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.training.batches import Batches
 from skmlp.training.devices import repeatable_convolutions, widest_float
+from skmlp.training.epoch_loss import BatchParts, EpochLoss
 from skmlp.training.net import Net
 
 
@@ -44,8 +45,8 @@ def minimize(
     flat, module = net.flat_, net.module_
     weight = train.rows.host_weight
     total = float(len(train.rows) if weight is None else weight[train.rows.index].sum())
-    objective = _Objective(net, train, total)
     net.prepare_step()
+    objective = _Objective(net, train, total)
     module.train()
     with torch.no_grad(), repeatable_convolutions():
         result = scipy.optimize.minimize(
@@ -68,6 +69,7 @@ class _Objective:
         self.net = net
         self.train = train
         self.total = total
+        self.losses = EpochLoss(net.criterion_, net.penalty_)
 
     def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
         flat = self.net.flat_
@@ -76,9 +78,10 @@ class _Objective:
         loss = torch.zeros((), dtype=widest_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, rows_total in self.train:
-            _, mean = self.net.step_(x, y, weight, self.total)
+            _, rows, *norms = self.net.step_(x, y, weight, self.total)
+            batch = BatchParts(rows, weight, self.total, norms)
             share = rows_total / self.total
-            loss.add_(mean, alpha=share)
+            loss.add_(self.losses.means([batch])[0], alpha=share)
             gradient.add_(flat.gradients, alpha=share)
         flat.gradients.copy_(gradient)
         return float(loss), flat.gradients.cpu().double().numpy()

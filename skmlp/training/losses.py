@@ -27,32 +27,23 @@ class Loss(nn.Module, ABC):
     def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each row and its derivative by the logits."""
 
-    def mean_and_delta(
-        self, logits: Tensor, y: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the mean over a batch and its derivative by the logits.
-
-        Rows count by their weights ``(..., batch)``, which sum to one, or all the same.
-        """
-        value, delta = self.value_and_delta(logits, y)
-        if weight is None:
-            return value.mean(), delta.mul_(1.0 / logits.shape[-2])
-        mean = torch.linalg.vecdot(value, weight)
-        return mean, delta.mul_(weight.unsqueeze(-1))
-
     def rows_and_delta(
-        self, logits: Tensor, y: Tensor, weight: Tensor
+        self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return what `mean_of_rows` needs of each row, and the derivative of the mean.
 
-        For many models, whose means can wait to be computed for many batches at once.
+        Rows count by their weights ``(..., batch)``, which sum to one, or all the same.
+        Means can wait to be computed for many batches at once.
         """
         value, delta = self.value_and_delta(logits, y)
-        return value, delta.mul_(weight.unsqueeze(-1))
+        return value, _weigh(delta, weight)
 
-    def mean_of_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
-        """Return the means over batches of rows and their weights ``(..., batch)``."""
-        return torch.linalg.vecdot(rows, weight)
+    def mean_of_rows(self, rows: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the means over batches of rows, with their weights if they have any.
+
+        Both have shape ``(..., batch)``.
+        """
+        return rows.mean(-1) if weight is None else torch.linalg.vecdot(rows, weight)
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return what to predict of rows whose features are not known.
@@ -114,6 +105,26 @@ def _log_softmax(logits: Tensor) -> Tensor:
     return _few_classes_first(torch.log_softmax, logits)
 
 
+def _softmax(logits: Tensor) -> Tensor:
+    """Return probabilities, rounded as where `value_and_delta` takes logarithms."""
+    return _log_softmax(logits).exp_()
+
+
+def _softmax_of_models(logits: Tensor) -> Tensor:
+    """Return probabilities, of models that the team's threads may share."""
+    size = team_size()
+    # Within a model's rows a cut would decide which of two exponentials is taken.
+    with on_threads(size if len(logits) % size == 0 else 1):
+        return _few_classes_first(torch.softmax, logits)
+
+
+def _weigh(delta: Tensor, weight: Tensor | None) -> Tensor:
+    """Make derivatives of rows ``(..., batch, outputs)`` those of their mean."""
+    if weight is None:
+        return delta.mul_(1.0 / delta.shape[-2])
+    return delta.mul_(weight.unsqueeze(-1))
+
+
 def _shares_of_rows(weight: Tensor) -> Tensor:
     """Return weights that sum to one, all the same if all are zero."""
     weight = weight.double().clamp_min(0.0)
@@ -154,39 +165,28 @@ class SoftmaxCrossEntropy(Loss):
             delta -= self.label_smoothing / logits.shape[-1]
         return value, delta
 
-    def mean_and_delta(
-        self, logits: Tensor, y: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return what every loss does; of plain targets in fewer operations."""
-        if not self.label_smoothing and weight is None:
-            log_p = _log_softmax(logits)
-            mean = F.nll_loss(_clip_log(log_p), y)
-            delta = log_p.exp_().scatter_(-1, y.unsqueeze(-1), -1.0, reduce="add")
-            return mean, delta.mul_(1.0 / logits.shape[0])
-        # One model's weighted rows round as those without weights do.
-        return super().mean_and_delta(logits, y, weight)
-
     def rows_and_delta(
-        self, logits: Tensor, y: Tensor, weight: Tensor
+        self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return, of plain targets, the probability of each row's class."""
         if self.label_smoothing:
             return super().rows_and_delta(logits, y, weight)
-        index, size = y.unsqueeze(-1), team_size()
-        # Within a model's rows a cut would decide which of two exponentials is taken.
-        with on_threads(size if len(logits) % size == 0 else 1):
-            p = _few_classes_first(torch.softmax, logits)
+        index = y.unsqueeze(-1)
+        many = logits.dim() > 2
+        p = _softmax_of_models(logits) if many else _softmax(logits)
         of_class = p.gather(-1, index)
-        p.scatter_add_(-1, index, torch.full_like(of_class, -1.0))
-        return of_class.squeeze(-1), p.mul_(weight.unsqueeze(-1))
+        if many:  # the faster of two calls that do the same
+            p.scatter_add_(-1, index, torch.full_like(of_class, -1.0))
+        else:
+            p.scatter_(-1, index, -1.0, reduce="add")
+        return of_class.squeeze(-1), _weigh(p, weight)
 
-    def mean_of_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
+    def mean_of_rows(self, rows: Tensor, weight: Tensor | None) -> Tensor:
         """Return the means over batches, of plain targets from the probabilities."""
         if self.label_smoothing:
             return super().mean_of_rows(rows, weight)
         eps = torch.finfo(rows.dtype).eps
-        log_p = rows.clamp(eps, 1.0 - eps).log_()
-        return torch.linalg.vecdot(log_p, weight).neg_()
+        return super().mean_of_rows(rows.clamp(eps, 1.0 - eps).log_().neg_(), weight)
 
     def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the classes' shares, smoothed as the targets are."""

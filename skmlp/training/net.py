@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from skmlp.training.averaging import AveragedWeights
 from skmlp.training.batches import Batch, Batches, Rows
 from skmlp.training.devices import repeatable_convolutions
-from skmlp.training.epoch_loss import EpochLoss
+from skmlp.training.epoch_loss import BatchParts, EpochLoss
 from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.memory import keep_freed_memory
@@ -32,7 +32,9 @@ from skmlp.training.team import Team, team_for
 from skmlp.training.update import Update
 
 # What a net has while it trains, when it does not.
-NOT_IN_TRAINING = dict.fromkeys(("flat_", "step_", "update_", "average_", "recorder_"))
+NOT_IN_TRAINING = dict.fromkeys(
+    ("flat_", "penalty_", "step_", "update_", "average_", "recorder_")
+)
 
 # Steps from which it pays to record one.
 _WORTH_RECORDING = 32
@@ -140,6 +142,7 @@ class Net(NeuralNet):
     train_score: Callable[[], float] | None = None
     interrupted_ = False
     flat_: Any
+    penalty_: Any
     step_: Any
     update_: Any
     average_: AveragedWeights | None = None
@@ -229,9 +232,9 @@ class Net(NeuralNet):
         """Choose how gradients are computed, and what they do to the parameters."""
         keep_freed_memory()
         decoupled = self.solver in DECOUPLED
-        penalty = Penalty(self.flat_, 0.0 if decoupled else self.alpha)
+        self.penalty_ = Penalty(self.flat_, 0.0 if decoupled else self.alpha)
         self.step_ = make_step(
-            self.module_, self.criterion_, self.flat_, penalty, self.amp
+            self.module_, self.criterion_, self.flat_, self.penalty_, self.amp
         )
         self.update_ = Update(
             self.flat_,
@@ -287,7 +290,8 @@ class Net(NeuralNet):
             return
         self.module_.train(training)
         notify = self._notifies_of_batches()
-        losses, logits, n_batches = EpochLoss(), [], len(iterator)
+        losses = EpochLoss(self.criterion_, self.penalty_ if training else None)
+        logits, n_batches = [], len(iterator)
         if team is not None:
             team.pause()
         for batch in iterator:
@@ -299,13 +303,14 @@ class Net(NeuralNet):
                 team.begin_step()
             if training:
                 self.schedule.before_batch(self.optimizer_, n_batches)
-                y_pred, loss = self._train_batch(batch, notify)
+                y_pred, parts = self._train_batch(batch, notify)
             else:
-                y_pred, loss = self._evaluate_batch(batch)
+                y_pred, parts = self._evaluate_batch(batch)
                 logits.append(y_pred)
             # In training a row counts as one, whatever its weight, as in scikit-learn.
-            losses.add(loss, float(y_pred.shape[0]) if training else batch[3])
+            losses.add(parts, float(y_pred.shape[0]) if training else batch[3])
             if notify:
+                loss = losses.means([parts])[0].to(y_pred.dtype)
                 self.history.record_batch(f"{prefix}_loss", float(loss))
                 self.history.record_batch(f"{prefix}_batch_size", len(y_pred))
                 self.notify(
@@ -328,8 +333,9 @@ class Net(NeuralNet):
     def record_validation(self, rows: Rows, logits: Tensor) -> None:
         """Note loss and score of the logits of all validation rows."""
         _, y, weight = rows.gather(torch.from_numpy(rows.index))
-        value = self.criterion_.value(logits, y)
-        loss = value.mean() if weight is None else value @ (weight / weight.sum())
+        weight = None if weight is None else weight / weight.sum()
+        of_rows, _ = self.criterion_.rows_and_delta(logits, y, weight)
+        loss = self.criterion_.mean_of_rows(of_rows, weight)
         self.record("valid_loss", float(loss), operator.lt)
         if self.score is not None:
             self.record("valid_score", self.score(logits), operator.gt)
@@ -343,14 +349,14 @@ class Net(NeuralNet):
             self.bests_[name] = value
         self.history[-1].update({name: value, f"{name}_best": best})
 
-    def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, Tensor]:
-        """Update the parameters by one batch; return its logits and its loss."""
+    def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, BatchParts]:
+        """Update the parameters by one batch; return logits and the loss's parts."""
         x, y, weight, total = batch
         if self.recorder_ is not None and weight is None:
-            logits, loss = self.recorder_.call(self._unweighted, x, y)
-            loss = loss.clone()
+            logits, *parts = self.recorder_.call(self._unweighted, x, y)
+            rows, *norms = (part.clone() for part in parts)
         else:
-            logits, loss = self.step_(x, y, weight, total)
+            logits, rows, *norms = self.step_(x, y, weight, total)
         self.update_.prepare()
         if notify:
             named = list(self.module_.named_parameters())
@@ -360,18 +366,18 @@ class Net(NeuralNet):
         self.update_.step()
         if self.average_ is not None:
             self.average_.update()
-        return logits, loss
+        return logits, BatchParts(rows, weight, total, norms)
 
-    def _unweighted(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits, loss and gradients of rows that count for one each."""
+    def _unweighted(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Take the step of rows that count for one each."""
         return self.step_(x, y, None, float(x.shape[0]))
 
-    def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return logits and mean loss of one batch."""
-        x, y, weight, _ = batch
+    def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchParts]:
+        """Return logits and the loss's parts of one batch."""
+        x, y, weight, total = batch
         logits = self.module_(x)
-        value = self.criterion_.value(logits, y)
-        return logits, value.mean() if weight is None else value @ weight
+        rows, _ = self.criterion_.rows_and_delta(logits, y, weight)
+        return logits, BatchParts(rows, weight, total)
 
     def judge_epoch(self, n_rows: int) -> bool:
         """Judge the epoch that ended and return whether training should stop."""

@@ -1,6 +1,7 @@
 """The L2 penalty of one network's weights, as scikit-learn defines it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,6 +9,14 @@ from torch import Tensor
 from skmlp.training.flat import FlatParameters
 from skmlp.training.team import WORTH_A_TEAM, team_size
 from skmlp.training.threads import on_threads
+
+
+class _Stretch(NamedTuple):
+    """Weights of one strength, in parts that a thread each takes the norm of."""
+
+    parts: Tensor
+    gradients: Tensor
+    alpha: float
 
 
 class Penalty:
@@ -29,31 +38,43 @@ class Penalty:
     def __init__(self, flat: FlatParameters, alpha: float | Sequence[float]) -> None:
         self.alphas = flat.strengths(alpha)
         self._stretches = [
-            (flat.values[place], flat.gradients[place], strength)
+            _Stretch(_in_parts(flat.values[place]), flat.gradients[place], strength)
             for place, strength in flat.decays(self.alphas)
         ]
 
-    def add_to_loss(self, loss: Tensor, total: float) -> Tensor:
-        """Return the loss with the penalty."""
-        for weights, _, alpha in self._stretches:
-            loss = loss.add(_sum_of_squares(weights), alpha=0.5 * alpha / total)
-        return loss
+    def norms(self) -> list[Tensor]:
+        """Return the norms of the parts of each stretch of weights, ``(parts,)``."""
+        return [_norms(stretch.parts) for stretch in self._stretches]
+
+    def of_norms(self, norms: Iterable[Tensor], totals: Tensor) -> Tensor:
+        """Return the penalties of steps, from each stretch's norms ``(steps, parts)``.
+
+        `totals` are the weights of the steps' rows.
+        """
+        penalties = torch.zeros_like(totals)
+        for of_parts, (_, _, alpha) in zip(norms, self._stretches, strict=True):
+            squares = of_parts.to(totals.dtype).square().sum(-1)
+            penalties.addcdiv_(squares, totals, value=0.5 * alpha)
+        return penalties
 
     def add_to_gradients(self, total: float) -> None:
         """Add the derivative to all gradients."""
-        for weights, gradients, alpha in self._stretches:
+        for parts, gradients, alpha in self._stretches:
             with on_threads(team_size()):
-                gradients.add_(weights, alpha=alpha / total)
+                gradients.add_(parts.view(-1), alpha=alpha / total)
 
 
-def _sum_of_squares(weights: Tensor) -> Tensor:
-    """Return the sum, of many weights from halves that two threads may take.
+def _in_parts(weights: Tensor) -> Tensor:
+    """Return the weights as one row, or many of them as two for two threads.
 
     Each then reads what it updates. A core that reads what another is about to write
-    costs that one more than the sum takes.
+    costs that one more than the norm takes.
     """
-    if weights.numel() < WORTH_A_TEAM or weights.numel() % 2:
-        return weights.dot(weights)
-    with on_threads(min(team_size(), 2)):
-        norms = torch.linalg.vector_norm(weights.view(2, -1), dim=1)
-    return norms.dot(norms)
+    halves = weights.numel() >= WORTH_A_TEAM and weights.numel() % 2 == 0
+    return weights.view(2 if halves else 1, -1)
+
+
+def _norms(parts: Tensor) -> Tensor:
+    """Return the norms of parts; a thread's share of one would change its bits."""
+    with on_threads(min(team_size(), len(parts))):
+        return torch.linalg.vector_norm(parts, dim=1)

@@ -175,7 +175,7 @@ class Products:
             )
 
     def backward(self, delta: Tensor, x: Tensor) -> Tensor:
-        """Return the derivative by the input, laid out as it, from that by the output."""
+        """Return the derivative by the input `x`, laid out as it is."""
         if (shared := self._in_parts(x)) is not None:
             return shared.backward(delta)
         if x.stride(0) == 1 < x.shape[0]:  # the values of a unit lie together

@@ -25,13 +25,13 @@ from skmlp.training.stacked_products import StackedProducts
 _MOST_WAITING = 8
 
 # From a batch's features, targets, normalised row weights (or None) and their former
-# total to the logits and the penalised mean loss, with the gradients left in the flat
-# vector.
-Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor]]
+# total to the logits, the loss's rows and the penalty's norms, with the gradients left
+# in the flat vector.
+Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, ...]]
 
-# From logits, targets and row weights to the loss, or what it will be computed of, and
-# its derivative by the logits.
-LossAndDelta = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
+# From logits, targets and row weights to the loss's rows, as `Loss.mean_of_rows` takes
+# them, and the derivative of their mean by the logits.
+RowsAndDelta = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
 
 
 def make_step(
@@ -47,7 +47,7 @@ def make_step(
             _layer_of_one(part, flat, alpha)
             for part, alpha in zip(structure, penalty.alphas, strict=True)
         ]
-        return WrittenOutStep(layers, loss.mean_and_delta, penalty=penalty)
+        return WrittenOutStep(layers, loss.rows_and_delta, penalty=penalty)
     return _AutogradStep(network, loss, flat, penalty, amp)
 
 
@@ -101,15 +101,15 @@ class _AutogradStep:
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total: float
-    ) -> tuple[Tensor, Tensor]:
-        logits, loss = self._unpenalized(x, y, weight)
+    ) -> tuple[Tensor, ...]:
+        logits, rows = self._unpenalized(x, y, weight)
         self.penalty.add_to_gradients(total)
-        return logits, self.penalty.add_to_loss(loss, total)
+        return logits, rows, *self.penalty.norms()
 
     def _unpenalized(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return logits and mean loss, and leave the gradients."""
+        """Return logits and the loss's rows, and leave the gradients."""
         self.flat.gradients.zero_()
         if self.divisible and not self.rows:
             self.rows = rows_at_once(widest_layer(self.network, x.shape[1]))
@@ -119,16 +119,17 @@ class _AutogradStep:
         parts = list(gen_even_slices(n_rows, -(-n_rows // self.rows)))
         if self.layers and not self.amp and len(parts) <= _MOST_WAITING:
             front = _InParts(self.front, parts)
-            step = WrittenOutStep(self.layers, self.loss.mean_and_delta, front)
-            return step(x, y, weight)
-        logits, losses = [], []
+            step = WrittenOutStep(self.layers, self.loss.rows_and_delta, front)
+            z, loss = step(x, y, weight)
+            return z, loss
+        logits, rows = [], []
         for part in parts:
             share = (part.stop - part.start) / n_rows
             of_rows = None if weight is None else weight[part]
             z, loss = self._add_gradients(x[part], y[part], of_rows, share)
             logits.append(z)
-            losses.append(loss)
-        return torch.cat(logits), torch.stack(losses).sum()
+            rows.append(loss)
+        return torch.cat(logits), torch.cat(rows)
 
     def _add_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None, share: float = 1.0
@@ -143,12 +144,11 @@ class _AutogradStep:
             logits = self.network(x)
         with torch.enable_grad():
             logits = logits.to(x.dtype)
-            value = self.loss.value(logits, y)
-            mean = value.mean() if weight is None else value @ weight
-            if weight is None and share != 1.0:
-                mean = mean * share
-            mean.backward()
-        return logits.detach(), mean.detach()
+        rows, delta = self.loss.rows_and_delta(logits.detach(), y, weight)
+        if weight is None and share != 1.0:
+            delta.mul_(share)
+        logits.backward(delta)
+        return logits.detach(), rows
 
 
 def _divided(network: nn.Sequential) -> tuple[nn.Sequential, list["DenseStructure"]]:
@@ -293,12 +293,12 @@ class WrittenOutStep:
     def __init__(
         self,
         layers: list[DenseLayer],
-        loss_and_delta: LossAndDelta,
+        rows_and_delta: RowsAndDelta,
         front: Front | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         self.layers = layers
-        self.loss_and_delta = loss_and_delta
+        self.rows_and_delta = rows_and_delta
         self.front = front
         self.penalty = penalty
 
@@ -313,8 +313,8 @@ class WrittenOutStep:
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits and loss of one batch; leave the gradients in place."""
+    ) -> tuple[Tensor, ...]:
+        """Return what a `Step` does of one batch; leave the gradients in place."""
         if self.front is not None:
             x, saved = self.front.forward(x, training=True)
         inputs, normalized, outputs, masks = [x], [], [], []
@@ -329,7 +329,7 @@ class WrittenOutStep:
             outputs.append(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
-        loss, delta = self.loss_and_delta(inputs[-1], y, weight)
+        rows, delta = self.rows_and_delta(inputs[-1], y, weight)
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
             if (mask := masks[i]) is not None:
@@ -345,6 +345,5 @@ class WrittenOutStep:
                 delta = layer.products.backward(delta, inputs[i])
         if self.front is not None:
             self.front.backward(delta, saved)
-        if self.penalty is not None:
-            loss = self.penalty.add_to_loss(loss, total)
-        return inputs[-1], loss
+        norms = () if self.penalty is None else self.penalty.norms()
+        return inputs[-1], rows, *norms

@@ -5,24 +5,55 @@ import pytest
 import torch
 
 from skmlp.training import epoch_loss
-from skmlp.training.epoch_loss import EpochLoss
+from skmlp.training.epoch_loss import BatchParts, EpochLoss
+from skmlp.training.flat import FlatParameters
+from skmlp.training.losses import SoftmaxCrossEntropy, SquaredError
+from skmlp.training.modules import build_mlp
+from skmlp.training.penalty import Penalty
+
+N_BATCHES = [0, 1, epoch_loss._MANY, 2 * epoch_loss._MANY + 1]
 
 
-@pytest.mark.parametrize("n", [0, 1, epoch_loss._MANY, 2 * epoch_loss._MANY + 1])
-def test_it_is_the_weighted_sum(n):
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", N_BATCHES)
+def test_it_is_the_sum_of_the_means(n, weighted):
     rng = np.random.default_rng(0)
-    losses = rng.exponential(size=n).astype(np.float32)
-    weights = rng.integers(0, 50, n)
-    epoch = EpochLoss()
-    for loss, weight in zip(torch.from_numpy(losses), weights.tolist(), strict=True):
-        epoch.add(loss, float(weight))
-    assert epoch.sum() == pytest.approx(losses.astype(float) @ weights, rel=1e-12)
+    sizes = np.where(np.arange(n) < n - 1, 4, 3)  # the last batch is shorter
+    counts = rng.integers(0, 50, n).tolist()
+    epoch, expected = EpochLoss(SquaredError()), 0.0
+    for size, count in zip(sizes, counts, strict=True):
+        rows = torch.from_numpy(rng.exponential(size=size)).float()
+        weight = torch.from_numpy(rng.dirichlet(np.ones(size))).float()
+        share = weight.double() if weighted else torch.full((size,), 1 / size).double()
+        expected += count * float(rows.double() @ share)
+        epoch.add(BatchParts(rows, weight if weighted else None, 1.0), count)
+    assert epoch.sum() == pytest.approx(expected, rel=1e-6)
     assert epoch.sum() == epoch.sum()
-    assert epoch.whole == weights.sum()
+    assert epoch.whole == sum(counts)
+
+
+@pytest.mark.parametrize("hidden", [(3,), (300,)])  # norms of one part, and of two
+def test_the_penalty_is_that_of_the_weights_at_each_step(hidden):
+    torch.manual_seed(0)
+    network = build_mlp(200, hidden, 2)
+    flat = FlatParameters(network)
+    penalty = Penalty(flat, (0.3, 0.7))
+    logits, y = torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 1])
+    loss = SoftmaxCrossEntropy()
+    rows, _ = loss.rows_and_delta(logits, y, None)
+    epoch, expected = EpochLoss(loss, penalty), 0.0
+    for total, count in ((5.0, 5.0), (2.0, 5.0), (4.0, 1.0)):
+        flat.values.normal_()
+        squares = [network[i].weight.detach().double().square().sum() for i in (0, -1)]
+        own = sum(a * float(s) for a, s in zip((0.3, 0.7), squares, strict=True))
+        mean = torch.nn.functional.cross_entropy(logits, y).item()
+        expected += count * (mean + 0.5 * own / total)
+        epoch.add(BatchParts(rows, None, total, penalty.norms()), count)
+    assert epoch.sum() == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_is_not_finite_stays_so():
-    epoch = EpochLoss()
-    epoch.add(torch.tensor(torch.inf), 1.0)
-    epoch.add(torch.tensor(1.0), 1.0)
+    epoch = EpochLoss(SquaredError())
+    for value in (torch.inf, 1.0):
+        epoch.add(BatchParts(torch.tensor([value]), None, 1.0), 1.0)
     assert epoch.sum() == np.inf

@@ -159,8 +159,10 @@ def test_mean_and_its_delta_are_the_rows_own(case, weighted):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
     value, by_row = loss.value_and_delta(logits, y)
-    mean, delta = loss.mean_and_delta(logits, y, weight if weighted else None)
-    share = weight if weighted else torch.full_like(value, 1 / BATCH)
+    weight = weight if weighted else None
+    rows, delta = loss.rows_and_delta(logits, y, weight)
+    mean = loss.mean_of_rows(rows, weight)
+    share = torch.full_like(value, 1 / BATCH) if weight is None else weight
     torch.testing.assert_close(mean, value @ share, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(delta, by_row * share[:, None], rtol=1e-12, atol=1e-15)
 
@@ -169,7 +171,8 @@ def test_mean_and_its_delta_are_the_rows_own(case, weighted):
 def test_means_of_many_models_are_those_of_each(case, n_batches):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
-    expected, by_logits = loss.mean_and_delta(logits, y, weight)
+    rows, by_logits = loss.rows_and_delta(logits, y, weight)
+    expected = loss.mean_of_rows(rows, weight)
     models = [tensor.expand(2, *tensor.shape) for tensor in (logits, y, weight)]
     batches = [loss.rows_and_delta(models[0].clone(), *models[1:])] * n_batches
     for _, delta in batches:
@@ -199,7 +202,7 @@ def test_base_logits_are_the_constant_of_least_loss(case):
         assert not logits.any()
         return
     share = weight / weight.sum()
-    _, delta = loss.mean_and_delta(logits.expand(BATCH, -1).clone(), y, share)
+    _, delta = loss.rows_and_delta(logits.expand(BATCH, -1).clone(), y, share)
     np.testing.assert_allclose(delta.sum(0), 0.0, atol=1e-12)
 
 

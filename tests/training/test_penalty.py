@@ -1,11 +1,14 @@
 """The L2 penalty, against autograd."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
 from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp
 from skmlp.training.penalty import Penalty
+from skmlp.training.team import Team
+from skmlp.training.threads import single_threaded
 
 ALPHA, TOTAL = (0.3, 0.7), 5.0
 
@@ -26,11 +29,36 @@ def test_it_is_what_autograd_makes_of_it():
     before = flat.gradients.clone()
     with torch.no_grad():
         penalty = Penalty(flat, ALPHA)
-        loss = penalty.add_to_loss(torch.tensor(2.0), TOTAL)
+        norms = [of_parts.unsqueeze(0) for of_parts in penalty.norms()]
+        value = penalty.of_norms(norms, torch.tensor([TOTAL]))
         penalty.add_to_gradients(TOTAL)
-    assert_close(loss, 2.0 + expected.detach())
+    assert_close(value, expected.detach().view(1))
     for parameter, copied in zip(flat.parameters, copies, strict=True):
         place = flat.place_of(parameter)
         added = flat.gradients[place] - before[place]
         own = torch.zeros_like(copied) if copied.grad is None else copied.grad
         assert_close(added.view(own.shape), own, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 4])
+@pytest.mark.parametrize("width", [3, 200, 201])
+def test_threads_change_no_bit(width, n_threads):
+    """Of an odd number of weights neither, which are not cut into halves."""
+    torch.manual_seed(0)
+    network = build_mlp(333, [width], 2)
+    flat = FlatParameters(network)
+    flat.values.normal_()
+    penalty = Penalty(flat, (0.3, 0.7))
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with single_threaded(), Team(n_threads) as team:
+            alone = penalty.norms()
+            team.take(n_threads)
+            together = penalty.norms()
+    finally:
+        torch.set_num_threads(before)
+    for ours, theirs in zip(together, alone, strict=True):
+        assert torch.equal(ours, theirs)
+    expected = network[0].weight.detach().double().norm()
+    assert_close(alone[0].double().norm(), expected, rtol=1e-5, atol=0)

@@ -34,7 +34,9 @@ def test_products_of_many_models_are_those_of_each(n_sets, batch):
     for i, products in enumerate(alone):
         own = x[i * n_sets // 6]
         np.testing.assert_allclose(z[i], products.forward(own), **TOLERANCE)
-        np.testing.assert_allclose(by_x[i], products.backward(delta[i], own), **TOLERANCE)
+        np.testing.assert_allclose(
+            by_x[i], products.backward(delta[i], own), **TOLERANCE
+        )
         products.differentiate(delta[i], own, 1.0)
         np.testing.assert_allclose(stacked.gradient[i], products.gradient, **TOLERANCE)
 

@@ -7,6 +7,7 @@ import torch
 
 from skmlp.training import losses, steps
 from skmlp.training.convolution import build_cnn
+from skmlp.training.epoch_loss import BatchParts, EpochLoss
 from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp, initialize, seed_dropout
 from skmlp.training.penalty import Penalty
@@ -38,6 +39,13 @@ def step_of(network, loss, flat=None, alpha=0.0, **options):
     return make_step(network, loss, flat, Penalty(flat, alpha), **options)
 
 
+def taken(step, loss, x, y, weight):
+    """Logits and penalised mean loss of a step that is taken."""
+    logits, rows, *norms = step(x, y, weight, TOTAL)
+    parts = BatchParts(rows, weight, TOTAL, norms)
+    return logits, EpochLoss(loss, step.penalty).means([parts])[0]
+
+
 def both_steps(network, loss, x, y, weight, alpha=0.0):
     """Logits, loss, gradients, buffers by hand and by autograd, from the same masks."""
     flat = FlatParameters(network)
@@ -54,7 +62,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
         if step is by_hand:  # it writes where parameters are, and only there
             flat.gradients.zero_()
         with torch.no_grad():
-            logits, mean = step(x, y, weight, TOTAL)
+            logits, mean = taken(step, loss, x, y, weight)
         buffers = [buffer.clone() for buffer in network.buffers()]
         found.append((logits.clone(), mean.clone(), flat.gradients.clone(), *buffers))
     return found
@@ -133,7 +141,8 @@ def test_frozen_layers_pass_the_gradient_on(frozen, batch_norm):
 def test_gradient_is_that_of_finite_differences():
     network = make_network("logistic")
     flat = FlatParameters(network)
-    step = step_of(network, losses.SoftmaxCrossEntropy(), flat, alpha=(0.3, 0.0, 0.7))
+    loss = losses.SoftmaxCrossEntropy()
+    step = step_of(network, loss, flat, alpha=(0.3, 0.0, 0.7))
     x, y, weight = batch()
     with torch.no_grad():
         step(x, y, weight, TOTAL)
@@ -143,7 +152,7 @@ def test_gradient_is_that_of_finite_differences():
             ends = []
             for move in (1e-6, -1e-6):
                 flat.values[i] = value + move
-                ends.append(step(x, y, weight, TOTAL)[1].item())
+                ends.append(taken(step, loss, x, y, weight)[1].item())
             flat.values[i] = value
             if gradient[i] != 0 or ends[0] != ends[1]:
                 slope = (ends[0] - ends[1]) / 2e-6
@@ -182,8 +191,8 @@ def test_mixed_precision_stays_near_and_returns_full_precision():
     results = []
     for amp in (False, True):
         step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
-        logits, mean = step(x.float(), y, None, TOTAL)
-        assert logits.dtype == mean.dtype == torch.float32
+        logits, rows = step(x.float(), y, None, TOTAL)
+        assert logits.dtype == rows.dtype == torch.float32
         results.append((logits, flat.gradients.clone()))
     (full, _), (mixed, _) = results
     assert not torch.equal(full, mixed)
@@ -208,14 +217,15 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(
     if frozen is not None:
         network.get_submodule(frozen).requires_grad_(False)
     flat = FlatParameters(network)
-    step = step_of(network, losses.SoftmaxCrossEntropy(0.1), flat, (0.3, 0.0, 0.7))
+    loss = losses.SoftmaxCrossEntropy(0.1)
+    step = step_of(network, loss, flat, (0.3, 0.0, 0.7))
     x, y, weight = batch()
     found = []
     for at_once in (len(x), rows):
         step.rows = at_once
         flat.gradients.fill_(torch.nan)
         with torch.no_grad():
-            logits, mean = step(x, y, weight if weighted else None, TOTAL)
+            logits, mean = taken(step, loss, x, y, weight if weighted else None)
         found.append((logits, mean, flat.gradients.clone()))
     for whole, in_parts in zip(*found, strict=True):
         torch.testing.assert_close(in_parts, whole, rtol=1e-12, atol=1e-12)

@@ -38,7 +38,12 @@ from skmlp.training import lbfgs
 from skmlp.training.batches import Batches
 from skmlp.training.devices import resolve_device
 from skmlp.training.losses import Loss
-from skmlp.training.modules import multiply_adds, seed_dropout, weight_layers
+from skmlp.training.modules import (
+    convolves,
+    multiply_adds,
+    seed_dropout,
+    weight_layers,
+)
 from skmlp.training.net import Net
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.state import remember
@@ -360,4 +365,4 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
 def _threads_for(net: Net, train: Batches) -> AbstractContextManager[None]:
     """Compute on as many threads as a step of the net deserves."""
     work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
-    return threads_for(work)
+    return threads_for(work, dense=not convolves(net.module_))

@@ -9,7 +9,12 @@ from typing import NamedTuple
 import torch
 
 from skmlp.neural_network._network import Plan
-from skmlp.training.modules import Conv2d, multiply_adds, weight_layers, widest_layer
+from skmlp.training.modules import (
+    convolves,
+    multiply_adds,
+    weight_layers,
+    widest_layer,
+)
 from skmlp.training.pack import Member
 from skmlp.training.stacked_convolution import widest_patches
 from skmlp.training.threads import threads_for
@@ -88,7 +93,7 @@ def size_of_packs(key: Hashable, plans: Sequence[Plan], measured: bool = True) -
     """
     work, n = work_of(plans[-1]), len(plans)
     costs = _costs_on(plans[0].device)
-    limits = costs.convolutional if _convolves(plans[0]) else costs.dense
+    limits = costs.convolutional if convolves(plans[0].net.module_) else costs.dense
     if work <= limits.surely or n == 1:
         return n
     if work >= limits.never:
@@ -118,7 +123,9 @@ def of_like_width(plans: Sequence[Plan]) -> list[list[int]]:
         return batch_size * sum(a * b for a, b in pairwise(widths))
 
     def small(widths: tuple[int, ...]) -> bool:
-        return not _convolves(plans[0]) and work(widths) <= costs.dense.surely
+        return (
+            not convolves(plans[0].net.module_) and work(widths) <= costs.dense.surely
+        )
 
     groups: list[tuple[tuple[int, ...], list[int]]] = []
     for widths, found in sorted(places.items(), key=lambda item: work(item[0])):
@@ -160,12 +167,6 @@ def _costs_on(device: torch.device) -> _Costs:
     return _ON_GPU if device.type == "cuda" else _ON_CPU
 
 
-def _convolves(plan: Plan) -> bool:
-    """Whether it is a convolutional network."""
-    layers = weight_layers(plan.net.module_)
-    return any(isinstance(layer, Conv2d) for layer in layers)
-
-
 def work_of(plan: Plan) -> int:
     """Return the multiplications in one step of a network."""
     n_features = plan.train.rows.X.shape[1]
@@ -189,7 +190,7 @@ def largest_pack(plan: Plan) -> int:
     widest = max(widest_layer(network, n_features), widest_patches(network, n_features))
     numbers = 7 * len(values) + 4 * plan.train.batch_size * widest + 8 * len(rows)
     room = budget(plan.device)
-    if plan.device.type == "cpu" and _convolves(plan):
+    if plan.device.type == "cpu" and convolves(plan.net.module_):
         room = min(room, _CONVOLUTIONS_ON_CPU * torch.get_num_threads())
     return max(1, int(room / (8 * numbers)))
 

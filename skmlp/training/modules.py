@@ -170,6 +170,11 @@ def weight_layers(network: nn.Module) -> Iterator[Linear | Conv2d]:
             yield layer
 
 
+def convolves(network: nn.Module) -> bool:
+    """Whether a network has any convolution."""
+    return any(isinstance(layer, Conv2d) for layer in network.modules())
+
+
 def inputs_first(weight: Tensor) -> Tensor:
     """View torch's ``(out, in[, height, width])`` as ``([height, width,] in, out)``."""
     return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
@@ -208,7 +213,7 @@ def seed_dropout(network: nn.Module, generator: torch.Generator | None) -> None:
 def widest_layer(network: nn.Sequential, n_features: int) -> int:
     """Return the number of values of one row in the widest layer, input included."""
     layers = list(weight_layers(network))
-    if not any(isinstance(layer, Conv2d) for layer in layers):
+    if not convolves(network):
         return max([n_features, *(len(layer.weight) for layer in layers)])
     first = next(network.parameters())
     x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
@@ -223,7 +228,7 @@ def widest_layer(network: nn.Sequential, n_features: int) -> int:
 def multiply_adds(network: nn.Sequential, n_features: int) -> int:
     """Return how many multiplications one row takes on its way to the logits."""
     layers = list(weight_layers(network))
-    if not any(isinstance(layer, Conv2d) for layer in layers):
+    if not convolves(network):
         return sum(layer.weight.numel() for layer in layers)
     shapes = output_shapes(network, layers, n_features)
     return sum(

@@ -1,9 +1,10 @@
 """Matrix products of dense layers: by oneDNN where it is faster than BLAS.
 
 torch's BLAS, MKL, keeps AVX-512 for Intel's processors; on AMD's, oneDNN takes half its
-time, and where they are equals nothing is lost. A call costs some microseconds more, so
-small products stay with BLAS. oneDNN's products are shared out among the team's threads
-where a trial shows that it changes no bit; BLAS's are not, since its cuts show in a few
+time, and where they are equals nothing is lost. A call packs the weights anew, so small
+products stay with BLAS, and in training middling ones too, in the parts of
+`SharedProducts`. oneDNN's products are shared out among the team's threads where a
+trial shows that it changes no bit; BLAS's are not, since its cuts show in a few
 elements of a few products only.
 """
 
@@ -28,8 +29,8 @@ _onednn = (
     else None
 )
 
-# Multiplications from which oneDNN is faster than BLAS, and from which it is worth it
-# that its calls pack the weights anew, where threads could share BLAS's products.
+# Multiplications from which oneDNN is faster than BLAS on one thread, and from which it
+# is faster than BLAS in parts.
 _WORTH_ONEDNN = 2**20
 _WORTH_PACKING = 2**22
 

@@ -7,7 +7,9 @@ import torch
 
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
+# A team shares the products of dense networks, so their other operations decide.
 _WORTH_SHARING = 20_000_000
+_WORTH_SHARING_DENSE = 50_000_000
 
 # Numbers of threads that those found who compute on one now. A thread that starts
 # meanwhile finds 1, and would leave it behind if it were the last.
@@ -44,9 +46,13 @@ class single_threaded:  # a contextmanager takes longer than some operations
             torch.set_num_threads(self.before if _found else first)
 
 
-def threads_for(work: int) -> AbstractContextManager[None]:
-    """Compute on one thread if `work` multiplications are too few to be shared."""
-    return nullcontext() if work >= _WORTH_SHARING else single_threaded()
+def threads_for(work: int, dense: bool = False) -> AbstractContextManager[None]:
+    """Compute on one thread if `work` multiplications are too few to be shared.
+
+    `dense` says that a network has no others than those of dense layers.
+    """
+    enough = _WORTH_SHARING_DENSE if dense else _WORTH_SHARING
+    return nullcontext() if work >= enough else single_threaded()
 
 
 def threads_to_share() -> int:

@@ -215,7 +215,8 @@ def _best_written_out(
     """Tensors at hand, batches by index, the backward pass written out, fused Adam.
 
     In inference mode, which spares torch what autograd needs to know of tensors; the
-    penalty's gradient is added where a product is put into its place.
+    penalty's gradient is added where a product is put into its place, and the losses of
+    an epoch are computed at its end.
     """
     rows, labels, n = torch.from_numpy(X), torch.from_numpy(y), len(y)
     linears = [
@@ -231,19 +232,18 @@ def _best_written_out(
     parts = [(x.weight.data, x.bias.data, x.weight.grad, x.bias.grad) for x in linears]
     curve = []
     for _ in range(epochs):
-        total = torch.zeros(())
+        probabilities, squares = [], []
         for index in torch.randperm(n).split(network.batch_size):
-            x, target = rows[index], labels[index]
+            x, target = rows[index], labels[index][:, None]
             size = len(index)
             inputs = [x]
             for i, (weight, bias, _, _) in enumerate(parts):
                 z = _outputs(inputs[-1], weight, bias)
                 inputs.append(z if i == len(parts) - 1 else z.relu_())
-            log_p = F.log_softmax(inputs[-1].t(), dim=0).t()
-            total.add_(F.nll_loss(log_p, target), alpha=size)
-            total.add_(decayed.dot(decayed), alpha=0.5 * network.alpha)
-            delta = log_p.exp_()
-            delta.scatter_(1, target[:, None], -1.0, reduce="add").div_(size)
+            delta = torch.softmax(inputs[-1].t(), dim=0).t()
+            probabilities.append(delta.gather(1, target))
+            squares.append(decayed.dot(decayed))
+            delta.scatter_(1, target, -1.0, reduce="add").div_(size)
             for i in range(len(parts) - 1, -1, -1):
                 weight, _, weight_gradient, bias_gradient = parts[i]
                 _gradient(
@@ -255,6 +255,8 @@ def _best_written_out(
                         _derivative(delta, weight, inputs[i]), inputs[i], 0
                     )
             step()
+        total = 0.5 * network.alpha * torch.stack(squares).sum()
+        total -= torch.cat(probabilities).log_().sum()
         curve.append(float(total) / n)
     return curve
 

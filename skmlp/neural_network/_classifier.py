@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils._unique import attach_unique
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -121,6 +122,8 @@ shape (n_samples, height, width[, channels])
     def _learn_targets(self, y: np.ndarray) -> None:
         classes = self.__dict__.pop("_partial_classes", None)
         self._sparse_targets = scipy.sparse.issparse(y)
+        if y.dtype.kind != "O":
+            y = attach_unique(y)  # which all that follows asks for
         if self.loss == "kullback_leibler" and (
             (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
         ):
@@ -296,9 +299,10 @@ shape (n_samples, height, width[, channels])
         """
         logits, temperature = self._logits(X), self._temperature()
         function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
-        if temperature != 1.0:
-            logits = activate(logits, lambda z: z / temperature)
-        probabilities = activate(logits, function).numpy()
+        as_they_are = temperature == 1.0
+        probabilities = activate(
+            logits, lambda z: function(z if as_they_are else z / temperature)
+        ).numpy()
         if self.n_outputs_ == 1:
             return np.hstack([1 - probabilities, probabilities])
         return probabilities

@@ -45,6 +45,7 @@ from skmlp.training.modules import (
     weight_layers,
 )
 from skmlp.training.net import Net
+from skmlp.training.products import shares_large_ones
 from skmlp.training.seeds import resolve_random_state
 from skmlp.training.state import remember
 from skmlp.training.stopping import Monitor
@@ -365,4 +366,5 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
 def _threads_for(net: Net, train: Batches) -> AbstractContextManager[None]:
     """Compute on as many threads as a step of the net deserves."""
     work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
-    return threads_for(work, dense=not convolves(net.module_))
+    shared = not convolves(net.module_) and shares_large_ones(net.flat_.values)
+    return threads_for(work, shared)

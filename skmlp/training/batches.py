@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -207,7 +207,7 @@ class Batches:
         for rows, places, order in self.rows.held(self.next_order(), size):
             for stretch in slices_of(len(order), size * self._gathered_at_once()):
                 X, Y, W = rows.gather(places[stretch])
-                batches = zip(X.split(size), Y.split(size), strict=True)
+                batches = zip(_split(X, size), _split(Y, size), strict=True)
                 for i, (x, y) in enumerate(batches):
                     weight, total = None, float(x.shape[0])
                     if W is not None and rows.host_weight is not None:
@@ -224,6 +224,11 @@ class Batches:
         """Return how many batches to gather by one call."""
         elements = self.batch_size * max(1, math.prod(self.rows.X.shape[1:]))
         return steps_gathered(elements, self.rows.dtype)
+
+
+def _split(rows: Tensor, size: int) -> Sequence[Tensor]:
+    """Return batches of rows; torch's `split` takes a while to find that it is one."""
+    return (rows,) if rows.shape[0] <= size else rows.split(size)
 
 
 def steps_gathered(elements: int, dtype: torch.dtype) -> int:

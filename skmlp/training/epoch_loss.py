@@ -11,15 +11,15 @@ from skmlp.training.losses import Loss
 from skmlp.training.penalty import Penalty
 
 # Batches whose losses are computed by one call of every operation, and wait for it.
-_MANY = 64
+_MANY = 256
 
 
 class BatchParts(NamedTuple):
     """What the loss of a batch is computed of.
 
     `rows` are the loss's, as `Loss.mean_of_rows` takes them, `weight` those of the
-    rows, which sum to one, or None; `total` is what they summed to, `norms` are the
-    penalty's.
+    rows, which sum to one, or None; `norms` are the penalty's, which is divided by
+    `total`.
     """
 
     rows: Tensor
@@ -53,8 +53,7 @@ class EpochLoss:
 
     def add(self, batch: BatchParts, count: float) -> None:
         """Note a batch, and what it counts for."""
-        waiting = self._batches
-        if waiting and len(batch.rows) != len(waiting[0].rows):
+        if self._batches and batch.rows.shape != self._batches[0].rows.shape:
             self._add_up()
         self.whole += count
         self._batches.append(batch)

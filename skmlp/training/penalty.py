@@ -38,7 +38,7 @@ class Penalty:
     def __init__(self, flat: FlatParameters, alpha: float | Sequence[float]) -> None:
         self.alphas = flat.strengths(alpha)
         self._stretches = [
-            _Stretch(_in_parts(flat.values[place]), flat.gradients[place], strength)
+            _Stretch(_for_threads(flat.values[place]), flat.gradients[place], strength)
             for place, strength in flat.decays(self.alphas)
         ]
 
@@ -64,7 +64,7 @@ class Penalty:
                 gradients.add_(parts.view(-1), alpha=alpha / total)
 
 
-def _in_parts(weights: Tensor) -> Tensor:
+def _for_threads(weights: Tensor) -> Tensor:
     """Return the weights as one row, or many of them as two for two threads.
 
     Each then reads what it updates. A core that reads what another is about to write
@@ -76,5 +76,5 @@ def _in_parts(weights: Tensor) -> Tensor:
 
 def _norms(parts: Tensor) -> Tensor:
     """Return the norms of parts; a thread's share of one would change its bits."""
-    with on_threads(min(team_size(), len(parts))):
+    with on_threads(min(team_size(), parts.shape[0])):
         return torch.linalg.vector_norm(parts, dim=1)

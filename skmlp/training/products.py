@@ -2,14 +2,13 @@
 
 torch's BLAS, MKL, keeps AVX-512 for Intel's processors; on AMD's, oneDNN takes half its
 time, and where they are equals nothing is lost. A call packs the weights anew, so small
-products stay with BLAS, and in training middling ones too, in the parts of
-`SharedProducts`. oneDNN's products are shared out among the team's threads where a
-trial shows that it changes no bit; BLAS's are not, since its cuts show in a few
-elements of a few products only.
+products stay with BLAS, and in training middling ones too. oneDNN's products are shared
+out among the team's threads where a trial shows that it changes no bit. BLAS's are not,
+since its cuts show in a few elements of a few products only, unless they are cut here
+(`SharedProducts`).
 """
 
 from collections.abc import Hashable
-from math import inf
 from typing import Any
 
 import torch
@@ -29,10 +28,13 @@ _onednn = (
     else None
 )
 
-# Multiplications from which oneDNN is faster than BLAS on one thread, and from which it
-# is faster than BLAS in parts.
+# Multiplications from which oneDNN is faster than BLAS.
 _WORTH_ONEDNN = 2**20
-_WORTH_PACKING = 2**22
+
+# Multiplications, and rows, between which BLAS is faster in parts: of more rows packed
+# weights are worth it, of less BLAS computes them slowly.
+_MIDDLING = range(2**20, 2**22)
+_ROWS_OF_MIDDLING = range(32, 65)
 
 # By the number of rows and of the team's threads, those that a product takes.
 Known = dict[tuple[int, int], int]
@@ -140,19 +142,19 @@ class Products:
         self._differentiate: Known = {}
         self._backward: Known = {}
 
-    def _in_parts(self, x: Tensor) -> SharedProducts | None:
+    def _for(self, x: Tensor) -> SharedProducts | None:
         """Return what multiplies by so many rows in parts, if that is best."""
         n_rows = x.shape[0]
         if n_rows not in self._shared:
             shared = None
-            if x.is_cpu and _worth_sharing(n_rows * self.weight.numel()):
+            if _is_middling(x, self.weight):
                 shared = SharedProducts(self.weight, self.bias, self.gradient, n_rows)
             self._shared[n_rows] = shared
         return self._shared[n_rows]
 
     def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
         """Return ``x @ weight.T + bias``, as `affine` does."""
-        if (shared := self._in_parts(x)) is not None:
+        if (shared := self._for(x)) is not None:
             return shared.forward(x)
         return affine(
             x, self.weight, self.bias, along_batch=along_batch, known=self._forward
@@ -163,7 +165,7 @@ class Products:
 
         `total` is the weight of the batch's rows, by which the penalty is divided.
         """
-        if (shared := self._in_parts(x)) is not None:
+        if (shared := self._for(x)) is not None:
             shared.differentiate(delta, x, self.alpha / total)
         elif self.gradient is not None:
             matmul_into(
@@ -176,17 +178,31 @@ class Products:
             )
 
     def backward(self, delta: Tensor, x: Tensor) -> Tensor:
-        """Return the derivative by the input `x`, laid out as it is."""
-        if (shared := self._in_parts(x)) is not None:
+        """Return the derivative by the input `x`, from that by the output.
+
+        It is laid out as `x` where that costs nothing, so that nobody has to turn it.
+        """
+        if (shared := self._for(x)) is not None:
             return shared.backward(delta)
-        if x.stride(0) == 1 < x.shape[0]:  # the values of a unit lie together
+        by_unit = x.stride(0) == 1 < x.shape[0]
+        if by_unit and not _worth_onednn(delta, self.weight.mT):
             return torch.mm(self.weight.mT, delta.mT).mT
         return affine(delta, self.weight.mT, known=self._backward)
 
 
-def _worth_sharing(work: int) -> bool:
-    """Whether a layer's products are large enough for threads, but not for oneDNN."""
-    return _WORTH_ONEDNN <= work < (inf if _onednn is None else _WORTH_PACKING)
+def shares_large_ones(like: Tensor) -> bool:
+    """Whether a team can share products of any size, of such numbers."""
+    return _onednn is not None and like.is_cpu and like.dtype is torch.float32
+
+
+def _is_middling(x: Tensor, weight: Tensor) -> bool:
+    """Whether products of a layer by `x` are worth threads, but not packed weights."""
+    return (
+        x.shape[0] in _ROWS_OF_MIDDLING
+        and x.shape[0] * weight.numel() in _MIDDLING
+        and x.dtype is weight.dtype is torch.float32
+        and x.is_cpu
+    )
 
 
 def _threads_of(

@@ -1,10 +1,9 @@
-"""Products of one layer of middling size, cut by its units for threads to share them.
+"""Products of a layer of middling size, cut by its units for threads to share them.
 
 Where oneDNN would pack the weights for longer than it computes, BLAS takes them as they
-lie: units by inputs, times rows as they lie, so that the values of a unit lie together
-as in a stack of models. And as there, whole products are shared out: a thread has the
-same units in every step, and keeps their weights, their gradients and what the update
-knows of them in its own cache.
+lie, units by inputs, so that a unit's values lie together, as in a stack of models. And
+as there, whole products are shared out: a thread has the same units in every step,
+and keeps their weights, their gradients and what the update knows of them in its cache.
 """
 
 import math
@@ -26,7 +25,7 @@ _GRADIENT_UNITS = 16
 
 
 class SharedProducts:
-    """What `Products` are, in parts.
+    """Products of a dense layer, each computed in parts of equal size.
 
     Parameters
     ----------
@@ -56,26 +55,26 @@ class SharedProducts:
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x @ weight.T + bias``, the values of a unit together."""
-        rows = x.mT.expand(len(self._weight), -1, -1)
+        rows = x.mT.expand(self._weight.shape[0], -1, -1)
         with _sharing(rows):
             z = torch.baddbmm(self._bias, self._weight, rows)
-        return z.view(-1, len(x)).mT
+        return z.view(-1, x.shape[0]).mT
 
     def differentiate(self, delta: Tensor, x: Tensor, decay: float) -> None:
         """Write the weights' gradient, plus `decay` times the weights."""
         if self._gradient is None:
             return
-        rows = x.expand(len(self._gradient), -1, -1)
-        by_unit = delta.mT.reshape(len(rows), -1, len(x))
+        rows = x.expand(self._gradient.shape[0], -1, -1)
+        by_unit = delta.mT.reshape(rows.shape[0], -1, x.shape[0])
         with _sharing(rows):
             torch.baddbmm(self._decayed, by_unit, rows, beta=decay, out=self._gradient)
 
     def backward(self, delta: Tensor) -> Tensor:
         """Return the derivative by the input, the values of one of them together."""
-        rows = delta.mT.expand(len(self._turned), -1, -1)
+        rows = delta.mT.expand(self._turned.shape[0], -1, -1)
         with _sharing(rows):
             by_x = torch.bmm(self._turned, rows)
-        return by_x.view(-1, len(delta)).mT
+        return by_x.view(-1, delta.shape[0]).mT
 
 
 def _parts(size: int, least: int, most: float = math.inf) -> int:
@@ -91,4 +90,4 @@ def _parts(size: int, least: int, most: float = math.inf) -> int:
 
 def _sharing(parts: Tensor) -> on_threads:
     """Share products out, one a part; none is cut, which keeps their bits."""
-    return on_threads(min(team_size(), len(parts)))
+    return on_threads(min(team_size(), parts.shape[0]))

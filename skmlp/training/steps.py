@@ -120,16 +120,15 @@ class _AutogradStep:
         if self.layers and not self.amp and len(parts) <= _MOST_WAITING:
             front = _InParts(self.front, parts)
             step = WrittenOutStep(self.layers, self.loss.rows_and_delta, front)
-            z, loss = step(x, y, weight)
-            return z, loss
-        logits, rows = [], []
+            logits, of_rows = step(x, y, weight)
+            return logits, of_rows
+        found = []
         for part in parts:
             share = (part.stop - part.start) / n_rows
-            of_rows = None if weight is None else weight[part]
-            z, loss = self._add_gradients(x[part], y[part], of_rows, share)
-            logits.append(z)
-            rows.append(loss)
-        return torch.cat(logits), torch.cat(rows)
+            own = None if weight is None else weight[part]
+            found.append(self._add_gradients(x[part], y[part], own, share))
+        logits, of_rows = map(torch.cat, zip(*found, strict=True))
+        return logits, of_rows
 
     def _add_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None, share: float = 1.0

@@ -46,7 +46,7 @@ class Team:
             self.sizes.append(most)
         self._seconds: dict[int, float] = {}  # of a step, when last timed
         self._steps, self._elapsed = 0, 0.0
-        self._row, self._limit = _STEPS, inf  # ends after so many, or so long
+        self._row, self._limit = _FEW_STEPS, inf  # ends after so many, or so long
         self._began: float | None = None
         self._best, self._patience, self._age = 1, _PATIENCE, 0
 

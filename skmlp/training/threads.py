@@ -7,9 +7,9 @@ import torch
 
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
-# A team shares the products of dense networks, so their other operations decide.
+# Where a team shares the products, the other operations decide.
 _WORTH_SHARING = 20_000_000
-_WORTH_SHARING_DENSE = 50_000_000
+_WORTH_SHARING_OTHERS = 50_000_000
 
 # Numbers of threads that those found who compute on one now. A thread that starts
 # meanwhile finds 1, and would leave it behind if it were the last.
@@ -46,12 +46,12 @@ class single_threaded:  # a contextmanager takes longer than some operations
             torch.set_num_threads(self.before if _found else first)
 
 
-def threads_for(work: int, dense: bool = False) -> AbstractContextManager[None]:
-    """Compute on one thread if `work` multiplications are too few to be shared.
+def threads_for(work: int, shared: bool = False) -> AbstractContextManager[None]:
+    """Compute on one thread if `work` multiplications are too few for more.
 
-    `dense` says that a network has no others than those of dense layers.
+    `shared` says that a team shares them, whatever the others are computed on.
     """
-    enough = _WORTH_SHARING_DENSE if dense else _WORTH_SHARING
+    enough = _WORTH_SHARING_OTHERS if shared else _WORTH_SHARING
     return nullcontext() if work >= enough else single_threaded()
 
 

@@ -8,7 +8,7 @@ from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp
 from skmlp.training.penalty import Penalty
 from skmlp.training.team import Team
-from skmlp.training.threads import single_threaded
+from skmlp.training.threads import on_threads, single_threaded
 
 ALPHA, TOTAL = (0.3, 0.7), 5.0
 
@@ -62,3 +62,18 @@ def test_threads_change_no_bit(width, n_threads):
         assert torch.equal(ours, theirs)
     expected = network[0].weight.detach().double().norm()
     assert_close(alone[0].double().norm(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("width", "threads"), [(3, [1, 1]), (200, [2, 1])])
+def test_halves_of_many_weights_are_two_threads(width, threads, monkeypatch):
+    taken = []
+
+    class Noted(on_threads):
+        def __init__(self, n):
+            taken.append(n)
+            super().__init__(n)
+
+    monkeypatch.setattr("skmlp.training.penalty.on_threads", Noted)
+    monkeypatch.setattr("skmlp.training.penalty.team_size", lambda: 4)
+    Penalty(FlatParameters(build_mlp(333, [width], 2)), (0.3, 0.7)).norms()
+    assert taken == threads

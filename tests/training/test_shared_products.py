@@ -6,11 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmlp.training import products
 from skmlp.training.products import Products
 from skmlp.training.shared_products import SharedProducts
 from skmlp.training.team import Team
-from skmlp.training.threads import single_threaded
+from skmlp.training.threads import on_threads, single_threaded
 
 # Sums of up to 800 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -77,17 +76,37 @@ def test_threads_change_no_bit(units, inputs, rows, n_threads):
 
 
 @pytest.mark.parametrize(
-    ("rows", "in_parts"), [(1, False), (32, True), (2000, products._onednn is None)]
+    ("rows", "dtype", "in_parts"),
+    [
+        (16, torch.float32, False),  # an epoch's last batch
+        (32, torch.float32, True),
+        (32, torch.float64, False),
+        (64, torch.float32, False),  # enough multiplications for oneDNN
+    ],
 )
-def test_a_layer_multiplies_so_where_it_is_worth_it(rows, in_parts):
-    weight, bias = normal(128, 784), normal(128)
+def test_a_layer_multiplies_so_where_it_is_worth_it(rows, dtype, in_parts):
+    weight, bias = normal(128, 784).to(dtype), normal(128).to(dtype)
     layer = Products(weight, bias, torch.empty_like(weight))
-    x = normal(rows, 784, seed=2)
-    z = layer.forward(x)
-    assert (z.mT.is_contiguous() and rows > 1) == in_parts
-    by_x = layer.backward(normal(rows, 128, seed=3), z if in_parts else x)
-    assert (by_x.mT.is_contiguous() and rows > 1) == in_parts
+    x, delta = normal(rows, 784, seed=2).to(dtype), normal(rows, 128, seed=3).to(dtype)
+    z, by_x = layer.forward(x), layer.backward(delta, x)
+    assert z.mT.is_contiguous() == by_x.mT.is_contiguous() == in_parts
     np.testing.assert_allclose(z, x.double() @ weight.double().mT + bias, **TOLERANCE)
+
+
+def test_parts_are_computed_on_threads_of_their_own(monkeypatch):
+    taken = []
+
+    class Noted(on_threads):
+        def __init__(self, n):
+            taken.append(n)
+            super().__init__(n)
+
+    monkeypatch.setattr("skmlp.training.shared_products.on_threads", Noted)
+    monkeypatch.setattr("skmlp.training.shared_products.team_size", lambda: 4)
+    _, _, _, shared = shared_products(128, 784, 32)
+    x, delta = normal(32, 784, seed=2), normal(32, 128, seed=3)
+    shared.forward(x), shared.differentiate(delta, x, 0.1), shared.backward(delta)
+    assert taken == [2, 4, 2]  # of 2, 8 and 2 parts
 
 
 def test_the_derivative_lies_as_what_it_is_by():

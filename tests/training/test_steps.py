@@ -92,6 +92,22 @@ def test_any_depth(hidden):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_layers_that_threads_may_share(dropout, batch_norm):
+    """Their products are computed in parts, and another way where autograd comes in."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(50, 400, generator=generator)
+    y = torch.randint(3, (50,), generator=generator)
+    network = build_mlp(400, (96, 300, 80), 3, dropout=dropout, batch_norm=batch_norm)
+    initialize(network, "auto", "relu", resolve_random_state(0))
+    alphas = (0.3, 0.0, 0.7, 0.1)
+    loss = losses.SoftmaxCrossEntropy()
+    found = both_steps(network.train(), loss, x, y, None, alphas)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", losses.REGRESSION)
 def test_any_regression_loss(name):
     x, _, weight = batch()

@@ -193,7 +193,7 @@ def test_the_bits_of_larger_batches_do_not_depend_on_the_threads(restless):
     """Of a dense network, all of whose many products are shared one by one."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(800, 784)).astype(np.float32), rng.integers(0, 10, 800)
-    model = MLPClassifier((128,), batch_size=200, max_iter=2, random_state=0)
+    model = MLPClassifier((128,), batch_size=200, max_iter=6, random_state=0)
     model.set_params(device="cpu")
     weights = [w.tobytes() for w in model.fit(X, y).coefs_]
     assert set(restless) == {1, 2, 3}

@@ -7,7 +7,7 @@ Both have the L2 penalty in the update; the obvious one leaves it to Adam's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ MIDDLING, LARGE = 2**20, 2**22
 
 # Units whose gradient MKL computes on the thread that updates them.
 UNITS_OF_A_PART = 16
+
+# Features that are gathered by one call, and stay in the last cache.
+GATHERED = 2**20
 
 
 def make_module(
@@ -163,6 +166,15 @@ def _optimizer(
     return step
 
 
+def _batches(
+    rows: Tensor, labels: Tensor, size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches in a new order, several of them gathered at once."""
+    many = size * max(1, GATHERED // (size * rows.shape[1]))
+    for index in torch.randperm(len(rows)).split(many):
+        yield from zip(rows[index].split(size), labels[index].split(size), strict=True)
+
+
 def _by_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether a product is large, and torch has oneDNN."""
     large = len(x) * weight.numel() >= LARGE
@@ -233,9 +245,8 @@ def _best_written_out(
     curve = []
     for _ in range(epochs):
         probabilities, squares = [], []
-        for index in torch.randperm(n).split(network.batch_size):
-            x, target = rows[index], labels[index][:, None]
-            size = len(index)
+        for x, target in _batches(rows, labels[:, None], network.batch_size):
+            size = len(x)
             inputs = [x]
             for i, (weight, bias, _, _) in enumerate(parts):
                 z = _outputs(inputs[-1], weight, bias)

@@ -25,9 +25,9 @@ Augment = Callable[[Tensor], Tensor]
 # that memory does not grow with the number of rows.
 _ELEMENTS_AT_ONCE = 2**21
 
-# Features of batches gathered together: enough to be worth a call, and for two threads
-# to share them, few enough to stay in the caches.
-_ELEMENTS_GATHERED = 2**17
+# Features of batches gathered together: enough to be worth a call, and for threads to
+# share them, few enough to stay in the last cache.
+_ELEMENTS_GATHERED = 2**20
 
 # Dtypes that torch can gather and cast batch by batch; others are cast once, up front.
 _COMPACT = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)

@@ -58,7 +58,7 @@ class Loss(nn.Module, ABC):
         return _WrittenOutGradient.apply(logits, y, self)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss of a batch, as torch's criteria do."""
+        """Return the mean loss of a batch, as skorch's callbacks ask torch's criteria."""
         return self.value(logits, y).mean()
 
 

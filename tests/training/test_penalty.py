@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from skmlp.training import penalty as penalty_module
 from skmlp.training.flat import FlatParameters
 from skmlp.training.modules import build_mlp
 from skmlp.training.penalty import Penalty
-from skmlp.training.team import Team
-from skmlp.training.threads import on_threads, single_threaded
 
 ALPHA, TOTAL = (0.3, 0.7), 5.0
 
@@ -42,22 +41,14 @@ def test_it_is_what_autograd_makes_of_it():
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
 @pytest.mark.parametrize("width", [3, 200, 201])
-def test_threads_change_no_bit(width, n_threads):
+def test_threads_change_no_bit(width, n_threads, alone_and_together):
     """Of an odd number of weights neither, which are not cut into halves."""
     torch.manual_seed(0)
     network = build_mlp(333, [width], 2)
     flat = FlatParameters(network)
     flat.values.normal_()
     penalty = Penalty(flat, (0.3, 0.7))
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        with single_threaded(), Team(n_threads) as team:
-            alone = penalty.norms()
-            team.take(n_threads)
-            together = penalty.norms()
-    finally:
-        torch.set_num_threads(before)
+    alone, together = alone_and_together(n_threads, penalty.norms)
     for ours, theirs in zip(together, alone, strict=True):
         assert torch.equal(ours, theirs)
     expected = network[0].weight.detach().double().norm()
@@ -65,15 +56,7 @@ def test_threads_change_no_bit(width, n_threads):
 
 
 @pytest.mark.parametrize(("width", "threads"), [(3, [1, 1]), (200, [2, 1])])
-def test_halves_of_many_weights_are_two_threads(width, threads, monkeypatch):
-    taken = []
-
-    class Noted(on_threads):
-        def __init__(self, n):
-            taken.append(n)
-            super().__init__(n)
-
-    monkeypatch.setattr("skmlp.training.penalty.on_threads", Noted)
-    monkeypatch.setattr("skmlp.training.penalty.team_size", lambda: 4)
+def test_halves_of_many_weights_are_two_threads(width, threads, threads_asked_for):
+    asked_for = threads_asked_for(penalty_module)
     Penalty(FlatParameters(build_mlp(333, [width], 2)), (0.3, 0.7)).norms()
-    assert taken == threads
+    assert asked_for == threads

@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skmlp.training import shared_products as shared_products_module
 from skmlp.training.products import Products
 from skmlp.training.shared_products import SharedProducts
-from skmlp.training.team import Team
-from skmlp.training.threads import on_threads, single_threaded
 
 # Sums of up to 800 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -57,22 +56,15 @@ def test_without_a_gradient_nothing_is_written():
 @pytest.mark.parametrize(
     ("units", "inputs", "rows"), [(128, 784, 32), (50, 784, 50), (75, 300, 100)]
 )
-def test_threads_change_no_bit(units, inputs, rows, n_threads):
-    results = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        with single_threaded(), Team(n_threads) as team:
-            for size in (1, n_threads):
-                team.take(size)
-                _, _, gradient, shared = shared_products(units, inputs, rows)
-                x, delta = normal(rows, inputs, seed=2), normal(rows, units, seed=3)
-                shared.differentiate(delta, x, 0.1)
-                results.append([shared.forward(x), shared.backward(delta), gradient])
-    finally:
-        torch.set_num_threads(before)
-    for alone, together in zip(*results, strict=True):
-        assert torch.equal(alone, together)
+def test_threads_change_no_bit(units, inputs, rows, n_threads, alone_and_together):
+    x, delta = normal(rows, inputs, seed=2), normal(rows, units, seed=3)
+
+    def compute():
+        _, _, gradient, shared = shared_products(units, inputs, rows)
+        shared.differentiate(delta, x, 0.1)
+        return shared.forward(x), shared.backward(delta), gradient
+
+    assert all(map(torch.equal, *alone_and_together(n_threads, compute)))
 
 
 @pytest.mark.parametrize(
@@ -93,20 +85,12 @@ def test_a_layer_multiplies_so_where_it_is_worth_it(rows, dtype, in_parts):
     np.testing.assert_allclose(z, x.double() @ weight.double().mT + bias, **TOLERANCE)
 
 
-def test_parts_are_computed_on_threads_of_their_own(monkeypatch):
-    taken = []
-
-    class Noted(on_threads):
-        def __init__(self, n):
-            taken.append(n)
-            super().__init__(n)
-
-    monkeypatch.setattr("skmlp.training.shared_products.on_threads", Noted)
-    monkeypatch.setattr("skmlp.training.shared_products.team_size", lambda: 4)
+def test_parts_are_computed_on_threads_of_their_own(threads_asked_for):
+    asked_for = threads_asked_for(shared_products_module)
     _, _, _, shared = shared_products(128, 784, 32)
     x, delta = normal(32, 784, seed=2), normal(32, 128, seed=3)
     shared.forward(x), shared.differentiate(delta, x, 0.1), shared.backward(delta)
-    assert taken == [2, 4, 2]  # of 2, 8 and 2 parts
+    assert asked_for == [2, 4, 2]  # of 2, 8 and 2 parts
 
 
 def test_the_derivative_lies_as_what_it_is_by():

@@ -4,8 +4,6 @@ import torch
 
 from skmlp.training.products import Products
 from skmlp.training.stacked_products import StackedProducts
-from skmlp.training.team import Team
-from skmlp.training.threads import single_threaded
 
 # Sums of up to 600 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -52,22 +50,14 @@ def test_views_follow_what_training_writes():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_sets", [1, 2, 3, 12])
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
-def test_threads_change_no_bit(n_threads, n_sets, dtype):
+def test_threads_change_no_bit(n_threads, n_sets, dtype, alone_and_together):
     weight = normal(12, 10, 50).to(dtype)
     x, delta = normal(n_sets, 200, 50).to(dtype), normal(12, 200, 10).to(dtype)
-    results = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        with single_threaded(), Team(n_threads) as team:
-            for size in (1, n_threads):
-                team.take(size)
-                gradient = torch.empty_like(weight)
-                products = StackedProducts(weight, weight[..., 0].clone(), gradient)
-                products.differentiate(delta, x)
-                results.append(
-                    [products.forward(x), products.backward(delta, x), gradient]
-                )
-    finally:
-        torch.set_num_threads(before)
-    assert all(map(torch.equal, *results))
+
+    def compute():
+        gradient = torch.empty_like(weight)
+        products = StackedProducts(weight, weight[..., 0].clone(), gradient)
+        products.differentiate(delta, x)
+        return products.forward(x), products.backward(delta, x), gradient
+
+    assert all(map(torch.equal, *alone_and_together(n_threads, compute)))

@@ -58,7 +58,7 @@ class Loss(nn.Module, ABC):
         return _WrittenOutGradient.apply(logits, y, self)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss of a batch, as skorch's callbacks ask torch's criteria."""
+        """Return the mean loss of a batch, as callbacks of skorch ask for it."""
         return self.value(logits, y).mean()
 
 

@@ -184,7 +184,10 @@ class CheckedNetwork(FittedNetwork, ABC):
             self._learn_image_shape(X.shape[1])
         else:
             self._check_targets_again(y)
-        return Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
+        sample = Sample(X, y, self._encode(y), weight, self._loss_weight(y, weight))
+        if reset and sample.loss_weight is not None and not sample.loss_weight.any():
+            raise ValueError("class_weight leaves no row a weight above 0.")
+        return sample
 
     def _check_validation(self, X_val: Any, y_val: Any) -> Sample:
         """Check the caller's own validation rows."""

@@ -13,7 +13,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._unique import attach_unique
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
@@ -27,6 +27,9 @@ from skmlp.neural_network._availability import available_for_batches
 from skmlp.neural_network._network import BaseNetwork
 from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
+
+# Kinds of targets of which a row has one, a label.
+_ONE_LABEL = ("binary", "multiclass")
 
 # Widest range in which a temperature is looked for.
 _TEMPERATURES = (1e-2, 1e2)
@@ -216,16 +219,29 @@ shape (n_samples, height, width[, channels])
                 "class_weight needs labels, but y holds probabilities; use "
                 "sample_weight."
             )
-        of_class = compute_sample_weight(self.class_weight, y)
-        return of_class if weight is None else of_class * weight
+        of_rows = self._class_weight_of(y)
+        if not (of_rows >= 0).all() or np.isinf(of_rows).any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} has to hold finite numbers, none "
+                "of them negative."
+            )
+        return of_rows if weight is None else of_rows * weight
+
+    def _class_weight_of(self, y: np.ndarray) -> np.ndarray:
+        """Return what `class_weight` says of the class of each row."""
+        if self.class_weight == "balanced" or self._target_type not in _ONE_LABEL:
+            return compute_sample_weight(self.class_weight, y)
+        # A dict is of all classes, which these rows need not have.
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return of_class[np.searchsorted(self.classes_, y)]
 
     def _has_namesake(self) -> bool:
         return False
 
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        if self.n_outputs_ == 1:
-            return y
-        strata = None if self._has_namesake() else self._strata(y)
+        if self._has_namesake():
+            return y if self.n_outputs_ == 1 else None
+        strata = self._strata(y)
         if strata is None:
             return None
         counts = np.unique(strata, return_counts=True)[1]
@@ -235,7 +251,7 @@ shape (n_samples, height, width[, channels])
         return strata if possible else None
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        return y if self._target_type in ("binary", "multiclass") else None
+        return y if self._target_type in _ONE_LABEL else None
 
     # Prediction
 

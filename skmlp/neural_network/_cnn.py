@@ -98,7 +98,8 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
         "callable or None, default=None",
         "Applied to the images to predict, as `augmentation` is to those of training; "
         "logits are averaged over the images as they are and `predict_views` changed "
-        "copies. The copies are the same in every call.",
+        "copies. The same rows have the same copies in every call; those of a row "
+        "depend on its place among them.",
         [callable, None],
     ),
     "predict_views": Parameter(

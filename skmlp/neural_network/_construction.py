@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any, cast
 
 import numpy as np
@@ -206,8 +207,16 @@ def _make_score(
     scored.net_, scored.device_ = net, net.flat_.values.device
     scorer = check_scoring(scored, scoring=estimator.scoring)
     rows = sample.gather()
-    weights = {} if rows.weight is None else {"sample_weight": rows.weight}
+    weights = {}
+    if rows.weight is not None and _takes_weights(scorer):
+        weights["sample_weight"] = rows.weight
     return lambda _: float(scorer(scored, rows.X, rows.y, **weights))
+
+
+def _takes_weights(scorer: Callable[..., float]) -> bool:
+    """Whether weights of rows count in a score."""
+    metric = getattr(scorer, "_score_func", scorer)  # scikit-learn's take them anyway
+    return "sample_weight" in signature(metric).parameters
 
 
 def _rows(sample: Sample, net: Net) -> Rows:

@@ -46,8 +46,9 @@ class FittedNetwork(BaseEstimator):
         layer : int, str or None, default=None
             A layer counted from 0 as in `coefs_`, whose output is taken after its
             activation and before any pooling (the output layer's are the logits); or
-            the name of a module of ``net_.module_``, as in 'dense1' or 'conv2_pool'.
-            None is the last hidden layer: what the output layer sees.
+            the name of a module of ``net_.module_``, as in 'dense1' or 'conv2_pool',
+            in whose order a pooling by maximum comes before 'conv2_activation'. None is
+            the last hidden layer: what the output layer sees.
 
         Returns
         -------

@@ -194,6 +194,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             freeze_layers(network, self.frozen_layers)
         generator = make_generator(self, network, random_state, device)
         train = sample
+        # Of validation rows of its own, scikit-learn's warm start forgets the best.
+        follows = valid is None and self._has_namesake()
         if valid is None and self.early_stopping and self.solver != "lbfgs":
             strata = self._stratify(sample.y)
             train, valid = split_validation(
@@ -219,6 +221,8 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             net = make_net(self, network, monitor, device)
             if first:
                 start_from_shares(self, net, train)
+            elif not follows and valid is not None and monitor.at_best:
+                monitor.keep(net.flat_, network)
         batches = train_batches(self, train, net, random_state, generator)
         if self.record_train_score:
             net.train_score = train_scorer(self, train, net, batches.rows)

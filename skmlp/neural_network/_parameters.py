@@ -197,7 +197,8 @@ SHARED: dict[str, Parameter] = {
     ),
     "class_weight": Parameter(
         "dict, 'balanced' or None, default=None",
-        "Weights of the classes, which multiply `sample_weight`, in the validation "
+        "Weights of the classes, 1 for those that a dict leaves out; they multiply "
+        "`sample_weight`, in the validation "
         "score too unless `scoring` is given; 'balanced' is ``n_samples / (n_classes "
         "* count)``.",
         [dict, StrOptions({"balanced"}), None],
@@ -211,13 +212,14 @@ SHARED: dict[str, Parameter] = {
     ),
     "train_size": Parameter(
         "int, float or None, default=None",
-        "Number or share of the training rows to use, a stratified sample for "
-        "classifiers; None takes all.",
+        "Number or share of the training rows to use, for classifiers stratified as by "
+        "`skmlp.model_selection.subsample`; None takes all.",
         [_POSITIVE_INT, Interval(RealNotInt, 0, 1, closed="right"), None],
     ),
     "scoring": Parameter(
         "str, callable or None, default=None",
-        "Scorer of the validation rows, as in `sklearn.model_selection`. None is "
+        "Scorer of the validation rows, as in `sklearn.model_selection`; weights of "
+        "rows count where it takes a `sample_weight`. None is "
         "`score`'s own; of epochs whose scores are within `tol` that of the lower "
         "validation loss is then better, but in MLPClassifier without `class_weight` "
         "and MLPRegressor, which go by the score alone as scikit-learn's do.",

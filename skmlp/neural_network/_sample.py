@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy.sparse
 from sklearn.model_selection import train_test_split
 
 from skmlp.training.sources import Joined, Source
+from skmlp.training.subsets import count_rows, row_order
 
 
 class Sample(NamedTuple):
@@ -113,8 +115,9 @@ def split_validation(
     weight = parts[1].loss_weight
     if weight is not None and not weight[parts[1].rows].any():
         raise ValueError(
-            "All validation rows have weight 0; increase 'validation_fraction' or "
-            "leave out the rows without weight."
+            "All validation rows have weight 0, or a bootstrap drew none of them; "
+            "increase 'validation_fraction', leave out the rows without weight or "
+            "give X_val and y_val."
         )
     return parts
 
@@ -125,18 +128,21 @@ def take_train_size(
     strata: np.ndarray | None,
     random_state: np.random.RandomState,
 ) -> Sample:
-    """Keep a number or a share of the training rows."""
+    """Keep a number or a share of the training rows, as `subsample` takes them."""
     n_rows = train.n_rows
-    if train_size == (n_rows if isinstance(train_size, int) else 1.0):
-        return train
-    if train_size > n_rows:
+    if isinstance(train_size, Integral) and train_size > n_rows:
         raise ValueError(
             f"train_size={train_size}, but there are {n_rows} training rows."
         )
-    kept, _ = train_test_split(
-        np.arange(n_rows),
-        random_state=random_state,
-        train_size=train_size,
-        stratify=strata,
-    )
-    return train.take(kept)
+    n_kept = count_rows(train_size, n_rows)
+    if n_kept == n_rows:
+        return train
+    n_strata = 0 if strata is None else len(np.unique(strata))
+    if n_kept < n_strata:
+        raise ValueError(
+            f"train_size={train_size} is {n_kept} of {n_rows} training rows, which "
+            f"cannot hold all {n_strata} classes."
+        )
+    method = "random" if strata is None else "stratified"
+    order = row_order(method, strata, n_rows, n_kept, random_state)
+    return train.take(np.sort(order[:n_kept]))

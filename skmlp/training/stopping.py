@@ -29,6 +29,8 @@ class Monitor:
     ties_by_loss : bool
         Whether, of scores that differ by no more than `tol`, the one of the lowest
         validation loss is the best.
+    at_best : bool
+        Whether the network has the weights of the best score, put back after training.
     """
 
     tol: float = 0.0
@@ -44,6 +46,7 @@ class Monitor:
     best_valid_loss: float = math.inf
     best_state: list[Tensor] | None = None
     samples_seen: int = 0
+    at_best: bool = False
     _highest_score: float = -math.inf  # of ties the best may be a lower one
     _stalled: int = 0
 
@@ -66,6 +69,7 @@ class Monitor:
         self, loss: float, score: float | None, valid_loss: float = math.inf
     ) -> bool:
         """Take note of an epoch and return whether it is the best so far."""
+        self.at_best = False
         self.loss_curve.append(loss)
         if not self.early_stopping:
             self._count(loss <= self.best_loss - self.tol)
@@ -129,4 +133,4 @@ class Monitor:
             current = [flat.values, *network.buffers()]
             for now, best in zip(current, self.best_state, strict=True):
                 now.copy_(best)
-        self.best_state = None
+        self.best_state, self.at_best = None, True

@@ -113,3 +113,36 @@ def test_a_class_of_one_row_is_no_obstacle():
     y = np.repeat([0, 1, 2], [20, 20, 1])
     for model in OF_OUR_OWN:
         assert len(clone(model).fit(X, y).classes_) == 3
+
+
+@pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
+def test_nor_is_one_of_two_classes(model):
+    X = np.random.RandomState(0).normal(size=(41, 4))
+    assert clone(model).fit(X, np.arange(41) == 40).validation_scores_
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_warm_start_that_gets_worse_ends_with_the_best_weights(blobs, early_stopping):
+    given = dict(zip(("X_val", "y_val"), blobs, strict=True))
+    model = MLPClassifier(5, learning_rate_init=0.05, max_iter=20, random_state=0)
+    model.set_params(warm_start=True, early_stopping=early_stopping)
+    best = [coef.copy() for coef in model.fit(*blobs, **given).coefs_]
+    score, epoch = model.best_validation_score_, model.best_epoch_
+    model.set_params(solver="sgd", learning_rate_init=50.0, max_iter=3)
+    model.fit(*blobs, **given)
+    assert max(model.validation_scores_[-3:]) < score  # it does get worse
+    assert (model.best_validation_score_, model.best_epoch_) == (score, epoch)
+    assert model.score(*blobs) == score
+    for now, then in zip(model.coefs_, best, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_what_partial_fit_has_moved_on_from_is_not_the_best(blobs):
+    given = dict(zip(("X_val", "y_val"), blobs, strict=True))
+    model = MLPClassifier(5, max_iter=20, warm_start=True, random_state=0)
+    model.fit(*blobs, **given)
+    model.set_params(solver="sgd", learning_rate_init=50.0, max_iter=1)
+    X, y = blobs
+    moved = model.partial_fit(X, 1 - y).coefs_[0].copy()
+    model.set_params(learning_rate_init=1e-12).fit(*blobs, **given)
+    np.testing.assert_allclose(model.coefs_[0], moved)

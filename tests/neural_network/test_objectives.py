@@ -231,6 +231,40 @@ def test_weights_of_classes_and_rows_multiply():
     _assert_same(model, _train(X, two, _binary(), 1, product))
 
 
+def test_classes_that_a_dict_leaves_out_weigh_one():
+    model = _model(class_weight={3: 2.0}).fit(X, digit)
+    _assert_same(
+        model, _train(X, digit, _cross_entropy(), 10, np.where(digit == 3, 2.0, 1.0))
+    )
+
+
+def test_rows_need_not_have_the_classes_of_a_dict():
+    others = digit != 3
+    model = _model(class_weight={3: 2.0}, max_iter=1)
+    validated = model.fit(X, digit, X_val=X[others], y_val=digit[others])
+    assert len(validated.validation_scores_) == 1
+    model = _model(class_weight={3: 2.0}).partial_fit(X, digit, classes=range(10))
+    model.partial_fit(X[others], digit[others])
+    plain = _model().partial_fit(X, digit, np.where(digit == 3, 2.0, 1.0), range(10))
+    plain.partial_fit(X[others], digit[others])
+    assert_array_equal(model.coefs_[0], plain.coefs_[0])
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ([1.0, -1.0], "class_weight=.* none of them negative"),
+        ([1.0, np.nan], "class_weight=.* finite"),
+        ([np.inf, 1.0], "class_weight=.* finite"),
+        ([0.0, 0.0], "class_weight leaves no row a weight"),
+    ],
+)
+def test_weights_that_mean_nothing(weights, says):
+    model = _model(class_weight=dict(enumerate(weights)))
+    with pytest.raises(ValueError, match=says):
+        model.fit(X, two)
+
+
 # Losses of regressors
 
 REGRESSION = {

@@ -94,6 +94,26 @@ def test_more_rows_than_there_are():
         take_train_size(make(), 21, None, np.random.RandomState(0))
 
 
+@pytest.mark.parametrize("train_size", [19, np.int64(19), 0.95, 3])
+def test_rare_classes_are_in_any_part(train_size):
+    sample = make()
+    y = np.repeat([0, 1, 2], [15, 4, 1])
+    part = take_train_size(sample, train_size, y, np.random.RandomState(0))
+    assert set(y[part.rows]) == {0, 1, 2}
+    assert part.n_rows == (3 if train_size == 3 else 19)
+
+
+def test_all_rows_may_be_counted_in_any_integer():
+    sample = make()
+    assert take_train_size(sample, np.int64(20), sample.y, None) is sample
+
+
+def test_fewer_rows_than_classes():
+    y = np.repeat([0, 1, 2], [15, 4, 1])
+    with pytest.raises(ValueError, match=r"2 of 20 .* cannot hold all 3 classes"):
+        take_train_size(make(), 2, y, np.random.RandomState(0))
+
+
 def test_sparse_targets_are_counted_and_parted():
     sample = make()
     labels = scipy.sparse.csr_matrix(np.eye(20, 3))

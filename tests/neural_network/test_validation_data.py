@@ -154,6 +154,27 @@ def test_a_scorer_of_the_rows_set_aside(cancer):
     assert model.best_validation_score_ == max(model.validation_scores_)
 
 
+def test_weights_count_where_a_scorer_takes_them(cancer):
+    X, _, y, _ = cancer
+    weight = np.linspace(0.0, 1.0, len(y))
+    seen = []
+
+    def weighs(model, X, y, sample_weight=None):
+        seen.append(sample_weight)
+        return model.score(X, y, sample_weight)
+
+    def does_not(model, X, y):
+        return model.score(X, y)
+
+    model = _model(early_stopping=True, max_iter=1)
+    model.set_params(scoring=weighs).fit(X, y, weight)
+    assert len(seen[0]) == np.ceil(0.1 * len(y))
+    for scoring in (does_not, "adjusted_rand_score"):
+        model.set_params(scoring=scoring).fit(X, y, weight)
+    accuracy = model.set_params(scoring=does_not).fit(X, y, weight).validation_scores_
+    assert accuracy == model.set_params(scoring="accuracy").fit(X, y).validation_scores_
+
+
 def test_an_unknown_scorer_is_refused(cancer):
     X, _, y, _ = cancer
     with pytest.raises(ValueError, match="'beauty' is not a valid scoring value"):

@@ -1,0 +1,75 @@
+"""Which rows a part of the rows is: their number, and their order of coming in."""
+
+from numbers import Integral
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+
+
+def count_rows(train_size: float, n_samples: int) -> int:
+    """Return the number of rows that a float fraction or an int number stands for."""
+    if isinstance(train_size, Integral):
+        n_train = int(train_size)
+    else:
+        n_train = round(train_size * n_samples)
+    if not 1 <= n_train <= n_samples:
+        raise ValueError(
+            f"train_size={train_size} asks for {n_train} of {n_samples} rows; at least "
+            "1 and at most all of them can be taken (a float is a fraction)."
+        )
+    return n_train
+
+
+def row_order(
+    method: str,
+    y: npt.ArrayLike | None,
+    n_samples: int,
+    n_smallest: int,
+    random_state: int | np.random.RandomState | None,
+) -> np.ndarray:
+    """Return the rows in random order; stratified, the first n_smallest hold all y."""
+    rng = check_random_state(random_state)
+    if method == "random":
+        return rng.permutation(n_samples)
+    codes = _class_codes(y)
+    n_classes = codes.max() + 1
+    if n_smallest < n_classes:
+        raise ValueError(
+            f"method='stratified' takes rows of every class, but {n_smallest} training "
+            f"rows cannot hold the {n_classes} classes of y; take at least {n_classes} "
+            "rows or use method='random'."
+        )
+    return _stratified_order(codes, rng)
+
+
+def _class_codes(y: npt.ArrayLike | None) -> np.ndarray:
+    """Return the class number of each row."""
+    if y is None:
+        raise ValueError(
+            "method='stratified' needs the class labels y; pass y or method='random'."
+        )
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"method='stratified' needs one class label a row, but y is {kind}; use "
+            "method='random'."
+        )
+    return np.unique(column_or_1d(y), return_inverse=True)[1]
+
+
+def _stratified_order(codes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Order rows so that the first m hold the classes in proportion, whatever m is.
+
+    Row r of a class of c rows comes at (r + 1/2) / c, which is Sainte-Laguë's rule,
+    but the first row of every class comes before all others.
+    """
+    order = rng.permutation(len(codes))
+    shuffled = codes[order]
+    counts = np.bincount(shuffled)
+    by_class = np.argsort(shuffled, kind="stable")
+    rank = np.empty(len(codes), dtype=np.intp)
+    rank[by_class] = np.arange(len(codes)) - np.repeat(counts.cumsum() - counts, counts)
+    place = np.where(rank == 0, 0.0, (rank + 0.5) / counts[shuffled])
+    return order[np.argsort(place, kind="stable")]

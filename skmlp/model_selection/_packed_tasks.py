@@ -117,10 +117,12 @@ class Evaluation(NamedTuple):
             if job.finished:
                 outcomes[job.number] = kept[task.number]
                 continue
+            if job.interrupted:  # by Ctrl-C: scores of some epochs are none
+                raise KeyboardInterrupt
             outcome = self._outcome(task, job, splits[task.split])
             outcomes[job.number] = pack[task.number] = outcome
             if len(pack) == job.packed:
-                if self.keeper is not None and not job.interrupted:
+                if self.keeper is not None:
                     self.keeper.keep(pack)
                 pack = {}
             if not self.return_estimator:

@@ -369,6 +369,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
 
 def _threads_for(net: Net, train: Batches) -> AbstractContextManager[None]:
     """Compute on as many threads as a step of the net deserves."""
-    work = multiply_adds(net.module_, train.rows.X.shape[1]) * train.batch_size
+    rows = min(train.batch_size, len(train.rows))
+    work = multiply_adds(net.module_, train.rows.X.shape[1]) * rows
     shared = not convolves(net.module_) and shares_large_ones(net.flat_.values)
     return threads_for(work, shared)

@@ -11,6 +11,7 @@ from skmlp.training.batches import Batches
 from skmlp.training.devices import repeatable_convolutions, widest_float
 from skmlp.training.epoch_loss import BatchParts, EpochLoss
 from skmlp.training.net import Net
+from skmlp.training.threads import single_threaded_blas
 
 
 def minimize(
@@ -48,7 +49,7 @@ def minimize(
     net.prepare_step()
     objective = _Objective(net, train, total)
     module.train()
-    with torch.no_grad(), repeatable_convolutions():
+    with torch.no_grad(), repeatable_convolutions(), single_threaded_blas():
         result = scipy.optimize.minimize(
             objective,
             flat.values.cpu().double().numpy(),

@@ -2,8 +2,11 @@
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 # Below this many multiplications an operation ends before a second thread has helped;
 # and where other processes want the cores, waiting for that thread costs milliseconds.
@@ -44,6 +47,35 @@ class single_threaded:  # a contextmanager takes longer than some operations
             _found.pop()  # of their number, so that the first stays to the last
             _own.entered -= 1
             torch.set_num_threads(self.before if _found else first)
+
+
+class single_threaded_blas:
+    """Keep NumPy's and SciPy's BLAS on one thread, whose others spin beside torch's.
+
+    What it adds up has the same bits then on any number of cores.
+    """
+
+    _entered = 0
+    _limit: Any = None
+
+    def __enter__(self) -> None:
+        cls = type(self)
+        with _lock:
+            if not cls._entered:
+                cls._limit = _pools().limit(limits=1, user_api="blas")
+            cls._entered += 1
+
+    def __exit__(self, *error: object) -> None:
+        cls = type(self)
+        with _lock:
+            cls._entered -= 1
+            if not cls._entered:
+                cls._limit.restore_original_limits()
+
+
+@cache  # to look for them takes milliseconds
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def threads_for(work: int, shared: bool = False) -> AbstractContextManager[None]:

@@ -328,7 +328,8 @@ def test_a_pack_that_ctrl_c_ended_is_not_kept(path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(pack._Pack, "run_epoch", interrupted)
-        with pytest.warns(UserWarning, match="interrupted by user"):
+        ended = pytest.raises(KeyboardInterrupt)
+        with pytest.warns(UserWarning, match="interrupted by user"), ended:
             packed(checkpoint=path, refit=False).fit(X, Y)
     without = packed(refit=False).fit(X, Y)
     resumed = packed(checkpoint=path, refit=False).fit(X, Y)

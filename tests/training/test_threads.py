@@ -3,9 +3,11 @@
 import threading
 
 import pytest
+import scipy.linalg  # noqa: F401, which loads SciPy's BLAS
 import torch
+from threadpoolctl import ThreadpoolController
 
-from skmlp.training.threads import single_threaded
+from skmlp.training.threads import single_threaded, single_threaded_blas
 
 pytestmark = pytest.mark.usefixtures("three_threads")
 
@@ -22,6 +24,23 @@ def test_one_thread_here_and_in_new_threads():
     with single_threaded(), single_threaded():
         assert torch.get_num_threads() == number_in_a_new_thread() == 1
     assert torch.get_num_threads() == number_in_a_new_thread() == 3
+
+
+def test_blas_has_one_thread_until_the_last_one_out():
+    pools = ThreadpoolController().select(user_api="blas")
+
+    def threads():
+        return [pool["num_threads"] for pool in pools.info()]
+
+    with pools.limit(limits=2):
+        before = threads()
+        first, second = single_threaded_blas(), single_threaded_blas()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__()
+        assert set(threads()) == {1}
+        second.__exit__()
+        assert threads() == before
 
 
 def test_whoever_ends_last_puts_back_what_the_first_found():

@@ -3,7 +3,7 @@
 - `skmlp.datasets`: image sets to learn from.
 - `skmlp.preprocessing`: pixels scaled and standardised.
 - `skmlp.augmentation`: random changes of training images.
-- `skmlp.model_selection`: train-size sampling and splits.
+- `skmlp.model_selection`: searches that train as packs; train-size sampling and splits.
 - `skmlp.neural_network`: the estimators.
 - `skmlp.inspection`: summaries and pictures of them.
 - `skmlp.persistence`: models in files that hold no code.

@@ -248,12 +248,13 @@ class PackedGridSearchCV(GridSearchCV, PackedSearch):
 
     A drop-in replacement of `sklearn.model_selection.GridSearchCV`: the constructor,
     the attributes and the scores are its own. Candidates that differ only in learning
-    rate, penalty, momentum, Adam's numbers, seed or `max_iter` train together with
-    their folds, as one network with a leading dimension of models; the steps of a
-    Pipeline before the network are fitted once a fold and distinct setting. What cannot
-    be packed (other estimators, augmentation, residual blocks, callbacks, ...) is
-    fitted one by one, and ``verbose=1`` says how many were, with progress and time left
-    in a terminal.
+    rate, penalty, momentum, Adam's numbers, dropout, seed or `max_iter`, and small ones
+    in the widths of their layers, train together with their folds, as one network with
+    a leading dimension of models; the steps of a Pipeline before the network are fitted
+    once a fold and distinct setting. What cannot be packed (other estimators,
+    augmentation, residual blocks, callbacks, ...) is fitted one by one, and
+    ``verbose=1`` says how many were, with progress and time left in a terminal. Ctrl-C
+    ends the search with a KeyboardInterrupt.
 
     Parameters
     ----------

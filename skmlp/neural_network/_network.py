@@ -334,10 +334,10 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
 
     def _refit(self, sample: Sample, state: FitState | None = None) -> None:
         """Train anew on all rows for as many epochs as were best."""
+        if self.net_.interrupted_:
+            return  # after Ctrl-C the network that was validated stays
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
-        if self.net_.interrupted_:
-            state = None  # a later fit comes here with another RandomState
         if state is not None:
             state.begin("refit", random_state)
         network = start_network(self, sample.X, random_state, device)
@@ -360,7 +360,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
             self._refuse_divergence(batches, error)
         if net.epochs_ < max(1, epochs):
             self.net_.interrupted_ = True
-            return  # after Ctrl-C the network that was validated stays
+            return
         seed_dropout(net.module_, None)
         net.release()
         self.net_ = net

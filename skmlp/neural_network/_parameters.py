@@ -51,9 +51,9 @@ SHARED: dict[str, Parameter] = {
     ),
     "solver": Parameter(
         f"{_choices([*optimizers.NAMES, 'lbfgs'])}, default='adam'",
-        "What minimises the loss. 'sgd', 'adam' and 'lbfgs' follow scikit-learn to the "
-        "last digit; with 'adamw' `alpha` shrinks the weights directly; the others are "
-        "torch's.",
+        "What minimises the loss. 'sgd', 'adam' and 'lbfgs' follow scikit-learn but "
+        "for rounding, which hundreds of iterations of 'lbfgs' magnify; with 'adamw' "
+        "`alpha` shrinks the weights directly; the others are torch's.",
         [StrOptions({*optimizers.NAMES, "lbfgs"})],
     ),
     "alpha": Parameter(

@@ -146,15 +146,11 @@ class _Interrupt(Callback):
 
 @pytest.mark.parametrize("when", [1, "refit"])
 def test_after_ctrl_c_the_validated_network_stays(when):
-    plain = _fit(MLPClassifier(**PARAMS, early_stopping=True), X, y)
-    model = MLPClassifier(
-        **PARAMS, early_stopping=True, refit_full=True, callbacks=[_Interrupt(when)]
-    )
+    params = {**PARAMS, "early_stopping": True, "callbacks": [_Interrupt(when)]}
+    plain, model = (MLPClassifier(**params, refit_full=full) for full in (False, True))
     with pytest.warns(UserWarning, match="interrupted by user"):
-        _fit(model, X, y)
-    assert model.__sklearn_is_fitted__()
-    if when == "refit":
-        _assert_same_weights(model, plain)
+        fitted = [_fit(each, X, y) for each in (model, plain)]
+    _assert_same_weights(*fitted)
 
 
 def test_rows_of_both_kinds_are_joined():

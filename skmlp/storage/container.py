@@ -148,10 +148,7 @@ def _weigh(path: Path) -> None:
         size = os.fstat(stream.fileno()).st_size
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_HEADER):
-            raise ModelFileError(
-                f"{path} is no safetensors file, or not a whole one: of its {size} "
-                f"bytes {length} should be a header, and no more than {_MAX_HEADER}."
-            )
+            raise ModelFileError(f"{path} is no safetensors file, or not a whole one.")
         header = stream.read(length)
     if not header.isascii():
         raise ModelFileError(f"{path} is damaged: its header is not ASCII.")

@@ -232,4 +232,19 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         predicted = self._predict_from(logits.cpu(), self._make_loss())
         if not np.isfinite(predicted).all():
             return np.nan
+        return _r2_score(y, predicted, weight)
+
+
+def _r2_score(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
+    """Return what scikit-learn does, whose checks may take as long as an epoch."""
+    if len(y) < 2:
         return float(r2_score(y, predicted, sample_weight=weight))
+    y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
+    of_row = 1.0 if weight is None else weight[:, np.newaxis]
+    residual = (of_row * (y - predicted) ** 2).sum(axis=0)
+    spread = (of_row * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0)
+    # Of constant targets the score is 1 where they are met, else 0.
+    scores = np.where(residual == 0.0, 1.0, 0.0)
+    varied = spread != 0.0
+    scores[varied] = 1.0 - residual[varied] / spread[varied]
+    return float(scores.mean())

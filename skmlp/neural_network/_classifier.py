@@ -233,7 +233,7 @@ shape (n_samples, height, width[, channels])
             return compute_sample_weight(self.class_weight, y)
         # A dict is of all classes, which these rows need not have.
         of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        return of_class[np.searchsorted(self.classes_, y)]
+        return of_class[np.searchsorted(self.classes_, y.ravel())]
 
     def _has_namesake(self) -> bool:
         return False

@@ -231,8 +231,10 @@ def test_weights_of_classes_and_rows_multiply():
     _assert_same(model, _train(X, two, _binary(), 1, product))
 
 
-def test_classes_that_a_dict_leaves_out_weigh_one():
-    model = _model(class_weight={3: 2.0}).fit(X, digit)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_classes_that_a_dict_leaves_out_weigh_one(shape):
+    model = _model(class_weight={3: 2.0}).fit(X, digit.reshape(shape))
     _assert_same(
         model, _train(X, digit, _cross_entropy(), 10, np.where(digit == 3, 2.0, 1.0))
     )

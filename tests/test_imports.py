@@ -39,7 +39,10 @@ RULES = {
     "skmlp.datasets": Rule(packages=DATA),
     "skmlp.preprocessing": Rule(packages=DATA),
     "skmlp.augmentation": Rule(packages={"numpy", "sklearn", "torch"}),
-    "skmlp.training": Rule(packages={"numpy", "scipy", "sklearn", "skorch", "torch"}),
+    # threadpoolctl, by which scikit-learn sets the threads of BLAS.
+    "skmlp.training": Rule(
+        packages={"numpy", "scipy", "sklearn", "skorch", "threadpoolctl", "torch"}
+    ),
     "skmlp.storage": Rule(packages=NUMERIC | {"safetensors", "torch"}),
     # A fit shows its progress.
     "skmlp.neural_network": Rule(

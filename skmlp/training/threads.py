@@ -14,6 +14,9 @@ from threadpoolctl import ThreadpoolController
 _WORTH_SHARING = 20_000_000
 _WORTH_SHARING_OTHERS = 50_000_000
 
+# The BLAS in the wheels of NumPy and SciPy, and how many threads it needs beside torch.
+_OWN_BLAS = {"libscipy_openblas": 1}
+
 # Numbers of threads that those found who compute on one now. A thread that starts
 # meanwhile finds 1, and would leave it behind if it were the last.
 _lock = threading.Lock()
@@ -52,7 +55,8 @@ class single_threaded:  # a contextmanager takes longer than some operations
 class single_threaded_blas:
     """Keep NumPy's and SciPy's BLAS on one thread, whose others spin beside torch's.
 
-    What it adds up has the same bits then on any number of cores.
+    What it adds up has the same bits then on any number of cores. A BLAS that torch
+    may compute with as well is left alone.
     """
 
     _entered = 0
@@ -62,7 +66,7 @@ class single_threaded_blas:
         cls = type(self)
         with _lock:
             if not cls._entered:
-                cls._limit = _pools().limit(limits=1, user_api="blas")
+                cls._limit = _pools().limit(limits=_OWN_BLAS)
             cls._entered += 1
 
     def __exit__(self, *error: object) -> None:

@@ -27,7 +27,7 @@ def test_one_thread_here_and_in_new_threads():
 
 
 def test_blas_has_one_thread_until_the_last_one_out():
-    pools = ThreadpoolController().select(user_api="blas")
+    pools = ThreadpoolController().select(prefix="libscipy_openblas")
 
     def threads():
         return [pool["num_threads"] for pool in pools.info()]

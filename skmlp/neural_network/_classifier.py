@@ -245,7 +245,7 @@ shape (n_samples, height, width[, channels])
         if strata is None:
             return None
         counts = np.unique(strata, return_counts=True)[1]
-        n_valid = math.ceil(self.validation_fraction * len(y))
+        n_valid = max(2, math.ceil(self.validation_fraction * len(y)))
         # One row of every class on either side.
         possible = len(counts) <= n_valid <= len(y) - len(counts) and counts.min() > 1
         return strata if possible else None

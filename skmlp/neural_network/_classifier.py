@@ -232,8 +232,9 @@ shape (n_samples, height, width[, channels])
         if self.class_weight == "balanced" or self._target_type not in _ONE_LABEL:
             return compute_sample_weight(self.class_weight, y)
         # A dict is of all classes, which these rows need not have.
-        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        return of_class[np.searchsorted(self.classes_, y.ravel())]
+        y, classes = y.ravel(), self.classes_
+        of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
+        return of_class[np.searchsorted(classes, y)]
 
     def _has_namesake(self) -> bool:
         return False

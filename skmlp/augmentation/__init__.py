@@ -12,12 +12,12 @@ Augmentations carry scikit-learn parameters: they can be cloned, pickled and sea
 over, as in ``augmentation__degrees``.
 """
 
-from ._affine import RandomAffine
-from ._compose import Compose
-from ._crop import RandomCrop
-from ._erasing import RandomErasing
-from ._flip import RandomHorizontalFlip
-from ._noise import GaussianNoise
+from skmlp.augmentation._affine import RandomAffine
+from skmlp.augmentation._compose import Compose
+from skmlp.augmentation._crop import RandomCrop
+from skmlp.augmentation._erasing import RandomErasing
+from skmlp.augmentation._flip import RandomHorizontalFlip
+from skmlp.augmentation._noise import GaussianNoise
 
 __all__ = [
     "Compose",

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ._base import Augmentation, as_dtype, working_dtype
-from ._parameters import (
+from skmlp.augmentation._base import Augmentation, as_dtype, working_dtype
+from skmlp.augmentation._parameters import (
     bad_value,
     channel_values,
     read_channel_values,

@@ -7,8 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ._base import Augmentation
-from ._parameters import bad_value
+from skmlp.augmentation._base import Augmentation
+from skmlp.augmentation._parameters import bad_value
 
 
 class Compose(Augmentation):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ._base import Augmentation
-from ._parameters import (
+from skmlp.augmentation._base import Augmentation
+from skmlp.augmentation._parameters import (
     bad_value,
     channel_values,
     read_channel_values,

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ._base import Augmentation
-from ._parameters import read_probability
+from skmlp.augmentation._base import Augmentation
+from skmlp.augmentation._parameters import read_probability
 
 
 class RandomHorizontalFlip(Augmentation):

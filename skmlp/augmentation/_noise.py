@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ._base import Augmentation, as_dtype, working_dtype
-from ._parameters import bad_value, read_numbers
+from skmlp.augmentation._base import Augmentation, as_dtype, working_dtype
+from skmlp.augmentation._parameters import bad_value, read_numbers
 
 
 class GaussianNoise(Augmentation):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._base import Augmentation, as_dtype, working_dtype
+from skmlp.augmentation._base import Augmentation, as_dtype, working_dtype
 
 
 def bad_value(owner: Augmentation, name: str, wanted: str) -> ValueError:

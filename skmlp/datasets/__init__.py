@@ -4,11 +4,11 @@ The fetchers return NumPy arrays or pandas frames as scikit-learn's do, verified
 against the published files: from a data home, the system's folders, or a download.
 """
 
-from ._cifar10 import fetch_cifar10
-from ._data_home import get_data_home
-from ._idx import read_idx, write_idx
-from ._image_folder import load_image_folder
-from ._mnist import fetch_fashion_mnist, fetch_mnist
+from skmlp.datasets._cifar10 import fetch_cifar10
+from skmlp.datasets._data_home import get_data_home
+from skmlp.datasets._idx import read_idx, write_idx
+from skmlp.datasets._image_folder import load_image_folder
+from skmlp.datasets._mnist import fetch_fashion_mnist, fetch_mnist
 
 __all__ = [
     "fetch_cifar10",

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
-from ._image_set import FETCH_CONSTRAINTS, ImageSet, as_result, obtain, parts_of
+from skmlp.datasets._image_set import (
+    FETCH_CONSTRAINTS,
+    ImageSet,
+    as_result,
+    obtain,
+    parts_of,
+)
 
 _SIDE = 32
 _RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the planes red, green, blue

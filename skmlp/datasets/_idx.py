@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ._atomic import replacing
+from skmlp.datasets._atomic import replacing
 
 FileOrPath: TypeAlias = str | os.PathLike[str] | BinaryIO
 

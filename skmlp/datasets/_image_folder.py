@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-from ._atomic import replacing
-from ._image_paths import FORMATS, labelled_images
-from ._image_set import pixel_names
+from skmlp.datasets._atomic import replacing
+from skmlp.datasets._image_paths import FORMATS, labelled_images
+from skmlp.datasets._image_set import pixel_names
 
 _PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._data_home import find_file, search_folders
-from ._download import download
+from skmlp.datasets._data_home import find_file, search_folders
+from skmlp.datasets._download import download
 
 T = TypeVar("T")
 

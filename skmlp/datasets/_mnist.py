@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
-from ._idx import idx_header, read_idx_of_shape
-from ._image_set import FETCH_CONSTRAINTS, ImageSet, as_result, obtain, parts_of
+from skmlp.datasets._idx import idx_header, read_idx_of_shape
+from skmlp.datasets._image_set import (
+    FETCH_CONSTRAINTS,
+    ImageSet,
+    as_result,
+    obtain,
+    parts_of,
+)
 
 _WRAPPING = 1 << 16  # bytes that header and gzip may add to incompressible values
 

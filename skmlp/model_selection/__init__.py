@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import Any
 
-from ._subsample import subsample
-from ._train_size_split import TrainSizeSplit
+from skmlp.model_selection._subsample import subsample
+from skmlp.model_selection._train_size_split import TrainSizeSplit
 
 __all__ = [
     "PackedGridSearchCV",

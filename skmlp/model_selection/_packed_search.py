@@ -27,7 +27,10 @@ from skmlp.model_selection._packed_tasks import (
 )
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint
 from skmlp.model_selection._survivors import Survivors
-from skmlp.neural_network._checkpoint import refuse_shared_checkpoint, set_checkpoint
+from skmlp.neural_network._fit.checkpoint import (
+    refuse_shared_checkpoint,
+    set_checkpoint,
+)
 
 CHECKPOINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
 

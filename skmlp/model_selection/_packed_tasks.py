@@ -15,11 +15,11 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from skmlp.neural_network._checkpoint import FitState
-from skmlp.neural_network._network import BaseNetwork
-from skmlp.neural_network._packed_fit import FitJob, fit_jobs
-from skmlp.neural_network._progress import SCREEN, silent
-from skmlp.training.sources import as_source
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._fit.checkpoint import FitState
+from skmlp.neural_network._fit.progress import SCREEN, silent
+from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.training.data.sources import as_source
 
 Outcome = dict[str, Any]
 

@@ -22,7 +22,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import _check_method_params
 
 from skmlp.model_selection._packed_tasks import Evaluation, Task, run_tasks
-from skmlp.neural_network._checkpoint import refuse_shared_checkpoint
+from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
 
 Scoring = str | Callable[..., Any] | Iterable[str] | Mapping[str, Any]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skmlp.model_selection._packed_tasks import Outcome
-from skmlp.neural_network._checkpoint import weights_fact
+from skmlp.neural_network._fit.checkpoint import weights_fingerprint
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
 from skmlp.storage.container import ModelFileError
 from skmlp.storage.durable import remove_parts
-from skmlp.storage.facts import check_same, digest, fact
+from skmlp.storage.fingerprints import check_fingerprints, digest, fingerprint
 
 # Parameters that no score depends on, of a search and of what it fits.
 _WITHOUT_EFFECT = frozenset(
@@ -31,7 +31,7 @@ class Records(NamedTuple):
 
     folder: Path
     round: int
-    facts: dict[str, str]
+    fingerprints: dict[str, str]
 
     def read(self) -> dict[int, Outcome]:
         """Return the outcomes of finished fits by their numbers in the round."""
@@ -39,17 +39,19 @@ class Records(NamedTuple):
         for path in sorted(self.folder.glob(f"round-{self.round}-fit-*")):
             content = read_checkpoint(path)
             try:
-                facts, kept = content["facts"], content["outcomes"]
+                fingerprints, kept = content["facts"], content["outcomes"]
                 outcomes |= kept
             except (KeyError, TypeError, ValueError) as error:
                 raise ModelFileError(f"{path} holds no outcomes.") from error
-            check_same("checkpoint", self.folder, facts, self.facts)
+            check_fingerprints(
+                "checkpoint", self.folder, fingerprints, self.fingerprints
+            )
         return outcomes
 
     def keep(self, outcomes: dict[int, Outcome]) -> None:
         """Bring the outcomes of a pack to the disk."""
         path = self.folder / f"round-{self.round}-fit-{min(outcomes)}"
-        write_checkpoint(path, {"facts": self.facts, "outcomes": outcomes})
+        write_checkpoint(path, {"facts": self.fingerprints, "outcomes": outcomes})
 
 
 class SearchCheckpoint:
@@ -87,8 +89,8 @@ class SearchCheckpoint:
     ) -> None:
         _check_repeatable(search, cv, X, y, split_params)
         self.folder = Path(search.checkpoint)
-        facts = _facts(search, X, y, fit_params)
-        self._search = fact(facts)
+        fingerprints = _facts(search, X, y, fit_params)
+        self._search = fingerprint(fingerprints)
         self._rounds = 0
         self.folder.mkdir(exist_ok=True)
         remove_parts(self.folder)  # not later: workers of a killed search may still run
@@ -97,9 +99,11 @@ class SearchCheckpoint:
             content = read_checkpoint(path)
             if not isinstance(content.get("facts"), dict):
                 raise ModelFileError(f"{path} is no checkpoint of a search.")
-            check_same("checkpoint", self.folder, content["facts"], facts)
+            check_fingerprints(
+                "checkpoint", self.folder, content["facts"], fingerprints
+            )
         else:
-            write_checkpoint(path, {"facts": facts})
+            write_checkpoint(path, {"facts": fingerprints})
 
     @property
     def refit(self) -> Path:
@@ -110,12 +114,12 @@ class SearchCheckpoint:
         self, candidates: list[dict[str, Any]], splits: list[Any]
     ) -> Records:
         """Return the records of the next candidates, on these splits."""
-        facts = {
+        fingerprints = {
             "search": self._search,
-            "the candidates": fact(candidates),
-            "the splits of cv": fact(splits),
+            "the candidates": fingerprint(candidates),
+            "the splits of cv": fingerprint(splits),
         }
-        records = Records(self.folder, self._rounds, facts)
+        records = Records(self.folder, self._rounds, fingerprints)
         self._rounds += 1
         return records
 
@@ -130,7 +134,8 @@ def _check_repeatable(
             "give an int."
         )
     one, two = (
-        fact(list(copy.deepcopy(cv).split(X, y, **split_params))) for _ in range(2)
+        fingerprint(list(copy.deepcopy(cv).split(X, y, **split_params)))
+        for _ in range(2)
     )
     if one != two:
         raise ValueError(
@@ -141,17 +146,21 @@ def _check_repeatable(
 
 def _facts(search: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> dict[str, str]:
     """Return all that decides what comes of a search, by names that users know."""
-    facts = {"search": type(search).__name__}
+    fingerprints = {"search": type(search).__name__}
     own = search.get_params(deep=False)
     estimator = own.pop("estimator")
-    facts |= {k: fact(v) for k, v in own.items() if k not in _WITHOUT_EFFECT}
-    facts["estimator"] = type(estimator).__name__
-    facts |= dict(_facts_of(estimator))
-    facts["X"] = digest(X)
+    fingerprints |= {
+        k: fingerprint(v) for k, v in own.items() if k not in _WITHOUT_EFFECT
+    }
+    fingerprints["estimator"] = type(estimator).__name__
+    fingerprints |= dict(_facts_of(estimator))
+    fingerprints["X"] = digest(X)
     if hasattr(X, "columns"):
-        facts["X"] += " " + fact(list(X.columns))
-    facts["y"] = "None" if y is None else digest(y)
-    return facts | {name: fact(value) for name, value in fit_params.items()}
+        fingerprints["X"] += " " + fingerprint(list(X.columns))
+    fingerprints["y"] = "None" if y is None else digest(y)
+    return fingerprints | {
+        name: fingerprint(value) for name, value in fit_params.items()
+    }
 
 
 def _facts_of(estimator: Any) -> Iterable[tuple[str, str]]:
@@ -160,9 +169,9 @@ def _facts_of(estimator: Any) -> Iterable[tuple[str, str]]:
         last = name.rpartition("__")[2]
         if last in _WITHOUT_EFFECT or last == "steps":
             continue
-        text = fact(value)
+        text = fingerprint(value)
         if last == "init_from":
-            text += weights_fact(value)
+            text += weights_fingerprint(value)
         elif hasattr(value, "get_params") and not isinstance(value, type):
             text = type(value).__name__  # its parameters follow
         yield f"estimator__{name}", text

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _num_samples
 
-from skmlp.training.subsets import count_rows, row_order
+from skmlp.training.data.subsets import count_rows, row_order
 
 
 @validate_params(

@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
 from sklearn.utils.validation import _num_samples
 
-from skmlp.training.subsets import row_order
+from skmlp.training.data.subsets import row_order
 
 
 class TrainSizeSplit(BaseCrossValidator):

@@ -11,18 +11,18 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from skmlp.neural_network._classifier import BaseClassifier
-from skmlp.neural_network._images import augment_rows, check_channels_last
-from skmlp.neural_network._mlp import hidden_sizes
-from skmlp.neural_network._parameters import (
+from skmlp.neural_network._base.classifier import BaseClassifier
+from skmlp.neural_network._base.parameters import (
     CLASSIFICATION_LOSS,
     SHARED,
     Parameter,
     assign,
     with_shared_parameters,
 )
-from skmlp.training.convolution import build_cnn, infer_image_shape
+from skmlp.neural_network._fit.images import augment_rows, check_channels_last
+from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.inference import compute_logits
+from skmlp.training.modules.convolution import build_cnn, infer_image_shape
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
 
@@ -155,7 +155,7 @@ class CNNClassifier(BaseClassifier):
     """
 
     _own_parameters = _CONVOLUTION
-    _starts_from_shares = True
+    _uses_class_priors = True
 
     def __init__(
         self,

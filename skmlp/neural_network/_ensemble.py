@@ -21,16 +21,16 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
-from skmlp.neural_network._atomic import all_or_nothing
-from skmlp.neural_network._checkpoint import refuse_shared_checkpoint
-from skmlp.neural_network._checks import validate_rows
+from skmlp.neural_network._base.checks import validate_rows
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._base.transaction import all_or_nothing
 from skmlp.neural_network._ensemble_members import fit_members
-from skmlp.neural_network._html import fitted_panel
-from skmlp.neural_network._images import as_rows
+from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
+from skmlp.neural_network._fit.images import as_rows
+from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
-from skmlp.neural_network._network import BaseNetwork
-from skmlp.training.seeds import resolve_random_state
-from skmlp.training.sources import Source
+from skmlp.training.compute.seeds import resolve_random_state
+from skmlp.training.data.sources import Source
 
 _MAX_SEED = np.iinfo(np.int32).max
 

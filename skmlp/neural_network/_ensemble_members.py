@@ -8,10 +8,10 @@ from typing import Any
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmlp.neural_network._checkpoint import set_checkpoint
-from skmlp.neural_network._network import BaseNetwork
-from skmlp.neural_network._packed_fit import FitJob, fit_jobs
-from skmlp.training.threads import single_threaded
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._fit.checkpoint import set_checkpoint
+from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.training.compute.threads import single_threaded
 
 
 def fit_members(

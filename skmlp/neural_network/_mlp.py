@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmlp.neural_network._classifier import BaseClassifier
-from skmlp.neural_network._parameters import (
+from skmlp.neural_network._base.classifier import BaseClassifier
+from skmlp.neural_network._base.parameters import (
     CLASSIFICATION_LOSS,
     assign,
     with_shared_parameters,
 )
-from skmlp.training.modules import build_mlp
+from skmlp.training.modules.layers import build_mlp
 
 
 def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:

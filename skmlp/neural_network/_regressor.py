@@ -11,17 +11,17 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from torch import Tensor, nn
 
-from skmlp.neural_network._atomic import all_or_nothing
-from skmlp.neural_network._availability import available_for_batches
-from skmlp.neural_network._mlp import hidden_sizes
-from skmlp.neural_network._network import BaseNetwork
-from skmlp.neural_network._parameters import (
+from skmlp.neural_network._base.availability import available_for_batches
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._base.parameters import (
     REGRESSION_LOSS,
     assign,
     with_shared_parameters,
 )
+from skmlp.neural_network._base.transaction import all_or_nothing
+from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION, Loss
-from skmlp.training.modules import build_mlp
+from skmlp.training.modules.layers import build_mlp
 
 
 @with_shared_parameters

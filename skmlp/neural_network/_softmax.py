@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmlp.neural_network._classifier import BaseClassifier
-from skmlp.neural_network._parameters import (
+from skmlp.neural_network._base.classifier import BaseClassifier
+from skmlp.neural_network._base.parameters import (
     CLASSIFICATION_LOSS,
     SHARED,
     assign,
     with_shared_parameters,
 )
-from skmlp.training.modules import build_mlp
+from skmlp.training.modules.layers import build_mlp
 
 
 @with_shared_parameters
@@ -62,7 +62,7 @@ class SoftmaxRegression(BaseClassifier):
         ),
     }
 
-    _starts_from_shares = True
+    _uses_class_priors = True
 
     # There is no hidden layer; initialisers ask for its activation.
     activation = "identity"
@@ -119,7 +119,7 @@ class SoftmaxRegression(BaseClassifier):
     ) -> None:
         assign(self, locals())
 
-    def _init_law(self) -> str:
+    def _initializer_name(self) -> str:
         # From zero weights the biases' first gradient would be but rounding, of which
         # Adam makes a whole step.
         return "truncated_normal" if self.init == "auto" else self.init

@@ -1,10 +1,9 @@
 """Models as files without code, and on their way from and to other libraries."""
 
+from skmlp.persistence._export import to_onnx, to_torch
+from skmlp.persistence._from_sklearn import from_sklearn
+from skmlp.persistence._model import load_model, save_model
 from skmlp.storage.container import ModelFileError
-
-from ._export import to_onnx, to_torch
-from ._from_sklearn import from_sklearn
-from ._model import load_model, save_model
 
 __all__ = [
     "ModelFileError",

@@ -1,6 +1,6 @@
 """Transformers that bring pixels to the scale a network learns from."""
 
-from ._pixel_scaler import PixelScaler
-from ._pixel_standardizer import PixelStandardizer
+from skmlp.preprocessing._pixel_scaler import PixelScaler
+from skmlp.preprocessing._pixel_standardizer import PixelStandardizer
 
 __all__ = ["PixelScaler", "PixelStandardizer"]

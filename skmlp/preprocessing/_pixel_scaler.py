@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
-from ._base import PixelTransformer, output_dtype, row_blocks
+from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
 
 
 class PixelScaler(PixelTransformer):

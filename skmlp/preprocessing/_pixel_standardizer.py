@@ -11,8 +11,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import PixelTransformer, output_dtype, row_blocks
-from ._moments import Moments, block_moments, merge_moments, pool_moments, safe_scale
+from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
+from skmlp.preprocessing._moments import (
+    Moments,
+    block_moments,
+    merge_moments,
+    pool_moments,
+    safe_scale,
+)
 
 
 def _has_inverse(standardizer: "PixelStandardizer") -> bool:

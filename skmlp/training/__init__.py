@@ -1,11 +1,11 @@
-"""Training of networks: what every estimator shares, and no user imports.
+"""The training engine that all estimators share. It is private; users do not import it.
 
-``modules`` builds a network of logits, ``initializers`` draws its weights,
-``batches`` feeds it, ``steps`` computes a batch's loss and gradients,
-``optimizers`` and ``schedules`` turn them into an update, ``net`` runs the epochs
-behind skorch's interface and ``stopping`` ends them. ``lbfgs`` replaces the epochs
-by one minimisation over all rows.
+The modules of this folder are what one fit needs. ``net`` runs the epochs behind
+skorch's interface. ``steps`` computes the loss and the gradients of a batch.
+``losses``, ``schedules`` and ``stopping`` hold the rules. ``lbfgs`` replaces the epochs
+by one minimization over all samples.
 
-``pack`` trains many nets as one: ``stacked_parameters``, ``stacked_optimizer`` and
-``stacked_rows`` hold what all of them have, and ``trial`` measures whether it pays.
+The sub-packages are ``modules`` (networks), ``data`` (batches), ``optimizers`` (from
+gradients to parameters), ``compute`` (devices, threads, matrix products) and ``packs``
+(many networks trained as one). README.md tells how they work together.
 """

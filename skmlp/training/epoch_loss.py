@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmlp.training.devices import widest_float
+from skmlp.training.compute.devices import widest_float
 from skmlp.training.losses import Loss
-from skmlp.training.penalty import Penalty
+from skmlp.training.optimizers.penalty import Penalty
 
 # Batches whose losses are computed by one call of every operation, and wait for it.
 _MANY = 256
@@ -17,7 +17,7 @@ _MANY = 256
 class BatchParts(NamedTuple):
     """What the loss of a batch is computed of.
 
-    `rows` are the loss's, as `Loss.mean_of_rows` takes them, `weight` those of the
+    `rows` are the loss's, as `Loss.mean_loss` takes them, `weight` those of the
     rows, which sum to one, or None; `norms` are the penalty's, which is divided by
     `total`.
     """
@@ -70,7 +70,7 @@ class EpochLoss:
         """Return the losses of equally large batches, in the widest dtype."""
         rows, weights, totals, norms = zip(*batches, strict=True)
         weight = None if weights[0] is None else torch.stack(weights)
-        means = self.loss.mean_of_rows(torch.stack(rows), weight)
+        means = self.loss.mean_loss(torch.stack(rows), weight)
         means = means.to(widest_float(means.device))
         if self.penalty is None:
             return means

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmlp.training.batches import features, rows_at_once, slices_of
-from skmlp.training.modules import widest_layer
-from skmlp.training.sources import Source
-from skmlp.training.threads import single_threaded
+from skmlp.training.compute.threads import single_threaded
+from skmlp.training.data.batches import features, samples_per_chunk, slices_of
+from skmlp.training.data.sources import Source
+from skmlp.training.modules.layers import widest_layer
 
 # Values that an output activation takes at once.
 _ACTIVATED = 2**18
@@ -42,7 +42,7 @@ def compute_logits(
     """
     n_rows, n_features = X.shape
     widest = n_features if n_rows == 1 else widest_layer(network, n_features)
-    size = rows_at_once(widest)
+    size = samples_per_chunk(widest)
     if not isinstance(X, Source):
         return _compute(network, X, change, size)
     # In one piece: pieces kept from between the chunks' large arrays would keep

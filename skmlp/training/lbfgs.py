@@ -7,16 +7,16 @@ import scipy.optimize
 import torch
 from sklearn.utils.optimize import _check_optimize_result
 
-from skmlp.training.batches import Batches
-from skmlp.training.devices import repeatable_convolutions, widest_float
+from skmlp.training.compute.devices import repeatable_convolutions, widest_float
+from skmlp.training.compute.threads import single_threaded_blas
+from skmlp.training.data.batches import BatchLoader
 from skmlp.training.epoch_loss import BatchParts, EpochLoss
 from skmlp.training.net import Net
-from skmlp.training.threads import single_threaded_blas
 
 
 def minimize(
     net: Net,
-    train: Batches,
+    train: BatchLoader,
     *,
     max_iter: int,
     max_fun: int,
@@ -66,7 +66,7 @@ def minimize(
 class _Objective:
     """Penalised mean loss and gradient as functions of the vector of parameters."""
 
-    def __init__(self, net: Net, train: Batches, total: float) -> None:
+    def __init__(self, net: Net, train: BatchLoader, total: float) -> None:
         self.net = net
         self.train = train
         self.total = total

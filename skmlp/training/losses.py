@@ -1,7 +1,7 @@
 """Losses of logits, one value a row, with their written-out derivatives.
 
 Every loss maps logits of shape ``(..., batch, outputs)`` and targets to one value a row
-and, in `value_and_delta`, to the derivative of that value by the logits. Leading
+and, in `loss_and_gradient`, to the derivative of that value by the logits. Leading
 dimensions are models trained side by side.
 """
 
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmlp.training.team import team_size
-from skmlp.training.threads import on_threads
+from skmlp.training.compute.thread_tuning import tuned_thread_count
+from skmlp.training.compute.threads import using_threads
 
 
 class Loss(nn.Module, ABC):
@@ -24,28 +24,28 @@ class Loss(nn.Module, ABC):
     output_activation: str
 
     @abstractmethod
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each row and its derivative by the logits."""
 
-    def rows_and_delta(
+    def sample_losses_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Return what `mean_of_rows` needs of each row, and the derivative of the mean.
+        """Return what `mean_loss` needs of each row, and the derivative of the mean.
 
         Rows count by their weights ``(..., batch)``, which sum to one, or all the same.
         Means can wait to be computed for many batches at once.
         """
-        value, delta = self.value_and_delta(logits, y)
+        value, delta = self.loss_and_gradient(logits, y)
         return value, _weigh(delta, weight)
 
-    def mean_of_rows(self, rows: Tensor, weight: Tensor | None) -> Tensor:
+    def mean_loss(self, rows: Tensor, weight: Tensor | None) -> Tensor:
         """Return the means over batches of rows, with their weights if they have any.
 
         Both have shape ``(..., batch)``.
         """
         return rows.mean(-1) if weight is None else torch.linalg.vecdot(rows, weight)
 
-    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return what to predict of rows whose features are not known.
 
         The logits ``(n_outputs,)`` of least loss where they have a formula, else zeros.
@@ -55,19 +55,19 @@ class Loss(nn.Module, ABC):
 
     def value(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row, differentiable by autograd."""
-        return _WrittenOutGradient.apply(logits, y, self)
+        return _HandwrittenGradient.apply(logits, y, self)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the mean loss of a batch, as callbacks of skorch ask for it."""
         return self.value(logits, y).mean()
 
 
-class _WrittenOutGradient(torch.autograd.Function):
+class _HandwrittenGradient(torch.autograd.Function):
     """Lets autograd use a loss's own derivative, so that there is one formula."""
 
     @staticmethod
     def forward(ctx, logits, y, loss):
-        value, delta = loss.value_and_delta(logits, y)
+        value, delta = loss.loss_and_gradient(logits, y)
         ctx.save_for_backward(delta)
         return value
 
@@ -106,15 +106,15 @@ def _log_softmax(logits: Tensor) -> Tensor:
 
 
 def _softmax(logits: Tensor) -> Tensor:
-    """Return probabilities, rounded as where `value_and_delta` takes logarithms."""
+    """Return probabilities, rounded as where `loss_and_gradient` takes logarithms."""
     return _log_softmax(logits).exp_()
 
 
 def _softmax_of_models(logits: Tensor) -> Tensor:
     """Return probabilities, of models that the team's threads may share."""
-    size = team_size()
+    size = tuned_thread_count()
     # Within a model's rows a cut would decide which of two exponentials is taken.
-    with on_threads(size if len(logits) % size == 0 else 1):
+    with using_threads(size if len(logits) % size == 0 else 1):
         return _few_classes_first(torch.softmax, logits)
 
 
@@ -152,7 +152,7 @@ class SoftmaxCrossEntropy(Loss):
         super().__init__()
         self.label_smoothing = label_smoothing
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are class indices of shape ``(..., batch)``."""
         log_p = _log_softmax(logits)
         index = y.unsqueeze(-1)
@@ -165,12 +165,12 @@ class SoftmaxCrossEntropy(Loss):
             delta -= self.label_smoothing / logits.shape[-1]
         return value, delta
 
-    def rows_and_delta(
+    def sample_losses_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return, of plain targets, the probability of each row's class."""
         if self.label_smoothing:
-            return super().rows_and_delta(logits, y, weight)
+            return super().sample_losses_and_gradient(logits, y, weight)
         index = y.unsqueeze(-1)
         many = logits.dim() > 2
         p = _softmax_of_models(logits) if many else _softmax(logits)
@@ -181,14 +181,14 @@ class SoftmaxCrossEntropy(Loss):
             p.scatter_(-1, index, -1.0, reduce="add")
         return of_class.squeeze(-1), _weigh(p, weight)
 
-    def mean_of_rows(self, rows: Tensor, weight: Tensor | None) -> Tensor:
+    def mean_loss(self, rows: Tensor, weight: Tensor | None) -> Tensor:
         """Return the means over batches, of plain targets from the probabilities."""
         if self.label_smoothing:
-            return super().mean_of_rows(rows, weight)
+            return super().mean_loss(rows, weight)
         eps = torch.finfo(rows.dtype).eps
-        return super().mean_of_rows(rows.clamp(eps, 1.0 - eps).log_().neg_(), weight)
+        return super().mean_loss(rows.clamp(eps, 1.0 - eps).log_().neg_(), weight)
 
-    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the classes' shares, smoothed as the targets are."""
         weight = _shares_of_rows(weight)
         shares = weight.new_zeros(n_outputs).index_add_(0, y, weight)
@@ -209,7 +209,7 @@ class LogisticCrossEntropy(Loss):
         super().__init__()
         self.label_smoothing = label_smoothing
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are 0 or 1, of the shape of the logits."""
         target = y.to(logits.dtype)
         if self.label_smoothing:
@@ -222,7 +222,7 @@ class LogisticCrossEntropy(Loss):
         value = torch.xlogy(target, clipped) + torch.xlogy(1.0 - target, 1.0 - clipped)
         return value.sum(-1).neg_(), p - target
 
-    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the log-odds of every output's ones, smoothed as the targets are."""
         weight = _shares_of_rows(weight)
         ones, zeros = (
@@ -237,14 +237,14 @@ class KullbackLeibler(Loss):
 
     output_activation = "softmax"
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are probabilities, of the shape of the logits."""
         target = y.to(logits.dtype)
         log_p = _log_softmax(logits)
         value = (torch.xlogy(target, target) - target * _clip_log(log_p)).sum(-1)
         return value, log_p.exp() * target.sum(-1, keepdim=True) - target
 
-    def base_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the mean probabilities."""
         weight = _shares_of_rows(weight)
         logits = _log_totals(weight @ y.double(), weight)
@@ -266,7 +266,7 @@ class Hinge(Loss):
         self.exclusive = exclusive
         self.squared = squared
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are class indices, or 0 and 1 of the shape of the logits."""
         if self.exclusive:
             index = y.unsqueeze(-1)
@@ -292,7 +292,7 @@ class SquaredError(Loss):
 
     output_activation = "identity"
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets have the shape of the logits."""
         residual = logits - y
         return 0.5 * residual.square().mean(-1), residual
@@ -307,7 +307,7 @@ class _Elementwise(Loss):
     def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each residual and its derivative."""
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets have the shape of the logits."""
         value, delta = self.term(logits - y)
         return value.sum(-1), delta
@@ -344,7 +344,7 @@ class Poisson(Loss):
 
     output_activation = "exp"
 
-    def value_and_delta(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets are non-negative, of the shape of the logits."""
         mean = logits.exp()
         return (torch.xlogy(y, y) - y * logits - y + mean).sum(-1), mean - y

@@ -6,6 +6,7 @@ import operator
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,21 +16,27 @@ from skorch.callbacks import Callback, EpochTimer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from skmlp.training.averaging import AveragedWeights
-from skmlp.training.batches import Batch, Batches, Rows
-from skmlp.training.devices import repeatable_convolutions
+from skmlp.training.compute.cuda_graphs import GraphRecorder
+from skmlp.training.compute.devices import repeatable_convolutions
+from skmlp.training.compute.memory import keep_freed_memory
+from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
+from skmlp.training.data.batches import Batch, BatchLoader, DeviceData
 from skmlp.training.epoch_loss import BatchParts, EpochLoss
-from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
-from skmlp.training.memory import keep_freed_memory
-from skmlp.training.optimizers import DECOUPLED, FlatOptimizer, put_state, state_of
-from skmlp.training.penalty import Penalty
-from skmlp.training.replay import Recorder
+from skmlp.training.modules.layers import dropout_generators
+from skmlp.training.optimizers.flat_optimizers import (
+    DECOUPLED,
+    FlatOptimizer,
+    put_state,
+    state_of,
+)
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.optimizers.update import Update
+from skmlp.training.optimizers.weight_averaging import AveragedWeights
 from skmlp.training.schedules import Schedule
-from skmlp.training.steps import WrittenOutStep, make_step
+from skmlp.training.steps import HandwrittenStep, make_step
 from skmlp.training.stopping import Monitor
-from skmlp.training.team import Team, team_for
-from skmlp.training.update import Update
 
 # What a net has while it trains, when it does not.
 NOT_IN_TRAINING = dict.fromkeys(
@@ -45,10 +52,10 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 class Keeper(Protocol):
     """Keeps how far training has come, for training that goes on from there."""
 
-    def resume(self, net: "Net", train: Batches) -> None:
+    def resume(self, net: "Net", train: BatchLoader) -> None:
         """Put a net that is about to be trained where it was when it was kept."""
 
-    def keep(self, net: "Net", train: Batches, last: bool) -> None:
+    def keep(self, net: "Net", train: BatchLoader, last: bool) -> None:
         """Note an epoch that has ended, `last` if no other one follows."""
 
 
@@ -146,7 +153,7 @@ class Net(NeuralNet):
     step_: Any
     update_: Any
     average_: AveragedWeights | None = None
-    recorder_: Recorder | None = None
+    recorder_: GraphRecorder | None = None
 
     def initialize_history(self) -> "Net":
         """Forget the epochs, and the best of them."""
@@ -167,8 +174,8 @@ class Net(NeuralNet):
 
     def run(
         self,
-        train: Batches,
-        valid: Batches | None,
+        train: BatchLoader,
+        valid: BatchLoader | None,
         epochs: int,
         advance: Callable[[int], None] = lambda epochs: None,
         keeper: Keeper | None = None,
@@ -199,13 +206,13 @@ class Net(NeuralNet):
             keeper.resume(self, train)
             advance(self.epochs_)
         try:
-            team = team_for(self.flat_.values)
-            with torch.no_grad(), repeatable_convolutions(), team:
+            tuner = make_thread_tuner(self.flat_.values)
+            with torch.no_grad(), repeatable_convolutions(), tuner:
                 while self.epochs_ < epochs and not self.converged_:
                     self.notify("on_epoch_begin", **datasets)
                     self.update_.begin_epoch()
                     with self.untracked(train):
-                        self.run_single_epoch(train, True, "train", team=team)
+                        self.run_single_epoch(train, True, "train", tuner=tuner)
                     with self._averaged():
                         self.run_single_epoch(valid, False, "valid")
                         if self.train_score is not None:
@@ -250,7 +257,7 @@ class Net(NeuralNet):
     def record_steps(self) -> None:
         """Let a GPU repeat what a step launches, unless callbacks may change that."""
         if self.flat_.values.is_cuda and not self.callbacks:
-            self.recorder_ = Recorder([self.module_])
+            self.recorder_ = GraphRecorder(partial(dropout_generators, [self.module_]))
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Let the network have its averaged weights, if there are any."""
@@ -264,13 +271,13 @@ class Net(NeuralNet):
             for hook in _BATCH_HOOKS
         )
 
-    def untracked(self, batches: Batches) -> AbstractContextManager[object]:
+    def untracked(self, batches: BatchLoader) -> AbstractContextManager[object]:
         """Spare torch what autograd needs to know of a tensor, for steps on `batches`.
 
         Only where no code but ours sees the tensors of a batch: autograd never takes
         them again.
         """
-        ours = isinstance(self.step_, WrittenOutStep) and isinstance(
+        ours = isinstance(self.step_, HandwrittenStep) and isinstance(
             self.optimizer_, FlatOptimizer
         )
         seen = batches.augment is not None or self._notifies_of_batches()
@@ -278,11 +285,11 @@ class Net(NeuralNet):
 
     def run_single_epoch(
         self,
-        iterator: Batches | None,
+        iterator: BatchLoader | None,
         training: bool,
         prefix: str,
         step_fn: Any = None,
-        team: Team | None = None,
+        tuner: ThreadTuner | None = None,
         **fit_params: Any,
     ) -> None:
         """Train on every batch once, or evaluate every batch."""
@@ -292,15 +299,15 @@ class Net(NeuralNet):
         notify = self._notifies_of_batches()
         losses = EpochLoss(self.criterion_, self.penalty_ if training else None)
         logits, n_batches = [], len(iterator)
-        if team is not None:
-            team.pause()
+        if tuner is not None:
+            tuner.pause()
         for batch in iterator:
             if training and batch[3] == 0.0:
                 continue  # rows without weight teach nothing
             if notify:
                 self.notify("on_batch_begin", batch=batch[:2], training=training)
-            if team is not None:
-                team.begin_step()
+            if tuner is not None:
+                tuner.begin_step()
             if training:
                 self.schedule.before_batch(self.optimizer_, n_batches)
                 y_pred, parts = self._train_batch(batch, notify)
@@ -330,12 +337,12 @@ class Net(NeuralNet):
         if not training and self.score is not None:
             self.record("valid_score", self.score(torch.cat(logits)), operator.gt)
 
-    def record_validation(self, rows: Rows, logits: Tensor) -> None:
+    def record_validation(self, rows: DeviceData, logits: Tensor) -> None:
         """Note loss and score of the logits of all validation rows."""
         _, y, weight = rows.gather(torch.from_numpy(rows.index))
         weight = None if weight is None else weight / weight.sum()
-        of_rows, _ = self.criterion_.rows_and_delta(logits, y, weight)
-        loss = self.criterion_.mean_of_rows(of_rows, weight)
+        of_rows, _ = self.criterion_.sample_losses_and_gradient(logits, y, weight)
+        loss = self.criterion_.mean_loss(of_rows, weight)
         self.record("valid_loss", float(loss), operator.lt)
         if self.score is not None:
             self.record("valid_score", self.score(logits), operator.gt)
@@ -376,7 +383,7 @@ class Net(NeuralNet):
         """Return logits and the loss's parts of one batch."""
         x, y, weight, total = batch
         logits = self.module_(x)
-        rows, _ = self.criterion_.rows_and_delta(logits, y, weight)
+        rows, _ = self.criterion_.sample_losses_and_gradient(logits, y, weight)
         return logits, BatchParts(rows, weight, total)
 
     def judge_epoch(self, n_rows: int) -> bool:

@@ -14,10 +14,10 @@ import torch
 from skorch.history import History
 from torch import Tensor
 
-from skmlp.training.batches import Batches
-from skmlp.training.modules import seed_dropout
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.modules.layers import seed_dropout
 from skmlp.training.net import NOT_IN_TRAINING, Net
-from skmlp.training.optimizers import put_state
+from skmlp.training.optimizers.flat_optimizers import put_state
 
 
 def remember(net: Net) -> Callable[[], None]:
@@ -45,7 +45,7 @@ def remember(net: Net) -> Callable[[], None]:
 
 
 def training_state(
-    net: Net, train: Batches, generator: torch.Generator | None
+    net: Net, train: BatchLoader, generator: torch.Generator | None
 ) -> dict[str, Any]:
     """Return a copy of all that an epoch has changed; call it between two epochs.
 
@@ -85,7 +85,7 @@ def training_state(
 
 def restore_training(
     net: Net,
-    train: Batches,
+    train: BatchLoader,
     generator: torch.Generator | None,
     state: dict[str, Any],
 ) -> None:

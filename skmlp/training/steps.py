@@ -10,15 +10,14 @@ import torch
 from sklearn.utils import gen_even_slices
 from torch import Tensor, nn
 
-from skmlp.training.activations import WRITTEN_OUT
-from skmlp.training.batches import rows_at_once
-from skmlp.training.flat import FlatParameters
+from skmlp.training.compute.dense_products import DenseProducts
+from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.losses import Loss
-from skmlp.training.modules import BatchNorm1d, Dropout, _BatchNorm, widest_layer
-from skmlp.training.normalization import BatchShares, Normalization
-from skmlp.training.penalty import Penalty
-from skmlp.training.products import Products
-from skmlp.training.stacked_products import StackedProducts
+from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS
+from skmlp.training.modules.layers import BatchNorm1d, Dropout, _BatchNorm, widest_layer
+from skmlp.training.modules.normalization import BatchShares, Normalization
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
 
 # Parts of a batch, of two million values in their widest layer each, that may wait for
 # the dense layers with all that autograd keeps of them.
@@ -29,9 +28,9 @@ _MOST_WAITING = 8
 # in the flat vector.
 Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, ...]]
 
-# From logits, targets and row weights to the loss's rows, as `Loss.mean_of_rows` takes
+# From logits, targets and row weights to the loss's rows, as `Loss.mean_loss` takes
 # them, and the derivative of their mean by the logits.
-RowsAndDelta = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
+SampleLossesAndGradient = Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
 
 
 def make_step(
@@ -47,7 +46,7 @@ def make_step(
             _layer_of_one(part, flat, alpha)
             for part, alpha in zip(structure, penalty.alphas, strict=True)
         ]
-        return WrittenOutStep(layers, loss.rows_and_delta, penalty=penalty)
+        return HandwrittenStep(layers, loss.sample_losses_and_gradient, penalty=penalty)
     return _AutogradStep(network, loss, flat, penalty, amp)
 
 
@@ -61,7 +60,7 @@ def _layer_of_one(
         flat.gradient_of,
         None if part.dropout is None else part.dropout.mask,
         partial(_rows_in_statistics, part.norm),
-        partial(Products, alpha=alpha),
+        partial(DenseProducts, alpha=alpha),
     )
 
 
@@ -112,14 +111,16 @@ class _AutogradStep:
         """Return logits and the loss's rows, and leave the gradients."""
         self.flat.gradients.zero_()
         if self.divisible and not self.rows:
-            self.rows = rows_at_once(widest_layer(self.network, x.shape[1]))
+            self.rows = samples_per_chunk(widest_layer(self.network, x.shape[1]))
         n_rows = x.shape[0]
         if not self.divisible or n_rows <= self.rows:
             return self._add_gradients(x, y, weight)
         parts = list(gen_even_slices(n_rows, -(-n_rows // self.rows)))
         if self.layers and not self.amp and len(parts) <= _MOST_WAITING:
             front = _InParts(self.front, parts)
-            step = WrittenOutStep(self.layers, self.loss.rows_and_delta, front)
+            step = HandwrittenStep(
+                self.layers, self.loss.sample_losses_and_gradient, front
+            )
             logits, of_rows = step(x, y, weight)
             return logits, of_rows
         found = []
@@ -143,7 +144,7 @@ class _AutogradStep:
             logits = self.network(x)
         with torch.enable_grad():
             logits = logits.to(x.dtype)
-        rows, delta = self.loss.rows_and_delta(logits.detach(), y, weight)
+        rows, delta = self.loss.sample_losses_and_gradient(logits.detach(), y, weight)
         if weight is None and share != 1.0:
             delta.mul_(share)
         logits.backward(delta)
@@ -201,11 +202,24 @@ def dense_structure(network: Iterable[nn.Module]) -> list[DenseStructure] | None
             layers[-1] = layers[-1]._replace(norm=module)
         elif isinstance(module, Dropout):
             layers[-1] = layers[-1]._replace(dropout=module)
-        elif type(module) in WRITTEN_OUT:
+        elif type(module) in HANDWRITTEN_GRADIENTS:
             layers[-1] = layers[-1]._replace(activation=type(module))
         else:
             return None
     return layers
+
+
+class LayerProducts(Protocol):
+    """Matrix products of a dense layer of one network, or of all members of a pack."""
+
+    def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
+        """Return the layer's output before normalization and activation."""
+
+    def differentiate(self, delta: Tensor, x: Tensor, total: float) -> None:
+        """Write the weights' gradient."""
+
+    def backward(self, delta: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient with respect to the layer's input `x`."""
 
 
 @dataclass
@@ -215,7 +229,7 @@ class DenseLayer:
     A gradient that is None is not computed.
     """
 
-    products: Products | StackedProducts
+    products: LayerProducts
     bias_gradient: Tensor | None
     norm: Normalization | None
     activate: Callable[[Tensor], Tensor]
@@ -229,9 +243,9 @@ def dense_layer(
     gradient_of: Callable[[Tensor], Tensor | None],
     mask: Callable[[Tensor], Tensor] | None,
     counts: Callable[[Tensor], int | tuple[int, ...]],
-    products: Callable[..., Products | StackedProducts],
+    products: Callable[..., LayerProducts],
 ) -> DenseLayer:
-    """Return a layer as `WrittenOutStep` takes it.
+    """Return a layer as `HandwrittenStep` takes it.
 
     Parameters
     ----------
@@ -268,7 +282,7 @@ def dense_layer(
         ),
         gradient_of(linear.bias),
         normalization,
-        *WRITTEN_OUT[activation],
+        *HANDWRITTEN_GRADIENTS[activation],
         mask,
     )
 
@@ -283,7 +297,7 @@ class Front(Protocol):
         """Leave the parameters' gradients; `delta` is that of the features."""
 
 
-class WrittenOutStep:
+class HandwrittenStep:
     """A multi-layer perceptron, or many of one shape, differentiated by hand.
 
     For small networks autograd's bookkeeping costs more than the arithmetic.
@@ -292,12 +306,12 @@ class WrittenOutStep:
     def __init__(
         self,
         layers: list[DenseLayer],
-        rows_and_delta: RowsAndDelta,
+        sample_losses_and_gradient: SampleLossesAndGradient,
         front: Front | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         self.layers = layers
-        self.rows_and_delta = rows_and_delta
+        self.sample_losses_and_gradient = sample_losses_and_gradient
         self.front = front
         self.penalty = penalty
 
@@ -328,7 +342,7 @@ class WrittenOutStep:
             outputs.append(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
-        rows, delta = self.rows_and_delta(inputs[-1], y, weight)
+        rows, delta = self.sample_losses_and_gradient(inputs[-1], y, weight)
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
             if (mask := masks[i]) is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from skmlp.training.flat import FlatParameters
+from skmlp.training.optimizers.flat_parameters import FlatParameters
 
 
 @dataclass

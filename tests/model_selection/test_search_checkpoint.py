@@ -21,9 +21,10 @@ from skmlp.model_selection import (
     _search_checkpoint,
     packed_cross_validate,
 )
-from skmlp.neural_network import MLPClassifier, _packed_fit
+from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network._packs import packed_fit as _packed_fit
 from skmlp.persistence import ModelFileError
-from skmlp.training import pack
+from skmlp.training.packs import pack
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -90,7 +91,7 @@ def kill(monkeypatch, search, after, **fit_params):
 def fits(monkeypatch):
     """Count the networks that are trained."""
     counted = []
-    together, alone = _packed_fit.train_together, _packed_fit.BaseNetwork._run
+    together, alone = _packed_fit.train_pack, _packed_fit.BaseNetwork._run
 
     def count_together(members, *args):
         counted.append(len(members))
@@ -100,7 +101,7 @@ def fits(monkeypatch):
         counted.append(1)
         return alone(self, plan, *args)
 
-    monkeypatch.setattr(_packed_fit, "train_together", count_together)
+    monkeypatch.setattr(_packed_fit, "train_pack", count_together)
     monkeypatch.setattr(_packed_fit.BaseNetwork, "_run", count_alone)
     return counted
 
@@ -125,7 +126,7 @@ def test_a_resumed_search_is_the_uninterrupted_one(after, path, monkeypatch, fit
 
 def test_packs_are_as_they_would_be_when_memory_is_short(path, monkeypatch, fits):
     """Networks wait for as many others as memory allows, finished ones too."""
-    monkeypatch.setattr("skmlp.neural_network._pack_size._LARGEST_ON_CPU", 20_000)
+    monkeypatch.setattr("skmlp.neural_network._packs.pack_size._LARGEST_ON_CPU", 20_000)
     here = {"estimator": clone(NETWORK).set_params(device="cpu")}
     whole = packed(**here).fit(X, Y)
     packs = fits.copy()
@@ -143,7 +144,7 @@ def test_the_refit_goes_on_where_it_was(path, monkeypatch):
     def die(self, *args, **kwargs):
         raise Killed
 
-    stages = "skmlp.neural_network._checkpoint.Stage.keep"
+    stages = "skmlp.neural_network._fit.checkpoint.Stage.keep"
     with monkeypatch.context() as patch:
         patch.setattr(stages, die)
         with pytest.raises(Killed):
@@ -320,11 +321,11 @@ def test_a_pack_that_ctrl_c_ended_is_not_kept(path, monkeypatch):
     run_epoch = pack._Pack.run_epoch
     calls = []
 
-    def interrupted(self, team):
+    def interrupted(self, tuner):
         calls.append(self)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        run_epoch(self, team)
+        run_epoch(self, tuner)
 
     with monkeypatch.context() as patch:
         patch.setattr(pack._Pack, "run_epoch", interrupted)

@@ -21,8 +21,8 @@ from skmlp.model_selection import (
 )
 from skmlp.model_selection._survivors import Survivors
 from skmlp.neural_network import MLPClassifier, MLPRegressor, SoftmaxRegression
-from skmlp.neural_network._checkpoint import FitState
-from skmlp.neural_network._packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._fit.checkpoint import FitState
+from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
 from skmlp.training.net import Net
 
 pytestmark = pytest.mark.filterwarnings(

@@ -8,12 +8,8 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
-from skmlp.neural_network import (
-    CNNClassifier,
-    MLPClassifier,
-    SoftmaxRegression,
-    _construction,
-)
+from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
+from skmlp.neural_network._fit import construction as _construction
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -103,7 +99,7 @@ def test_the_validation_loss_is_the_weighted_mean_however_rows_are_batched(monke
     )
     given = {"X_val": X[::-1], "y_val": y[::-1]}
     at_once = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
-    monkeypatch.setattr(_construction, "rows_at_once", lambda widest: 7)
+    monkeypatch.setattr(_construction, "samples_per_chunk", lambda widest: 7)
     in_parts = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
     np.testing.assert_allclose(in_parts, at_once, rtol=1e-12)
 

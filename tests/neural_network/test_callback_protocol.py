@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 X, y = load_iris(return_X_y=True)
 
 
-class Recorder:
+class EpochRecorder:
     """Notes what it is told."""
 
     def __init__(self, stop_after=None):
@@ -73,7 +73,7 @@ class Silent:
 
 
 def test_a_fit_is_a_task_and_every_epoch_a_task_in_it():
-    recorder = Recorder()
+    recorder = EpochRecorder()
     model = MLPClassifier(5, max_iter=2).set_callbacks(recorder)
     model.fit(X, y)
     assert recorder.said == [
@@ -89,7 +89,7 @@ def test_a_fit_is_a_task_and_every_epoch_a_task_in_it():
 
 
 def test_lbfgs_is_one_task():
-    recorder = Recorder()
+    recorder = EpochRecorder()
     model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=20)
     model.set_callbacks(recorder).fit(X, y)
     assert recorder.said == [
@@ -101,7 +101,7 @@ def test_lbfgs_is_one_task():
 
 
 def test_the_fitted_estimator_is_as_if_fit_had_ended_there():
-    recorder = Recorder()
+    recorder = EpochRecorder()
     params = {"hidden_layer_sizes": 5, "dropout": 0.2, "random_state": 0}
     frame = pd.DataFrame(X, columns=list("abcd"))
     weight = np.linspace(1, 2, len(y))
@@ -122,7 +122,7 @@ def test_the_fitted_estimator_is_as_if_fit_had_ended_there():
 def test_listening_changes_nothing():
     params = {"hidden_layer_sizes": 5, "random_state": 0, "early_stopping": True}
     alone = MLPClassifier(max_iter=5, **params).fit(X, y)
-    heard = MLPClassifier(max_iter=5, **params).set_callbacks(Recorder()).fit(X, y)
+    heard = MLPClassifier(max_iter=5, **params).set_callbacks(EpochRecorder()).fit(X, y)
     assert heard.loss_curve_ == alone.loss_curve_
     assert_array_equal(heard.predict_proba(X), alone.predict_proba(X))
     assert heard.callbacks_ == alone.callbacks_ == []
@@ -130,12 +130,12 @@ def test_listening_changes_nothing():
 
 @pytest.mark.filterwarnings("error")
 def test_a_callback_can_stop_training():
-    model = MLPClassifier(5).set_callbacks(Recorder(stop_after=3)).fit(X, y)
+    model = MLPClassifier(5).set_callbacks(EpochRecorder(stop_after=3)).fit(X, y)
     assert model.n_iter_ == 3
 
 
 def test_a_failed_fit_is_torn_down():
-    recorder = Recorder()
+    recorder = EpochRecorder()
     model = MLPRegressor(solver="sgd", learning_rate_init=1e9)
     with pytest.raises(ValueError, match="non-finite"):
         model.set_callbacks(recorder).fit(X * 1e9, y)
@@ -144,7 +144,7 @@ def test_a_failed_fit_is_torn_down():
 
 
 def test_partial_fit_tells_nothing():
-    recorder = Recorder()
+    recorder = EpochRecorder()
     model = MLPClassifier(5).set_callbacks(recorder)
     model.partial_fit(X, y, classes=[0, 1, 2])
     assert recorder.said == []
@@ -201,7 +201,7 @@ def test_beside_skorchs_callbacks():
         def on_epoch_end(self, net, **kwargs):
             self.epochs = getattr(self, "epochs", 0) + 1
 
-    recorder = Recorder()
+    recorder = EpochRecorder()
     model = MLPClassifier(5, max_iter=3, callbacks=[Counter()]).set_callbacks(recorder)
     model.fit(X, y)
     assert model.callbacks_[0].epochs == 3
@@ -219,4 +219,4 @@ def test_the_fitted_model_does_not_hold_the_rows():
 
 def test_what_is_no_callback_is_refused():
     with pytest.raises(TypeError, match="FitCallback protocol"):
-        MLPClassifier().set_callbacks(Recorder)
+        MLPClassifier().set_callbacks(EpochRecorder)

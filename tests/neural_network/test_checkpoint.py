@@ -207,7 +207,7 @@ def test_sparse_rows_weights_and_validation_rows(path):
 
 
 def test_rows_that_are_not_in_memory(path, tmp_path, monkeypatch):
-    monkeypatch.setattr("skmlp.training.sources.WINDOW", 20_000)
+    monkeypatch.setattr("skmlp.training.data.sources.WINDOW", 20_000)
     X.tofile(tmp_path / "X")
     mapped = np.memmap(tmp_path / "X", X.dtype, "r", shape=X.shape)
     assert_resumes(mlp(early_stopping=True, dropout=0.1), path, X=mapped)

@@ -20,7 +20,7 @@ from skmlp.neural_network import (
     MLPRegressor,
     SoftmaxRegression,
 )
-from skmlp.training import sources
+from skmlp.training.data import sources
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skmlp.neural_network import CNNClassifier, MLPClassifier, _pack_size
-from skmlp.training.pack import Member, pack_key
+from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.neural_network._packs import pack_size as _pack_size
+from skmlp.training.packs.pack import Member, pack_key
 
 
 def plans_of(n, units, batch_size=32, n_rows=64):
@@ -39,7 +40,7 @@ def convolutional_plans_of(n, channels, batch_size=32):
 def size(plans):
     first = plans[0]
     key = pack_key(Member(first.net, first.train, first.valid, first.epochs))
-    return _pack_size.size_of_packs(key, plans)
+    return _pack_size.choose_pack_size(key, plans)
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ def measured(monkeypatch):
         return times["together"][len(members)] * len(members)
 
     monkeypatch.setattr(_pack_size, "_measured", {})
-    monkeypatch.setattr(_pack_size, "seconds_alone", lambda member: times["alone"])
-    monkeypatch.setattr(_pack_size, "seconds_together", together)
+    monkeypatch.setattr(_pack_size, "time_single_step", lambda member: times["alone"])
+    monkeypatch.setattr(_pack_size, "time_pack_step", together)
     return times
 
 
@@ -75,13 +76,13 @@ def test_small_networks_need_no_measurement(measured):
 )
 def test_small_networks_of_like_width_share_a_pack(widths, expected):
     plans = [plan for units in widths for plan in plans_of(1, units=units)]
-    assert _pack_size.of_like_width(plans) == expected
+    assert _pack_size.group_by_width(plans) == expected
 
 
 @pytest.mark.parametrize(("units", "expected"), [(60, 5), (200, 1)])
 def test_what_has_to_be_packed_alike_again_is_not_measured(measured, units, expected):
     plans = plans_of(5, units=units)
-    assert _pack_size.size_of_packs("any", plans, measured=False) == expected
+    assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
     assert measured["calls"] == 0
 
 
@@ -97,7 +98,7 @@ def test_more_work_is_worth_packing_where_there_are_convolutions(
     channels, expected, measured
 ):
     plans = convolutional_plans_of(3, channels)
-    assert _pack_size.size_of_packs("any", plans, measured=False) == expected
+    assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
     assert measured["calls"] == 0
 
 
@@ -112,12 +113,12 @@ def test_convolutions_are_measured_or_never_packed(measured):
 def test_patches_of_convolutions_stay_in_the_caches(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     (plan,) = convolutional_plans_of(1, (8, 60))
-    most = _pack_size.largest_pack(plan)
+    most = _pack_size.max_pack_size(plan)
     assert 1 < most < 30
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert 2 * most <= _pack_size.largest_pack(plan) <= 2 * most + 1
+    assert 2 * most <= _pack_size.max_pack_size(plan) <= 2 * most + 1
     monkeypatch.setattr(_pack_size, "_free_memory", lambda: 1000)
-    assert _pack_size.largest_pack(plan) == 1
+    assert _pack_size.max_pack_size(plan) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,20 +151,20 @@ def test_packs_grow_with_what_there_is(measured):
 
 def test_memory_bounds_a_pack(monkeypatch):
     (plan,) = plans_of(1, units=20)
-    most = _pack_size.largest_pack(plan)
+    most = _pack_size.max_pack_size(plan)
     assert most > 100
     monkeypatch.setattr(_pack_size, "_free_memory", lambda: 10_000_000)
-    assert 1 < _pack_size.largest_pack(plan) < most
+    assert 1 < _pack_size.max_pack_size(plan) < most
     monkeypatch.setattr(_pack_size, "_free_memory", lambda: 1000)
-    assert _pack_size.largest_pack(plan) == 1
+    assert _pack_size.max_pack_size(plan) == 1
 
 
 def test_threads_are_for_packs_with_work_for_them(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     (plan,) = plans_of(1, units=20)
-    work = _pack_size.work_of(plan)
+    work = _pack_size.step_cost(plan)
     assert work == 32 * (100 * 20 + 20 * 10)
     for_two = 2 * _pack_size._WORTH_A_THREAD // work
-    assert _pack_size.threads_of_pack(plan, for_two) == 1
-    assert _pack_size.threads_of_pack(plan, for_two + 1) == 2
-    assert _pack_size.threads_of_pack(plan, 10 * for_two) == 4
+    assert _pack_size.pack_thread_count(plan, for_two) == 1
+    assert _pack_size.pack_thread_count(plan, for_two + 1) == 2
+    assert _pack_size.pack_thread_count(plan, 10 * for_two) == 4

@@ -24,9 +24,9 @@ from skmlp.neural_network import (
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
-    _packed_fit,
-    _progress,
 )
+from skmlp.neural_network._fit import progress as _progress
+from skmlp.neural_network._packs import packed_fit as _packed_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -144,10 +144,10 @@ def test_partial_fit_and_refit_print_one_line_each_call(capsys):
 @pytest.mark.parametrize("verbose", [1, "bar"])
 def test_a_pack_stays_a_pack(verbose, monkeypatch, capsys, terminal):
     packs = []
-    train = _packed_fit.train_together
+    train = _packed_fit.train_pack
     monkeypatch.setattr(
         _packed_fit,
-        "train_together",
+        "train_pack",
         lambda members, *rest: packs.append(len(members)) or train(members, *rest),
     )
     model = EnsembleClassifier(mlp(verbose=verbose), 3, random_state=0).fit(X, Y)

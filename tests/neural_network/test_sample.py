@@ -5,13 +5,13 @@ import pytest
 import scipy.sparse
 from sklearn.model_selection import train_test_split
 
-from skmlp.neural_network._sample import Sample, split_validation, take_train_size
+from skmlp.neural_network._fit.sample import FitData, split_validation, take_train_size
 
 
 def make(n_rows=20, sparse=False, weight=None):
     X = np.arange(2.0 * n_rows).reshape(n_rows, 2)
     y = np.arange(n_rows) % 2
-    return Sample(
+    return FitData(
         scipy.sparse.csr_matrix(X) if sparse else X, y, y.astype(float), weight, weight
     )
 

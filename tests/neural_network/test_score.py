@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
 
-from skmlp.neural_network import MLPClassifier, SoftmaxRegression, _classifier
+from skmlp.neural_network import MLPClassifier, SoftmaxRegression
+from skmlp.neural_network._base import classifier as _classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import skmlp.neural_network as ours
-from skmlp.training.batches import Batches
+from skmlp.training.data.batches import BatchLoader
 
 EPOCHS = 20
 
@@ -396,7 +396,9 @@ def test_ctrl_c_keeps_what_was_learnt(early_stopping, monkeypatch):
         "sklearn.neural_network._multilayer_perceptron.shuffle",
         _interrupted_shuffle(_InterruptAtEpoch(3)),
     )
-    monkeypatch.setattr(Batches, "next_order", _interrupted_order(_InterruptAtEpoch(3)))
+    monkeypatch.setattr(
+        BatchLoader, "next_order", _interrupted_order(_InterruptAtEpoch(3))
+    )
     said = _warned(their, X, y)
     assert (
         _warned(our, X, y) == said == [(UserWarning, "Training interrupted by user.")]
@@ -406,7 +408,7 @@ def test_ctrl_c_keeps_what_was_learnt(early_stopping, monkeypatch):
 
 
 def _interrupted_order(interrupt):
-    next_order = Batches.next_order
+    next_order = BatchLoader.next_order
 
     def interrupted(batches):
         if batches.random_state is not None:  # not those of validation

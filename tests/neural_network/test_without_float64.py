@@ -17,9 +17,9 @@ from skmlp.neural_network import (
     MLPRegressor,
     SoftmaxRegression,
 )
-from skmlp.training import devices
+from skmlp.training.compute import devices
 from skmlp.training.net import Net
-from skmlp.training.pack import _Pack
+from skmlp.training.packs.pack import _Pack
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax, softmax
 
 from skmlp.neural_network import MLPClassifier, SoftmaxRegression
-from skmlp.training.activations import make_activation
+from skmlp.training.modules.activations import make_activation
 
 # Three irises of three classes, two features each; bias rows first in the weights.
 X = np.array([[1.5, 0.2], [4.7, 1.6], [5.6, 2.2]])

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from skmlp.training.team import Team
-from skmlp.training.threads import on_threads, single_threaded
+from skmlp.training.compute.thread_tuning import ThreadTuner
+from skmlp.training.compute.threads import single_threaded, using_threads
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def alone_and_together():
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
-            with single_threaded(), Team(n_threads) as team:
+            with single_threaded(), ThreadTuner(n_threads) as tuner:
                 for size in (1, n_threads):
-                    team.take(size)
+                    tuner.take(size)
                     results.append(compute())
         finally:
             torch.set_num_threads(before)
@@ -34,13 +34,13 @@ def threads_asked_for(monkeypatch):
     def watch(module):
         asked_for = []
 
-        class Noted(on_threads):
+        class Noted(using_threads):
             def __init__(self, n):
                 asked_for.append(n)
                 super().__init__(n)
 
-        monkeypatch.setattr(module, "on_threads", Noted)
-        monkeypatch.setattr(module, "team_size", lambda: 4)
+        monkeypatch.setattr(module, "using_threads", Noted)
+        monkeypatch.setattr(module, "tuned_thread_count", lambda: 4)
         return asked_for
 
     return watch

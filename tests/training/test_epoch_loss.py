@@ -6,10 +6,10 @@ import torch
 
 from skmlp.training import epoch_loss
 from skmlp.training.epoch_loss import BatchParts, EpochLoss
-from skmlp.training.flat import FlatParameters
 from skmlp.training.losses import SoftmaxCrossEntropy, SquaredError
-from skmlp.training.modules import build_mlp
-from skmlp.training.penalty import Penalty
+from skmlp.training.modules.layers import build_mlp
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
 
 N_BATCHES = [0, 1, epoch_loss._MANY, 2 * epoch_loss._MANY + 1]
 
@@ -40,7 +40,7 @@ def test_the_penalty_is_that_of_the_weights_at_each_step(hidden):
     penalty = Penalty(flat, (0.3, 0.7))
     logits, y = torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 1])
     loss = SoftmaxCrossEntropy()
-    rows, _ = loss.rows_and_delta(logits, y, None)
+    rows, _ = loss.sample_losses_and_gradient(logits, y, None)
     epoch, expected = EpochLoss(loss, penalty), 0.0
     for total, count in ((5.0, 5.0), (2.0, 5.0), (4.0, 1.0)):
         flat.values.normal_()

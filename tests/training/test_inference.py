@@ -6,7 +6,7 @@ import scipy.sparse
 import torch
 
 from skmlp.training.inference import activate, compute_logits
-from skmlp.training.modules import build_mlp, initialize
+from skmlp.training.modules.layers import build_mlp, initialize
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skmlp.training import lbfgs, losses
-from skmlp.training.batches import Batches, Rows
-from skmlp.training.modules import build_mlp, initialize
+from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
@@ -34,8 +34,8 @@ def make(X, y, weight=None, batch_size=None, alpha=0.0, index=None):
         alpha=alpha,
     ).initialize()
     target = torch.from_numpy(y)[:, None]
-    rows = Rows(X, target, weight, torch.float64, torch.device("cpu"), index)
-    return net, Batches(rows, batch_size or len(rows))
+    rows = DeviceData(X, target, weight, torch.float64, torch.device("cpu"), index)
+    return net, BatchLoader(rows, batch_size or len(rows))
 
 
 def ridge(X, y, weight, alpha):

@@ -130,7 +130,7 @@ def case(request):
 
 def test_value_is_the_formulas(case):
     loss, logits, y, formula = case
-    value, _ = loss.value_and_delta(logits, y)
+    value, _ = loss.loss_and_gradient(logits, y)
     assert value.shape == (BATCH,)
     torch.testing.assert_close(value, formula(logits, y), rtol=1e-12, atol=1e-12)
 
@@ -139,7 +139,7 @@ def test_delta_is_autograds_gradient_of_the_formula(case):
     loss, logits, y, formula = case
     leaf = logits.clone().requires_grad_()
     (expected,) = torch.autograd.grad(formula(leaf, y).sum(), leaf)
-    _, delta = loss.value_and_delta(logits, y)
+    _, delta = loss.loss_and_gradient(logits, y)
     torch.testing.assert_close(delta, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -158,10 +158,10 @@ def test_backward_weights_the_rows(case):
 def test_mean_and_its_delta_are_the_rows_own(case, weighted):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
-    value, by_row = loss.value_and_delta(logits, y)
+    value, by_row = loss.loss_and_gradient(logits, y)
     weight = weight if weighted else None
-    rows, delta = loss.rows_and_delta(logits, y, weight)
-    mean = loss.mean_of_rows(rows, weight)
+    rows, delta = loss.sample_losses_and_gradient(logits, y, weight)
+    mean = loss.mean_loss(rows, weight)
     share = torch.full_like(value, 1 / BATCH) if weight is None else weight
     torch.testing.assert_close(mean, value @ share, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(delta, by_row * share[:, None], rtol=1e-12, atol=1e-15)
@@ -171,15 +171,17 @@ def test_mean_and_its_delta_are_the_rows_own(case, weighted):
 def test_means_of_many_models_are_those_of_each(case, n_batches):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
-    rows, by_logits = loss.rows_and_delta(logits, y, weight)
-    expected = loss.mean_of_rows(rows, weight)
+    rows, by_logits = loss.sample_losses_and_gradient(logits, y, weight)
+    expected = loss.mean_loss(rows, weight)
     models = [tensor.expand(2, *tensor.shape) for tensor in (logits, y, weight)]
-    batches = [loss.rows_and_delta(models[0].clone(), *models[1:])] * n_batches
+    batches = [
+        loss.sample_losses_and_gradient(models[0].clone(), *models[1:])
+    ] * n_batches
     for _, delta in batches:
         for of_model in delta:
             torch.testing.assert_close(of_model, by_logits, rtol=1e-12, atol=1e-15)
     rows = torch.stack([rows for rows, _ in batches])
-    means = loss.mean_of_rows(rows, weight.expand(n_batches, 2, BATCH))
+    means = loss.mean_loss(rows, weight.expand(n_batches, 2, BATCH))
     torch.testing.assert_close(
         means, expected.expand(n_batches, 2), rtol=1e-12, atol=1e-12
     )
@@ -197,23 +199,25 @@ def test_base_logits_are_the_constant_of_least_loss(case):
     if not y.is_floating_point():
         y[:OUTPUTS] = torch.arange(OUTPUTS)
     weight = torch.arange(1, BATCH + 1, dtype=torch.float64)
-    logits = loss.base_logits(y, weight, OUTPUTS)
+    logits = loss.prior_logits(y, weight, OUTPUTS)
     if not isinstance(loss, FROM_SHARES):
         assert not logits.any()
         return
     share = weight / weight.sum()
-    _, delta = loss.rows_and_delta(logits.expand(BATCH, -1).clone(), y, share)
+    _, delta = loss.sample_losses_and_gradient(
+        logits.expand(BATCH, -1).clone(), y, share
+    )
     np.testing.assert_allclose(delta.sum(0), 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight", [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
 def test_a_class_without_rows_counts_as_half_a_row(weight):
     y, weight = torch.tensor([0, 1, 2]), torch.tensor(weight)
-    odds = losses.SoftmaxCrossEntropy().base_logits(y, weight, 4).exp()
+    odds = losses.SoftmaxCrossEntropy().prior_logits(y, weight, 4).exp()
     expected = [3.0, 1.0, 1.0, 1.0] if weight.any() else [2.0, 2.0, 2.0, 1.0]
     np.testing.assert_allclose(odds / odds[3], expected)
     y = torch.tensor([[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
-    odds = losses.LogisticCrossEntropy().base_logits(y, weight, 2).exp()
+    odds = losses.LogisticCrossEntropy().prior_logits(y, weight, 2).exp()
     expected = [0.25, 3.0] if weight.any() else [0.5, 2.0]
     np.testing.assert_allclose(odds, expected)
 
@@ -222,9 +226,9 @@ def test_a_class_without_rows_counts_as_half_a_row(weight):
 @pytest.mark.parametrize("heavy", [1.0, 1e308])
 def test_weights_far_apart_have_finite_logits(light, heavy):
     y, weight = torch.tensor([0, 1, 1]), torch.tensor([light, heavy, heavy]).double()
-    logits = losses.SoftmaxCrossEntropy().base_logits(y, weight, 2)
+    logits = losses.SoftmaxCrossEntropy().prior_logits(y, weight, 2)
     assert logits.isfinite().all()
-    odds = losses.LogisticCrossEntropy().base_logits(y[:, None], weight, 1)
+    odds = losses.LogisticCrossEntropy().prior_logits(y[:, None], weight, 1)
     np.testing.assert_allclose(odds, logits[1] - logits[0])
 
 
@@ -242,11 +246,11 @@ def test_forward_is_the_mean_over_the_batch(case):
 
 def test_models_in_a_leading_dimension_are_independent(case):
     loss, logits, y, _ = case
-    value, delta = loss.value_and_delta(
+    value, delta = loss.loss_and_gradient(
         torch.stack([logits, 3 * logits]), torch.stack([y, y])
     )
     for i, z in enumerate((logits, 3 * logits)):
-        alone = loss.value_and_delta(z, y)
+        alone = loss.loss_and_gradient(z, y)
         torch.testing.assert_close(value[i], alone[0], rtol=1e-14, atol=1e-14)
         torch.testing.assert_close(delta[i], alone[1], rtol=1e-14, atol=1e-14)
 
@@ -261,14 +265,14 @@ def test_extreme_logits_give_finite_values(name, size, dtype):
     logits[:, 1] = size
     y = targets(generator)
     y = y.to(dtype) if y.is_floating_point() else y
-    value, delta = loss.value_and_delta(logits, y)
+    value, delta = loss.loss_and_gradient(logits, y)
     assert value.isfinite().all()
     assert delta.isfinite().all()
 
 
 def test_poisson_is_finite_where_its_mean_underflows():
     logits = torch.tensor([[-1e4]], dtype=torch.float64)
-    value, delta = losses.Poisson().value_and_delta(logits, torch.ones(1, 1).double())
+    value, delta = losses.Poisson().loss_and_gradient(logits, torch.ones(1, 1).double())
     assert value.item() == pytest.approx(1e4 - 1)  # y log y - y z - y + exp(z)
     assert delta.item() == -1
 
@@ -276,14 +280,16 @@ def test_poisson_is_finite_where_its_mean_underflows():
 def test_squared_error_reports_the_mean_and_descends_the_sum():
     z = torch.tensor([[1.0, 2.0]])
     y = torch.tensor([[0.0, 4.0]])
-    value, delta = losses.SquaredError().value_and_delta(z, y)
+    value, delta = losses.SquaredError().loss_and_gradient(z, y)
     assert value.tolist() == [0.5 * (1 + 4) / 2]
     assert delta.tolist() == [[1.0, -2.0]]
 
 
 def test_cross_entropy_is_in_natural_logarithms():
     p = torch.tensor([[0.2, 0.2, 0.6]], dtype=torch.float64)
-    value, _ = losses.SoftmaxCrossEntropy().value_and_delta(p.log(), torch.tensor([2]))
+    value, _ = losses.SoftmaxCrossEntropy().loss_and_gradient(
+        p.log(), torch.tensor([2])
+    )
     assert value.item() == pytest.approx(-math.log(0.6), rel=1e-14)
 
 
@@ -293,7 +299,7 @@ def test_smoothing_rewards_the_smoothed_probabilities(smoothing, n_classes):
     p = torch.full((1, n_classes), smoothing / n_classes + 1e-9, dtype=torch.float64)
     p[0, 0] = 1 - smoothing + smoothing / n_classes - (n_classes - 1) * 1e-9
     loss = losses.SoftmaxCrossEntropy(smoothing)
-    _, delta = loss.value_and_delta(p.log(), torch.tensor([0]))
+    _, delta = loss.loss_and_gradient(p.log(), torch.tensor([0]))
     torch.testing.assert_close(delta, torch.zeros_like(delta), rtol=0, atol=1e-8)
 
 
@@ -313,6 +319,6 @@ def test_every_regression_loss_is_zero_at_its_target(name):
     torch.testing.assert_close(
         losses.OUTPUT_ACTIVATIONS[loss.output_activation](z), y, rtol=1e-14, atol=0
     )
-    value, delta = loss.value_and_delta(z, y)
+    value, delta = loss.loss_and_gradient(z, y)
     torch.testing.assert_close(value, torch.zeros(2).double(), rtol=0, atol=1e-15)
     torch.testing.assert_close(delta, torch.zeros_like(y), rtol=0, atol=1e-15)

@@ -23,10 +23,10 @@ from skorch.callbacks import (
 )
 
 from skmlp.training import losses
-from skmlp.training.batches import Batches, Rows
-from skmlp.training.modules import build_mlp, initialize
+from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
-from skmlp.training.optimizers import make_optimizer
+from skmlp.training.optimizers.flat_optimizers import make_optimizer
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
 
@@ -38,7 +38,9 @@ def make_rows(seed=0, weight=None, n_rows=N_ROWS):
     random_state = np.random.RandomState(seed)
     y = np.arange(n_rows) % N_CLASSES
     X = random_state.normal(size=(n_rows, 4)) + np.eye(N_CLASSES, 4)[y]
-    return Rows(X, torch.from_numpy(y), weight, torch.float64, torch.device("cpu"))
+    return DeviceData(
+        X, torch.from_numpy(y), weight, torch.float64, torch.device("cpu")
+    )
 
 
 def make_net(callbacks=(), lr=0.1, solver="sgd", schedule="constant", **params):
@@ -81,8 +83,8 @@ def run(net, epochs=5, train=None, valid=None):
     train = train or make_rows()
     valid = valid or make_rows(1)
     net.score = accuracy(valid.y)
-    batches = Batches(train, BATCH_SIZE, np.random.RandomState(0))
-    net.run(batches, Batches(valid, 100), epochs)
+    batches = BatchLoader(train, BATCH_SIZE, np.random.RandomState(0))
+    net.run(batches, BatchLoader(valid, 100), epochs)
     return net
 
 
@@ -258,8 +260,8 @@ def test_checkpoint(tmp_path, monitor):
     callback = Checkpoint(monitor=monitor, dirname=tmp_path)
     net = make_net([callback])
     net.score = accuracy(make_rows(1).y)
-    batches = Batches(make_rows(), BATCH_SIZE)
-    net.run(batches, None if monitor is None else Batches(make_rows(1), 100), 4)
+    batches = BatchLoader(make_rows(), BATCH_SIZE)
+    net.run(batches, None if monitor is None else BatchLoader(make_rows(1), 100), 4)
     assert (tmp_path / "params.pt").exists()
     if monitor is None:
         saved = torch.load(tmp_path / "params.pt", weights_only=True)
@@ -274,7 +276,7 @@ def test_checkpoint_is_what_load_init_state_starts_from(tmp_path):
     first = run(make_net([checkpoint]), epochs=3)
     checkpoint = TrainEndCheckpoint(dirname=tmp_path)
     second = make_net([checkpoint, LoadInitState(checkpoint)])
-    second.run(Batches(make_rows(), BATCH_SIZE), None, 0)
+    second.run(BatchLoader(make_rows(), BATCH_SIZE), None, 0)
     assert torch.equal(weights(second), weights(first))
     assert len(second.history) == 3
 
@@ -302,12 +304,12 @@ def test_lr_scheduler_by_batch_is_the_schedule():
 def test_freezer_and_unfreezer(solver):
     start = make_net().module_
     net = make_net([Freezer("dense1*")], solver=solver, alpha=0.1)
-    net.run(Batches(make_rows(), BATCH_SIZE), None, 2)
+    net.run(BatchLoader(make_rows(), BATCH_SIZE), None, 2)
     assert torch.equal(net.module_.dense1.weight, start.dense1.weight)
     assert not torch.equal(net.module_.output.weight, start.output.weight)
     callbacks = [("freeze", Freezer("dense1*")), ("go", Unfreezer("dense1*", at=2))]
     net = make_net(callbacks, solver=solver)
-    net.run(Batches(make_rows(), BATCH_SIZE), None, 2)
+    net.run(BatchLoader(make_rows(), BATCH_SIZE), None, 2)
     assert not torch.equal(net.module_.dense1.weight, start.dense1.weight)
 
 
@@ -367,7 +369,7 @@ def test_divergence_is_reported_with_its_epoch_before_anything_is_scored(scorer)
     net = make_net()
     net.score = scorer
     with pytest.raises(FloatingPointError) as raised:
-        net.run(Batches(rows, BATCH_SIZE), Batches(make_rows(1), 100), 5)
+        net.run(BatchLoader(rows, BATCH_SIZE), BatchLoader(make_rows(1), 100), 5)
     assert raised.value.args == (1,)
 
 
@@ -375,12 +377,12 @@ def test_a_batch_without_weight_leaves_the_weights_alone():
     weight = np.r_[np.ones(16), np.zeros(8), np.ones(6)]
     rows = make_rows(weight=weight)
     net, alone = make_net(), make_net()
-    net.run(Batches(rows, BATCH_SIZE), None, 2)
+    net.run(BatchLoader(rows, BATCH_SIZE), None, 2)
     kept = np.r_[0:16, 24:30]
-    fewer = Rows(
+    fewer = DeviceData(
         rows.X.numpy()[kept], rows.y[kept], weight[kept], rows.dtype, rows.device
     )
-    alone.run(Batches(fewer, BATCH_SIZE), None, 2)
+    alone.run(BatchLoader(fewer, BATCH_SIZE), None, 2)
     assert torch.equal(weights(net), weights(alone))
 
 
@@ -389,7 +391,7 @@ def test_validation_rows_without_weight_are_still_predicted():
     valid = make_rows(1, weight=np.r_[np.zeros(20), np.ones(10)])
     net = make_net()
     net.score = lambda logits: seen.append(len(logits)) or 0.5
-    net.run(Batches(make_rows(), BATCH_SIZE), Batches(valid, 10), 1)
+    net.run(BatchLoader(make_rows(), BATCH_SIZE), BatchLoader(valid, 10), 1)
     assert seen == [N_ROWS]
     assert math.isfinite(net.history[0, "valid_loss"])
 
@@ -406,7 +408,7 @@ def test_validation_rows_without_weight_are_still_predicted():
 )
 def test_training_goes_on_where_it_was_left(solver, between):
     def part(net, seed):
-        batches = Batches(make_rows(), BATCH_SIZE, np.random.RandomState(seed))
+        batches = BatchLoader(make_rows(), BATCH_SIZE, np.random.RandomState(seed))
         net.run(batches, None, 2)
 
     with_make = make_net(solver=solver)

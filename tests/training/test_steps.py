@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from skmlp.training import losses, steps
-from skmlp.training.convolution import build_cnn
+from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.epoch_loss import BatchParts, EpochLoss
-from skmlp.training.flat import FlatParameters
-from skmlp.training.modules import build_mlp, initialize, seed_dropout
-from skmlp.training.penalty import Penalty
-from skmlp.training.seeds import resolve_random_state
-from skmlp.training.steps import WrittenOutStep, _AutogradStep, make_step
+from skmlp.training.modules.convolution import build_cnn
+from skmlp.training.modules.layers import build_mlp, initialize, seed_dropout
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.steps import HandwrittenStep, _AutogradStep, make_step
 
-WRITTEN_OUT = ("identity", "logistic", "tanh", "relu")
+HANDWRITTEN_GRADIENTS = ("identity", "logistic", "tanh", "relu")
 
 TOTAL = 2.5  # weight of a batch's rows
 
@@ -51,7 +51,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
     flat = FlatParameters(network)
     before = [buffer.clone() for buffer in network.buffers()]
     by_hand = step_of(network, loss, flat, alpha)
-    assert isinstance(by_hand, WrittenOutStep)
+    assert isinstance(by_hand, HandwrittenStep)
     found = []
     penalty = Penalty(flat, alpha)
     for step in (by_hand, _AutogradStep(network, loss, flat, penalty, amp=False)):
@@ -71,7 +71,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4, [0.0, 0.5]])
-@pytest.mark.parametrize("activation", WRITTEN_OUT)
+@pytest.mark.parametrize("activation", HANDWRITTEN_GRADIENTS)
 def test_by_hand_is_by_autograd(activation, dropout, batch_norm, weighted):
     x, y, weight = batch()
     network = make_network(activation, dropout, batch_norm=batch_norm)

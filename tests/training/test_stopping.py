@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skmlp.training.flat import FlatParameters
-from skmlp.training.modules import build_mlp
+from skmlp.training.modules.layers import build_mlp
+from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.stopping import Monitor
 
 

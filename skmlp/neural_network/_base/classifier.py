@@ -1,0 +1,417 @@
+"""What the classifiers add: labels, class weights, probabilities, temperature."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse
+import torch
+import torch.nn.functional as F
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils._unique import attach_unique
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+from torch import Tensor
+
+from skmlp.neural_network._base.availability import available_for_batches
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._base.transaction import all_or_nothing
+from skmlp.training.inference import activate
+from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
+
+# Kinds of targets of which a row has one, a label.
+_ONE_LABEL = ("binary", "multiclass")
+
+# Widest range in which a temperature is looked for.
+_TEMPERATURES = (1e-2, 1e2)
+
+
+class BaseClassifier(ClassifierMixin, BaseNetwork):
+    """Base of the classifiers; not for direct use."""
+
+    loss: str
+    label_smoothing: float
+    class_weight: Mapping[Any, float] | str | None
+    temperature: float
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or images of \
+shape (n_samples, height, width[, channels])
+            Rows to train on; float64 is trained in float64, all else in float32. What
+            is not in memory (a `numpy.memmap`, zarr or h5py array, anything with
+            ``shape``, ``dtype`` and slices) is read while the network trains. Of more
+            than 64 MB of it, blocks of 1 MB, or chunks, change places every epoch and
+            rows only within 64 MB of such blocks; ``shuffle=False`` and all that is
+            smaller give what the same rows in memory give.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels of any kind, an indicator matrix for several labels a row, or
+            probabilities for ``loss='kullback_leibler'``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; equal ones are as good as none.
+        X_val, y_val : as X and y, default=None
+            Rows to validate on instead of a part of X. The score after every epoch
+            decides which weights are kept.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit each other or the parameters, if the training loss
+            stops being finite, or if `checkpoint` is of another fit (a damaged one
+            raises `skmlp.persistence.ModelFileError`, which is a ValueError).
+        OSError
+            If `checkpoint` cannot be read or written; a full disk leaves the one
+            before as it was.
+        """
+        for name in ("temperature_", "_partial_classes"):
+            self.__dict__.pop(name, None)
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @available_for_batches
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> Self:
+        """Train for one epoch on X and y, from where training stands.
+
+        The optimizer goes on as well, with its moments and its learning rate, whether
+        `fit` or `partial_fit` came before, in a copy or a pickle too.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will be; needed in the first call.
+
+        Returns
+        -------
+        self : object
+        """
+        _check_partial_fit_first_call(self, classes)
+        if not self.__sklearn_is_fitted__():  # also if the first call failed
+            self._partial_classes = self.classes_
+        self.__dict__.pop("temperature_", None)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # Labels
+
+    def _learn_targets(self, y: np.ndarray) -> None:
+        classes = self.__dict__.pop("_partial_classes", None)
+        self._sparse_targets = scipy.sparse.issparse(y)
+        if y.dtype.kind != "O":
+            y = attach_unique(y)  # which all that follows asks for
+        if self.loss == "kullback_leibler" and (
+            (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
+        ):
+            self._check_probabilities(y)
+            self._target_type = "probabilities"
+            self.classes_ = np.arange(y.shape[1])
+        else:
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+            self._target_type = type_of_target(y, input_name="y")
+            if self._target_type == "multilabel-indicator":
+                self.classes_ = np.arange(y.shape[1])
+            elif self._target_type == "multiclass-multioutput":
+                raise ValueError(
+                    "Multioutput target data is not supported; give one label a row or "
+                    "an indicator matrix."
+                )
+            else:
+                self.classes_ = unique_labels(y) if classes is None else classes
+                self._check_two_classes()
+                two = len(self.classes_) == 2
+                self._target_type = "binary" if two else "multiclass"
+        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
+
+    def _check_targets_again(self, y: np.ndarray) -> None:
+        if self.warm_start and self._target_type in ("binary", "multiclass"):
+            labels = unique_labels(y)
+            if not np.array_equal(labels, self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in "
+                    f"the previous call to fit. Previously got {self.classes_}, `y` "
+                    f"has {labels}"
+                )
+
+    def _check_two_classes(self) -> None:
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class only, {self.classes_.tolist()[0]!r}; a classifier "
+                "needs rows of at least two."
+            )
+
+    def _check_probabilities(self, y: np.ndarray) -> None:
+        if y.ndim != 2 or (y < 0).any() or not np.allclose(y.sum(axis=1), 1.0):
+            raise ValueError(
+                "y has to hold a row of probabilities that sum to 1 for each sample, "
+                "or labels."
+            )
+
+    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        if hasattr(y, "toarray"):
+            y = y.toarray()
+        if self._target_type in ("probabilities", "multilabel-indicator"):
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(
+                    f"{name} has shape {y.shape}, but {len(self.classes_)} columns "
+                    "were learnt."
+                )
+            return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
+        if y.ndim == 2:
+            y = column_or_1d(y)
+        known = np.isin(y, self.classes_)
+        if not known.all():
+            unknown = unique_labels(y[~known])
+            raise ValueError(
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. '{name}' has {unknown}."
+            )
+        index = np.searchsorted(self.classes_, y)
+        if self._target_type == "binary":
+            return index[:, np.newaxis].astype(np.float32)
+        if self.loss == "kullback_leibler":
+            return np.eye(len(self.classes_), dtype=np.float32)[index]
+        return index.astype(np.int64)
+
+    def _make_loss(self) -> Loss:
+        exclusive = self._target_type in ("multiclass", "probabilities")
+        if self.loss == "kullback_leibler" and not exclusive:
+            # Of one logit, the divergence from a label is the cross-entropy.
+            return classification_loss("log_loss", exclusive, 0.0)
+        return classification_loss(self.loss, exclusive, self.label_smoothing)
+
+    def _loss_weight(
+        self, y: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        if self._target_type == "probabilities":
+            raise ValueError(
+                "class_weight needs labels, but y holds probabilities; use "
+                "sample_weight."
+            )
+        of_rows = self._class_weight_of(y)
+        if not (of_rows >= 0).all() or np.isinf(of_rows).any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} has to hold finite numbers, none "
+                "of them negative."
+            )
+        return of_rows if weight is None else of_rows * weight
+
+    def _class_weight_of(self, y: np.ndarray) -> np.ndarray:
+        """Return what `class_weight` says of the class of each row."""
+        if self.class_weight == "balanced" or self._target_type not in _ONE_LABEL:
+            return compute_sample_weight(self.class_weight, y)
+        # A dict is of all classes, which these rows need not have.
+        y, classes = y.ravel(), self.classes_
+        of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
+        return of_class[np.searchsorted(classes, y)]
+
+    def _has_namesake(self) -> bool:
+        return False
+
+    def _stratify(self, y: np.ndarray) -> np.ndarray | None:
+        if self._has_namesake():
+            return y if self.n_outputs_ == 1 else None
+        strata = self._strata(y)
+        if strata is None:
+            return None
+        counts = np.unique(strata, return_counts=True)[1]
+        n_valid = max(2, math.ceil(self.validation_fraction * len(y)))
+        # One row of every class on either side.
+        possible = len(counts) <= n_valid <= len(y) - len(counts) and counts.min() > 1
+        return strata if possible else None
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        return y if self._target_type in _ONE_LABEL else None
+
+    # Prediction
+
+    def _score_logits(
+        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
+    ) -> float:
+        predicted = logits.cpu().numpy()
+        if self.n_outputs_ > 1 and self._target_type != "multilabel-indicator":
+            truth = y if y.ndim == 1 else y.argmax(axis=1)
+            correct = predicted.argmax(axis=1) == truth
+        else:
+            correct = ((predicted > 0) == (y > 0.5)).all(axis=1)
+        return float(np.average(correct, weights=weight))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes), (n_samples,) for two classes
+        """
+        logits = self._logits(X).numpy()
+        return logits.ravel() if self.n_outputs_ == 1 else logits
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of every row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,), or {ndarray, sparse matrix} of shape \
+(n_samples, n_classes) of 0 and 1
+            The latter where rows have several labels, sparse if those of `fit` were.
+        """
+        logits = self.decision_function(X)
+        if self._target_type == "multilabel-indicator":
+            labels = (logits > 0).astype(np.int64)
+            return scipy.sparse.csr_matrix(labels) if self._sparse_targets else labels
+        index = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
+        return self.classes_[index]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Softmax, or for two classes the logistic function, of the logits divided by
+            the temperature; columns as in `classes_`.
+        """
+        logits, temperature = self._logits(X), self._temperature()
+        function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
+        as_they_are = temperature == 1.0
+        probabilities = activate(
+            logits, lambda z: function(z if as_they_are else z / temperature)
+        ).numpy()
+        if self.n_outputs_ == 1:
+            return np.hstack([1 - probabilities, probabilities])
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities, out=probabilities)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose label, or all of whose labels, are right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            As of `sklearn.metrics.accuracy_score`.
+        """
+        predicted = self.predict(X)
+        # What scikit-learn finds out of labels takes longer than a small network.
+        if sample_weight is None and type(y) is type(predicted) is np.ndarray:
+            one_each = y.ndim == 1 and y.shape == predicted.shape
+            if one_each and y.dtype.kind == predicted.dtype.kind in "biuU":
+                return float(np.average(predicted == y))
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    def calibrate_temperature(self, X: Any, y: Any) -> Self:
+        """Fit the temperature of `predict_proba` to rows not trained on.
+
+        It is what minimises the cross-entropy of the labels (Guo et al. 2017,
+        arXiv:1706.04599); predicted classes do not change.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their labels, as in `fit`.
+
+        Returns
+        -------
+        self : object
+            With ``temperature_``, which counts until the next fit.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If y has other labels, or another length than X.
+        """
+        logits = self._logits(X).double()
+        y = y.to_numpy() if hasattr(y, "to_numpy") else y
+        encoded = torch.from_numpy(
+            self._encode(y if scipy.sparse.issparse(y) else np.asarray(y))
+        )
+        check_consistent_length(logits, encoded)
+        if encoded.is_floating_point():
+            encoded = encoded.to(logits.dtype)
+
+        def cross_entropy(log_temperature: float) -> float:
+            scaled = logits / np.exp(log_temperature)
+            if self.out_activation_ == "logistic":
+                return float(F.binary_cross_entropy_with_logits(scaled, encoded))
+            return float(F.cross_entropy(scaled, encoded))
+
+        found = scipy.optimize.minimize_scalar(
+            cross_entropy, bounds=np.log(_TEMPERATURES), method="bounded"
+        )
+        self.temperature_ = float(np.exp(found.x))
+        return self
+
+    def _temperature(self) -> float:
+        return getattr(self, "temperature_", self.temperature)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

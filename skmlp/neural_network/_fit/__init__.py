@@ -1,0 +1,1 @@
+"""One fit: checked data, the objects that train, checkpoints and progress."""

@@ -1,0 +1,91 @@
+"""Rows as images and images as rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmlp.training.data.sources import Source, as_source
+
+ImageShape = tuple[int, int, int]
+
+
+def as_rows(X: Any) -> tuple[Any, ImageShape | None]:
+    """Return images ``(n, height, width[, channels])`` as flat rows, and their shape.
+
+    What has two dimensions or fewer comes back as it is, without a shape; what is
+    outside memory and large as a `Source`.
+    """
+    X = as_source(X)
+    if isinstance(X, Source):
+        several = len(X.row_shape) > 1
+        return X, _shape_of_images((len(X), *X.row_shape)) if several else None
+    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
+        X = np.asarray(X)
+    if not hasattr(X, "shape") or len(X.shape) < 3:
+        return X, None
+    X = np.asarray(X)
+    shape = _shape_of_images(X.shape)
+    return X.reshape(len(X), int(np.prod(shape))), shape
+
+
+def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
+    """Return height, width and channels of images of a shape."""
+    if len(shape) > 4:
+        raise ValueError(
+            f"X has shape {shape}; give rows (n, features), grey images "
+            "(n, height, width) or colour images (n, height, width, channels)."
+        )
+    return (*shape[1:], 1)[:3]  # type: ignore[return-value]
+
+
+def check_channels_last(shape: ImageShape) -> None:
+    """Refuse images whose channels, by all appearance, come first."""
+    first, height, width = shape
+    channels = (1, 3, 4)
+    if first in channels and width not in channels and first < min(height, width):
+        raise ValueError(
+            f"X holds images of shape {shape}, which looks like channels first; give "
+            "channels last, X.transpose(0, 2, 3, 1), or if they are, flat rows with "
+            f"image_shape={shape}."
+        )
+
+
+def with_known_dtype(X: Any) -> Any:
+    """Return X, in float64 where torch has no dtype for what NumPy has.
+
+    Raises
+    ------
+    TypeError
+        If X does not hold numbers.
+    """
+    if isinstance(X, Source):
+        return X  # which has seen to that
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"X has dtype {X.dtype}, but has to hold numbers.")
+    foreign = X.dtype.itemsize > 8 or not X.dtype.isnative
+    return X.astype(np.float64) if foreign else X
+
+
+def augment_rows(
+    augmentation: Callable[[Tensor, torch.Generator], Tensor],
+    image_shape: ImageShape,
+    generator: torch.Generator | int,
+    rows: Tensor,
+) -> Tensor:
+    """Apply an augmentation of images to a batch of flat rows.
+
+    A generator given as a number is a new one with that seed.
+    """
+    if isinstance(generator, int):
+        generator = torch.Generator(rows.device).manual_seed(generator)
+    images = rows.view(-1, *image_shape).permute(0, 3, 1, 2)
+    changed = augmentation(images, generator)
+    if changed.shape != images.shape:
+        raise ValueError(
+            f"augmentation made images of shape {tuple(changed.shape)} from images of "
+            f"shape {tuple(images.shape)}; it has to keep the shape."
+        )
+    return changed.to(rows.dtype).permute(0, 2, 3, 1).reshape(rows.shape)

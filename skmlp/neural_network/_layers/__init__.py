@@ -1,0 +1,1 @@
+"""How a network looks from outside: layers, names, shapes, costs, arrays."""

@@ -1,0 +1,1 @@
+"""Many fits at once: which of them train together as a pack, and how many."""

@@ -1,0 +1,1 @@
+"""How operations run: devices, seeds, threads, matrix products, CUDA graphs."""

@@ -1,0 +1,1 @@
+"""Networks from samples to logits: layers, activations, initializers."""

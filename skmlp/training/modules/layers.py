@@ -1,0 +1,277 @@
+"""Networks of logits: layers, the multi-layer perceptron, initial weights."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skmlp.training.compute.dense_products import linear
+from skmlp.training.modules.activations import make_activation
+from skmlp.training.modules.initializers import Fan, draw_layer
+
+
+class Linear(nn.Linear):
+    """torch's, but building one draws nothing from torch's global generator."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights to `initialize`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` times the weights, plus the biases."""
+        return linear(x, self.weight, self.bias)
+
+
+class Conv2d(nn.Conv2d):
+    """torch's, but building one draws nothing from torch's global generator."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights to `initialize`."""
+
+
+class _BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """torch's, but one value in a channel is normalised by the running statistics.
+
+    One value has no variance, and the last batch of an epoch may be one row. When its
+    parameters are not trained, its statistics are not learnt either.
+    """
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, if anything here is trained."""
+        return super().train(mode and self.weight.requires_grad)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise a batch."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias
+            )
+        return super().forward(x)
+
+
+class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
+    """Normalises the units of a dense layer."""
+
+
+class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
+    """Normalises the channels of a convolution."""
+
+
+class Dropout(nn.Module):
+    """Zero inputs with probability `p` and scale the rest by ``1 / (1 - p)``.
+
+    Unlike torch's, it draws from a generator of its own, which `seed_dropout` sets for
+    the time of a fit, and `channels` drops whole feature maps.
+    """
+
+    def __init__(self, p: float, channels: bool = False) -> None:
+        super().__init__()
+        self.p = p
+        self.channels = channels
+        self.generator: torch.Generator | None = None
+
+    def mask(self, x: Tensor) -> Tensor:
+        """Draw the factors, zero or ``1 / (1 - p)``, that multiply `x`."""
+        # Drawn channels last, whatever layout the device has chosen for x.
+        images = x.dim() == 4
+        layout = torch.channels_last if images else torch.contiguous_format
+        whole_maps = x[:, :, :1, :1] if self.channels else x
+        keep = torch.empty_like(whole_maps, memory_format=layout)
+        return keep.bernoulli_(1.0 - self.p, generator=self.generator).div_(1 - self.p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with random zeros while training, else as it is."""
+        return x * self.mask(x) if self.training else x
+
+    def extra_repr(self) -> str:
+        """Parameters, for torch's repr."""
+        return f"p={self.p}, channels={self.channels}"
+
+
+def per_layer(name: str, value: object, n_layers: int, owner: str) -> tuple:
+    """Return one entry of `value` for each layer; a scalar serves every layer."""
+    if not isinstance(value, (tuple, list, np.ndarray)):
+        return (value,) * n_layers
+    if len(value) != n_layers:
+        raise ValueError(f"{name} has {len(value)} entries, but {owner}.")
+    return tuple(value)
+
+
+def build_mlp(
+    n_inputs: int,
+    hidden_layer_sizes: Sequence[int],
+    n_outputs: int,
+    *,
+    activation: str = "relu",
+    dropout: float | Sequence[float] = 0.0,
+    batch_norm: bool = False,
+) -> nn.Sequential:
+    """Return a multi-layer perceptron from rows to logits, its weights not yet drawn.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Sizes of the first and last layer.
+    hidden_layer_sizes : sequence of int
+        Sizes of the layers between; none makes it a linear model.
+    activation : str
+        Name of the activation after every hidden layer.
+    dropout : float or sequence of float
+        Probability to drop a hidden unit, one for all layers or one each.
+    batch_norm : bool
+        Whether to normalise every hidden layer before its activation.
+
+    Returns
+    -------
+    network : nn.Sequential
+        From ``(batch, n_inputs)`` to ``(batch, n_outputs)``.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    width = add_hidden_layers(
+        layers, n_inputs, hidden_layer_sizes, activation, dropout, batch_norm
+    )
+    layers["output"] = Linear(width, n_outputs)
+    return nn.Sequential(layers)
+
+
+def add_hidden_layers(
+    layers: OrderedDict[str, nn.Module],
+    width: int,
+    hidden_layer_sizes: Sequence[int],
+    activation: str,
+    dropout: float | Sequence[float],
+    batch_norm: bool,
+) -> int:
+    """Append dense layers ``dense1``, ... to `layers` and return the last width."""
+    sizes = tuple(hidden_layer_sizes)
+    rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
+    for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
+        layers[f"dense{i}"] = Linear(width, size)
+        if batch_norm:
+            layers[f"dense{i}_norm"] = BatchNorm1d(size)
+        layers[f"dense{i}_activation"] = make_activation(activation)
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout must be in [0, 1) for every layer, got {rate}.")
+        if rate:
+            layers[f"dense{i}_dropout"] = Dropout(rate)
+        width = size
+    return width
+
+
+def weight_layers(network: nn.Module) -> Iterator[Linear | Conv2d]:
+    """Yield the layers that hold weights and biases, from input to output."""
+    for layer in network.modules():
+        if isinstance(layer, (Linear, Conv2d)):
+            yield layer
+
+
+def convolves(network: nn.Module) -> bool:
+    """Whether a network has any convolution."""
+    return any(isinstance(layer, Conv2d) for layer in network.modules())
+
+
+def inputs_first(weight: Tensor) -> Tensor:
+    """View torch's ``(out, in[, height, width])`` as ``([height, width,] in, out)``."""
+    return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
+
+
+def initialize(
+    network: nn.Module,
+    init: str,
+    activation: str,
+    random_state: np.random.RandomState,
+) -> None:
+    """Draw every layer's weights, then biases, in scikit-learn's order."""
+    with torch.no_grad():
+        for layer in weight_layers(network):
+            weight = inputs_first(layer.weight)
+            fan_in, fan_out = weight.shape[-2:]
+            field = weight.numel() // (fan_in * fan_out)
+            drawn = draw_layer(
+                init,
+                activation,
+                tuple(weight.shape),
+                Fan(fan_in * field, fan_out * field),
+                random_state,
+            )
+            for parameter, values in zip((weight, layer.bias), drawn, strict=True):
+                cast(Tensor, parameter).copy_(torch.from_numpy(values))
+
+
+def seed_dropout(network: nn.Module, generator: torch.Generator | None) -> None:
+    """Give every dropout layer the generator to draw from."""
+    for layer in network.modules():
+        if isinstance(layer, Dropout):
+            layer.generator = generator
+
+
+def dropout_generators(networks: Iterable[nn.Module]) -> set[torch.Generator]:
+    """Return the generators that the dropout layers of some networks draw from."""
+    return {
+        layer.generator
+        for network in networks
+        for layer in network.modules()
+        if isinstance(layer, Dropout) and layer.generator is not None
+    }
+
+
+def widest_layer(network: nn.Sequential, n_features: int) -> int:
+    """Return the number of values of one row in the widest layer, input included."""
+    layers = list(weight_layers(network))
+    if not convolves(network):
+        return max([n_features, *(len(layer.weight) for layer in layers)])
+    first = next(network.parameters())
+    x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
+    widest = n_features
+    with evaluating(network), torch.no_grad():
+        for layer in network:
+            x = layer(x)
+            widest = max(widest, x.numel())
+    return widest
+
+
+def multiply_adds(network: nn.Sequential, n_features: int) -> int:
+    """Return how many multiplications one row takes on its way to the logits."""
+    layers = list(weight_layers(network))
+    if not convolves(network):
+        return sum(layer.weight.numel() for layer in layers)
+    shapes = output_shapes(network, layers, n_features)
+    return sum(
+        math.prod(shape[2:]) * layer.weight.numel()
+        for layer, shape in zip(layers, shapes, strict=True)
+    )
+
+
+def output_shapes(
+    network: nn.Sequential, layers: Sequence[nn.Module], n_features: int
+) -> list[torch.Size]:
+    """Return the shape of what each of some layers makes of one row."""
+    shapes: dict[nn.Module, torch.Size] = {}
+
+    def note(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        shapes[layer] = output.shape
+
+    handles = [layer.register_forward_hook(note) for layer in layers]
+    first = next(network.parameters())
+    with evaluating(network), torch.no_grad():
+        network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
+    for handle in handles:
+        handle.remove()
+    return [shapes[layer] for layer in layers]
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Let every layer be in evaluation mode, where dropout draws nothing."""
+    modes = [(layer, layer.training) for layer in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer, training in modes:
+            layer.training = training

@@ -1,0 +1,1 @@
+"""Packs: many networks of one shape that train as one network."""

@@ -1,0 +1,194 @@
+"""Steps that a GPU repeats: recorded and launched as a whole, to the same bits."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from skmlp.model_selection import PackedGridSearchCV
+from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.training.compute import cuda_graphs as replay
+from skmlp.training.compute.cuda_graphs import (
+    _MOST_KINDS,
+    CALLS_BEFORE_RECORDING,
+    GraphRecorder,
+    _RecordedGraph,
+)
+from skmlp.training.modules.layers import Dropout, dropout_generators
+
+RNG = np.random.RandomState(0)
+X = RNG.randint(0, 256, (230, 64)).astype(np.uint8)
+Y = RNG.randint(0, 3, 230)
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """The graphs that were replayed, once for each time."""
+    noted = []
+    call = torch.cuda.CUDAGraph.replay
+
+    def replayed(graph):
+        noted.append(graph)
+        call(graph)
+
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", replayed)
+    return noted
+
+
+def never(monkeypatch):
+    """Let no step be recorded."""
+    monkeypatch.setattr(replay, "CALLS_BEFORE_RECORDING", np.inf)
+
+
+def curve_and_weights(model):
+    return model.loss_curve_, [w.tobytes() for w in (*model.coefs_, *model.intercepts_)]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPClassifier((20, 10)),
+        MLPClassifier((20,), dtype="float64", solver="sgd", alpha=0.1),
+        MLPClassifier((20, 10), dropout=0.5, batch_norm=True, label_smoothing=0.1),
+        MLPClassifier((20,), early_stopping=True, max_grad_norm=0.1, solver="adamw"),
+        MLPClassifier((20,), solver="rmsprop", weight_averaging=0.9),
+        CNNClassifier((4, 4), image_shape=(8, 8), dropout=0.5),
+        CNNClassifier((4,), image_shape=(8, 8), batch_norm=True, alpha=0.1),
+        CNNClassifier((4,), image_shape=(8, 8), amp=True),
+    ],
+    ids=["mlp", "float64", "every chance", "stops", "torch's", "cnn", "norm", "amp"],
+)
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_replayed_steps_have_the_bits_of_others(model, replays, monkeypatch):
+    model.set_params(batch_size=20, max_iter=4, random_state=0, device="cuda")
+    replayed = curve_and_weights(model.fit(X, Y))
+    # All steps but the first ones, and the shorter one at the end of every epoch.
+    n_full = 10 if model.early_stopping else 11
+    assert len(replays) == 4 * n_full - CALLS_BEFORE_RECORDING
+    with monkeypatch.context() as patch:
+        never(patch)
+        assert curve_and_weights(model.fit(X, Y)) == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"dropout": 0.5, "batch_norm": True}, {"dtype": "float64", "solver": "sgd"}],
+    ids=["plain", "every chance", "float64"],
+)
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_packs_are_replayed(params, replays, monkeypatch):
+    model = MLPClassifier(
+        10, batch_size=20, max_iter=4, random_state=0, device="cuda", **params
+    )
+    grid = {"alpha": [0.0, 0.1], "learning_rate_init": [0.001, 0.01]}
+    search = PackedGridSearchCV(model, grid, cv=3, refit=False)
+
+    def scores():
+        return search.fit(X, Y).cv_results_["mean_test_score"].tolist()
+
+    replayed = scores()
+    assert len(replays) > 4 * 5
+    with monkeypatch.context() as patch:
+        never(patch)
+        assert scores() == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_callbacks_may_change_what_a_step_does(replays):
+    model = MLPClassifier(10, batch_size=20, max_iter=4, device="cuda")
+    model.set_params(callbacks=[Callback()]).fit(X, Y)
+    assert not replays
+
+
+@pytest.mark.cuda
+def test_a_value_is_that_of_its_inputs():
+    factor = torch.full((3,), 2.0, device="cuda")
+    recorder, calls = GraphRecorder(list), []
+
+    def scaled(x):
+        calls.append(x)
+        return (x * factor,)
+
+    for i in range(CALLS_BEFORE_RECORDING + 4):
+        x = torch.full((3,), float(i), device="cuda")
+        (found,) = recorder.call(scaled, x)
+        assert found.tolist() == [2.0 * i] * 3
+    assert len(calls) == CALLS_BEFORE_RECORDING + 1
+    factor.fill_(3.0)  # read where it is, not as it was
+    assert recorder.call(scaled, x)[0].tolist() == (3.0 * x).tolist()
+
+
+@pytest.mark.cuda
+def test_global_generators_are_left_alone():
+    network = nn.Sequential(Dropout(0.5))
+    network[0].generator = torch.Generator("cuda").manual_seed(0)
+    recorder = GraphRecorder(partial(dropout_generators, [network]))
+    before = torch.cuda.get_rng_state()
+    x = torch.ones(1000, device="cuda")
+    drawn = [
+        recorder.call(lambda x: (network(x),), x)[0].clone()
+        for _ in range(CALLS_BEFORE_RECORDING + 3)
+    ]
+    network[0].generator.manual_seed(0)
+    assert all(torch.equal(network(x), mask) for mask in drawn)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+class Graph:
+    """What a recording does, on a CPU: the function again, to the same tensors."""
+
+    def __init__(self, function, inputs, outputs):
+        self.function, self.inputs, self.outputs = function, inputs, outputs
+
+    def replay(self):
+        torch._foreach_copy_(list(self.outputs), list(self.function(*self.inputs)))
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """A recorder whose recordings are of a CPU, and noted."""
+    made = GraphRecorder(list)
+    made.noted = []
+
+    def record(function, inputs):
+        own = [tensor.clone() for tensor in inputs]
+        outputs = function(*own)
+        made.noted.append(tuple(own[0].shape))
+        return _RecordedGraph(Graph(function, own, outputs), own, outputs)
+
+    monkeypatch.setattr(made, "_record", record)
+    return made
+
+
+def doubled(x):
+    return (2 * x,)
+
+
+def test_the_first_kind_of_call_that_comes_often_is_recorded_alone(recorder):
+    for i in range(20):
+        for size in (4, 4, 3):
+            x = torch.full((size,), float(i))
+            assert recorder.call(doubled, x)[0].tolist() == [2.0 * i] * size
+    assert recorder.noted == [(4,)]
+
+
+def test_what_is_recorded_is_told_apart_by_its_key(recorder):
+    for i in range(20):
+        for factor in (2.0, 3.0):
+            x = torch.full((2,), float(i))
+            (found,) = recorder.call(lambda x, by=factor: (by * x,), x, key=factor)
+            assert found.tolist() == [factor * i] * 2
+    assert len(recorder.noted) == 1
+
+
+def test_calls_of_too_many_kinds_are_not_counted(recorder):
+    for i in range(10 * _MOST_KINDS):
+        recorder.call(doubled, torch.zeros(1), key=i)
+    assert len(recorder._calls) == _MOST_KINDS
+    assert not recorder.noted

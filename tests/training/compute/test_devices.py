@@ -1,0 +1,117 @@
+"""Where and in which precision to train."""
+
+import numpy as np
+import pytest
+import torch
+
+from skmlp.training.compute.devices import (
+    repeatable_convolutions,
+    resolve_device,
+    resolve_dtype,
+    widest_float,
+)
+
+CPU, MPS = torch.device("cpu"), torch.device("mps")
+
+
+@pytest.fixture
+def no_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", torch.device("cpu")])
+def test_cpu(device):
+    assert resolve_device(device).type == "cpu"
+
+
+def test_auto_without_cuda_is_the_cpu(no_cuda):
+    assert resolve_device("auto") == torch.device("cpu")
+
+
+def test_auto_prefers_cuda(two_gpus):
+    assert resolve_device("auto").type == "cuda"
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda")])
+def test_absent_cuda_is_refused_by_name(no_cuda, device):
+    with pytest.raises(ValueError, match="but this machine has no CUDA device; use"):
+        resolve_device(device)
+
+
+def test_the_message_is_the_designs(no_cuda):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        resolve_device("cuda")
+    assert str(raised.value) == (
+        "device='cuda' was requested, but this machine has no CUDA device; "
+        "use device='auto' or 'cpu'."
+    )
+
+
+def test_an_index_too_high_is_refused(two_gpus):
+    with pytest.raises(ValueError, match=r"'cuda:2' .* has 2 CUDA device\(s\)"):
+        resolve_device("cuda:2")
+
+
+@pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:x"])
+def test_an_unknown_name_is_refused(device):
+    with pytest.raises(ValueError, match="is no torch device; use 'auto'"):
+        resolve_device(device)
+
+
+def test_devices_that_cannot_train_are_refused():
+    with pytest.raises(ValueError, match="no META device"):
+        resolve_device("meta")
+
+
+@pytest.mark.cuda
+def test_cuda_is_found():
+    assert resolve_device("auto").type == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("f8", torch.float64),
+        (">f8", torch.float64),
+        ("f4", torch.float32),
+        ("f2", torch.float32),
+        ("u1", torch.float32),
+        ("i8", torch.float32),
+    ],
+)
+def test_dtype_is_the_datas_or_float32(data, expected):
+    assert resolve_dtype(None, np.dtype(data), CPU) == expected
+
+
+@pytest.mark.parametrize("data", ["f8", "f4", "u1"])
+def test_a_given_dtype_wins(data):
+    assert resolve_dtype("float32", np.dtype(data), CPU) == torch.float32
+    assert resolve_dtype("float64", np.dtype(data), CPU) == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_mps_has_no_float64(dtype):
+    assert resolve_dtype(dtype, np.dtype("f8"), MPS) == torch.float32
+    with pytest.raises(ValueError, match="'mps' has no float64; use dtype='float32'"):
+        resolve_dtype("float64", np.dtype("f8"), MPS)
+    assert (widest_float(MPS), widest_float(CPU)) == (torch.float32, torch.float64)
+
+
+def test_convolutions_are_repeatable_while_anybody_wants_them_to_be(monkeypatch):
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "deterministic", False)
+    first, second = repeatable_convolutions(), repeatable_convolutions()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cudnn.deterministic
+    second.__exit__(None, None, None)
+    assert not cudnn.deterministic

@@ -1,0 +1,36 @@
+"""Activations by name, and written-out derivatives equal to autograd's."""
+
+import pytest
+import torch
+
+from skmlp.training.modules import activations
+
+
+@pytest.mark.parametrize("name", activations.MODULES)
+def test_keeps_shape_and_dtype(name):
+    x = torch.linspace(-3, 3, 12, dtype=torch.float64).view(3, 4)
+    y = activations.make_activation(name).double()(x)
+    assert (y.shape, y.dtype) == (x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("name", sorted(activations.NON_DECREASING))
+def test_is_non_decreasing_where_pooling_may_come_first(name):
+    x = torch.linspace(-20, 20, 4001, dtype=torch.float64)
+    assert (activations.make_activation(name)(x).diff() >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "module", activations.HANDWRITTEN_GRADIENTS, ids=lambda m: m.__name__
+)
+def test_derivative_from_the_output_is_autograds(module):
+    z = torch.tensor([-2.0, -0.5, 0.0, 0.3, 4.0], dtype=torch.float64)
+    delta = torch.tensor([1.0, -2.0, 3.0, 0.5, 0.25], dtype=torch.float64)
+    leaf = z.clone().requires_grad_()
+    expected = module()(leaf)
+    expected.backward(delta)
+    forward, backward = activations.HANDWRITTEN_GRADIENTS[module]
+    output = forward(z.clone())
+    torch.testing.assert_close(output, expected.detach(), rtol=0, atol=0)
+    torch.testing.assert_close(
+        backward(delta, output), leaf.grad, rtol=1e-14, atol=1e-15
+    )

@@ -1,0 +1,171 @@
+"""Updates are scikit-learn's, written here in NumPy, and torch's for the others."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skmlp.training.optimizers import flat_optimizers as optimizers
+
+
+class NumpySGD:
+    """velocity = m velocity - lr g; Nesterov looks one more step ahead."""
+
+    def __init__(self, momentum, nesterov):
+        self.momentum, self.nesterov, self.velocity = momentum, nesterov, 0.0
+
+    def move(self, g, lr):
+        self.velocity = self.momentum * self.velocity - lr * g
+        if self.nesterov:
+            return self.momentum * self.velocity - lr * g
+        return self.velocity
+
+
+class NumpyAdam:
+    """Step lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)."""
+
+    def __init__(self, beta_1, beta_2, epsilon):
+        self.betas, self.epsilon = (beta_1, beta_2), epsilon
+        self.t, self.m, self.v = 0, 0.0, 0.0
+
+    def move(self, g, lr):
+        beta_1, beta_2 = self.betas
+        self.t += 1
+        self.m = beta_1 * self.m + (1 - beta_1) * g
+        self.v = beta_2 * self.v + (1 - beta_2) * g**2
+        rate = lr * np.sqrt(1 - beta_2**self.t) / (1 - beta_1**self.t)
+        return -rate * self.m / (np.sqrt(self.v) + self.epsilon)
+
+
+def make(solver, values, lr=0.1, **params):
+    defaults = {
+        "momentum": 0.9,
+        "nesterov": True,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "params": None,
+    }
+    return optimizers.make_optimizer(solver, values, lr=lr, **(defaults | params))
+
+
+def vector(seed=0, n=5):
+    values = torch.from_numpy(np.random.RandomState(seed).normal(size=n))
+    values.grad = torch.zeros_like(values)
+    return values
+
+
+def agree(optimizer, values, reference, rates, rtol=1e-11):
+    """Run both on one sequence of gradients and rates."""
+    expected = values.numpy().copy()
+    random_state = np.random.RandomState(1)
+    for rate in rates:
+        gradient = random_state.normal(size=len(expected))
+        optimizer.param_groups[0]["lr"] = rate
+        values.grad.copy_(torch.from_numpy(gradient))
+        optimizer.step()
+        expected = expected + reference.move(gradient, rate)
+        np.testing.assert_allclose(values.numpy(), expected, rtol=rtol, atol=1e-12)
+
+
+rates = st.lists(st.floats(1e-4, 1.0), min_size=1, max_size=12)
+
+
+@given(rates, st.sampled_from([0.0, 0.5, 0.9]), st.booleans())
+def test_sgd_is_scikit_learns_at_any_rates(rates, momentum, nesterov):
+    values = vector()
+    optimizer = make("sgd", values, momentum=momentum, nesterov=nesterov)
+    agree(optimizer, values, NumpySGD(momentum, nesterov), rates)
+
+
+@given(
+    rates,
+    st.floats(0, 0.99),
+    st.floats(0.1, 0.9999),
+    st.sampled_from([1e-8, 1e-3, 1.0]),
+)
+def test_adam_is_scikit_learns_at_any_rates(rates, beta_1, beta_2, epsilon):
+    values = vector()
+    optimizer = make("adam", values, betas=(beta_1, beta_2), eps=epsilon)
+    agree(optimizer, values, NumpyAdam(beta_1, beta_2, epsilon), rates, rtol=1e-9)
+
+
+def test_adam_without_memory_of_the_second_moment():
+    values = vector()
+    optimizer = make("adam", values, betas=(0.9, 0.0))
+    agree(optimizer, values, NumpyAdam(0.9, 0.0, 1e-8), [0.1] * 5, rtol=1e-9)
+
+
+def test_adam_moves_zeros_in_the_place_of_other_values():
+    group = {"lr": 1.0, "betas": (0.9, 0.999), "eps": 1e-8}
+    gradient, moments = vector(1), [vector(2), vector(3).abs()]
+    moved = []
+    for values, from_zero in ((torch.zeros(5), False), (vector(), True)):
+        values = values.to(gradient.dtype)
+        both = tuple([moment.clone()] for moment in moments)
+        step = torch.tensor(4.0), 4
+        optimizers.adam_step([values], [gradient], both, *step, group, from_zero)
+        moved.append(values)
+    assert torch.equal(*moved)
+
+
+@pytest.mark.parametrize(
+    ("solver", "theirs"),
+    [
+        ("nadam", torch.optim.NAdam),
+        ("rmsprop", torch.optim.RMSprop),
+        ("adagrad", torch.optim.Adagrad),
+        ("adadelta", torch.optim.Adadelta),
+    ],
+)
+def test_the_others_are_torchs(solver, theirs):
+    ours, other = vector(), vector()
+    steps = [(ours, make(solver, ours, lr=0.05)), (other, theirs([other], lr=0.05))]
+    for seed in range(4):
+        for values, optimizer in steps:
+            values.grad.copy_(vector(seed + 10))
+            optimizer.step()
+    assert torch.equal(ours, other)
+    assert not torch.equal(ours, vector())
+
+
+def test_further_arguments_reach_torch():
+    optimizer = make("rmsprop", vector(), params={"alpha": 0.5, "centered": True})
+    assert optimizer.param_groups[0]["alpha"] == 0.5
+    assert optimizer.param_groups[0]["centered"]
+
+
+@pytest.mark.parametrize("solver", optimizers.NAMES)
+def test_state_dict_carries_on(solver):
+    # In float64 torch's own NAdam does not: loading casts a float32 product.
+    values = vector().float()
+    values.grad = torch.zeros_like(values)
+    optimizer = make(solver, values)
+    for seed in range(3):
+        values.grad.copy_(vector(seed))
+        optimizer.step()
+    saved = copy.deepcopy(optimizer.state_dict())
+    resumed = values.clone()
+    resumed.grad = values.grad.clone()
+    other = make(solver, resumed)
+    other.load_state_dict(saved)
+    for seed in range(3, 6):
+        for v, o in ((values, optimizer), (resumed, other)):
+            v.grad.copy_(vector(seed))
+            o.step()
+    assert torch.equal(values, resumed)
+
+
+@pytest.mark.parametrize("solver", optimizers.NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_descends_a_bowl(solver, dtype):
+    values = torch.tensor([1.0, -2.0], dtype=dtype)
+    values.grad = torch.zeros_like(values)
+    optimizer = make(solver, values, lr=1.0 if solver == "adadelta" else 0.05)
+    for _ in range(200):
+        values.grad.copy_(values)
+        optimizer.step()
+    assert values.dtype == dtype
+    assert values.norm() < 2

@@ -1,0 +1,50 @@
+"""The exponential moving average of weights."""
+
+import numpy as np
+import torch
+
+from skmlp.training.modules.layers import build_mlp
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.weight_averaging import AveragedWeights
+
+
+def make(decay, batch_norm=False):
+    network = build_mlp(3, [2], 2, batch_norm=batch_norm)
+    flat = FlatParameters(network)
+    flat.values.zero_()
+    return network, flat, AveragedWeights(flat, network, decay)
+
+
+def test_it_is_the_recursion_of_its_definition():
+    _, flat, averaged = make(0.5)
+    expected, drawn = 0.0, np.random.RandomState(0).rand(20)
+    for t, value in enumerate(drawn, start=1):
+        flat.values.fill_(value)
+        averaged.update()
+        decay = min(0.5, (1 + t) / (10 + t))
+        expected = decay * expected + (1 - decay) * value
+    averaged.adopt()
+    torch.testing.assert_close(
+        flat.values, torch.full_like(flat.values, expected), rtol=1e-6, atol=0
+    )
+
+
+def test_trained_weights_come_back_after_a_look_at_the_average():
+    network, flat, averaged = make(0.9, batch_norm=True)
+    flat.values.fill_(1.0)
+    averaged.update()
+    before = [flat.values.clone(), *(b.clone() for b in network.buffers())]
+    with averaged.in_place():
+        assert not torch.equal(flat.values, before[0])
+    for now, then in zip([flat.values, *network.buffers()], before, strict=True):
+        assert torch.equal(now, then)
+
+
+def test_running_statistics_are_averaged_and_counts_copied():
+    network, _, averaged = make(0.0, batch_norm=True)
+    network.train()(torch.randn(8, 3))
+    averaged.update()
+    expected = [b.clone() for b in network.buffers()]
+    averaged.adopt()
+    for now, then in zip(network.buffers(), expected, strict=True):
+        torch.testing.assert_close(now, then)

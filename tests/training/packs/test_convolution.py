@@ -1,0 +1,248 @@
+"""Convolutional networks in packs: each member ends as it would have ended alone."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+
+from skmlp.neural_network import CNNClassifier
+from skmlp.training.modules.convolution import build_cnn
+from skmlp.training.packs.convolution import structure_of, widest_patches
+from skmlp.training.packs.pack import PackMember, pack_key, train_pack
+from skmlp.training.packs.parameters import PackParameters
+
+X, Y = load_digits(n_class=3, return_X_y=True)
+X = X / 16
+
+
+def member_of(rows=60, seed=0, data=X, **params):
+    """Return a net of an estimator's, ready to train on some of the rows."""
+    defaults = {"max_iter": 3, "batch_size": 20, "random_state": seed}
+    defaults |= {"conv_channels": (3, 4), "hidden_layer_sizes": 5}
+    estimator = CNNClassifier(**(defaults | params))
+    chosen = np.random.RandomState(seed).permutation(len(data))[:rows]
+    sample = estimator._check_sample(data[chosen], Y[chosen], None, reset=True)
+    plan = estimator._plan(sample)
+    return PackMember(plan.net, plan.train, plan.valid, plan.epochs)
+
+
+def assert_equal_to_those_alone(make):
+    """Train members together and alone; all that they learnt is the same."""
+    members, alone = make(), make()
+    (key,) = {pack_key(member) for member in members}
+    assert key is not None
+    train_pack(members)
+    for one, other in zip(members, alone, strict=True):
+        start = other.net.flat_.values.clone()
+        other.net.run(other.train, other.valid, other.epochs)
+        assert not torch.equal(start, other.net.flat_.values)
+        torch.testing.assert_close(
+            one.net.flat_.values, other.net.flat_.values, rtol=0, atol=1e-10
+        )
+        monitors = one.net.monitor, other.net.monitor
+        for curve in ("loss_curve", "validation_scores"):
+            np.testing.assert_allclose(
+                *(getattr(monitor, curve) for monitor in monitors), rtol=1e-9
+            )
+        assert one.net.epochs_ == other.net.epochs_
+        state, expected = (
+            net.optimizer_.state[net.flat_.values] for net in (one.net, other.net)
+        )
+        torch.testing.assert_close(state["exp_avg"], expected["exp_avg"])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"padding": "valid", "pool_padding": "same"},
+        {"kernel_size": 2},
+        {"kernel_size": (5, 1), "conv_strides": (2, 1), "pool": None},
+        {"conv_strides": (1, 3), "pool": (None, "avg"), "pool_padding": "valid"},
+        {"pool": "avg", "pool_size": 3},
+        {"pool": "max", "pool_size": 3},
+        {"pool": "avg", "activation": "tanh"},
+        {"activation": "logistic"},
+        {"activation": "identity", "pool": None},
+        {"head": "global_average"},
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": (30, 40)},
+        {"conv_channels": 1},
+        {"conv_channels": (2, 3, 2, 4)},
+        {"image_shape": (4, 4, 4)},
+        {"image_shape": (1, 64)},
+        {"conv_dropout": 0.3, "dropout": 0.5},
+        {"conv_dropout": (0.0, 0.4), "pool": None},
+        {"conv_dropout": 0.4, "channel_dropout": True},
+        {"conv_dropout": 0.4, "kernel_size": 2, "conv_channels": (1, 3)},
+        {"max_grad_norm": 0.01},
+        {"alpha": 1.0},
+        {"label_smoothing": 0.1},
+    ],
+    ids=str,
+)
+def test_every_kind_of_layer(params):
+    assert_equal_to_those_alone(
+        lambda: [member_of(60 - 7 * seed, seed, **params) for seed in range(3)]
+    )
+
+
+OWN = st.fixed_dictionaries(
+    {
+        "rows": st.integers(40, 60),
+        "seed": st.integers(0, 3),
+        "learning_rate_init": st.sampled_from([0.001, 0.03]),
+        "learning_rate": st.sampled_from(["constant", "cosine"]),
+        "alpha": st.sampled_from([0.0, 0.01]),
+        "max_iter": st.integers(1, 5),
+        "n_iter_no_change": st.integers(1, 2),
+        "tol": st.sampled_from([1e-4, 0.1]),
+        "shuffle": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=10, derandomize=True)
+@given(
+    st.lists(OWN, min_size=2, max_size=4),
+    st.sampled_from([7, 20, 33]),
+    st.booleans(),
+)
+def test_members_end_as_they_would_alone(own, batch_size, early_stopping):
+    shared = {"batch_size": batch_size, "early_stopping": early_stopping}
+    shared |= {"conv_dropout": 0.2, "conv_channels": 2, "activation": "tanh"}
+    assert_equal_to_those_alone(lambda: [member_of(**shared, **one) for one in own])
+
+
+def test_members_that_share_their_rows():
+    def make():
+        sample, members = None, []
+        for i in range(4):
+            estimator = CNNClassifier(
+                (3, 4), alpha=0.1 * i, max_iter=2 + i % 2, random_state=i // 2
+            )
+            checked = estimator._check_sample(X[:90], Y[:90], None, reset=True)
+            sample = sample or checked._replace(tensors={})
+            plan = estimator.set_params(batch_size=25)._plan(sample)
+            members.append(PackMember(plan.net, plan.train, plan.valid, plan.epochs))
+        return members
+
+    assert_equal_to_those_alone(make)
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_as_on_the_cpu():
+    params = {"conv_dropout": 0.0, "pool": ("max", "avg"), "kernel_size": (3, 2)}
+    both = [
+        [member_of(seed=seed, device=device, **params) for seed in range(3)]
+        for device in ("cpu", "cuda")
+    ]
+    for members in both:
+        train_pack(members)
+    for one, other in zip(*both, strict=True):
+        torch.testing.assert_close(
+            one.net.flat_.values, other.net.flat_.values.cpu(), rtol=0, atol=1e-8
+        )
+
+
+def test_one_that_diverges_harms_no_neighbour_to_the_bit():
+    def make(*rates):
+        return [member_of(solver="sgd", learning_rate_init=rate) for rate in rates]
+
+    members, others = make(0.01, 1e200, 0.02), make(0.01, 0.02)
+    train_pack(members)
+    train_pack(others)
+    assert members[1].error is not None
+    for one, other in zip(members[::2], others, strict=True):
+        assert one.error is None
+        ours, theirs = one.net.flat_.values, other.net.flat_.values
+        # cuBLAS chooses its kernels by the number of products.
+        atol = 0.0 if ours.is_cpu else 1e-12
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
+def test_stacked_kernels_lie_as_in_the_vector():
+    members = [member_of(seed=seed) for seed in range(2)]
+    before = [member.net.flat_.values.clone() for member in members]
+    stack = PackParameters([member.net for member in members], [1, 1])
+    # models, out, height, width, in
+    assert stack.values.parts[0].shape == (2, 3, 3, 3, 1)
+    for i, member in enumerate(members):
+        member.net.flat_.values.zero_()
+        stack.write_back(i)
+        assert torch.equal(member.net.flat_.values, before[i])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"batch_norm": True},
+        {"block": "residual"},
+        {"activation": "gelu"},
+        {"augmentation": torch.flip},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_what_cannot_be_packed_has_no_key(params):
+    assert pack_key(member_of(**params)) is None
+
+
+def test_a_batch_that_passes_in_parts_has_no_key():
+    images = np.zeros((len(X), 32 * 32))
+    params = {"data": images, "batch_size": 40, "conv_channels": 60}
+    assert pack_key(member_of(**params)) is None
+    assert pack_key(member_of(**(params | {"batch_size": 30}))) is not None
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"conv_channels": (3, 5)},
+        {"kernel_size": 1},
+        {"conv_strides": 2},
+        {"padding": "valid", "pool_padding": "same"},
+        {"pool": None},
+        {"pool": "avg"},
+        {"activation": "tanh"},
+        {"conv_dropout": 0.5},
+        {"conv_dropout": 0.5, "channel_dropout": True},
+        {"image_shape": (4, 4, 4)},
+        {"head": "global_average"},
+        {"hidden_layer_sizes": (5, 5)},
+    ],
+    ids=str,
+)
+def test_what_a_tensor_cannot_carry_is_in_the_key(params):
+    keys = {pack_key(member_of(**params)), pack_key(member_of(conv_dropout=0.5))}
+    if params != {"conv_dropout": 0.5}:
+        assert len(keys | {pack_key(member_of())}) == 3
+
+
+def test_windows_that_count_borders_otherwise_are_not_alike():
+    pooled = {
+        "pool": "avg",
+        "pool_size": 3,
+        "head": "global_average",
+        "conv_channels": 4,
+    }
+    structures = [
+        structure_of(build_cnn((8, 8, 1), 2, pool_padding=padding, **pooled))
+        for padding in ("same", "valid")
+    ]
+    assert structures[0].shape != structures[1].shape
+
+
+def test_a_perceptron_sees_no_images():
+    network = build_cnn((8, 8, 1), 3)
+    images, dense = structure_of(network)
+    assert len(images) + 3 == len(network)  # dense1, its activation, output
+    assert len(dense) == 2
+    assert structure_of(torch.nn.Sequential(*network[-3:])).images == []
+
+
+def test_widest_patches():
+    network = build_cnn((8, 8, 2), 3, conv_channels=(5, 6), kernel_size=3)
+    assert widest_patches(network, 128) == max(3 * 3 * 2 * 64, 3 * 3 * 5 * 16)
+    assert widest_patches(network[-3:], 128) == 0

@@ -1,0 +1,46 @@
+"""Steps measured before training leave no trace."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris
+
+from skmlp.neural_network import MLPClassifier
+from skmlp.training.packs.pack import PackMember
+from skmlp.training.packs.step_timing import time_pack_step, time_single_step
+
+X, Y = load_iris(return_X_y=True)
+
+
+def make_members(solver):
+    members = []
+    for seed in range(3):
+        estimator = MLPClassifier(
+            5,
+            solver=solver,
+            dropout=0.5,
+            batch_norm=True,
+            batch_size=40,
+            max_iter=3,
+            random_state=seed,
+            learning_rate="cosine",
+        )
+        plan = estimator._plan(estimator._check_sample(X, Y, None, reset=True))
+        members.append(PackMember(plan.net, plan.train, plan.valid, plan.epochs))
+    return members
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_training_is_the_same_after_a_trial(solver):
+    tried, fresh = make_members(solver), make_members(solver)
+    assert 0 < time_single_step(tried[0]) < 60
+    assert 0 < time_pack_step(tried) < 60
+    for one, other in zip(tried, fresh, strict=True):
+        for member in (one, other):
+            member.net.run(member.train, member.valid, member.epochs)
+        assert torch.equal(one.net.flat_.values, other.net.flat_.values)
+        buffers = one.net.module_.buffers(), other.net.module_.buffers()
+        assert all(map(torch.equal, *buffers))
+        np.testing.assert_array_equal(
+            one.net.monitor.loss_curve, other.net.monitor.loss_curve
+        )

@@ -212,6 +212,8 @@ def dense_structure(network: Iterable[nn.Module]) -> list[DenseStructure] | None
 class LayerProducts(Protocol):
     """Matrix products of a dense layer of one network, or of all members of a pack."""
 
+    weight: Tensor
+
     def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
         """Return the layer's output before normalization and activation."""
 

@@ -50,7 +50,7 @@ class PackOptimizer:
     Parameters
     ----------
     stack : PackParameters
-        What is moved. Networks of equal `hyperparameters_of` should be next to each other;
+        What is moved. Networks of equal `hyperparameters_of` stand next to each other;
         each goes on from where its own optimizer stands.
     """
 

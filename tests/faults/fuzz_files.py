@@ -576,13 +576,13 @@ def main() -> int:
             tally.try_file(number, Path(folder) / "file")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     outcomes = tally.outcomes
-    print(  # noqa: T201
+    print(
         f"{given.kind}: {sum(outcomes.values())} files, {outcomes['refused']} refused, "
         f"{outcomes['read']} read, {len(tally.failures)} failures; at most "
         f"{tally.seconds:.3f} s and {tally.share:.2f} of the memory allowed; resident "
         f"memory grew by {grown / 1024:.0f} MiB"
     )
-    print(*tally.failures[:20], sep="\n")  # noqa: T201
+    print(*tally.failures[:20], sep="\n")
     return bool(tally.failures)
 
 

@@ -214,7 +214,7 @@ def report(job: str, n_kills: int, seed: int) -> int:
     unreadable = sum(fault.unreadable for fault in faults)
     wrong = sum(fault.wrong for fault in faults)
     unit = "packs" if job == "search" else "epochs"
-    print(  # noqa: T201
+    print(
         f"{job}: killed {sum(fault.kills for fault in faults)} times, after "
         f"{min(progress)} to {max(progress)} {unit}, {len(set(progress))} different "
         f"numbers of them; {unreadable} unreadable checkpoints; {wrong} results that "

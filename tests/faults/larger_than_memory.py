@@ -68,7 +68,7 @@ def fit_all(path: Path) -> bool:
     took = time.perf_counter() - start
     model.predict(X)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(  # noqa: T201
+    print(
         f"{X.nbytes / 1e9:.2f} GB of uint8, {len(X):,} rows: peak resident memory "
         f"{peak / 1e6:.0f} MB ({before / 1e6:.0f} MB before fit), one epoch in "
         f"{took:.1f} s, {took / len(X) * 1e6:.2f} us a row",
@@ -83,7 +83,7 @@ def compare(path: Path, n_rows: int, rounds: int) -> bool:
     held, y = np.array(mapped), targets(mapped, n_rows)
     times = [(seconds(mapped, y), seconds(held, y)) for _ in range(rounds)]
     streamed, resident = np.min(times, axis=0) / n_rows * 1e6
-    print(  # noqa: T201
+    print(
         f"{n_rows:,} rows, best of {rounds}: {streamed:.2f} us a row from the file, "
         f"{resident:.2f} us in memory, ratio {streamed / resident:.2f}"
     )
@@ -91,7 +91,7 @@ def compare(path: Path, n_rows: int, rounds: int) -> bool:
     weights = one.coefs_ + one.intercepts_, other.coefs_ + other.intercepts_
     same = all(map(np.array_equal, *weights))
     same &= bool((one.predict_proba(mapped) == other.predict_proba(held)).all())
-    print(f"Same order of rows: {'the same bits' if same else 'OTHER bits'}")  # noqa: T201
+    print(f"Same order of rows: {'the same bits' if same else 'OTHER bits'}")
     return same and streamed < MOST_TIME * resident
 
 

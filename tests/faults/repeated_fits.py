@@ -46,7 +46,7 @@ def same_in_threads() -> bool:
     with ThreadPoolExecutor(N_THREADS) as pool:
         at_once = list(pool.map(fit, range(N_THREADS)))
     equal = sum(a == b for a, b in zip(alone, at_once, strict=True))
-    print(  # noqa: T201
+    print(
         f"{N_THREADS} fits at once in threads: {equal} of them equal, to the bit, to "
         "those alone"
     )
@@ -64,7 +64,7 @@ def growth(fits: int) -> float:
         fit(seed)
     gc.collect()
     grown = process.memory_info().rss - before
-    print(  # noqa: T201
+    print(
         f"{fits} fits in a row: resident memory grew by {grown / 1e6:.1f} MB from "
         f"{before / 1e6:.0f} MB"
     )

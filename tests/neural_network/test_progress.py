@@ -204,7 +204,7 @@ def test_nothing_is_left_of_the_bar(terminal):
 def test_what_is_printed_to_a_file_goes_there(terminal, capsys):
     class Say(Callback):
         def on_epoch_end(self, net, **kwargs):
-            print("epoch", len(net.history))  # noqa: T201
+            print("epoch", len(net.history))
 
     mlp(verbose="bar", max_iter=2, callbacks=[Say()]).fit(X, Y)
     assert capsys.readouterr().out == "epoch 1\nepoch 2\n"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skmlp.inspection._images import as_images, check_count, pixel_range, to_shades
-from skmlp.inspection._networks import split_pipeline
+from skmlp.inspection._networks import split_fitted
 from skmlp.inspection._plotting import image_axes, plot_area
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class AugmentationDisplay:
         ValueError
             If the estimator has no augmentation.
         """
-        steps, last = split_pipeline(estimator)
+        steps, last = split_fitted(estimator)
         augmentation = getattr(last, "augmentation", None)
         if augmentation is None:
             raise ValueError(

@@ -6,34 +6,28 @@ from typing import Any
 
 import torch
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-
-def split_pipeline(estimator: Any) -> tuple[Pipeline | None, Any]:
-    """Return the steps before the last estimator, if there are any, and that one.
-
-    A fitted search stands for its best estimator.
-    """
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if not isinstance(estimator, Pipeline):
-        return None, estimator
-    steps = estimator[:-1] if len(estimator) > 1 else None
-    return steps, estimator[-1]
+from skmlp.neural_network._pipelines import PipelineParts, split_pipeline
 
 
-def fitted_network(estimator: Any, user: str) -> tuple[Pipeline | None, Any]:
+def split_fitted(estimator: Any) -> PipelineParts:
+    """Separate transformers and network of an estimator, or of a search's best one."""
+    return split_pipeline(getattr(estimator, "best_estimator_", estimator))
+
+
+def fitted_network(estimator: Any, user: str) -> PipelineParts:
     """Return the steps before a fitted network's estimator, and that estimator."""
-    steps, last = split_pipeline(estimator)
+    steps, last = split_fitted(estimator)
     _check_has_network(last, user)
     check_is_fitted(last)
-    return steps, last
+    return PipelineParts(steps, last)
 
 
 def describe_network(estimator: Any, X: Any, y: Any, user: str) -> nn.Module:
     """Return an estimator's network on torch's meta device, where it has no values."""
-    steps, last = split_pipeline(estimator)
+    steps, last = split_fitted(estimator)
     _check_has_network(last, user)
     if hasattr(last, "net_"):
         return copy.deepcopy(last.net_.module_).to("meta")

@@ -13,7 +13,7 @@ from skmlp.inspection._images import (
     pixel_range,
     to_shades,
 )
-from skmlp.inspection._networks import split_pipeline
+from skmlp.inspection._networks import split_fitted
 from skmlp.inspection._plotting import BLUE, RED, image_axes, plot_area
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ class PredictionImageDisplay:
 
 def _own_image_shape(estimator: Any, X: Any) -> tuple[int, ...] | None:
     """Return the estimator's image shape if its rows are those given."""
-    _, last = split_pipeline(estimator)
+    _, last = split_fitted(estimator)
     shape = getattr(last, "image_shape_", None)
     same = np.ndim(X) == 2 and np.shape(X)[1] == getattr(last, "n_features_in_", None)
     return shape if same else None

@@ -4,7 +4,7 @@ import io
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skmlp.inspection._networks import describe_network, split_pipeline
+from skmlp.inspection._networks import describe_network, split_fitted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -174,7 +174,7 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     101770
     """
     network = describe_network(estimator, X, y, user="summary")
-    _, last = split_pipeline(estimator)
+    _, last = split_fitted(estimator)
     rows = [LayerSummary(*facts) for facts in last._describe_layers(network)]
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return Summary(type(last).__name__, rows, trainable)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from skmlp.inspection._networks import split_pipeline
+from skmlp.inspection._networks import split_fitted
 from skmlp.inspection._plotting import CYCLE, as_mapping, import_pyplot, use_whole_ticks
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class TrainingCurveDisplay:
 
 def _read_curve(estimator: Any) -> TrainingCurve:
     """Return what a fitted estimator has recorded."""
-    _, last = split_pipeline(estimator)
+    _, last = split_fitted(estimator)
     losses = getattr(last, "loss_curve_", None)
     if not losses:
         raise ValueError(

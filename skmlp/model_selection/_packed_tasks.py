@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 import joblib
 import numpy as np
 from sklearn.model_selection._validation import _fit_and_score, _score
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
@@ -19,6 +18,11 @@ from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.checkpoint import FitState
 from skmlp.neural_network._fit.progress import SCREEN, silent
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._pipelines import (
+    final_estimator,
+    final_prefix,
+    split_pipeline,
+)
 from skmlp.training.data.sources import as_source
 
 Outcome = dict[str, Any]
@@ -193,14 +197,14 @@ class _Split:
         """Return the fit of the task's last step, on what the steps before make."""
         estimator = task.estimator
         whole = FitJob(estimator, self.X, self.y, self.params, self.number, number)
-        if not isinstance(estimator, Pipeline) or len(estimator.steps) < 2:
+        before, last = split_pipeline(estimator)
+        if before is None:
             return whole
-        name, last = estimator.steps[-1]
-        own = {key.removeprefix(f"{name}__"): v for key, v in self.params.items()}
+        prefix = final_prefix(estimator)
+        own = {key.removeprefix(prefix): v for key, v in self.params.items()}
         if set(own) & set(self.params):
             # What goes to other steps, or is routed, is the Pipeline's to sort out.
             return whole
-        before = estimator[:-1]
         try:
             key = joblib.hash(before)
         except Exception:  # noqa: BLE001  # a step that cannot be pickled
@@ -220,16 +224,14 @@ class _Split:
 
 def is_ours(estimator: Any) -> bool:
     """Whether it is one of our networks, or a Pipeline that ends in one."""
-    if isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return isinstance(estimator, BaseNetwork)
+    return isinstance(final_estimator(estimator), BaseNetwork)
 
 
 def has_epochs_to_keep(estimator: Any) -> bool:
     """Whether its fit can have a checkpoint."""
     if not is_ours(estimator):
         return False
-    network = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    network = final_estimator(estimator)
     return network.solver != "lbfgs" and not network.warm_start
 
 
@@ -275,6 +277,5 @@ def _progress(tasks: list[Task], verbose: int) -> Iterator[Callable[[int], None]
 
 def _epochs(estimator: Any) -> int:
     """Return the epochs of a network or of a Pipeline's."""
-    if isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator.max_iter if isinstance(estimator.max_iter, int) else 0
+    max_iter = final_estimator(estimator).max_iter
+    return max_iter if isinstance(max_iter, int) else 0

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection._search_successive_halving import _top_k
-from sklearn.pipeline import Pipeline
 
 from skmlp.model_selection._packed_tasks import Outcome, Stages, Task, is_ours
+from skmlp.neural_network._pipelines import final_prefix, split_pipeline
 from skmlp.training.schedules import NAMES, PLANNED
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -84,9 +84,7 @@ class Survivors:
 
 def _refuse_resource(search: Any) -> None:
     """Refuse what is not a number of epochs."""
-    prefix = ""
-    if isinstance(search.estimator, Pipeline):
-        prefix = f"{search.estimator.steps[-1][0]}__"
+    prefix = final_prefix(search.estimator)
     if search.resource == f"{prefix}max_iter":
         return
     reason = (
@@ -103,8 +101,7 @@ def _refuse_resource(search: Any) -> None:
 
 def _refuse(estimator: Any) -> None:
     """Refuse what would not end as it does if it is trained in one go."""
-    steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
-    network = steps[-1][1]
+    transformers, network = split_pipeline(estimator)
     if not is_ours(network):
         raise TypeError(
             f"warm_start=True needs a network of skmlp, which {type(network).__name__} "
@@ -134,7 +131,7 @@ def _refuse(estimator: Any) -> None:
             "warm_start=True does not go with scikit-learn's callbacks of the network, "
             "which follow fits from their beginning; set it to False."
         )
-    for name, step in steps[:-1]:
+    for name, step in () if transformers is None else transformers.steps:
         _refuse_unseeded(name, step)
 
 

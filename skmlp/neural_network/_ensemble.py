@@ -10,7 +10,6 @@ import scipy.sparse
 from sklearn import get_config
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.ensemble import BaseEnsemble
-from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
@@ -29,6 +28,7 @@ from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
 from skmlp.neural_network._fit.images import as_rows
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
+from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.data.sources import Source
 
@@ -296,8 +296,9 @@ shape (n_samples, height, width[, channels])
     def _name_for_members(self, **values: Any) -> dict[str, Any]:
         """Return the values that are given, by the names members have for them."""
         given = {name: value for name, value in values.items() if value is not None}
-        estimator, prefix = self.estimator_, ""
-        if isinstance(estimator, Pipeline):
+        estimator = final_estimator(self.estimator_)
+        prefix = final_prefix(self.estimator_)
+        if prefix:  # the members are Pipelines
             if get_config()["enable_metadata_routing"]:
                 return given
             if "X_val" in given:
@@ -306,8 +307,6 @@ shape (n_samples, height, width[, channels])
                     "Pipeline; end a Pipeline in the ensemble instead, or enable "
                     "metadata routing and set transform_input=['X_val']."
                 )
-            name, estimator = estimator.steps[-1]
-            prefix = f"{name}__"
         for name in given:
             if not has_fit_parameter(estimator, name):
                 why = ", which bootstrap=True needs" if self.bootstrap else ""
@@ -399,7 +398,7 @@ shape (n_samples, height, width[, channels])
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram and, after fit, what was trained."""
         members = getattr(self, "estimators_", ())
-        last = [m.steps[-1][1] if isinstance(m, Pipeline) else m for m in members]
+        last = [final_estimator(member) for member in members]
         ours = bool(last) and all(isinstance(m, BaseNetwork) for m in last)
         return super()._html_repr() + (fitted_panel(last) if ours else "")
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 
 from skmlp.neural_network._fit.sample import FitData
+from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
 from skmlp.storage.container import ModelFileError
 from skmlp.storage.durable import remove_parts
@@ -193,13 +193,13 @@ def set_checkpoint(estimator: Any, path: str | os.PathLike[str] | None) -> None:
     TypeError
         If there is no such network.
     """
-    prefix, network = _last_step(estimator)
+    network = final_estimator(estimator)
     if "checkpoint" not in network.get_params(deep=False):
         raise TypeError(
             f"checkpoint needs a network of skmlp, which {type(network).__name__} is "
             "not; set it to None."
         )
-    estimator.set_params(**{f"{prefix}checkpoint": path})
+    estimator.set_params(**{f"{final_prefix(estimator)}checkpoint": path})
 
 
 def refuse_shared_checkpoint(estimator: Any) -> None:
@@ -210,7 +210,7 @@ def refuse_shared_checkpoint(estimator: Any) -> None:
     ValueError
         Naming the file.
     """
-    _, network = _last_step(estimator)
+    network = final_estimator(estimator)
     path = getattr(network, "checkpoint", None)
     if path is not None:
         raise ValueError(
@@ -218,14 +218,6 @@ def refuse_shared_checkpoint(estimator: Any) -> None:
             "but several are to be fitted; set it to None, and give a folder as the "
             "checkpoint of what fits them."
         )
-
-
-def _last_step(estimator: Any) -> tuple[str, Any]:
-    """Return what a Pipeline ends in, and the prefix of its parameters."""
-    if not isinstance(estimator, Pipeline):
-        return "", estimator
-    name, last = estimator.steps[-1]
-    return f"{name}__", last
 
 
 def _facts(estimator: Any, sample: FitData, valid: FitData | None) -> dict[str, str]:

@@ -21,12 +21,12 @@ def fit(**params):
     return MLPClassifier(**defaults | params).fit(X, y)
 
 
-def test_a_decay_of_zero_is_no_averaging():
+def test_zero_decay_disables_weight_averaging():
     plain, averaged = fit(), fit(weight_averaging=0.0)
     np.testing.assert_array_equal(plain.coefs_[0], averaged.coefs_[0])
 
 
-def test_the_average_lies_behind_the_last_weights_and_is_what_predicts():
+def test_averaged_weights_lag_behind_last_weights_and_predict():
     plain, averaged = fit(), fit(weight_averaging=0.99)
     assert plain.loss_curve_ == averaged.loss_curve_
     assert not np.array_equal(plain.coefs_[0], averaged.coefs_[0])
@@ -36,7 +36,7 @@ def test_the_average_lies_behind_the_last_weights_and_is_what_predicts():
     )
 
 
-def test_the_average_is_what_is_validated():
+def test_validation_scores_use_averaged_weights():
     model = fit(weight_averaging=0.9, early_stopping=True, restore_best_weights=False)
     train, valid = X[:200], X[200:]
     model.fit(train, y[:200], X_val=valid, y_val=y[200:])
@@ -44,7 +44,7 @@ def test_the_average_is_what_is_validated():
 
 
 @pytest.mark.parametrize("restore", [True, False])
-def test_weights_of_the_best_or_of_the_last_epoch(restore):
+def test_restore_best_weights_chooses_best_or_last_epoch(restore):
     model = MLPClassifier(
         8, learning_rate_init=0.3, max_iter=12, random_state=0,
         restore_best_weights=restore,
@@ -58,7 +58,7 @@ def test_weights_of_the_best_or_of_the_last_epoch(restore):
 
 
 @pytest.mark.parametrize("params", [{"solver": "lbfgs"}, {}])
-def test_averaging_is_refused_where_there_is_nothing_to_average(params):
+def test_weight_averaging_is_refused_without_stochastic_fit(params):
     model = MLPClassifier(weight_averaging=0.9, **params)
     train = model.fit if params else model.partial_fit
     with pytest.raises(ValueError, match="weight_averaging needs fit and a stochastic"):
@@ -72,14 +72,14 @@ def cnn(**params):
         return model.fit(X, y)
 
 
-def test_views_that_change_nothing_change_no_prediction():
+def test_identity_views_leave_predictions_unchanged():
     plain, views = cnn(), cnn(predict_augmentation=RandomAffine(), predict_views=3)
     np.testing.assert_allclose(
         views.decision_function(X), plain.decision_function(X), atol=1e-5
     )
 
 
-def test_logits_are_the_mean_over_the_image_and_its_views():
+def test_logits_are_averaged_over_image_and_views():
     def flip(images, generator):
         return images.flip(-1)
 
@@ -91,16 +91,16 @@ def test_logits_are_the_mean_over_the_image_and_its_views():
     np.testing.assert_allclose(model.decision_function(X), expected, atol=1e-5)
 
 
-def test_views_are_the_same_in_every_call():
+def test_views_are_equal_in_every_call():
     model = cnn(predict_augmentation=RandomAffine(translate=0.2), predict_views=2)
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
 
 
-def test_an_augmentation_has_to_keep_the_shape():
+def test_shape_changing_augmentation_is_refused():
     with pytest.raises(ValueError, match="it has to keep the shape"):
         CNNClassifier(augmentation=lambda images, _: images[..., :4]).fit(X, y)
 
 
-def test_bad_augmentations_are_refused_before_training():
+def test_invalid_augmentation_is_refused_before_training():
     with pytest.raises(ValueError, match="degrees=-1 was given to RandomAffine"):
         CNNClassifier(augmentation=RandomAffine(degrees=-1)).fit(X, y)

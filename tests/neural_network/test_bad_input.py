@@ -558,19 +558,19 @@ def learnt(model):
     return {k: id(v) for k, v in vars(model).items() if k not in params}
 
 
-def test_there_are_more_than_a_few_trials():
+def test_fault_table_has_many_unique_cases():
     assert len(TRIALS) >= 150
     assert len({trial.id for trial in TRIALS}) == len(TRIALS)
 
 
 @pytest.mark.parametrize("model", [*NETWORKS], ids=lambda model: type(model).__name__)
-def test_the_alarm_works(model):
+def test_alarm_callback_detects_start_of_training(model):
     with pytest.raises(Trained):
         clone(model).set_params(callbacks=[Alarm()]).fit(rows(), targets())
 
 
 @pytest.mark.parametrize(("model", "method", "fault"), TRIALS)
-def test_refused_by_a_fitted_one(model, method, fault):
+def test_fitted_estimator_refuses_fault_and_stays_unchanged(model, method, fault):
     fitted = copy.deepcopy(fitted_to_good_rows(model))
     before, predicted = learnt(fitted), fitted.predict(rows())
     with pytest.raises(fault.error, match=fault.message):
@@ -583,7 +583,7 @@ def test_refused_by_a_fitted_one(model, method, fault):
 @pytest.mark.parametrize(
     ("model", "method", "fault"), [t for t in TRIALS if t.values[1] in TRAIN]
 )
-def test_refused_by_a_new_one(model, method, fault):
+def test_unfitted_estimator_refuses_fault_before_training(model, method, fault):
     new = clone(model)
     if "callbacks" in new.get_params():
         new.set_params(callbacks=[Alarm()])
@@ -598,7 +598,7 @@ def test_refused_by_a_new_one(model, method, fault):
 
 @pytest.mark.parametrize("classes", [None, [0, 1]])
 @pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda model: type(model).__name__)
-def test_the_first_partial_fit_needs_all_labels(model, classes):
+def test_first_partial_fit_needs_all_classes(model, classes):
     new = clone(model)
     message = "classes must be passed" if classes is None else "classes not in"
     with pytest.raises(ValueError, match=message):
@@ -607,7 +607,7 @@ def test_the_first_partial_fit_needs_all_labels(model, classes):
 
 
 @pytest.mark.parametrize("model", ALL, ids=lambda model: type(model).__name__)
-def test_nothing_is_predicted_before_fit(model):
+def test_unfitted_estimator_does_not_predict(model):
     for method in PREDICT:
         if hasattr(model, method):
             arguments = (targets(),) if method == "score" else ()

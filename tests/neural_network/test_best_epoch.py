@@ -41,7 +41,7 @@ def best_by_hand(model):
 
 
 @pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
-def test_of_equal_accuracies_the_lower_loss_is_better(model, blobs):
+def test_lower_loss_breaks_ties_between_accuracies(model, blobs):
     model = clone(model).fit(*blobs)
     first = int(np.argmax(model.validation_scores_)) + 1
     assert model.best_epoch_ == best_by_hand(model) > first
@@ -49,14 +49,14 @@ def test_of_equal_accuracies_the_lower_loss_is_better(model, blobs):
 
 
 @pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
-def test_a_scorer_is_all_that_counts(model, blobs):
+def test_scorer_alone_decides_best_epoch(model, blobs):
     model = clone(model).set_params(scoring="accuracy").fit(*blobs)
     first = int(np.argmax(model.validation_scores_)) + 1
     assert model.best_epoch_ == first
     assert model.n_iter_ == first + model.n_iter_no_change + 1
 
 
-def test_a_plateau_of_the_accuracy_does_not_end_training_that_still_learns(blobs):
+def test_falling_loss_continues_training_on_accuracy_plateau(blobs):
     start = {"init": "glorot_uniform", "random_state": 0}
     model = SoftmaxRegression(early_stopping=True, **start)
     assert model.fit(*blobs).score(*blobs) > 0.9
@@ -66,7 +66,7 @@ def test_a_plateau_of_the_accuracy_does_not_end_training_that_still_learns(blobs
 
 
 @pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
-def test_validation_rows_keep_the_shares_of_many_classes(model):
+def test_validation_split_is_stratified(model):
     y = np.repeat([0, 1, 2], [150, 40, 10])
     X = np.random.RandomState(0).normal(size=(200, 4)) + y[:, np.newaxis]
     seen = {}
@@ -82,7 +82,9 @@ def test_validation_rows_keep_the_shares_of_many_classes(model):
 @pytest.mark.parametrize(
     ("n_classes", "n_rows", "fraction"), [(60, 3, 0.1), (100, 2, 0.1), (50, 10, 0.95)]
 )
-def test_the_fraction_counts_more_than_the_shares(n_classes, n_rows, fraction):
+def test_validation_fraction_takes_precedence_over_stratification(
+    n_classes, n_rows, fraction
+):
     y = np.repeat(np.arange(n_classes), n_rows)
     X = np.random.RandomState(0).normal(size=(len(y), 3))
     model = SoftmaxRegression(
@@ -91,7 +93,7 @@ def test_the_fraction_counts_more_than_the_shares(n_classes, n_rows, fraction):
     assert model.fit(X, y).t_ == 2 * (len(y) - math.ceil(fraction * len(y)))
 
 
-def test_the_validation_loss_is_the_weighted_mean_however_rows_are_batched(monkeypatch):
+def test_validation_loss_does_not_depend_on_chunk_size(monkeypatch):
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(90, 4)), np.repeat([0, 1, 2], [60, 20, 10])
     model = SoftmaxRegression(
@@ -104,7 +106,7 @@ def test_the_validation_loss_is_the_weighted_mean_however_rows_are_batched(monke
     np.testing.assert_allclose(in_parts, at_once, rtol=1e-12)
 
 
-def test_a_class_of_one_row_is_no_obstacle():
+def test_class_with_one_sample_can_be_fitted():
     X = np.random.RandomState(0).normal(size=(41, 4))
     y = np.repeat([0, 1, 2], [20, 20, 1])
     for model in OF_OUR_OWN:
@@ -112,13 +114,13 @@ def test_a_class_of_one_row_is_no_obstacle():
 
 
 @pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
-def test_nor_is_one_of_two_classes(model):
+def test_binary_class_with_one_sample_can_be_fitted(model):
     X = np.random.RandomState(0).normal(size=(41, 4))
     assert clone(model).fit(X, np.arange(41) == 40).validation_scores_
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_warm_start_that_gets_worse_ends_with_the_best_weights(blobs, early_stopping):
+def test_worse_warm_start_restores_best_weights(blobs, early_stopping):
     given = dict(zip(("X_val", "y_val"), blobs, strict=True))
     model = MLPClassifier(5, learning_rate_init=0.05, max_iter=20, random_state=0)
     model.set_params(warm_start=True, early_stopping=early_stopping)
@@ -133,7 +135,7 @@ def test_a_warm_start_that_gets_worse_ends_with_the_best_weights(blobs, early_st
         np.testing.assert_array_equal(now, then)
 
 
-def test_what_partial_fit_has_moved_on_from_is_not_the_best(blobs):
+def test_partial_fit_discards_earlier_best_weights(blobs):
     given = dict(zip(("X_val", "y_val"), blobs, strict=True))
     model = MLPClassifier(5, max_iter=20, warm_start=True, random_state=0)
     model.fit(*blobs, **given)

@@ -72,7 +72,7 @@ class Silent:
         pass
 
 
-def test_a_fit_is_a_task_and_every_epoch_a_task_in_it():
+def test_fit_is_task_with_one_subtask_per_epoch():
     recorder = EpochRecorder()
     model = MLPClassifier(5, max_iter=2).set_callbacks(recorder)
     model.fit(X, y)
@@ -88,7 +88,7 @@ def test_a_fit_is_a_task_and_every_epoch_a_task_in_it():
     ]
 
 
-def test_lbfgs_is_one_task():
+def test_lbfgs_fit_is_single_task():
     recorder = EpochRecorder()
     model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=20)
     model.set_callbacks(recorder).fit(X, y)
@@ -100,7 +100,7 @@ def test_lbfgs_is_one_task():
     ]
 
 
-def test_the_fitted_estimator_is_as_if_fit_had_ended_there():
+def test_callback_receives_estimator_as_if_fit_ended_at_epoch():
     recorder = EpochRecorder()
     params = {"hidden_layer_sizes": 5, "dropout": 0.2, "random_state": 0}
     frame = pd.DataFrame(X, columns=list("abcd"))
@@ -119,7 +119,7 @@ def test_the_fitted_estimator_is_as_if_fit_had_ended_there():
     assert_array_equal(final.predict_proba(frame), model.predict_proba(frame))
 
 
-def test_listening_changes_nothing():
+def test_callbacks_do_not_change_results():
     params = {"hidden_layer_sizes": 5, "random_state": 0, "early_stopping": True}
     alone = MLPClassifier(max_iter=5, **params).fit(X, y)
     heard = MLPClassifier(max_iter=5, **params).set_callbacks(EpochRecorder()).fit(X, y)
@@ -129,12 +129,12 @@ def test_listening_changes_nothing():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_callback_can_stop_training():
+def test_callback_stops_training():
     model = MLPClassifier(5).set_callbacks(EpochRecorder(stop_after=3)).fit(X, y)
     assert model.n_iter_ == 3
 
 
-def test_a_failed_fit_is_torn_down():
+def test_failed_fit_calls_teardown():
     recorder = EpochRecorder()
     model = MLPRegressor(solver="sgd", learning_rate_init=1e9)
     with pytest.raises(ValueError, match="non-finite"):
@@ -143,7 +143,7 @@ def test_a_failed_fit_is_torn_down():
     assert not hasattr(model, "_callback_fit_ctx")
 
 
-def test_partial_fit_tells_nothing():
+def test_partial_fit_calls_no_callback():
     recorder = EpochRecorder()
     model = MLPClassifier(5).set_callbacks(recorder)
     model.partial_fit(X, y, classes=[0, 1, 2])
@@ -173,14 +173,14 @@ def test_scoring_monitor_scores_every_epoch(model):
     assert scores[-1] == pytest.approx(model.score(rows, targets))
 
 
-def test_progress_bar_shows_the_epochs(capsys):
+def test_progress_bar_shows_epochs(capsys):
     MLPClassifier(5, max_iter=3).set_callbacks(callback.ProgressBar()).fit(X, y)
     printed = capsys.readouterr().out
     assert "MLPClassifier - fit" in printed
     assert "100%" in printed
 
 
-def test_every_fit_of_a_search_over_a_pipeline_is_heard(capsys):
+def test_search_over_pipeline_propagates_callbacks_to_every_fit(capsys):
     monitor = callback.ScoringMonitor(scoring="accuracy")
     search = GridSearchCV(
         make_pipeline(
@@ -196,7 +196,7 @@ def test_every_fit_of_a_search_over_a_pipeline_is_heard(capsys):
     assert "MLPClassifier - fit" in capsys.readouterr().out
 
 
-def test_beside_skorchs_callbacks():
+def test_sklearn_and_skorch_callbacks_work_together():
     class Counter(skorch.callbacks.Callback):
         def on_epoch_end(self, net, **kwargs):
             self.epochs = getattr(self, "epochs", 0) + 1
@@ -208,7 +208,7 @@ def test_beside_skorchs_callbacks():
     assert ("end", "epoch", 2) in recorder.said
 
 
-def test_the_fitted_model_does_not_hold_the_rows():
+def test_fitted_model_does_not_store_training_data():
     model = MLPClassifier(5, max_iter=2, random_state=0)
     many = np.tile(X, (50, 1))
     model.set_callbacks(Silent()).fit(many, np.tile(y, 50))
@@ -217,6 +217,6 @@ def test_the_fitted_model_does_not_hold_the_rows():
     assert file.tell() < many.nbytes / 2
 
 
-def test_what_is_no_callback_is_refused():
+def test_set_callbacks_refuses_non_callback():
     with pytest.raises(TypeError, match="FitCallback protocol"):
         MLPClassifier().set_callbacks(EpochRecorder)

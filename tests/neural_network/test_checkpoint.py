@@ -147,17 +147,17 @@ CASES = {
 
 
 @pytest.mark.parametrize("params", CASES.values(), ids=CASES)
-def test_a_resumed_fit_is_the_uninterrupted_one(params, path):
+def test_resumed_fit_equals_uninterrupted_fit(params, path):
     assert_resumes(mlp(**params), path)
 
 
-def test_however_often_it_is_killed(path):
+def test_fit_killed_many_times_equals_uninterrupted_fit(path):
     model = mlp(dropout=0.3, weight_averaging=0.5, max_iter=9, early_stopping=True)
     assert_resumes(model, path, epochs=[1, 2, 2, 5, 8, 9])
 
 
 @pytest.mark.parametrize("epoch", [1, 7, 9])
-def test_killed_in_either_stage_of_a_refit(epoch, path):
+def test_refit_full_resumes_from_either_stage(epoch, path):
     """The first stage has six epochs; the callback counts anew in the second."""
     model = mlp(early_stopping=True, refit_full=True, dropout=0.2)
     whole = clone(model).fit(X, Y)
@@ -199,14 +199,14 @@ def test_every_estimator_resumes(model, y, path):
     assert_resumes(model, path, X=X, y=y)
 
 
-def test_sparse_rows_weights_and_validation_rows(path):
+def test_fit_resumes_with_sparse_data_weights_and_validation_set(path):
     weight = np.random.default_rng(0).random(150)
     given = {"sample_weight": weight, "X_val": X[150:], "y_val": Y[150:]}
     sparse = scipy.sparse.csr_matrix(X[:150])
     assert_resumes(mlp(early_stopping=True), path, X=sparse, y=Y[:150], **given)
 
 
-def test_rows_that_are_not_in_memory(path, tmp_path, monkeypatch):
+def test_fit_resumes_with_memory_mapped_data(path, tmp_path, monkeypatch):
     monkeypatch.setattr("skmlp.training.data.sources.WINDOW", 20_000)
     X.tofile(tmp_path / "X")
     mapped = np.memmap(tmp_path / "X", X.dtype, "r", shape=X.shape)
@@ -215,7 +215,7 @@ def test_rows_that_are_not_in_memory(path, tmp_path, monkeypatch):
         mlp(early_stopping=True, dropout=0.1, checkpoint=path).fit(X, Y)
 
 
-def test_without_a_seed_the_interrupted_fit_is_the_one_that_ends(path):
+def test_unseeded_fit_resumes_its_own_random_sequence(path):
     model = mlp(random_state=None, early_stopping=True, refit_full=True)
     kill(model, 3, path)
     before = path.read_bytes()
@@ -226,7 +226,7 @@ def test_without_a_seed_the_interrupted_fit_is_the_one_that_ends(path):
     np.testing.assert_array_equal(one.loss_curve_, two.loss_curve_)
 
 
-def test_a_random_state_goes_on_as_if_nothing_had_happened(path):
+def test_random_state_instance_advances_as_in_uninterrupted_fit(path):
     whole, resumed = np.random.RandomState(3), np.random.RandomState(3)
     mlp(random_state=whole).fit(X, Y)
     kill(mlp(random_state=np.random.RandomState(3)), 3, path)
@@ -242,7 +242,7 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-def test_ctrl_c_keeps_the_checkpoint_to_go_on_from(path):
+def test_fit_resumes_after_ctrl_c(path):
     whole = mlp().fit(X, Y)
     interrupted = mlp(checkpoint=path, callbacks=[Interrupt()])
     with pytest.warns(UserWarning, match="interrupted by user"):
@@ -252,7 +252,7 @@ def test_ctrl_c_keeps_the_checkpoint_to_go_on_from(path):
 
 
 @pytest.mark.filterwarnings("ignore:Training interrupted by user")
-def test_a_refit_after_ctrl_c_is_not_gone_on_with(path):
+def test_refit_after_ctrl_c_is_not_resumed(path):
     """It began from where the generator was then."""
     shared = np.random.RandomState(0)
     model = mlp(early_stopping=True, refit_full=True, random_state=shared)
@@ -261,7 +261,7 @@ def test_a_refit_after_ctrl_c_is_not_gone_on_with(path):
     assert_same_fit(whole, model.set_params(checkpoint=path).fit(X, Y))
 
 
-def test_a_random_state_that_a_callback_draws_from_cannot_be_resumed(path):
+def test_random_state_shared_with_callback_refuses_to_resume(path):
     class Draws(KillAt):
         def on_epoch_end(self, net, **kwargs):
             shared.rand()
@@ -276,7 +276,7 @@ def test_a_random_state_that_a_callback_draws_from_cannot_be_resumed(path):
         model.fit(X, Y)
 
 
-def test_a_warning_of_the_uninterrupted_fit_is_given_again(path):
+def test_resumed_fit_repeats_convergence_warning(path):
     kill(mlp(), 3, path)
     for _ in range(2):
         with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
@@ -302,7 +302,7 @@ OTHER_PARAMETERS = {
 
 
 @pytest.mark.parametrize("name", OTHER_PARAMETERS)
-def test_another_parameter_is_refused_by_name(name, path):
+def test_changed_parameter_is_refused_by_name(name, path):
     kill(mlp(), 2, path)
     before = path.read_bytes()
     other = mlp(checkpoint=path, **{name: OTHER_PARAMETERS[name]})
@@ -324,19 +324,19 @@ def test_another_parameter_is_refused_by_name(name, path):
         ("X_val", lambda X, y: (X, y, None, X, y)),
     ],
 )
-def test_other_data_are_refused_by_name(name, change, path):
+def test_changed_data_are_refused_by_name(name, change, path):
     kill(mlp(), 2, path)
     with pytest.raises(ValueError, match=f"is of another fit: {name} was "):
         mlp(checkpoint=path).fit(*change(X, Y))
 
 
-def test_another_estimator_is_refused(path):
+def test_checkpoint_of_another_estimator_is_refused(path):
     kill(mlp(), 2, path)
     with pytest.raises(ValueError, match="estimator was MLPClassifier and is Soft"):
         SoftmaxRegression(checkpoint=path).fit(X, Y)
 
 
-def test_other_weights_to_start_from_are_refused(path):
+def test_changed_init_from_is_refused(path):
     first, second = mlp().fit(X, Y), mlp(random_state=1).fit(X, Y)
     kill(mlp(init_from=FrozenEstimator(first)), 2, path)
     with pytest.raises(ValueError, match="another fit: init_from was "):
@@ -344,19 +344,19 @@ def test_other_weights_to_start_from_are_refused(path):
 
 
 @pytest.mark.parametrize("params", [{"verbose": True}, {"checkpoint_interval": 60.0}])
-def test_what_changes_no_result_may_be_another(params, path, capsys):
+def test_parameters_without_effect_on_results_may_change(params, path, capsys):
     whole = mlp().fit(X, Y)
     kill(mlp(), 3, path)
     assert_same_fit(whole, mlp(checkpoint=path, **params).fit(X, Y))
 
 
-def test_a_fit_that_never_trained_blocks_nothing(path):
+def test_fit_that_failed_before_training_does_not_block_next_fit(path):
     with pytest.raises(ValueError, match="train_size=500"):
         mlp(checkpoint=path, train_size=500).fit(X, Y)
     mlp(checkpoint=path).fit(X, Y)
 
 
-def test_lbfgs_and_warm_start_are_refused(path):
+def test_checkpoint_refuses_lbfgs_and_warm_start(path):
     with pytest.raises(ValueError, match="checkpoint is written after epochs"):
         mlp(checkpoint=path, solver="lbfgs").fit(X, Y)
     with pytest.raises(ValueError, match="checkpoint is of one fit from its beginning"):
@@ -364,7 +364,7 @@ def test_lbfgs_and_warm_start_are_refused(path):
     assert not path.exists()
 
 
-def test_partial_fit_takes_no_notice(path):
+def test_partial_fit_ignores_checkpoint(path):
     model = mlp(checkpoint=path)
     model.partial_fit(X, Y, classes=[0, 1, 2])
     assert not path.exists()
@@ -377,7 +377,7 @@ def test_partial_fit_takes_no_notice(path):
 # The file
 
 
-def test_a_damaged_file_is_refused_and_left_as_it_is(path):
+def test_damaged_file_is_refused_and_left_unchanged(path):
     kill(mlp(dropout=0.1), 3, path)
     whole = path.read_bytes()
     for at in np.linspace(0, len(whole) - 1, 40, dtype=int).tolist():
@@ -392,7 +392,7 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(path):
             assert path.read_bytes() == content
 
 
-def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(path, tmp_path):
+def test_model_and_checkpoint_files_are_distinguished(path, tmp_path):
     model = mlp(checkpoint=path).fit(X, Y)
     with pytest.raises(ModelFileError, match="holds a checkpoint, but no model"):
         load_model(path)
@@ -413,26 +413,26 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(path, tmp_path):
         '{"state":1,"start":"x"}}}}}',
     ],
 )
-def test_a_whole_file_that_makes_no_sense_is_refused(content, path):
+def test_intact_file_with_invalid_content_is_refused(content, path):
     path.write_bytes(container.pack(content, {}, "checkpoint"))
     with pytest.raises(ModelFileError, match="is no checkpoint of a fit"):
         mlp(checkpoint=path).fit(X, Y)
 
 
-def test_the_file_holds_nothing_that_pickle_would_read(path):
+def test_checkpoint_is_not_a_pickle(path):
     mlp(checkpoint=path, dropout=0.1).fit(X, Y)
     with pytest.raises(pickle.UnpicklingError):
         pickle.load(io.BytesIO(path.read_bytes()))
 
 
-def test_it_is_written_before_training_and_nothing_is_left_beside_it(path):
+def test_checkpoint_is_written_before_training_without_leftovers(path):
     kill(mlp(), 1, path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     (left,) = path.parent.iterdir()
     assert left.stat().st_size > 1000
 
 
-def test_what_a_killed_process_left_half_written_is_removed(path, tmp_path):
+def test_partial_file_of_killed_process_is_removed(path, tmp_path):
     kill(mlp(), 2, path)
     part = tmp_path / _name_of_part(path, "0" * 16)
     other = tmp_path / _name_of_part(tmp_path / "other", "0" * 16)
@@ -443,13 +443,13 @@ def test_what_a_killed_process_left_half_written_is_removed(path, tmp_path):
     assert other.exists()
 
 
-def test_a_folder_that_is_missing_is_an_error_before_training(tmp_path):
+def test_missing_folder_is_an_error_before_training(tmp_path):
     path = tmp_path / "missing" / "fit"
     with pytest.raises(FileNotFoundError, match=r"the checkpoint of .* was not saved"):
         mlp(checkpoint=path, callbacks=[KillAt(1)]).fit(X, Y)
 
 
-def test_an_interval_spares_writings_but_not_the_last(path):
+def test_checkpoint_interval_skips_writes_except_last(path):
     model = mlp(checkpoint=path, checkpoint_interval=1e6)
     kill(model, 5, path)
     model.fit(X, Y)
@@ -479,7 +479,7 @@ class Counter(Callback):
         assert state["array"].tolist() == [0, 1, 2]
 
 
-def test_a_callback_with_a_state_dict_goes_on(path):
+def test_callback_with_state_dict_resumes(path):
     whole = mlp(callbacks=[Counter()]).fit(X, Y)
     killed = mlp(callbacks=[Counter(), KillAt(4)], checkpoint=path)
     with pytest.raises(Killed):
@@ -490,14 +490,14 @@ def test_a_callback_with_a_state_dict_goes_on(path):
 
 
 @pytest.mark.filterwarnings("default:Training goes on after epoch")
-def test_a_callback_without_one_begins_anew_and_that_is_said(path):
+def test_callback_without_state_dict_restarts_with_warning(path):
     kill(mlp(), 4, path)
     model = mlp(callbacks=[EarlyStopping("train_loss")], checkpoint=path)
     with pytest.warns(UserWarning, match="epoch 3, where EarlyStopping begins anew"):
         model.fit(X, Y)
 
 
-def test_clone_copy_and_pickle_know_the_path(path):
+def test_clone_copy_and_pickle_preserve_checkpoint_path(path):
     model = mlp(checkpoint=path, checkpoint_interval=2.5).fit(X, Y)
     assert clone(model).get_params() == model.get_params()
     assert copy.deepcopy(model).checkpoint == path

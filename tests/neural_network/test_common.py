@@ -75,13 +75,13 @@ def expected_failed_checks(estimator):
         else {}
     ),
 )
-def test_stands_check_estimator(estimator, check):
+def test_estimator_passes_sklearn_check(estimator, check):
     check(estimator)
 
 
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("estimator", DEFAULT, ids=lambda e: type(e).__name__)
-def test_stands_further_check(estimator, check):
+def test_estimator_passes_further_sklearn_check(estimator, check):
     with warnings.catch_warnings():
         # The checks fit with names and predict without, on purpose.
         warnings.filterwarnings("ignore", message="X (has|does not have valid) feature")
@@ -89,5 +89,5 @@ def test_stands_further_check(estimator, check):
 
 
 @pytest.mark.parametrize("estimator", DEFAULT, ids=lambda e: type(e).__name__)
-def test_nothing_is_expected_to_fail_as_constructed_by_default(estimator):
+def test_default_estimators_have_no_expected_failures(estimator):
     assert expected_failed_checks(estimator) == {}

@@ -75,21 +75,21 @@ def global_state():
     return name, keys.tobytes(), rest, torch.get_rng_state().numpy().tobytes()
 
 
-def test_two_fits_are_equal_to_the_bit(estimator, digits):
+def test_two_fits_are_bitwise_equal(estimator, digits):
     first = bits(clone(estimator).fit(*digits))
     np.random.seed(1)
     torch.manual_seed(1)
     assert bits(clone(estimator).fit(*digits)) == first
 
 
-def test_fitting_again_forgets_the_first_fit(estimator, digits):
+def test_second_fit_forgets_first_fit(estimator, digits):
     X, y = digits
     first = bits(clone(estimator).fit(X, y))
     estimator.fit(X[:60, :16], y[:60])
     assert bits(estimator.fit(X, y)) == first
 
 
-def test_threads_at_once_give_what_one_gives_alone(estimator, digits):
+def test_concurrent_fits_equal_single_fits(estimator, digits):
     alone = [
         bits(clone(estimator).set_params(random_state=i).fit(*digits)) for i in range(2)
     ]
@@ -115,7 +115,7 @@ sys.stdout.buffer.write(pickle.dumps([a.tobytes() for a in arrays]))
 """
 
 
-def test_another_process_gives_the_same_bits(digits):
+def test_fit_in_another_process_is_bitwise_equal(digits):
     X, y = digits
     estimator = clone(ESTIMATORS["every chance"])
     child = subprocess.run(
@@ -127,7 +127,7 @@ def test_another_process_gives_the_same_bits(digits):
     assert pickle.loads(child.stdout) == bits(estimator.fit(X, y))[0]
 
 
-def test_global_generators_are_as_they_were(estimator, digits):
+def test_fit_and_predict_leave_global_generators_unchanged(estimator, digits):
     X, y = digits
     before = global_state()
     estimator.fit(X, y)
@@ -143,13 +143,15 @@ def test_global_generators_are_as_they_were(estimator, digits):
 
 
 @pytest.mark.parametrize("random_state", [None, 3])
-def test_any_random_state_leaves_them(random_state, digits):
+def test_fit_leaves_global_generators_unchanged_for_any_random_state(
+    random_state, digits
+):
     before = global_state()
     MLPClassifier(8, max_iter=2, dropout=0.5, random_state=random_state).fit(*digits)
     assert global_state() == before
 
 
-def test_global_generators_are_not_read(digits):
+def test_fit_ignores_global_generators(digits):
     found = []
     for seed in range(2):
         np.random.seed(seed)
@@ -158,7 +160,7 @@ def test_global_generators_are_not_read(digits):
     assert found[0] == found[1]
 
 
-def test_none_draws_anew(digits):
+def test_random_state_none_gives_different_fits(digits):
     estimator = MLPClassifier(8, max_iter=2)
     first = bits(estimator.fit(*digits))
     np.random.seed(0)
@@ -167,7 +169,7 @@ def test_none_draws_anew(digits):
     assert len({str(b) for b in (first, second, bits(estimator.fit(*digits)))}) == 3
 
 
-def test_a_random_state_is_used_and_goes_on(digits):
+def test_random_state_instance_is_used_and_advances(digits):
     estimator = MLPClassifier(8, max_iter=2, random_state=np.random.RandomState(0))
     seeded = MLPClassifier(8, max_iter=2, random_state=0)
     first = bits(estimator.fit(*digits))
@@ -175,13 +177,13 @@ def test_a_random_state_is_used_and_goes_on(digits):
     assert bits(estimator.fit(*digits)) != first
 
 
-def test_seeds_differ(estimator, digits):
+def test_different_seeds_give_different_fits(estimator, digits):
     other = clone(estimator).set_params(random_state=1).fit(*digits)
     assert bits(estimator.fit(*digits)) != bits(other)
 
 
 @pytest.mark.parametrize("name", ["mlp", "every chance"])
-def test_predicting_has_no_chance_in_it(name, digits):
+def test_predictions_are_deterministic(name, digits):
     X, y = digits
     fitted = clone(ESTIMATORS[name]).fit(X, y)
     first = fitted.predict_proba(X)

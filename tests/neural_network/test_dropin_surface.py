@@ -51,7 +51,7 @@ def _public(model):
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_public_name_has_the_same_type_and_shape(kind, solver, early_stopping):
+def test_public_attributes_have_sklearn_types_and_shapes(kind, solver, early_stopping):
     X, y = load_iris(return_X_y=True, as_frame=True)
     their, our = _both(
         kind, solver=solver, early_stopping=early_stopping, max_iter=12, random_state=0
@@ -88,7 +88,7 @@ def _assert_takes_as_much(method, theirs_):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_before_fit_there_is_nothing_fitted(kind):
+def test_unfitted_estimator_has_no_fitted_attributes(kind):
     their, our = _both(kind)
     for name in _public(their):
         assert hasattr(our, name), name
@@ -98,7 +98,7 @@ def test_before_fit_there_is_nothing_fitted(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_shared_parameters_have_the_same_defaults_and_order(kind):
+def test_shared_parameters_have_sklearn_defaults_and_order(kind):
     their, our = (inspect.signature(type(m)).parameters for m in _both(kind))
     for name, parameter in their.items():
         assert our[name].default == parameter.default, name
@@ -108,7 +108,7 @@ def test_shared_parameters_have_the_same_defaults_and_order(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_parameters_are_got_set_and_cloned(kind):
+def test_parameters_can_be_read_set_and_cloned(kind):
     their, our = _both(kind, hidden_layer_sizes=(3, 4), alpha=0.5)
     assert their.get_params().items() <= our.get_params().items()
     copied = clone(our.set_params(solver="sgd", dropout=0.1))
@@ -118,7 +118,7 @@ def test_parameters_are_got_set_and_cloned(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_representations(kind):
+def test_repr_equals_sklearn_and_html_shows_state(kind):
     their, our = _both(kind, hidden_layer_sizes=(3, 4), alpha=0.5)
     assert repr(our) == repr(their)
     html = our._repr_html_()
@@ -129,7 +129,7 @@ def test_representations(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tags(kind):
+def test_tags_equal_sklearn(kind):
     their, our = (model.__sklearn_tags__() for model in _both(kind))
     assert our.estimator_type == their.estimator_type
     assert our.classifier_tags == their.classifier_tags
@@ -142,7 +142,7 @@ def test_tags(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_assigned_weights_predict(kind):
+def test_assigned_weights_are_used_for_prediction(kind):
     X, y = iris
     their, our = _both(kind, hidden_layer_sizes=5, max_iter=3, random_state=0)
     for model in (their.fit(X, y), our.fit(X, y)):
@@ -156,7 +156,7 @@ def test_assigned_weights_predict(kind):
     assert_allclose(our.coefs_[0], 0.0)
 
 
-def test_assigned_weights_keep_the_dtype_and_stay_their_own():
+def test_assigned_weights_are_copied_and_cast():
     X, y = iris
     model = ours.MLPClassifier(5, max_iter=2).fit(X.astype(np.float32), y)
     given = np.ones((4, 5))
@@ -177,7 +177,7 @@ def test_assigned_weights_keep_the_dtype_and_stay_their_own():
         ),
     ],
 )
-def test_weights_of_another_shape_are_refused_whole(assign, message):
+def test_weights_of_wrong_shape_are_refused_without_partial_update(assign, message):
     model = ours.MLPClassifier(5, max_iter=2, random_state=0).fit(*iris)
     before = model.predict_proba(iris[0])
     with pytest.raises(ValueError, match=message):
@@ -185,7 +185,7 @@ def test_weights_of_another_shape_are_refused_whole(assign, message):
     assert_array_equal(model.predict_proba(iris[0]), before)
 
 
-def test_copies_of_the_weights_are_plain():
+def test_copied_weights_are_plain_lists():
     model = ours.MLPClassifier(5, max_iter=2, random_state=0).fit(*iris)
     for copied in (copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))):
         weights = copied(model.coefs_)
@@ -195,7 +195,7 @@ def test_copies_of_the_weights_are_plain():
         assert model.coefs_[1].any()
 
 
-def test_training_goes_on_from_assigned_weights():
+def test_partial_fit_continues_from_assigned_weights():
     X, y = iris
     models = _both("MLPClassifier", hidden_layer_sizes=5, max_iter=2, random_state=0)
     for model in models:
@@ -237,7 +237,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("y", TARGETS.values(), ids=list(TARGETS))
-def test_labels_come_back_as_they_went_in(y):
+def test_predicted_labels_equal_sklearn_in_value_and_type(y):
     their, our = _both("MLPClassifier", max_iter=5, random_state=0)
     their.fit(X, y)
     our.fit(X, y)
@@ -273,7 +273,7 @@ NUMERIC = {
 
 
 @pytest.mark.parametrize("y", NUMERIC.values(), ids=list(NUMERIC))
-def test_numbers_come_back_as_they_went_in(y):
+def test_predicted_numbers_equal_sklearn_in_value_and_dtype(y):
     X, _ = load_diabetes(return_X_y=True)
     their, our = _both("MLPRegressor", max_iter=5, random_state=0)
     their.fit(X, y)
@@ -283,7 +283,7 @@ def test_numbers_come_back_as_they_went_in(y):
     assert our.score(X, y) == pytest.approx(their.score(X, y))
 
 
-def test_one_class_is_refused():
+def test_single_class_is_refused():
     """scikit-learn trains a network that cannot but answer with it."""
     with pytest.raises(ValueError, match="y has one class only, 'a'"):
         ours.MLPClassifier().fit(X, np.full(150, "a"))
@@ -292,7 +292,7 @@ def test_one_class_is_refused():
 @pytest.mark.parametrize(
     "y", [LETTERS, digit.astype("datetime64[s]")], ids=["words", "dates"]
 )
-def test_what_are_no_numbers_is_refused(y):
+def test_non_numeric_targets_are_refused(y):
     with pytest.raises(TypeError, match=r"y has dtype .*, but has to hold numbers"):
         ours.MLPRegressor().fit(X, y)
 
@@ -320,7 +320,7 @@ FEATURES = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", FEATURES.values(), ids=list(FEATURES))
-def test_rows_of_every_form(kind, rows):
+def test_every_type_of_features_trains_as_in_sklearn(kind, rows):
     their, our = _both(kind, max_iter=5, random_state=0)
     their.fit(rows, digit)
     our.fit(rows, digit)
@@ -331,7 +331,7 @@ def test_rows_of_every_form(kind, rows):
     assert our.predict(rows).shape == their.predict(rows).shape
 
 
-def test_other_feature_names_are_refused():
+def test_different_feature_names_are_refused():
     frame = pd.DataFrame(X, columns=list("abcd"))
     for model in _both("MLPClassifier", max_iter=2):
         model.fit(frame, digit)
@@ -341,7 +341,7 @@ def test_other_feature_names_are_refused():
             model.predict(X)
 
 
-def test_dates_are_no_features():
+def test_dates_are_refused_as_features():
     dates = pd.DataFrame({"a": pd.date_range("2020", periods=150)})
     with pytest.raises(TypeError, match="X has dtype datetime64"):
         ours.MLPClassifier().fit(dates, digit)
@@ -369,7 +369,7 @@ CHECKED = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", CHECKED, ids=repr)
-def test_check_estimator(estimator):
+def test_estimator_passes_check_estimator(estimator):
     with warnings.catch_warnings(action="ignore"):
         results = check_estimator(estimator, on_skip=None, on_fail=None)
     failed = {
@@ -387,14 +387,14 @@ class _Small(ours.MLPClassifier):
         self.note = note
 
 
-def test_subclasses_have_constructors_of_their_own():
+def test_subclass_may_define_its_own_constructor():
     model = clone(_Small("mine", random_state=0)).fit(*iris)
     same = ours.MLPClassifier((4,), max_iter=3, random_state=0).fit(*iris)
     assert model.get_params() == {"note": "mine", "random_state": 0}
     assert_array_equal(model.predict_proba(iris[0]), same.predict_proba(iris[0]))
 
 
-def test_another_loss_counts_from_the_next_fit():
+def test_changed_loss_takes_effect_at_next_fit():
     X, y = iris
     model = ours.MLPRegressor(hidden_layer_sizes=4, max_iter=3, random_state=0)
     before = model.fit(X, y).predict(X)

@@ -71,7 +71,7 @@ def _assert_same_members(one, other, atol=0.0):
 
 
 @parametrize_with_checks([EnsembleClassifier()])
-def test_stands_check_estimator(estimator, check):
+def test_ensemble_passes_sklearn_check(estimator, check):
     check(estimator)
 
 
@@ -84,14 +84,14 @@ def test_stands_check_estimator(estimator, check):
     ids=lambda check: check.__name__,
 )
 @pytest.mark.parametrize("estimator", [None, SMALL], ids=["default", "given"])
-def test_stands_further_check(check, estimator):
+def test_ensemble_passes_further_sklearn_check(check, estimator):
     with warnings.catch_warnings():
         # The checks fit with names and predict without, on purpose.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         check("EnsembleClassifier", EnsembleClassifier(estimator, 2))
 
 
-def test_parameters_of_the_members_are_set_through_the_ensemble():
+def test_member_parameters_are_set_through_ensemble():
     model = EnsembleClassifier(MLPClassifier(), 2).set_params(estimator__alpha=3.0)
     assert model.estimator.alpha == 3.0
     assert model.get_params()["estimator__alpha"] == 3.0
@@ -99,11 +99,11 @@ def test_parameters_of_the_members_are_set_through_the_ensemble():
     assert clone(model).get_params()["estimator__alpha"] == 3.0
 
 
-def test_html_shows_the_member():
+def test_html_shows_member():
     assert "estimator: MLPClassifier" in EnsembleClassifier(SMALL)._repr_html_()
 
 
-def test_a_search_goes_over_members_parameters(digits):
+def test_search_varies_member_parameters(digits):
     model = EnsembleClassifier(SMALL, 2, random_state=0)
     grid = {"estimator__alpha": [0.1, 1.0], "n_estimators": [1, 2]}
     search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(*digits)
@@ -114,7 +114,7 @@ def test_a_search_goes_over_members_parameters(digits):
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
-def test_a_member_is_the_single_network_of_its_seed(network, digits):
+def test_member_equals_single_network_with_its_seed(network, digits):
     model = EnsembleClassifier(network, 3, random_state=0).fit(*digits)
     seeds = [member.random_state for member in model]
     assert len(set(seeds)) == 3
@@ -122,7 +122,7 @@ def test_a_member_is_the_single_network_of_its_seed(network, digits):
     _assert_same_members(model.estimators_, singles, atol=1e-12)
 
 
-def test_an_ensemble_of_one_predicts_as_its_member(digits):
+def test_ensemble_of_one_predicts_as_its_member(digits):
     model = EnsembleClassifier(SMALL, 1, random_state=0).fit(*digits)
     (member,) = model.estimators_
     for method in ("predict", "predict_proba", "predict_log_proba"):
@@ -131,7 +131,7 @@ def test_an_ensemble_of_one_predicts_as_its_member(digits):
         assert ours.dtype == own.dtype
 
 
-def test_the_default_member_is_a_multi_layer_perceptron(iris):
+def test_default_member_is_mlp_classifier(iris):
     model = EnsembleClassifier(n_estimators=2, random_state=0).fit(*iris)
     assert [type(member) for member in model] == [MLPClassifier] * 2
     assert model.estimator is None
@@ -140,14 +140,14 @@ def test_the_default_member_is_a_multi_layer_perceptron(iris):
     )
 
 
-def test_the_given_estimator_is_left_alone(digits):
+def test_given_estimator_is_not_modified(digits):
     network = MLPClassifier(6, max_iter=2, random_state=7)
     EnsembleClassifier(network, 2).fit(*digits)
     assert network.random_state == 7
     assert not hasattr(network, "net_")
 
 
-def test_seeds_come_from_random_state(digits):
+def test_member_seeds_come_from_random_state(digits):
     def seeds(random_state):
         model = EnsembleClassifier(SMALL, 3, random_state=random_state).fit(*digits)
         return [member.random_state for member in model]
@@ -157,7 +157,7 @@ def test_seeds_come_from_random_state(digits):
     assert set(seeds(None)).isdisjoint(seeds(None))
 
 
-def test_more_members_begin_with_the_same(digits):
+def test_first_members_do_not_depend_on_n_estimators(digits):
     few, many = (
         EnsembleClassifier(SMALL, n, random_state=0).fit(*digits).estimators_
         for n in (2, 3)
@@ -167,7 +167,7 @@ def test_more_members_begin_with_the_same(digits):
 
 @pytest.mark.parametrize("random_state", [None, 0])
 @pytest.mark.parametrize("bootstrap", [False, True])
-def test_global_generators_are_left_alone(random_state, bootstrap, digits):
+def test_ensemble_leaves_global_generators_unchanged(random_state, bootstrap, digits):
     before = np.random.get_state()[1].copy(), torch.get_rng_state()
     model = EnsembleClassifier(
         SMALL, 2, bootstrap=bootstrap, random_state=random_state
@@ -181,7 +181,7 @@ def test_global_generators_are_left_alone(random_state, bootstrap, digits):
 
 
 @pytest.mark.parametrize("n_classes", [2, 10])
-def test_probabilities_are_the_mean(n_classes, digits):
+def test_probabilities_are_the_mean_of_members(n_classes, digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 3, random_state=0).fit(X, y % n_classes)
     mean = np.mean([member.predict_proba(X) for member in model], axis=0)
@@ -190,7 +190,7 @@ def test_probabilities_are_the_mean(n_classes, digits):
     assert_allclose(model.predict_log_proba(X), np.log(mean), rtol=1e-12)
 
 
-def test_the_ensemble_outdoes_its_average_member():
+def test_ensemble_scores_at_least_its_average_member():
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(
         X / 16, y, test_size=0.5, random_state=0
@@ -209,7 +209,7 @@ def test_the_ensemble_outdoes_its_average_member():
     seed=st.integers(0, 2**32 - 1),
     bootstrap=st.booleans(),
 )
-def test_cross_entropy_is_at_most_the_members_mean(
+def test_cross_entropy_is_at_most_the_mean_of_members(
     n_members, n_classes, seed, bootstrap
 ):
     """Jensen's inequality, for any members."""
@@ -246,27 +246,27 @@ def _with_opinions(*opinions):
     return model
 
 
-def test_probabilities_count_not_votes():
+def test_prediction_averages_probabilities_instead_of_votes():
     model = _with_opinions([0.1, 0.9], [0.6, 0.4], [0.6, 0.4])
     assert model.predict([[0.0]]).tolist() == ["b"]
 
 
-def test_of_equal_classes_the_first_is_predicted():
+def test_first_class_wins_ties():
     assert _with_opinions([0.25, 0.75], [0.75, 0.25]).predict([[0.0]]) == ["a"]
     thirds = _with_opinions([0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
     assert thirds.predict([[0.0]]).tolist() == ["b"]
 
 
-def test_an_impossible_class_has_log_probability_minus_infinity():
+def test_impossible_class_has_log_probability_minus_infinity():
     model = _with_opinions([1.0, 0.0], [1.0, 0.0])
     assert model.predict_log_proba([[0.0]]).tolist() == [[0.0, -np.inf]]
 
 
-def test_a_decision_function_is_left_out():
+def test_ensemble_has_no_decision_function():
     assert not hasattr(EnsembleClassifier(), "decision_function")
 
 
-def test_member_scores_are_those_of_the_members(digits):
+def test_member_scores_equal_scores_of_members(digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 3, random_state=0).fit(X, y)
     weight = np.linspace(0, 1, len(y))
@@ -278,7 +278,7 @@ def test_member_scores_are_those_of_the_members(digits):
 # Samples of rows
 
 
-def test_draws_count_as_weights(digits):
+def test_bootstrap_counts_act_as_sample_weights(digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 3, bootstrap=True, random_state=0).fit(X, y)
     singles = [
@@ -292,7 +292,7 @@ def test_draws_count_as_weights(digits):
     assert not np.array_equal(*model.estimators_samples_[:2])
 
 
-def test_weights_are_probabilities_of_the_draws(digits):
+def test_sample_weights_are_bootstrap_probabilities(digits):
     X, y = digits
     weight = np.where(np.arange(len(X)) % 2, 3.0, 0.0)
     model = EnsembleClassifier(SMALL, 2, bootstrap=True, random_state=0)
@@ -304,7 +304,7 @@ def test_weights_are_probabilities_of_the_draws(digits):
     _assert_same_members(model.estimators_, same.estimators_)
 
 
-def test_weights_without_bootstrap_reach_the_members(digits):
+def test_sample_weights_reach_members_without_bootstrap(digits):
     X, y = digits
     weight = np.linspace(0.1, 2, len(X))
     model = EnsembleClassifier(SMALL, 2, random_state=0, n_jobs=1).fit(X, y, weight)
@@ -315,9 +315,7 @@ def test_weights_without_bootstrap_reach_the_members(digits):
 
 @pytest.mark.parametrize("bootstrap", [False, True])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_members_trained_together_equal_those_trained_alone(
-    bootstrap, early_stopping, digits
-):
+def test_packed_members_equal_members_trained_alone(bootstrap, early_stopping, digits):
     network = MLPClassifier(
         6, max_iter=20, dropout=0.1, early_stopping=early_stopping, n_iter_no_change=2
     )
@@ -330,7 +328,7 @@ def test_members_trained_together_equal_those_trained_alone(
             assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-def test_members_know_classes_that_they_did_not_draw():
+def test_members_know_classes_missing_from_their_bootstrap_sample():
     X = np.arange(30.0).reshape(-1, 1)
     y = np.repeat([0, 1, 2], [28, 1, 1])
     model = EnsembleClassifier(SMALL, 4, bootstrap=True, random_state=0).fit(X, y)
@@ -340,7 +338,7 @@ def test_members_know_classes_that_they_did_not_draw():
 
 
 @pytest.mark.parametrize("bootstrap", [False, True])
-def test_members_stop_early_on_their_own_rows(bootstrap, digits):
+def test_members_stop_early_on_their_own_validation_split(bootstrap, digits):
     network = MLPClassifier(6, max_iter=5, early_stopping=True)
     model = EnsembleClassifier(network, 2, bootstrap=bootstrap, random_state=0)
     model.fit(*digits)
@@ -349,7 +347,7 @@ def test_members_stop_early_on_their_own_rows(bootstrap, digits):
     assert one != other
 
 
-def test_validation_rows_reach_the_members(digits):
+def test_validation_set_reaches_members(digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 2, random_state=0)
     model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
@@ -363,7 +361,7 @@ def test_validation_rows_reach_the_members(digits):
 
 
 @pytest.mark.parametrize("bootstrap", [False, True])
-def test_jobs_do_not_change_a_bit(bootstrap, digits):
+def test_n_jobs_does_not_change_members(bootstrap, digits):
     X, y = digits
     models = [
         EnsembleClassifier(
@@ -384,7 +382,7 @@ def test_jobs_do_not_change_a_bit(bootstrap, digits):
         assert_array_equal(model.predict_proba(X), models[1].predict_proba(X))
 
 
-def test_jobs_do_not_change_a_bit_of_what_threads_would_share():
+def test_n_jobs_does_not_change_large_networks():
     """Networks beyond the size from which one of them takes several threads."""
     draw = np.random.default_rng(0)
     X, y = draw.normal(size=(400, 200)).astype(np.float32), np.arange(400) % 10
@@ -403,7 +401,7 @@ def test_jobs_do_not_change_a_bit_of_what_threads_would_share():
     _assert_same_members(models[0].estimators_, models[1].estimators_)
 
 
-def test_large_rows_are_mapped_into_the_jobs_not_copied():
+def test_jobs_memory_map_large_data():
     # A class of this function: the jobs may not be able to import this module.
     class SeesMemory(ClassifierMixin, BaseEstimator):
         """Notes where its rows are."""
@@ -430,7 +428,7 @@ def test_large_rows_are_mapped_into_the_jobs_not_copied():
     assert not X.any()  # what a member writes is its own
 
 
-def test_read_only_rows(digits):
+def test_ensemble_accepts_read_only_arrays(digits):
     X, y = (part.copy() for part in digits)
     X.flags.writeable = y.flags.writeable = False
     model = EnsembleClassifier(SMALL, 2, bootstrap=True, random_state=0).fit(X, y)
@@ -438,7 +436,7 @@ def test_read_only_rows(digits):
     _assert_same_members(model.estimators_, same.estimators_)
 
 
-def test_each_member_that_did_not_converge_says_so(digits):
+def test_each_unconverged_member_warns(digits):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         EnsembleClassifier(SMALL, 3).fit(*digits)
@@ -448,7 +446,7 @@ def test_each_member_that_did_not_converge_says_so(digits):
 # Kinds of data
 
 
-def test_words_as_labels(iris):
+def test_string_labels_are_predicted(iris):
     X, y = iris
     words = np.array(["setosa", "versicolor", "virginica"])[y]
     model = EnsembleClassifier(MLPClassifier(max_iter=300), 2, random_state=0)
@@ -458,7 +456,7 @@ def test_words_as_labels(iris):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_several_labels_a_row(sparse, digits):
+def test_multilabel_prediction_thresholds_mean_probabilities(sparse, digits):
     X, y = digits
     labels = np.column_stack([y % 2, y > 4, y == 0]).astype(int)
     target = scipy.sparse.csr_matrix(labels) if sparse else labels
@@ -470,7 +468,7 @@ def test_several_labels_a_row(sparse, digits):
     assert model.score(X, target) == ((mean > 0.5) == labels).all(axis=1).mean()
 
 
-def test_probabilities_as_targets(digits):
+def test_soft_targets_predict_most_probable_class(digits):
     X, y = digits
     target = np.full((len(y), 10), 0.02) + 0.8 * np.eye(10)[y]
     network = MLPClassifier(6, max_iter=5, loss="kullback_leibler")
@@ -479,7 +477,7 @@ def test_probabilities_as_targets(digits):
     assert_array_equal(model.predict(X), mean.argmax(axis=1))
 
 
-def test_names_of_features_are_checked_once(iris):
+def test_feature_names_warn_once_for_all_members(iris):
     X, y = load_iris(return_X_y=True, as_frame=True)
     model = EnsembleClassifier(SMALL, 3, random_state=0).fit(X, y)
     assert model.feature_names_in_.tolist() == X.columns.tolist()
@@ -494,7 +492,7 @@ def test_names_of_features_are_checked_once(iris):
         model.predict(X.rename(columns={X.columns[0]: "other"}))
 
 
-def test_a_column_of_labels_is_flattened_once(iris):
+def test_column_vector_y_warns_once_for_all_members(iris):
     X, y = iris
     with pytest.warns(sklearn.exceptions.DataConversionWarning) as seen:
         model = EnsembleClassifier(SMALL, 2, random_state=0).fit(X, y[:, None])
@@ -503,7 +501,7 @@ def test_a_column_of_labels_is_flattened_once(iris):
     _assert_same_members(model.estimators_, same.estimators_)
 
 
-def test_sparse_rows(digits):
+def test_sparse_data_predict_as_dense_data(digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 2, random_state=0, bootstrap=True)
     dense = model.fit(X, y).predict_proba(X)
@@ -511,7 +509,7 @@ def test_sparse_rows(digits):
     assert_allclose(clone(model).fit(sparse, y).predict_proba(sparse), dense)
 
 
-def test_images_keep_their_shape():
+def test_images_retain_their_shape():
     images, y = load_digits(return_X_y=True)
     images = images[:100].reshape(100, 4, 16).astype(np.uint8)
     model = EnsembleClassifier(NETWORKS["cnn"], 2, random_state=0).fit(images, y[:100])
@@ -521,7 +519,7 @@ def test_images_keep_their_shape():
     assert model.predict_proba(images[:1]).shape == (1, 10)
 
 
-def test_other_shapes_are_refused_in_the_name_of_the_ensemble(digits):
+def test_wrong_feature_count_is_refused_in_name_of_ensemble(digits):
     model = EnsembleClassifier(SMALL, 2).fit(*digits)
     message = "X has 3 features, but EnsembleClassifier is expecting 64"
     for method in (model.predict, model.predict_proba):
@@ -534,7 +532,7 @@ def test_other_shapes_are_refused_in_the_name_of_the_ensemble(digits):
 # Pipelines
 
 
-def test_an_ensemble_ends_a_pipeline(digits):
+def test_ensemble_may_be_last_step_of_pipeline(digits):
     X, y = digits
     model = make_pipeline(
         PixelScaler(pixel_max=16), EnsembleClassifier(SMALL, 2, random_state=0)
@@ -559,13 +557,13 @@ def test_members_may_be_pipelines(bootstrap, iris):
     assert model.score(X, y) == alone.score(StandardScaler().fit_transform(X), y)
 
 
-def test_validation_rows_do_not_slip_past_a_pipelines_steps(iris):
+def test_validation_set_is_refused_for_pipeline_members(iris):
     model = EnsembleClassifier(make_pipeline(StandardScaler(), SMALL), 2)
     with pytest.raises(ValueError, match="past the other steps of the Pipeline"):
         model.fit(*iris, X_val=iris[0], y_val=iris[1])
 
 
-def test_routed_metadata_reaches_pipelines(iris):
+def test_routed_metadata_reaches_pipeline_members(iris):
     X, y = iris
     given = dict.fromkeys(("sample_weight", "X_val", "y_val"), True)
     weight = np.linspace(0.5, 2, len(y))
@@ -583,7 +581,7 @@ def test_routed_metadata_reaches_pipelines(iris):
     _assert_same_members([m[-1] for m in model], alone.estimators_, 1e-12)
 
 
-def test_a_search_routes_weights_to_the_ensemble(iris):
+def test_search_routes_sample_weights_to_ensemble(iris):
     X, y = iris
     weight = (np.arange(len(y)) % 2).astype(float)
     with sklearn.config_context(enable_metadata_routing=True):
@@ -598,7 +596,7 @@ def test_a_search_routes_weights_to_the_ensemble(iris):
 # Training goes on
 
 
-def test_blocks_train_every_member_on(digits):
+def test_partial_fit_trains_every_member(digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 2, random_state=0)
     model.partial_fit(X[:150], y[:150], classes=np.arange(10))
@@ -611,7 +609,7 @@ def test_blocks_train_every_member_on(digits):
     assert model.classes_.tolist() == list(range(10))
 
 
-def test_a_member_that_fails_leaves_none_ahead_of_the_others(digits, monkeypatch):
+def test_failing_member_rolls_back_all_members(digits, monkeypatch):
     X, y = digits
     model = EnsembleClassifier(MLPClassifier(5), n_estimators=2, random_state=0)
     model.partial_fit(X, y, classes=np.arange(10))
@@ -630,7 +628,7 @@ def test_a_member_that_fails_leaves_none_ahead_of_the_others(digits, monkeypatch
     assert_array_equal(model.predict_proba(X), before)
 
 
-def test_partial_fit_goes_on_from_fit_and_fit_starts_anew(digits):
+def test_partial_fit_continues_and_fit_restarts(digits):
     model = EnsembleClassifier(SMALL, 2, random_state=0).fit(*digits)
     first = copy.deepcopy(model.estimators_)
     model.partial_fit(*digits)
@@ -647,7 +645,7 @@ def test_partial_fit_goes_on_from_fit_and_fit_starts_anew(digits):
     ],
     ids=["bootstrap", "lbfgs", "pipeline"],
 )
-def test_partial_fit_is_absent_where_it_means_nothing(model):
+def test_partial_fit_is_absent_where_unsupported(model):
     assert not hasattr(model, "partial_fit")
 
 
@@ -655,7 +653,7 @@ def test_partial_fit_is_absent_where_it_means_nothing(model):
 
 
 @pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), clone])
-def test_a_copy_gives_the_same_bits(copied, digits):
+def test_copy_predicts_identically(copied, digits):
     X, y = digits
     model = EnsembleClassifier(SMALL, 2, bootstrap=True, random_state=0).fit(X, y)
     twin = copied(model)
@@ -667,7 +665,7 @@ def test_a_copy_gives_the_same_bits(copied, digits):
 # What is refused
 
 
-def test_before_fit_nothing_is_predicted(digits):
+def test_unfitted_ensemble_does_not_predict(digits):
     X, y = digits
     model = EnsembleClassifier(SMALL)
     for call in (
@@ -679,7 +677,7 @@ def test_before_fit_nothing_is_predicted(digits):
             call()
 
 
-def test_a_failed_fit_leaves_no_members(digits):
+def test_failed_fit_leaves_no_members(digits):
     model = EnsembleClassifier(MLPClassifier(alpha=-1))
     with pytest.raises(ValueError, match="The 'alpha' parameter of MLPClassifier"):
         model.fit(*digits)
@@ -695,12 +693,12 @@ def test_a_failed_fit_leaves_no_members(digits):
         ({"sample_weight": np.full(300, -1.0)}, "Negative values in data"),
     ],
 )
-def test_what_does_not_go_together_is_refused(given, message, digits):
+def test_inconsistent_fit_arguments_are_refused(given, message, digits):
     with pytest.raises(ValueError, match=message):
         EnsembleClassifier(SMALL, 2).fit(*digits, **given)
 
 
-def test_members_have_to_take_what_is_given(digits):
+def test_fit_arguments_unknown_to_members_are_refused(digits):
     X, y = digits
     with pytest.raises(TypeError, match="sample_weight, which bootstrap=True needs"):
         EnsembleClassifier(KNeighborsClassifier(), bootstrap=True).fit(X, y)
@@ -735,7 +733,7 @@ class KillLater(Callback):
 @pytest.mark.parametrize(
     ("in_pipeline", "bootstrap"), [(False, False), (False, True), (True, False)]
 )
-def test_a_killed_ensemble_goes_on(in_pipeline, bootstrap, tmp_path):
+def test_killed_ensemble_resumes_from_checkpoint(in_pipeline, bootstrap, tmp_path):
     X, y = load_digits(n_class=3, return_X_y=True)
     network = MLPClassifier(
         8, max_iter=5, dropout=0.1, batch_size=50, callbacks=[KillLater()]
@@ -757,7 +755,7 @@ def test_a_killed_ensemble_goes_on(in_pipeline, bootstrap, tmp_path):
     assert [member.checkpoint for member in last] == [None] * 3
 
 
-def test_a_checkpointed_ensemble_may_grow_but_not_change(tmp_path):
+def test_checkpointed_ensemble_may_grow_but_not_change(tmp_path):
     X, y = load_digits(n_class=3, return_X_y=True)
     three = ensemble_of(checkpoint=tmp_path / "a").fit(X, y)
     four = clone(three).set_params(n_estimators=4).fit(X, y)
@@ -767,7 +765,7 @@ def test_a_checkpointed_ensemble_may_grow_but_not_change(tmp_path):
         clone(three).set_params(random_state=1).fit(X, y)
 
 
-def test_checkpoints_of_an_ensemble_that_would_not_do_are_refused(tmp_path):
+def test_unusable_ensemble_checkpoints_are_refused(tmp_path):
     X, y = load_digits(n_class=3, return_X_y=True)
     with pytest.raises(ValueError, match="checkpoint needs a random_state"):
         ensemble_of(random_state=None, checkpoint=tmp_path).fit(X, y)

@@ -94,12 +94,12 @@ def in_memory(data, method="fit", **params):
     return getattr(clone(MLPClassifier(5, **FEW)).set_params(**params), method)(*data)
 
 
-def test_rows_in_their_order_give_the_network_of_memory(estimator, data, elsewhere):
+def test_unshuffled_fit_equals_fit_in_memory(estimator, data, elsewhere):
     estimator.set_params(shuffle=False)
     assert_same(clone(estimator).fit(*elsewhere), estimator.fit(*data), data[0])
 
 
-def test_predictions_and_scores_are_those_of_memory(estimator, data, elsewhere):
+def test_predictions_and_scores_equal_those_in_memory(estimator, data, elsewhere):
     model = estimator.fit(*data)
     for method in ("predict", "predict_proba", "decision_function"):
         if hasattr(model, method):
@@ -125,12 +125,12 @@ def test_predictions_and_scores_are_those_of_memory(estimator, data, elsewhere):
     ],
     ids=str,
 )
-def test_settings_that_give_the_network_of_memory(params, data):
+def test_fit_with_parameters_equals_fit_in_memory(params, data):
     model = MLPClassifier(5, **FEW | params)
     assert_same(model.fit(Slices(data[0]), data[1]), in_memory(data, **params), data[0])
 
 
-def test_weights_of_rows_in_their_order(data):
+def test_weighted_fit_equals_fit_in_memory(data):
     weight = np.random.RandomState(1).rand(N_ROWS)
     models = [
         MLPClassifier(5, shuffle=False, class_weight="balanced", **FEW).fit(
@@ -141,7 +141,7 @@ def test_weights_of_rows_in_their_order(data):
     assert_same(*models, data[0])
 
 
-def test_batches_go_on_from_each_other(data):
+def test_partial_fit_equals_partial_fit_in_memory(data):
     models = [MLPClassifier(5, shuffle=False, **FEW) for _ in range(2)]
     for model, X in zip(models, (data[0], Slices(data[0])), strict=True):
         for _ in range(3):
@@ -149,7 +149,7 @@ def test_batches_go_on_from_each_other(data):
     assert_same(*models, data[0])
 
 
-def test_shuffled_rows_are_learnt_too(data):
+def test_shuffled_fit_learns_and_is_reproducible(data):
     X, y = data
     params = {"learning_rate_init": 0.01, "max_iter": 30}
     model = in_memory((Slices(X.astype(np.float32) / 255), y), **params)
@@ -159,7 +159,7 @@ def test_shuffled_rows_are_learnt_too(data):
 
 @pytest.mark.parametrize("scoring", [None, "accuracy", "neg_log_loss"])
 @pytest.mark.parametrize("own", [False, True])
-def test_rows_to_validate_on_are_not_read_at_once(data, scoring, own):
+def test_validation_set_is_read_in_windows(data, scoring, own):
     X, y = Slices(data[0]), data[1]
     model = MLPClassifier(
         5, early_stopping=True, validation_fraction=0.5, scoring=scoring, **FEW
@@ -170,7 +170,7 @@ def test_rows_to_validate_on_are_not_read_at_once(data, scoring, own):
         assert model.best_validation_score_ == model.score(*data)
 
 
-def test_scores_are_of_the_rows_that_were_predicted(data):
+def test_default_score_and_scorer_agree(data):
     X, y = Slices(data[0]), data[1]
     params = {"early_stopping": True, "validation_fraction": 0.5, **FEW}
     found = [
@@ -183,7 +183,7 @@ def test_scores_are_of_the_rows_that_were_predicted(data):
 
 
 @pytest.mark.filterwarnings("ignore:Training interrupted")
-def test_a_fit_goes_on_from_its_checkpoint(data, tmp_path):
+def test_fit_resumes_from_checkpoint(data, tmp_path):
     class Stop(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 2:
@@ -196,7 +196,7 @@ def test_a_fit_goes_on_from_its_checkpoint(data, tmp_path):
     assert_same(model.fit(X, y), in_one_go, data[0])
 
 
-def test_validation_rows_join_the_others_in_the_end(data):
+def test_refit_full_joins_validation_set(data):
     X, y = data
     given = {"X_val": Slices(X[400:]), "y_val": y[400:]}
     params = {"shuffle": False, "refit_full": True, "early_stopping": True}
@@ -206,7 +206,7 @@ def test_validation_rows_join_the_others_in_the_end(data):
     assert_same(one, other, X)
 
 
-def test_images(data):
+def test_image_fit_equals_fit_in_memory(data):
     X, y = data[0].reshape(-1, 4, 5), data[1]
     params = FEW | {"shuffle": False, "augmentation": RandomHorizontalFlip()}
     models = [
@@ -218,7 +218,7 @@ def test_images(data):
 
 
 @pytest.mark.parametrize("params", [{}, {"bootstrap": True}], ids=str)
-def test_ensembles(data, params):
+def test_ensemble_equals_ensemble_in_memory(data, params):
     network = MLPClassifier(5, shuffle=False, **FEW)
     # Without n_jobs those in memory would train as a pack, and be rounded otherwise.
     model = EnsembleClassifier(network, 2, random_state=0, n_jobs=1, **params)
@@ -231,7 +231,7 @@ def test_ensembles(data, params):
     )
 
 
-def test_folds_are_numbers_of_rows(data):
+def test_search_scores_equal_scores_in_memory(data):
     model = MLPClassifier(5, shuffle=False, **FEW)
     scores = [
         PackedGridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2)
@@ -246,7 +246,7 @@ def test_folds_are_numbers_of_rows(data):
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "score"])
-def test_bad_values_are_named_by_their_row(data, method):
+def test_invalid_value_is_reported_with_its_row(data, method):
     X, y = data
     bad = X.astype(np.float64)
     bad[611, 3] = np.nan
@@ -260,7 +260,7 @@ def test_bad_values_are_named_by_their_row(data, method):
         getattr(model, method)(Slices(bad), *arguments)
 
 
-def test_shapes_are_checked_before_anything_is_read(data):
+def test_shapes_are_validated_before_reading(data):
     class Unreadable(Slices):
         def __getitem__(self, key):
             raise AssertionError("read")
@@ -276,7 +276,7 @@ def test_shapes_are_checked_before_anything_is_read(data):
         MLPClassifier().fit(Slices(np.full((N_ROWS, 20), "a")), y)
 
 
-def test_a_disk_that_fails_while_training(data):
+def test_read_error_leaves_estimator_unfitted(data):
     class Failing(Slices):
         reads = 0
 
@@ -293,7 +293,7 @@ def test_a_disk_that_fails_while_training(data):
         model.predict(data[0])
 
 
-def test_ctrl_c_while_rows_are_read_keeps_what_was_learnt(data):
+def test_ctrl_c_while_reading_keeps_finished_epochs(data):
     class Interrupted(Slices):
         reads = 0
 

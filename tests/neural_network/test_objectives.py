@@ -169,50 +169,50 @@ weights = pytest.mark.parametrize(
 
 @weights
 @pytest.mark.parametrize("case", CLASSIFICATION.values(), ids=list(CLASSIFICATION))
-def test_losses_of_classes(case, weight):
+def test_classification_losses_match_torch(case, weight):
     y, params, loss, n_out = case
     model = _model(**params).fit(X, y, weight)
     _assert_same(model, _train(X, y, loss, n_out, weight))
 
 
-def test_divergence_from_labels_is_the_cross_entropy():
+def test_kullback_leibler_of_labels_is_cross_entropy():
     hard = _model(loss="kullback_leibler").fit(X, digit)
     _assert_same(hard, _train(X, digit, _cross_entropy(), 10))
 
 
-def test_divergence_from_two_labels_is_the_cross_entropy_of_one_logit():
+def test_kullback_leibler_of_binary_labels_is_binary_cross_entropy():
     model, same = _model(loss="kullback_leibler").fit(X, two), _model().fit(X, two)
     assert model.loss_curve_ == same.loss_curve_
     assert_array_equal(model.predict_proba(X), same.predict_proba(X))
     assert model.decision_function(X).shape == (len(X),)
 
 
-def test_certain_probabilities_are_probabilities():
+def test_one_hot_probabilities_train_as_labels():
     certain = np.eye(10)[digit]
     model = _model(loss="kullback_leibler").fit(X, certain)
     _assert_same(model, _train(X, digit, _cross_entropy(), 10))
     assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
 
 
-def test_several_labels_a_row_are_no_probabilities():
+def test_multilabel_targets_are_refused_as_probabilities():
     with pytest.raises(ValueError, match="probabilities that sum to 1"):
         _model(loss="kullback_leibler").fit(X, labels)
 
 
-def test_probabilities_have_no_class_weights():
+def test_class_weight_is_refused_for_probability_targets():
     model = _model(loss="kullback_leibler", class_weight="balanced")
     with pytest.raises(ValueError, match="class_weight needs labels"):
         model.fit(X, soft)
 
 
-def test_soft_targets_are_matched():
+def test_lbfgs_approximates_soft_targets():
     model = _model(
         loss="kullback_leibler", solver="lbfgs", hidden_layer_sizes=40, max_iter=500
     ).fit(X, soft)
     assert np.abs(model.predict_proba(X) - soft).mean() < np.abs(0.25 - soft).mean() / 2
 
 
-def test_classes_weigh_as_rows_do():
+def test_class_weights_equal_sample_weights():
     of_class = {c: 1.0 + c for c in range(10)}
     given = _model(class_weight=of_class).fit(X, digit)
     _assert_same(given, _train(X, digit, _cross_entropy(), 10, 1.0 + digit))
@@ -224,7 +224,7 @@ def test_classes_weigh_as_rows_do():
     )
 
 
-def test_weights_of_classes_and_rows_multiply():
+def test_class_and_sample_weights_multiply():
     weight = np.linspace(0.2, 2, 200)
     model = _model(class_weight={0: 3.0, 1: 1.0}).fit(X, two, weight)
     product = weight * np.where(two == 0, 3.0, 1.0)
@@ -233,14 +233,14 @@ def test_weights_of_classes_and_rows_multiply():
 
 @pytest.mark.filterwarnings("ignore:A column-vector y")
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
-def test_classes_that_a_dict_leaves_out_weigh_one(shape):
+def test_classes_missing_from_class_weight_have_weight_one(shape):
     model = _model(class_weight={3: 2.0}).fit(X, digit.reshape(shape))
     _assert_same(
         model, _train(X, digit, _cross_entropy(), 10, np.where(digit == 3, 2.0, 1.0))
     )
 
 
-def test_rows_need_not_have_the_classes_of_a_dict():
+def test_class_weight_may_name_classes_missing_from_data():
     others = digit != 3
     model = _model(class_weight={3: 2.0}, max_iter=1)
     validated = model.fit(X, digit, X_val=X[others], y_val=digit[others])
@@ -261,7 +261,7 @@ def test_rows_need_not_have_the_classes_of_a_dict():
         ([0.0, 0.0], "class_weight leaves no row a weight"),
     ],
 )
-def test_weights_that_mean_nothing(weights, says):
+def test_invalid_class_weights_are_refused(weights, says):
     model = _model(class_weight=dict(enumerate(weights)))
     with pytest.raises(ValueError, match=says):
         model.fit(X, two)
@@ -285,7 +285,7 @@ REGRESSION = {
 @weights
 @pytest.mark.parametrize("outputs", [number, numbers], ids=["one", "two"])
 @pytest.mark.parametrize("loss", REGRESSION)
-def test_losses_of_numbers(loss, outputs, weight):
+def test_regression_losses_match_torch(loss, outputs, weight):
     y = np.abs(outputs) if loss == "poisson" else outputs
     model = _model(MLPRegressor, loss=loss).fit(D, y, weight)
     target = y.reshape(len(y), -1)
@@ -367,14 +367,14 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("case", SCHEDULES.values(), ids=list(SCHEDULES))
-def test_schedules_are_torchs(case):
+def test_schedules_match_torch(case):
     params, scheduler = case
     model = _model(**params).fit(X, digit)
     _assert_same(model, _train(X, digit, _cross_entropy(), 10, scheduler=scheduler))
 
 
 @pytest.mark.parametrize("case", SCHEDULES.values(), ids=list(SCHEDULES))
-def test_schedules_act_on_any_solver(case):
+def test_schedules_match_torch_with_rmsprop(case):
     params, scheduler = case
     model = _model(solver="rmsprop", learning_rate_init=RATE, **params).fit(X, digit)
     reference = _train(
@@ -399,7 +399,7 @@ SOLVERS = {
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_solvers_are_torchs(solver):
+def test_solvers_match_torch(solver):
     rate = SOLVERS[solver]([torch.zeros(1)]).param_groups[0]["lr"]
     model = _model(solver=solver, alpha=0.5, learning_rate_init=rate).fit(X, digit)
     reference = _train(
@@ -408,7 +408,7 @@ def test_solvers_are_torchs(solver):
     _assert_same(model, reference)
 
 
-def test_further_arguments_reach_torchs_optimizer():
+def test_optimizer_params_reach_torch_optimizer():
     given = {"alpha": 0.9, "momentum": 0.5}
     model = _model(solver="rmsprop", optimizer_params=given).fit(X, digit)
     reference = _train(
@@ -425,12 +425,12 @@ def test_further_arguments_reach_torchs_optimizer():
 
 
 @pytest.mark.parametrize("norm", [0.05, 0.3, 1e6])
-def test_long_gradients_are_clipped_as_torch_clips(norm):
+def test_gradient_clipping_matches_torch(norm):
     model = _model(max_grad_norm=norm).fit(X, digit)
     _assert_same(model, _train(X, digit, _cross_entropy(), 10, clip=norm))
 
 
-def test_clipping_keeps_training_finite():
+def test_gradient_clipping_keeps_training_finite():
     model = _model(MLPRegressor, learning_rate_init=0.5, max_grad_norm=0.1)
     assert np.isfinite(model.fit(D * 1000, number).loss_curve_).all()
     with pytest.raises(ValueError, match="lower learning_rate_init or scale X"):
@@ -441,7 +441,7 @@ def test_clipping_keeps_training_finite():
     ("schedule", "warns"),
     [("constant", True), ("step", True), ("cosine", False), ("onecycle", False)],
 )
-def test_a_schedule_that_came_to_its_end_is_no_lack_of_convergence(schedule, warns):
+def test_finished_schedule_does_not_warn_about_convergence(schedule, warns):
     model = MLPClassifier(4, learning_rate=schedule, max_iter=2, random_state=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

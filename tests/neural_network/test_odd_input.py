@@ -80,7 +80,7 @@ def cnn():
     return watched(CNNClassifier(2, hidden_layer_sizes=4))
 
 
-def test_the_alarm_works(estimator):
+def test_alarm_callback_detects_start_of_training(estimator):
     with pytest.raises(Trained):
         estimator.fit(rows(), targets())
 
@@ -92,12 +92,12 @@ def fitted(estimator, **params):
     return estimator.fit(rows(), targets())
 
 
-def test_attributes_before_fit(estimator):
+def test_unfitted_estimator_has_no_fitted_attributes(estimator):
     for name in ("coefs_", "intercepts_", "net_", "n_iter_", "loss_"):
         assert not hasattr(estimator, name)
 
 
-def test_images_of_another_shape_than_in_fit(cnn):
+def test_images_of_other_shape_are_refused_at_predict(cnn):
     X = np.random.RandomState(0).normal(size=(N_ROWS, 4, 4))
     cnn.set_params(callbacks=None).fit(X, targets())
     assert cnn.predict(X.reshape(N_ROWS, 16)).shape == (N_ROWS,)
@@ -105,7 +105,7 @@ def test_images_of_another_shape_than_in_fit(cnn):
         cnn.predict(X.reshape(N_ROWS, 2, 8))
 
 
-def test_absent_device(estimator, monkeypatch):
+def test_absent_device_is_refused(estimator, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refuses(
@@ -115,7 +115,7 @@ def test_absent_device(estimator, monkeypatch):
     )
 
 
-def test_labels_unseen_in_fit(classifier):
+def test_new_labels_are_refused_and_leave_model_unchanged(classifier):
     model = fitted(classifier)
     message = "`y` has classes not in `self.classes_`"
     with pytest.raises(ValueError, match=message):
@@ -129,7 +129,7 @@ def test_labels_unseen_in_fit(classifier):
 # Numbers that are still finite have squares that are not.
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize("scoring", [None, "neg_mean_squared_error"])
-def test_divergence_is_named_with_its_epoch_and_scale(scoring):
+def test_divergence_error_names_epoch_and_scale(scoring):
     model = MLPRegressor(
         solver="sgd",
         learning_rate_init=10,
@@ -151,7 +151,7 @@ def test_divergence_is_named_with_its_epoch_and_scale(scoring):
         model.predict(X)
 
 
-def test_diverging_further_training_keeps_the_weights_of_before(estimator):
+def test_diverging_warm_start_restores_earlier_weights(estimator):
     model = fitted(estimator, solver="sgd", warm_start=True, alpha=0.0)
     predicted, curve = model.predict(rows()), list(model.loss_curve_)
     model.set_params(learning_rate_init=1e308, max_iter=50)
@@ -161,7 +161,7 @@ def test_diverging_further_training_keeps_the_weights_of_before(estimator):
     assert model.loss_curve_ == curve
 
 
-def test_ctrl_c_while_validating_counts_whole_epochs():
+def test_ctrl_c_during_validation_keeps_whole_epochs():
     class Interrupted:
         calls = 0
 
@@ -177,7 +177,7 @@ def test_ctrl_c_while_validating_counts_whole_epochs():
     assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_scores_) == 2
 
 
-def test_whole_numbers_train_in_double_precision_if_told_to():
+def test_integers_train_in_float64_on_request():
     X = np.array([[2**24 + 1], [2**24]])
     model = MLPRegressor(dtype="float64", max_iter=1, random_state=0)
     for rows in (X, X.astype(float)):
@@ -187,7 +187,7 @@ def test_whole_numbers_train_in_double_precision_if_told_to():
 
 
 @pytest.mark.parametrize("alpha", [np.float32(0.1), np.int64(1)])
-def test_numpys_numbers_are_numbers(estimator, alpha):
+def test_numpy_scalars_are_valid_parameters(estimator, alpha):
     estimator.set_params(alpha=alpha, callbacks=None).fit(rows(), targets())
     assert np.isfinite(estimator.loss_)
 
@@ -196,21 +196,21 @@ def test_numpys_numbers_are_numbers(estimator, alpha):
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_few_rows_are_predicted(estimator, size):
+def test_few_samples_are_predicted(estimator, size):
     assert len(fitted(estimator).predict(rows()[:size])) == size
 
 
-def test_huge_values_do_not_hide_in_predictions(classifier):
+def test_huge_values_give_finite_probabilities(classifier):
     probabilities = fitted(classifier).predict_proba(1e30 * rows())
     assert np.isfinite(probabilities).all()
 
 
-def test_one_row_is_enough_to_regress():
+def test_regressor_fits_one_sample():
     model = MLPRegressor(max_iter=2, random_state=0).fit(rows()[:1], [3.0])
     assert math.isfinite(model.predict(rows()[:1])[0])
 
 
-def test_read_only_data_are_left_alone(estimator):
+def test_read_only_arrays_are_accepted_and_unchanged(estimator):
     X, y = rows(), targets()
     X.flags.writeable = y.flags.writeable = False
     model = estimator.set_params(callbacks=None, max_iter=2).fit(X, y)
@@ -219,7 +219,7 @@ def test_read_only_data_are_left_alone(estimator):
 
 
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
-def test_nan_behind_relu_is_seen_in_the_epoch_it_comes(solver):
+def test_nan_behind_relu_is_detected_in_its_epoch(solver):
     """In layers whose products are not BLAS's, and without a penalty that shows it."""
     X = np.random.RandomState(0).normal(size=(800, 128)).astype(np.float32)
     X[17] = 3e38
@@ -230,7 +230,7 @@ def test_nan_behind_relu_is_seen_in_the_epoch_it_comes(solver):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("model", CLASSIFIERS)
-def test_what_is_kept_can_be_trained_on_by_others(model, solver):
+def test_fitted_network_can_be_trained_by_torch_code(model, solver):
     model = clone(model).set_params(solver=solver, max_iter=2, random_state=0)
     model.partial_fit(rows(), targets(), classes=[0, 1, 2])
     net = model.net_

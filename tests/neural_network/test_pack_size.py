@@ -6,7 +6,7 @@ import torch
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier
 from skmlp.neural_network._packs import pack_size as _pack_size
-from skmlp.training.packs.pack import Member, pack_key
+from skmlp.training.packs.pack import PackMember, pack_key
 
 
 def plans_of(n, units, batch_size=32, n_rows=64):
@@ -39,7 +39,7 @@ def convolutional_plans_of(n, channels, batch_size=32):
 
 def size(plans):
     first = plans[0]
-    key = pack_key(Member(first.net, first.train, first.valid, first.epochs))
+    key = pack_key(PackMember(first.net, first.train, first.valid, first.epochs))
     return _pack_size.choose_pack_size(key, plans)
 
 
@@ -58,7 +58,7 @@ def measured(monkeypatch):
     return times
 
 
-def test_small_networks_need_no_measurement(measured):
+def test_small_networks_are_packed_without_measurement(measured):
     assert size(plans_of(5, units=20)) == 5
     assert measured["calls"] == 0
 
@@ -74,13 +74,13 @@ def test_small_networks_need_no_measurement(measured):
         ([(5, 20), (20, 5)], [[0, 1]]),
     ],
 )
-def test_small_networks_of_like_width_share_a_pack(widths, expected):
+def test_small_networks_of_similar_width_share_pack(widths, expected):
     plans = [plan for units in widths for plan in plans_of(1, units=units)]
     assert _pack_size.group_by_width(plans) == expected
 
 
 @pytest.mark.parametrize(("units", "expected"), [(60, 5), (200, 1)])
-def test_what_has_to_be_packed_alike_again_is_not_measured(measured, units, expected):
+def test_pack_size_without_measurement_depends_on_cost_alone(measured, units, expected):
     plans = plans_of(5, units=units)
     assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
     assert measured["calls"] == 0
@@ -94,15 +94,13 @@ def test_large_networks_are_never_packed(measured):
 @pytest.mark.parametrize(
     ("channels", "expected"), [(8, 3), ((8, 60), 3), ((8, 90), 1), ((30, 90), 1)]
 )
-def test_more_work_is_worth_packing_where_there_are_convolutions(
-    channels, expected, measured
-):
+def test_convolutions_are_packed_at_higher_cost(channels, expected, measured):
     plans = convolutional_plans_of(3, channels)
     assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
     assert measured["calls"] == 0
 
 
-def test_convolutions_are_measured_or_never_packed(measured):
+def test_large_convolutions_are_measured_or_never_packed(measured):
     measured["together"] = {3: 0.5}
     assert size(convolutional_plans_of(3, (8, 60))) == 3
     assert measured["calls"] == 1
@@ -110,7 +108,7 @@ def test_convolutions_are_measured_or_never_packed(measured):
     assert measured["calls"] == 1
 
 
-def test_patches_of_convolutions_stay_in_the_caches(monkeypatch):
+def test_cache_size_limits_pack_of_convolutions(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     (plan,) = convolutional_plans_of(1, (8, 60))
     most = _pack_size.max_pack_size(plan)
@@ -130,26 +128,26 @@ def test_patches_of_convolutions_stay_in_the_caches(monkeypatch):
         ({8: 0.99, 10: 0.99}, 1),
     ],
 )
-def test_between_them_the_fastest_size_is_chosen(together, expected, measured):
+def test_fastest_measured_pack_size_is_chosen(together, expected, measured):
     measured["together"] = together
     assert size(plans_of(10, units=60)) == expected
 
 
-def test_it_is_measured_once_in_a_process(measured):
+def test_pack_size_is_measured_once_per_process(measured):
     measured["together"] = {8: 0.5, 10: 0.4}
     plans = plans_of(10, units=60)
     assert size(plans) == size(plans) == 10
     assert measured["calls"] == 2
 
 
-def test_packs_grow_with_what_there_is(measured):
+def test_pack_size_grows_with_number_of_plans(measured):
     measured["together"] = {8: 0.5, 10: 0.4}
     plans = plans_of(10, units=60)
     size(plans)
     assert size(plans + plans_of(4, units=60)) == 14
 
 
-def test_memory_bounds_a_pack(monkeypatch):
+def test_free_memory_limits_pack_size(monkeypatch):
     (plan,) = plans_of(1, units=20)
     most = _pack_size.max_pack_size(plan)
     assert most > 100
@@ -159,7 +157,7 @@ def test_memory_bounds_a_pack(monkeypatch):
     assert _pack_size.max_pack_size(plan) == 1
 
 
-def test_threads_are_for_packs_with_work_for_them(monkeypatch):
+def test_thread_count_grows_with_pack_cost(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     (plan,) = plans_of(1, units=20)
     work = _pack_size.step_cost(plan)

@@ -67,7 +67,7 @@ def _assert_same(their, our):
 
 
 @solvers
-def test_blocks_of_rows_give_scikit_learns_weights(params, digits):
+def test_partial_fit_of_classifier_matches_sklearn(params, digits):
     models = _both("MLPClassifier", **params)
     for X, y in _blocks(*digits):
         for model in models:
@@ -77,7 +77,7 @@ def test_blocks_of_rows_give_scikit_learns_weights(params, digits):
 
 
 @solvers
-def test_blocks_of_numbers_with_weights(params, diabetes):
+def test_weighted_partial_fit_of_regressor_matches_sklearn(params, diabetes):
     models = _both("MLPRegressor", **params)
     for X, y in _blocks(*diabetes):
         weight = np.linspace(0.5, 2, len(X))
@@ -86,7 +86,7 @@ def test_blocks_of_numbers_with_weights(params, diabetes):
         _assert_same(*models)
 
 
-def test_blocks_of_indicators(digits):
+def test_multilabel_partial_fit_matches_sklearn(digits):
     X, y = digits
     labels = np.column_stack([y % 2, y > 4])
     models = _both("MLPClassifier")
@@ -97,7 +97,7 @@ def test_blocks_of_indicators(digits):
     assert_array_equal(models[1].classes_, models[0].classes_)
 
 
-def test_a_block_need_not_hold_every_class(digits):
+def test_partial_fit_accepts_batch_without_every_class(digits):
     X, y = digits
     models = _both("MLPClassifier")
     for digit in range(3):
@@ -107,7 +107,7 @@ def test_a_block_need_not_hold_every_class(digits):
     assert models[1].predict_proba(X).shape == (len(X), 10)
 
 
-def test_unsorted_classes_are_sorted(digits):
+def test_partial_fit_sorts_classes(digits):
     X, y = digits
     words = np.array(["low", "high"])[(y > 4).astype(int)]
     model = ours.MLPClassifier(random_state=0)
@@ -119,7 +119,7 @@ def test_unsorted_classes_are_sorted(digits):
 
 
 @solvers
-def test_partial_fit_goes_on_from_fit(params, digits):
+def test_partial_fit_continues_optimizer_after_fit(params, digits):
     """The optimizer goes on too: its moments, its rate, its count of rows."""
     models = _both("MLPClassifier", max_iter=6, **params)
     for model in models:
@@ -130,7 +130,7 @@ def test_partial_fit_goes_on_from_fit(params, digits):
         _assert_same(*models)
 
 
-def test_parameters_changed_in_between_count(diabetes):
+def test_parameters_changed_between_calls_take_effect(diabetes):
     models = _both("MLPRegressor")
     for alpha, block in zip((0.0, 1.0, 10.0), _blocks(*diabetes), strict=False):
         for model in models:
@@ -139,7 +139,7 @@ def test_parameters_changed_in_between_count(diabetes):
 
 
 @solvers
-def test_warm_start_goes_on(params, digits):
+def test_warm_start_matches_sklearn(params, digits):
     models = _both("MLPClassifier", warm_start=True, max_iter=4, **params)
     for max_iter in (4, 3):
         for model in models:
@@ -148,7 +148,7 @@ def test_warm_start_goes_on(params, digits):
         assert len(models[1].loss_curve_) == models[1].t_ // 400
 
 
-def test_warm_start_with_early_stopping(digits):
+def test_warm_start_with_early_stopping_matches_sklearn(digits):
     models = _both("MLPClassifier", warm_start=True, early_stopping=True, max_iter=5)
     for _ in range(3):
         for model in models:
@@ -159,7 +159,7 @@ def test_warm_start_with_early_stopping(digits):
         )
 
 
-def test_warm_start_of_lbfgs(diabetes):
+def test_lbfgs_warm_start_matches_sklearn(diabetes):
     models = _both("MLPRegressor", warm_start=True, solver="lbfgs", max_iter=10)
     for _ in range(3):
         for model in models:
@@ -167,14 +167,14 @@ def test_warm_start_of_lbfgs(diabetes):
     assert_allclose(models[1].loss_, models[0].loss_, rtol=1e-6)
 
 
-def test_without_warm_start_everything_starts_anew(digits):
+def test_fit_restarts_without_warm_start(digits):
     model = ours.MLPClassifier(7, max_iter=3, random_state=0).fit(*digits)
     first = model.loss_curve_
     assert model.fit(*digits).loss_curve_ == first
     assert model.partial_fit(*digits).fit(*digits).loss_curve_ == first
 
 
-def test_partial_fit_after_lbfgs(digits):
+def test_partial_fit_continues_after_lbfgs(digits):
     model = ours.MLPClassifier(7, solver="lbfgs", max_iter=20, random_state=0)
     before = model.fit(*digits).score(*digits)
     model.set_params(solver="adam").partial_fit(*digits)
@@ -197,7 +197,7 @@ def _by_joblib(model):
 
 @pytest.mark.parametrize("copied", [_by_pickle, _by_joblib, copy.deepcopy])
 @pytest.mark.parametrize("solver", ["adam", "sgd", *OTHER_SOLVERS])
-def test_a_copy_between_two_blocks_goes_on_to_the_bit(copied, solver, digits):
+def test_copy_between_batches_continues_bitwise_equal(copied, solver, digits):
     blocks = _blocks(*digits)
     model = ours.MLPClassifier(13, solver=solver, dropout=0.2, random_state=1)
     for block in blocks[:2]:
@@ -212,7 +212,7 @@ def test_a_copy_between_two_blocks_goes_on_to_the_bit(copied, solver, digits):
 
 
 @pytest.mark.parametrize("copied", [_by_pickle, _by_joblib, copy.deepcopy])
-def test_a_copy_after_fit_goes_on_to_the_bit(copied, digits):
+def test_copy_after_fit_continues_bitwise_equal(copied, digits):
     model = ours.MLPClassifier(13, max_iter=4, random_state=1).fit(*digits)
     twin = copied(model)
     assert_array_equal(twin.predict_proba(digits[0]), model.predict_proba(digits[0]))
@@ -223,7 +223,7 @@ def test_a_copy_after_fit_goes_on_to_the_bit(copied, digits):
         assert_array_equal(a, b)
 
 
-def test_a_copy_is_independent(digits):
+def test_deep_copy_is_independent(digits):
     model = ours.MLPClassifier(5, random_state=0)
     model.partial_fit(*digits, classes=np.arange(10))
     before = [w.copy() for w in model.coefs_]
@@ -235,13 +235,13 @@ def test_a_copy_is_independent(digits):
 # What is refused
 
 
-def test_the_first_block_needs_the_classes(digits):
+def test_first_partial_fit_needs_classes(digits):
     for model in _both("MLPClassifier"):
         with pytest.raises(ValueError, match="classes must be passed"):
             model.partial_fit(*digits)
 
 
-def test_other_classes_later_are_refused(digits):
+def test_changed_classes_are_refused(digits):
     X, y = digits
     for model in _both("MLPClassifier"):
         model.partial_fit(X, y, classes=np.arange(10))
@@ -251,7 +251,7 @@ def test_other_classes_later_are_refused(digits):
             model.partial_fit(X, y + 1)
 
 
-def test_early_stopping_is_refused(digits):
+def test_partial_fit_refuses_early_stopping(digits):
     for model in _both("MLPClassifier", early_stopping=True):
         with pytest.raises(ValueError, match="does not support early_stopping=True"):
             model.partial_fit(*digits, classes=np.arange(10))
@@ -265,7 +265,7 @@ def test_lbfgs_has_no_partial_fit():
     assert not hasattr(ours.MLPRegressor(solver="lbfgs"), "partial_fit")
 
 
-def test_warm_start_needs_the_same_classes():
+def test_warm_start_refuses_other_classes():
     X, y = load_iris(return_X_y=True)
     for model in _both("MLPClassifier", warm_start=True, max_iter=2):
         model.fit(X, y)
@@ -274,7 +274,7 @@ def test_warm_start_needs_the_same_classes():
                 model.fit(X, other)
 
 
-def test_other_features_later_are_refused(digits):
+def test_changed_feature_count_is_refused(digits):
     X, y = digits
     for model in _both("MLPClassifier"):
         model.partial_fit(X, y, classes=np.arange(10))
@@ -282,7 +282,7 @@ def test_other_features_later_are_refused(digits):
             model.partial_fit(X[:, :3], y)
 
 
-def test_convergence_is_not_expected_of_a_block(digits):
+def test_partial_fit_does_not_warn_about_convergence(digits):
     with warnings.catch_warnings(action="error", category=ConvergenceWarning):
         for model in _both("MLPClassifier"):
             model.partial_fit(*digits, classes=np.arange(10))
@@ -290,7 +290,7 @@ def test_convergence_is_not_expected_of_a_block(digits):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_after_an_error_in_training_all_is_as_before(digits, method, solver):
+def test_failed_training_restores_previous_state(digits, method, solver):
     params = {"dropout": 0.5, "warm_start": True, "max_iter": 2, "batch_norm": True}
     model = ours.MLPClassifier(5, solver=solver, random_state=0, **params)
     train = getattr(model, method)
@@ -308,7 +308,7 @@ def test_after_an_error_in_training_all_is_as_before(digits, method, solver):
 
 
 @pytest.mark.parametrize("wrong", ["row", "label"])
-def test_classes_outlive_a_first_call_that_failed(wrong):
+def test_classes_survive_failed_first_partial_fit(wrong):
     X, y, classes = np.eye(3), np.array([0, 1, 0]), np.arange(4)
     bad = (X * np.nan, y) if wrong == "row" else (X, y + 7)
     model = ours.MLPClassifier(2)
@@ -320,7 +320,7 @@ def test_classes_outlive_a_first_call_that_failed(wrong):
 
 
 @pytest.mark.parametrize("name", ["cosine", "onecycle"])
-def test_a_planned_rate_that_has_come_to_its_end_is_told(name, digits):
+def test_finished_schedule_warns_in_partial_fit(name, digits):
     X, y = digits
     model = ours.MLPClassifier(
         8, learning_rate=name, max_iter=3, batch_size=150, random_state=0
@@ -338,7 +338,7 @@ def test_a_planned_rate_that_has_come_to_its_end_is_told(name, digits):
     assert np.abs(model.coefs_[0] - before).max() > 1e-5
 
 
-def test_a_planned_rate_counts_calls_whatever_their_rows(digits):
+def test_schedule_counts_partial_fit_calls_as_epochs(digits):
     X, y = digits
     model = ours.MLPClassifier(
         8, learning_rate="cosine", max_iter=5, batch_size=20, random_state=0
@@ -353,7 +353,7 @@ def test_a_planned_rate_counts_calls_whatever_their_rows(digits):
     assert rates[-1] < 1e-5
 
 
-def test_it_is_told_after_fit_too_but_not_where_fit_begins_anew(digits):
+def test_finished_schedule_warns_in_partial_fit_after_fit_but_not_in_fit(digits):
     model = ours.MLPClassifier(
         8, learning_rate="cosine", max_iter=2, random_state=0, warm_start=True
     )

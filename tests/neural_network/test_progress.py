@@ -87,7 +87,7 @@ class Drawn(Progress):
 
 
 @pytest.mark.parametrize("verbose", [True, np.True_, 2, np.int64(3)])
-def test_true_and_numbers_from_two_print_every_epoch(verbose, capsys):
+def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys):
     model = mlp(verbose=verbose).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
@@ -98,14 +98,16 @@ def test_true_and_numbers_from_two_print_every_epoch(verbose, capsys):
 
 
 @pytest.mark.parametrize("verbose", [False, 0, np.False_, "bar"])
-def test_others_print_nothing_where_nobody_looks(verbose, capfd, monkeypatch):
+def test_other_verbose_values_print_nothing_without_terminal(
+    verbose, capfd, monkeypatch
+):
     monkeypatch.setenv("FORCE_COLOR", "1")  # which makes rich write colours to pipes
     mlp(verbose=verbose).fit(X, Y)
     PackedGridSearchCV(mlp(verbose=verbose), {"alpha": [0, 1]}, cv=2).fit(X, Y)
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_prints_one_line(capsys):
+def test_verbose_one_prints_one_line(capsys):
     model = mlp(verbose=1).fit(X, Y)
     found = re.fullmatch(
         r"MLPClassifier: 4 epochs in [\d.e-]+ s on (\w+), loss (\S+), "
@@ -126,14 +128,14 @@ def test_one_prints_one_line(capsys):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_estimator_has_its_line(model, begin, capsys):
+def test_every_estimator_prints_its_line(model, begin, capsys):
     model.set_params(verbose=1).fit(X, Y)
     (line,) = capsys.readouterr().out.splitlines()
     assert re.match(begin, line)
     assert "score" not in line
 
 
-def test_partial_fit_and_refit_print_one_line_each_call(capsys):
+def test_partial_fit_and_refit_print_one_line_per_call(capsys):
     model = MLPClassifier(3, verbose=1, random_state=0)
     model.partial_fit(X, Y, classes=np.unique(Y)).partial_fit(X, Y)
     assert capsys.readouterr().out.count("MLPClassifier: 1 epoch in ") == 2
@@ -142,7 +144,7 @@ def test_partial_fit_and_refit_print_one_line_each_call(capsys):
 
 
 @pytest.mark.parametrize("verbose", [1, "bar"])
-def test_a_pack_stays_a_pack(verbose, monkeypatch, capsys, terminal):
+def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal):
     packs = []
     train = _packed_fit.train_pack
     monkeypatch.setattr(
@@ -164,7 +166,7 @@ def test_a_pack_stays_a_pack(verbose, monkeypatch, capsys, terminal):
 # The bar
 
 
-def test_the_bar_is_whole_in_eighty_columns(terminal):
+def test_progress_bar_fits_eighty_columns(terminal):
     model = mlp(verbose="bar", max_iter=12, tol=1, n_iter_no_change=99)
     model.fit(X * 1000, Y)
     frames = [frame for frame in terminal.frames if "loss" in frame]
@@ -179,7 +181,7 @@ def test_the_bar_is_whole_in_eighty_columns(terminal):
     assert not any("…" in frame for frame in terminal.frames)
 
 
-def test_long_figures_leave_the_bar_whole(terminal):
+def test_progress_bar_with_long_numbers_fits_eighty_columns(terminal):
     with _progress.SCREEN.row("SoftmaxRegression", 10_000) as update:
         update(9_999, "loss 1.234e-05 score -0.1234")
     frame = terminal.frames[-1]
@@ -189,7 +191,7 @@ def test_long_figures_leave_the_bar_whole(terminal):
     assert len(frame) <= 80
 
 
-def test_nothing_is_left_of_the_bar(terminal):
+def test_progress_bar_is_erased_after_fit(terminal):
     out, err = sys.stdout, sys.stderr
     mlp(verbose="bar").fit(X, Y)
     assert terminal.frames
@@ -201,7 +203,7 @@ def test_nothing_is_left_of_the_bar(terminal):
     assert _progress.SCREEN._display is None
 
 
-def test_what_is_printed_to_a_file_goes_there(terminal, capsys):
+def test_redirected_output_bypasses_progress_bar(terminal, capsys):
     class Say(Callback):
         def on_epoch_end(self, net, **kwargs):
             print("epoch", len(net.history))
@@ -210,7 +212,7 @@ def test_what_is_printed_to_a_file_goes_there(terminal, capsys):
     assert capsys.readouterr().out == "epoch 1\nepoch 2\n"
 
 
-def test_warnings_stand_above_the_bar(terminal):
+def test_stderr_output_is_shown_above_progress_bar(terminal):
     class Warn(Callback):
         def on_epoch_end(self, net, **kwargs):
             sys.stderr.write("look out\n")
@@ -220,7 +222,7 @@ def test_warnings_stand_above_the_bar(terminal):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_leaves_the_terminal_whole(error, terminal):
+def test_error_restores_terminal(error, terminal):
     class Fail(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 2:
@@ -237,7 +239,7 @@ def test_an_error_leaves_the_terminal_whole(error, terminal):
     assert _progress.SCREEN._display is None
 
 
-def test_bars_of_threads_share_the_screen(terminal):
+def test_progress_bars_of_threads_share_screen(terminal):
     expected = mlp().fit(X, Y).coefs_[0]
     meeting = threading.Barrier(3)
     rows, found = [], []
@@ -266,7 +268,7 @@ def test_bars_of_threads_share_the_screen(terminal):
     assert _progress.SCREEN._display is None
 
 
-def test_a_search_and_its_fits_share_the_screen(terminal):
+def test_progress_bars_of_search_and_fits_share_screen(terminal):
     search = PackedGridSearchCV(
         mlp(verbose="bar"), {"alpha": [0, 1], "activation": ["gelu", "relu"]}, cv=2
     )
@@ -281,7 +283,7 @@ def test_a_search_and_its_fits_share_the_screen(terminal):
     assert terminal.getvalue().count("\x1b[?25h") == 1
 
 
-def test_workers_of_a_search_show_no_bars(terminal, monkeypatch):
+def test_worker_processes_show_no_progress_bar(terminal, monkeypatch):
     class Worker:
         name = "LokyProcess-1"
 
@@ -290,7 +292,7 @@ def test_workers_of_a_search_show_no_bars(terminal, monkeypatch):
     assert terminal.getvalue() == ""
 
 
-def test_lbfgs_counts_its_iterations(terminal):
+def test_lbfgs_progress_bar_counts_iterations(terminal):
     model = SoftmaxRegression(solver="lbfgs", tol=0.1, verbose="bar", max_iter=50)
     model.fit(X, Y)
     for iteration in range(model.n_iter_ + 1):
@@ -315,7 +317,7 @@ print("epochs", model.n_iter_)
 """
 
 
-def test_ctrl_c_in_a_terminal(tmp_path):
+def test_ctrl_c_restores_terminal_and_keeps_finished_epochs(tmp_path):
     pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX's")
     leader, follower = pty.openpty()
     env = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
@@ -348,7 +350,7 @@ def test_ctrl_c_in_a_terminal(tmp_path):
 
 
 @pytest.mark.parametrize("verbose", [True, 1, 2, "bar"])
-def test_showing_changes_no_number(verbose, terminal):
+def test_verbose_does_not_change_results(verbose, terminal):
     quiet = mlp(dropout=0.2).fit(X, Y)
     shown = mlp(dropout=0.2, verbose=verbose).fit(X, Y)
     for one, two in zip(quiet.coefs_, shown.coefs_, strict=True):
@@ -357,12 +359,12 @@ def test_showing_changes_no_number(verbose, terminal):
 
 
 @pytest.mark.parametrize("verbose", ["bars", -1, None, 0.5])
-def test_what_it_cannot_be_is_refused(verbose):
+def test_invalid_verbose_is_refused(verbose):
     with pytest.raises(ValueError, match="The 'verbose' parameter of MLPClassifier"):
         mlp(verbose=verbose).fit(X, Y)
 
 
-def test_it_is_cloned_and_pickled(terminal):
+def test_verbose_survives_clone_and_pickle(terminal):
     model = clone(mlp(verbose="bar")).fit(X, Y)
     back = pickle.loads(pickle.dumps(model))
     assert back.verbose == "bar"

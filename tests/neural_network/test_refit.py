@@ -35,7 +35,7 @@ def _assert_same_weights(model, other):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
-def test_it_is_scikit_learns_fit_of_all_rows_for_as_many_epochs(kind, solver):
+def test_refit_full_equals_sklearn_fit_of_best_epoch_length(kind, solver):
     params = PARAMS | {"solver": solver}
     if kind == "classifier":
         model, other, data = MLPClassifier(**params), theirs.MLPClassifier, (X, y)
@@ -49,7 +49,7 @@ def test_it_is_scikit_learns_fit_of_all_rows_for_as_many_epochs(kind, solver):
     assert model.loss_ == pytest.approx(reference.loss_)
 
 
-def test_the_epoch_is_the_one_of_the_best_score():
+def test_refit_full_leaves_best_epoch_and_scores_of_first_fit():
     plain = _fit(MLPClassifier(**PARAMS, early_stopping=True), X, y)
     model = _fit(MLPClassifier(**PARAMS, early_stopping=True, refit_full=True), X, y)
     # What was learnt on the way there stays to be seen.
@@ -60,7 +60,7 @@ def test_the_epoch_is_the_one_of_the_best_score():
 
 
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])
-def test_rows_of_the_callers_are_trained_on_too(form):
+def test_refit_full_includes_given_validation_set(form):
     train, valid = slice(0, 400), slice(400, None)
     model = MLPClassifier(**PARAMS, refit_full=True)
     _fit(model, form(X[train]), y[train], X_val=form(X[valid]), y_val=y[valid])
@@ -68,7 +68,7 @@ def test_rows_of_the_callers_are_trained_on_too(form):
     _assert_same_weights(model, _fit(reference, X, y))
 
 
-def test_weights_of_rows_go_along():
+def test_refit_full_uses_sample_weights():
     weight = np.linspace(0.2, 2, len(y))
     model = MLPClassifier(**PARAMS, early_stopping=True, refit_full=True)
     _fit(model, X, y, weight)
@@ -76,7 +76,7 @@ def test_weights_of_rows_go_along():
     _assert_same_weights(model, _fit(reference, X, y, weight))
 
 
-def test_dropout_batch_norm_and_images():
+def test_refit_full_works_with_dropout_batch_norm_and_images():
     rows = np.random.RandomState(0).randint(0, 256, (60, 6, 6), dtype=np.uint8)
     target = np.arange(60) % 3
     params = {
@@ -92,7 +92,7 @@ def test_dropout_batch_norm_and_images():
     assert_array_equal(model.predict_proba(rows), again.predict_proba(rows))
 
 
-def test_train_size_is_of_all_rows_then():
+def test_refit_full_applies_train_size_to_all_samples():
     params = PARAMS | {"train_size": 50}
     model = MLPClassifier(**params, early_stopping=True, refit_full=True)
     _fit(model, X, y)
@@ -101,7 +101,7 @@ def test_train_size_is_of_all_rows_then():
     _assert_same_weights(model, again)
 
 
-def test_frozen_layers_stay():
+def test_refit_full_leaves_frozen_layers_unchanged():
     base = _fit(MLPClassifier(**PARAMS), X, y)
     model = MLPClassifier(
         **PARAMS,
@@ -120,12 +120,12 @@ def test_frozen_layers_stay():
         ({"solver": "lbfgs", "early_stopping": True}, "solver='lbfgs' has no epochs"),
     ],
 )
-def test_what_has_no_best_epoch_is_refused(params, message):
+def test_refit_full_is_refused_without_best_epoch(params, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**PARAMS, **params, refit_full=True).fit(X, y)
 
 
-def test_partial_fit_does_not_refit():
+def test_partial_fit_refuses_refit_full():
     model = MLPClassifier(**PARAMS, refit_full=True)
     with pytest.raises(ValueError, match="refit_full=True needs a validation score"):
         model.partial_fit(X, y, classes=[0, 1])
@@ -145,7 +145,7 @@ class _Interrupt(Callback):
 
 
 @pytest.mark.parametrize("when", [1, "refit"])
-def test_after_ctrl_c_the_validated_network_stays(when):
+def test_ctrl_c_leaves_validated_network(when):
     params = {**PARAMS, "early_stopping": True, "callbacks": [_Interrupt(when)]}
     plain, model = (MLPClassifier(**params, refit_full=full) for full in (False, True))
     with pytest.warns(UserWarning, match="interrupted by user"):
@@ -153,13 +153,13 @@ def test_after_ctrl_c_the_validated_network_stays(when):
     _assert_same_weights(*fitted)
 
 
-def test_rows_of_both_kinds_are_joined():
+def test_refit_full_joins_dense_and_sparse_samples():
     model = MLPClassifier(**PARAMS, refit_full=True)
     _fit(model, X, y, X_val=scipy.sparse.csr_matrix(X), y_val=y)
     assert_array_equal(model.predict(X), model.predict(scipy.sparse.csr_matrix(X)))
 
 
-def test_after_a_warm_start_the_epochs_of_both_fits_count():
+def test_warm_start_counts_epochs_of_both_fits():
     model = MLPClassifier(
         **PARAMS, early_stopping=True, refit_full=True, warm_start=True
     )

@@ -14,7 +14,7 @@ CONSTANT = np.column_stack([np.ones((50, 2)), MANY[:, 0]])
 @pytest.mark.parametrize("weight", [None, rng.uniform(size=50)], ids=["", "weighted"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("y", [ONE, MANY, CONSTANT], ids=["one", "many", "constant"])
-def test_it_is_scikit_learns(y, dtype, weight):
+def test_r2_score_equals_sklearn(y, dtype, weight):
     predicted = (y + 0.1 * rng.normal(size=y.shape)).astype(dtype)
     predicted[:, 0] = y[:, 0]
     expected = r2_score(y, predicted, sample_weight=weight)
@@ -24,5 +24,5 @@ def test_it_is_scikit_learns(y, dtype, weight):
 
 
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
-def test_one_row_has_none():
+def test_r2_score_of_one_sample_is_nan():
     assert np.isnan(_r2_score(ONE[:1], ONE[:1], None))

@@ -16,7 +16,7 @@ def make(n_rows=20, sparse=False, weight=None):
     )
 
 
-def test_parts_of_parts_are_rows_of_the_whole():
+def test_nested_subsets_index_original_data():
     sample = make()
     part = sample.take(np.array([3, 5, 7])).take(np.array([2, 0]))
     assert part.X is sample.X
@@ -25,13 +25,13 @@ def test_parts_of_parts_are_rows_of_the_whole():
     assert part.gather().X.tolist() == [[14.0, 15.0], [6.0, 7.0]]
 
 
-def test_the_whole_is_not_copied():
+def test_gather_does_not_copy_complete_data():
     sample = make()
     assert sample.gather() is sample
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_joined_samples_follow_each_other(sparse):
+def test_join_concatenates_samples(sparse):
     one, other = make(3, sparse), make(4, sparse)
     joined = one.take(np.array([0, 2])).join(other)
     assert joined.n_rows == 6
@@ -39,13 +39,13 @@ def test_joined_samples_follow_each_other(sparse):
     assert first[:, 0].tolist() == [0, 4, 0, 2, 4, 6]
 
 
-def test_rows_without_weights_join_as_rows_of_weight_one():
+def test_join_fills_missing_weights_with_one():
     joined = make(2).join(make(3, weight=np.full(3, 2.0)))
     assert joined.weight.tolist() == [1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("stratified", [False, True])
-def test_validation_rows_are_those_of_scikit_learn(stratified):
+def test_validation_split_equals_sklearn_split(stratified):
     sample = make(30)
     strata = sample.y if stratified else None
     train, valid = split_validation(sample, 0.2, strata, np.random.RandomState(7))
@@ -57,23 +57,23 @@ def test_validation_rows_are_those_of_scikit_learn(stratified):
 
 
 @pytest.mark.parametrize(("n_rows", "n_valid"), [(3, 2), (10, 2), (11, 2), (21, 3)])
-def test_a_share_of_few_rows_is_at_least_two(n_rows, n_valid):
+def test_validation_set_has_at_least_two_samples(n_rows, n_valid):
     _, valid = split_validation(make(n_rows), 0.1, None, np.random.RandomState(0))
     assert valid.n_rows == n_valid
 
 
-def test_a_share_of_few_rows_holds_every_class():
+def test_small_validation_set_holds_every_class():
     sample = make(9)._replace(y=np.repeat([0, 1, 2], 3))
     _, valid = split_validation(sample, 0.1, sample.y, np.random.RandomState(0))
     assert sorted(valid.gather().y) == [0, 1, 2]
 
 
-def test_two_rows_cannot_be_trained_and_validated_on():
+def test_two_samples_cannot_be_split():
     with pytest.raises(ValueError, match="The validation set is too small"):
         split_validation(make(2), 0.1, None, np.random.RandomState(0))
 
 
-def test_validation_rows_need_weight():
+def test_validation_set_without_weight_is_refused():
     weight = np.zeros(20)
     weight[0] = 1.0
     with pytest.raises(ValueError, match="All validation rows have weight 0"):
@@ -83,19 +83,19 @@ def test_validation_rows_need_weight():
 @pytest.mark.parametrize(
     ("train_size", "n_rows"), [(5, 5), (0.5, 10), (20, 20), (1.0, 20)]
 )
-def test_a_number_or_a_share_of_the_training_rows(train_size, n_rows):
+def test_train_size_is_count_or_fraction(train_size, n_rows):
     part = take_train_size(make(), train_size, None, np.random.RandomState(0))
     assert part.n_rows == n_rows
     assert len(set(part.gather().X[:, 0])) == n_rows
 
 
-def test_more_rows_than_there_are():
+def test_too_large_train_size_is_refused():
     with pytest.raises(ValueError, match="train_size=21, but there are 20"):
         take_train_size(make(), 21, None, np.random.RandomState(0))
 
 
 @pytest.mark.parametrize("train_size", [19, np.int64(19), 0.95, 3])
-def test_rare_classes_are_in_any_part(train_size):
+def test_train_size_subset_holds_rare_classes(train_size):
     sample = make()
     y = np.repeat([0, 1, 2], [15, 4, 1])
     part = take_train_size(sample, train_size, y, np.random.RandomState(0))
@@ -103,18 +103,18 @@ def test_rare_classes_are_in_any_part(train_size):
     assert part.n_rows == (3 if train_size == 3 else 19)
 
 
-def test_all_rows_may_be_counted_in_any_integer():
+def test_full_train_size_returns_same_data():
     sample = make()
     assert take_train_size(sample, np.int64(20), sample.y, None) is sample
 
 
-def test_fewer_rows_than_classes():
+def test_train_size_below_class_count_is_refused():
     y = np.repeat([0, 1, 2], [15, 4, 1])
     with pytest.raises(ValueError, match=r"2 of 20 .* cannot hold all 3 classes"):
         take_train_size(make(), 2, y, np.random.RandomState(0))
 
 
-def test_sparse_targets_are_counted_and_parted():
+def test_sparse_targets_can_be_split_and_joined():
     sample = make()
     labels = scipy.sparse.csr_matrix(np.eye(20, 3))
     sample = sample._replace(y=labels, encoded=labels.toarray())

@@ -38,14 +38,14 @@ def fitted(request):
         return model.fit(X, y), y
 
 
-def test_it_is_the_accuracy_of_the_predictions(fitted):
+def test_score_is_accuracy_of_predictions(fitted):
     model, y = fitted
     score = model.score(X, y)
     assert type(score) is float
     assert score == accuracy_score(y, model.predict(X))
 
 
-def test_plain_labels_are_compared_here(monkeypatch):
+def test_score_of_plain_labels_does_not_call_sklearn(monkeypatch):
     model = SoftmaxRegression(max_iter=20, random_state=0).fit(X, species)
     expected = accuracy_score(species, model.predict(X))
     monkeypatch.setattr(_classifier, "accuracy_score", None)
@@ -57,26 +57,26 @@ class Listing(SoftmaxRegression):
         return super().predict(X).tolist()
 
 
-def test_a_subclass_may_predict_a_list():
+def test_subclass_may_predict_list():
     model = Listing(max_iter=20, random_state=0).fit(X, species)
     assert model.score(X, species) == accuracy_score(species, model.predict(X))
 
 
-def test_weights_count(fitted):
+def test_score_uses_sample_weights(fitted):
     model, y = fitted
     weight = np.random.default_rng(0).uniform(size=len(X))
     expected = accuracy_score(y, model.predict(X), sample_weight=weight)
     assert model.score(X, y, weight) == expected
 
 
-def test_labels_never_seen_and_other_widths_of_integers_are_wrong_or_right_as_ever():
+def test_score_handles_unseen_labels_and_other_integer_types():
     model = SoftmaxRegression(max_iter=20, random_state=0).fit(X, species)
     for y in (species + 1, species.astype(np.int8), species.astype(np.uint16)):
         assert model.score(X, y) == accuracy_score(y, model.predict(X))
 
 
 @pytest.mark.parametrize("y", [species[:-1], np.column_stack([species, species])])
-def test_what_cannot_be_scored_raises_what_scikit_learn_raises(y):
+def test_invalid_y_raises_error_of_sklearn(y):
     model = SoftmaxRegression(max_iter=5, random_state=0).fit(X, species)
     with pytest.raises(ValueError, match=r".") as theirs:
         accuracy_score(y, model.predict(X))

@@ -87,9 +87,7 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_search_scores_the_same_bits_with_any_number_of_jobs(
-    name, digits, three_threads
-):
+def test_n_jobs_does_not_change_search_scores(name, digits, three_threads):
     model, grid = SEARCHES[name]
     images = digits[0].reshape(-1, 8, 8) if name == "cnn" else digits[0]
     found = [
@@ -113,7 +111,7 @@ def test_a_search_scores_the_same_bits_with_any_number_of_jobs(
         np.testing.assert_array_equal(found[0][key], found[1][key], err_msg=key)
 
 
-def test_searches_refit_their_best(digits):
+def test_search_refits_best_candidate(digits):
     search = GridSearchCV(
         make_pipeline(
             PixelScaler(pixel_max=16), MLPClassifier(max_iter=20, random_state=0)
@@ -136,7 +134,7 @@ def test_string_labels_are_predicted_as_given(classifier, iris):
         assert fitted.score(X, labels) == as_numbers.score(X, y)
 
 
-def test_any_two_labels(classifier, iris):
+def test_any_two_labels_are_accepted(classifier, iris):
     X, y = iris[0][:100], iris[1][:100]
     for labels in (y.astype(bool), np.where(y, "yes", "no"), 5 - 10 * y):
         fitted = clone(classifier).fit(X, labels)
@@ -147,7 +145,7 @@ def test_any_two_labels(classifier, iris):
         )
 
 
-def test_data_frames_keep_their_names(estimator, iris):
+def test_data_frames_set_feature_names(estimator, iris):
     X, y = iris
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
     fitted = clone(estimator).fit(frame, pd.Series(y))
@@ -159,7 +157,7 @@ def test_data_frames_keep_their_names(estimator, iris):
         fitted.predict(frame[["b", "a", "c", "d"]])
 
 
-def test_a_scorer_with_early_stopping_knows_frames(iris):
+def test_scorer_with_early_stopping_accepts_data_frame(iris):
     frame = pd.DataFrame(iris[0], columns=["a", "b", "c", "d"])
     model = MLPClassifier(8, early_stopping=True, scoring="f1_macro", **FEW)
     fitted = model.fit(frame, iris[1])
@@ -167,7 +165,7 @@ def test_a_scorer_with_early_stopping_knows_frames(iris):
 
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])
-def test_sparse_rows_are_dense_rows(estimator, digits, kind):
+def test_sparse_data_train_as_dense_data(estimator, digits, kind):
     X, y = digits[0] / 16, digits[1]
     dense = clone(estimator).fit(X, y)
     sparse = clone(estimator).fit(kind(X), y)
@@ -184,7 +182,7 @@ def test_sparse_rows_are_dense_rows(estimator, digits, kind):
     ],
     ids=[*CLASSIFIERS, "softmax, early stopping", "cnn, early stopping"],
 )
-def test_balanced_classes_are_weighted_rows(classifier, iris):
+def test_balanced_class_weight_equals_sample_weights(classifier, iris):
     X, y = iris[0][:120], iris[1][:120]
     weight = compute_sample_weight("balanced", y)
     weighted = clone(classifier).fit(X, y, sample_weight=weight)
@@ -199,7 +197,7 @@ def test_balanced_classes_are_weighted_rows(classifier, iris):
         )
 
 
-def test_class_and_row_weights_multiply(classifier, iris):
+def test_class_and_sample_weights_multiply(classifier, iris):
     X, y = iris[0][:120], iris[1][:120]
     rows = np.linspace(0.5, 2, 120)
     both = clone(classifier).set_params(class_weight={0: 1, 1: 2, 2: 3})
@@ -208,20 +206,20 @@ def test_class_and_row_weights_multiply(classifier, iris):
     np.testing.assert_array_equal(both.predict_proba(X), product.predict_proba(X))
 
 
-def test_calibrated(classifier, iris):
+def test_calibrated_probabilities_sum_to_one(classifier, iris):
     X, y = iris
     calibrated = CalibratedClassifierCV(classifier, cv=2).fit(X, y)
     np.testing.assert_allclose(calibrated.predict_proba(X).sum(1), 1)
 
 
 @pytest.mark.parametrize("voting", ["soft", "hard"])
-def test_voting(voting, iris):
+def test_voting_classifier_accepts_estimators(voting, iris):
     members = [(name, clone(model)) for name, model in CLASSIFIERS.items()]
     vote = VotingClassifier(members, voting=voting).fit(*iris)
     assert set(vote.predict(iris[0])) <= {0, 1, 2}
 
 
-def test_learning_curve_display(iris):
+def test_learning_curve_display_accepts_estimator(iris):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     display = LearningCurveDisplay.from_estimator(
@@ -246,19 +244,19 @@ def through_joblib(fitted, tmp_path):
     ],
     ids=["pickle", "deepcopy", "copy", "joblib"],
 )
-def test_copies_predict_the_same_bits(estimator, digits, copied, tmp_path):
+def test_copies_predict_identically(estimator, digits, copied, tmp_path):
     X, y = digits[0] / 16, digits[1]
     expected = outputs(estimator.fit(X, y), X)
     np.testing.assert_array_equal(outputs(copied(estimator, tmp_path), X), expected)
 
 
-def test_clones_train_to_the_same_bits(estimator, digits):
+def test_clones_train_identically(estimator, digits):
     X, y = digits[0] / 16, digits[1]
     expected = outputs(estimator.fit(X, y), X)
     np.testing.assert_array_equal(outputs(clone(estimator).fit(X, y), X), expected)
 
 
-def test_a_deep_copy_is_independent(digits):
+def test_deep_copy_is_independent(digits):
     X, y = digits[0] / 16, digits[1]
     fitted = MLPClassifier(8, **FEW).fit(X, y)
     expected = fitted.predict_proba(X)
@@ -268,7 +266,7 @@ def test_a_deep_copy_is_independent(digits):
     assert not np.array_equal(twin.predict_proba(X), expected)
 
 
-def test_a_frozen_pipeline_predicts_rows_one_by_one(classifier, digits):
+def test_pipeline_predicts_single_samples(classifier, digits):
     X, y = digits
     pipeline = make_pipeline(PixelScaler(pixel_max=16), classifier).fit(X, y)
     one_by_one = np.concatenate([pipeline.predict_proba(X[[i]]) for i in range(20)])

@@ -33,7 +33,7 @@ def rows(counts):
     ],
     ids=["plain", "class weight", "sample weight", "train size", "split", "refit"],
 )
-def test_softmax_regression_starts_at_the_shares(counts, params, fit_params, factor):
+def test_softmax_regression_starts_at_class_priors(counts, params, fit_params, factor):
     X, y = rows(counts)
     if "class_weight" in params:
         params = {"class_weight": {k: params["class_weight"][k] for k in np.unique(y)}}
@@ -48,7 +48,7 @@ def test_softmax_regression_starts_at_the_shares(counts, params, fit_params, fac
     assert model.coefs_[0].any()
 
 
-def test_a_cnn_starts_at_the_shares_of_rows_without_features():
+def test_cnn_starts_at_class_priors():
     X, y = rows((10, 20, 70))
     model = CNNClassifier((2,), hidden_layer_sizes=(), image_shape=(2, 2), **STILL)
     model.set_params(pool=None).fit(X, y)
@@ -58,7 +58,7 @@ def test_a_cnn_starts_at_the_shares_of_rows_without_features():
     np.testing.assert_allclose(found, [[0.1, 0.2, 0.7]], rtol=1e-5)
 
 
-def test_labels_that_do_not_exclude_each_other_start_at_their_own_shares():
+def test_multilabel_biases_start_at_label_priors():
     X, _ = rows((20,))
     Y = np.zeros((20, 3), dtype=int)
     Y[:5, 0] = Y[:10, 1] = 1
@@ -67,7 +67,7 @@ def test_labels_that_do_not_exclude_each_other_start_at_their_own_shares():
     np.testing.assert_allclose(found, [odds / (1 + odds)], rtol=1e-5)
 
 
-def test_a_class_that_is_still_to_come_can_be_learnt():
+def test_class_missing_from_first_batch_can_be_learned():
     X, y = rows((10, 10))
     model = SoftmaxRegression(random_state=0, learning_rate_init=0.1)
     model.partial_fit(X, y, classes=[0, 1, 2])
@@ -79,7 +79,7 @@ def test_a_class_that_is_still_to_come_can_be_learnt():
     assert (model.predict(later) == 2).all()
 
 
-def test_a_light_row_does_not_keep_a_class_from_coming():
+def test_tiny_sample_weight_does_not_suppress_missing_class():
     X, y = rows((30, 30))
     weight = np.ones(60)
     weight[0] = 1e-30
@@ -90,14 +90,14 @@ def test_a_light_row_does_not_keep_a_class_from_coming():
 
 @pytest.mark.parametrize("init", ["zeros", "glorot_uniform"])
 @pytest.mark.parametrize("model", [SoftmaxRegression(), CNNClassifier((2,))])
-def test_a_named_law_starts_the_biases_at_zero(model, init):
+def test_named_initializer_starts_biases_at_zero(model, init):
     X, y = rows((10, 20, 70))
     model.set_params(init=init, **STILL).fit(X, y)
     for intercepts in model.intercepts_:
         np.testing.assert_allclose(intercepts, 0.0, atol=1e-9)
 
 
-def test_an_mlp_starts_as_scikit_learns_does():
+def test_mlp_biases_start_as_in_sklearn():
     X, y = rows((10, 20, 70))
     model = MLPClassifier((3,), class_weight="balanced", **STILL).fit(X, y)
     bound = np.sqrt(6 / (3 + 3))
@@ -109,7 +109,7 @@ def test_an_mlp_starts_as_scikit_learns_does():
     )
 
 
-def test_what_is_started_from_keeps_its_biases():
+def test_init_from_copies_biases():
     X, y = rows((10, 20, 70))
     first = SoftmaxRegression(random_state=0, max_iter=20).fit(X, y)
     second = SoftmaxRegression(init_from=first, **STILL).fit(X, y[::-1].copy())

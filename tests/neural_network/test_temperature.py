@@ -38,7 +38,7 @@ def copied(sure):
 
 
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 4.0])
-def test_it_divides_the_logits(temperature, copied):
+def test_temperature_divides_logits(temperature, copied):
     logits = copied.decision_function(X)
     copied.set_params(temperature=temperature)
     assert_array_equal(copied.decision_function(X), logits)
@@ -48,7 +48,7 @@ def test_it_divides_the_logits(temperature, copied):
     assert_array_equal(copied.predict_log_proba(X), wanted)
 
 
-def test_of_two_classes_and_of_labels():
+def test_temperature_applies_to_binary_and_multilabel_targets():
     two = MLPClassifier(5, max_iter=5, temperature=3.0, random_state=0)
     two.fit(X[train], y[train] > 4)
     wanted = expit(two.decision_function(X) / 3)
@@ -57,14 +57,14 @@ def test_of_two_classes_and_of_labels():
     assert_allclose(several.predict_proba(X), expit(several.decision_function(X) / 3))
 
 
-def test_the_classes_stay(copied):
+def test_calibration_does_not_change_predicted_classes(copied):
     before = copied.predict(X)
     copied.calibrate_temperature(X[held_out], y[held_out])
     assert_array_equal(copied.predict(X), before)
     assert_array_equal(copied.predict_proba(X).argmax(axis=1), before)
 
 
-def test_calibration_minimises_the_log_loss_of_the_rows_given(copied):
+def test_calibration_minimizes_log_loss(copied):
     rows, truth = X[held_out], y[held_out]
     before = log_loss(truth, copied.predict_proba(rows))
     assert copied.calibrate_temperature(rows, truth) is copied
@@ -84,7 +84,7 @@ def test_calibration_minimises_the_log_loss_of_the_rows_given(copied):
     assert after < before
 
 
-def test_calibration_of_two_classes():
+def test_calibration_lowers_log_loss_of_two_classes():
     rows, truth = load_breast_cancer(return_X_y=True)
     rows = scale(rows)
     model = MLPClassifier(50, solver="lbfgs", alpha=0.0, random_state=0)
@@ -105,7 +105,7 @@ def test_calibration_of_two_classes():
     ],
     ids=["labels", "sparse labels", "words", "Series"],
 )
-def test_targets_as_fit_takes_them(targets):
+def test_calibration_accepts_every_type_of_targets(targets):
     model = MLPClassifier(5, max_iter=5, random_state=0)
     model.fit(X[train], targets[train]).calibrate_temperature(
         X[held_out], targets[held_out]
@@ -113,7 +113,7 @@ def test_targets_as_fit_takes_them(targets):
     assert 0 < model.temperature_ < np.inf
 
 
-def test_soft_targets():
+def test_calibration_accepts_soft_targets():
     soft = np.random.RandomState(0).dirichlet(np.ones(3), len(X))
     model = MLPClassifier(5, max_iter=5, loss="kullback_leibler", random_state=0)
     model.fit(X[train], soft[train]).calibrate_temperature(X[held_out], soft[held_out])
@@ -127,14 +127,14 @@ def test_soft_targets():
     [SoftmaxRegression(max_iter=3), CNNClassifier(2, hidden_layer_sizes=3, max_iter=1)],
     ids=["softmax", "cnn"],
 )
-def test_every_classifier_has_one(model):
+def test_every_classifier_can_be_calibrated(model):
     model = clone(model).set_params(random_state=0).fit(X[train], y[train])
     before = log_loss(y[held_out], model.predict_proba(X[held_out]))
     model.calibrate_temperature(X[held_out], y[held_out])
     assert log_loss(y[held_out], model.predict_proba(X[held_out])) <= before
 
 
-def test_hinges_become_probabilities_by_it():
+def test_calibration_lowers_log_loss_of_hinge():
     model = MLPClassifier(20, loss="hinge", max_iter=20, random_state=0)
     model.fit(X[train], y[train])
     before = log_loss(y[held_out], model.predict_proba(X[held_out]))
@@ -142,7 +142,7 @@ def test_hinges_become_probabilities_by_it():
     assert log_loss(y[held_out], model.predict_proba(X[held_out])) < before
 
 
-def test_it_counts_until_the_next_fit(copied):
+def test_next_fit_resets_temperature(copied):
     copied.calibrate_temperature(X[held_out], y[held_out])
     copied.fit(X[train], y[train])
     assert not hasattr(copied, "temperature_")
@@ -151,13 +151,13 @@ def test_it_counts_until_the_next_fit(copied):
     assert not hasattr(copied, "temperature_")
 
 
-def test_a_clone_keeps_the_parameter_alone(copied):
+def test_clone_copies_parameter_without_calibration(copied):
     copied.calibrate_temperature(X[held_out], y[held_out])
     assert not hasattr(clone(copied), "temperature_")
     assert clone(copied.set_params(temperature=2.0)).temperature == 2.0
 
 
-def test_what_is_refused(copied):
+def test_invalid_calibration_is_refused(copied):
     with pytest.raises(NotFittedError):
         MLPClassifier().calibrate_temperature(X, y)
     with pytest.raises(ValueError, match=r"classes not in `self\.classes_`"):

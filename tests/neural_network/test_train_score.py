@@ -39,7 +39,7 @@ def train_scores(model):
     ],
     ids=["lr", "dropout", "averaged", "multilabel", "augmented", "r2", "scoring"],
 )
-def test_each_is_the_score_of_training_so_long(model, X, y):
+def test_train_score_equals_score_after_same_epochs(model, X, y):
     model.set_params(record_train_score=True, random_state=0)
     scores = train_scores(model.set_params(max_iter=5).fit(X, y))
     assert len(scores) == 5
@@ -51,7 +51,7 @@ def test_each_is_the_score_of_training_so_long(model, X, y):
         assert scores[epochs - 1] == pytest.approx(expected, rel=1e-6)
 
 
-def test_rows_held_out_or_left_out_do_not_count():
+def test_train_score_excludes_validation_and_unused_samples():
     params = {"max_iter": 3, "record_train_score": True, "random_state": 0}
     model = MLPClassifier(9, early_stopping=True, restore_best_weights=False, **params)
     scores = train_scores(model.fit(X, Y))
@@ -66,14 +66,14 @@ def test_rows_held_out_or_left_out_do_not_count():
     )
 
 
-def test_weights_count():
+def test_train_score_uses_sample_weights():
     weight = np.where(Y == 3, 1.0, 0.0) + 1e-9
     model = MLPClassifier(9, max_iter=3, record_train_score=True, random_state=0)
     model.fit(X, Y, sample_weight=weight)
     assert train_scores(model)[-1] == pytest.approx(model.score(X, Y, weight))
 
 
-def test_it_changes_no_other_number():
+def test_recording_train_score_does_not_change_results():
     quiet, recorded = (
         CNNClassifier(
             (3,),
@@ -93,21 +93,21 @@ def test_it_changes_no_other_number():
         np.testing.assert_array_equal(one, two)
 
 
-def test_partial_fit_scores_its_batch():
+def test_partial_fit_records_score_of_its_batch():
     model = MLPClassifier(9, record_train_score=True, random_state=0)
     for part in (slice(0, 80), slice(80, 200)):
         model.partial_fit(X[part], Y[part], classes=np.unique(Y))
         assert model.history_[-1]["train_score"] == model.score(X[part], Y[part])
 
 
-def test_a_search_records_it_too():
+def test_search_records_train_score():
     model = MLPClassifier(9, max_iter=3, record_train_score=True, random_state=0)
     search = PackedGridSearchCV(model, {"alpha": [0, 1]}, cv=2).fit(X, Y)
     best = search.best_estimator_
     assert train_scores(best)[-1] == best.score(X, Y)
 
 
-def test_lbfgs_has_no_epochs():
+def test_lbfgs_records_no_train_score():
     model = MLPClassifier(3, solver="lbfgs", tol=1, record_train_score=True)
     with warnings.catch_warnings(action="error"):
         assert model.fit(X, Y).history_ == []

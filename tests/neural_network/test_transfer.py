@@ -51,7 +51,7 @@ def _tuned(base, **params):
 # Where training starts
 
 
-def test_layers_alike_start_from_the_model_and_the_others_anew(base):
+def test_matching_layers_start_from_model_and_others_are_initialized(base):
     # So small a rate that training leaves the weights where they start.
     tuned = _tuned(base, learning_rate_init=1e-12)
     fresh = MLPClassifier(**SIZES, max_iter=3, learning_rate_init=1e-12).fit(X, y)
@@ -62,34 +62,34 @@ def test_layers_alike_start_from_the_model_and_the_others_anew(base):
     np.testing.assert_allclose(tuned.coefs_[2], fresh.coefs_[2], atol=1e-9)
 
 
-def test_a_start_from_what_is_known_learns_faster(base):
+def test_init_from_lowers_first_loss(base):
     # The same output layer now, and so a start from where `base` ended.
     again = MLPClassifier(**SIZES, max_iter=1, init_from=base).fit(X[low], y[low])
     assert again.loss_curve_[0] < base.loss_curve_[0] / 2
 
 
-def test_the_model_started_from_stays_as_it_was(base):
+def test_init_from_model_is_not_modified(base):
     before = [w.copy() for w in base.coefs_]
     _tuned(base)
     for now, then in zip(base.coefs_, before, strict=True):
         assert_array_equal(now, then)
 
 
-def test_another_precision_is_cast(base):
+def test_init_from_weights_are_cast_to_dtype(base):
     tuned = MLPClassifier(**SIZES, max_iter=2, init_from=base, frozen_layers=[0])
     tuned.fit(X.astype(np.float32), y)
     assert tuned.coefs_[0].dtype == np.float32
     assert_array_equal(tuned.coefs_[0], base.coefs_[0].astype(np.float32))
 
 
-def test_a_classifier_serves_a_regressor(base):
+def test_regressor_starts_from_classifier(base):
     tuned = MLPRegressor(**SIZES, max_iter=2, init_from=base, frozen_layers=[0, 1])
     tuned.fit(X, y)
     assert_array_equal(tuned.coefs_[1], base.coefs_[1])
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "adamw", "rmsprop"])
-def test_any_solver(base, solver):
+def test_init_from_works_with_any_solver(base, solver):
     tuned = _tuned(base, solver=solver, frozen_layers=[0])
     assert_array_equal(tuned.coefs_[0], base.coefs_[0])
     assert (tuned.coefs_[1] != base.coefs_[1]).any()
@@ -109,7 +109,7 @@ def test_any_solver(base, solver):
         (np.array([0]), {0}),
     ],
 )
-def test_frozen_layers_stay_to_the_bit(base, frozen, still):
+def test_frozen_layers_stay_bitwise_equal(base, frozen, still):
     tuned = _tuned(base, frozen_layers=frozen, alpha=1.0)
     for i in (0, 1):
         same = np.array_equal(tuned.coefs_[i], base.coefs_[i])
@@ -118,12 +118,12 @@ def test_frozen_layers_stay_to_the_bit(base, frozen, still):
         assert same == (i in still)
 
 
-def test_frozen_layers_are_not_counted_as_trained(base):
+def test_n_parameters_excludes_frozen_layers(base):
     tuned = _tuned(base, frozen_layers=[0])
     assert tuned.n_parameters_ == 17 * 9 + 9 + 9 * 10 + 10
 
 
-def test_random_layers_can_be_frozen_too():
+def test_randomly_initialized_layers_can_be_frozen():
     """Then only what comes behind them learns, from random features."""
     start = MLPClassifier(**SIZES, max_iter=1, learning_rate_init=1e-12).fit(X, y)
     model = MLPClassifier(**SIZES, max_iter=30, frozen_layers=[0, 1]).fit(X, y)
@@ -131,12 +131,12 @@ def test_random_layers_can_be_frozen_too():
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
-def test_hidden_activations_of_frozen_layers_are_the_models(base):
+def test_hidden_activations_of_frozen_layers_equal_source_model(base):
     tuned = _tuned(base, frozen_layers=[0, 1])
     assert_array_equal(tuned.hidden_activations(X), base.hidden_activations(X))
 
 
-def test_convolutions_and_their_normalisation(base_cnn):
+def test_frozen_convolutions_freeze_their_batch_norm(base_cnn):
     tuned = CNNClassifier(
         (3, 4),
         hidden_layer_sizes=8,
@@ -154,7 +154,7 @@ def test_convolutions_and_their_normalisation(base_cnn):
     assert (statistics != base_cnn.net_.module_.dense1_norm.running_mean).any()
 
 
-def test_whole_blocks_by_name():
+def test_residual_blocks_are_frozen_by_name():
     params = {
         "conv_channels": (3, 4),
         "block": "residual",
@@ -169,7 +169,7 @@ def test_whole_blocks_by_name():
     assert_array_equal(tuned.hidden_activations(X), base.hidden_activations(X))
 
 
-def test_layers_thaw_one_after_the_other(base):
+def test_warm_start_unfreezes_layers_gradually(base):
     """`warm_start` goes on with other layers frozen."""
     model = MLPClassifier(
         **SIZES, max_iter=2, init_from=base, frozen_layers=[0, 1], warm_start=True
@@ -184,7 +184,7 @@ def test_layers_thaw_one_after_the_other(base):
     assert (model.coefs_[0] != base.coefs_[0]).any()
 
 
-def test_partial_fit_leaves_them_as_well(base):
+def test_partial_fit_leaves_frozen_layers_unchanged(base):
     model = MLPClassifier(**SIZES, init_from=base, frozen_layers=[0])
     for part in range(3):
         model.partial_fit(X[part::3], y[part::3], classes=np.arange(10))
@@ -195,7 +195,7 @@ def test_partial_fit_leaves_them_as_well(base):
 # In searches
 
 
-def test_a_search_over_what_is_frozen(base):
+def test_search_varies_frozen_layers(base):
     search = GridSearchCV(
         make_pipeline(
             MinMaxScaler(),
@@ -210,7 +210,7 @@ def test_a_search_over_what_is_frozen(base):
     assert_array_equal(best.fit(X, y)[-1].coefs_[0], base.coefs_[0])
 
 
-def test_a_clone_without_wrapping_says_what_would_do(base):
+def test_unwrapped_clone_error_suggests_frozen_estimator(base):
     model = clone(MLPClassifier(**SIZES, init_from=base))
     with pytest.raises(NotFittedError, match="FrozenEstimator"):
         model.fit(X, y)
@@ -233,7 +233,7 @@ def test_a_clone_without_wrapping_says_what_would_do(base):
     ],
     ids=["unfitted", "scikit-learn's", "name", "other shape"],
 )
-def test_what_cannot_be_started_from(other, error, message):
+def test_invalid_init_from_is_refused(other, error, message):
     with pytest.raises(error, match=message):
         MLPClassifier(**SIZES, init_from=other).fit(X, y)
 
@@ -250,11 +250,11 @@ def test_what_cannot_be_started_from(other, error, message):
         ("dense1", ValueError, "'frozen_layers' parameter of MLPClassifier"),
     ],
 )
-def test_what_cannot_be_frozen(frozen, error, message):
+def test_invalid_frozen_layers_are_refused(frozen, error, message):
     with pytest.raises(error, match=message):
         MLPClassifier(**SIZES, frozen_layers=frozen).fit(X, y)
 
 
-def test_softmax_regression_has_one_layer():
+def test_softmax_regression_cannot_freeze_its_only_layer():
     with pytest.raises(ValueError, match="leave one to train"):
         SoftmaxRegression(frozen_layers=[0]).fit(X, y)

@@ -189,7 +189,7 @@ def _assert_same_network(their, our, rtol=1e-6, atol=1e-12):
 
 
 @pytest.mark.parametrize("case", list(_pairwise(FACTORS)), ids=_name)
-def test_stochastic_training_is_scikit_learns(case):
+def test_stochastic_training_matches_sklearn(case):
     params = dict(case)
     data, weighted = params.pop("data"), params.pop("weighted")
     X, y = DATA[data]()
@@ -222,7 +222,7 @@ LBFGS_FACTORS = {
 
 
 @pytest.mark.parametrize("case", list(_pairwise(LBFGS_FACTORS)), ids=_name)
-def test_lbfgs_predicts_as_scikit_learns_does(case):
+def test_lbfgs_predictions_match_sklearn(case):
     params = dict(case)
     data, weighted = params.pop("data"), params.pop("weighted")
     X, y = DATA[data]()
@@ -247,7 +247,7 @@ FLOAT32_FACTORS = {
 
 
 @pytest.mark.parametrize("case", list(_pairwise(FLOAT32_FACTORS)), ids=_name)
-def test_float32_accuracies_agree(case):
+def test_float32_accuracy_matches_sklearn(case):
     params = dict(case)
     data = params.pop("data")
     params.update(SOLVERS[params["solver"]])
@@ -260,7 +260,7 @@ def test_float32_accuracies_agree(case):
 
 @pytest.mark.parametrize("solver", ["adam", "plain", "nesterov"])
 @pytest.mark.parametrize("activation", FACTORS["activation"])
-def test_rows_as_they_come_unscaled(solver, activation):
+def test_training_on_unscaled_data_matches_sklearn(solver, activation):
     X, y = load_breast_cancer(return_X_y=True)
     params = SOLVERS[solver] | {"learning_rate_init": 1e-5}
     their, our = _fit_both("breast cancer", X, y, activation=activation, **params)
@@ -270,7 +270,7 @@ def test_rows_as_they_come_unscaled(solver, activation):
 
 @pytest.mark.parametrize("data", ["digits", "diabetes"])
 @pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "csr_array"])
-def test_sparse_rows(data, form):
+def test_training_on_sparse_data_matches_sklearn(data, form):
     X, y = DATA[data]()
     X = getattr(scipy.sparse, form)(X)
     their, our = _fit_both(data, X, y, hidden_layer_sizes=12)
@@ -278,7 +278,7 @@ def test_sparse_rows(data, form):
     assert_allclose(our.predict(X), their.predict(X), rtol=1e-6)
 
 
-def test_scikit_learns_defaults_until_it_converges():
+def test_training_to_convergence_matches_sklearn():
     X, y = DATA["iris"]()
     their, our = _models("iris", random_state=0, max_iter=2000, learning_rate_init=0.01)
     their.fit(X, y)
@@ -287,7 +287,7 @@ def test_scikit_learns_defaults_until_it_converges():
     assert_allclose(our.loss_curve_, their.loss_curve_, rtol=1e-6)
 
 
-def test_a_random_state_is_drawn_from_as_much():
+def test_random_state_is_consumed_as_in_sklearn():
     X, y = DATA["iris"]()
     states = np.random.RandomState(7), np.random.RandomState(7)
     for model, state in zip(_models("iris", early_stopping=True), states, strict=True):
@@ -322,7 +322,7 @@ VERBOSE = {
 
 @pytest.mark.parametrize("data", ["breast cancer", "diabetes"])
 @pytest.mark.parametrize("params", VERBOSE.values(), ids=list(VERBOSE))
-def test_verbose_prints_line_for_line(data, params, capsys):
+def test_verbose_output_equals_sklearn(data, params, capsys):
     printed = []
     X, y = DATA[data]()
     for model in _models(data, random_state=0, verbose=True):
@@ -360,13 +360,13 @@ def _warned(model, X, y, **kwargs):
     ids=str,
 )
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
-def test_the_same_warnings(data, params):
+def test_warnings_equal_sklearn(data, params):
     X, y = DATA[data]()
     their, our = _models(data, random_state=0, **params)
     assert _warned(our, X, y) == _warned(their, X, y)
 
 
-def test_a_column_of_targets_warns_alike():
+def test_column_vector_y_warns_as_in_sklearn():
     X, y = DATA["diabetes"]()
     for data, column in (("diabetes", y), ("breast cancer", (y > 0).astype(int))):
         their, our = _models(data, random_state=0, max_iter=500, tol=1.0)
@@ -387,7 +387,7 @@ class _InterruptAtEpoch:
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_ctrl_c_keeps_what_was_learnt(early_stopping, monkeypatch):
+def test_ctrl_c_keeps_finished_epochs_as_in_sklearn(early_stopping, monkeypatch):
     X, y = DATA["iris"]()
     params = {"random_state": 0, "early_stopping": early_stopping}
     their, our = _models("iris", **params)
@@ -463,7 +463,7 @@ def _interrupted_shuffle(interrupt):
     ids=str,
 )
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
-def test_parameters_are_refused_alike(data, params):
+def test_invalid_parameters_are_refused_as_in_sklearn(data, params):
     X, y = DATA[data]()
     errors = []
     for model in _models(data, **params):
@@ -504,7 +504,7 @@ _TARGETS = np.array([0, 1] * 4)
     ],
 )
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
-def test_data_are_refused_alike(data, X, y):
+def test_invalid_data_are_refused_as_in_sklearn(data, X, y):
     errors = []
     for model in _models(data):
         with pytest.raises((ValueError, TypeError)) as raised:
@@ -513,7 +513,7 @@ def test_data_are_refused_alike(data, X, y):
     assert errors[0] is errors[1]
 
 
-def test_numbers_are_no_classes():
+def test_continuous_targets_are_refused_for_classification():
     X, y = DATA["diabetes"]()
     for model in _models("iris"):
         with pytest.raises(ValueError, match="Unknown label type"):
@@ -521,13 +521,13 @@ def test_numbers_are_no_classes():
 
 
 @pytest.mark.parametrize("weight", [np.ones(3), -np.ones(150), np.full(150, np.nan)])
-def test_weights_are_refused(weight):
+def test_invalid_sample_weights_are_refused(weight):
     X, y = DATA["iris"]()
     with pytest.raises(ValueError, match=r"[wW]eight"):
         ours.MLPClassifier().fit(X, y, weight)
 
 
-def test_equal_weights_are_as_good_as_none():
+def test_equal_sample_weights_only_scale_penalty():
     X, y = DATA["iris"]()
     _, plain = _fit_both("iris", X, y, alpha=0.0)
     _, weighted = _fit_both("iris", X, y, np.full(len(y), 2.0), alpha=0.0)

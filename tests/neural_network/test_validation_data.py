@@ -40,7 +40,7 @@ def _model(**params):
 # Alone
 
 
-def test_scores_are_those_of_the_rows_given(cancer):
+def test_validation_scores_are_of_given_validation_set(cancer):
     X, X_val, y, y_val = cancer
     for epochs in (1, 3, 12):
         model = _model(max_iter=epochs).fit(X, y, X_val=X_val, y_val=y_val)
@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_rows_given(cancer):
         assert model.score(X_val, y_val) == model.best_validation_score_
 
 
-def test_validation_rows_are_not_trained_on(cancer):
+def test_validation_set_does_not_influence_training(cancer):
     X, X_val, y, y_val = cancer
     watched = _model().fit(X, y, X_val=X_val, y_val=y_val)
     alone = _model().fit(X, y)
@@ -60,7 +60,7 @@ def test_validation_rows_are_not_trained_on(cancer):
     assert watched.t_ == alone.t_ == 12 * len(X)
 
 
-def test_they_decide_when_to_stop(cancer):
+def test_validation_set_decides_early_stopping(cancer):
     X, X_val, y, y_val = cancer
     model = _model(early_stopping=True, tol=1.0, n_iter_no_change=3)
     model.fit(X, y, X_val=X_val, y_val=y_val)
@@ -70,7 +70,7 @@ def test_they_decide_when_to_stop(cancer):
     assert model.t_ == 5 * len(X)
 
 
-def test_the_split_of_early_stopping_given_by_hand_is_the_same(cancer):
+def test_given_validation_set_equals_same_internal_split(cancer):
     X, _, y, _ = cancer
     model = _model(early_stopping=True, shuffle=False, init="zeros").fit(X, y)
     state = np.random.RandomState(0)
@@ -83,7 +83,7 @@ def test_the_split_of_early_stopping_given_by_hand_is_the_same(cancer):
     assert_array_equal(given.predict_proba(X), model.predict_proba(X))
 
 
-def test_regression():
+def test_regressor_accepts_validation_set():
     X, y = load_diabetes(return_X_y=True)
     X, X_val, y, y_val = train_test_split(X, y, random_state=0)
     model = MLPRegressor(
@@ -92,7 +92,7 @@ def test_regression():
     assert model.score(X_val, y_val) == pytest.approx(max(model.validation_scores_))
 
 
-def test_images():
+def test_cnn_accepts_validation_images():
     rng = np.random.RandomState(0)
     X, X_val = rng.randint(0, 256, (2, 40, 6, 6), dtype=np.uint8)
     y, y_val = rng.randint(0, 2, (2, 40))
@@ -109,7 +109,7 @@ def _as_frame(X):
     "form", [np.float32, scipy.sparse.csr_matrix, _as_frame], ids=["32", "csr", "frame"]
 )
 @pytest.mark.parametrize("scoring", [None, "accuracy"])
-def test_rows_of_every_form(cancer, form, scoring):
+def test_validation_set_may_have_any_format(cancer, form, scoring):
     X, X_val, y, y_val = cancer
     words = np.array(["benign", "malign"])
     model = _model(scoring=scoring, max_iter=4)
@@ -136,7 +136,7 @@ def _own_scorer(estimator, X, y):
     ],
     ids=["name", "callable", "make_scorer"],
 )
-def test_any_scorer_chooses_the_weights(cancer, scoring, measure):
+def test_scorer_selects_best_weights(cancer, scoring, measure):
     X, X_val, y, y_val = cancer
     model = _model(scoring=scoring).fit(X, y, X_val=X_val, y_val=y_val)
     kept = measure(model, X_val, y_val)
@@ -147,14 +147,14 @@ def test_any_scorer_chooses_the_weights(cancer, scoring, measure):
         assert shorter.validation_scores_ == model.validation_scores_[:epochs]
 
 
-def test_a_scorer_of_the_rows_set_aside(cancer):
+def test_scorer_evaluates_internal_validation_split(cancer):
     X, _, y, _ = cancer
     model = _model(early_stopping=True, scoring="neg_log_loss").fit(X, y)
     assert max(model.validation_scores_) < 0
     assert model.best_validation_score_ == max(model.validation_scores_)
 
 
-def test_weights_count_where_a_scorer_takes_them(cancer):
+def test_sample_weights_reach_scorers_that_accept_them(cancer):
     X, _, y, _ = cancer
     weight = np.linspace(0.0, 1.0, len(y))
     seen = []
@@ -175,7 +175,7 @@ def test_weights_count_where_a_scorer_takes_them(cancer):
     assert accuracy == model.set_params(scoring="accuracy").fit(X, y).validation_scores_
 
 
-def test_an_unknown_scorer_is_refused(cancer):
+def test_unknown_scorer_is_refused(cancer):
     X, _, y, _ = cancer
     with pytest.raises(ValueError, match="'beauty' is not a valid scoring value"):
         _model(early_stopping=True, scoring="beauty").fit(X, y)
@@ -184,7 +184,7 @@ def test_an_unknown_scorer_is_refused(cancer):
 # What is refused
 
 
-def test_half_a_pair_is_refused(cancer):
+def test_incomplete_validation_set_is_refused(cancer):
     X, X_val, y, y_val = cancer
     with pytest.raises(ValueError, match="X_val was given without y_val"):
         _model().fit(X, y, X_val=X_val)
@@ -192,7 +192,7 @@ def test_half_a_pair_is_refused(cancer):
         _model().fit(X, y, y_val=y_val)
 
 
-def test_rows_that_do_not_fit_are_refused(cancer):
+def test_invalid_validation_set_is_refused(cancer):
     X, X_val, y, y_val = cancer
     for changed, message in (
         ((X_val[:, :3], y_val), "3 features, but MLPClassifier is expecting 30"),
@@ -220,7 +220,7 @@ def _by_hand(X, X_val, y, y_val, weight=None, **params):
     )
 
 
-def test_a_pipeline_with_routing_scales_the_validation_rows(cancer, routing):
+def test_pipeline_with_routing_transforms_validation_set(cancer, routing):
     X, X_val, y, y_val = cancer
     network = _model().set_fit_request(X_val=True, y_val=True)
     pipeline = Pipeline(
@@ -237,7 +237,7 @@ def test_a_pipeline_with_routing_scales_the_validation_rows(cancer, routing):
     assert unscaled.validation_scores_ != wanted.validation_scores_
 
 
-def test_a_pipeline_without_routing_takes_rows_scaled_before(cancer):
+def test_pipeline_without_routing_accepts_transformed_validation_set(cancer):
     """The other way that scikit-learn offers: step__parameter, passed on as it is."""
     X, X_val, y, y_val = cancer
     pipeline = make_pipeline(StandardScaler(), _model())
@@ -248,7 +248,7 @@ def test_a_pipeline_without_routing_takes_rows_scaled_before(cancer):
     assert_array_equal(pipeline[-1].coefs_[0], wanted.coefs_[0])
 
 
-def test_early_stopping_in_a_pipeline_sets_scaled_rows_aside(cancer):
+def test_early_stopping_in_pipeline_validates_on_transformed_samples(cancer):
     X, _, y, _ = cancer
     pipeline = make_pipeline(StandardScaler(), _model(early_stopping=True)).fit(X, y)
     alone = _model(early_stopping=True).fit(StandardScaler().fit_transform(X), y)
@@ -258,7 +258,7 @@ def test_early_stopping_in_a_pipeline_sets_scaled_rows_aside(cancer):
 # In a search
 
 
-def test_a_search_routes_weights_and_validation_rows(cancer, routing):
+def test_search_routes_weights_and_validation_set(cancer, routing):
     X, X_val, y, y_val = cancer
     weight = np.linspace(0.5, 2.0, len(y))
     network = _model().set_fit_request(X_val=True, y_val=True, sample_weight=True)
@@ -280,7 +280,7 @@ def test_a_search_routes_weights_and_validation_rows(cancer, routing):
     assert best.loss_curve_ != unweighted.loss_curve_
 
 
-def test_weights_of_a_fold_are_its_rows_own(routing):
+def test_cross_validation_splits_weights_but_not_validation_set(routing):
     """cross_validate cuts sample_weight as it cuts X, and X_val not at all."""
     X, y = load_iris(return_X_y=True)
     weight = np.random.RandomState(0).uniform(0.1, 3, len(y))
@@ -304,14 +304,14 @@ def test_weights_of_a_fold_are_its_rows_own(routing):
     assert found.validation_scores_ == wanted.validation_scores_
 
 
-def test_unrequested_validation_rows_are_refused_by_name(cancer, routing):
+def test_unrequested_validation_set_is_refused_by_name(cancer, routing):
     X, X_val, y, y_val = cancer
     pipeline = make_pipeline(StandardScaler(), _model())
     with pytest.raises(ValueError, match="X_val, y_val"):
         pipeline.fit(X, y, X_val=X_val, y_val=y_val)
 
 
-def test_a_search_without_routing_passes_them_on(cancer):
+def test_search_without_routing_passes_validation_set(cancer):
     X, X_val, y, y_val = cancer
     scaler = StandardScaler().fit(X)
     X, X_val = scaler.transform(X), scaler.transform(X_val)
@@ -323,7 +323,7 @@ def test_a_search_without_routing_passes_them_on(cancer):
     assert search.best_estimator_.validation_scores_ == wanted.validation_scores_
 
 
-def test_errors_of_validation_rows_name_them(cancer):
+def test_validation_errors_name_validation_set(cancer):
     X, X_val, y, y_val = cancer
     with pytest.raises(ValueError, match="Of X_val and y_val: X has 5 features"):
         _model().fit(X, y, X_val=X_val[:, :5], y_val=y_val)

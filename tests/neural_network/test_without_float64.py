@@ -72,26 +72,28 @@ def digits():
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classifiers_train_in_float32_there(name, digits, without_float64):
+def test_classifiers_train_in_float32_on_device_without_float64(
+    name, digits, without_float64
+):
     model = CLASSIFIERS[name].fit(*digits)
     assert model.net_.module_[-1].weight.dtype == torch.float32
     assert model.predict_proba(digits[0]).dtype == "float32"
 
 
-def test_a_regressor_too(without_float64):
+def test_regressor_trains_in_float32_on_device_without_float64(without_float64):
     model = MLPRegressor(hidden_layer_sizes=5, max_iter=2, random_state=0).fit(
         *load_diabetes(return_X_y=True)
     )
     assert model.coefs_[0].dtype == "float32"
 
 
-def test_packs_too(digits, without_float64):
+def test_packs_train_in_float32_on_device_without_float64(digits, without_float64):
     search = PackedGridSearchCV(CLASSIFIERS["mlp"], {"alpha": [0, 1]}, cv=2)
     search.set_params(error_score="raise").fit(*digits)
     assert search.best_estimator_.coefs_[0].dtype == "float32"
 
 
-def test_the_mode_would_notice(digits, without_float64, monkeypatch):
+def test_dispatch_mode_detects_float64(digits, without_float64, monkeypatch):
     monkeypatch.setattr(devices, "_has_float64", lambda device: True)
     with pytest.raises(TypeError, match="returned float64"):
         CLASSIFIERS["mlp"].fit(*digits)

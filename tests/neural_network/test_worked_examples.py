@@ -39,7 +39,7 @@ def cross_entropy(log_probabilities):
     return -log_probabilities[np.arange(3), Y].mean()
 
 
-def test_forward_pass_is_numpys(example):
+def test_forward_pass_matches_numpy(example):
     logits = expected_logits()
     np.testing.assert_allclose(example.decision_function(X), logits, rtol=0, atol=1e-6)
     np.testing.assert_allclose(
@@ -49,7 +49,7 @@ def test_forward_pass_is_numpys(example):
     assert loss == pytest.approx(cross_entropy(log_softmax(logits, axis=1)), abs=1e-6)
 
 
-def test_forward_pass_has_the_exact_results_of_the_printed_weights(example):
+def test_forward_pass_matches_results_of_printed_weights(example):
     logits = [[0.439, 0.343, 0.192], [1.503, 1.175, 0.658], [1.830, 1.430, 0.801]]
     probabilities = [
         [0.372, 0.338, 0.290],
@@ -63,7 +63,7 @@ def test_forward_pass_has_the_exact_results_of_the_printed_weights(example):
     assert cross_entropy(example.predict_log_proba(X)) == pytest.approx(1.273, abs=6e-4)
 
 
-def test_forward_pass_is_near_the_figures_of_unrounded_weights(example):
+def test_forward_pass_is_close_to_results_of_unrounded_weights(example):
     logits = [[0.439, 0.356, 0.195], [1.507, 1.220, 0.670], [1.835, 1.485, 0.816]]
     probabilities = [
         [0.369, 0.340, 0.289],
@@ -89,7 +89,7 @@ def test_forward_pass_is_near_the_figures_of_unrounded_weights(example):
         ("softplus", {}, [1.313, 5.006, 0.018, 3.048, 0.126]),
     ],
 )
-def test_activations(name, params, expected):
+def test_activations_match_worked_values(name, params, expected):
     z = torch.tensor([1.0, 5.0, -4.0, 3.0, -2.0], dtype=torch.float64)
     activation = make_activation(name, **params).double()
     np.testing.assert_allclose(activation(z).detach(), expected, rtol=0, atol=1.1e-3)
@@ -99,7 +99,7 @@ def test_activations(name, params, expected):
     ("n_features", "hidden", "n_classes", "expected"),
     [(4, (3,), 3, 27), (4, (3, 2), 3, 32), (784, (128,), 10, 101_770)],
 )
-def test_parameter_counts(n_features, hidden, n_classes, expected):
+def test_parameter_counts_match_worked_values(n_features, hidden, n_classes, expected):
     rows = np.zeros((n_classes, n_features))
     model = fitted(MLPClassifier(hidden), rows, np.arange(n_classes))
     assert model.n_parameters_ == expected
@@ -111,7 +111,7 @@ def test_parameter_counts(n_features, hidden, n_classes, expected):
     ("temperature", "expected"),
     [(0.5, [0.02, 0.12, 0.86]), (1, [0.09, 0.24, 0.67]), (2, [0.19, 0.31, 0.50])],
 )
-def test_softmax_with_temperature(temperature, expected):
+def test_softmax_with_temperature_matches_worked_values(temperature, expected):
     model = fitted(SoftmaxRegression(temperature=temperature), X, Y)
     model.coefs_[0][:] = 0
     model.intercepts_[0][:] = [1.5, 2.5, 3.5]
@@ -123,7 +123,7 @@ def test_softmax_with_temperature(temperature, expected):
     assert model.predict(X).tolist() == [2, 2, 2]
 
 
-def test_cross_entropy_of_one_row():
+def test_cross_entropy_of_one_sample_matches_worked_value():
     model = fitted(SoftmaxRegression(), X, Y)
     model.coefs_[0][:] = 0
     model.intercepts_[0][:] = np.log([0.2, 0.2, 0.6])

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _num_samples
 
-from skmlp.training.data.subsets import count_rows, row_order
+from skmlp.training.data.subsets import count_train_samples, sample_order
 
 
 @validate_params(
@@ -103,11 +103,11 @@ def subsample(
     """
     inputs = indexable(X, y, *arrays)
     n_samples = _num_samples(inputs[0])
-    n_train = count_rows(train_size, n_samples)
+    n_train = count_train_samples(train_size, n_samples)
     if method == "every":
         rows = np.arange(n_train) * n_samples // n_train
     else:
-        order = row_order(method, inputs[1], n_samples, n_train, random_state)
+        order = sample_order(method, inputs[1], n_samples, n_train, random_state)
         rows = np.sort(order[:n_train])
     taken = [None if a is None else _safe_indexing(a, rows) for a in inputs]
     if return_indices:

@@ -10,7 +10,7 @@ from sklearn.model_selection._search_successive_halving import _top_k
 
 from skmlp.model_selection._packed_tasks import Outcome, Stages, Task, is_ours
 from skmlp.neural_network._pipelines import final_prefix, split_pipeline
-from skmlp.training.schedules import NAMES, PLANNED
+from skmlp.training.schedules import NAMES, WITH_PLANNED_END
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -112,8 +112,8 @@ def _refuse(estimator: Any) -> None:
             "warm_start=True goes on after an epoch, which solver='lbfgs' does not "
             "have; choose another solver, or set warm_start=False."
         )
-    if network.learning_rate in PLANNED:
-        others = ", ".join(repr(name) for name in NAMES if name not in PLANNED)
+    if network.learning_rate in WITH_PLANNED_END:
+        others = ", ".join(repr(name) for name in NAMES if name not in WITH_PLANNED_END)
         raise ValueError(
             f"learning_rate={network.learning_rate!r} is planned for max_iter epochs, "
             "so that a candidate cannot go on from fewer as warm_start=True does; "

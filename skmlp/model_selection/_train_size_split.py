@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
 from sklearn.utils.validation import _num_samples
 
-from skmlp.training.data.subsets import row_order
+from skmlp.training.data.subsets import sample_order
 
 
 class TrainSizeSplit(BaseCrossValidator):
@@ -167,7 +167,7 @@ class TrainSizeSplit(BaseCrossValidator):
         X, y = indexable(X, y)
         n_samples = _num_samples(X)
         n_train = self.get_train_sizes(n_samples)
-        order = row_order(self.method, y, n_samples, n_train[0], self.random_state)
+        order = sample_order(self.method, y, n_samples, n_train[0], self.random_state)
         n_validation = self._count_validation_rows(n_samples)
         # From the end: the first row of every class stands at the beginning, and
         # belongs to training.

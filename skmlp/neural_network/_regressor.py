@@ -20,7 +20,7 @@ from skmlp.neural_network._base.parameters import (
 )
 from skmlp.neural_network._base.transaction import all_or_nothing
 from skmlp.neural_network._mlp import hidden_sizes
-from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION, Loss
+from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss
 from skmlp.training.modules.layers import build_mlp
 
 
@@ -207,7 +207,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         return f" and y (its values reach {float(y.abs().max()):g})"
 
     def _make_loss(self) -> Loss:
-        return REGRESSION[self.loss]()
+        return REGRESSION_LOSSES[self.loss]()
 
     def _learn_targets(self, y: np.ndarray) -> None:
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]

@@ -14,7 +14,7 @@ from skmlp.training.optimizers.penalty import Penalty
 _MANY = 256
 
 
-class BatchParts(NamedTuple):
+class BatchLosses(NamedTuple):
     """What the loss of a batch is computed of.
 
     `rows` are the loss's, as `Loss.mean_loss` takes them, `weight` those of the
@@ -48,10 +48,10 @@ class EpochLoss:
         self.penalty = penalty
         self.whole = 0.0
         self._sums: list[Tensor] = []
-        self._batches: list[BatchParts] = []
+        self._batches: list[BatchLosses] = []
         self._counts: list[float] = []
 
-    def add(self, batch: BatchParts, count: float) -> None:
+    def add(self, batch: BatchLosses, count: float) -> None:
         """Note a batch, and what it counts for."""
         if self._batches and batch.rows.shape != self._batches[0].rows.shape:
             self._add_up()
@@ -66,7 +66,7 @@ class EpochLoss:
         self._sums.append(means @ means.new_tensor(self._counts))
         self._batches, self._counts = [], []
 
-    def means(self, batches: Sequence[BatchParts]) -> Tensor:
+    def means(self, batches: Sequence[BatchLosses]) -> Tensor:
         """Return the losses of equally large batches, in the widest dtype."""
         rows, weights, totals, norms = zip(*batches, strict=True)
         weight = None if weights[0] is None else torch.stack(weights)

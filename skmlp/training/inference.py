@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.threads import single_threaded
-from skmlp.training.data.batches import features, samples_per_chunk, slices_of
+from skmlp.training.data.batches import features, samples_per_chunk, slices_of_size
 from skmlp.training.data.sources import Source
-from skmlp.training.modules.layers import widest_layer
+from skmlp.training.modules.layers import widest_layer_size
 
 # Values that an output activation takes at once.
 _ACTIVATED = 2**18
@@ -41,7 +41,7 @@ def compute_logits(
         In the dtype of the network.
     """
     n_rows, n_features = X.shape
-    widest = n_features if n_rows == 1 else widest_layer(network, n_features)
+    widest = n_features if n_rows == 1 else widest_layer_size(network, n_features)
     size = samples_per_chunk(widest)
     if not isinstance(X, Source):
         return _compute(network, X, change, size)
@@ -73,7 +73,7 @@ def _compute(
             x = features(X[part], first.dtype, first.device)
             return network(x if change is None else change(x)).cpu()
 
-    first_part, *parts = slices_of(X.shape[0], size)
+    first_part, *parts = slices_of_size(X.shape[0], size)
     workers = min(torch.get_num_threads(), len(parts))
     with single_threaded():
         output = compute(first_part)
@@ -103,6 +103,6 @@ def activate(logits: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     if len(logits) <= size:
         return activation(logits)
     with torch.inference_mode():
-        for part in slices_of(len(logits), size):
+        for part in slices_of_size(len(logits), size):
             logits[part] = activation(logits[part])
     return logits

@@ -10,7 +10,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from skmlp.training.compute.devices import repeatable_convolutions, widest_float
 from skmlp.training.compute.threads import single_threaded_blas
 from skmlp.training.data.batches import BatchLoader
-from skmlp.training.epoch_loss import BatchParts, EpochLoss
+from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.net import Net
 
 
@@ -44,8 +44,8 @@ def minimize(
     loss : float
     """
     flat, module = net.flat_, net.module_
-    weight = train.rows.host_weight
-    total = float(len(train.rows) if weight is None else weight[train.rows.index].sum())
+    weight = train.data.host_weight
+    total = float(len(train.data) if weight is None else weight[train.data.index].sum())
     net.prepare_step()
     objective = _Objective(net, train, total)
     module.train()
@@ -80,7 +80,7 @@ class _Objective:
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, rows_total in self.train:
             _, rows, *norms = self.net.step_(x, y, weight, self.total)
-            batch = BatchParts(rows, weight, self.total, norms)
+            batch = BatchLosses(rows, weight, self.total, norms)
             share = rows_total / self.total
             loss.add_(self.losses.means([batch])[0], alpha=share)
             gradient.add_(flat.gradients, alpha=share)

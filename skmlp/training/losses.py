@@ -350,13 +350,13 @@ class Poisson(Loss):
         return (torch.xlogy(y, y) - y * logits - y + mean).sum(-1), mean - y
 
 
-CLASSIFICATION = (
+CLASSIFICATION_LOSSES = (
     "log_loss",
     "hinge",
     "squared_hinge",
     "kullback_leibler",
 )
-REGRESSION: dict[str, type[Loss]] = {
+REGRESSION_LOSSES: dict[str, type[Loss]] = {
     "squared_error": SquaredError,
     "absolute_error": AbsoluteError,
     "huber": Huber,

@@ -21,14 +21,14 @@ from skmlp.training.compute.devices import repeatable_convolutions
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import Batch, BatchLoader, DeviceData
-from skmlp.training.epoch_loss import BatchParts, EpochLoss
+from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.modules.layers import dropout_generators
 from skmlp.training.optimizers.flat_optimizers import (
     DECOUPLED,
     FlatOptimizer,
-    put_state,
-    state_of,
+    copy_optimizer_state,
+    load_optimizer_state,
 )
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
@@ -194,14 +194,14 @@ class Net(NeuralNet):
             With the number of the epoch as its argument, if its loss is not finite.
         """
         datasets = {
-            "dataset_train": train.rows,
-            "dataset_valid": None if valid is None else valid.rows,
+            "dataset_train": train.data,
+            "dataset_valid": None if valid is None else valid.data,
         }
         self.prepare_step()
         if epochs * len(train) >= _WORTH_RECORDING:
             self.record_steps()
         self.epochs_, self.converged_ = 0, False
-        self.notify("on_train_begin", X=train.rows, y=None)
+        self.notify("on_train_begin", X=train.data, y=None)
         if keeper is not None:
             keeper.resume(self, train)
             advance(self.epochs_)
@@ -218,7 +218,7 @@ class Net(NeuralNet):
                         if self.train_score is not None:
                             self.record("train_score", self.train_score(), operator.gt)
                         self.epochs_ += 1  # not if Ctrl-C came before it is judged
-                        self.converged_ = self.judge_epoch(len(train.rows))
+                        self.converged_ = self.judge_epoch(len(train.data))
                     self.converged_ |= self._notify_epoch_end(datasets)
                     advance(1)
                     if keeper is not None:
@@ -233,7 +233,7 @@ class Net(NeuralNet):
             self.average_.adopt()
         self.monitor.restore(self.flat_, self.module_)
         self.module_.eval()
-        self.notify("on_train_end", X=train.rows, y=None)
+        self.notify("on_train_end", X=train.data, y=None)
 
     def prepare_step(self) -> None:
         """Choose how gradients are computed, and what they do to the parameters."""
@@ -330,7 +330,7 @@ class Net(NeuralNet):
         if not notify:
             self.history.new_batch()  # Checkpoint names files after the last record
         self.history.record(f"{prefix}_batch_count", n_batches)
-        mean = losses.sum() / (len(iterator.rows) if training else losses.whole)
+        mean = losses.sum() / (len(iterator.data) if training else losses.whole)
         if training and not math.isfinite(mean):
             raise FloatingPointError(self.epochs_ + 1)
         self.record(f"{prefix}_loss", mean, operator.lt)
@@ -356,7 +356,7 @@ class Net(NeuralNet):
             self.bests_[name] = value
         self.history[-1].update({name: value, f"{name}_best": best})
 
-    def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, BatchParts]:
+    def _train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, BatchLosses]:
         """Update the parameters by one batch; return logits and the loss's parts."""
         x, y, weight, total = batch
         if self.recorder_ is not None and weight is None:
@@ -373,18 +373,18 @@ class Net(NeuralNet):
         self.update_.step()
         if self.average_ is not None:
             self.average_.update()
-        return logits, BatchParts(rows, weight, total, norms)
+        return logits, BatchLosses(rows, weight, total, norms)
 
     def _unweighted(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Take the step of rows that count for one each."""
         return self.step_(x, y, None, float(x.shape[0]))
 
-    def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchParts]:
+    def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchLosses]:
         """Return logits and the loss's parts of one batch."""
         x, y, weight, total = batch
         logits = self.module_(x)
         rows, _ = self.criterion_.sample_losses_and_gradient(logits, y, weight)
-        return logits, BatchParts(rows, weight, total)
+        return logits, BatchLosses(rows, weight, total)
 
     def judge_epoch(self, n_rows: int) -> bool:
         """Judge the epoch that ended and return whether training should stop."""
@@ -431,7 +431,7 @@ class Net(NeuralNet):
             with self._current_init_context("optimizer"):
                 self.initialize_optimizer()
             if state is not None:
-                put_state(self.optimizer_, state)
+                load_optimizer_state(self.optimizer_, state)
         return self
 
     def snapshot(self) -> "Net":
@@ -450,7 +450,7 @@ class Net(NeuralNet):
         """Return what the optimizer knows, on the CPU."""
         if self.optimizer_ is None or self.flat_ is None:
             return self.optimizer_
-        return state_of(self.optimizer_)
+        return copy_optimizer_state(self.optimizer_)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = object.__new__(type(self))

@@ -11,7 +11,7 @@ NAMES = ("constant", "invscaling", "adaptive", "cosine", "onecycle", "step")
 _SGD_ONLY = frozenset({"invscaling", "adaptive"})
 
 # These are drawn up for a number of epochs, at the end of which they end.
-PLANNED = ("cosine", "onecycle")
+WITH_PLANNED_END = ("cosine", "onecycle")
 
 # These are functions of the step; the others move the rate from where it stands.
 _BY_STEP = frozenset({"cosine", "onecycle", "step"})
@@ -68,15 +68,15 @@ class Schedule:
         return cls(name, **params)  # type: ignore[arg-type]
 
     @property
-    def ends(self) -> bool:
+    def has_planned_end(self) -> bool:
         """Whether the rate has come to its end after the last epoch, as planned."""
-        return self.name in PLANNED
+        return self.name in WITH_PLANNED_END
 
     @property
-    def is_over(self) -> bool:
+    def is_past_planned_end(self) -> bool:
         """Whether steps were taken after the planned end, at the rate that is left."""
         planned = self.total_epochs * self.batches_per_epoch
-        return self.ends and self.steps_done > planned
+        return self.has_planned_end and self.steps_done > planned
 
     @property
     def moves_within_epochs(self) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.modules.layers import seed_dropout
 from skmlp.training.net import NOT_IN_TRAINING, Net
-from skmlp.training.optimizers.flat_optimizers import put_state
+from skmlp.training.optimizers.flat_optimizers import load_optimizer_state
 
 
 def remember(net: Net) -> Callable[[], None]:
@@ -116,7 +116,7 @@ def restore_training(
     _copy(_weights(net), state["weights"])
     optimizer = state["optimizer"]
     state_of_optimizer = {**optimizer, "state": _to_tensors(optimizer["state"])}
-    put_state(net.optimizer_, state_of_optimizer)
+    load_optimizer_state(net.optimizer_, state_of_optimizer)
     net.schedule.steps_done = state["schedule"]
     monitor = state["monitor"]
     if monitor["best_state"] is not None:

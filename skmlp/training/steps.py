@@ -14,8 +14,13 @@ from skmlp.training.compute.dense_products import DenseProducts
 from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.losses import Loss
 from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS
-from skmlp.training.modules.layers import BatchNorm1d, Dropout, _BatchNorm, widest_layer
-from skmlp.training.modules.normalization import BatchShares, Normalization
+from skmlp.training.modules.layers import (
+    BatchNorm1d,
+    Dropout,
+    _BatchNorm,
+    widest_layer_size,
+)
+from skmlp.training.modules.normalization import BatchStatisticsWeights, Normalization
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
@@ -111,7 +116,7 @@ class _AutogradStep:
         """Return logits and the loss's rows, and leave the gradients."""
         self.flat.gradients.zero_()
         if self.divisible and not self.rows:
-            self.rows = samples_per_chunk(widest_layer(self.network, x.shape[1]))
+            self.rows = samples_per_chunk(widest_layer_size(self.network, x.shape[1]))
         n_rows = x.shape[0]
         if not self.divisible or n_rows <= self.rows:
             return self._add_gradients(x, y, weight)
@@ -258,7 +263,7 @@ def dense_layer(
     mask : callable or None
         Draws the dropout of a batch.
     counts : callable
-        Number of rows in a batch's statistics, as `BatchShares` takes it.
+        Number of rows in a batch's statistics, as `BatchStatisticsWeights` takes it.
     products : callable
         From weights, biases and the weights' gradient to what multiplies by them.
     """
@@ -276,7 +281,7 @@ def dense_layer(
             n_batches,
             cast(float, norm.momentum),
             norm.eps,
-            BatchShares(counts),
+            BatchStatisticsWeights(counts),
         )
     return DenseLayer(
         products(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skmlp.training import epoch_loss
-from skmlp.training.epoch_loss import BatchParts, EpochLoss
+from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.losses import SoftmaxCrossEntropy, SquaredError
 from skmlp.training.modules.layers import build_mlp
 from skmlp.training.optimizers.flat_parameters import FlatParameters
@@ -26,7 +26,7 @@ def test_it_is_the_sum_of_the_means(n, weighted):
         weight = torch.from_numpy(rng.dirichlet(np.ones(size))).float()
         share = weight.double() if weighted else torch.full((size,), 1 / size).double()
         expected += count * float(rows.double() @ share)
-        epoch.add(BatchParts(rows, weight if weighted else None, 1.0), count)
+        epoch.add(BatchLosses(rows, weight if weighted else None, 1.0), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-6)
     assert epoch.sum() == epoch.sum()
     assert epoch.whole == sum(counts)
@@ -48,12 +48,12 @@ def test_the_penalty_is_that_of_the_weights_at_each_step(hidden):
         own = sum(a * float(s) for a, s in zip((0.3, 0.7), squares, strict=True))
         mean = torch.nn.functional.cross_entropy(logits, y).item()
         expected += count * (mean + 0.5 * own / total)
-        epoch.add(BatchParts(rows, None, total, penalty.norms()), count)
+        epoch.add(BatchLosses(rows, None, total, penalty.norms()), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_is_not_finite_stays_so():
     epoch = EpochLoss(SquaredError())
     for value in (torch.inf, 1.0):
-        epoch.add(BatchParts(torch.tensor([value]), None, 1.0), 1.0)
+        epoch.add(BatchLosses(torch.tensor([value]), None, 1.0), 1.0)
     assert epoch.sum() == np.inf

@@ -303,7 +303,7 @@ def test_smoothing_rewards_the_smoothed_probabilities(smoothing, n_classes):
     torch.testing.assert_close(delta, torch.zeros_like(delta), rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", losses.CLASSIFICATION)
+@pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_every_classification_loss_has_an_output_activation(name, exclusive):
     loss = losses.classification_loss(name, exclusive, 0.0)
@@ -311,9 +311,9 @@ def test_every_classification_loss_has_an_output_activation(name, exclusive):
     assert loss.output_activation == expected
 
 
-@pytest.mark.parametrize("name", losses.REGRESSION)
+@pytest.mark.parametrize("name", losses.REGRESSION_LOSSES)
 def test_every_regression_loss_is_zero_at_its_target(name):
-    loss = losses.REGRESSION[name]()
+    loss = losses.REGRESSION_LOSSES[name]()
     y = torch.tensor([[0.5], [2.0]], dtype=torch.float64)
     z = y.log() if loss.output_activation == "exp" else y
     torch.testing.assert_close(

@@ -7,7 +7,7 @@ import torch
 
 from skmlp.training import losses, steps
 from skmlp.training.compute.seeds import resolve_random_state
-from skmlp.training.epoch_loss import BatchParts, EpochLoss
+from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.modules.layers import build_mlp, initialize, seed_dropout
 from skmlp.training.optimizers.flat_parameters import FlatParameters
@@ -42,7 +42,7 @@ def step_of(network, loss, flat=None, alpha=0.0, **options):
 def taken(step, loss, x, y, weight):
     """Logits and penalised mean loss of a step that is taken."""
     logits, rows, *norms = step(x, y, weight, TOTAL)
-    parts = BatchParts(rows, weight, TOTAL, norms)
+    parts = BatchLosses(rows, weight, TOTAL, norms)
     return logits, EpochLoss(loss, step.penalty).means([parts])[0]
 
 
@@ -108,11 +108,13 @@ def test_layers_that_threads_may_share(dropout, batch_norm):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", losses.REGRESSION)
+@pytest.mark.parametrize("name", losses.REGRESSION_LOSSES)
 def test_any_regression_loss(name):
     x, _, weight = batch()
     y = x[:, :3].abs()
-    found = both_steps(make_network("tanh"), losses.REGRESSION[name](), x, y, weight)
+    found = both_steps(
+        make_network("tanh"), losses.REGRESSION_LOSSES[name](), x, y, weight
+    )
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 

@@ -24,7 +24,7 @@ from skmlp.neural_network._fit.images import (
 from skmlp.neural_network._fit.sample import FitData
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.convolution import infer_image_shape
-from skmlp.training.optimizers.flat_optimizers import OF_TORCH
+from skmlp.training.optimizers.flat_optimizers import TORCH_OPTIMIZERS
 
 
 def validate_rows(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
@@ -33,7 +33,7 @@ def validate_rows(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
         _refuse_gaps(targets)
     if not isinstance(X, Source):
         return validate_data(estimator, X, *y, **checks)
-    checked = validate_data(estimator, X.stand_in, *y, **checks)
+    checked = validate_data(estimator, X.placeholder, *y, **checks)
     if checks.get("ensure_all_finite", True) and not get_config()["assume_finite"]:
         X.check_finite()
     return (X, checked[1]) if y else X
@@ -98,7 +98,7 @@ class CheckedNetwork(FittedNetwork, ABC):
                 "X_val was given, but solver='lbfgs' has no epochs to validate; leave "
                 "it out or use another solver."
             )
-        if self.optimizer_params and self.solver not in OF_TORCH:
+        if self.optimizer_params and self.solver not in TORCH_OPTIMIZERS:
             raise ValueError(
                 f"optimizer_params={self.optimizer_params!r}, but the parameters of "
                 f"solver={self.solver!r} are the estimator's own."

@@ -42,7 +42,7 @@ from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.losses import Loss
 from skmlp.training.modules.layers import (
-    convolves,
+    has_convolutions,
     multiply_adds,
     seed_dropout,
     weight_layers,
@@ -225,10 +225,10 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                 monitor.keep(net.flat_, network)
         batches = train_batches(self, train, net, random_state, generator)
         if self.record_train_score:
-            net.train_score = train_scorer(self, train, net, batches.rows)
+            net.train_score = train_scorer(self, train, net, batches.data)
         held_out = None
         if valid is not None:
-            beside = batches.rows if valid.encoded is train.encoded else None
+            beside = batches.data if valid.encoded is train.encoded else None
             held_out = valid_batches(self, valid, net, beside)
         return Plan(
             net,
@@ -273,7 +273,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         raise ValueError(
             f"Training loss became non-finite at epoch {error}; lower "
             "learning_rate_init or scale X (its values reach "
-            f"{train.rows.largest():g}){self._scale_of_targets(train.rows.y)}."
+            f"{train.data.max_abs():g}){self._scale_of_targets(train.data.y)}."
         ) from None
 
     def _scale_of_targets(self, y: Tensor) -> str:
@@ -284,7 +284,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         """Warn if training did not converge, and refuse weights that are not finite."""
         if self.solver != "lbfgs":
             self.n_iter_ = plan.net.epochs_
-            stopped = plan.net.converged_ or plan.net.schedule.ends
+            stopped = plan.net.converged_ or plan.net.schedule.has_planned_end
             if not stopped and not plan.incremental:
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
@@ -293,7 +293,7 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
                     stacklevel=4,
                 )
         schedule = plan.net.schedule
-        if plan.incremental and schedule.is_over:
+        if plan.incremental and schedule.is_past_planned_end:
             warnings.warn(
                 f"learning_rate={schedule.name!r} is planned for max_iter="
                 f"{schedule.total_epochs} epochs, which have passed: partial_fit "
@@ -371,7 +371,9 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
 
 def _threads_for(net: Net, train: BatchLoader) -> AbstractContextManager[None]:
     """Compute on as many threads as a step of the net deserves."""
-    rows = min(train.batch_size, len(train.rows))
-    work = multiply_adds(net.module_, train.rows.X.shape[1]) * rows
-    shared = not convolves(net.module_) and can_thread_large_products(net.flat_.values)
+    rows = min(train.batch_size, len(train.data))
+    work = multiply_adds(net.module_, train.data.X.shape[1]) * rows
+    shared = not has_convolutions(net.module_) and can_thread_large_products(
+        net.flat_.values
+    )
     return threads_for_work(work, shared)

@@ -341,20 +341,20 @@ SHARED: dict[str, Parameter] = {
 
 CLASSIFICATION_LOSS = {
     "loss": Parameter(
-        f"{_choices(losses.CLASSIFICATION)}, default='log_loss'",
+        f"{_choices(losses.CLASSIFICATION_LOSSES)}, default='log_loss'",
         "What is minimised: cross-entropy; the multi-class hinge of Crammer and "
         "Singer, or its square; the divergence from target probabilities, for which "
         "`y` may be a matrix of them.",
-        [StrOptions(set(losses.CLASSIFICATION))],
+        [StrOptions(set(losses.CLASSIFICATION_LOSSES))],
     )
 }
 REGRESSION_LOSS = {
     "loss": Parameter(
-        f"{_choices([*losses.REGRESSION])}, default='squared_error'",
+        f"{_choices([*losses.REGRESSION_LOSSES])}, default='squared_error'",
         "What is minimised: half the squared error, the absolute error, Huber's "
         "function, ``log(cosh)`` of the error, or half the Poisson deviance with a log "
         "link, which needs ``y >= 0``.",
-        [StrOptions(set(losses.REGRESSION))],
+        [StrOptions(set(losses.REGRESSION_LOSSES))],
     )
 }
 

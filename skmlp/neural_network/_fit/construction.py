@@ -30,7 +30,7 @@ from skmlp.training.modules.layers import (
     initialize,
     seed_dropout,
     weight_layers,
-    widest_layer,
+    widest_layer_size,
 )
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import make_optimizer
@@ -139,7 +139,7 @@ def train_batches(
     rows = _rows(train, net)
     if estimator.solver == "lbfgs":
         return BatchLoader(
-            rows, samples_per_chunk(widest_layer(net.module_, train.X.shape[1]))
+            rows, samples_per_chunk(widest_layer_size(net.module_, train.X.shape[1]))
         )
     augment = None
     if estimator.augmentation is not None and generator is not None:
@@ -175,11 +175,11 @@ def valid_batches(
     `beside` are the rows to train on if both are parts of one sample.
     """
     net.score = _make_score(estimator, valid, net)
-    widest = widest_layer(net.module_.eval(), valid.X.shape[1])
+    widest = widest_layer_size(net.module_.eval(), valid.X.shape[1])
     rows_on_device = (
         _rows(valid, net)
-        if beside is None or valid.rows is None or not beside.shared
-        else beside.take(valid.rows)
+        if beside is None or valid.rows is None or not beside.shares_features
+        else beside.with_indices(valid.rows)
     )
     return BatchLoader(rows_on_device, samples_per_chunk(widest))
 
@@ -189,7 +189,7 @@ def train_scorer(
 ) -> Callable[[], float]:
     """Return what scores the rows to train on by the net as it stands."""
     score = _make_score(estimator, train, net)
-    widest = widest_layer(net.module_.eval(), train.X.shape[1])
+    widest = widest_layer_size(net.module_.eval(), train.X.shape[1])
     batches = BatchLoader(rows, samples_per_chunk(widest))
 
     def score_rows() -> float:

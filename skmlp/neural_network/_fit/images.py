@@ -20,8 +20,8 @@ def as_rows(X: Any) -> tuple[Any, ImageShape | None]:
     """
     X = as_source(X)
     if isinstance(X, Source):
-        several = len(X.row_shape) > 1
-        return X, _shape_of_images((len(X), *X.row_shape)) if several else None
+        several = len(X.sample_shape) > 1
+        return X, _shape_of_images((len(X), *X.sample_shape)) if several else None
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
     if not hasattr(X, "shape") or len(X.shape) < 3:

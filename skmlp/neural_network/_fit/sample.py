@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.model_selection import train_test_split
 
-from skmlp.training.data.sources import Joined, Source
-from skmlp.training.data.subsets import count_rows, row_order
+from skmlp.training.data.sources import ConcatenatedArrays, Source
+from skmlp.training.data.subsets import count_train_samples, sample_order
 
 
 class FitData(NamedTuple):
@@ -42,10 +42,10 @@ class FitData(NamedTuple):
 
     def in_turn(self) -> "FitData":
         """Return the sample with rows that have to be read in blocks in their order."""
-        streams = isinstance(self.X, Source) and not self.X.fits(self.n_rows)
+        streams = isinstance(self.X, Source) and not self.X.fits_in_memory(self.n_rows)
         if self.rows is None or not streams:
             return self
-        return self._replace(rows=self.X.ascending(self.rows))
+        return self._replace(rows=self.X.sorted_by_position(self.rows))
 
     @property
     def own_y(self) -> np.ndarray:
@@ -67,7 +67,7 @@ class FitData(NamedTuple):
         parts: list[Any] = []
         for one, two in zip(self.gather()[:-2], other.gather()[:-2], strict=True):
             if isinstance(one, Source) or isinstance(two, Source):
-                parts.append(Source(Joined(one, two)))
+                parts.append(Source(ConcatenatedArrays(one, two)))
             elif scipy.sparse.issparse(one) or scipy.sparse.issparse(two):
                 parts.append(scipy.sparse.vstack([one, two], format="csr"))
             elif one is None and two is None:
@@ -134,7 +134,7 @@ def take_train_size(
         raise ValueError(
             f"train_size={train_size}, but there are {n_rows} training rows."
         )
-    n_kept = count_rows(train_size, n_rows)
+    n_kept = count_train_samples(train_size, n_rows)
     if n_kept == n_rows:
         return train
     n_strata = 0 if strata is None else len(np.unique(strata))
@@ -144,5 +144,5 @@ def take_train_size(
             f"cannot hold all {n_strata} classes."
         )
     method = "random" if strata is None else "stratified"
-    order = row_order(method, strata, n_rows, n_kept, random_state)
+    order = sample_order(method, strata, n_rows, n_kept, random_state)
     return train.take(np.sort(order[:n_kept]))

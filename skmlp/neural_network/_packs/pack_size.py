@@ -11,10 +11,10 @@ import torch
 from skmlp.neural_network._base.network import Plan
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.layers import (
-    convolves,
+    has_convolutions,
     multiply_adds,
     weight_layers,
-    widest_layer,
+    widest_layer_size,
 )
 from skmlp.training.packs.convolution import widest_patches
 from skmlp.training.packs.pack import PackMember
@@ -95,7 +95,9 @@ def choose_pack_size(
     """
     work, n = step_cost(plans[-1]), len(plans)
     costs = _costs_on(plans[0].device)
-    limits = costs.convolutional if convolves(plans[0].net.module_) else costs.dense
+    limits = (
+        costs.convolutional if has_convolutions(plans[0].net.module_) else costs.dense
+    )
     if work <= limits.surely or n == 1:
         return n
     if work >= limits.never:
@@ -126,7 +128,8 @@ def group_by_width(plans: Sequence[Plan]) -> list[list[int]]:
 
     def small(widths: tuple[int, ...]) -> bool:
         return (
-            not convolves(plans[0].net.module_) and work(widths) <= costs.dense.surely
+            not has_convolutions(plans[0].net.module_)
+            and work(widths) <= costs.dense.surely
         )
 
     groups: list[tuple[tuple[int, ...], list[int]]] = []
@@ -171,7 +174,7 @@ def _costs_on(device: torch.device) -> _Costs:
 
 def step_cost(plan: Plan) -> int:
     """Return the multiplications in one step of a network."""
-    n_features = plan.train.rows.X.shape[1]
+    n_features = plan.train.data.X.shape[1]
     return multiply_adds(plan.net.module_, n_features) * plan.train.batch_size
 
 
@@ -185,14 +188,16 @@ def pack_thread_count(plan: Plan, n: int) -> int:
 
 def max_pack_size(plan: Plan) -> int:
     """Return how many networks like this one there is memory for."""
-    values, rows = plan.net.flat_.values, plan.train.rows
+    values, rows = plan.net.flat_.values, plan.train.data
     # Parameters, gradients, two moments, moves, best weights; a batch with activations
     # and their gradients; an epoch's order and weights of rows, and its losses' parts.
     network, n_features = plan.net.module_, rows.X.shape[1]
-    widest = max(widest_layer(network, n_features), widest_patches(network, n_features))
+    widest = max(
+        widest_layer_size(network, n_features), widest_patches(network, n_features)
+    )
     numbers = 7 * len(values) + 4 * plan.train.batch_size * widest + 8 * len(rows)
     room = memory_budget(plan.device)
-    if plan.device.type == "cpu" and convolves(plan.net.module_):
+    if plan.device.type == "cpu" and has_convolutions(plan.net.module_):
         room = min(room, _CONVOLUTIONS_ON_CPU * torch.get_num_threads())
     return max(1, int(room / (8 * numbers)))
 

@@ -63,8 +63,8 @@ class DeviceData(Dataset):
         index: np.ndarray | None = None,
     ) -> None:
         index = np.arange(X.shape[0]) if index is None else index
-        self.shared = not isinstance(X, Source)
-        self.streams = isinstance(X, Source) and not X.fits(len(index))
+        self.shares_features = not isinstance(X, Source)
+        self.streams = isinstance(X, Source) and not X.fits_in_memory(len(index))
         if isinstance(X, Source) and not self.streams:  # few enough to be read once
             X, y = X.read(index), y[torch.from_numpy(index)]
             weight = None if weight is None else weight[index]
@@ -94,16 +94,16 @@ class DeviceData(Dataset):
         x, y, _ = self.gather(torch.tensor([self.index[i]]))
         return x[0], y[0]
 
-    def take(self, index: np.ndarray) -> "DeviceData":
+    def with_indices(self, index: np.ndarray) -> "DeviceData":
         """Return a set of other rows of the same tensors."""
         taken = copy.copy(self)
         taken.index = index
         return taken
 
-    def largest(self) -> float:
+    def max_abs(self) -> float:
         """Return the largest absolute feature, of other rows of the tensors too."""
         if isinstance(self.X, Source):
-            return self.X.largest()
+            return self.X.max_abs()
         return float(max(self.X.max(), -float(self.X.min())))
 
     def shuffle(
@@ -160,7 +160,7 @@ class BatchLoader:
 
     Parameters
     ----------
-    rows : Rows
+    data : DeviceData
         What to draw from.
     batch_size : int
         Rows in a batch; the last one of an epoch may be shorter.
@@ -172,25 +172,25 @@ class BatchLoader:
 
     def __init__(
         self,
-        rows: DeviceData,
+        data: DeviceData,
         batch_size: int,
         random_state: np.random.RandomState | None = None,
         augment: Augment | None = None,
     ) -> None:
-        self.rows = rows
+        self.data = data
         self.batch_size = batch_size
         self.random_state = random_state
         self.augment = augment
-        self.order = rows.index
+        self.order = data.index
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self.rows) // self.batch_size)
+        return -(-len(self.data) // self.batch_size)
 
     def next_order(self) -> np.ndarray:
         """Return the rows in the order of the coming epoch."""
         if self.random_state is not None:
-            self.order = self.rows.shuffle(
+            self.order = self.data.shuffle(
                 self.order, self.random_state, self.batch_size
             )
         return self.order
@@ -204,8 +204,8 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
         size = self.batch_size
-        for rows, places, order in self.rows.held(self.next_order(), size):
-            for stretch in slices_of(len(order), size * self._gathered_at_once()):
+        for rows, places, order in self.data.held(self.next_order(), size):
+            for stretch in slices_of_size(len(order), size * self._gathered_at_once()):
                 X, Y, W = rows.gather(places[stretch])
                 batches = zip(_split(X, size), _split(Y, size), strict=True)
                 for i, (x, y) in enumerate(batches):
@@ -222,8 +222,8 @@ class BatchLoader:
 
     def _gathered_at_once(self) -> int:
         """Return how many batches to gather by one call."""
-        elements = self.batch_size * max(1, math.prod(self.rows.X.shape[1:]))
-        return steps_gathered(elements, self.rows.dtype)
+        elements = self.batch_size * max(1, math.prod(self.data.X.shape[1:]))
+        return batches_per_gather(elements, self.data.dtype)
 
 
 def _split(rows: Tensor, size: int) -> Sequence[Tensor]:
@@ -231,7 +231,7 @@ def _split(rows: Tensor, size: int) -> Sequence[Tensor]:
     return (rows,) if rows.shape[0] <= size else rows.split(size)
 
 
-def steps_gathered(elements: int, dtype: torch.dtype) -> int:
+def batches_per_gather(elements: int, dtype: torch.dtype) -> int:
     """Return how many steps of so many features to gather by one call."""
     # At other addresses products may round differently, and these depend on what came
     # before.
@@ -240,7 +240,7 @@ def steps_gathered(elements: int, dtype: torch.dtype) -> int:
     return max(1, _ELEMENTS_GATHERED // max(1, elements))
 
 
-def slices_of(n_rows: int, size: int) -> list[slice]:
+def slices_of_size(n_rows: int, size: int) -> list[slice]:
     """Return slices of at most `size` rows.
 
     As `sklearn.utils.gen_batches`, whose checks take longer than to predict a row.
@@ -249,9 +249,9 @@ def slices_of(n_rows: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, n_rows)) for start in starts]
 
 
-def samples_per_chunk(widest_layer: int) -> int:
+def samples_per_chunk(widest_layer_size: int) -> int:
     """Return how many rows to compute together without training on them."""
-    return max(1, _ELEMENTS_AT_ONCE // max(1, widest_layer))
+    return max(1, _ELEMENTS_AT_ONCE // max(1, widest_layer_size))
 
 
 def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -48,7 +48,7 @@ class Source:
     ----------
     shape : tuple of int
         Rows and features.
-    row_shape : tuple of int
+    sample_shape : tuple of int
         Shape of a row in the array.
     dtype : numpy.dtype
         Of the rows as they are read.
@@ -67,9 +67,9 @@ class Source:
             raise TypeError(f"X has dtype {given}, but has to hold numbers.")
         foreign = given.itemsize > 8 or not given.isnative
         self.dtype = np.dtype(np.float64) if foreign else given
-        self.row_shape = tuple(map(int, array.shape[1:]))
+        self.sample_shape = tuple(map(int, array.shape[1:]))
         n_rows = int(array.shape[0]) if rows is None else len(rows)
-        self.shape = n_rows, int(np.prod(self.row_shape, dtype=np.int64))
+        self.shape = n_rows, int(np.prod(self.sample_shape, dtype=np.int64))
         self._array, self._rows = array, rows
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Source:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Read all rows."""
-        rows = self.read(np.arange(len(self))).reshape(len(self), *self.row_shape)
+        rows = self.read(np.arange(len(self))).reshape(len(self), *self.sample_shape)
         return rows if dtype is None else rows.astype(dtype, copy=False)
 
     def take(self, rows: np.ndarray) -> "Source":
@@ -92,7 +92,7 @@ class Source:
         return Source(self._array, rows if self._rows is None else self._rows[rows])
 
     @property
-    def stand_in(self) -> np.ndarray:
+    def placeholder(self) -> np.ndarray:
         """An array of this shape that takes no memory, for checks of all but values."""
         return np.broadcast_to(np.uint8(0), self.shape)
 
@@ -115,13 +115,13 @@ class Source:
         """How many rows are held at once, in whole batches of `multiple`."""
         return multiple * max(1, WINDOW // self._row_bytes // multiple)
 
-    def fits(self, n_rows: int) -> bool:
+    def fits_in_memory(self, n_rows: int) -> bool:
         """Whether so many rows are few enough to be kept."""
         return n_rows * self._row_bytes <= WINDOW
 
     # Orders
 
-    def ascending(self, rows: np.ndarray) -> np.ndarray:
+    def sorted_by_position(self, rows: np.ndarray) -> np.ndarray:
         """Return `rows` in the order in which the array has them."""
         return rows[np.argsort(self._numbers(rows), kind="stable")]
 
@@ -211,7 +211,7 @@ class Source:
                 what = "NaN" if np.isnan(block[row]).any() else "infinity"
                 raise ValueError(f"Input X contains {what} in row {start + row}.")
 
-    def largest(self) -> float:
+    def max_abs(self) -> float:
         """Return the largest absolute value."""
         return max(
             max(float(block.max()), -float(block.min())) for _, block in self.blocks()
@@ -227,15 +227,15 @@ class Source:
             block = np.asarray(self._array[start:stop])
         except (TypeError, IndexError, KeyError, NotImplementedError):
             block = np.asarray(self._array[list(range(start, stop))])
-        if block.shape != (stop - start, *self.row_shape):
+        if block.shape != (stop - start, *self.sample_shape):
             raise ValueError(
                 f"X[{start}:{stop}] has shape {block.shape}, but X.shape promises "
-                f"{(stop - start, *self.row_shape)}."
+                f"{(stop - start, *self.sample_shape)}."
             )
         return block.reshape(len(block), -1)
 
 
-class Joined:
+class ConcatenatedArrays:
     """Flat rows of two arrays or sources, one after the other, as an array."""
 
     def __init__(self, first: Any, second: Any) -> None:
@@ -263,7 +263,7 @@ def as_source(X: Any) -> Any:
     if isinstance(X, Source) or not _outside_memory(X):
         return X
     source = Source(X)
-    if not source.fits(len(source)):
+    if not source.fits_in_memory(len(source)):
         return source
     return X if isinstance(X, np.memmap) else np.asarray(source)
 

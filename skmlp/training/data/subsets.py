@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
 
-def count_rows(train_size: float, n_samples: int) -> int:
+def count_train_samples(train_size: float, n_samples: int) -> int:
     """Return the number of rows that a float fraction or an int number stands for."""
     if isinstance(train_size, Integral):
         n_train = int(train_size)
@@ -22,7 +22,7 @@ def count_rows(train_size: float, n_samples: int) -> int:
     return n_train
 
 
-def row_order(
+def sample_order(
     method: str,
     y: npt.ArrayLike | None,
     n_samples: int,

@@ -170,7 +170,7 @@ def weight_layers(network: nn.Module) -> Iterator[Linear | Conv2d]:
             yield layer
 
 
-def convolves(network: nn.Module) -> bool:
+def has_convolutions(network: nn.Module) -> bool:
     """Whether a network has any convolution."""
     return any(isinstance(layer, Conv2d) for layer in network.modules())
 
@@ -220,15 +220,15 @@ def dropout_generators(networks: Iterable[nn.Module]) -> set[torch.Generator]:
     }
 
 
-def widest_layer(network: nn.Sequential, n_features: int) -> int:
+def widest_layer_size(network: nn.Sequential, n_features: int) -> int:
     """Return the number of values of one row in the widest layer, input included."""
     layers = list(weight_layers(network))
-    if not convolves(network):
+    if not has_convolutions(network):
         return max([n_features, *(len(layer.weight) for layer in layers)])
     first = next(network.parameters())
     x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
     widest = n_features
-    with evaluating(network), torch.no_grad():
+    with evaluation_mode(network), torch.no_grad():
         for layer in network:
             x = layer(x)
             widest = max(widest, x.numel())
@@ -238,7 +238,7 @@ def widest_layer(network: nn.Sequential, n_features: int) -> int:
 def multiply_adds(network: nn.Sequential, n_features: int) -> int:
     """Return how many multiplications one row takes on its way to the logits."""
     layers = list(weight_layers(network))
-    if not convolves(network):
+    if not has_convolutions(network):
         return sum(layer.weight.numel() for layer in layers)
     shapes = output_shapes(network, layers, n_features)
     return sum(
@@ -258,7 +258,7 @@ def output_shapes(
 
     handles = [layer.register_forward_hook(note) for layer in layers]
     first = next(network.parameters())
-    with evaluating(network), torch.no_grad():
+    with evaluation_mode(network), torch.no_grad():
         network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
     for handle in handles:
         handle.remove()
@@ -266,7 +266,7 @@ def output_shapes(
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Let every layer be in evaluation mode, where dropout draws nothing."""
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()

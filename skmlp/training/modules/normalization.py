@@ -35,7 +35,7 @@ class Shares(NamedTuple):
         return rows.sum(-2, keepdim=True).div_(self.n)
 
 
-class BatchShares:
+class BatchStatisticsWeights:
     """The shares of the batch at hand, kept for batches of as many rows.
 
     Parameters
@@ -99,7 +99,7 @@ class Normalization:
     num_batches_tracked: Tensor
     momentum: float
     eps: float
-    shares: BatchShares
+    shares: BatchStatisticsWeights
 
     def evaluate(self, z: Tensor) -> Tensor:
         """Normalise rows that are not trained on by the running statistics."""

@@ -146,14 +146,14 @@ def adam_step(
 
 
 # These take further arguments; the others are the estimator's parameters alone.
-OF_TORCH: dict[str, type[Optimizer]] = {
+TORCH_OPTIMIZERS: dict[str, type[Optimizer]] = {
     "nadam": torch.optim.NAdam,
     "rmsprop": torch.optim.RMSprop,
     "adagrad": torch.optim.Adagrad,
     "adadelta": torch.optim.Adadelta,
 }
 
-NAMES = ("sgd", "adam", "adamw", *OF_TORCH)
+NAMES = ("sgd", "adam", "adamw", *TORCH_OPTIMIZERS)
 
 # With these the L2 penalty shrinks the weights directly (Loshchilov and Hutter 2017).
 DECOUPLED = frozenset({"adamw"})
@@ -182,10 +182,10 @@ def make_optimizer(
     shared: dict[str, Any] = {"lr": lr}
     if solver == "nadam":
         shared |= {"betas": betas, "eps": eps}
-    return OF_TORCH[solver]([values], **(shared | dict(params or {})))
+    return TORCH_OPTIMIZERS[solver]([values], **(shared | dict(params or {})))
 
 
-def state_of(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     """Return a copy, on the CPU, of what an optimizer of one vector knows.
 
     Not torch's ``state_dict``, whose first call imports its compiler for a second.
@@ -198,8 +198,10 @@ def state_of(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     }
 
 
-def put_state(optimizer: Optimizer, saved: Mapping[str, Mapping[str, Any]]) -> None:
-    """Let a new optimizer of one vector know what `state_of` has returned."""
+def load_optimizer_state(
+    optimizer: Optimizer, saved: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Load what `copy_optimizer_state` returned into a new optimizer of one vector."""
     (group,) = optimizer.param_groups
     group.update(saved["group"])
     (values,) = group["params"]

@@ -52,7 +52,7 @@ class FlatParameters:
             parameter.grad = _view_like(self.gradients[place], parameter)
         self.values.grad = self.gradients
 
-    def place_of(self, parameter: Tensor) -> slice:
+    def slice_of(self, parameter: Tensor) -> slice:
         """Return where in the vector a trained parameter lies."""
         return self._slices[id(parameter)]
 

@@ -18,8 +18,8 @@ from skmlp.training.compute.devices import widest_float
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
-    slices_of,
-    steps_gathered,
+    batches_per_gather,
+    slices_of_size,
 )
 
 
@@ -28,7 +28,7 @@ def batch_stream_key(train: BatchLoader) -> Hashable:
     state = None
     if train.random_state is not None:
         state = pickle.dumps(train.random_state.get_state())
-    return data_key(train.rows), train.batch_size, state
+    return data_key(train.data), train.batch_size, state
 
 
 def data_key(rows: DeviceData) -> Hashable:
@@ -107,15 +107,15 @@ class PackBatches:
         first: dict[Hashable, int] = {}
         self.streams = [first.setdefault(stream, len(first)) for stream in streams]
         self.drawn = [models[self.streams.index(i)] for i in range(len(first))]
-        self.rows = PackData([train.rows for train in models[:: self.each]])
-        self._shares: StepShares | None = None
+        self.rows = PackData([train.data for train in models[:: self.each]])
+        self._shares: StepWeights | None = None
 
     def next_epoch(self, dtype: torch.dtype, device: torch.device) -> "EpochPlan":
         """Draw every stream's order, and return what becomes of it."""
         orders = [train.next_order() for train in self.drawn]
-        weighted = any(train.rows.host_weight is not None for train in self.drawn)
+        weighted = any(train.data.host_weight is not None for train in self.drawn)
         if self._shares is None or weighted:  # else they are those of the epoch before
-            self._shares = StepShares(self, orders, dtype, device)
+            self._shares = StepWeights(self, orders, dtype, device)
         sets = self.streams[:: self.each]
         index = torch.from_numpy(_in_steps(self.drawn, orders)[sets])
         X_index, y_index = (
@@ -128,7 +128,9 @@ class PackBatches:
         self, plan: "EpochPlan", dtype: torch.dtype
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the features of every set, and the targets of every model, by steps."""
-        for part in slices_of(len(plan.X_index), self._gathered_at_once(plan, dtype)):
+        for part in slices_of_size(
+            len(plan.X_index), self._gathered_at_once(plan, dtype)
+        ):
             X, Y = self.rows.gather(plan.X_index[part], plan.y_index[part])
             if self.each > 1:
                 Y = Y.repeat_interleave(self.each, dim=1)
@@ -136,7 +138,7 @@ class PackBatches:
 
     def _gathered_at_once(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
         """Return the steps whose rows to gather by one call."""
-        return steps_gathered(plan.X_index[0].numel() * self.rows.X.shape[1], dtype)
+        return batches_per_gather(plan.X_index[0].numel() * self.rows.X.shape[1], dtype)
 
     def catch_up(self) -> None:
         """Let every model have drawn what the first one of its stream has drawn."""
@@ -144,7 +146,7 @@ class PackBatches:
             train.follow(self.drawn[i])
 
 
-class StepShares:
+class StepWeights:
     """How much each row counts in each step of an epoch, for every model.
 
     Parameters
@@ -175,7 +177,7 @@ class StepShares:
         device: torch.device,
     ) -> None:
         drawn, models = batches.drawn, batches.streams
-        hosts = [train.rows.host_weight for train in drawn]
+        hosts = [train.data.host_weight for train in drawn]
         ones = [np.ones(len(order)) for order in orders]
         of_rows = [
             of_row if host is None else host[order]
@@ -210,7 +212,7 @@ class EpochPlan(NamedTuple):
 
     X_index: Tensor  # of shape (steps, sets, batch), as is the next
     y_index: Tensor
-    shares: StepShares
+    shares: StepWeights
 
 
 def _in_steps(drawn: Sequence[BatchLoader], parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -68,7 +68,7 @@ class Structure(NamedTuple):
         return images, self.dense[0].linear.in_features, dense
 
 
-def structure_of(network: nn.Sequential) -> Structure | None:
+def pack_structure(network: nn.Sequential) -> Structure | None:
     """Return the layers of a network that can be stacked, or None."""
     layers = list(network)
     ends = [isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from skmlp.training.losses import Loss
-from skmlp.training.packs.batches import StepShares
+from skmlp.training.packs.batches import StepWeights
 
 # Steps whose losses are computed by one call of every operation.
 _MANY = 64
@@ -18,11 +18,11 @@ class PackEpochLoss:
     loss : Loss
     alpha : Tensor of shape (models,)
         Strengths of the L2 penalties.
-    shares : StepShares
+    shares : StepWeights
         What the rows of the epoch's steps count for.
     """
 
-    def __init__(self, loss: Loss, alpha: Tensor, shares: StepShares) -> None:
+    def __init__(self, loss: Loss, alpha: Tensor, shares: StepWeights) -> None:
         self.loss = loss
         self.alpha = alpha
         self.shares = shares

@@ -24,7 +24,7 @@ from sklearn import config_context, get_config
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import BatchLoader, samples_per_chunk
-from skmlp.training.modules.layers import widest_layer
+from skmlp.training.modules.layers import widest_layer_size
 from skmlp.training.net import Keeper, Net
 from skmlp.training.packs.batches import (
     PackBatches,
@@ -33,7 +33,7 @@ from skmlp.training.packs.batches import (
     common_run_length,
     data_key,
 )
-from skmlp.training.packs.convolution import structure_of, widest_patches
+from skmlp.training.packs.convolution import pack_structure, widest_patches
 from skmlp.training.packs.epoch_loss import PackEpochLoss
 from skmlp.training.packs.optimizer import SOLVERS, PackOptimizer, hyperparameters_of
 from skmlp.training.packs.parameters import PackParameters
@@ -63,8 +63,8 @@ class PackMember:
 
 def pack_key(member: PackMember) -> Hashable | None:
     """Return what members of one pack have in common; None if it cannot be packed."""
-    net, rows = member.net, member.train.rows
-    structure = structure_of(net.module_)
+    net, rows = member.net, member.train.data
+    structure = pack_structure(net.module_)
     if (
         structure is None
         or net.solver not in SOLVERS
@@ -76,7 +76,7 @@ def pack_key(member: PackMember) -> Hashable | None:
         or member.train.augment is not None
         or not isinstance(net.alpha, (int, float))
         or not isinstance(rows.X, torch.Tensor)
-        or not rows.shared
+        or not rows.shares_features
         or not all(p.requires_grad for p in net.module_.parameters())
     ):
         return None
@@ -84,7 +84,7 @@ def pack_key(member: PackMember) -> Hashable | None:
     size = member.train.batch_size
     # Alone such a batch of images passes in parts, whose convolutions draw their masks.
     if structure.images and size > samples_per_chunk(
-        widest_layer(net.module_, rows.X.shape[1])
+        widest_layer_size(net.module_, rows.X.shape[1])
     ):
         return None
     return (
@@ -201,7 +201,7 @@ class _Pack:
         self.stack = PackParameters(nets, self.counts)
         self.optimizer = PackOptimizer(self.stack)
         self.widest = max(
-            widest_patches(nets[0].module_, members[0].train.rows.X.shape[1]),
+            widest_patches(nets[0].module_, members[0].train.data.X.shape[1]),
             *(
                 layer.products.weight.shape[-2:].numel()
                 for layer in self.stack.step.layers
@@ -213,7 +213,7 @@ class _Pack:
         """Stack the rows of the members that there are."""
         members = self.members
         self.batches = PackBatches([m.train for m in members], self.streams)
-        held_out = [m.valid.rows for m in members if m.valid is not None]
+        held_out = [m.valid.data for m in members if m.valid is not None]
         self.held_out = None
         if held_out:
             each = common_run_length(map(data_key, held_out))
@@ -250,12 +250,12 @@ class _Pack:
                 self.optimizer.update()
             sums = losses.sum()
         for member, loss in zip(members, sums, strict=True):
-            self._end_epoch(member, loss / len(member.train.rows))
+            self._end_epoch(member, loss / len(member.train.data))
         if self.held_out is not None:
             self._validate(self.held_out)
         for member in members:
             if member.error is None:
-                member.net.converged_ = member.net.judge_epoch(len(member.train.rows))
+                member.net.converged_ = member.net.judge_epoch(len(member.train.data))
 
     def _end_epoch(self, member: PackMember, loss: float) -> None:
         """Write a member's epoch into its history."""

@@ -22,7 +22,7 @@ from skmlp.training.modules.layers import (
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import DECOUPLED
 from skmlp.training.optimizers.flat_parameters import stored_shape
-from skmlp.training.packs.convolution import PackConvolutions, structure_of
+from skmlp.training.packs.convolution import PackConvolutions, pack_structure
 from skmlp.training.packs.dense_products import PackDenseProducts
 from skmlp.training.packs.vector import PackVector
 from skmlp.training.steps import HandwrittenStep, dense_layer
@@ -56,7 +56,7 @@ class PackParameters:
     def __init__(self, nets: Sequence[Net], counts: list[int]) -> None:
         flats = [net.flat_ for net in nets]
         self._parts = [
-            [(flat.place_of(p), stored_shape(p)) for p in flat.parameters]
+            [(flat.slice_of(p), stored_shape(p)) for p in flat.parameters]
             for flat in flats
         ]
         self._counts = counts
@@ -85,7 +85,7 @@ class PackParameters:
         # Buffers, which come last, have none.
         gradients = dict(zip(values, self.gradients.parts, strict=False))
         counts = self._counts
-        structures = [s for net in self.nets if (s := structure_of(net.module_))]
+        structures = [s for net in self.nets if (s := pack_structure(net.module_))]
         layers = [
             dense_layer(
                 parts[0],

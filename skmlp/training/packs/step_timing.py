@@ -25,7 +25,7 @@ def time_single_step(member: PackMember) -> float:
 
     The member is as it was afterwards.
     """
-    net, rows = member.net, member.train.rows
+    net, rows = member.net, member.train.data
     weights = [net.flat_.values, *net.module_.buffers()]
     before, states = [w.clone() for w in weights], _dropout_states([member])
     index = torch.from_numpy(rows.index[: member.train.batch_size])
@@ -63,8 +63,8 @@ def time_pack_step(members: Sequence[PackMember], n_packs: int = 1) -> float:
     optimizer = PackOptimizer(stack)
     optimizer.choose([True] * len(members))
     template = stack.alpha
-    data = PackData([member.train.rows for member in members])
-    orders = [_first(member.train.rows.index, batch) for member in members]
+    data = PackData([member.train.data for member in members])
+    orders = [_first(member.train.data.index, batch) for member in members]
     index = data.offset(torch.stack(orders))
     weights = template.new_full((len(members), batch), 1.0 / batch)
     totals = template.new_full((len(members),), float(batch))

@@ -192,7 +192,7 @@ def test_foreign_byte_order_keeps_its_precision():
 
 def test_other_rows_of_a_set_share_its_tensors():
     rows = make_rows(np.arange(12).reshape(6, 2), np.arange(6.0))  # int64: cast once
-    part = rows.take(np.array([4, 1]))
+    part = rows.with_indices(np.array([4, 1]))
     assert len(part) == 2
     assert len(rows) == 6
     assert part[0][0].tolist() == [8.0, 9.0]

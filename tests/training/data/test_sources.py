@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from skmlp.training.data import sources
 from skmlp.training.data.batches import BatchLoader, DeviceData
-from skmlp.training.data.sources import Joined, Source, as_source
+from skmlp.training.data.sources import ConcatenatedArrays, Source, as_source
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +221,7 @@ def test_integers_need_not_be_read_to_be_finite():
 def test_the_largest_value_is_that_of_any_block():
     X = values(dtype=np.int16)
     X[599, 3] = -4000
-    assert Source(Slices(X)).largest() == 4000
+    assert Source(Slices(X)).max_abs() == 4000
 
 
 def test_words_are_refused():
@@ -237,7 +237,7 @@ def test_an_array_that_does_not_keep_its_shape():
 
 
 def test_joined_rows_follow_each_other():
-    joined = Source(Joined(Source(Slices(values()))[100:], values(7)))
+    joined = Source(ConcatenatedArrays(Source(Slices(values()))[100:], values(7)))
     rows = np.array([0, 499, 500, 506])
     assert joined.shape == (507, 20)
     np.testing.assert_array_equal(

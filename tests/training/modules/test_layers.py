@@ -15,7 +15,7 @@ from skmlp.training.modules.layers import (
     per_layer,
     seed_dropout,
     weight_layers,
-    widest_layer,
+    widest_layer_size,
 )
 
 
@@ -162,7 +162,7 @@ def test_building_draws_nothing_from_torchs_generator(activation, batch_norm):
 
 
 def test_widest_layer_counts_values_of_a_row():
-    assert widest_layer(build_mlp(4, [7, 3], 2), 4) == 7
-    assert widest_layer(build_mlp(9, [7, 3], 2), 9) == 9
+    assert widest_layer_size(build_mlp(4, [7, 3], 2), 4) == 7
+    assert widest_layer_size(build_mlp(9, [7, 3], 2), 9) == 9
     cnn = build_cnn((4, 4, 1), 2, conv_channels=(5,), hidden_layer_sizes=(6,))
-    assert widest_layer(cnn, 16) == 4 * 4 * 5
+    assert widest_layer_size(cnn, 16) == 4 * 4 * 5

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skmlp.training.modules.layers import BatchNorm1d
-from skmlp.training.modules.normalization import _MOST_KEPT, BatchShares, Normalization
+from skmlp.training.modules.normalization import (
+    _MOST_KEPT,
+    BatchStatisticsWeights,
+    Normalization,
+)
 
 N_UNITS = 3
 
@@ -30,7 +34,7 @@ def stacked(norms, counts, momentum=0.1, eps=1e-5):
         for name in ("weight", "bias")
     )
     buffers = map(torch.stack, zip(*(norm.buffers() for norm in norms), strict=True))
-    shares = BatchShares(lambda z: tuple(counts))
+    shares = BatchStatisticsWeights(lambda z: tuple(counts))
     return Normalization(
         weight, bias, *gradients, *buffers, momentum, eps, shares
     ), gradients
@@ -122,7 +126,7 @@ def test_what_is_not_finite_stays_in_its_model():
 
 def test_shares_are_computed_once_for_batches_of_equal_rows():
     counts = [[2, 3]]
-    shares = BatchShares(lambda z: tuple(counts[0]))
+    shares = BatchStatisticsWeights(lambda z: tuple(counts[0]))
     z = rows(2, 3)
     first = shares(z)
     assert shares(z) is first
@@ -138,7 +142,7 @@ def test_shares_are_computed_once_for_batches_of_equal_rows():
 
 def test_shares_of_too_many_kinds_of_batches_are_not_kept():
     counts = [[1, 1]]
-    shares = BatchShares(lambda z: tuple(counts[0]))
+    shares = BatchStatisticsWeights(lambda z: tuple(counts[0]))
     for i in range(2 * _MOST_KEPT):
         counts[0] = [i + 1, 2]
         assert shares(rows(2, 3)).n.flatten().tolist() == [max(i + 1, 2), 2]

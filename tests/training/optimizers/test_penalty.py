@@ -33,7 +33,7 @@ def test_it_is_what_autograd_makes_of_it():
         penalty.add_to_gradients(TOTAL)
     assert_close(value, expected.detach().view(1))
     for parameter, copied in zip(flat.parameters, copies, strict=True):
-        place = flat.place_of(parameter)
+        place = flat.slice_of(parameter)
         added = flat.gradients[place] - before[place]
         own = torch.zeros_like(copied) if copied.grad is None else copied.grad
         assert_close(added.view(own.shape), own, rtol=1e-5, atol=1e-6)

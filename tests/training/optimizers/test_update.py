@@ -41,7 +41,7 @@ def test_decay_shrinks_weights_and_leaves_gradients(flat):
     assert torch.equal(flat.gradients, gradients)
     factors = [1 - 0.1 * share for share in DECAY] + [1.0, 1.0]  # biases stay
     for parameter, factor in zip(flat.parameters, factors, strict=True):
-        place = flat.place_of(parameter)
+        place = flat.slice_of(parameter)
         assert_close(flat.values[place], values[place] * factor)
 
 
@@ -68,7 +68,7 @@ def test_a_step_moves_what_is_not_frozen(network, flat):
         moving.begin_epoch()
         moving.step()
     for layer, factor in ((first, 0.1), (second, 0.0)):
-        place = flat.place_of(layer.weight)
+        place = flat.slice_of(layer.weight)
         expected = before[place] - factor * flat.gradients[place]
         assert_close(flat.values[place], expected)
 

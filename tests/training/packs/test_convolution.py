@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from skmlp.neural_network import CNNClassifier
 from skmlp.training.modules.convolution import build_cnn
-from skmlp.training.packs.convolution import structure_of, widest_patches
+from skmlp.training.packs.convolution import pack_structure, widest_patches
 from skmlp.training.packs.pack import PackMember, pack_key, train_pack
 from skmlp.training.packs.parameters import PackParameters
 
@@ -228,7 +228,7 @@ def test_windows_that_count_borders_otherwise_are_not_alike():
         "conv_channels": 4,
     }
     structures = [
-        structure_of(build_cnn((8, 8, 1), 2, pool_padding=padding, **pooled))
+        pack_structure(build_cnn((8, 8, 1), 2, pool_padding=padding, **pooled))
         for padding in ("same", "valid")
     ]
     assert structures[0].shape != structures[1].shape
@@ -236,10 +236,10 @@ def test_windows_that_count_borders_otherwise_are_not_alike():
 
 def test_a_perceptron_sees_no_images():
     network = build_cnn((8, 8, 1), 3)
-    images, dense = structure_of(network)
+    images, dense = pack_structure(network)
     assert len(images) + 3 == len(network)  # dense1, its activation, output
     assert len(dense) == 2
-    assert structure_of(torch.nn.Sequential(*network[-3:])).images == []
+    assert pack_structure(torch.nn.Sequential(*network[-3:])).images == []
 
 
 def test_widest_patches():

@@ -291,7 +291,7 @@ def test_members_that_share_their_rows(n_seeds, hidden, batch_norm, n_threads):
 
 def test_rows_of_one_sample_are_one_tensor():
     addresses = {
-        m.train.rows.X.data_ptr() for m in members_of_one_sample(2, (0.0, 1.0))
+        m.train.data.X.data_ptr() for m in members_of_one_sample(2, (0.0, 1.0))
     }
     assert len(addresses) == 1
 

@@ -38,6 +38,7 @@ PUBLIC = {
 
 RULES = {
     "skmlp": Rule(skmlp=PUBLIC, public_only=True),
+    "skmlp._sklearn_compat": Rule(packages={"sklearn"}),
     "skmlp.datasets": Rule(packages=DATA),
     "skmlp.preprocessing": Rule(packages=DATA),
     "skmlp.augmentation": Rule(packages={"numpy", "sklearn", "torch"}),
@@ -141,6 +142,8 @@ def _may_refer_to(name: str, package: str, rule: Rule) -> bool:
     top, *rest = name.split(".")
     if top == "skmlp" and package != "skmlp" and f"{name}.".startswith(f"{package}."):
         return True
+    if name.startswith("skmlp._sklearn_compat"):
+        return package not in {"benchmarks", "skmlp"}
     if top == "skmlp":
         if not rest or rest[0].startswith("__"):
             return True

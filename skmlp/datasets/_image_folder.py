@@ -13,8 +13,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from skmlp._sklearn_compat import StrOptions, validate_params
 from skmlp.datasets._atomic import replacing
 from skmlp.datasets._image_paths import FORMATS, labelled_images
 from skmlp.datasets._image_set import pixel_names

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.datasets._data_home import find_file, search_folders
 from skmlp.datasets._download import download
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_params
 
+from skmlp._sklearn_compat import validate_params
 from skmlp.datasets._idx import idx_header, read_idx_of_shape
 from skmlp.datasets._image_set import (
     FETCH_CONSTRAINTS,

@@ -3,21 +3,24 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
 from itertools import product
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import (
-    _insert_error_scores,
-    _warn_or_raise_about_fit_failures,
-)
 from sklearn.utils import indexable
-from sklearn.utils.validation import _check_method_params
 
+from skmlp._sklearn_compat import (
+    BaseSearchCV,
+    check_method_params,
+    check_resources,
+    fit_context,
+    has_callbacks,
+    insert_error_scores,
+    make_search_arguments,
+    warn_or_raise_about_fit_failures,
+)
 from skmlp.model_selection._packed_tasks import (
     Evaluation,
     Outcome,
@@ -42,7 +45,7 @@ class PackedSearch(BaseSearchCV):
     # Only where candidates are fitted several times is there anything to go on from.
     warm_start: bool = False
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Search, then refit the best candidate on all rows.
 
@@ -71,7 +74,7 @@ class PackedSearch(BaseSearchCV):
             If `checkpoint` cannot be read or written.
         """
         refuse_shared_checkpoint(self.estimator)
-        if getattr(self, "_skl_callbacks", ()):
+        if has_callbacks(self):
             if self.checkpoint is not None:
                 raise ValueError(
                     "checkpoint does not go with scikit-learn's callbacks, which "
@@ -86,14 +89,12 @@ class PackedSearch(BaseSearchCV):
             return super().fit(X, y, **params)
         scorers, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
-        params = _check_method_params(X, params=params)
+        params = check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         self._checked_cv_orig = check_cv(
             self.cv, y, classifier=is_classifier(self.estimator)
         )
-        # In scikit-learn 1.7 a halving search has called it already.
-        if hasattr(BaseSearchCV, "_check_input_parameters"):
-            self._check_input_parameters(X, y, routed.splitter.split)
+        check_resources(self, X, y, routed.splitter.split)
         self.n_splits_ = n_splits = self._checked_cv_orig.get_n_splits(
             X, y, **routed.splitter.split
         )
@@ -145,9 +146,9 @@ class PackedSearch(BaseSearchCV):
                     "No fits were performed. Was the CV iterator empty? Were there no "
                     "candidates?"
                 )
-            _warn_or_raise_about_fit_failures(found, self.error_score)
+            warn_or_raise_about_fit_failures(found, self.error_score)
             if callable(self.scoring):
-                _insert_error_scores(found, self.error_score)
+                insert_error_scores(found, self.error_score)
             candidates.extend(new)
             outcomes.extend(found)
             for key, values in (more_results or {}).items():
@@ -157,7 +158,7 @@ class PackedSearch(BaseSearchCV):
                 survivors.choose(found, results)
             return results
 
-        self._run_search(evaluate, **self._no_callbacks())
+        self._run_search(evaluate, **make_search_arguments(self))
         first = outcomes[0]["test_scores"]
         self.multimetric_ = isinstance(first, dict)
         if callable(self.scoring) and self.multimetric_:
@@ -177,13 +178,6 @@ class PackedSearch(BaseSearchCV):
         self.scorer_ = getattr(scorers, "_scorers", scorers)
         self.cv_results_ = results
         return self
-
-    def _no_callbacks(self) -> dict[str, Any]:
-        """Return what `_run_search` wants of callbacks, since scikit-learn 1.9."""
-        if "callback_ctx" not in signature(self._run_search).parameters:
-            return {}
-        context = self._init_callback_context(max_subtasks=1)
-        return {"callback_ctx": context.call_on_fit_task_begin(estimator=self)}
 
     def _refit_best(
         self,

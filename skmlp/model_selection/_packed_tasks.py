@@ -9,11 +9,14 @@ from typing import Any, NamedTuple, Protocol
 
 import joblib
 import numpy as np
-from sklearn.model_selection._validation import _fit_and_score, _score
-from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params
 
+from skmlp._sklearn_compat import (
+    check_method_params,
+    fit_and_score,
+    safe_indexing,
+    score_estimator,
+)
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.checkpoint import FitState
 from skmlp.neural_network._fit.progress import SCREEN, silent
@@ -72,7 +75,7 @@ class Evaluation(NamedTuple):
         kept = {} if self.keeper is None else self.keeper.read()
         if task.number in kept:
             return kept[task.number]
-        outcome: Outcome = _fit_and_score(
+        outcome: Outcome = fit_and_score(
             task.estimator,
             self.X,
             self.y,
@@ -165,7 +168,7 @@ class Evaluation(NamedTuple):
             return outcome
         for part, (X, y, params) in parts.items():
             start = time.perf_counter()
-            outcome[part] = _score(
+            outcome[part] = score_estimator(
                 task.estimator, X, y, self.scorer, params, self.error_score
             )
             if part == "test_scores":
@@ -179,12 +182,12 @@ class _Split:
     def __init__(self, task: Task, how: Evaluation) -> None:
         X, y, train, test = as_source(how.X), how.y, task.train, task.test
         self.number = task.split
-        self.X, self.test_X = _safe_indexing(X, train), _safe_indexing(X, test)
+        self.X, self.test_X = safe_indexing(X, train), safe_indexing(X, test)
         self.y = self.test_y = None
         if y is not None:
-            self.y, self.test_y = _safe_indexing(y, train), _safe_indexing(y, test)
+            self.y, self.test_y = safe_indexing(y, train), safe_indexing(y, test)
         self.params, self.train_params, self.test_params = (
-            _check_method_params(X, params=params, indices=rows)
+            check_method_params(X, params=params, indices=rows)
             for params, rows in (
                 (how.fit_params, train),
                 (how.score_params, train),

@@ -9,18 +9,18 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.model_selection._validation import (
-    _insert_error_scores,
-    _warn_or_raise_about_fit_failures,
-)
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.validation import _check_method_params
 
+from skmlp._sklearn_compat import (
+    check_method_params,
+    insert_error_scores,
+    warn_or_raise_about_fit_failures,
+)
 from skmlp.model_selection._packed_tasks import Evaluation, Task, run_tasks
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
 
@@ -101,8 +101,8 @@ return_estimator, return_indices, error_score
         X,
         y,
         scorer=scorer,
-        fit_params=_check_method_params(X, params=routed.estimator.fit),
-        score_params=_check_method_params(X, params=routed.scorer.score),
+        fit_params=check_method_params(X, params=routed.estimator.fit),
+        score_params=check_method_params(X, params=routed.scorer.score),
         return_train_score=return_train_score,
         return_estimator=return_estimator,
         error_score=error_score,
@@ -111,9 +111,9 @@ return_estimator, return_indices, error_score
     splits = list(cv.split(X, y, **routed.splitter.split))
     tasks = [Task(clone(estimator), None, i, *split) for i, split in enumerate(splits)]
     outcomes = run_tasks(tasks, how, n_jobs, pre_dispatch)
-    _warn_or_raise_about_fit_failures(outcomes, error_score)
+    warn_or_raise_about_fit_failures(outcomes, error_score)
     if callable(scoring):
-        _insert_error_scores(outcomes, error_score)
+        insert_error_scores(outcomes, error_score)
     result: dict[str, Any] = {
         name: np.array([outcome[name] for outcome in outcomes])
         for name in ("fit_time", "score_time")

@@ -4,15 +4,16 @@ from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils._param_validation import (
+from sklearn.utils import indexable
+
+from skmlp._sklearn_compat import (
     Interval,
     RealNotInt,
     StrOptions,
+    num_samples,
+    safe_indexing,
     validate_params,
 )
-from sklearn.utils.validation import _num_samples
-
 from skmlp.training.data.subsets import count_train_samples, sample_order
 
 
@@ -102,14 +103,14 @@ def subsample(
            [10, 11]])
     """
     inputs = indexable(X, y, *arrays)
-    n_samples = _num_samples(inputs[0])
+    n_samples = num_samples(inputs[0])
     n_train = count_train_samples(train_size, n_samples)
     if method == "every":
         rows = np.arange(n_train) * n_samples // n_train
     else:
         order = sample_order(method, inputs[1], n_samples, n_train, random_state)
         rows = np.sort(order[:n_train])
-    taken = [None if a is None else _safe_indexing(a, rows) for a in inputs]
+    taken = [None if a is None else safe_indexing(a, rows) for a in inputs]
     if return_indices:
         taken.append(rows)
     if y is None and not arrays:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.model_selection._search_successive_halving import _top_k
 
+from skmlp._sklearn_compat import has_callbacks, top_k
 from skmlp.model_selection._packed_tasks import Outcome, Stages, Task, is_ours
 from skmlp.neural_network._pipelines import final_prefix, split_pipeline
 from skmlp.training.schedules import NAMES, WITH_PLANNED_END
@@ -70,7 +70,7 @@ class Survivors:
         n_splits = len(self._splits or ())
         n_candidates = len(outcomes) // n_splits
         n_before = len(results["params"]) - n_candidates
-        places = _top_k(
+        places = top_k(
             {**results, "params": np.arange(len(results["params"]))},
             ceil(n_candidates / self.search.factor),
             results["iter"][-1],
@@ -126,7 +126,7 @@ def _refuse(estimator: Any) -> None:
                 "callback without state_dict and load_state_dict; leave it out, or set "
                 "warm_start=False."
             )
-    if getattr(network, "_skl_callbacks", ()):
+    if has_callbacks(network):
         raise ValueError(
             "warm_start=True does not go with scikit-learn's callbacks of the network, "
             "which follow fits from their beginning; set it to False."

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
-from sklearn.utils.validation import _num_samples
 
+from skmlp._sklearn_compat import num_samples
 from skmlp.training.data.subsets import sample_order
 
 
@@ -165,7 +165,7 @@ class TrainSizeSplit(BaseCrossValidator):
                 "sklearn.model_selection.GroupShuffleSplit."
             )
         X, y = indexable(X, y)
-        n_samples = _num_samples(X)
+        n_samples = num_samples(X)
         n_train = self.get_train_sizes(n_samples)
         order = sample_order(self.method, y, n_samples, n_train[0], self.random_state)
         n_validation = self._count_validation_rows(n_samples)

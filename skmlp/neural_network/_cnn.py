@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.neural_network._base.classifier import BaseClassifier
 from skmlp.neural_network._base.parameters import (
     CLASSIFICATION_LOSS,

@@ -8,18 +8,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse
 from sklearn import get_config
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.ensemble import BaseEnsemble
 from sklearn.utils import column_or_1d, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    has_fit_parameter,
-)
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skmlp._sklearn_compat import HasMethods, Interval, check_sample_weight, fit_context
 from skmlp.neural_network._base.checks import validate_rows
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.transaction import all_or_nothing
@@ -152,7 +148,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
 
     # Members validate their own parameters.
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: Any,
@@ -194,7 +190,7 @@ shape (n_samples, height, width[, channels])
         self._check_checkpoint()
         X, y = self._check_rows(X, y, reset=True)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
+            sample_weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         if X_val is not None:
@@ -214,7 +210,7 @@ shape (n_samples, height, width[, channels])
 
     @available_if(_members_take_batches)
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> Self:

@@ -6,11 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from torch import Tensor, nn
 
+from skmlp._sklearn_compat import fit_context
 from skmlp.neural_network._base.availability import available_for_batches
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters import (
@@ -112,7 +113,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         assign(self, locals())
 
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -158,7 +159,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
 
     @available_for_batches
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, from where training stands.
 

@@ -6,9 +6,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
 
+from skmlp._sklearn_compat import Interval, fit_context
 from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
 
 
@@ -76,7 +75,7 @@ class PixelScaler(PixelTransformer):
         self.pixel_max = pixel_max
         self.feature_range = feature_range
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
         """Check the parameters and note the shape of X; nothing is learnt.
 

@@ -6,11 +6,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skmlp._sklearn_compat import StrOptions, fit_context
 from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
 from skmlp.preprocessing._moments import (
     Moments,
@@ -130,7 +129,7 @@ class PixelStandardizer(PixelTransformer):
         self.with_mean = with_mean
         self.with_std = with_std
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
         """Learn mean and variance from X, forgetting what was learnt before.
 
@@ -155,7 +154,7 @@ class PixelStandardizer(PixelTransformer):
         """
         return self._learn(X, first=True)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: npt.ArrayLike, y: object = None) -> Self:
         """Add the rows of X to what was learnt before.
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.optimize
 import torch
-from sklearn.utils.optimize import _check_optimize_result
 
+from skmlp._sklearn_compat import check_optimize_result
 from skmlp.training.compute.devices import repeatable_convolutions, widest_float
 from skmlp.training.compute.threads import single_threaded_blas
 from skmlp.training.data.batches import BatchLoader
@@ -60,7 +60,7 @@ def minimize(
         )
         flat.values.copy_(torch.from_numpy(result.x))
     module.eval()
-    return _check_optimize_result("lbfgs", result, max_iter), float(result.fun)
+    return check_optimize_result("lbfgs", result, max_iter), float(result.fun)
 
 
 class _Objective:

@@ -11,9 +11,10 @@ import pandas as pd
 import scipy.sparse
 import torch
 from sklearn import get_config
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from skmlp._sklearn_compat import check_sample_weight
 from skmlp.neural_network._base.fitted import FittedNetwork
 from skmlp.neural_network._fit.images import (
     ImageShape,
@@ -171,7 +172,7 @@ class CheckedNetwork(FittedNetwork, ABC):
         X, y = self._check_rows(X, y, reset=reset)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(
+            weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
             # scikit-learn checks this itself since 1.8.

@@ -9,19 +9,22 @@ import scipy.optimize
 import scipy.sparse
 import torch
 import torch.nn.functional as F
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils._unique import attach_unique
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
     check_classification_targets,
     type_of_target,
     unique_labels,
 )
 from torch import Tensor
 
+from skmlp._sklearn_compat import (
+    attach_unique,
+    check_partial_fit_first_call,
+    fit_context,
+)
 from skmlp.neural_network._base.availability import available_for_batches
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.transaction import all_or_nothing
@@ -44,7 +47,7 @@ class BaseClassifier(ClassifierMixin, BaseNetwork):
     temperature: float
 
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -94,7 +97,7 @@ shape (n_samples, height, width[, channels])
 
     @available_for_batches
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> Self:
@@ -114,7 +117,7 @@ shape (n_samples, height, width[, channels])
         -------
         self : object
         """
-        _check_partial_fit_first_call(self, classes)
+        check_partial_fit_first_call(self, classes)
         if not self.__sklearn_is_fitted__():  # also if the first call failed
             self._partial_classes = self.classes_
         self.__dict__.pop("temperature_", None)

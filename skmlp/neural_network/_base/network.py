@@ -12,6 +12,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from skmlp._sklearn_compat import CallbackSupportMixin
 from skmlp.neural_network._base.checks import CheckedNetwork
 from skmlp.neural_network._fit.checkpoint import FitState, Stage, open_checkpoint
 from skmlp.neural_network._fit.construction import (
@@ -32,7 +33,7 @@ from skmlp.neural_network._fit.progress import (
     training_shown,
 )
 from skmlp.neural_network._fit.sample import FitData, split_validation, take_train_size
-from skmlp.neural_network._fit.sklearn_callbacks import CallbackSupportMixin, FitTasks
+from skmlp.neural_network._fit.sklearn_callbacks import FitTasks
 from skmlp.neural_network._fit.transfer import freeze_layers
 from skmlp.training import lbfgs
 from skmlp.training.compute.dense_products import can_thread_large_products

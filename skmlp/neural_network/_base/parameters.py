@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOptions
 
+from skmlp._sklearn_compat import Interval, Options, RealNotInt, StrOptions
 from skmlp.training import losses, schedules
 from skmlp.training.modules import activations, initializers
 from skmlp.training.optimizers import flat_optimizers as optimizers

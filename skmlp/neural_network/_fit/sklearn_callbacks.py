@@ -10,14 +10,8 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
+from skmlp._sklearn_compat import has_callbacks, make_callback_context
 from skmlp.training.net import Net
-
-try:
-    from sklearn.callback import CallbackSupportMixin
-except ImportError:
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands for scikit-learn's where there is none."""
 
 
 class FitTasks(Callback):
@@ -40,19 +34,18 @@ class FitTasks(Callback):
         self.facts = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self.context: Any = None
         self.epoch: Any = None
-        if hasattr(estimator, "_init_callback_context") and not incremental:
+        if not incremental:
             iterates = estimator.solver != "lbfgs"
-            self.context = estimator._init_callback_context(
-                max_subtasks=estimator.max_iter if iterates else 0
+            self.context = make_callback_context(
+                estimator, max_subtasks=estimator.max_iter if iterates else 0
             )
+        if self.context is not None:
             self.context.call_on_fit_task_begin(**self.facts)
 
     @contextmanager
     def around(self, net: Net) -> Iterator[None]:
         """Make a subtask of every epoch that the net trains."""
-        if self.context is None or not getattr(
-            self.facts["estimator"], "_skl_callbacks", ()
-        ):
+        if self.context is None or not has_callbacks(self.facts["estimator"]):
             yield
             return
         net.callbacks_.append(("fit_tasks", self))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.utils import gen_even_slices
 
+from skmlp._sklearn_compat import has_callbacks
 from skmlp.neural_network._base.network import BaseNetwork, Plan
 from skmlp.neural_network._fit.checkpoint import FitState
 from skmlp.neural_network._fit.progress import print_line, prints_line, training_shown
@@ -159,7 +160,7 @@ def _can_be_planned(estimator: Any) -> bool:
         return False
     if estimator.checkpoint is not None:
         return False
-    return not getattr(estimator, "_skl_callbacks", ())
+    return not has_callbacks(estimator)
 
 
 def _epochs(job: FitJob) -> int:

@@ -1,0 +1,135 @@
+"""The names of scikit-learn that are private or that some supported versions lack.
+
+Every other module imports public names of the oldest supported version only. When a
+new version of scikit-learn moves a private name, this module is the only one to change.
+The module imports neither torch nor skorch.
+
+Some hooks of `sklearn.base.BaseEstimator` have private names as well. An estimator has
+to override or to call them where it stands: ``_parameter_constraints``,
+``_validate_params``, ``_get_param_names`` and ``_html_repr``.
+"""
+
+from inspect import signature
+from typing import Any
+
+# Checks the parameters of an estimator before `fit`. The public API has no such check.
+from sklearn.base import _fit_context as fit_context
+
+# The base of the searches. No public base has the selection of the best candidate.
+from sklearn.model_selection._search import BaseSearchCV
+
+# The survivors of a halving iteration, chosen as the public searches choose them.
+from sklearn.model_selection._search_successive_halving import _top_k as top_k
+
+# One fit with its scores. `cross_validate` runs whole cross-validations only.
+from sklearn.model_selection._validation import _fit_and_score as fit_and_score
+
+# Scores of failed fits where the metrics are known after the first fit only.
+from sklearn.model_selection._validation import (
+    _insert_error_scores as insert_error_scores,
+)
+
+# Scores of one fitted estimator, with scikit-learn's treatment of `error_score`.
+from sklearn.model_selection._validation import _score as score_estimator
+
+# The summary of all failed fits. The public searches give it for their own fits only.
+from sklearn.model_selection._validation import (
+    _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
+)
+
+# Indexing of arrays, lists, frames and sparse matrices. No public function does it.
+from sklearn.utils import _safe_indexing as safe_indexing
+
+# Constraints of parameters, for error texts that equal scikit-learn's.
+# Checks the parameters of a function. The public API has no such check.
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+
+# Remembers the classes in y, so that nested checks do not search for them again.
+from sklearn.utils._unique import attach_unique
+
+# Checks `classes` of `partial_fit`, for error texts that equal scikit-learn's.
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call as check_partial_fit_first_call,
+)
+
+# The number of iterations and the warning of L-BFGS, equal to scikit-learn's.
+from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+
+# Fit parameters, indexable where they have one value a sample.
+from sklearn.utils.validation import _check_method_params as check_method_params
+
+# Checks sample weights, for error texts that equal scikit-learn's.
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+# The number of samples of anything that scikit-learn accepts as X.
+from sklearn.utils.validation import _num_samples as num_samples
+
+try:
+    # Base of estimators that accept callbacks, since scikit-learn 1.9.
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Replaces scikit-learn's class where it does not exist."""
+
+
+__all__ = [
+    "BaseSearchCV",
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "Options",
+    "RealNotInt",
+    "StrOptions",
+    "attach_unique",
+    "check_method_params",
+    "check_optimize_result",
+    "check_partial_fit_first_call",
+    "check_resources",
+    "check_sample_weight",
+    "fit_and_score",
+    "fit_context",
+    "has_callbacks",
+    "insert_error_scores",
+    "make_callback_context",
+    "make_search_arguments",
+    "num_samples",
+    "safe_indexing",
+    "score_estimator",
+    "top_k",
+    "validate_params",
+    "warn_or_raise_about_fit_failures",
+]
+
+
+def has_callbacks(estimator: Any) -> bool:
+    """Tell whether scikit-learn's callbacks are set. No public attribute tells it."""
+    return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+def make_callback_context(estimator: Any, max_subtasks: int) -> Any:
+    """Return the context of a fit for callbacks, or None before scikit-learn 1.9."""
+    if not hasattr(estimator, "_init_callback_context"):
+        return None
+    return estimator._init_callback_context(max_subtasks=max_subtasks)
+
+
+def make_search_arguments(search: Any) -> dict[str, Any]:
+    """Return the arguments that `_run_search` needs, since scikit-learn 1.9 only."""
+    if "callback_ctx" not in signature(search._run_search).parameters:
+        return {}
+    context = make_callback_context(search, max_subtasks=1)
+    return {"callback_ctx": context.call_on_fit_task_begin(estimator=search)}
+
+
+def check_resources(search: Any, X: Any, y: Any, split_params: Any) -> None:
+    """Check the resources of a halving search. Its `fit` does it before version 1.9."""
+    if hasattr(BaseSearchCV, "_check_input_parameters"):
+        search._check_input_parameters(X, y, split_params)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.data.batches import features, samples_per_chunk, slices_of_size
 from skmlp.training.data.sources import Source
-from skmlp.training.modules.layers import widest_layer_size
+from skmlp.training.modules.introspection import widest_layer_size
 
 # Values that an output activation takes at once.
 _ACTIVATED = 2**18

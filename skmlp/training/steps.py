@@ -14,12 +14,8 @@ from skmlp.training.compute.dense_products import DenseProducts
 from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.losses import Loss
 from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS
-from skmlp.training.modules.layers import (
-    BatchNorm1d,
-    Dropout,
-    _BatchNorm,
-    widest_layer_size,
-)
+from skmlp.training.modules.introspection import widest_layer_size
+from skmlp.training.modules.layers import BatchNorm1d, Dropout, _BatchNorm
 from skmlp.training.modules.normalization import BatchStatisticsWeights, Normalization
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty

@@ -17,7 +17,8 @@ from skmlp.neural_network._layers.hidden import network_up_to
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.inference import compute_logits
-from skmlp.training.modules.layers import inputs_first, weight_layers
+from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.layers import inputs_first
 from skmlp.training.net import Net
 
 

@@ -42,12 +42,12 @@ from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.losses import Loss
-from skmlp.training.modules.layers import (
+from skmlp.training.modules.introspection import (
     has_convolutions,
     multiply_adds,
-    seed_dropout,
     weight_layers,
 )
+from skmlp.training.modules.layers import seed_dropout
 from skmlp.training.net import Net
 from skmlp.training.state import remember
 from skmlp.training.stopping import Monitor

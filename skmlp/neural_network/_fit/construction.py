@@ -25,13 +25,8 @@ from skmlp.training.data.batches import (
     on_device,
     samples_per_chunk,
 )
-from skmlp.training.modules.layers import (
-    Dropout,
-    initialize,
-    seed_dropout,
-    weight_layers,
-    widest_layer_size,
-)
+from skmlp.training.modules.introspection import weight_layers, widest_layer_size
+from skmlp.training.modules.layers import Dropout, initialize, seed_dropout
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import make_optimizer
 from skmlp.training.schedules import Schedule

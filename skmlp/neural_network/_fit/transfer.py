@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from skmlp.training.modules.layers import weight_layers
+from skmlp.training.modules.introspection import weight_layers
 
 # What belongs to a layer, behind its name.
 _PARTS = ("", "_norm", "_activation")

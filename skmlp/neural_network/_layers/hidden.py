@@ -4,7 +4,7 @@ from numbers import Integral
 
 from torch import nn
 
-from skmlp.training.modules.layers import weight_layers
+from skmlp.training.modules.introspection import weight_layers
 
 
 def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequential:

@@ -10,7 +10,7 @@ import torch
 
 from skmlp.neural_network._base.network import Plan
 from skmlp.training.compute.threads import threads_for_work
-from skmlp.training.modules.layers import (
+from skmlp.training.modules.introspection import (
     has_convolutions,
     multiply_adds,
     weight_layers,

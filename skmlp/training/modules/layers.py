@@ -1,9 +1,7 @@
 """Networks of logits: layers, the multi-layer perceptron, initial weights."""
 
-import math
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Self, cast
 
 import numpy as np
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from skmlp.training.compute.dense_products import linear
 from skmlp.training.modules.activations import make_activation
 from skmlp.training.modules.initializers import Fan, draw_layer
+from skmlp.training.modules.introspection import weight_layers
 
 
 class Linear(nn.Linear):
@@ -163,18 +162,6 @@ def add_hidden_layers(
     return width
 
 
-def weight_layers(network: nn.Module) -> Iterator[Linear | Conv2d]:
-    """Yield the layers that hold weights and biases, from input to output."""
-    for layer in network.modules():
-        if isinstance(layer, (Linear, Conv2d)):
-            yield layer
-
-
-def has_convolutions(network: nn.Module) -> bool:
-    """Whether a network has any convolution."""
-    return any(isinstance(layer, Conv2d) for layer in network.modules())
-
-
 def inputs_first(weight: Tensor) -> Tensor:
     """View torch's ``(out, in[, height, width])`` as ``([height, width,] in, out)``."""
     return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
@@ -218,60 +205,3 @@ def dropout_generators(networks: Iterable[nn.Module]) -> set[torch.Generator]:
         for layer in network.modules()
         if isinstance(layer, Dropout) and layer.generator is not None
     }
-
-
-def widest_layer_size(network: nn.Sequential, n_features: int) -> int:
-    """Return the number of values of one row in the widest layer, input included."""
-    layers = list(weight_layers(network))
-    if not has_convolutions(network):
-        return max([n_features, *(len(layer.weight) for layer in layers)])
-    first = next(network.parameters())
-    x = torch.zeros(1, n_features, dtype=first.dtype, device=first.device)
-    widest = n_features
-    with evaluation_mode(network), torch.no_grad():
-        for layer in network:
-            x = layer(x)
-            widest = max(widest, x.numel())
-    return widest
-
-
-def multiply_adds(network: nn.Sequential, n_features: int) -> int:
-    """Return how many multiplications one row takes on its way to the logits."""
-    layers = list(weight_layers(network))
-    if not has_convolutions(network):
-        return sum(layer.weight.numel() for layer in layers)
-    shapes = output_shapes(network, layers, n_features)
-    return sum(
-        math.prod(shape[2:]) * layer.weight.numel()
-        for layer, shape in zip(layers, shapes, strict=True)
-    )
-
-
-def output_shapes(
-    network: nn.Sequential, layers: Sequence[nn.Module], n_features: int
-) -> list[torch.Size]:
-    """Return the shape of what each of some layers makes of one row."""
-    shapes: dict[nn.Module, torch.Size] = {}
-
-    def note(layer: nn.Module, inputs: object, output: Tensor) -> None:
-        shapes[layer] = output.shape
-
-    handles = [layer.register_forward_hook(note) for layer in layers]
-    first = next(network.parameters())
-    with evaluation_mode(network), torch.no_grad():
-        network(torch.zeros(1, n_features, dtype=first.dtype, device=first.device))
-    for handle in handles:
-        handle.remove()
-    return [shapes[layer] for layer in layers]
-
-
-@contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Let every layer be in evaluation mode, where dropout draws nothing."""
-    modes = [(layer, layer.training) for layer in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for layer, training in modes:
-            layer.training = training

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.memory import ALIGNMENT
-from skmlp.training.modules.layers import per_layer, weight_layers
+from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.layers import per_layer
 
 
 class FlatParameters:

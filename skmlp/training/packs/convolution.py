@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS, ZERO_AT_ZERO
 from skmlp.training.modules.convolution import FlattenImage, GlobalAverage, ImageView
-from skmlp.training.modules.layers import Conv2d, Dropout, output_shapes
+from skmlp.training.modules.introspection import output_shapes
+from skmlp.training.modules.layers import Conv2d, Dropout
 from skmlp.training.steps import DenseStructure, dense_structure
 
 _aten = torch.ops.aten
@@ -85,10 +86,9 @@ def widest_patches(network: nn.Sequential, n_features: int) -> int:
     convolutions = [layer for layer in network.modules() if isinstance(layer, Conv2d)]
     if not convolutions:
         return 0
-    shapes = output_shapes(network, convolutions, n_features)
+    shapes = output_shapes(network, n_features)
     return max(
-        layer.weight[0].numel() * math.prod(shape[2:])
-        for layer, shape in zip(convolutions, shapes, strict=True)
+        layer.weight[0].numel() * math.prod(shapes[layer][2:]) for layer in convolutions
     )
 
 

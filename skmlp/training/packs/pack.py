@@ -24,7 +24,7 @@ from sklearn import config_context, get_config
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import BatchLoader, samples_per_chunk
-from skmlp.training.modules.layers import widest_layer_size
+from skmlp.training.modules.introspection import widest_layer_size
 from skmlp.training.net import Keeper, Net
 from skmlp.training.packs.batches import (
     PackBatches,

@@ -14,11 +14,8 @@ from torch import Tensor
 from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.thread_tuning import tuned_thread_count
 from skmlp.training.compute.threads import using_threads
-from skmlp.training.modules.layers import (
-    Dropout,
-    dropout_generators,
-    weight_layers,
-)
+from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import DECOUPLED
 from skmlp.training.optimizers.flat_parameters import stored_shape

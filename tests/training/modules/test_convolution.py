@@ -13,7 +13,8 @@ from skmlp.training.modules.convolution import (
     build_cnn,
     infer_image_shape,
 )
-from skmlp.training.modules.layers import Dropout, initialize, weight_layers
+from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.layers import Dropout, initialize
 
 TOLERANCE = {"rtol": 0, "atol": 1e-12}
 

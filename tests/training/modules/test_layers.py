@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from skmlp.training.modules.convolution import build_cnn
+from skmlp.training.modules.introspection import weight_layers
 from skmlp.training.modules.layers import (
     BatchNorm1d,
     Dropout,
@@ -14,8 +15,6 @@ from skmlp.training.modules.layers import (
     inputs_first,
     per_layer,
     seed_dropout,
-    weight_layers,
-    widest_layer_size,
 )
 
 
@@ -159,10 +158,3 @@ def test_building_draws_nothing_from_torchs_generator(activation, batch_norm):
         assert all(p.isfinite().all() for p in network.parameters())
         assert all(b.isfinite().all() for b in network.buffers())
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_widest_layer_counts_values_of_a_row():
-    assert widest_layer_size(build_mlp(4, [7, 3], 2), 4) == 7
-    assert widest_layer_size(build_mlp(9, [7, 3], 2), 9) == 9
-    cnn = build_cnn((4, 4, 1), 2, conv_channels=(5,), hidden_layer_sizes=(6,))
-    assert widest_layer_size(cnn, 16) == 4 * 4 * 5

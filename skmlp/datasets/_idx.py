@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from skmlp.datasets._atomic import replacing
+from skmlp.storage.atomic_files import replace_file
 
 FileOrPath: TypeAlias = str | os.PathLike[str] | BinaryIO
 
@@ -146,7 +146,7 @@ def write_idx(file: FileOrPath, array: NDArray[Any]) -> None:
         file.write(values)
         return
     path = Path(file)
-    with replacing(path) as part, part.open("wb") as raw:
+    with replace_file(path) as part, part.open("wb") as raw:
         if path.suffix == ".gz":
             with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
                 packed.write(header)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from skmlp._sklearn_compat import StrOptions, validate_params
-from skmlp.datasets._atomic import replacing
 from skmlp.datasets._image_paths import FORMATS, labelled_images
 from skmlp.datasets._image_set import pixel_names
+from skmlp.storage.atomic_files import replace_file
 
 _PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
 
@@ -286,7 +286,7 @@ def _mapped(
     path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], list[int]]
 ) -> tuple[NDArray[np.uint8], list[int]]:
     """Fill an array in a .npy file at `path`; return it read-only, and the rows."""
-    with replacing(path) as part:
+    with replace_file(path) as part:
         array = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
         kept = fill(array)
         array.flush()

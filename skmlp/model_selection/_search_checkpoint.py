@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 
 from skmlp.model_selection._packed_tasks import Outcome
 from skmlp.neural_network._fit.checkpoint import weights_fingerprint
+from skmlp.storage.atomic_files import remove_part_files
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
 from skmlp.storage.container import ModelFileError
-from skmlp.storage.durable import remove_parts
-from skmlp.storage.fingerprints import check_fingerprints, digest, fingerprint
+from skmlp.storage.fingerprints import (
+    check_fingerprints,
+    fingerprint,
+    fingerprint_array,
+)
 
 # Parameters that no score depends on, of a search and of what it fits.
 _WITHOUT_EFFECT = frozenset(
@@ -93,7 +97,9 @@ class SearchCheckpoint:
         self._search = fingerprint(fingerprints)
         self._rounds = 0
         self.folder.mkdir(exist_ok=True)
-        remove_parts(self.folder)  # not later: workers of a killed search may still run
+        remove_part_files(
+            self.folder
+        )  # not later: workers of a killed search may still run
         path = self.folder / "search"
         if path.exists():
             content = read_checkpoint(path)
@@ -154,10 +160,10 @@ def _facts(search: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> dict[str,
     }
     fingerprints["estimator"] = type(estimator).__name__
     fingerprints |= dict(_facts_of(estimator))
-    fingerprints["X"] = digest(X)
+    fingerprints["X"] = fingerprint_array(X)
     if hasattr(X, "columns"):
         fingerprints["X"] += " " + fingerprint(list(X.columns))
-    fingerprints["y"] = "None" if y is None else digest(y)
+    fingerprints["y"] = "None" if y is None else fingerprint_array(y)
     return fingerprints | {
         name: fingerprint(value) for name, value in fit_params.items()
     }

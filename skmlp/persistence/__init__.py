@@ -1,8 +1,8 @@
-"""Models as files without code, and on their way from and to other libraries."""
+"""Save models to files without code, and exchange them with other libraries."""
 
 from skmlp.persistence._export import to_onnx, to_torch
 from skmlp.persistence._from_sklearn import from_sklearn
-from skmlp.persistence._model import load_model, save_model
+from skmlp.persistence._model_files import load_model, save_model
 from skmlp.storage.container import ModelFileError
 
 __all__ = [

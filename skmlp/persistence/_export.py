@@ -10,7 +10,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skmlp.storage.durable import write_durably
+from skmlp.storage.atomic_files import write_durably
 
 
 def to_torch(estimator: Any) -> nn.Module:

@@ -1,49 +1,54 @@
-"""A checkpoint: plain values and arrays in a file of our own kind."""
+"""Checkpoint files: a dict of plain values and arrays in one file."""
 
 from pathlib import Path
 from typing import Any
 
-from skmlp.storage.container import ModelFileError, opened, pack
-from skmlp.storage.decoding import Decoder, from_json
-from skmlp.storage.durable import write_durably
-from skmlp.storage.encoding import Encoder, to_json
+from skmlp.storage.atomic_files import write_durably
+from skmlp.storage.container import (
+    ModelFileError,
+    open_container,
+    serialize_container,
+)
+from skmlp.storage.value_decoder import ValueDecoder, parse_json
+from skmlp.storage.value_encoder import ValueEncoder, format_json
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Replace the file by one with this content, on the disk before it returns.
+    """Replace a checkpoint file; the new content is on the disk when this returns.
 
     Raises
     ------
     OSError
-        If it cannot be written; what was there before is untouched.
+        If the file cannot be written. The old file is unchanged.
     TypeError
-        If a value has no place in a file without code; the message names its key.
+        If a value cannot be stored in a file without code. The message names its key.
     """
-    encoder = Encoder()
+    encoder = ValueEncoder()
     encoded = {
         name: encoder.encode(value, f"{name} of a checkpoint", name)
         for name, value in content.items()
     }
-    write_durably(
-        path, pack(to_json(encoded), encoder.arrays, "checkpoint"), "checkpoint"
+    serialized = serialize_container(
+        format_json(encoded), encoder.arrays, kind="checkpoint"
     )
+    write_durably(path, serialized, kind="checkpoint")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return what `write_checkpoint` wrote.
+    """Return the content that `write_checkpoint` wrote.
 
     Raises
     ------
     ModelFileError
-        If the file is not a whole checkpoint, or of a newer format.
+        If the file is not a whole checkpoint, or has a newer format.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
-    with opened(path, "checkpoint") as (description, arrays):
+    with open_container(path, kind="checkpoint") as (description, arrays):
         try:
-            decoder = Decoder(arrays)
-            content = decoder.named(from_json(description), 0)
-            decoder.check_all_used()
+            decoder = ValueDecoder(arrays)
+            content = decoder.decode_dict(parse_json(description), 0)
+            decoder.check_all_arrays_used()
         except Exception as error:
             raise ModelFileError(f"{path} is no checkpoint: {error}.") from error
     return content

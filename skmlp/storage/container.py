@@ -1,14 +1,16 @@
-"""The file itself: safetensors, with a description in JSON and a checksum of it all.
+"""The file format: safetensors, with a description in JSON and a checksum.
 
-The file has one entry in the metadata of safetensors, called after its kind:
-``skmlp_model`` or ``skmlp_checkpoint``. Its first line is
-``format 1, skmlp 0.1.0, sha256 <64 hexadecimal digits>``, the rest is JSON, padded by
-spaces. The checksum is that of the line up to the first comma, of the JSON, and of
-the name, dtype, shape and bytes of every array in the order of their names. Everything
-before the arrays is ASCII.
+The metadata of the safetensors file has one entry, ``skmlp_model`` or
+``skmlp_checkpoint``. The entry has two parts:
 
-Nothing in a file is trusted: its header is weighed before it is parsed, so that reading
-takes no more memory than three times the size of the file, or 1 MiB.
+- The first line is ``format 1, skmlp 0.1.0, sha256 <64 hexadecimal digits>``.
+- The rest is the description: JSON, padded with spaces.
+
+The checksum covers the format number, the description, and the name, dtype, shape and
+bytes of every array in the order of their names. Everything before the arrays is ASCII.
+
+Files are not trusted. The size of the header is checked before it is parsed, so reading
+takes at most three times the size of the file in memory, or 1 MiB if that is more.
 """
 
 import hashlib
@@ -27,36 +29,50 @@ from skmlp import __version__
 
 FORMAT = 1
 
-_ENTRIES = {"model": "skmlp_model", "checkpoint": "skmlp_checkpoint"}
-_LINE = re.compile(r"format (\d{1,9}), skmlp (\S{1,40}), sha256 ([0-9a-f]{64})")
+_METADATA_KEYS = {"model": "skmlp_model", "checkpoint": "skmlp_checkpoint"}
+_FORMAT_LINE = re.compile(r"format (\d{1,9}), skmlp (\S{1,40}), sha256 ([0-9a-f]{64})")
 
-_MAX_HEADER = 1 << 25  # bytes; JSON of that size is parsed within a second
-_FREE = 1 << 20  # bytes
-# What parsing takes at most for each comma, colon and opening bracket; and what the
-# layers of a network take for each of their arrays, in bytes.
-_COST_OF_STRUCTURE = 96
-_COST_OF_ARRAY = 4096
+_MAX_HEADER_BYTES = 1 << 25  # JSON of this size is parsed within a second
+_FREE_BYTES = 1 << 20  # reading a small file may always take this much memory
+# Upper bounds in bytes: parsing takes this much for every comma, colon and opening
+# bracket, and the layers of a network take this much for every array.
+_BYTES_PER_JSON_MARK = 96
+_BYTES_PER_ARRAY = 4096
 
 
 class ModelFileError(ValueError):
-    """A file is no model or checkpoint that this version of skmlp can load.
+    """A file is not a model or checkpoint that this version of skmlp can load.
 
-    The message names the file and what is wrong with it. It is the only error that the
-    content of a file can cause.
+    The message names the file and says what is wrong with it. No other error is caused
+    by the content of a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skmlp.persistence import ModelFileError, load_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "empty")
+    ...     path.touch()
+    ...     try:
+    ...         load_model(path)
+    ...     except ModelFileError as error:
+    ...         print(str(error).partition("empty ")[2])
+    is no safetensors file, or not a whole one.
     """
 
 
-class Arrays(Mapping[str, np.ndarray]):
-    """The arrays of an open file, each read when it is asked for."""
+class LazyArrays(Mapping[str, np.ndarray]):
+    """The arrays of an open file; an array is read when it is accessed."""
 
-    def __init__(self, opened: safetensors.safe_open) -> None:
-        self._opened = opened
-        self._names = dict.fromkeys(sorted(opened.keys()))
+    def __init__(self, file: safetensors.safe_open) -> None:
+        self._file = file
+        self._names = dict.fromkeys(sorted(file.keys()))
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        return self._opened.get_tensor(name)
+        return self._file.get_tensor(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -65,118 +81,132 @@ class Arrays(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def pack(
+def serialize_container(
     description: str, arrays: Mapping[str, np.ndarray], kind: str = "model"
 ) -> bytes:
-    """Return the content of a file.
+    """Return the content of a file that `open_container` reads.
 
     Parameters
     ----------
     description : str
         JSON in ASCII.
     arrays : mapping of str to ndarray
-        Of the dtypes that safetensors and NumPy share, in native byte order.
-    kind : {'model', 'checkpoint'}
-        What the file is; `opened` wants the same.
+        Arrays in native byte order, of dtypes that safetensors and NumPy share.
+    kind : {'model', 'checkpoint'}, default='model'
+        What the file is.
     """
-    arrays = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     size = len(description) + sum(array.nbytes for array in arrays.values())
-    # An array's entry in the header has a dozen of these, and more for its shape.
-    n_structures = sum(12 + array.ndim for array in arrays.values()) + 8
-    n_structures += _count_structures(description.encode("ascii"))
-    cost = _cost(n_structures, len(arrays))
-    if cost > _FREE - 3 * size:  # 3, not 2: the header counts too
-        description += " " * (cost - size)
-    line = f"format {FORMAT}, skmlp {__version__}, sha256 "
-    line += _digest(FORMAT, description, arrays)
-    return safetensors.numpy.save(arrays, {_ENTRIES[kind]: f"{line}\n{description}"})
+    # The header's entry of an array has a dozen marks, and more for its shape.
+    n_marks = sum(12 + array.ndim for array in arrays.values()) + 8
+    n_marks += _count_json_marks(description.encode("ascii"))
+    parsing_bytes = _bound_parsing_bytes(n_marks, len(arrays))
+    # A description that is expensive to parse is padded, so that the file is as large
+    # as `_check_header` demands. The header counts too, so 3 is safe where 2 is needed.
+    if parsing_bytes > _FREE_BYTES - 3 * size:
+        description += " " * (parsing_bytes - size)
+    return seal_container(description, arrays, kind)
+
+
+def seal_container(
+    description: str, arrays: Mapping[str, np.ndarray], kind: str = "model"
+) -> bytes:
+    """Return the content of a file with a correct checksum, without padding."""
+    arrays = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
+    checksum = _compute_checksum(FORMAT, description, arrays)
+    line = f"format {FORMAT}, skmlp {__version__}, sha256 {checksum}"
+    metadata = {_METADATA_KEYS[kind]: f"{line}\n{description}"}
+    return safetensors.numpy.save(arrays, metadata)
 
 
 @contextmanager
-def opened(path: Path, kind: str = "model") -> Iterator[tuple[str, Arrays]]:
-    """Yield description and arrays of a file that is whole and of that kind.
+def open_container(path: Path, kind: str = "model") -> Iterator[tuple[str, LazyArrays]]:
+    """Yield the description and the arrays of a whole file of this kind.
 
     Raises
     ------
     ModelFileError
-        If it is not, or was written in a newer format.
+        If the file is damaged, of another kind, or has a newer format.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
-    _weigh(path)
+    _check_header(path)
     try:
         file = safetensors.safe_open(path, framework="np")
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"{path} is no safetensors file: {error}.") from error
     with file:
         metadata = file.metadata() or {}
-        text = metadata.pop(_ENTRIES[kind], None)
+        text = metadata.pop(_METADATA_KEYS[kind], None)
         if text is None:
-            held = [name for name, entry in _ENTRIES.items() if entry in metadata]
+            kinds = [name for name, key in _METADATA_KEYS.items() if key in metadata]
             raise ModelFileError(
-                f"{path} holds {f'a {held[0]}' if held else 'arrays'}, but no {kind} "
+                f"{path} holds {f'a {kinds[0]}' if kinds else 'arrays'}, but no {kind} "
                 "that skmlp wrote."
             )
         line, _, description = text.partition("\n")
-        del text
-        found = _LINE.fullmatch(line)
-        if found is None:
+        del text  # a copy of the description, which may be large
+        match = _FORMAT_LINE.fullmatch(line)
+        if match is None:
             raise ModelFileError(f"{path} is damaged: {line[:80]!r} is no format.")
-        written_in, writer, digest = int(found[1]), found[2], found[3]
-        if not 1 <= written_in <= FORMAT:
+        file_format, writer, checksum = int(match[1]), match[2], match[3]
+        if not 1 <= file_format <= FORMAT:
             raise ModelFileError(
-                f"{path} has format {written_in}, written by skmlp {writer}; skmlp "
+                f"{path} has format {file_format}, written by skmlp {writer}; skmlp "
                 f"{__version__} reads formats up to {FORMAT}, so upgrade skmlp."
             )
-        arrays = Arrays(file)
+        arrays = LazyArrays(file)
         try:
-            intact = _digest(written_in, description, arrays) == digest
+            is_intact = _compute_checksum(file_format, description, arrays) == checksum
         except (safetensors.SafetensorError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{path} is damaged: {error}.") from error
-        if not intact:
+        if not is_intact:
             raise ModelFileError(
                 f"{path} is damaged: its content does not have the checksum it names."
             )
         yield description, arrays
 
 
-def _weigh(path: Path) -> None:
-    """Refuse what is no file, and a header out of proportion."""
+def _check_header(path: Path) -> None:
+    """Refuse a path that is not a file, and a header that is too large to parse."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ModelFileError(f"{path} is no regular file.")
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > min(size - 8, _MAX_HEADER):
+        if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise ModelFileError(f"{path} is no safetensors file, or not a whole one.")
         header = stream.read(length)
     if not header.isascii():
         raise ModelFileError(f"{path} is damaged: its header is not ASCII.")
     n_arrays = header.count(b"data_offsets")
-    # Besides, there are two copies of the description at a time.
-    if _cost(_count_structures(header), n_arrays) > max(size, _FREE - 2 * size):
+    parsing_bytes = _bound_parsing_bytes(_count_json_marks(header), n_arrays)
+    # Two copies of the description are in memory at the same time: hence 2 * size.
+    if parsing_bytes > max(size, _FREE_BYTES - 2 * size):
         raise ModelFileError(
             f"{path} has {size} bytes, but a description that would take far more "
             "memory than that."
         )
 
 
-def _count_structures(header: bytes) -> int:
-    """Return the number of marks that make JSON more than one value."""
+def _count_json_marks(header: bytes) -> int:
+    """Return the number of commas, colons and opening brackets."""
     return sum(header.count(mark) for mark in (b",", b":", b"[", b"{"))
 
 
-def _cost(n_structures: int, n_arrays: int) -> int:
-    """Return the bytes that a description may take in memory."""
-    return n_structures * _COST_OF_STRUCTURE + n_arrays * _COST_OF_ARRAY
+def _bound_parsing_bytes(n_marks: int, n_arrays: int) -> int:
+    """Return an upper bound on the memory that a parsed description takes."""
+    return n_marks * _BYTES_PER_JSON_MARK + n_arrays * _BYTES_PER_ARRAY
 
 
-def _digest(written_in: int, description: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """Return the checksum of format, description and arrays."""
-    digest = hashlib.sha256(f"format {written_in}\n".encode("ascii"))
-    digest.update(description.encode("ascii"))
+def _compute_checksum(
+    file_format: int, description: str, arrays: Mapping[str, np.ndarray]
+) -> str:
+    """Return the SHA-256 of format, description and arrays."""
+    checksum = hashlib.sha256(f"format {file_format}\n".encode("ascii"))
+    checksum.update(description.encode("ascii"))
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"\n{name}\n{array.dtype.name}\n{array.shape}\n".encode("ascii"))
-        digest.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+        entry = f"\n{name}\n{array.dtype.name}\n{array.shape}\n"
+        checksum.update(entry.encode("ascii"))
+        checksum.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
+    return checksum.hexdigest()

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
-from skmlp.storage.container import ModelFileError, pack
+from skmlp.storage.container import ModelFileError, serialize_container
 
 
-def test_content_comes_back(tmp_path):
+def test_checkpoint_returns_its_content(tmp_path):
     path = tmp_path / "file"
     content = {"a": [1.5, np.inf, None], "b": {"c": np.arange(3), "d": (1, "x")}}
     write_checkpoint(path, {})
@@ -16,7 +16,7 @@ def test_content_comes_back(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):
+def test_unsupported_value_is_named_and_no_file_is_written(tmp_path):
     path = tmp_path / "file"
     with pytest.raises(TypeError, match="history of a checkpoint cannot be stored"):
         write_checkpoint(path, {"history": [object()]})
@@ -24,8 +24,8 @@ def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["1", "[]", '{"a":{"x":1}}', '{"a":', "\\"])
-def test_a_whole_file_of_something_else_is_refused(content, tmp_path):
+def test_file_with_other_content_is_refused(content, tmp_path):
     path = tmp_path / "file"
-    path.write_bytes(pack(content, {}, "checkpoint"))
+    path.write_bytes(serialize_container(content, {}, "checkpoint"))
     with pytest.raises(ModelFileError, match="file is no checkpoint"):
         read_checkpoint(path)

@@ -8,7 +8,7 @@ import safetensors.numpy
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.persistence import ModelFileError, load_model, save_model
-from skmlp.storage.container import _digest, opened, pack
+from skmlp.storage.container import open_container, seal_container, serialize_container
 
 ARRAYS = {
     "a": np.arange(6.0).reshape(2, 3),
@@ -23,9 +23,9 @@ def path(tmp_path):
     return tmp_path / "file"
 
 
-def test_what_is_packed_is_read(path):
-    path.write_bytes(pack('{"x": [1]}', ARRAYS))
-    with opened(path) as (description, arrays):
+def test_container_returns_description_and_arrays(path):
+    path.write_bytes(serialize_container('{"x": [1]}', ARRAYS))
+    with open_container(path) as (description, arrays):
         assert json.loads(description) == {"x": [1]}
         assert dict(arrays).keys() == ARRAYS.keys()
         for name, array in ARRAYS.items():
@@ -35,11 +35,11 @@ def test_what_is_packed_is_read(path):
 
 def test_equal_content_makes_equal_files():
     backwards = dict(reversed(ARRAYS.items()))
-    assert pack("{}", ARRAYS) == pack("{}", backwards)
+    assert serialize_container("{}", ARRAYS) == serialize_container("{}", backwards)
 
 
-def test_other_programs_can_read_the_arrays(path):
-    path.write_bytes(pack("{}", ARRAYS))
+def test_safetensors_can_read_the_arrays(path):
+    path.write_bytes(serialize_container("{}", ARRAYS))
     assert safetensors.numpy.load_file(path).keys() == ARRAYS.keys()
 
 
@@ -58,23 +58,16 @@ def test_other_programs_can_read_the_arrays(path):
         lambda content: content.replace(b"\\n{}", "\\né".encode()),
     ],
 )
-def test_every_part_is_under_the_checksum_or_checked(change, path):
-    content = pack("{}", ARRAYS)
+def test_change_of_any_part_is_detected(change, path):
+    content = serialize_container("{}", ARRAYS)
     changed = change(content)
     assert changed != content
     path.write_bytes(changed)
-    with pytest.raises(ModelFileError, match="file"), opened(path):
+    with pytest.raises(ModelFileError, match="file"), open_container(path):
         pass
 
 
-def sealed(description, arrays=None):
-    """Return a file as `pack` would write it, but not weighed."""
-    arrays = arrays or {}
-    line = f"format 1, skmlp 0.1.0, sha256 {_digest(1, description, arrays)}"
-    return safetensors.numpy.save(arrays, {"skmlp_model": f"{line}\n{description}"})
-
-
-def peak_of_loading(path):
+def peak_memory_of_loading(path):
     tracemalloc.start()
     with contextlib.suppress(ModelFileError):
         load_model(path)
@@ -102,24 +95,26 @@ def peak_of_loading(path):
     ],
 )
 @pytest.mark.parametrize("padded", [False, True])
-def test_a_description_takes_no_more_than_three_times_its_file(
-    item, size, padded, path
-):
+def test_description_takes_at_most_three_times_the_file_size(item, size, padded, path):
     value = "[" + ",".join([item] * size) + "]"
     params = f'{{"class":"skmlp.Compose","params":{{"transforms":{value}}}'
     description = f'{{"object":{params},"attributes":{{"y__":1,"class":2}}}}}}'
-    content = pack(description, {}) if padded else sealed(description)
+    content = (
+        serialize_container(description, {})
+        if padded
+        else seal_container(description, {})
+    )
     path.write_bytes(content)
-    assert peak_of_loading(path) <= max(3 * len(content), 1 << 20)
+    assert peak_memory_of_loading(path) <= max(3 * len(content), 1 << 20)
 
 
-def test_a_description_out_of_proportion_is_refused_before_it_is_parsed(path):
-    path.write_bytes(sealed("[" + "[]," * 300_000 + "1]"))
+def test_expensive_description_is_refused_before_parsing(path):
+    path.write_bytes(seal_container("[" + "[]," * 300_000 + "1]", {}))
     with pytest.raises(ModelFileError, match="far more memory"):
         load_model(path)
 
 
-def test_an_oversized_header_is_refused_unread(path):
+def test_oversized_header_is_refused_before_reading(path):
     with path.open("wb") as stream:
         stream.write((1 << 26).to_bytes(8, "little"))
         stream.truncate(1 << 27)  # sparse
@@ -127,7 +122,7 @@ def test_an_oversized_header_is_refused_unread(path):
         load_model(path)
 
 
-def test_a_long_history_loads(path):
+def test_model_with_long_history_loads(path):
     X = np.random.default_rng(0).normal(size=(2, 3))
     model = MLPClassifier((2,), max_iter=3000, n_iter_no_change=np.inf, solver="sgd")
     with pytest.warns(UserWarning, match="Maximum iterations"):
@@ -138,7 +133,7 @@ def test_a_long_history_loads(path):
     assert loaded.history_ == model.history_
 
 
-def test_a_deep_network_loads(path):
+def test_deep_network_loads(path):
     X = np.random.default_rng(0).normal(size=(3, 3))
     model = MLPClassifier((2,) * 100, random_state=0)
     model.partial_fit(X, [0, 1, 1], classes=[0, 1])
@@ -146,29 +141,29 @@ def test_a_deep_network_loads(path):
     assert (load_model(path).predict_proba(X) == model.predict_proba(X)).all()
 
 
-def test_hidden_layers_without_arrays_are_not_built(path):
+def test_hidden_layers_without_arrays_are_refused(path):
     X = np.random.default_rng(0).normal(size=(30, 3))
     model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, X[:, 0] > 0)
     save_model(model, path)
-    with opened(path) as (description, arrays):
+    with open_container(path) as (description, arrays):
         layers = '"hidden_layer_sizes":{"tuple":[' + ",".join(["2"] * 5000) + "]}"
         changed = description.replace('"hidden_layer_sizes":{"tuple":[2]}', layers)
-        content = sealed(changed, dict(arrays))
+        content = seal_container(changed, dict(arrays))
     assert changed != description
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match="5000 layers do not fit 4 arrays"):
         load_model(path)
-    assert peak_of_loading(path) <= 1 << 20
+    assert peak_memory_of_loading(path) <= 1 << 20
 
 
-def test_huge_layers_are_not_allocated(path):
+def test_huge_layers_without_arrays_are_refused(path):
     X = np.random.default_rng(0).normal(size=(30, 3))
     model = MLPClassifier((2,), solver="lbfgs", random_state=0).fit(X, X[:, 0] > 0)
     save_model(model, path)
-    with opened(path) as (description, arrays):
+    with open_container(path) as (description, arrays):
         huge = '"hidden_layer_sizes":{"tuple":[1000000000000]}'
         changed = description.replace('"hidden_layer_sizes":{"tuple":[2]}', huge)
-        content = sealed(changed, dict(arrays))
+        content = seal_container(changed, dict(arrays))
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=r"dense1|output"):
         load_model(path)

@@ -16,7 +16,11 @@ from hypothesis.extra import numpy as npst
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.preprocessing import StandardScaler
 
-from skmlp.storage.fingerprints import check_fingerprints, digest, fingerprint
+from skmlp.storage.fingerprints import (
+    check_fingerprints,
+    fingerprint,
+    fingerprint_array,
+)
 
 PROGRAM = """
 from functools import partial
@@ -25,7 +29,7 @@ import numpy as np, scipy.sparse, scipy.stats, torch
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
-from skmlp.storage.fingerprints import fact
+from skmlp.storage.fingerprints import fingerprint
 
 values = [
     None, True, 1, 1.0, "a", b"a", (1, 2), {"b": 1, "a": (2,)}, {3, 1}, range(3),
@@ -37,21 +41,22 @@ values = [
     np.arange(3), torch.arange(3), scipy.sparse.eye(3, format="csr"),
     StratifiedKFold(random_state=np.random.RandomState(0), shuffle=True),
 ]
-facts = [fact(value) for value in values]
+fingerprints = [fingerprint(value) for value in values]
 """
 
 
-def test_facts_are_the_same_in_another_process():
+def test_fingerprints_are_equal_in_another_process():
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM + "print(facts)"],
+        [sys.executable, "-c", PROGRAM + "print(fingerprints)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    here: dict = {}
-    exec(PROGRAM, here)
-    assert done.stdout.strip() == str(here["facts"])
-    assert len(set(here["facts"])) == len(here["facts"])
+    namespace: dict = {}
+    exec(PROGRAM, namespace)
+    fingerprints = namespace["fingerprints"]
+    assert done.stdout.strip() == str(fingerprints)
+    assert len(set(fingerprints)) == len(fingerprints)
     assert " at 0x" not in done.stdout
 
 
@@ -66,7 +71,7 @@ def test_facts_are_the_same_in_another_process():
         (np.arange(4)[::2], np.array([0, 2])),
     ],
 )
-def test_equal_values_are_one_fact(one, two):
+def test_equal_values_have_equal_fingerprints(one, two):
     assert fingerprint(one) == fingerprint(two)
 
 
@@ -86,75 +91,77 @@ def test_equal_values_are_one_fact(one, two):
         (Counter("a").most_common, Counter("b").most_common),
     ],
 )
-def test_other_values_are_other_facts(one, two):
+def test_different_values_have_different_fingerprints(one, two):
     assert fingerprint(one) != fingerprint(two)
     assert len(fingerprint(one)) < 200
 
 
-def test_what_shows_nothing_of_itself_is_refused():
+def test_object_without_attributes_or_pickle_is_refused():
     with pytest.raises(TypeError, match="A checkpoint cannot tell"):
         fingerprint(threading.Lock())
 
 
-def test_a_distribution_that_was_used_is_the_same_fact():
-    law = scipy.stats.loguniform(1e-4, 1)
-    before = fingerprint(law)
-    law.rvs(random_state=0)
-    law.entropy()
-    assert fingerprint(law) == before
+def test_sampling_does_not_change_the_fingerprint_of_a_distribution():
+    distribution = scipy.stats.loguniform(1e-4, 1)
+    before = fingerprint(distribution)
+    distribution.rvs(random_state=0)
+    distribution.entropy()
+    assert fingerprint(distribution) == before
 
 
-def test_what_holds_itself_ends():
+def test_list_that_contains_itself_has_a_fingerprint():
     endless: list = []
     endless.append(endless)
     assert "list" in fingerprint(endless)
 
 
 @given(npst.arrays(npst.scalar_dtypes(), npst.array_shapes(min_side=0, max_dims=3)))
-def test_layout_and_blocks_do_not_matter(X):
-    assert digest(np.asfortranarray(X)) == digest(X)
-    assert digest(np.repeat(X, 2, axis=0)[::2]) == digest(X)
+def test_memory_layout_does_not_change_the_fingerprint(X):
+    assert fingerprint_array(np.asfortranarray(X)) == fingerprint_array(X)
+    assert fingerprint_array(np.repeat(X, 2, axis=0)[::2]) == fingerprint_array(X)
 
 
-def test_a_memmap_is_read_in_blocks(tmp_path, monkeypatch):
+def test_memmap_is_read_in_blocks(tmp_path):
     X = np.random.default_rng(0).normal(size=(1000, 7))
     X.tofile(tmp_path / "X")
     mapped = np.memmap(tmp_path / "X", X.dtype, "r", shape=X.shape)
-    whole = digest(X)
+    whole = fingerprint_array(X)
 
     class Sliced:
         shape, dtype, longest = X.shape, X.dtype, 0
 
         def __getitem__(self, part):
-            found = mapped[part]
-            self.longest = max(self.longest, len(found))
-            return found
+            block = mapped[part]
+            self.longest = max(self.longest, len(block))
+            return block
 
-    monkeypatch.setattr("skmlp.storage.fingerprints._BYTES_AT_ONCE", 1000)
     sliced = Sliced()
-    assert digest(mapped) == digest(sliced) == whole
+    assert fingerprint_array(mapped, block_bytes=1000) == whole
+    assert fingerprint_array(sliced, block_bytes=1000) == whole
     assert sliced.longest == 1000 // 56
 
 
 @given(st.integers(0, 2), st.floats(allow_nan=False).filter(bool))
-def test_every_value_counts(i, value):
+def test_change_of_one_value_changes_the_fingerprint(i, value):
     X = np.zeros((3, 2))
     changed = X.copy()
     changed[i, 1] = value
-    assert digest(changed) != digest(X)
+    assert fingerprint_array(changed) != fingerprint_array(X)
     sparse = scipy.sparse.csr_matrix
-    assert digest(sparse(changed)) != digest(sparse(X))
+    assert fingerprint_array(sparse(changed)) != fingerprint_array(sparse(X))
 
 
-def test_frames_lists_and_strings_have_digests():
+def test_frames_lists_and_strings_have_array_fingerprints():
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
-    assert digest(frame) == digest(frame.copy())
-    assert digest(frame) != digest(frame.replace("y", "z"))
-    assert digest([[1, 2]]) == digest(np.array([[1, 2]]))
-    assert digest(np.array(["a", "b"])) != digest(np.array(["a", "c"]))
+    assert fingerprint_array(frame) == fingerprint_array(frame.copy())
+    assert fingerprint_array(frame) != fingerprint_array(frame.replace("y", "z"))
+    assert fingerprint_array([[1, 2]]) == fingerprint_array(np.array([[1, 2]]))
+    assert fingerprint_array(np.array(["a", "b"])) != fingerprint_array(
+        np.array(["a", "c"])
+    )
 
 
-def test_the_first_difference_is_named():
+def test_first_different_fingerprint_is_named():
     now = {"alpha": "1", "X": "2"}
     check_fingerprints("checkpoint", Path("f"), dict(now), now)
     with pytest.raises(ValueError, match=r"^checkpoint='f' .* alpha was 3 and is 1; "):

@@ -14,10 +14,14 @@ from sklearn.frozen import FrozenEstimator
 
 from skmlp.neural_network._fit.sample import FitData
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
+from skmlp.storage.atomic_files import remove_part_files
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
 from skmlp.storage.container import ModelFileError
-from skmlp.storage.durable import remove_parts
-from skmlp.storage.fingerprints import check_fingerprints, digest, fingerprint
+from skmlp.storage.fingerprints import (
+    check_fingerprints,
+    fingerprint,
+    fingerprint_array,
+)
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.data.sources import Source
@@ -96,7 +100,7 @@ class Checkpoint(FitState):
         self.interval = interval
         self.fingerprints = fingerprints
         super().__init__({})
-        remove_parts(self.path)
+        remove_part_files(self.path)
         if self.path.exists():
             self._read()
 
@@ -229,17 +233,19 @@ def _facts(estimator: Any, sample: FitData, valid: FitData | None) -> dict[str, 
     }
     fingerprints["init_from"] += weights_fingerprint(estimator.init_from)
     fingerprints["device"] = repr(resolve_device(estimator.device).type)
-    fingerprints["X"] = digest(sample.X)
+    fingerprints["X"] = fingerprint_array(sample.X)
     if isinstance(sample.X, Source):  # whose rows come in an order of their own
         fingerprints["X"] = f"source {fingerprints['X']}"
     if estimator._data_shape is not None:
         fingerprints["X"] = f"images {estimator._data_shape} in {fingerprints['X']}"
-    fingerprints["y"] = digest(sample.encoded) + fingerprint(
+    fingerprints["y"] = fingerprint_array(sample.encoded) + fingerprint(
         getattr(estimator, "classes_", None)
     )
     fingerprints["sample_weight"] = fingerprint(sample.weight)
-    fingerprints["X_val"] = "None" if valid is None else digest(valid.X)
-    fingerprints["y_val"] = "None" if valid is None else digest(valid.encoded)
+    fingerprints["X_val"] = "None" if valid is None else fingerprint_array(valid.X)
+    fingerprints["y_val"] = (
+        "None" if valid is None else fingerprint_array(valid.encoded)
+    )
     return fingerprints
 
 
@@ -250,4 +256,6 @@ def weights_fingerprint(fitted: Any) -> str:
     if "net_" not in getattr(fitted, "__dict__", {}):
         return ""  # None, or refused later
     tensors = fitted.net_.module_.state_dict().items()
-    return fingerprint({name: digest(tensor.cpu().numpy()) for name, tensor in tensors})
+    return fingerprint(
+        {name: fingerprint_array(tensor.cpu().numpy()) for name, tensor in tensors}
+    )

@@ -23,7 +23,7 @@ from skmlp.neural_network import (
 )
 from skmlp.persistence import ModelFileError, load_model, save_model
 from skmlp.storage import container
-from skmlp.storage.durable import _name_of_part
+from skmlp.storage.atomic_files import _part_file_name
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -414,7 +414,7 @@ def test_model_and_checkpoint_files_are_distinguished(path, tmp_path):
     ],
 )
 def test_intact_file_with_invalid_content_is_refused(content, path):
-    path.write_bytes(container.pack(content, {}, "checkpoint"))
+    path.write_bytes(container.serialize_container(content, {}, "checkpoint"))
     with pytest.raises(ModelFileError, match="is no checkpoint of a fit"):
         mlp(checkpoint=path).fit(X, Y)
 
@@ -434,8 +434,8 @@ def test_checkpoint_is_written_before_training_without_leftovers(path):
 
 def test_partial_file_of_killed_process_is_removed(path, tmp_path):
     kill(mlp(), 2, path)
-    part = tmp_path / _name_of_part(path, "0" * 16)
-    other = tmp_path / _name_of_part(tmp_path / "other", "0" * 16)
+    part = tmp_path / _part_file_name(path, "0" * 16)
+    other = tmp_path / _part_file_name(tmp_path / "other", "0" * 16)
     part.touch()
     other.touch()
     mlp(checkpoint=path).fit(X, Y)

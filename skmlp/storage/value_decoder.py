@@ -1,40 +1,45 @@
-"""From JSON and arrays back to values: each form of `encoding`, nothing else."""
+"""Decode JSON and arrays to the values that a `ValueEncoder` encoded."""
 
 import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 import torch
 
-from skmlp.storage.encoding import ARRAY_DTYPES, MAX_DEPTH
+from skmlp.storage.value_encoder import ARRAY_DTYPES, MAX_DEPTH
 
 _FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _LAST_CODE_POINT = 0x10FFFF
 _MERSENNE_TWISTER_WORDS = 624
 
 
-def from_json(description: str) -> Any:
-    """Parse what `encoding.to_json` wrote."""
+def parse_json(description: str) -> Any:
+    """Parse JSON; NaN and Infinity, which are not JSON, are errors."""
     return json.loads(description, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> float:
+    """Raise the error for NaN and Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 
-class Decoder:
-    """Decodes values; each array is used once, so that it takes memory once."""
+class ValueDecoder:
+    """Decodes values.
+
+    Every array may be used only once. A small file therefore cannot make a large model
+    by using one array many times.
+    """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = arrays
-        self.used: set[str] = set()
+        self.used_names: set[str] = set()
 
     def decode(self, value: Any, depth: int = 0) -> Any:
-        """Return what `value` stands for; lists are decoded where they are."""
+        """Return the value that JSON represents; lists are changed in place."""
         if depth > 2 * MAX_DEPTH:
             raise ValueError("its description is nested too deeply")
         if type(value) is list:
@@ -44,47 +49,49 @@ class Decoder:
         if type(value) is not dict:
             return value
         if len(value) != 1:
-            raise ValueError(f"{shown(list(value))} is no form of a value")
+            raise ValueError(f"{short_repr(list(value))} is no form of a value")
         ((form, content),) = value.items()
         if form == "array":
-            return self._array(content)
+            return self._decode_array(content)
         if form == "text":
-            return self._text(content)
+            return self._decode_text(content)
         if form == "dict":
-            return self.named(content, depth)
+            return self.decode_dict(content, depth)
         if form in _BUILDERS:
             return _BUILDERS[form](self.decode(content, depth + 1))
-        return self.decode_other(form, content, depth)
+        return self.decode_unknown_form(form, content, depth)
 
-    def decode_other(self, form: str, content: Any, depth: int) -> Any:
-        """Return what `content` stands for in none of these forms, or refuse it."""
-        raise ValueError(f"{shown(form)} is no form of a value")
+    def decode_unknown_form(self, form: str, content: Any, depth: int) -> Any:
+        """Decode a value of another form; subclasses support further forms here."""
+        raise ValueError(f"{short_repr(form)} is no form of a value")
 
-    def check_all_used(self) -> None:
-        """Refuse arrays that no value has named."""
-        if unused := self.arrays.keys() - self.used:
+    def check_all_arrays_used(self) -> None:
+        """Refuse a file with an array that no value uses."""
+        if unused := self.arrays.keys() - self.used_names:
             raise ValueError(f"nothing names its array {min(unused)!r}")
 
-    def named(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        """Decode the values of a dict where they are."""
+    def decode_dict(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
+        """Decode the values of a dict in place."""
         if type(values) is not dict:
-            raise ValueError(f"{shown(values)} has no names")
+            raise ValueError(f"{short_repr(values)} has no names")
         for name, value in values.items():
             values[name] = self.decode(value, depth + 1)
         return values
 
-    def claim(self, name: str) -> None:
-        """Note that an array is used, and that nothing else may use it."""
-        if name in self.used:
+    def mark_used(self, name: str) -> None:
+        """Mark an array as used; a second use is an error."""
+        if name in self.used_names:
             raise ValueError(f"two values name its array {name!r}")
-        self.used.add(name)
+        self.used_names.add(name)
 
-    def _array(self, name: str) -> np.ndarray:
-        self.claim(name)
+    def _decode_array(self, name: str) -> np.ndarray:
+        """Return the array with this name."""
+        self.mark_used(name)
         return self.arrays[name]
 
-    def _text(self, name: str) -> np.ndarray:
-        points = self._array(name)
+    def _decode_text(self, name: str) -> np.ndarray:
+        """Return an array of strings from the array of their code points."""
+        points = self._decode_array(name)
         *shape, width = points.shape
         if points.dtype != np.uint32 or not width:
             raise ValueError(f"its array {name!r} is no text")
@@ -94,7 +101,7 @@ class Decoder:
 
 
 def _build_scalar(content: list[Any]) -> np.generic:
-    """Return a NumPy scalar."""
+    """Return a NumPy scalar from its dtype name and value."""
     name, value = content
     if name == "str" and type(value) is str:
         return np.str_(value)
@@ -105,7 +112,7 @@ def _build_scalar(content: list[Any]) -> np.generic:
 
 
 def _build_objects(content: list[Any]) -> np.ndarray:
-    """Return an array of Python objects."""
+    """Return an array of Python objects from its shape and items."""
     shape, items = content
     if math.prod(shape) != len(items):
         raise ValueError(f"{len(items)} items do not have the shape {shape}")
@@ -115,7 +122,7 @@ def _build_objects(content: list[Any]) -> np.ndarray:
 
 
 def _build_random_state(content: list[Any]) -> np.random.RandomState:
-    """Return a RandomState; NumPy would read beyond `words` at a bad position."""
+    """Return a RandomState; NumPy does not check that the position is in `words`."""
     name, words, position, has_gauss, gauss = content
     if (
         words.shape != (_MERSENNE_TWISTER_WORDS,)
@@ -130,11 +137,12 @@ def _build_random_state(content: list[Any]) -> np.random.RandomState:
 
 
 def _build_table(content: list[Any]) -> list[dict[str, Any]]:
-    """Return a list of dicts with the same keys, where the rows were."""
-    keys, rows = content
-    for i, row in enumerate(rows):
-        rows[i] = dict(zip(keys, row, strict=True))
-    return rows
+    """Return a list of dicts from their common keys and lists of values."""
+    keys, items = content
+    # In place: a second list would need more memory.
+    for i, values in enumerate(items):
+        items[i] = dict(zip(keys, values, strict=True))
+    return items
 
 
 _BUILDERS: dict[str, Callable[[Any], Any]] = {

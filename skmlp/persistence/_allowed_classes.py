@@ -1,4 +1,4 @@
-"""The classes that a file may name; nothing else is ever made from one."""
+"""The classes that a model file may name; loading creates no other objects."""
 
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
@@ -6,16 +6,20 @@ from sklearn.pipeline import Pipeline
 
 from skmlp import augmentation, neural_network, preprocessing
 
-_OURS: list[type] = [
+_PUBLIC_CLASSES: list[type] = [
     getattr(package, name)
     for package in (augmentation, neural_network, preprocessing)
     for name in package.__all__
 ]
 
-CLASSES: dict[str, type] = {
-    **{f"skmlp.{cls.__name__}": cls for cls in _OURS if issubclass(cls, BaseEstimator)},
+ALLOWED_CLASSES: dict[str, type] = {
+    **{
+        f"skmlp.{cls.__name__}": cls
+        for cls in _PUBLIC_CLASSES
+        if issubclass(cls, BaseEstimator)
+    },
     "sklearn.FrozenEstimator": FrozenEstimator,
     "sklearn.Pipeline": Pipeline,
 }
 
-NAMES = {cls: name for name, cls in CLASSES.items()}
+CLASS_NAMES = {cls: name for name, cls in ALLOWED_CLASSES.items()}

@@ -403,7 +403,7 @@ def test_a_newer_format_is_refused_by_its_number(path):
 
 
 def test_format_1_loads():
-    """A file of the first format, made by `python tests/persistence/test_model.py`."""
+    """The file was made by `python tests/persistence/test_model_files.py`."""
     loaded = load_model(FORMAT_1)
     assert [name for name, _ in loaded.steps] == ["pixelscaler", "mlpclassifier"]
     network = loaded[-1]

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from skmlp.neural_network import MLPClassifier
-from skmlp.persistence._decoding import decode
-from skmlp.persistence._encoding import encode
+from skmlp.persistence._estimator_decoder import decode_estimator
+from skmlp.persistence._estimator_encoder import encode_estimator
 from skmlp.preprocessing import PixelScaler
-from skmlp.storage.encoding import ARRAY_DTYPES
+from skmlp.storage.value_encoder import ARRAY_DTYPES
 
 numeric_dtypes = st.sampled_from(sorted(ARRAY_DTYPES)).map(np.dtype)
 shapes = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
@@ -41,8 +41,8 @@ values = st.recursive(
 
 def through_json(value):
     """Return `value` once it was a parameter of an estimator in a file."""
-    description, arrays = encode(MLPClassifier(optimizer_params=value))
-    return decode(description, arrays, "auto").optimizer_params
+    description, arrays = encode_estimator(MLPClassifier(optimizer_params=value))
+    return decode_estimator(description, arrays, "auto").optimizer_params
 
 
 def assert_same(a, b):
@@ -74,7 +74,7 @@ def test_values_come_back_as_they_were(value):
 @given(values)
 @settings(deadline=None)
 def test_the_description_is_ascii_json(value):
-    description, _ = encode(MLPClassifier(optimizer_params=value))
+    description, _ = encode_estimator(MLPClassifier(optimizer_params=value))
     assert description.isascii()
     json.loads(description, parse_constant=pytest.fail)
 
@@ -93,7 +93,7 @@ def test_arrays_come_back_writable():
 
 def described(value):
     """Return a description in which a parameter is `value`, in JSON."""
-    description, _ = encode(PixelScaler(pixel_max=12345))
+    description, _ = encode_estimator(PixelScaler(pixel_max=12345))
     return description.replace("12345", value)
 
 
@@ -137,7 +137,7 @@ def described(value):
 def test_what_encode_would_not_write_is_refused(value, message):
     arrays = {"net": np.zeros(3), "points": np.full((1, 2), 2**31, dtype=np.uint32)}
     with pytest.raises(ValueError, match=message):
-        decode(described(value), arrays, "auto")
+        decode_estimator(described(value), arrays, "auto")
 
 
 @pytest.mark.parametrize("position", [-1, 625, 2**31])
@@ -145,10 +145,10 @@ def test_a_random_state_stays_within_its_words(position):
     words = {"words": np.zeros(624, dtype=np.uint32)}
     state = f'["MT19937",{{"array":"words"}},{position},0,0.0]'
     with pytest.raises(ValueError, match="out of its range"):
-        decode(described(f'{{"random_state":{state}}}'), words, "auto")
+        decode_estimator(described(f'{{"random_state":{state}}}'), words, "auto")
 
 
 @pytest.mark.parametrize("text", ["1", "[]", "{}", '{"tuple":[]}', "null"])
 def test_what_is_no_estimator_is_refused(text):
     with pytest.raises(ValueError, match="does not describe an estimator"):
-        decode(text, {}, "auto")
+        decode_estimator(text, {}, "auto")

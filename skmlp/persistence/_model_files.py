@@ -1,0 +1,147 @@
+"""Save estimators to files, and load them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skmlp.persistence._estimator_decoder import decode_estimator
+from skmlp.persistence._estimator_encoder import encode_estimator
+from skmlp.storage.atomic_files import write_durably
+from skmlp.storage.container import (
+    ModelFileError,
+    open_container,
+    serialize_container,
+)
+
+
+def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Save an estimator, fitted or not, to a file that holds no code.
+
+    - The format is safetensors, so other programs can read the arrays.
+    - Equal models give equal files.
+    - The new file replaces `path` when it is completely on the disk. A file at `path`
+      is therefore always whole.
+
+    Parameters
+    ----------
+    estimator : object
+        An estimator or transformer of skmlp, or a `sklearn.pipeline.Pipeline` of them.
+    path : str or path-like
+        The file. An existing file is replaced. The name may have any suffix.
+
+    Raises
+    ------
+    TypeError
+        If a parameter cannot be stored in a file without code, for example a function
+        or a callback. The message names the parameter.
+    ValueError
+        If parameters were changed after `fit` and no longer describe the fitted
+        network.
+    OSError
+        If the file cannot be written. An earlier file at `path` is unchanged.
+
+    See Also
+    --------
+    load_model : Load an estimator from a file.
+
+    Notes
+    -----
+    The file holds all parameters and fitted attributes, with these exceptions:
+
+    - ``callbacks_``,
+    - the state of the optimizer and of the learning-rate schedule.
+
+    `partial_fit` of a loaded estimator continues from its weights with a new optimizer
+    and a new schedule.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from skmlp.neural_network import SoftmaxRegression
+    >>> from skmlp.persistence import load_model, save_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SoftmaxRegression(solver="lbfgs", random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(model, Path(folder) / "iris.safetensors")
+    ...     loaded = load_model(Path(folder) / "iris.safetensors")
+    >>> bool((loaded.predict_proba(X) == model.predict_proba(X)).all())
+    True
+    """
+    description, arrays = encode_estimator(estimator)
+    write_durably(Path(path), serialize_container(description, arrays))
+
+
+def load_model(
+    path: str | os.PathLike[str], *, device: str | torch.device = "auto"
+) -> Any:
+    """Load an estimator that `save_model` saved.
+
+    No code is loaded from the file. It can name only the classes of skmlp,
+    `sklearn.pipeline.Pipeline` and `sklearn.frozen.FrozenEstimator`. Files of unknown
+    origin are therefore safe to load.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    device : str or torch.device, default='auto'
+        The device on which networks will predict. 'auto' is the device on which they
+        were trained, or the CPU if this machine does not have that device. The
+        parameter `device` of the estimator, which the next `fit` uses, is not changed.
+
+    Returns
+    -------
+    estimator : object
+        The estimator with its parameters and fitted attributes. On the same kind of
+        device its predictions are equal to the bit.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a whole model, or has a newer format.
+    ValueError
+        If this machine does not have `device`.
+    OSError
+        If the file cannot be read.
+
+    See Also
+    --------
+    save_model : Save an estimator to a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skmlp.persistence import load_model, save_model
+    >>> from skmlp.preprocessing import PixelScaler
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "scaler.safetensors")
+    ...     save_model(PixelScaler(pixel_max=16), path)
+    ...     load_model(path)
+    PixelScaler(pixel_max=16)
+    """
+    if device != "auto":
+        _check_device(device)
+    path = Path(path)
+    with open_container(path) as (description, arrays):
+        try:
+            return decode_estimator(description, arrays, device)
+        except Exception as error:
+            # Any error here is caused by the content of the file.
+            reason = f"{type(error).__name__}: {error}"[:500].rstrip(".")
+            raise ModelFileError(f"{path} is no model: {reason}.") from error
+
+
+def _check_device(device: str | torch.device) -> None:
+    """Refuse a device that this machine does not have."""
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            f"device={str(device)!r} was requested, but this machine has none; use "
+            "device='auto' or 'cpu'."
+        ) from error

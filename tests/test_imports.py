@@ -59,7 +59,11 @@ RULES = {
         skmlp={"neural_network"},
         packages=NETS | {"matplotlib", "rich"},
         public_only=True,
-        internal={"skmlp.neural_network._pipelines"},
+        internal={
+            "skmlp.neural_network._layers",
+            "skmlp.neural_network._pipelines",
+            "skmlp.training.modules.introspection",
+        },
     ),
     # A Pipeline is stored with its transformers, a network with its augmentation.
     "skmlp.persistence": Rule(

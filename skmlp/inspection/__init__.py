@@ -8,10 +8,11 @@
 from skmlp.inspection._augmentation import AugmentationDisplay
 from skmlp.inspection._feature_map import FeatureMapDisplay
 from skmlp.inspection._prediction_image import PredictionImageDisplay
-from skmlp.inspection._summary import LayerSummary, Summary, summary
+from skmlp.inspection._summary import Summary, summary
 from skmlp.inspection._train_size_curve import TrainSizeCurveDisplay
 from skmlp.inspection._training_curve import TrainingCurve, TrainingCurveDisplay
 from skmlp.inspection._weight_image import WeightImageDisplay
+from skmlp.neural_network._layers.description import LayerSummary
 
 __all__ = [
     "AugmentationDisplay",

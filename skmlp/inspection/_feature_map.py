@@ -1,11 +1,12 @@
 """What every layer makes of one image."""
 
-import re
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from skmlp.inspection._images import (
     as_images,
@@ -16,13 +17,15 @@ from skmlp.inspection._images import (
 )
 from skmlp.inspection._networks import fitted_network
 from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
+from skmlp.training.modules.introspection import (
+    RESHAPING,
+    layer_of_part,
+    layer_outputs,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Modules that belong to the layer they are named after.
-_PART = re.compile(r"_(pad|norm|activation|pool|dropout)$")
-_RELAYOUTS = ("image", "flatten")
 _FIGURE_WIDTH = 8.0
 
 
@@ -123,7 +126,7 @@ channels)
         row = batch.reshape(1, -1)
         shape = image_shape or last.image_shape_ or batch.shape[1:]
         maps = {"input": _as_map(row, shape if len(shape) > 1 else None)}
-        maps |= _layer_maps(last, row)
+        maps |= _layer_maps(last.net_.module_, row)
         labels = getattr(last, "classes_", ())
         named = len(labels) == len(maps["output"])
         names = [str(label) for label in labels] if named else None
@@ -213,18 +216,18 @@ def _plot_maps(ax: "Axes", values: np.ndarray, max_maps: int, n_columns: int) ->
     ax.figure.colorbar(drawn, ax=ax, pad=0.01, aspect=8)
 
 
-def _layer_maps(estimator: Any, row: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the last output of every layer of an estimator's network."""
-    network = estimator.net_.module_
+def _layer_maps(network: nn.Module, row: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the last output of every layer, after its activation and pooling."""
+    network = copy.deepcopy(network)  # the original may predict in another thread
     first = next(network.parameters())
     x = torch.tensor(row, dtype=first.dtype, device=first.device)
     maps: dict[str, np.ndarray] = {}
-    for name, _, output in estimator._layer_outputs(network, x):
-        if name and "." not in name and name not in _RELAYOUTS:
+    for name, _, output in layer_outputs(network, x):
+        if "." not in name and name not in RESHAPING:
             values = output[0].cpu()
             if values.ndim == 3:
                 values = values.permute(1, 2, 0)
-            maps[_PART.sub("", name)] = values.numpy()
+            maps[layer_of_part(name)] = values.numpy()
     return maps
 
 

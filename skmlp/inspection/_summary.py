@@ -2,9 +2,11 @@
 
 import io
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from skmlp.inspection._networks import describe_network, split_fitted
+from skmlp.inspection._networks import network_without_weights, split_fitted
+from skmlp.neural_network._layers.description import LayerSummary, describe_layers
+from skmlp.training.modules.introspection import count_parameters
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -12,31 +14,6 @@ if TYPE_CHECKING:
 _COLUMNS = ("Layer", "Type", "Output shape", "Parameters", "Multiply-adds")
 _TEXT_COLUMNS = 2  # the others are right-aligned
 _WIDTH = 80
-
-
-class LayerSummary(NamedTuple):
-    """One layer: its name in the network, and what it makes of one row.
-
-    Attributes
-    ----------
-    name : str
-        Name in ``net_.module_``, with dots where layers are nested.
-    type : str
-        Name of the torch class.
-    output_shape : tuple of int
-        Shape for one row; images are (height, width, channels).
-    n_parameters : int
-        Weights and biases of this layer alone, trainable or not.
-    n_multiply_adds : int
-        Products summed for one row by a dense layer or a convolution, biases apart;
-        0 for all other layers.
-    """
-
-    name: str
-    type: str
-    output_shape: tuple[int, ...]
-    n_parameters: int
-    n_multiply_adds: int
 
 
 class Summary:
@@ -173,11 +150,12 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     >>> table.n_parameters
     101770
     """
-    network = describe_network(estimator, X, y, user="summary")
-    _, last = split_fitted(estimator)
-    rows = [LayerSummary(*facts) for facts in last._describe_layers(network)]
-    trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Summary(type(last).__name__, rows, trainable)
+    network = network_without_weights(estimator, X, y, user="summary")
+    return Summary(
+        type(split_fitted(estimator).final).__name__,
+        describe_layers(network),
+        count_parameters(network, trainable=True),
+    )
 
 
 def _as_text(row: LayerSummary) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from skmlp.inspection._plotting import (
     plot_area,
     use_whole_ticks,
 )
+from skmlp.neural_network._layers.names import layer_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,11 +157,7 @@ class WeightImageDisplay:
         """
         _, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
         coefs = last.coefs_
-        if not -len(coefs) <= layer < len(coefs):
-            raise ValueError(
-                f"layer={layer}, but there are {len(coefs)} layers, counted from 0."
-            )
-        layer %= len(coefs)
+        layer = layer_index(layer, len(coefs))
         weights = coefs[layer]
         names = None
         if weights.ndim == 4:

@@ -132,6 +132,27 @@ def test_frozen_layers_are_parameters_that_are_not_trained():
     assert summary(model.fit(X, y)).n_trainable_parameters == 12
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("layer", [0, -2, "dense1"])
+def test_unfitted_network_freezes_the_layers_that_fit_freezes(layer, batch_norm):
+    model = MLPClassifier(
+        (3,), frozen_layers=[layer], batch_norm=batch_norm, max_iter=1
+    )
+    X, y = classes(3, 4)
+    before = summary(model, X, y)
+    assert before.n_trainable_parameters == 12
+    assert before.n_parameters - 12 == 15 + 6 * batch_norm
+    model.fit(X, y)
+    assert summary(model).n_trainable_parameters == model.n_parameters_ == 12
+
+
+def test_summary_refuses_frozen_layers_that_fit_refuses():
+    for frozen, message in ([["conv1"], "has dense1, output"], [[0, 1], "leave one"]):
+        with pytest.raises(ValueError, match=message):
+            summary(MLPClassifier((3,), frozen_layers=frozen), *classes(3, 4))
+
+
 def test_pipeline_counts_the_features_that_reach_the_network():
     X, y = load_digits(return_X_y=True)
     model = make_pipeline(PixelScaler(pixel_max=16), PCA(20), MLPClassifier((3,)))

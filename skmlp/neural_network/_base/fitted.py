@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from skmlp.neural_network._base.storage import restore, state_of
 from skmlp.neural_network._layers.arrays import LayerArrays
-from skmlp.neural_network._layers.description import describe_layers, layer_outputs
 from skmlp.neural_network._layers.hidden import network_up_to
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.training.compute.devices import resolve_device
@@ -126,12 +125,6 @@ class FittedNetwork(BaseEstimator):
                 f"this {name} is not fitted and has no layers"
             ) from None
         return list(weight_layers(module))
-
-    # Description
-
-    # For `skmlp.inspection`, which takes networks that are not fitted too.
-    _describe_layers = staticmethod(describe_layers)
-    _layer_outputs = staticmethod(layer_outputs)
 
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram and, after fit, what was trained."""

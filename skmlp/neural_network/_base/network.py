@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
@@ -111,6 +112,21 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
     @abstractmethod
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         """Build the network from rows to logits, its weights not yet drawn."""
+
+    def _make_blank_network(self) -> nn.Sequential:
+        """Build the network on torch's meta device, where weights take no memory."""
+        with torch.device("meta"):
+            network = self._make_network(self.n_features_in_, self.n_outputs_)
+        return network.to("meta")
+
+    def _preview_network(self, X: Any, y: Any) -> nn.Sequential:
+        """Return the network that `fit` would train, on torch's meta device."""
+        unfitted = clone(self)
+        unfitted._validate_params()
+        unfitted._check_sample(X, y, None, reset=True)
+        network = unfitted._make_blank_network()
+        freeze_layers(network, unfitted.frozen_layers)
+        return network
 
     @abstractmethod
     def _make_loss(self) -> Loss:

@@ -36,7 +36,7 @@ def state_of(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return attributes, {}
     network = estimator.net_.module_
     same_loss = type(estimator.net_.criterion_) is type(estimator._make_loss())
-    if repr(_blank_network(estimator)) != repr(network) or not same_loss:
+    if repr(estimator._make_blank_network()) != repr(network) or not same_loss:
         raise ValueError(
             f"The parameters of this {type(estimator).__name__} were changed after fit "
             "and mean another network now; fit it again, or set them back."
@@ -89,12 +89,6 @@ def restore(
     )
 
 
-def _blank_network(estimator: Any) -> nn.Sequential:
-    """Build the network that the parameters mean, without memory for its weights."""
-    with torch.device("meta"):
-        return estimator._make_network(estimator.n_features_in_, estimator.n_outputs_)
-
-
 def _matching_network(
     estimator: Any, arrays: Mapping[str, np.ndarray]
 ) -> nn.Sequential:
@@ -102,7 +96,7 @@ def _matching_network(
     n_layers = sum(np.size(getattr(estimator, name, ())) for name in _LAYERS)
     if n_layers > len(arrays):
         raise ValueError(f"{n_layers} layers do not fit {len(arrays)} arrays.")
-    blank = _blank_network(estimator)
+    blank = estimator._make_blank_network()
     last = arrays.get("output.weight")
     if last is None or last.dtype not in (np.float32, np.float64):
         raise ValueError("output.weight is not an array of float32 or float64.")

@@ -1,7 +1,6 @@
 """Fine-tuning: start from another model's layers, freeze some."""
 
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -9,10 +8,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from skmlp.training.modules.introspection import weight_layers
-
-# What belongs to a layer, behind its name.
-_PARTS = ("", "_norm", "_activation")
+from skmlp.neural_network._layers.names import is_layer_number, layer_name
+from skmlp.training.modules.introspection import (
+    layer_parts,
+    named_weight_layers,
+    weight_layers,
+)
 
 
 def start_from(network: nn.Sequential, fitted: Any) -> None:
@@ -45,8 +46,7 @@ def start_from(network: nn.Sequential, fitted: Any) -> None:
         for name, own in network.state_dict().items()
         if name in theirs and theirs[name].shape == own.shape
     }
-    names = {module: name for name, module in network.named_modules()}
-    if not any(f"{names[layer]}.weight" in shared for layer in weight_layers(network)):
+    if not any(f"{name}.weight" in shared for name, _ in named_weight_layers(network)):
         raise ValueError(
             "init_from has no layer of the same name and shape; make the first hidden "
             "layers alike."
@@ -56,54 +56,36 @@ def start_from(network: nn.Sequential, fitted: Any) -> None:
 
 
 def freeze_layers(network: nn.Sequential, frozen: Iterable[int | str] | None) -> None:
-    """Train all layers but these, with the normalisation that belongs to them.
+    """Train all layers except the given ones and the modules that belong to them.
 
     Parameters
     ----------
     network : nn.Sequential
         Changed in place.
     frozen : iterable of int or str, or None
-        Layers counted from 0 as in ``coefs_``, or names as in ``network``.
+        Numbers of layers as in ``coefs_``, or names as in ``network``.
 
     Raises
     ------
-    TypeError, ValueError
-        If there is no such layer, or no other one.
+    TypeError
+        If an entry is neither a number nor a name.
+    ValueError
+        If there is no such layer, or if no layer is left to train.
     """
     network.requires_grad_(True)
-    modules = dict(network.named_modules())
-    for layer in () if frozen is None else frozen:
-        name = _name_of(network, layer)
-        for part in _PARTS:
-            for parameter in modules.get(name + part, nn.Module()).parameters():
-                parameter.requires_grad_(False)
-    if not any(layer.weight.requires_grad for layer in weight_layers(network)):
-        raise ValueError("frozen_layers names every layer; leave one to train.")
-
-
-def _name_of(network: nn.Sequential, layer: int | str) -> str:
-    """Return the name of the module that holds the layer."""
-    layers = list(weight_layers(network))
-    if isinstance(layer, Integral) and not isinstance(layer, bool):
-        if not -len(layers) <= layer < len(layers):
-            raise ValueError(
-                f"frozen_layers names layer {layer}, but there are {len(layers)} "
-                "layers, counted from 0."
-            )
-        wanted = layers[int(layer)]
-        return next(name for name, own in network.named_modules() if own is wanted)
-    if not isinstance(layer, str):
-        raise TypeError(
-            f"frozen_layers holds {layer!r}; give numbers or names of layers."
-        )
     known = [
         name
         for name, module in network.named_children()
         if next(module.parameters(), None) is not None
     ]
-    if layer not in known:
-        raise ValueError(
-            f"frozen_layers names layer {layer!r}, but this network has "
-            f"{', '.join(known)}."
-        )
-    return layer
+    for layer in () if frozen is None else frozen:
+        if not isinstance(layer, str) and not is_layer_number(layer):
+            raise TypeError(
+                f"frozen_layers holds {layer!r}; give numbers or names of layers."
+            )
+        name = layer_name(network, layer, known, prefix="frozen_layers: layer ")
+        network.get_submodule(name).requires_grad_(False)
+        for part in layer_parts(network, name).values():
+            part.requires_grad_(False)
+    if not any(layer.weight.requires_grad for layer in weight_layers(network)):
+        raise ValueError("frozen_layers names every layer; leave one to train.")

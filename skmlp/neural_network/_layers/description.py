@@ -1,23 +1,32 @@
-"""What a network is made of: its layers, what they give, what they cost."""
+"""The layers of a network with their output shapes and costs."""
 
 import copy
 import math
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-
-class LayerOutput(NamedTuple):
-    """A layer that ran, under its name in the network, and what it gave."""
-
-    name: str
-    layer: nn.Module
-    output: Tensor
+from skmlp.training.modules.introspection import layer_multiply_adds, layer_outputs
 
 
 class LayerSummary(NamedTuple):
-    """Name and type of a layer, and for one row its output's shape and its costs."""
+    """One layer of a network, with its output and its costs for one sample.
+
+    Attributes
+    ----------
+    name : str
+        Name in ``net_.module_``, with dots where layers are nested.
+    type : str
+        Name of the torch class.
+    output_shape : tuple of int
+        Shape for one sample. Images are (height, width, channels).
+    n_parameters : int
+        Number of weights and biases of this layer alone, trainable or not.
+    n_multiply_adds : int
+        Number of products that a dense layer or a convolution sums for one sample,
+        without the biases. It is 0 for all other layers.
+    """
 
     name: str
     type: str
@@ -26,42 +35,15 @@ class LayerSummary(NamedTuple):
     n_multiply_adds: int
 
 
-def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
-    """Return what every layer makes of a batch, in the order in which they start.
-
-    The hooks are on a copy, so that the network may predict in another thread.
-    """
-    network = copy.deepcopy(network).eval()
-    outputs: dict[str, LayerOutput] = {}
-
-    def watch(name: str, layer: nn.Module) -> None:
-        def begin(*_: Any) -> None:
-            outputs[name] = LayerOutput(name, layer, x)  # holds the place
-
-        def end(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            outputs[name] = LayerOutput(name, layer, output)
-
-        layer.register_forward_pre_hook(begin)
-        layer.register_forward_hook(end)
-
-    for name, layer in network.named_modules():
-        if type(layer) is not nn.Sequential:  # which only holds others
-            watch(name, layer)
-    with torch.inference_mode():
-        network(x)
-    return list(outputs.values())
-
-
 def describe_layers(network: nn.Module) -> list[LayerSummary]:
-    """Return the input, and every layer in the order in which they start.
+    """Return the input and every layer, in the order in which they start.
 
-    Nothing is computed: the network may be on torch's meta device, and is copied there
-    if it is not.
+    Nothing is computed: the layers run on torch's meta device, which has no values. The
+    network itself is left unchanged.
     """
-    if next(network.parameters()).device.type != "meta":
-        network = copy.deepcopy(network).to("meta")
+    network = copy.deepcopy(network).to("meta")
     first = next(network.parameters())
-    n_features = _n_inputs(network)
+    n_features = _n_features(network)
     x = torch.empty(1, n_features, dtype=first.dtype, device="meta")
     return [LayerSummary("input", "Input", (n_features,), 0, 0)] + [
         LayerSummary(
@@ -69,14 +51,14 @@ def describe_layers(network: nn.Module) -> list[LayerSummary]:
             type(layer).__name__,
             _output_shape(output),
             sum(p.numel() for p in layer.parameters(recurse=False)),
-            _multiply_adds(layer, output),
+            layer_multiply_adds(layer, output.shape),
         )
         for name, layer, output in layer_outputs(network, x)
     ]
 
 
-def _n_inputs(network: nn.Module) -> int:
-    """Return the number of values of a row that a network takes."""
+def _n_features(network: nn.Module) -> int:
+    """Return the number of values of one sample that a network takes."""
     for layer in network.modules():
         if hasattr(layer, "image_shape"):
             return math.prod(cast(tuple[int, ...], layer.image_shape))
@@ -86,15 +68,7 @@ def _n_inputs(network: nn.Module) -> int:
 
 
 def _output_shape(output: Tensor) -> tuple[int, ...]:
-    """Shape of one row's output, channels last."""
+    """Return the shape of the output for one sample, channels last."""
     if output.ndim == 4:
         output = output.permute(0, 2, 3, 1)
     return tuple(output.shape[1:])
-
-
-def _multiply_adds(layer: nn.Module, output: Tensor) -> int:
-    """Products summed for one row."""
-    if isinstance(layer, (nn.Linear, nn.Conv2d)):
-        # Each value of the output is a sum over one output unit's weights.
-        return output.numel() * layer.weight[0].numel()
-    return 0

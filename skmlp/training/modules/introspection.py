@@ -17,6 +17,9 @@ WeightLayer = nn.Linear | nn.Conv2d
 # Suffixes of the modules that belong to a layer: ``conv1_norm`` belongs to ``conv1``.
 PARTS = ("pad", "norm", "activation", "pool", "dropout")
 
+# Modules that change the shape of a sample and no value.
+RESHAPING = ("image", "flatten")
+
 
 class LayerOutput(NamedTuple):
     """A module that ran, its name in the network, and its output for a batch."""
@@ -38,9 +41,11 @@ def weight_layers(network: nn.Module) -> Iterator[WeightLayer]:
     return (layer for _, layer in named_weight_layers(network))
 
 
-def part_name(layer: str, part: str) -> str:
-    """Return the name of a module that belongs to a layer, such as ``conv1_norm``."""
-    return f"{layer}_{part}"
+def layer_parts(network: nn.Module, layer: str) -> dict[str, nn.Module]:
+    """Return the modules that belong to a layer by their suffixes."""
+    modules = dict(network.named_modules())
+    names = {part: f"{layer}_{part}" for part in PARTS}
+    return {part: modules[name] for part, name in names.items() if name in modules}
 
 
 def layer_of_part(name: str) -> str:

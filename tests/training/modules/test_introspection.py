@@ -10,10 +10,10 @@ from skmlp.training.modules.introspection import (
     layer_multiply_adds,
     layer_of_part,
     layer_outputs,
+    layer_parts,
     multiply_adds,
     named_weight_layers,
     output_shapes,
-    part_name,
     widest_layer_size,
 )
 from skmlp.training.modules.layers import BatchNorm1d, build_mlp
@@ -65,7 +65,10 @@ def test_every_module_with_a_suffix_belongs_to_a_layer(kernel_size):
     names = [name for name, _ in network.named_children()]
     owners = {layer_of_part(name) for name in names}
     assert owners == {"image", "conv1", "conv2", "flatten", "dense1", "output"}
-    assert part_name("conv1", "norm") in names
+    for layer in ("conv1", "dense1"):
+        for part, module in layer_parts(network, layer).items():
+            assert network.get_submodule(f"{layer}_{part}") is module
+    assert set(layer_parts(network, "dense1")) == {"norm", "activation", "dropout"}
 
 
 def test_parameters_are_counted_with_or_without_frozen_ones():

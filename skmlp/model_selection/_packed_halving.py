@@ -1,4 +1,9 @@
-"""scikit-learn's successive halving, with the candidates of an iteration in packs."""
+"""Successive halving with the networks of an iteration trained in packs.
+
+The path of a search is described in ``_packed_search``. A halving search calls
+`SearchRun.evaluate_candidates` once for every iteration. With ``warm_start=True``,
+the survivors of an iteration continue their training (``_halving_warm_start``).
+"""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,58 +13,99 @@ import numpy as np
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
 
-from skmlp.model_selection._packed_search import CHECKPOINT, PackedSearch
+from skmlp.model_selection._base_search import CHECKPOINT_CONSTRAINT, BasePackedSearch
+from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 
-_OWN = CHECKPOINT | {"warm_start": ["boolean"]}
+_ADDED_CONSTRAINTS = CHECKPOINT_CONSTRAINT | {"warm_start": ["boolean"]}
 
 
-class PackedHalvingGridSearchCV(HalvingGridSearchCV, PackedSearch):
-    """Search a grid by successive halving, an iteration's candidates as one network.
+class BasePackedHalvingSearch(BasePackedSearch):
+    """Packed search by iterations, whose survivors may continue their training."""
 
-    A drop-in replacement of `sklearn.model_selection.HalvingGridSearchCV`, which is
-    experimental there: all candidates are tried with few resources (rows, or epochs
-    with ``resource='max_iter'``), the best of them with more, and so on.
+    resource: str
+    factor: float
+
+    def _make_warm_start(self) -> HalvingWarmStart | None:
+        if not self.warm_start:
+            return None
+        return HalvingWarmStart(self.estimator, self.resource, self.factor)
+
+
+class PackedHalvingGridSearchCV(HalvingGridSearchCV, BasePackedHalvingSearch):
+    """Successive halving of a grid that trains candidates and folds as one network.
+
+    It replaces `sklearn.model_selection.HalvingGridSearchCV`, which is experimental in
+    scikit-learn. The first iteration evaluates all candidates with few resources. Every
+    later iteration evaluates the best candidates of the one before with more resources.
+    Resources are samples, or epochs with ``resource='max_iter'``.
+    `PackedGridSearchCV` describes which candidates train together.
 
     Parameters
     ----------
     estimator : estimator object
-        One of ours, or a Pipeline that ends in one; any other works, without packs.
+        A network of skmlp, or a Pipeline that ends in one. Other estimators are fitted
+        one by one.
     param_grid : dict or list of dict
         Values to try for each parameter.
     factor, resource, max_resources, min_resources, aggressive_elimination, cv, \
-scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
+scoring, refit, error_score, return_train_score, random_state
         As in `sklearn.model_selection.HalvingGridSearchCV`.
+    n_jobs, verbose
+        As in `PackedGridSearchCV`.
     checkpoint : str, path-like or None, default=None
-        As in `PackedGridSearchCV`; it needs a `random_state`.
+        As in `PackedGridSearchCV`. A checkpoint requires a `random_state`.
     warm_start : bool, default=False
-        Whether a candidate that survives an iteration goes on, fold by fold, from where
-        its training stood (weights, moments, learning rate, random streams, what early
-        stopping has seen) and trains only the epochs that it has more. The scores are
-        those of training it anew (float64: to 1e-8), ``mean_fit_time`` is the time of
-        the epochs that were added. It needs ``resource='max_iter'``, of a Pipeline
-        ``'<step>__max_iter'``; the refit, and another call of `fit`, start anew. A
-        network's own `warm_start` has no part in it.
+        Whether candidates that survive an iteration continue their training in every
+        fold and train only the added epochs.
+
+        - The state includes weights, moments, learning rate, random generators and
+          early stopping.
+        - Scores equal the scores of a training from the start (to 1e-8 in float64).
+          ``mean_fit_time`` counts only the added epochs.
+        - It requires ``resource='max_iter'``, or ``'<step>__max_iter'`` in a Pipeline.
+        - The refit, and the next call of `fit`, train from the start.
+        - It is independent of the `warm_start` of the network.
+
+    Attributes
+    ----------
+    n_resources_ : list of int
+        Resources of every iteration.
+    n_candidates_ : list of int
+        Number of candidates of every iteration.
+    n_iterations_ : int
+        Number of iterations.
+    n_remaining_candidates_, n_possible_iterations_, n_required_iterations_, \
+max_resources_, min_resources_
+        As in `sklearn.model_selection.HalvingGridSearchCV`.
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, \
+n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in `PackedGridSearchCV`.
 
     See Also
     --------
-    PackedGridSearchCV : All candidates with all resources.
+    PackedGridSearchCV : Search of all candidates with all resources.
 
     Notes
     -----
-    With few resources the search may drop the candidate that would be best with all of
-    them (Jamieson and Talwalkar 2016, arXiv:1502.07943).
+    With few resources the search may drop the candidate that would be best with all
+    resources (Jamieson and Talwalkar 2016, arXiv:1502.07943).
 
-    With `warm_start`, the state of every candidate in every fold (its parameters, their
-    moments, the best of them) is held until the iteration has ended, afterwards that of
-    the survivors; it travels to the processes of `n_jobs`, and lies in the files of
-    `checkpoint`. A candidate that failed has none and starts anew. Refused, before
-    anything is trained, is what would not end as it does anew: a `learning_rate` that
-    is planned for `max_iter` epochs ('cosine', 'onecycle'), the solver 'lbfgs',
-    callbacks without ``state_dict``, steps before the network that draw without a seed,
-    and estimators that are none of ours. So is ``resource='n_samples'``: the score
-    would be of more epochs than the refit has, and networks that start from weights
-    learnt on fewer rows generalise worse than new ones (Ash and Adams 2020,
-    arXiv:1910.08475).
+    With `warm_start`, the state of every candidate in every fold is held until the
+    iteration ends. Afterwards only the states of the survivors are held. States are
+    sent to the workers of `n_jobs` and stored in the files of `checkpoint`. A candidate
+    that failed has no state and trains from the start.
+
+    With `warm_start`, these cases raise an error before anything is trained, because
+    their training cannot continue with the same result:
+
+    - a `learning_rate` that is planned for `max_iter` epochs ('cosine', 'onecycle')
+    - the solver 'lbfgs'
+    - callbacks without ``state_dict``, and scikit-learn's callbacks
+    - transformers in a Pipeline that draw random numbers without a seed
+    - estimators that are no networks of skmlp
+    - ``resource='n_samples'``: scores would count more epochs than the refit has, and
+      networks that continue from fewer samples generalize worse (Ash and Adams 2020,
+      arXiv:1910.08475)
 
     Examples
     --------
@@ -76,7 +122,9 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
     {'learning_rate_init': 0.01}
     """
 
-    _parameter_constraints = HalvingGridSearchCV._parameter_constraints | _OWN
+    _parameter_constraints = (
+        HalvingGridSearchCV._parameter_constraints | _ADDED_CONSTRAINTS
+    )
 
     def __init__(
         self,
@@ -120,27 +168,42 @@ scoring, refit, error_score, return_train_score, random_state, n_jobs, verbose
         self.warm_start = warm_start
 
 
-class PackedHalvingRandomSearchCV(HalvingRandomSearchCV, PackedSearch):
-    """Successive halving of candidates drawn at random, an iteration as one network.
+class PackedHalvingRandomSearchCV(HalvingRandomSearchCV, BasePackedHalvingSearch):
+    """Successive halving of random candidates, trained with folds as one network.
+
+    It replaces `sklearn.model_selection.HalvingRandomSearchCV`, which is experimental
+    in scikit-learn. `PackedHalvingGridSearchCV` describes the search.
 
     Parameters
     ----------
     estimator : estimator object
-        One of ours, or a Pipeline that ends in one; any other works, without packs.
+        A network of skmlp, or a Pipeline that ends in one. Other estimators are fitted
+        one by one.
     param_distributions : dict or list of dict
         Values or distributions to draw from for each parameter.
     n_candidates, factor, resource, max_resources, min_resources, \
 aggressive_elimination, cv, scoring, refit, error_score, return_train_score, \
-random_state, n_jobs, verbose
+random_state
         As in `sklearn.model_selection.HalvingRandomSearchCV`.
+    n_jobs, verbose
+        As in `PackedGridSearchCV`.
     checkpoint : str, path-like or None, default=None
-        As in `PackedGridSearchCV`; it needs a `random_state`.
+        As in `PackedGridSearchCV`. A checkpoint requires a `random_state`.
     warm_start : bool, default=False
         As in `PackedHalvingGridSearchCV`.
 
+    Attributes
+    ----------
+    n_resources_, n_candidates_, n_iterations_, n_remaining_candidates_, \
+n_possible_iterations_, n_required_iterations_, max_resources_, min_resources_
+        As in `PackedHalvingGridSearchCV`.
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, \
+n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in `PackedGridSearchCV`.
+
     See Also
     --------
-    PackedHalvingGridSearchCV : All candidates of a grid.
+    PackedHalvingGridSearchCV : Successive halving of all candidates of a grid.
 
     Examples
     --------
@@ -158,7 +221,9 @@ random_state, n_jobs, verbose
     [9, 3]
     """
 
-    _parameter_constraints = HalvingRandomSearchCV._parameter_constraints | _OWN
+    _parameter_constraints = (
+        HalvingRandomSearchCV._parameter_constraints | _ADDED_CONSTRAINTS
+    )
 
     def __init__(
         self,

@@ -1,4 +1,8 @@
-"""scikit-learn's cross-validation, with the folds trained as one network."""
+"""scikit-learn's cross-validation, with the networks of the folds trained in packs.
+
+Every fold is a task, and `run_tasks` fits and scores the tasks as in a packed search
+(see ``_packed_search``).
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -21,7 +25,9 @@ from skmlp._sklearn_compat import (
     insert_error_scores,
     warn_or_raise_about_fit_failures,
 )
-from skmlp.model_selection._packed_tasks import Evaluation, Task, run_tasks
+from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._tasks import Task
+from skmlp.model_selection._workers import run_tasks
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
 
 Scoring = str | Callable[..., Any] | Iterable[str] | Mapping[str, Any]
@@ -44,40 +50,48 @@ def packed_cross_validate(
     return_indices: bool = False,
     error_score: float | str = np.nan,
 ) -> dict[str, Any]:
-    """Cross-validate a network, its folds trained together.
+    """Cross-validate a network whose folds train together, as one network.
 
-    A drop-in replacement of `sklearn.model_selection.cross_validate`: arguments and
-    results are its own, and so are the scores.
+    It replaces `sklearn.model_selection.cross_validate`: it has the same arguments,
+    results and scores.
 
     Parameters
     ----------
     estimator : estimator object
-        One of ours, or a Pipeline that ends in one; any other works, without packs.
+        A network of skmlp, or a Pipeline that ends in one. Other estimators are fitted
+        one by one.
     X : array-like of shape (n_samples, n_features) or images
-        Rows to train and to score on.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Their targets.
-    groups, scoring, cv, n_jobs, verbose, params, pre_dispatch, return_train_score, \
-return_estimator, return_indices, error_score
-        As in `sklearn.model_selection.cross_validate`. Every job gets a share of the
-        folds and packs it.
+        Samples to train on and to score.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Targets.
+    groups, scoring, cv, params, pre_dispatch, return_train_score, return_estimator, \
+return_indices, error_score
+        As in `sklearn.model_selection.cross_validate`.
+    n_jobs, verbose
+        As in `PackedGridSearchCV`.
 
     Returns
     -------
     scores : dict of ndarray of shape (n_splits,)
-        ``test_score`` (or ``test_<name>`` for each of several metrics), ``fit_time``
-        and ``score_time`` in seconds, on request ``train_score``, ``estimator`` and
-        ``indices``. The time to fit a pack is shared equally among its members.
+        - ``test_score``, or ``test_<metric>`` for each of several metrics
+        - ``train_score`` or ``train_<metric>``, if `return_train_score`
+        - ``fit_time`` and ``score_time`` in seconds; the time of a pack is divided
+          equally among its networks
+        - ``estimator``, a list of the fitted estimators, if `return_estimator`
+        - ``indices``, a dict of the training and test samples of every fold, if
+          `return_indices`
 
     Raises
     ------
     ValueError
-        If all folds fail, or `error_score` is neither 'raise' nor a number; with
-        ``error_score='raise'`` whatever a fold raises.
+        If all folds fail, `error_score` is neither 'raise' nor a number, the network
+        has a `checkpoint`, or `groups` is given with metadata routing enabled.
+    Exception
+        With ``error_score='raise'``, any error of a fold.
 
     See Also
     --------
-    PackedGridSearchCV : The same for many candidates at once.
+    PackedGridSearchCV : Search of many candidates on all folds.
 
     Examples
     --------
@@ -97,7 +111,7 @@ return_estimator, return_indices, error_score
     cv = check_cv(cv, y, classifier=is_classifier(estimator))
     scorer = check_scoring(estimator, scoring, raise_exc=error_score == "raise")
     routed = _route(estimator, cv, scorer, groups, dict(params or {}))
-    how = Evaluation(
+    evaluator = Evaluator(
         X,
         y,
         scorer=scorer,
@@ -109,8 +123,8 @@ return_estimator, return_indices, error_score
         verbose=verbose,
     )
     splits = list(cv.split(X, y, **routed.splitter.split))
-    tasks = [Task(clone(estimator), None, i, *split) for i, split in enumerate(splits)]
-    outcomes = run_tasks(tasks, how, n_jobs, pre_dispatch)
+    tasks = (Task(clone(estimator), None, i, *split) for i, split in enumerate(splits))
+    outcomes = run_tasks(tasks, evaluator, n_jobs, pre_dispatch)
     warn_or_raise_about_fit_failures(outcomes, error_score)
     if callable(scoring):
         insert_error_scores(outcomes, error_score)
@@ -123,23 +137,23 @@ return_estimator, return_indices, error_score
     if return_indices:
         train, test = zip(*splits, strict=True)
         result["indices"] = {"train": train, "test": test}
-    parts = ("test", "train") if return_train_score else ("test",)
-    for name in _metrics(outcomes[0]["test_scores"]):
-        for part in parts:
-            scores = [_metrics(outcome[f"{part}_scores"])[name] for outcome in outcomes]
-            result[f"{part}_{name}"] = np.array(scores)
+    for metric in _scores_by_metric(outcomes[0]["test_scores"]):
+        for part in ("test", "train") if return_train_score else ("test",):
+            result[f"{part}_{metric}"] = np.array(
+                [_scores_by_metric(o[f"{part}_scores"])[metric] for o in outcomes]
+            )
     return result
 
 
-def _metrics(scores: Any) -> Mapping[str, float]:
-    """Return scores by the names of their metrics."""
+def _scores_by_metric(scores: Any) -> Mapping[str, float]:
+    """Return scores by the names of the metrics; the only metric is named 'score'."""
     return scores if isinstance(scores, dict) else {"score": scores}
 
 
 def _route(
     estimator: Any, cv: Any, scorer: Any, groups: Any, params: dict[str, Any]
 ) -> Any:
-    """Share `params` out among splitter, estimator and scorer as scikit-learn does."""
+    """Distribute `params` to splitter, estimator and scorer as scikit-learn does."""
     if not get_config()["enable_metadata_routing"]:
         return Bunch(
             splitter=Bunch(split={"groups": groups}),
@@ -148,7 +162,7 @@ def _route(
         )
     if groups is not None:
         raise ValueError(
-            "groups was given, but with metadata routing it goes into params: "
+            "groups was given, but with metadata routing it goes into params: pass "
             "params={'groups': groups}."
         )
     router = MetadataRouter(owner="packed_cross_validate")
@@ -163,7 +177,7 @@ def _route(
         return process_routing(router, "fit", **params)
     except UnsetMetadataPassedError as error:
         raise UnsetMetadataPassedError(
-            # Nobody has called a method of this function.
+            # A user called a function, not a method `fit`.
             message=str(error).replace("packed_cross_validate.fit", router.owner),
             unrequested_params=error.unrequested_params,
             routed_params=error.routed_params,

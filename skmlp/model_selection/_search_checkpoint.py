@@ -1,8 +1,9 @@
-"""The folder from which a search that was killed goes on.
+"""The folder from which an interrupted search continues.
 
-``search`` says what the search is of, ``round-<r>-fit-<n>`` holds the outcomes of a
-pack whose first fit is the n-th of round r (of which halving searches have several),
-and ``refit`` is the checkpoint of the best candidate's fit to all rows.
+- ``search`` holds the fingerprints of the search.
+- ``round-<r>-fit-<n>`` holds the outcomes of one pack. Task n is the first of the pack,
+  and r is the iteration of a halving search (0 in other searches).
+- ``refit`` is the checkpoint of the best candidate's fit to all samples.
 """
 
 import copy
@@ -10,8 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skmlp.model_selection._packed_tasks import Outcome
+from skmlp._sklearn_compat import BaseSearchCV
+from skmlp.model_selection._tasks import Candidate, Outcome, Split, ends_in_network
 from skmlp.neural_network._fit.checkpoint import weights_fingerprint
+from skmlp.neural_network._pipelines import final_estimator
 from skmlp.storage.atomic_files import remove_part_files
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
 from skmlp.storage.container import ModelFileError
@@ -21,16 +24,23 @@ from skmlp.storage.fingerprints import (
     fingerprint_array,
 )
 
-# Parameters that no score depends on, of a search and of what it fits.
+# Parameters of searches and estimators that change no score.
 _WITHOUT_EFFECT = frozenset(
     {"checkpoint", "checkpoint_interval", "memory", "n_jobs", "pre_dispatch", "verbose"}
 )
 
 
-class Records(NamedTuple):
-    """Outcomes of the fits of one round, in files that workers can write.
+class OutcomeStore(NamedTuple):
+    """Files with the outcomes of one round, which several workers can write.
 
-    ``facts`` say what the round is of, by the names of a search's parameters.
+    Attributes
+    ----------
+    folder : Path
+        The checkpoint of the search.
+    round : int
+        Index of the call that evaluates the candidates.
+    fingerprints : dict of str to str
+        Fingerprints of search, candidates and splits. Files with others are refused.
     """
 
     folder: Path
@@ -38,13 +48,13 @@ class Records(NamedTuple):
     fingerprints: dict[str, str]
 
     def read(self) -> dict[int, Outcome]:
-        """Return the outcomes of finished fits by their numbers in the round."""
+        """Return the outcomes of finished tasks by the numbers of the tasks."""
         outcomes: dict[int, Outcome] = {}
         for path in sorted(self.folder.glob(f"round-{self.round}-fit-*")):
             content = read_checkpoint(path)
             try:
-                fingerprints, kept = content["facts"], content["outcomes"]
-                outcomes |= kept
+                fingerprints, stored = content["facts"], content["outcomes"]
+                outcomes |= stored
             except (KeyError, TypeError, ValueError) as error:
                 raise ModelFileError(f"{path} holds no outcomes.") from error
             check_fingerprints(
@@ -52,8 +62,8 @@ class Records(NamedTuple):
             )
         return outcomes
 
-    def keep(self, outcomes: dict[int, Outcome]) -> None:
-        """Bring the outcomes of a pack to the disk."""
+    def write(self, outcomes: dict[int, Outcome]) -> None:
+        """Write the outcomes of a pack to a file of their own."""
         path = self.folder / f"round-{self.round}-fit-{min(outcomes)}"
         write_checkpoint(path, {"facts": self.fingerprints, "outcomes": outcomes})
 
@@ -63,28 +73,38 @@ class SearchCheckpoint:
 
     Parameters
     ----------
-    search : PackedSearch
-        With ``checkpoint`` set.
+    folder : str or path-like
+        It is made if it does not exist.
+    search : BaseSearchCV
+        The search, whose parameters are compared with the parameters in the folder.
     X, y, fit_params : object
-        What it is fitted to.
+        Arguments of the search's `fit`.
     cv : cross-validation generator
-        The search's own, checked.
+        The checked splitter of the search.
     split_params : dict
         Further arguments of ``cv.split``.
+
+    Attributes
+    ----------
+    folder : Path
+    refit_path : Path
+        Checkpoint of the best candidate's fit to all samples.
 
     Raises
     ------
     ValueError
-        If the folder is of another search, or this one would not be the same again.
+        If the folder belongs to another search, or if a later fit of this search
+        would try other candidates or splits.
     ModelFileError
-        If a file in it is not whole.
+        If a file in the folder is damaged.
     OSError
-        If it cannot be read or written.
+        If a file cannot be read or written.
     """
 
     def __init__(
         self,
-        search: Any,
+        folder: Any,
+        search: BaseSearchCV,
         X: Any,
         y: Any,
         fit_params: dict[str, Any],
@@ -92,14 +112,14 @@ class SearchCheckpoint:
         split_params: dict[str, Any],
     ) -> None:
         _check_repeatable(search, cv, X, y, split_params)
-        self.folder = Path(search.checkpoint)
-        fingerprints = _facts(search, X, y, fit_params)
-        self._search = fingerprint(fingerprints)
-        self._rounds = 0
+        self.folder = Path(folder)
+        self.refit_path = self.folder / "refit"
+        fingerprints = _search_fingerprints(search, X, y, fit_params)
+        self._search_fingerprint = fingerprint(fingerprints)
+        self._n_rounds = 0
         self.folder.mkdir(exist_ok=True)
-        remove_part_files(
-            self.folder
-        )  # not later: workers of a killed search may still run
+        # Here only: later, the workers of a killed search may still be writing.
+        remove_part_files(self.folder)
         path = self.folder / "search"
         if path.exists():
             content = read_checkpoint(path)
@@ -111,55 +131,67 @@ class SearchCheckpoint:
         else:
             write_checkpoint(path, {"facts": fingerprints})
 
-    @property
-    def refit(self) -> Path:
-        """The file of the best candidate's fit to all rows."""
-        return self.folder / "refit"
-
-    def next_round(
-        self, candidates: list[dict[str, Any]], splits: list[Any]
-    ) -> Records:
-        """Return the records of the next candidates, on these splits."""
+    def start_round(
+        self, candidates: list[Candidate], splits: list[Split]
+    ) -> OutcomeStore:
+        """Return the store of the next round, for these candidates and splits."""
         fingerprints = {
-            "search": self._search,
+            "search": self._search_fingerprint,
             "the candidates": fingerprint(candidates),
             "the splits of cv": fingerprint(splits),
         }
-        records = Records(self.folder, self._rounds, fingerprints)
-        self._rounds += 1
-        return records
+        store = OutcomeStore(self.folder, self._n_rounds, fingerprints)
+        self._n_rounds += 1
+        return store
+
+
+def can_resume_fit(estimator: Any) -> bool:
+    """Return whether a fit of the estimator can continue from a checkpoint."""
+    network = final_estimator(estimator)
+    return (
+        ends_in_network(estimator)
+        and network.solver != "lbfgs"
+        and not network.warm_start
+    )
 
 
 def _check_repeatable(
-    search: Any, cv: Any, X: Any, y: Any, split_params: dict[str, Any]
+    search: BaseSearchCV, cv: Any, X: Any, y: Any, split_params: dict[str, Any]
 ) -> None:
-    """Refuse what would try other candidates, or other rows, in a later fit."""
+    """Refuse a search that would try other candidates or splits in a later fit."""
     if getattr(search, "random_state", 0) is None:
         raise ValueError(
-            "checkpoint needs a random_state: with None a later fit would try others; "
-            "give an int."
+            "checkpoint needs a random_state: with None a later fit would try other "
+            "candidates; give an int."
         )
-    one, two = (
+    first, second = (
         fingerprint(list(copy.deepcopy(cv).split(X, y, **split_params)))
         for _ in range(2)
     )
-    if one != two:
+    if first != second:
         raise ValueError(
             f"checkpoint needs the same splits in a later fit, but cv={cv!r} makes "
             "others in every call; give it an int as random_state."
         )
 
 
-def _facts(search: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> dict[str, str]:
-    """Return all that decides what comes of a search, by names that users know."""
+def _search_fingerprints(
+    search: BaseSearchCV, X: Any, y: Any, fit_params: dict[str, Any]
+) -> dict[str, str]:
+    """Return fingerprints of everything that changes the results of a search.
+
+    Keys are the names that users know, because they appear in errors.
+    """
+    params = search.get_params(deep=False)
+    estimator = params.pop("estimator")
     fingerprints = {"search": type(search).__name__}
-    own = search.get_params(deep=False)
-    estimator = own.pop("estimator")
     fingerprints |= {
-        k: fingerprint(v) for k, v in own.items() if k not in _WITHOUT_EFFECT
+        name: fingerprint(value)
+        for name, value in params.items()
+        if name not in _WITHOUT_EFFECT
     }
     fingerprints["estimator"] = type(estimator).__name__
-    fingerprints |= dict(_facts_of(estimator))
+    fingerprints |= dict(_estimator_fingerprints(estimator))
     fingerprints["X"] = fingerprint_array(X)
     if hasattr(X, "columns"):
         fingerprints["X"] += " " + fingerprint(list(X.columns))
@@ -169,15 +201,15 @@ def _facts(search: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> dict[str,
     }
 
 
-def _facts_of(estimator: Any) -> Iterable[tuple[str, str]]:
-    """Yield the parameters of what is searched, a Pipeline's steps one by one."""
+def _estimator_fingerprints(estimator: Any) -> Iterable[tuple[str, str]]:
+    """Yield names and fingerprints of all parameters, also of a Pipeline's steps."""
     for name, value in estimator.get_params(deep=True).items():
-        last = name.rpartition("__")[2]
-        if last in _WITHOUT_EFFECT or last == "steps":
+        parameter = name.rpartition("__")[2]
+        if parameter in _WITHOUT_EFFECT or parameter == "steps":
             continue
         text = fingerprint(value)
-        if last == "init_from":
+        if parameter == "init_from":
             text += weights_fingerprint(value)
         elif hasattr(value, "get_params") and not isinstance(value, type):
-            text = type(value).__name__  # its parameters follow
+            text = type(value).__name__  # its own parameters are yielded too
         yield f"estimator__{name}", text

@@ -71,7 +71,7 @@ def assert_same_search(one, two):
 
 def kill(monkeypatch, search, after, **fit_params):
     """Let a search end when it has kept some packs, the next one half-way."""
-    keep = _search_checkpoint.Records.keep
+    keep = _search_checkpoint.OutcomeStore.write
     kept = []
 
     def keep_or_die(self, outcomes):
@@ -81,7 +81,7 @@ def kill(monkeypatch, search, after, **fit_params):
         keep(self, outcomes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_search_checkpoint.Records, "keep", keep_or_die)
+        patch.setattr(_search_checkpoint.OutcomeStore, "write", keep_or_die)
         with pytest.raises(Killed):
             clone(search).fit(X, Y, **fit_params)
     return kept

@@ -19,7 +19,7 @@ from skmlp.model_selection import (
     PackedHalvingGridSearchCV,
     PackedHalvingRandomSearchCV,
 )
-from skmlp.model_selection._survivors import Survivors
+from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.neural_network import MLPClassifier, MLPRegressor, SoftmaxRegression
 from skmlp.neural_network._fit.checkpoint import FitState
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
@@ -161,14 +161,14 @@ def test_survivors_train_only_the_epochs_that_they_have_more(solver, digits, epo
 
 def test_what_a_survivor_needs_not_is_not_held(digits, monkeypatch):
     held = []
-    choose = Survivors.choose
+    choose = HalvingWarmStart.select_survivors
 
     def look(self, outcomes, results):
         choose(self, outcomes, results)
         held.append(len(self._stages))
         assert not any("stages" in outcome for outcome in outcomes)
 
-    monkeypatch.setattr(Survivors, "choose", look)
+    monkeypatch.setattr(HalvingWarmStart, "select_survivors", look)
     halving(warm_start=True, refit=False).fit(*digits)
     assert held == [FOLDS * n for n in (4, 2, 1, 1)]
 

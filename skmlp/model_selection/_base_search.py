@@ -1,0 +1,180 @@
+"""The base of all packed searches: scikit-learn's `fit`, with training in packs."""
+
+import os
+import time
+from typing import Any, Self
+
+from sklearn.base import is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import indexable
+
+from skmlp._sklearn_compat import (
+    BaseSearchCV,
+    check_method_params,
+    check_resources,
+    fit_context,
+    has_callbacks,
+    make_search_arguments,
+)
+from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._halving_warm_start import HalvingWarmStart
+from skmlp.model_selection._search_checkpoint import SearchCheckpoint, can_resume_fit
+from skmlp.model_selection._search_run import SearchRun
+from skmlp.model_selection._tasks import clone_with
+from skmlp.neural_network._fit.checkpoint import (
+    refuse_shared_checkpoint,
+    set_checkpoint,
+)
+
+CHECKPOINT_CONSTRAINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
+
+
+class BasePackedSearch(BaseSearchCV):
+    """scikit-learn's search, except that it trains networks in packs.
+
+    Subclasses inherit a search of scikit-learn too, which chooses the candidates.
+    """
+
+    checkpoint: str | os.PathLike[str] | None
+    warm_start: bool = False  # a parameter of halving searches only
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Evaluate all candidates, then refit the best one on all samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Samples to train on and to score.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        **params : dict
+            Further arguments of the estimator's `fit`, the splitter and the scorer.
+            Arrays of length `n_samples` are split like X.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn's search would raise it, and in these cases:
+
+            - `checkpoint` belongs to another search, or a later fit of this search
+              would try other candidates or splits.
+            - A file in `checkpoint` is damaged. The error is then a
+              `skmlp.persistence.ModelFileError`.
+            - `warm_start` is set, and the training of a candidate cannot continue.
+            - `checkpoint` or `warm_start` is set together with scikit-learn's
+              callbacks.
+        TypeError
+            If `warm_start` is set, and the estimator is no network of skmlp.
+        OSError
+            If a file in `checkpoint` cannot be read or written.
+        """
+        refuse_shared_checkpoint(self.estimator)
+        if has_callbacks(self):
+            self._check_without_callbacks()
+            # scikit-learn's callbacks follow fits one after the other.
+            return super().fit(X, y, **params)
+        scorers, refit_metric = self._get_scorers()
+        X, y = indexable(X, y)
+        params = check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        self._checked_cv_orig = check_cv(
+            self.cv, y, classifier=is_classifier(self.estimator)
+        )
+        check_resources(self, X, y, routed.splitter.split)
+        self.n_splits_ = self._checked_cv_orig.get_n_splits(
+            X, y, **routed.splitter.split
+        )
+        warm_start = self._make_warm_start()
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = SearchCheckpoint(
+                self.checkpoint,
+                self,
+                X,
+                y,
+                fit_params=params,
+                cv=self._checked_cv_orig,
+                split_params=routed.splitter.split,
+            )
+        evaluator = Evaluator(
+            X,
+            y,
+            scorer=scorers,
+            fit_params=routed.estimator.fit,
+            score_params=routed.scorer.score,
+            return_train_score=self.return_train_score,
+            return_estimator=False,
+            error_score=self.error_score,
+            verbose=self.verbose,
+        )
+        run = SearchRun(self, evaluator, routed.splitter.split, checkpoint, warm_start)
+        self._run_search(run.evaluate_candidates, **make_search_arguments(self))
+        self._set_best_candidate(run, refit_metric)
+        if self.refit:
+            self._refit_best_candidate(X, y, routed.estimator.fit, checkpoint)
+        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        self.cv_results_ = run.results
+        return self
+
+    def _check_without_callbacks(self) -> None:
+        """Refuse parameters that do not go with scikit-learn's callbacks."""
+        if self.checkpoint is not None:
+            raise ValueError(
+                "checkpoint does not support scikit-learn's callbacks, because a "
+                "search that continues skips finished fits; set it to None."
+            )
+        if self.warm_start:
+            raise ValueError(
+                "warm_start does not support scikit-learn's callbacks, because they "
+                "follow whole fits; set it to False."
+            )
+
+    def _make_warm_start(self) -> HalvingWarmStart | None:
+        """Return the states that candidates continue from; None if all start anew."""
+        return None
+
+    def _set_best_candidate(self, run: SearchRun, refit_metric: Any) -> None:
+        """Set the attributes that name the best candidate."""
+        first_scores = run.outcomes[0]["test_scores"]
+        self.multimetric_ = isinstance(first_scores, dict)
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(first_scores)
+            refit_metric = self.refit
+        if self.multimetric_ and not self.refit:
+            return
+        self.best_index_ = self._select_best_index(
+            self.refit, refit_metric, run.results
+        )
+        if not callable(self.refit):
+            mean_scores = run.results[f"mean_test_{refit_metric}"]
+            self.best_score_ = mean_scores[self.best_index_]
+        self.best_params_ = run.results["params"][self.best_index_]
+
+    def _refit_best_candidate(
+        self,
+        X: Any,
+        y: Any,
+        fit_params: dict[str, Any],
+        checkpoint: SearchCheckpoint | None,
+    ) -> None:
+        """Fit the best candidate to all samples, or continue from its checkpoint."""
+        self.best_estimator_ = clone_with(self.estimator, self.best_params_)
+        resumable = checkpoint is not None and can_resume_fit(self.best_estimator_)
+        if checkpoint is not None and resumable:
+            set_checkpoint(self.best_estimator_, checkpoint.refit_path)
+        start = time.time()
+        if y is None:
+            self.best_estimator_.fit(X, **fit_params)
+        else:
+            self.best_estimator_.fit(X, y, **fit_params)
+        self.refit_time_ = time.time() - start
+        if resumable:
+            set_checkpoint(self.best_estimator_, None)
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_

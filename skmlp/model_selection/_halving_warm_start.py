@@ -1,0 +1,167 @@
+"""Candidates that survive an iteration of halving continue their training.
+
+The training state of every candidate in every fold is held until the iteration ends.
+Then only the states of the survivors are held, and the tasks of the next iteration
+start from them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from skmlp._sklearn_compat import has_callbacks, top_k
+from skmlp.model_selection._tasks import (
+    Candidate,
+    Outcome,
+    Split,
+    Stages,
+    Task,
+    clone_with,
+    ends_in_network,
+)
+from skmlp.neural_network._pipelines import final_prefix, split_pipeline
+from skmlp.training.schedules import NAMES, WITH_PLANNED_END
+
+
+class HalvingWarmStart:
+    """The training states from which the candidates of an iteration continue.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator of the search.
+    resource : str
+        The parameter that grows with the iterations.
+    factor : float
+        An iteration keeps one of `factor` candidates.
+
+    Raises
+    ------
+    ValueError
+        If the resource is not the number of epochs.
+    """
+
+    def __init__(self, estimator: Any, resource: str, factor: float) -> None:
+        _check_resource(estimator, resource)
+        self.estimator = estimator
+        self.factor = factor
+        self._splits: list[Split] | None = None
+        # For every candidate and fold, as the tasks; empty for a fit from the start.
+        self._stages: list[Stages] = []
+
+    def start_iteration(
+        self, candidates: Sequence[Candidate], splits: list[Split]
+    ) -> list[Split]:
+        """Return the splits of the first iteration, which all iterations use.
+
+        With other splits, test samples might be samples that were trained on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            In the first iteration, if the training of a candidate cannot continue.
+        """
+        if self._splits is None:
+            for candidate in candidates:
+                _check_can_continue(clone_with(self.estimator, candidate))
+            self._splits = splits
+            self._stages = [{} for _ in candidates for _ in splits]
+        return self._splits
+
+    def add_stages(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Yield the tasks with the training states from which they start."""
+        for task, stages in zip(tasks, self._stages, strict=True):
+            yield task._replace(stages=stages)
+
+    def select_survivors(
+        self, outcomes: Sequence[Outcome], results: Mapping[str, Any]
+    ) -> None:
+        """Hold the states of the candidates that scikit-learn is about to select.
+
+        Parameters
+        ----------
+        outcomes : list of dict
+            Outcomes of the iteration that has ended. Their states are removed.
+        results : dict
+            ``cv_results_`` of all iterations.
+        """
+        stages = [outcome.pop("stages", {}) for outcome in outcomes]
+        n_splits = len(self._splits or ())
+        n_candidates = len(outcomes) // n_splits
+        n_earlier = len(results["params"]) - n_candidates
+        survivors = top_k(
+            {**results, "params": np.arange(len(results["params"]))},
+            ceil(n_candidates / self.factor),
+            results["iter"][-1],
+        )
+        self._stages = [
+            stages[(candidate - n_earlier) * n_splits + split]
+            for candidate in survivors
+            for split in range(n_splits)
+        ]
+
+
+def _check_resource(estimator: Any, resource: str) -> None:
+    """Refuse a resource that is not the number of epochs."""
+    epochs = f"{final_prefix(estimator)}max_iter"
+    if resource == epochs:
+        return
+    reason = (
+        "with more samples, a score would belong to a longer training than the refit's"
+        if resource == "n_samples"
+        else "training can only go on for more epochs"
+    )
+    raise ValueError(
+        f"warm_start=True needs resource={epochs!r}, got resource={resource!r}: "
+        f"{reason}; give that, or set warm_start=False."
+    )
+
+
+def _check_can_continue(estimator: Any) -> None:
+    """Refuse an estimator whose interrupted training ends differently."""
+    transformers, network = split_pipeline(estimator)
+    if not ends_in_network(network):
+        raise TypeError(
+            f"warm_start=True needs a network of skmlp, which {type(network).__name__} "
+            "is not; set it to False."
+        )
+    if network.solver == "lbfgs":
+        raise ValueError(
+            "warm_start=True continues after an epoch, but solver='lbfgs' has no "
+            "epochs; choose another solver, or set warm_start=False."
+        )
+    if network.learning_rate in WITH_PLANNED_END:
+        others = ", ".join(repr(name) for name in NAMES if name not in WITH_PLANNED_END)
+        raise ValueError(
+            f"learning_rate={network.learning_rate!r} is planned for max_iter epochs, "
+            "so that warm_start=True cannot continue from fewer; choose one of "
+            f"{others}, or set warm_start=False."
+        )
+    for callback in network.callbacks or ():
+        if not hasattr(callback, "state_dict"):
+            raise ValueError(
+                f"warm_start=True cannot continue with {type(callback).__name__}, a "
+                "callback without state_dict and load_state_dict; remove it, or set "
+                "warm_start=False."
+            )
+    if has_callbacks(network):
+        raise ValueError(
+            "warm_start=True does not support scikit-learn's callbacks of the "
+            "network, because they follow whole fits; set it to False."
+        )
+    for name, step in () if transformers is None else transformers.steps:
+        _check_seeded(name, step)
+
+
+def _check_seeded(name: str, step: Any) -> None:
+    """Refuse a transformer that draws random numbers without a seed."""
+    if not hasattr(step, "get_params"):
+        return  # 'passthrough'
+    for parameter, value in step.get_params().items():
+        if parameter.rpartition("__")[2] == "random_state" and value is None:
+            raise ValueError(
+                "warm_start=True needs transformers that return the same in every "
+                f"iteration, but {name}__{parameter} is None; give it an int."
+            )

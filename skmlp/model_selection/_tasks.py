@@ -1,0 +1,72 @@
+"""Tasks of a search: one candidate that is fitted and scored on one fold."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._pipelines import final_estimator
+
+Candidate = Mapping[str, Any]  # values of the parameters that are searched
+
+# Indices of the training and the test samples of a fold.
+Split = tuple[np.ndarray, np.ndarray]
+
+# The result of a task by the keys of scikit-learn's `_fit_and_score`: "test_scores",
+# "train_scores", "fit_time", "score_time", "n_test_samples", "fit_error", "estimator".
+# "packed" is the number of networks that were trained together, "stages" the training
+# state after the fit.
+Outcome = dict[str, Any]
+
+# Training state of the stages of a fit by their names; see `FitState`.
+Stages = dict[str, dict[str, Any]]
+
+
+class Task(NamedTuple):
+    """One candidate on one fold.
+
+    Attributes
+    ----------
+    estimator : object
+        An unfitted clone with the parameters of the candidate.
+    parameters : dict or None
+        The parameters of the candidate; None without a search.
+    fold : int
+        Index of the fold.
+    train, test : ndarray of int
+        Indices of the samples of the fold.
+    number : int
+        Index of the task among all tasks that are evaluated in one call.
+    stages : dict or None
+        Training state from which the fit continues; empty for a fit from the start.
+        None if the state after the fit is not needed.
+    """
+
+    estimator: Any
+    parameters: Candidate | None
+    fold: int
+    train: np.ndarray
+    test: np.ndarray
+    number: int = 0
+    stages: Stages | None = None
+
+
+def make_tasks(
+    estimator: Any, candidates: Sequence[Candidate], splits: Sequence[Split]
+) -> Iterator[Task]:
+    """Yield a task for every candidate and fold; the fold varies fastest."""
+    for parameters, fold in product(candidates, range(len(splits))):
+        yield Task(clone_with(estimator, parameters), parameters, fold, *splits[fold])
+
+
+def clone_with(estimator: Any, parameters: Candidate) -> Any:
+    """Return an unfitted clone of the estimator with copies of these parameters."""
+    return clone(estimator).set_params(**clone(parameters, safe=False))
+
+
+def ends_in_network(estimator: Any) -> bool:
+    """Return whether it is a network of skmlp, or a Pipeline that ends in one."""
+    return isinstance(final_estimator(estimator), BaseNetwork)

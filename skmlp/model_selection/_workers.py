@@ -1,0 +1,76 @@
+"""Tasks are distributed over workers, and their outcomes are collected in order.
+
+Every worker receives an equal number of the tasks that end in a network and trains
+their networks in packs. Each of the other tasks is a joblib job of its own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from numbers import Number
+from typing import Any
+
+import joblib
+from sklearn.utils.parallel import Parallel, delayed
+
+from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._tasks import Outcome, Task, ends_in_network
+from skmlp.neural_network._fit.progress import SCREEN, silent
+from skmlp.neural_network._pipelines import final_estimator
+
+
+def run_tasks(
+    tasks: Iterable[Task],
+    evaluator: Evaluator,
+    n_jobs: int | None,
+    pre_dispatch: int | str,
+) -> list[Outcome]:
+    """Fit and score all tasks; return the outcomes in the order of the tasks."""
+    _check_error_score(evaluator.error_score)
+    tasks = [task._replace(number=i) for i, task in enumerate(tasks)]
+    # Lists of numbers, because a second list of tasks would keep fitted networks alive.
+    networks = [task.number for task in tasks if ends_in_network(task.estimator)]
+    others = sorted(set(range(len(tasks))) - set(networks))
+    n_workers = min(joblib.effective_n_jobs(n_jobs), len(networks))
+    if n_workers == 1 and not others:
+        with _show_progress(tasks, evaluator.verbose) as on_epochs:
+            return evaluator.evaluate_in_packs(tasks, on_epochs)
+
+    # Every k-th task, because candidates of equal cost are often neighbors.
+    by_worker = [networks[worker::n_workers] for worker in range(n_workers)]
+    calls = [
+        delayed(evaluator.evaluate_in_packs)([tasks[i] for i in numbers])
+        for numbers in by_worker
+    ]
+    calls += [delayed(evaluator.evaluate_alone)(tasks[i]) for i in others]
+    results = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)(calls)
+
+    outcomes = dict(zip(others, results[n_workers:], strict=True))
+    for numbers, of_worker in zip(by_worker, results[:n_workers], strict=True):
+        outcomes |= zip(numbers, of_worker, strict=True)
+    return [outcomes[number] for number in range(len(tasks))]
+
+
+def _check_error_score(error_score: Any) -> None:
+    """Refuse an `error_score` that scikit-learn refuses, before anything is fitted."""
+    if error_score != "raise" and not isinstance(error_score, Number):
+        raise ValueError(
+            "error_score must be the string 'raise' or a numeric value, "
+            f"got {error_score!r}."
+        )
+
+
+@contextmanager
+def _show_progress(tasks: list[Task], verbose: int) -> Iterator[Callable[[int], None]]:
+    """Show finished epochs and the time left in a terminal if `verbose` is positive."""
+    if verbose <= 0:
+        yield silent
+        return
+    n_epochs = sum(_count_epochs(task.estimator) for task in tasks)
+    with SCREEN.row(f"{len(tasks)} fits", n_epochs) as update:
+        yield lambda ended: update(ended, "")
+
+
+def _count_epochs(estimator: Any) -> int:
+    """Return `max_iter` of the network, or 0 if it is invalid."""
+    max_iter = final_estimator(estimator).max_iter
+    return max_iter if isinstance(max_iter, int) else 0

@@ -36,7 +36,7 @@ TYPES = {
 }
 
 NUMERIC = {"numpy", "pandas", "scipy", "sklearn"}
-DATA = NUMERIC | {"PIL", "joblib", "pooch", "rich", "tqdm"}
+DATA = NUMERIC | {"PIL", "joblib", "pooch", "rich"}
 NETS = NUMERIC | {"joblib", "skorch", "torch"}
 # The packages of others that each package of skmlp may import.
 EXTERNAL = {

@@ -1,7 +1,9 @@
-"""Image sets to train on, and the files they come in.
+"""Load image sets, and read and write their files.
 
-The fetchers return NumPy arrays or pandas frames as scikit-learn's do, verified
-against the published files: from a data home, the system's folders, or a download.
+The fetchers return NumPy arrays or pandas frames, as scikit-learn's fetchers do. They
+look for the files of an image set in the data home and in the data folders of the
+system, and download them if they are in neither. All files are verified by the hash of
+the published ones.
 """
 
 from skmlp.datasets._cifar10 import fetch_cifar10

@@ -1,4 +1,4 @@
-"""CIFAR-10 from its binary archive: no pickle is opened, no file is extracted."""
+"""CIFAR-10, read from its binary archive without extracting files."""
 
 from __future__ import annotations
 
@@ -21,33 +21,34 @@ from skmlp._sklearn_compat import validate_params
 from skmlp.datasets._image_set import (
     FETCH_CONSTRAINTS,
     ImageSet,
-    as_result,
-    obtain,
-    parts_of,
+    find_or_download,
+    format_result,
+    subset_parts,
 )
 
 _SIDE = 32
-_RECORD = 1 + 3 * _SIDE * _SIDE  # bytes: the label, then the planes red, green, blue
+# One record is the label, then the red, the green and the blue plane.
+_RECORD_BYTES = 1 + 3 * _SIDE * _SIDE
 _N_CLASSES = 10
 _MAX_MEMBERS = 100  # the archive has nine
-_OVERHEAD = 1 << 20  # bytes for tar headers, padding, the archive's two text files
+_MAX_EXTRA_BYTES = 1 << 20  # for tar headers, padding and two text files
 
 
 @dataclass(frozen=True)
 class BatchArchive:
-    """An image set in one archive: its name and MD5, the batches of each part."""
+    """An image set in one archive, and for each part the names of its batches."""
 
-    about: ImageSet
+    info: ImageSet
     file_name: str
     md5: str
     batches: Mapping[str, tuple[str, ...]]
-    rows_per_batch: int
+    images_per_batch: int
 
     @property
     def max_bytes(self) -> int:
-        """The most bytes that the unpacked archive can have."""
+        """The largest size of the uncompressed archive."""
         n_batches = sum(map(len, self.batches.values()))
-        return n_batches * self.rows_per_batch * _RECORD + _OVERHEAD
+        return n_batches * self.images_per_batch * _RECORD_BYTES + _MAX_EXTRA_BYTES
 
 
 CIFAR10 = BatchArchive(
@@ -69,9 +70,9 @@ CIFAR10 = BatchArchive(
             "truck",
         ),
         description="""\
-CIFAR-10: small colour photographs
+CIFAR-10: small color photographs
 
-60,000 colour images of 32 x 32 pixels, 50,000 to train and 10,000 to test, of ten
+60,000 color images of 32 x 32 pixels, 50,000 to train and 10,000 to test, of ten
 kinds of animals and vehicles, 6,000 images of each.
 
 A. Krizhevsky, "Learning multiple layers of features from tiny images", technical
@@ -84,7 +85,7 @@ report, University of Toronto, 2009.
         "train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
         "test": ("test_batch.bin",),
     },
-    rows_per_batch=10000,
+    images_per_batch=10000,
 )
 
 
@@ -99,68 +100,75 @@ def fetch_cifar10(
     n_retries: int = 3,
     delay: float = 1.0,
 ) -> Bunch | tuple[Any, Any]:
-    """Load CIFAR-10, small colour photographs (classification).
+    """Load CIFAR-10, a set of small color photographs (classification).
 
     =================   ==================================
     Classes                                             10
     Samples, training                               50,000
     Samples, test                                   10,000
-    Features            3072 (32 x 32 x 3 colours, 0..255)
+    Features            3072 (32 x 32 x 3 colors, 0..255)
     =================   ==================================
 
-    The archive of the binary version, ``cifar-10-binary.tar.gz`` (162 MB), is looked
-    for in the folder ``cifar10`` of the data home (see :func:`get_data_home`), then
-    of the system's data folders, and is downloaded into the data home at last. It
-    stays packed, and its MD5 is verified at every call.
+    The data are read from the archive of the binary version,
+    ``cifar-10-binary.tar.gz`` (162 MB). It is searched in this order:
+
+    - the folder ``cifar10`` of the data home (see :func:`get_data_home`),
+    - the folder ``cifar10`` of ``/usr/local/share/datasets`` and of
+      ``/usr/share/datasets``,
+    - the mirror, from which it is downloaded into the data home.
+
+    The archive is not extracted. Every call verifies its MD5.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder that holds the folder ``cifar10``. If None, the environment
-        variable ``SKMLP_DATA`` names it, else it is the user's cache.
+        The folder that holds the folder ``cifar10``. If None, :func:`get_data_home`
+        says which folder is used.
     subset : {'train', 'test', 'all'}, default='train'
-        Which rows to load; 'all' is the training rows followed by the test rows.
+        Which samples to load. 'all' is the training samples followed by the test
+        samples.
     download_if_missing : bool, default=True
-        If False, raise an OSError where a download would be needed.
+        If False, raise an OSError instead of downloading a missing file.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
         If True, data is a pandas DataFrame and target a pandas Series.
     n_retries : int, default=3
-        How often to try again after a failed download.
+        How often a failed download is tried again.
     delay : float, default=1.0
-        Seconds between tries.
+        Seconds between two tries.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With these attributes, for n images:
+        A dictionary-like object with these attributes, for n images:
 
         data : ndarray or DataFrame of shape (n, 3072), dtype uint8
-            One image in each row, the three colours of a pixel side by side (the
-            archive stores them as three planes).
+            One image per row. The three colors of a pixel are adjacent, although the
+            archive stores three planes.
         target : ndarray or Series of shape (n,), dtype int64
             The class of each image, 0 to 9.
         images : ndarray of shape (n, 32, 32, 3), dtype uint8
-            The same memory as `data`, as images, channels last.
+            A view of the same memory as `data`, channels last.
         frame : DataFrame of shape (n, 3073) or None
-            With ``as_frame=True``, data and target.
+            Data and target if ``as_frame=True``, otherwise None.
         feature_names : list of str
             ``pixel_<row>_<column>_<red|green|blue>``.
         target_names : ndarray of shape (10,)
-            The classes' names.
+            The names of the classes.
         DESCR : str
             The description of the data set.
 
     (data, target) : tuple if ``return_X_y=True``
-        The data and the target above.
+        The arrays or frames `data` and `target` that are described above.
 
     Raises
     ------
     OSError
-        If the data are not found and cannot be, or must not be, downloaded.
+        If a file is missing, and the download fails or `download_if_missing` is
+        False.
     ValueError
-        If the archive that was found is not what it should be.
+        If an archive in one of the folders is not the published one.
 
     Examples
     --------
@@ -169,25 +177,25 @@ def fetch_cifar10(
     >>> photographs.images.shape  # doctest: +SKIP
     (10000, 32, 32, 3)
     """
-    images, target = obtain(
-        CIFAR10.about,
+    images, target = find_or_download(
+        CIFAR10.info,
         (CIFAR10.file_name,),
-        partial(_read_verified, CIFAR10, parts_of(subset)),
+        partial(_read_verified, CIFAR10, subset_parts(subset)),
         max_bytes=CIFAR10.max_bytes,
         data_home=data_home,
         download_if_missing=download_if_missing,
         n_retries=n_retries,
         delay=delay,
     )
-    return as_result(
-        CIFAR10.about, images, target, return_X_y=return_X_y, as_frame=as_frame
+    return format_result(
+        CIFAR10.info, images, target, return_X_y=return_X_y, as_frame=as_frame
     )
 
 
 def _read_verified(
     archive: BatchArchive, parts: tuple[str, ...], path: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read the archive at `path`, which must be the one that `archive` describes."""
+    """Verify the hash of an archive, and read some of its parts."""
     with path.open("rb") as stream:
         md5 = hashlib.file_digest(
             stream, lambda: hashlib.md5(usedforsecurity=False)
@@ -195,28 +203,47 @@ def _read_verified(
     if md5 != archive.md5:
         raise ValueError(
             f"{path} is not the {archive.file_name} that is expected: it has MD5 "
-            f"{md5} instead of {archive.md5}; remove it to have it found elsewhere or "
-            f"downloaded."
+            f"{md5} instead of {archive.md5}; remove it, and it is searched elsewhere "
+            f"or downloaded."
         )
     names = tuple(name for part in parts for name in archive.batches[part])
-    return read_batches(path, names, archive.rows_per_batch, archive.max_bytes)
+    return read_batches(path, names, archive.images_per_batch, archive.max_bytes)
 
 
 def read_batches(
-    path: Path, names: tuple[str, ...], rows_per_batch: int, max_bytes: int
+    path: Path, names: tuple[str, ...], images_per_batch: int, max_bytes: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the images, channels last, and the labels of batches in an archive.
+    """Return the images, channels last, and the labels of some batches.
 
-    Members are read in memory by their base name and only at their prescribed size;
-    of the archive, at most `max_bytes` are unpacked. All else is a ValueError.
+    The archive is not trusted. Members are identified by their base name, and must have
+    the size of a batch. At most `max_bytes` bytes are unpacked. Any violation is a
+    ValueError.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    names : tuple of str
+        The base names of the batches, in the order of the result.
+    images_per_batch : int
+        Number of images in every batch.
+    max_bytes : int
+        The largest size of the uncompressed archive.
+
+    Returns
+    -------
+    images : ndarray of shape (n_images, 32, 32, 3), dtype uint8
+        The images.
+    target : ndarray of shape (n_images,), dtype int64
+        Their labels.
     """
-    size = rows_per_batch * _RECORD
+    size = images_per_batch * _RECORD_BYTES
     batches: dict[str, NDArray[np.uint8]] = {}
     try:
         with (
             gzip.open(path) as unpacked,
             tarfile.open(
-                fileobj=_Bounded(unpacked, max_bytes),  # type: ignore[call-overload]
+                fileobj=_LimitedReader(unpacked, max_bytes),  # type: ignore[call-overload]
                 mode="r|",
             ) as tar,
         ):
@@ -236,14 +263,16 @@ def read_batches(
                         f"one file of {size} bytes is expected"
                     )
                 content = stream.read(size)
-                batches[name] = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
+                batches[name] = np.frombuffer(content, np.uint8).reshape(
+                    -1, _RECORD_BYTES
+                )
     except (
         tarfile.TarError,
         gzip.BadGzipFile,
         zlib.error,
         EOFError,
         OverflowError,
-        RecursionError,  # headers that only announce further headers
+        RecursionError,  # a chain of headers that announce further headers
     ) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
     except ValueError as error:
@@ -252,13 +281,13 @@ def read_batches(
     if missing:
         raise ValueError(f"{path} is not the expected archive: {missing} are missing.")
 
-    images = np.empty((len(names) * rows_per_batch, _SIDE, _SIDE, 3), np.uint8)
+    images = np.empty((len(names) * images_per_batch, _SIDE, _SIDE, 3), np.uint8)
     target = np.empty(len(images), np.int64)
     for number, name in enumerate(names):
-        rows = slice(number * rows_per_batch, (number + 1) * rows_per_batch)
+        batch = slice(number * images_per_batch, (number + 1) * images_per_batch)
         planes = batches[name][:, 1:].reshape(-1, 3, _SIDE, _SIDE)
-        images[rows] = planes.transpose(0, 2, 3, 1)
-        target[rows] = batches[name][:, 0]
+        images[batch] = planes.transpose(0, 2, 3, 1)
+        target[batch] = batches[name][:, 0]
     if target.size and target.max() >= _N_CLASSES:
         raise ValueError(
             f"{path} holds the label {target.max()}; labels are 0 to {_N_CLASSES - 1}."
@@ -266,20 +295,22 @@ def read_batches(
     return images, target
 
 
-class _Bounded:
-    """A stream to read `left` bytes from at most, and its end at most once."""
+class _LimitedReader:
+    """A stream that raises an error after too many bytes or a second end of file."""
 
-    def __init__(self, stream: gzip.GzipFile, left: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, max_bytes: int) -> None:
         self._stream = stream
-        self._left = left
+        self._bytes_left = max_bytes
         self._ended = False
 
     def read(self, size: int) -> bytes:
-        chunk = self._stream.read(min(size, self._left + 1))
-        self._left -= len(chunk)
-        if self._left < 0:
+        """Read up to `size` bytes."""
+        content = self._stream.read(min(size, self._bytes_left + 1))
+        self._bytes_left -= len(content)
+        if self._bytes_left < 0:
             raise ValueError("it unpacks to more bytes than the format prescribes")
-        if not chunk and self._ended:  # tarfile would seek on for a claimed exabyte
+        # tarfile would read the end again and again if a member claims an exabyte.
+        if not content and self._ended:
             raise EOFError("it ends before its members do")
-        self._ended = not chunk
-        return chunk
+        self._ended = not content
+        return content

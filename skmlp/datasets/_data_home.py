@@ -1,4 +1,4 @@
-"""Where data sets are kept, and where they are looked for."""
+"""The folders in which data sets are stored and searched."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-# Where operating systems put data sets: Debian's dataset-fashion-mnist in the second.
+# Folders of the operating system. Debian's dataset-fashion-mnist uses the second one.
 SYSTEM_FOLDERS = (Path("/usr/local/share/datasets"), Path("/usr/share/datasets"))
 
 
 def get_data_home(data_home: str | os.PathLike[str] | None = None) -> str:
-    """Return the folder where data sets are kept, made if it does not exist.
+    """Return the folder in which data sets are stored; create it if necessary.
 
-    It holds one folder for each data set: ``mnist``, ``fashion-mnist`` and
+    The data home has one folder for each data set: ``mnist``, ``fashion-mnist`` and
     ``cifar10``.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder. If None, it is the one named by the environment variable
-        ``SKMLP_DATA``, and without that the folder ``skmlp`` in the user's cache
-        (``~/.cache/skmlp`` on Linux). A leading ``~`` is the user's home.
+        The folder. A leading ``~`` is the user's home. If None, the folder is
+
+        - the value of the environment variable ``SKMLP_DATA``, if it is set,
+        - otherwise the folder ``skmlp`` in the user's cache, which is
+          ``~/.cache/skmlp`` on Linux.
 
     Returns
     -------
-    str
+    data_home : str
         The path of the folder.
 
     Raises
     ------
     OSError
-        If the folder cannot be made.
+        If the folder cannot be created.
 
     Examples
     --------
@@ -42,13 +44,13 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> str:
     ...     os.path.isdir(home), os.path.basename(home)
     (True, 'data')
     """
-    folder = data_home_path(data_home)
+    folder = resolve_data_home(data_home)
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
 
 
-def data_home_path(data_home: str | os.PathLike[str] | None) -> Path:
-    """Return the data home without making it."""
+def resolve_data_home(data_home: str | os.PathLike[str] | None) -> Path:
+    """Return the data home without creating it."""
     chosen = data_home or os.environ.get("SKMLP_DATA")
     if not chosen:
         import pooch
@@ -57,13 +59,13 @@ def data_home_path(data_home: str | os.PathLike[str] | None) -> Path:
     return Path(chosen).expanduser()
 
 
-def search_folders(name: str, data_home: str | os.PathLike[str] | None) -> list[Path]:
-    """Return the folders that may hold the data set `name`, in the order of search."""
-    return [home / name for home in (data_home_path(data_home), *SYSTEM_FOLDERS)]
+def data_set_folders(name: str, data_home: str | os.PathLike[str] | None) -> list[Path]:
+    """Return the folders in which a data set is searched, in this order."""
+    return [home / name for home in (resolve_data_home(data_home), *SYSTEM_FOLDERS)]
 
 
 def find_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
-    """Return the first file of one of these names in one of these folders."""
+    """Return the first file with one of the names in one of the folders."""
     names = tuple(names)
     candidates = (folder / name for folder in folders for name in names)
     return next((path for path in candidates if path.is_file()), None)

@@ -1,9 +1,10 @@
-"""Download a file that appears only when it is whole and its content is verified.
+"""Download a file, resume broken transfers, and verify the content.
 
-A transfer goes to a part file whose name no other process uses. When it breaks, the
-part is given back under a common name, from which the next attempt, in this process
-or a later one, resumes. A part is never taken for data: it becomes the file by being
-renamed, after its content was verified.
+- A transfer writes to a part file whose name no other process uses.
+- When the transfer breaks, the part file is renamed to a shared name. The next attempt
+  resumes from it, in this process or in a later one.
+- The part file is renamed to the final name after its content is verified. A file with
+  the final name is therefore whole and correct.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from skmlp.datasets._progress import progress_bar
+
 T = TypeVar("T")
 
 _CONNECT_AND_READ_TIMEOUT = (10, 30)  # seconds
-_ABANDONED_AFTER = 600  # seconds without a write: its process was killed
+# A part file that was not written to for so many seconds belongs to a killed process.
+_ABANDONED_AFTER_SECONDS = 600
 
 
 def download(
@@ -33,11 +37,35 @@ def download(
     n_retries: int,
     delay: float,
 ) -> T:
-    """Download a file into a folder from the first mirror that serves it.
+    """Download a file from the first mirror that serves it correctly.
 
-    `load` returns the file's content and raises ValueError for a wrong one, which
-    also strikes the mirror off; `max_bytes` bounds what a mirror may send. When no
-    mirror helps, OSError says what each of them answered.
+    Parameters
+    ----------
+    file_name : str
+        Name of the file, on the mirrors and in `folder`.
+    folder : Path
+        The folder of the file. It is created if necessary.
+    mirrors : sequence of str
+        URLs of folders that hold the file.
+    load : callable
+        Called with the path of the downloaded file. It returns the content, or raises
+        a ValueError if the content is wrong. That mirror is not tried again.
+    max_bytes : int
+        The largest size that the file may have.
+    n_retries : int
+        How often all mirrors are tried again.
+    delay : float
+        Seconds between two tries.
+
+    Returns
+    -------
+    content : object
+        The result of `load`.
+
+    Raises
+    ------
+    OSError
+        If no mirror serves the file. The message has the answer of every mirror.
     """
     failures: dict[str, Exception] = {}
     for attempt in range(1 + n_retries):
@@ -54,7 +82,7 @@ def download(
             except (OSError, ValueError) as error:  # requests raises OSErrors
                 failures[mirror] = error
     with suppress(OSError):
-        folder.rmdir()  # nothing came to be kept in it
+        folder.rmdir()  # if it is empty
     answers = "; ".join(f"{mirror}{file_name}: {e}" for mirror, e in failures.items())
     raise OSError(f"download failed ({answers})") from next(iter(failures.values()))
 
@@ -62,7 +90,7 @@ def download(
 def _download_once(
     url: str, target: Path, load: Callable[[Path], T], max_bytes: int
 ) -> T:
-    """Download to a part file, resumed where possible, verify it, rename it."""
+    """Download to a part file, verify the content, and rename the part file."""
     with _claimed_part(url, target) as part:
         while True:
             resumed = part.exists()
@@ -73,7 +101,7 @@ def _download_once(
                 part.unlink(missing_ok=True)
                 if not resumed:
                     raise
-                # Its beginning may stem from another version: once more, from zero.
+                # The beginning may be of another version of the file. Start again.
             else:
                 part.replace(target)
                 return content
@@ -81,72 +109,76 @@ def _download_once(
 
 @contextmanager
 def _claimed_part(url: str, target: Path) -> Iterator[Path]:
-    """Yield a part file of our own, an earlier broken transfer's where there is one."""
-    # Mirrors may wrap the same content differently: only the same URL is resumed.
+    """Yield the path of a part file that no other process uses.
+
+    If an earlier transfer of the same URL broke, its part file is taken over.
+    """
+    # Mirrors may compress the content differently, so only the same URL is resumed.
     stem = f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}"
-    free = target.with_name(f"{stem}.part")
+    shared = target.with_name(f"{stem}.part")
     own = target.with_name(f"{stem}.{secrets.token_hex(4)}.part")
-    for part in (free, *target.parent.glob(f"{stem}.*.part")):
-        with suppress(OSError):  # absent, or claimed by another process before us
-            if part == free or time.time() - part.stat().st_mtime > _ABANDONED_AFTER:
+    for part in (shared, *target.parent.glob(f"{stem}.*.part")):
+        with suppress(OSError):  # it does not exist, or another process took it
+            if (
+                part == shared
+                or time.time() - part.stat().st_mtime > _ABANDONED_AFTER_SECONDS
+            ):
                 part.rename(own)
-                own.touch()  # in use again
+                own.touch()  # mark it as in use
                 break
     try:
         yield own
     finally:
         if own.exists() and own.stat().st_size:
-            own.replace(free)
+            own.replace(shared)
         own.unlink(missing_ok=True)
 
 
-class _Bounded:
-    """A file that refuses to grow beyond a size."""
+class _LimitedWriter:
+    """A file that raises an error when it grows beyond a size."""
 
     def __init__(self, stream: BinaryIO, max_bytes: int) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
 
-    def write(self, chunk: bytes) -> None:
-        if self._stream.tell() + len(chunk) > self._max_bytes:
+    def write(self, content: bytes) -> None:
+        """Append bytes."""
+        if self._stream.tell() + len(content) > self._max_bytes:
             raise ValueError(f"more than the expected {self._max_bytes} bytes are sent")
-        self._stream.write(chunk)
+        self._stream.write(content)
 
     def flush(self) -> None:
+        """Flush the file."""
         self._stream.flush()
 
 
 def _transfer(url: str, part: Path, max_bytes: int) -> None:
-    """Append to `part` what is missing of the file at `url`."""
+    """Append the missing bytes of the file at `url` to the part file."""
     import pooch
-    from tqdm import tqdm
 
-    with part.open("ab") as stream, ExitStack() as connections:
+    with part.open("ab") as stream, ExitStack() as resources:
         offset = stream.tell()
 
         def check_range(response: Any, **_: Any) -> None:
-            connections.callback(response.close)
+            resources.callback(response.close)
             if response.status_code == 416:
                 raise ValueError(f"nothing follows the first {offset} bytes")
-            if response.status_code == 200:  # the whole file, not the range
+            if response.status_code == 200:  # the server sends the whole file
                 stream.seek(stream.truncate(0))
 
-        # Compressed transfer would make the offset meaningless.
+        # With a compressed transfer, the offset would count other bytes.
         headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        bar = tqdm(
-            desc=part.name.split(".")[0],
-            total=max_bytes,  # until the server tells the size
-            unit="B",
-            unit_scale=True,
-            disable=None,  # shown on terminals only
+        # pooch replaces the total by the size that the server sends.
+        bar = resources.enter_context(
+            progress_bar(part.name.split(".")[0], max_bytes, in_bytes=True)
         )
         fetch = pooch.HTTPDownloader(
-            progressbar=connections.enter_context(bar),
+            progressbar=bar or False,
             timeout=_CONNECT_AND_READ_TIMEOUT,
             headers=headers,
             hooks={"response": check_range},
         )
-        fetch(url, _Bounded(stream, max_bytes), None)
+        fetch(url, _LimitedWriter(stream, max_bytes), None)
         os.fsync(stream.fileno())

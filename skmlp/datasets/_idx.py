@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its kin: one big-endian array in one file."""
+"""The IDX file format of MNIST: one big-endian array per file."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _KNOWN = ", ".join(f"0x{code:02x} ({dtype})" for code, dtype in _DTYPES.items())
-_MAX_NDIM = 32  # what every supported NumPy can hold
+_MAX_NDIM = 32  # the limit of the oldest supported NumPy
 _MAX_LENGTH = 2**32 - 1  # lengths are unsigned 32-bit integers
-_MAX_DEFLATE_RATIO = 1032  # 258 bytes from two bits is the best that deflate can do
+_MAX_DEFLATE_RATIO = 1032  # at best, deflate codes 258 bytes in two bits
 _GZIP_MAGIC = b"\x1f\x8b"
-_CHUNK = 1 << 18
+_READ_BYTES = 1 << 18
 
 
-class _Rejoined:
-    """A stream whose first bytes were read already."""
+class _PrependedStream:
+    """A stream with some bytes in front of it, which were read from it before."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head = head
         self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
+        """Read the bytes in front of the stream, then the stream itself."""
         if self._head:
             head, self._head = self._head, b""
             return head
@@ -53,34 +54,45 @@ class _Rejoined:
 def read_idx(file: FileOrPath) -> NDArray[Any]:
     """Read the array of an IDX file.
 
-    An IDX file holds two zero bytes, one byte for the type, one for the number of
-    dimensions, the length of each dimension as an unsigned 32-bit integer, and then
-    the values in C order, all big-endian. A gzip-compressed file is recognised by
-    its content, whatever its name.
+    All numbers in an IDX file are big-endian. The file consists of
+
+    - two zero bytes,
+    - one byte for the data type,
+    - one byte for the number of dimensions,
+    - the length of each dimension as an unsigned 32-bit integer,
+    - the values in C order.
+
+    The file may be compressed with gzip. Compression is recognized by the content, not
+    by the name.
 
     Parameters
     ----------
     file : str, path-like or binary file object
-        What to read. A file object is read from its position to its end.
+        The file. A file object is read from its current position to its end.
 
     Returns
     -------
-    ndarray
-        The array, writable and in native byte order; its dtype is one of uint8,
-        int8, int16, int32, float32 and float64.
+    array : ndarray
+        The array, writable and in native byte order. Its dtype is uint8, int8, int16,
+        int32, float32 or float64.
 
     Raises
     ------
     ValueError
-        If the file is not IDX, or has less or more data than its header claims.
-        The size is checked before memory is taken for the values, and a compressed
-        file is never unpacked beyond what its header claims.
+        If the file is not IDX, or does not have the size that its header claims.
+    TypeError
+        If `file` is neither a path nor a binary file object.
     OSError
         If the file cannot be opened or read.
 
+    Notes
+    -----
+    Files are not trusted. The size is checked before memory is allocated for the
+    values. A compressed file is unpacked only up to the size that its header claims.
+
     See Also
     --------
-    write_idx : Write such a file.
+    write_idx : Write an array to an IDX file.
 
     Examples
     --------
@@ -89,11 +101,11 @@ def read_idx(file: FileOrPath) -> NDArray[Any]:
     >>> read_idx(io.BytesIO(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4])))
     array([5, 0, 4], dtype=uint8)
     """
-    return read_idx_of_shape(file, shape=None)
+    return read_ubyte_idx(file, shape=None)
 
 
-def read_idx_of_shape(file: FileOrPath, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    """Read an IDX file, refused by its header unless it holds ubytes of `shape`."""
+def read_ubyte_idx(file: FileOrPath, shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """Read an IDX file, which must hold uint8 values of `shape` if that is given."""
     if isinstance(file, str | os.PathLike):
         with Path(file).open("rb") as opened:
             return _read(opened, os.fspath(file), shape)
@@ -105,27 +117,31 @@ def read_idx_of_shape(file: FileOrPath, shape: tuple[int, ...] | None) -> NDArra
 
 
 def write_idx(file: FileOrPath, array: NDArray[Any]) -> None:
-    """Write an array as an IDX file.
+    """Write an array to an IDX file.
 
     Parameters
     ----------
     file : str, path-like or binary file object
-        Where to write. A path that ends in ``.gz`` is compressed with gzip; equal
-        arrays give equal files. A path appears, or is replaced, only when all is
-        written.
+        The file.
+
+        - A path that ends in ``.gz`` is compressed with gzip.
+        - An existing file is replaced when the new one is complete.
+        - Equal arrays give equal files.
     array : ndarray
-        Of dtype uint8, int8, int16, int32, float32 or float64, in any byte order
-        and memory layout, of at most 32 dimensions.
+        The array, of dtype uint8, int8, int16, int32, float32 or float64. It may have
+        any byte order, any memory layout, and at most 32 dimensions.
 
     Raises
     ------
     ValueError
-        If IDX has no type for the array's dtype, or if it has too many dimensions
-        or too long a one. Nothing is written then.
+        If IDX does not support the dtype of the array, its number of dimensions or
+        the length of one of them. Nothing is written in this case.
+    OSError
+        If the file cannot be written. An existing file is unchanged.
 
     See Also
     --------
-    read_idx : Read such a file.
+    read_idx : Read the array of an IDX file.
 
     Examples
     --------
@@ -138,7 +154,7 @@ def write_idx(file: FileOrPath, array: NDArray[Any]) -> None:
     '00000b02 00000001 00000002 00010002'
     """
     array = np.asarray(array)
-    header = idx_header(array)
+    header = build_idx_header(array)
     big_endian = np.ascontiguousarray(array, array.dtype.newbyteorder(">"))
     values = big_endian.reshape(-1).view(np.uint8).data
     if not isinstance(file, str | os.PathLike):
@@ -156,8 +172,8 @@ def write_idx(file: FileOrPath, array: NDArray[Any]) -> None:
             raw.write(values)
 
 
-def idx_header(array: NDArray[Any]) -> bytes:
-    """Return the bytes that stand before the values of `array` in an IDX file."""
+def build_idx_header(array: NDArray[Any]) -> bytes:
+    """Return the bytes that precede the values of an array in an IDX file."""
     native = array.dtype.newbyteorder("=")
     if native not in _CODES:
         raise ValueError(
@@ -174,28 +190,28 @@ def idx_header(array: NDArray[Any]) -> bytes:
 
 
 def _read(stream: Any, name: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    """Read plain or compressed IDX from a stream."""
+    """Read a plain or compressed IDX file from a stream."""
     available = _remaining_bytes(stream)
     head = stream.read(len(_GZIP_MAGIC))
     if not isinstance(head, bytes):
         raise TypeError(f"{name} was opened as text; open it in binary mode ('rb').")
-    rejoined = _Rejoined(head, stream)
+    whole = _PrependedStream(head, stream)
     if head != _GZIP_MAGIC:
-        return _parse(rejoined, name, shape, available)
-    most = None if available is None else available * _MAX_DEFLATE_RATIO
+        return _parse(whole, name, shape, available)
+    max_bytes = None if available is None else available * _MAX_DEFLATE_RATIO
     try:
-        with gzip.GzipFile(fileobj=rejoined, mode="rb") as unpacked:  # type: ignore[call-overload]
-            return _parse(unpacked, name, shape, most, compressed=True)
+        with gzip.GzipFile(fileobj=whole, mode="rb") as unpacked:  # type: ignore[call-overload]
+            return _parse(unpacked, name, shape, max_bytes, compressed=True)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{name} is a damaged gzip file: {error}.") from error
 
 
 def _remaining_bytes(stream: BinaryIO) -> int | None:
-    """Return how many bytes are left in a stream, None where it cannot tell."""
+    """Return the number of bytes left in a stream, or None if it is unknown."""
     try:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             return None
-    except (AttributeError, OSError):  # no file of the operating system
+    except (AttributeError, OSError):  # not a file of the operating system
         pass
     try:
         position = stream.tell()
@@ -213,7 +229,11 @@ def _parse(
     available: int | None,
     compressed: bool = False,
 ) -> NDArray[Any]:
-    """Read header and values; `available` bounds the size, exactly if uncompressed."""
+    """Read header and values.
+
+    `available` is the exact size of an uncompressed file, or an upper bound on the
+    size of a compressed one. It is None if the size is unknown.
+    """
     magic = _read_exactly(stream, 4, name, "the magic number")
     code, ndim = magic[2], magic[3]
     if magic[:2] != b"\0\0" or code not in _DTYPES:
@@ -255,14 +275,14 @@ def _parse(
 
 
 def _read_exactly(stream: Any, size: int, name: str, what: str) -> bytearray:
-    """Read `size` bytes; memory grows with what the stream really delivers."""
-    read = bytearray()
-    while len(read) < size:
-        chunk = stream.read(min(size - len(read), _CHUNK))
-        if not chunk:
+    """Read `size` bytes; memory is allocated only for bytes that were read."""
+    content = bytearray()
+    while len(content) < size:
+        more = stream.read(min(size - len(content), _READ_BYTES))
+        if not more:
             raise ValueError(
                 f"{name} is truncated: {what} needs {size} bytes, "
-                f"but only {len(read)} are left."
+                f"but only {len(content)} are left."
             )
-        read += chunk
-    return read
+        content += more
+    return content

@@ -1,4 +1,4 @@
-"""A folder of image files as one array, classes taken from the files' names."""
+"""Load a folder of image files as one array."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from skmlp._sklearn_compat import StrOptions, validate_params
-from skmlp.datasets._image_paths import FORMATS, labelled_images
+from skmlp.datasets._image_paths import PILLOW_FORMATS, find_labeled_images
 from skmlp.datasets._image_set import pixel_names
+from skmlp.datasets._progress import progress_bar
 from skmlp.storage.atomic_files import replace_file
 
 _PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
@@ -48,77 +49,90 @@ def load_image_folder(
     n_jobs: int | None = None,
     verbose: bool | int = True,
 ) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """Load the image files of a folder, with their classes.
+    """Load the images in a folder, with their classes.
 
-    Files ending in .bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, .tif, .tiff or
-    .webp, at any depth, are read in the order of their sorted paths; others, and
-    hidden ones, are not looked at. Transparency is dropped; of several frames or
-    pages, the first is taken.
+    - Files that end in .bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, .tif, .tiff or
+      .webp are read, at any depth, in the order of their sorted paths.
+    - Other files and hidden files are ignored.
+    - Transparency is dropped.
+    - If a file has several frames or pages, the first one is read.
 
     Parameters
     ----------
     container_path : str or path-like
         The folder.
     labels_from : {'auto', 'folder', 'filename'} or None, default='auto'
-        'folder': an image's class is the name of the sub-folder of `container_path`
-        it lies in; images that lie in none are left out. 'filename': the class is
-        the file's name up to the first dot, as in ``cat.0.jpg``. 'auto' is 'folder'
-        if all images lie in sub-folders, and 'filename' if none does and their names
-        share classes. None is for images without classes, which are to be predicted.
+        Where the class of an image is taken from.
+
+        - 'folder': the class is the name of the sub-folder of `container_path` that
+          holds the image. Images outside of sub-folders are left out.
+        - 'filename': the class is the file name up to the first dot, as in
+          ``cat.0.jpg``.
+        - 'auto': 'folder' if all images are in sub-folders; 'filename' if none is, and
+          at least two images have the same class by their names.
+        - None: the images have no classes, for example because they are to be
+          predicted.
     color_mode : {'rgb', 'grayscale'}, default='rgb'
-        Whether images have three colours or one grey value for each pixel.
+        Whether a pixel has three colors or one gray value.
     image_size : tuple of (height, width), default=None
-        The size that every image is resized to, in pixels, by bilinear
-        interpolation (over all source pixels when it shrinks). If None, all images
-        must have the same size.
+        The size in pixels to which every image is resized, by bilinear interpolation.
+        When an image shrinks, all of its pixels are averaged. If None, all images must
+        have the same size.
     on_error : {'raise', 'warn'}, default='raise'
-        Whether an image that cannot be read is an error, or is named in a warning
-        and left out.
+        Whether an image that cannot be read raises an error, or is left out with a
+        warning that names it.
     memmap : str or path-like, default=None
-        A file, usually ``.npy``, to write the images to and to map into memory, for
-        images larger than memory. It appears, or is replaced, when all is written.
+        A file, usually ``.npy``, into which the images are written. The result is
+        mapped from this file, so the images may be larger than memory. An existing file
+        is replaced when the new one is complete.
     return_X_y : bool, default=False
-        If True, return ``(data, target)`` instead of a Bunch; `target` is None if
-        `labels_from` is.
+        If True, return ``(data, target)`` instead of a Bunch. `target` is None if
+        `labels_from` is None.
     n_jobs : int, default=None
-        How many threads read images; None is one, -1 one for each core.
+        Number of threads that read images. None means 1, and -1 means one per core.
     verbose : bool or int, default=True
-        Whether to show a progress bar, if run in a terminal.
+        Whether to show a progress bar. It is shown only in a terminal.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With these attributes, for n images:
+        A dictionary-like object with these attributes, for n images:
 
         data : ndarray of shape (n, height * width * channels), dtype uint8
-            One image in each row.
+            One image per row.
         target : ndarray of shape (n,), dtype int64
-            The class of each image, as an index of `target_names`. Two folders agree
-            on it only if they have the same classes; ``target_names[target]`` holds
-            the names, which always agree. Neither is there if `labels_from` is None.
+            The class of each image, as an index into `target_names`. The same class
+            has different indices in two folders if the folders have different classes,
+            but ``target_names[target]`` is the same. Absent if `labels_from` is None.
         images : ndarray of shape (n, height, width[, 3]), dtype uint8
-            The same memory as `data`, as images; with `memmap`, read-only.
+            A view of the same memory as `data`. It is read-only with `memmap`.
         feature_names : list of str
             ``pixel_<row>_<column>[_<red|green|blue>]``.
-        target_names : ndarray of str
-            The classes, sorted.
+        target_names : ndarray of str, shape (n_classes,)
+            The sorted names of the classes. Absent if `labels_from` is None.
         filenames : ndarray of str, shape (n,)
             The path of each image.
         DESCR : str
-            Where the images are from.
+            The number, shape and folder of the images.
 
     (data, target) : tuple if ``return_X_y=True``
-        The data and the target above.
+        The arrays `data` and `target` that are described above.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
         If `container_path` is not a folder.
     ValueError
-        If there are no images, if without sub-folders every name would be a class, if
-        all sub-folders are named as parts of a data set (``train``, ``test``), if sizes
-        differ and `image_size` is None, or if an image cannot be read or has more
-        pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+        In these cases:
+
+        - there are no images,
+        - `labels_from` is 'auto', and every image would have its own class,
+        - `labels_from` is 'auto', and all sub-folders have names of subsets, such as
+          ``train`` and ``test``,
+        - `labels_from` is 'auto', and only some images are in sub-folders,
+        - the sizes of images differ and `image_size` is None,
+        - an image cannot be read, or has more pixels than
+          ``PIL.Image.MAX_IMAGE_PIXELS``.
 
     Examples
     --------
@@ -127,8 +141,8 @@ def load_image_folder(
     >>> from PIL import Image
     >>> from skmlp.datasets import load_image_folder
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name, grey in [("cat.0.png", 0), ("cat.1.png", 9), ("dog.0.png", 255)]:
-    ...         Image.new("L", (4, 2), grey).save(Path(folder, name))
+    ...     for name, gray in [("cat.0.png", 0), ("cat.1.png", 9), ("dog.0.png", 255)]:
+    ...         Image.new("L", (4, 2), gray).save(Path(folder, name))
     ...     pets = load_image_folder(folder, color_mode="grayscale")
     >>> pets.images.shape, pets.data.shape
     ((3, 2, 4), (3, 8))
@@ -136,51 +150,54 @@ def load_image_folder(
     (array([0, 0, 1]), array(['cat', 'dog'], dtype='<U3'))
     """
     folder = Path(container_path)
-    size = _checked_size(image_size)
-    paths, classes = labelled_images(folder, labels_from)
+    size = _check_image_size(image_size)
+    paths, classes = find_labeled_images(folder, labels_from)
 
     def read(path: Path) -> NDArray[np.uint8]:
         return _read_image(path, _PILLOW_MODES[color_mode], size, on_error)
 
-    shape = _first_shape(paths, read, on_error)
+    shape = _shape_of_first_readable_image(paths, read, on_error)
 
     failures: list[str] = []
 
     def fill(images: NDArray[np.uint8]) -> list[int]:
-        kept, failed = _fill(images, paths, read, on_error, n_jobs, bool(verbose))
+        loaded, failed = _read_all(images, paths, read, on_error, n_jobs, bool(verbose))
         failures.extend(failed)
-        return kept
+        return loaded
 
     if memmap is None:
         images: NDArray[np.uint8] = np.empty((len(paths), *shape), np.uint8)
-        kept = fill(images)
-        images = images[: len(kept)]
+        loaded = fill(images)
+        images = images[: len(loaded)]
     else:
-        images, kept = _mapped(Path(memmap), (len(paths), *shape), fill)
+        images, loaded = _fill_memmap(Path(memmap), (len(paths), *shape), fill)
 
     for failure in failures:
         warnings.warn(f"{failure}; it is left out.", stacklevel=3)
     data = images.reshape(len(images), -1)
     labels: dict[str, NDArray[Any]] = {}
-    in_classes = ""
+    class_text = ""
     if classes is not None:
         target_names, codes = np.unique(classes, return_inverse=True)
-        labels = {"target": codes.astype(np.int64)[kept], "target_names": target_names}
-        in_classes = f" in {len(target_names)} classes"
+        labels = {
+            "target": codes.astype(np.int64)[loaded],
+            "target_names": target_names,
+        }
+        class_text = f" in {len(target_names)} classes"
     if return_X_y:
         return data, labels.get("target")
     return Bunch(
         data=data,
         images=images,
         feature_names=pixel_names(shape),
-        filenames=np.array([str(paths[row]) for row in kept]),
-        DESCR=f"{len(kept)} images of shape {shape}{in_classes}, read from {folder}",
+        filenames=np.array([str(paths[i]) for i in loaded]),
+        DESCR=f"{len(loaded)} images of shape {shape}{class_text}, read from {folder}",
         **labels,
     )
 
 
-def _checked_size(image_size: Any) -> tuple[int, int] | None:
-    """Return image_size as (height, width), or say what is wrong with it."""
+def _check_image_size(image_size: Any) -> tuple[int, int] | None:
+    """Return image_size as (height, width), or raise an error that explains it."""
     if image_size is None:
         return None
     if len(image_size) != 2 or not all(
@@ -196,15 +213,15 @@ def _checked_size(image_size: Any) -> tuple[int, int] | None:
 def _read_image(
     path: Path, mode: str, size: tuple[int, int] | None, on_error: str
 ) -> NDArray[np.uint8]:
-    """Return an image as (height, width[, 3]), or a ValueError that names its file."""
+    """Return an image as (height, width[, 3]); any failure is a ValueError."""
     from PIL import Image
 
     try:
-        with Image.open(path, formats=tuple(set(FORMATS.values()))) as image:
-            most = Image.MAX_IMAGE_PIXELS
-            if most is not None and image.width * image.height > most:
-                raise ValueError(f"it has {image.size} pixels, more than {most}")
-            converted = _in_eight_bits(image).convert(mode)
+        with Image.open(path, formats=tuple(set(PILLOW_FORMATS.values()))) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise ValueError(f"it has {image.size} pixels, more than {limit}")
+            converted = _to_eight_bits(image).convert(mode)
         if size is not None and converted.size != size[::-1]:
             converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
         return np.asarray(converted)
@@ -215,20 +232,20 @@ def _read_image(
         ) from error
 
 
-def _in_eight_bits(image: Any) -> Any:
-    """Return an image whose conversion to grey or colour keeps its brightness."""
+def _to_eight_bits(image: Any) -> Any:
+    """Return an image with 8 bits per value, of the same brightness."""
     from PIL import Image
 
-    if image.mode.startswith("I;16"):  # convert() would clip at 255
+    if image.mode.startswith("I;16"):  # convert() would clip values at 255
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode!r} have no known maximum")
-    if "transparency" in image.info:  # a palette's; Pillow warns about other ways
+    if "transparency" in image.info:  # of a palette; convert("RGB") would warn
         return image.convert("RGBA")
     return image
 
 
-def _first_shape(
+def _shape_of_first_readable_image(
     paths: Sequence[Path], read: Callable[[Path], NDArray[np.uint8]], on_error: str
 ) -> tuple[int, ...]:
     """Return the shape of the first image that can be read."""
@@ -241,7 +258,7 @@ def _first_shape(
     raise ValueError(f"None of {len(paths)} images, as {paths[0]}, can be read.")
 
 
-def _fill(
+def _read_all(
     images: NDArray[np.uint8],
     paths: Sequence[Path],
     read: Callable[[Path], NDArray[np.uint8]],
@@ -249,56 +266,61 @@ def _fill(
     n_jobs: int | None,
     verbose: bool,
 ) -> tuple[list[int], list[str]]:
-    """Read files into the first rows; return which they are, and the failures."""
-    from tqdm import tqdm
+    """Read images into the beginning of an array.
 
-    def fill_row(row: int) -> str | None:
+    Returns the indices of the paths that were read, and a message for every other path.
+    """
+
+    def read_into(i: int) -> str | None:
         try:
-            image = read(paths[row])
+            image = read(paths[i])
         except ValueError as error:
             if on_error == "raise":
                 raise
             return str(error)
         if image.shape != images.shape[1:]:
             raise ValueError(
-                f"{paths[row]} has shape {image.shape}, but images before it have "
+                f"{paths[i]} has shape {image.shape}, but images before it have "
                 f"{images.shape[1:]}; give image_size=(height, width) to resize all."
             )
-        images[row] = image
+        images[i] = image
         return None
 
-    # Decoding releases the interpreter's lock, so threads share one output array.
+    # Decoding releases the global interpreter lock, so threads run in parallel.
     outcomes = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(fill_row)(row) for row in range(len(paths))
+        delayed(read_into)(i) for i in range(len(paths))
     )
-    with tqdm(
-        outcomes, "images", len(paths), unit="image", disable=None if verbose else True
-    ) as watched:
-        failures = list(watched)
-    kept = [row for row, failure in enumerate(failures) if failure is None]
-    for row, source in enumerate(kept):
-        if row != source:
-            images[row] = images[source]
-    return kept, [failure for failure in failures if failure is not None]
+    failures = []
+    with progress_bar("images", len(paths), enabled=verbose) as bar:
+        for failure in outcomes:
+            failures.append(failure)
+            if bar is not None:
+                bar.update(1)
+    loaded = [i for i, failure in enumerate(failures) if failure is None]
+    # Close the gaps that unreadable images left.
+    for i, source in enumerate(loaded):
+        if i != source:
+            images[i] = images[source]
+    return loaded, [failure for failure in failures if failure is not None]
 
 
-def _mapped(
+def _fill_memmap(
     path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], list[int]]
 ) -> tuple[NDArray[np.uint8], list[int]]:
-    """Fill an array in a .npy file at `path`; return it read-only, and the rows."""
+    """Fill an array in a .npy file; return it read-only, and the result of `fill`."""
     with replace_file(path) as part:
         array = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-        kept = fill(array)
+        loaded = fill(array)
         array.flush()
         start = array.offset
-        del array  # some systems rename no mapped file
-        if len(kept) < shape[0]:
-            _shorten(part, (len(kept), *shape[1:]), start)
-    return np.load(path, mmap_mode="r"), kept
+        del array  # some systems cannot rename a mapped file
+        if len(loaded) < shape[0]:
+            _truncate_npy(part, (len(loaded), *shape[1:]), start)
+    return np.load(path, mmap_mode="r"), loaded
 
 
-def _shorten(path: Path, shape: tuple[int, ...], start: int) -> None:
-    """Cut a .npy file of uint8 to fewer rows; its values begin at byte `start`."""
+def _truncate_npy(path: Path, shape: tuple[int, ...], start: int) -> None:
+    """Shorten the first axis of a .npy file of uint8 whose values begin at `start`."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with path.open("r+b") as stream:
         np.lib.format.write_array_header_1_0(stream, header)

@@ -1,4 +1,4 @@
-"""What the fetchers of image sets share: description, search, and the result."""
+"""Code that the fetchers of image sets share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from skmlp._sklearn_compat import Interval, StrOptions
-from skmlp.datasets._data_home import find_file, search_folders
+from skmlp.datasets._data_home import data_set_folders, find_file
 from skmlp.datasets._download import download
 
 T = TypeVar("T")
@@ -32,7 +32,25 @@ FETCH_CONSTRAINTS: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class ImageSet:
-    """An image set: its name to people, its folder, where it is served, its text."""
+    """A published image set.
+
+    Parameters
+    ----------
+    title : str
+        The name of the image set in messages.
+    folder : str
+        The name of its folder in the data home.
+    mirrors : tuple of str
+        URLs of folders that hold its files.
+    image_shape : tuple of int
+        (height, width) or (height, width, channels).
+    target_names : tuple of str
+        The names of the classes.
+    description : str
+        The attribute ``DESCR`` of the result.
+    install_hint : str, default=""
+        Another way to get the files; the end of an error message.
+    """
 
     title: str
     folder: str
@@ -40,15 +58,15 @@ class ImageSet:
     image_shape: tuple[int, ...]
     target_names: tuple[str, ...]
     description: str
-    hint: str = ""
+    install_hint: str = ""
 
 
-def parts_of(subset: str) -> tuple[str, ...]:
-    """Return the parts that make a subset, in the order of their rows."""
+def subset_parts(subset: str) -> tuple[str, ...]:
+    """Return the parts of a subset, in the order of their samples."""
     return ("train", "test") if subset == "all" else (subset,)
 
 
-def obtain(
+def find_or_download(
     image_set: ImageSet,
     file_names: Sequence[str],
     load: Callable[[Path], T],
@@ -59,20 +77,24 @@ def obtain(
     n_retries: int,
     delay: float,
 ) -> T:
-    """Load a file found under one of its names, else download it under the last."""
-    folders = search_folders(image_set.folder, data_home)
-    found = find_file(folders, file_names)
-    if found is not None:
-        return load(found)
-    looked = f"{file_names[0]} was not found in {', '.join(map(str, folders))}"
+    """Return `load(path)` for a file of an image set.
+
+    The file is searched by all of its names. If no folder holds it, it is downloaded by
+    the last name.
+    """
+    folders = data_set_folders(image_set.folder, data_home)
+    path = find_file(folders, file_names)
+    if path is not None:
+        return load(path)
+    not_found = f"{file_names[0]} was not found in {', '.join(map(str, folders))}"
     remedy = (
         f"put the files of {image_set.title} into one of these folders, or name the "
         f"folder that holds {image_set.folder}/ by data_home or the environment "
-        f"variable SKMLP_DATA{image_set.hint}."
+        f"variable SKMLP_DATA{image_set.install_hint}."
     )
     if not download_if_missing:
         raise OSError(
-            f"{image_set.title}: {looked}, and download_if_missing=False; {remedy}"
+            f"{image_set.title}: {not_found}, and download_if_missing=False; {remedy}"
         )
     try:
         return download(
@@ -85,26 +107,28 @@ def obtain(
             delay=delay,
         )
     except OSError as error:
-        raise OSError(f"{image_set.title}: {looked}, and {error}; {remedy}") from error
+        raise OSError(
+            f"{image_set.title}: {not_found}, and {error}; {remedy}"
+        ) from error
 
 
 def pixel_names(image_shape: tuple[int, ...]) -> list[str]:
-    """Return the features' names: pixel_row_column, and the colour where there is one.
+    """Return the feature names: pixel_row_column, or pixel_row_column_color.
 
     >>> pixel_names((1, 2, 3))[:4]
     ['pixel_0_0_red', 'pixel_0_0_green', 'pixel_0_0_blue', 'pixel_0_1_red']
     """
     height, width, *channels = image_shape
-    colours = ("_red", "_green", "_blue") if channels else ("",)
+    colors = ("_red", "_green", "_blue") if channels else ("",)
     return [
-        f"pixel_{row}_{column}{colour}"
+        f"pixel_{row}_{column}{color}"
         for row in range(height)
         for column in range(width)
-        for colour in colours
+        for color in colors
     ]
 
 
-def as_result(
+def format_result(
     image_set: ImageSet,
     images: NDArray[np.uint8],
     target: NDArray[np.int64],
@@ -112,7 +136,7 @@ def as_result(
     return_X_y: bool,
     as_frame: bool,
 ) -> Bunch | tuple[Any, Any]:
-    """Return images and target in the form that was asked for."""
+    """Return images and target as a Bunch or as a tuple, of arrays or of frames."""
     flat = images.reshape(len(images), -1)
     feature_names = pixel_names(image_set.image_shape)
     data: Any = flat

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: the same four IDX files with other pictures in them."""
+"""MNIST and Fashion-MNIST, which are four IDX files each."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from skmlp._sklearn_compat import validate_params
-from skmlp.datasets._idx import idx_header, read_idx_of_shape
+from skmlp.datasets._idx import build_idx_header, read_ubyte_idx
 from skmlp.datasets._image_set import (
     FETCH_CONSTRAINTS,
     ImageSet,
-    as_result,
-    obtain,
-    parts_of,
+    find_or_download,
+    format_result,
+    subset_parts,
 )
 
-_WRAPPING = 1 << 16  # bytes that header and gzip may add to incompressible values
+_MAX_EXTRA_BYTES = 1 << 16  # for the header, and for gzip of incompressible values
 
 
 @dataclass(frozen=True)
 class IDXFile:
-    """A file of unsigned bytes: name, shape, SHA-256 of the decompressed content."""
+    """A file of unsigned bytes: name, shape, SHA-256 of the uncompressed content."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,16 +38,16 @@ class IDXFile:
 
 @dataclass(frozen=True)
 class IDXImageSet:
-    """An image set with the files of images and labels for each of its parts."""
+    """An image set, and for each of its parts the files of images and labels."""
 
-    about: ImageSet
+    info: ImageSet
     files: Mapping[str, tuple[IDXFile, IDXFile]]
 
 
 def _four_files(
     sha256: tuple[str, str, str, str],
 ) -> dict[str, tuple[IDXFile, IDXFile]]:
-    """Return the files that all sets in MNIST's form have in common."""
+    """Return the four files of an image set, whose names and shapes are MNIST's."""
     return {
         "train": (
             IDXFile("train-images-idx3-ubyte", (60000, 28, 28), sha256[0]),
@@ -73,7 +73,7 @@ MNIST = IDXImageSet(
         description="""\
 MNIST: handwritten digits
 
-70,000 grey images of 28 x 28 pixels from 0 (paper) to 255 (ink), 60,000 to train and
+70,000 gray images of 28 x 28 pixels from 0 (paper) to 255 (ink), 60,000 to train and
 10,000 to test, of the digits 0 to 9. The writers of the test images wrote none of the
 training images.
 
@@ -113,13 +113,15 @@ FASHION_MNIST = IDXImageSet(
             "Bag",
             "Ankle boot",
         ),
-        hint=", or install the package dataset-fashion-mnist on Debian or Ubuntu",
+        install_hint=(
+            ", or install the package dataset-fashion-mnist on Debian or Ubuntu"
+        ),
         description="""\
 Fashion-MNIST: articles of clothing
 
-70,000 grey images of 28 x 28 pixels from 0 (background) to 255, 60,000 to train and
-10,000 to test, of ten kinds of Zalando's articles, 7,000 images of each. Made to take
-the place of MNIST in the same files, and harder.
+70,000 gray images of 28 x 28 pixels from 0 (background) to 255, 60,000 to train and
+10,000 to test, of ten kinds of Zalando's articles, 7,000 images of each. The set
+is a harder replacement for MNIST, with the same file names and shapes.
 
 H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for
 benchmarking machine learning algorithms", 2017, arXiv:1708.07747.
@@ -147,67 +149,73 @@ def fetch_mnist(
     n_retries: int = 3,
     delay: float = 1.0,
 ) -> Bunch | tuple[Any, Any]:
-    """Load MNIST, the handwritten digits (classification), downloaded if need be.
+    """Load MNIST, a set of handwritten digits (classification).
 
     =================   ==========================
     Classes                                     10
     Samples, training                       60,000
     Samples, test                           10,000
-    Features            784 (28 x 28 grey, 0..255)
+    Features            784 (28 x 28 gray, 0..255)
     =================   ==========================
 
-    The files, plain or compressed with gzip, are looked for in the folder ``mnist``
-    of the data home (see :func:`get_data_home`), then of the system's data folders
-    (``/usr/local/share/datasets``, ``/usr/share/datasets``), and are downloaded into
-    the data home at last. Their content is verified by its SHA-256 at every call.
+    The files may be plain or compressed with gzip. They are searched in this order:
+
+    - the folder ``mnist`` of the data home (see :func:`get_data_home`),
+    - the folder ``mnist`` of ``/usr/local/share/datasets`` and of
+      ``/usr/share/datasets``,
+    - the mirrors, from which they are downloaded into the data home.
+
+    Every call verifies the SHA-256 of the content.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder that holds the folder ``mnist``. If None, the environment variable
-        ``SKMLP_DATA`` names it, else it is the user's cache.
+        The folder that holds the folder ``mnist``. If None, :func:`get_data_home`
+        says which folder is used.
     subset : {'train', 'test', 'all'}, default='train'
-        Which rows to load; 'all' is the training rows followed by the test rows.
+        Which samples to load. 'all' is the training samples followed by the test
+        samples.
     download_if_missing : bool, default=True
-        If False, raise an OSError where a download would be needed.
+        If False, raise an OSError instead of downloading a missing file.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
         If True, data is a pandas DataFrame and target a pandas Series.
     n_retries : int, default=3
-        How often to try again after a failed download.
+        How often a failed download is tried again.
     delay : float, default=1.0
-        Seconds between tries.
+        Seconds between two tries.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With these attributes, for n images:
+        A dictionary-like object with these attributes, for n images:
 
         data : ndarray or DataFrame of shape (n, 784), dtype uint8
-            One image in each row.
+            One image per row.
         target : ndarray or Series of shape (n,), dtype int64
             The class of each image, 0 to 9.
         images : ndarray of shape (n, 28, 28), dtype uint8
-            The same memory as `data`, as images.
+            A view of the same memory as `data`.
         frame : DataFrame of shape (n, 785) or None
-            With ``as_frame=True``, data and target.
+            Data and target if ``as_frame=True``, otherwise None.
         feature_names : list of str
             ``pixel_<row>_<column>``.
         target_names : ndarray of shape (10,)
-            The classes' names.
+            The names of the classes.
         DESCR : str
             The description of the data set.
 
     (data, target) : tuple if ``return_X_y=True``
-        The data and the target above.
+        The arrays or frames `data` and `target` that are described above.
 
     Raises
     ------
     OSError
-        If the data are not found and cannot be, or must not be, downloaded.
+        If a file is missing, and the download fails or `download_if_missing` is
+        False.
     ValueError
-        If a file that was found is not what it should be.
+        If a file in one of the folders does not have the published content.
 
     Examples
     --------
@@ -216,10 +224,10 @@ def fetch_mnist(
     >>> X.shape, X.dtype, y[:5]  # doctest: +SKIP
     ((60000, 784), dtype('uint8'), array([5, 0, 4, 1, 9]))
     """
-    where = (data_home, download_if_missing, n_retries, delay)
-    images, target = _load_parts(MNIST, parts_of(subset), *where)
-    return as_result(
-        MNIST.about, images, target, return_X_y=return_X_y, as_frame=as_frame
+    options = (data_home, download_if_missing, n_retries, delay)
+    images, target = _load_parts(MNIST, subset_parts(subset), *options)
+    return format_result(
+        MNIST.info, images, target, return_X_y=return_X_y, as_frame=as_frame
     )
 
 
@@ -234,50 +242,53 @@ def fetch_fashion_mnist(
     n_retries: int = 3,
     delay: float = 1.0,
 ) -> Bunch | tuple[Any, Any]:
-    """Load Fashion-MNIST, articles of clothing (classification), as `fetch_mnist` does.
+    """Load Fashion-MNIST, a set of images of clothing (classification).
 
     =================   ==========================
     Classes                                     10
     Samples, training                       60,000
     Samples, test                           10,000
-    Features            784 (28 x 28 grey, 0..255)
+    Features            784 (28 x 28 gray, 0..255)
     =================   ==========================
 
-    The folder is ``fashion-mnist``. Debian's package ``dataset-fashion-mnist`` puts
-    it into ``/usr/share/datasets``, where it is found without a download.
+    The files are searched and verified as in :func:`fetch_mnist`, in folders with the
+    name ``fashion-mnist``. Debian's package ``dataset-fashion-mnist`` installs them in
+    ``/usr/share/datasets``, so that no download is necessary.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder that holds the folder ``fashion-mnist``. If None, the environment
-        variable ``SKMLP_DATA`` names it, else it is the user's cache.
+        The folder that holds the folder ``fashion-mnist``. If None,
+        :func:`get_data_home` says which folder is used.
     subset : {'train', 'test', 'all'}, default='train'
-        Which rows to load; 'all' is the training rows followed by the test rows.
+        Which samples to load. 'all' is the training samples followed by the test
+        samples.
     download_if_missing : bool, default=True
-        If False, raise an OSError where a download would be needed.
+        If False, raise an OSError instead of downloading a missing file.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
         If True, data is a pandas DataFrame and target a pandas Series.
     n_retries : int, default=3
-        How often to try again after a failed download.
+        How often a failed download is tried again.
     delay : float, default=1.0
-        Seconds between tries.
+        Seconds between two tries.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With the attributes and shapes of :func:`fetch_mnist`'s; `target_names` are
-        the names of the articles.
+        A dictionary-like object with the attributes, shapes and dtypes that
+        :func:`fetch_mnist` returns. `target_names` are the names of the articles.
     (data, target) : tuple if ``return_X_y=True``
-        The data and the target alone.
+        The arrays or frames `data` and `target`.
 
     Raises
     ------
     OSError
-        If the data are not found and cannot be, or must not be, downloaded.
+        If a file is missing, and the download fails or `download_if_missing` is
+        False.
     ValueError
-        If a file that was found is not what it should be.
+        If a file in one of the folders does not have the published content.
 
     Examples
     --------
@@ -286,10 +297,10 @@ def fetch_fashion_mnist(
     >>> clothes.target_names[clothes.target[0]]  # doctest: +SKIP
     'Ankle boot'
     """
-    where = (data_home, download_if_missing, n_retries, delay)
-    images, target = _load_parts(FASHION_MNIST, parts_of(subset), *where)
-    return as_result(
-        FASHION_MNIST.about, images, target, return_X_y=return_X_y, as_frame=as_frame
+    options = (data_home, download_if_missing, n_retries, delay)
+    images, target = _load_parts(FASHION_MNIST, subset_parts(subset), *options)
+    return format_result(
+        FASHION_MNIST.info, images, target, return_X_y=return_X_y, as_frame=as_frame
     )
 
 
@@ -301,14 +312,14 @@ def _load_parts(
     n_retries: int,
     delay: float,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return images and labels of the parts, one after the other."""
+    """Return the images and labels of some parts, concatenated."""
 
-    def values(file: IDXFile) -> NDArray[np.uint8]:
-        return obtain(
-            image_set.about,
+    def read(file: IDXFile) -> NDArray[np.uint8]:
+        return find_or_download(
+            image_set.info,
             (file.name, f"{file.name}.gz"),
             partial(_read_verified, file),
-            max_bytes=int(np.prod(file.shape)) + _WRAPPING,
+            max_bytes=int(np.prod(file.shape)) + _MAX_EXTRA_BYTES,
             data_home=data_home,
             download_if_missing=download_if_missing,
             n_retries=n_retries,
@@ -316,20 +327,20 @@ def _load_parts(
         )
 
     files = [image_set.files[part] for part in parts]
-    labels = np.concatenate([values(labels) for _, labels in files]).astype(np.int64)
-    images = [values(images) for images, _ in files]
+    labels = np.concatenate([read(labels) for _, labels in files]).astype(np.int64)
+    images = [read(images) for images, _ in files]
     return images[0] if len(images) == 1 else np.concatenate(images), labels
 
 
 def _read_verified(file: IDXFile, path: Path) -> NDArray[np.uint8]:
-    """Read the file at `path`, which must hold exactly what `file` describes."""
-    array = read_idx_of_shape(path, file.shape)
-    digest = hashlib.sha256(idx_header(array))
+    """Read a file, and verify its shape and hash."""
+    array = read_ubyte_idx(path, file.shape)
+    digest = hashlib.sha256(build_idx_header(array))
     digest.update(array.data)
     if digest.hexdigest() != file.sha256:
         raise ValueError(
             f"{path} does not hold the {file.name} that is expected: its content has "
-            f"SHA-256 {digest.hexdigest()} instead of {file.sha256}; remove it to have "
-            f"it found elsewhere or downloaded."
+            f"SHA-256 {digest.hexdigest()} instead of {file.sha256}; remove it, and it "
+            f"is searched elsewhere or downloaded."
         )
     return array

@@ -19,7 +19,7 @@ from skmlp.datasets import _cifar10, _mnist, write_idx
 
 
 class FileServer(ThreadingHTTPServer):
-    """Serves `files`; breaks the first transfer of those in `break_after`."""
+    """Serves `files`; the first transfer of a file in `break_after` breaks."""
 
     daemon_threads = True
 
@@ -27,7 +27,7 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
         self.break_after: dict[str, int] = {}
-        self.knows_ranges = True
+        self.supports_ranges = True
         self.requests: list[tuple[str, str | None]] = []
 
     @property
@@ -40,14 +40,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.lstrip("/")
-        asked = self.headers.get("Range")
-        self.server.requests.append((name, asked))
+        byte_range = self.headers.get("Range")
+        self.server.requests.append((name, byte_range))
         if name not in self.server.files:
             self.send_error(404)
             return
         body, status = self.server.files[name], 200
-        if asked and self.server.knows_ranges:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if byte_range and self.server.supports_ranges:
+            start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(body):
                 self.send_error(416)
                 return
@@ -74,8 +74,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 
 @dataclasses.dataclass
-class Served:
-    """A small image set: its arrays by part, and its files as the server has them."""
+class ServedImageSet:
+    """A small image set: its arrays by part, and its files on the server."""
 
     images: dict[str, np.ndarray]
     target: dict[str, np.ndarray]
@@ -83,10 +83,10 @@ class Served:
 
 
 @pytest.fixture
-def digits(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """In the place of MNIST: 5 training and 3 test images, on the local server."""
+def digits(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> ServedImageSet:
+    """Replace MNIST by 5 training and 3 test images on the local server."""
     rng = np.random.default_rng(0)
-    served = Served({}, {}, {})
+    served = ServedImageSet({}, {}, {})
     files = {}
 
     def serve(name: str, array: np.ndarray) -> _mnist.IDXFile:
@@ -103,29 +103,39 @@ def digits(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Served:
         files[part] = serve(f"{part}-images", images), serve(f"{part}-labels", target)
 
     server.files.update(served.files)
-    about = dataclasses.replace(
-        _mnist.MNIST.about, folder="few-digits", mirrors=(server.url,)
+    info = dataclasses.replace(
+        _mnist.MNIST.info, folder="few-digits", mirrors=(server.url,)
     )
-    monkeypatch.setattr(_mnist, "MNIST", _mnist.IDXImageSet(about, files))
+    monkeypatch.setattr(_mnist, "MNIST", _mnist.IDXImageSet(info, files))
     return served
 
 
-def tar_gz(members: list[tuple[str, bytes]]) -> bytes:
-    """Return a compressed tar archive with these members."""
+def make_tar_gz(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
+    """Compress an archive of (name, content) pairs, or of members without content."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, content in members:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                archive.addfile(member)
+                continue
+            name, content = member
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
     return stream.getvalue()
 
 
+@pytest.fixture(name="tar_gz", scope="session")
+def tar_gz_fixture():
+    """Return the function that makes archives."""
+    return make_tar_gz
+
+
 @pytest.fixture
-def photographs(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """In the place of CIFAR-10: 4 training and 2 test images, on the local server."""
+def photographs(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> ServedImageSet:
+    """Replace CIFAR-10 by 4 training and 2 test images on the local server."""
     rng = np.random.default_rng(0)
-    served = Served({}, {}, {})
+    served = ServedImageSet({}, {}, {})
     members = [("cifar-10-batches-bin/readme.html", b"<p>")]
     for part, n_batches in (("train", 2), ("test", 1)):
         images = rng.integers(0, 256, (2 * n_batches, 32, 32, 3), dtype=np.uint8)
@@ -139,16 +149,16 @@ def photographs(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Served:
         ]
     # The order in the archive is not the order of the batches.
     name = "cifar-10-binary.tar.gz"
-    served.files[name] = server.files[name] = tar_gz(members[::-1])
-    about = dataclasses.replace(
-        _cifar10.CIFAR10.about, folder="few-photographs", mirrors=(server.url,)
+    served.files[name] = server.files[name] = make_tar_gz(*members[::-1])
+    info = dataclasses.replace(
+        _cifar10.CIFAR10.info, folder="few-photographs", mirrors=(server.url,)
     )
     archive = _cifar10.BatchArchive(
-        about,
+        info,
         name,
         hashlib.md5(served.files[name]).hexdigest(),
         {"train": ("train_0.bin", "train_1.bin"), "test": ("test_0.bin",)},
-        rows_per_batch=2,
+        images_per_batch=2,
     )
     monkeypatch.setattr(_cifar10, "CIFAR10", archive)
     return served

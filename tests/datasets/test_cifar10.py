@@ -1,5 +1,4 @@
 import gzip
-import io
 import tarfile
 import tracemalloc
 
@@ -12,20 +11,6 @@ from skmlp.datasets import fetch_cifar10
 from skmlp.datasets._cifar10 import read_batches
 
 
-def tar_gz(*members):
-    """Pack members given as (name, content) or as TarInfo without content."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for given_member in members:
-            if isinstance(given_member, tarfile.TarInfo):
-                archive.addfile(given_member)
-                continue
-            member = tarfile.TarInfo(given_member[0])
-            member.size = len(given_member[1])
-            archive.addfile(member, io.BytesIO(given_member[1]))
-    return stream.getvalue()
-
-
 def link_to(target, kind=tarfile.SYMTYPE):
     member = tarfile.TarInfo("batch.bin")
     member.type, member.linkname = kind, target
@@ -35,10 +20,12 @@ def link_to(target, kind=tarfile.SYMTYPE):
 def read(folder, content, names=("batch.bin",)):
     path = folder / "archive.tar.gz"
     path.write_bytes(content)
-    return read_batches(path, names, rows_per_batch=2, max_bytes=2**16)
+    return read_batches(path, names, images_per_batch=2, max_bytes=2**16)
 
 
-def test_images_are_channels_last_and_in_the_batches_order(photographs, tmp_path):
+def test_images_are_channels_last_and_in_the_order_of_the_batches(
+    photographs, tmp_path
+):
     for part in ("train", "test"):
         bunch = fetch_cifar10(data_home=tmp_path, subset=part)
         np.testing.assert_array_equal(
@@ -57,7 +44,7 @@ def test_images_are_channels_last_and_in_the_batches_order(photographs, tmp_path
     ]
 
 
-def test_all_is_train_followed_by_test(photographs, server, tmp_path):
+def test_subset_all_is_train_followed_by_test(photographs, server, tmp_path):
     X, y = fetch_cifar10(data_home=tmp_path, subset="all", return_X_y=True)
     images = np.concatenate(list(photographs.images.values()))
     np.testing.assert_array_equal(X, images.reshape(6, -1))
@@ -67,7 +54,7 @@ def test_all_is_train_followed_by_test(photographs, server, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_another_archive_is_refused(photographs, server, tmp_path):
+def test_archive_with_another_hash_is_refused(photographs, server, tmp_path, tar_gz):
     folder = tmp_path / "few-photographs"
     folder.mkdir()
     (folder / "cifar-10-binary.tar.gz").write_bytes(tar_gz(("test_0.bin", b"")))
@@ -76,14 +63,14 @@ def test_another_archive_is_refused(photographs, server, tmp_path):
     assert not server.requests
 
 
-def test_a_broken_transfer_is_resumed(photographs, server, tmp_path):
+def test_broken_transfer_is_resumed(photographs, server, tmp_path):
     server.break_after["cifar-10-binary.tar.gz"] = 5120
     bunch = fetch_cifar10(data_home=tmp_path, delay=0)
     np.testing.assert_array_equal(bunch.images, photographs.images["train"])
-    assert [asked for _, asked in server.requests] == [None, "bytes=5120-"]
+    assert [byte_range for _, byte_range in server.requests] == [None, "bytes=5120-"]
 
 
-def test_a_folder_of_other_files_is_not_taken_for_the_set(tmp_path):
+def test_folder_with_other_files_is_not_accepted(tmp_path):
     (tmp_path / "cifar10").mkdir()
     (tmp_path / "cifar10" / "0000.jpg").touch()
     with pytest.raises(OSError, match=r"CIFAR-10: .* was not found"):
@@ -92,33 +79,58 @@ def test_a_folder_of_other_files_is_not_taken_for_the_set(tmp_path):
 
 BATCH = bytes([1, *[0] * 3072, 9, *[255] * 3072])
 
-BROKEN = {
-    "no archive": (b"no archive", "damaged"),
-    "no tar": (gzip.compress(b"no tar" * 1000), "damaged"),
-    "empty": (b"", "damaged"),
-    "truncated": (tar_gz(("batch.bin", BATCH))[:-20], "damaged"),
-    "without the batch": (tar_gz(("batch.txt", BATCH)), "'batch.bin'. are missing"),
-    "too short": (tar_gz(("batch.bin", BATCH[1:])), "has 6145 bytes, .* 6146 bytes"),
-    "too long": (tar_gz(("batch.bin", BATCH + b"0")), "has 6147 bytes"),
-    "twice": (tar_gz(("batch.bin", BATCH), ("a/batch.bin", BATCH)), "one file of"),
-    "symbolic link": (tar_gz(link_to("/etc/passwd")), "one file of"),
-    "hard link": (tar_gz(link_to("x", tarfile.LNKTYPE)), "one file of"),
-    "device": (tar_gz(link_to("", tarfile.CHRTYPE)), "one file of"),
-    "label 10": (tar_gz(("batch.bin", b"\x0a" + BATCH[1:])), "holds the label 10"),
-    "bomb": (tar_gz(("a", bytes(2**24)), ("batch.bin", BATCH)), "has 16777216 bytes"),
-    "bomb of names": (tar_gz(*[("a", b"")] * 101, ("batch.bin", BATCH)), "at most 100"),
-    "bomb of long names": (tar_gz(("a" * 2**20, b"")), "more bytes than the format"),
+BROKEN_ARCHIVES = {
+    "no archive": (lambda tar_gz: b"no archive", "damaged"),
+    "no tar": (lambda tar_gz: gzip.compress(b"no tar" * 1000), "damaged"),
+    "empty": (lambda tar_gz: b"", "damaged"),
+    "truncated": (lambda tar_gz: tar_gz(("batch.bin", BATCH))[:-20], "damaged"),
+    "without the batch": (
+        lambda tar_gz: tar_gz(("batch.txt", BATCH)),
+        "'batch.bin'. are missing",
+    ),
+    "too short": (
+        lambda tar_gz: tar_gz(("batch.bin", BATCH[1:])),
+        "has 6145 bytes, .* 6146 bytes",
+    ),
+    "too long": (lambda tar_gz: tar_gz(("batch.bin", BATCH + b"0")), "has 6147 bytes"),
+    "twice": (
+        lambda tar_gz: tar_gz(("batch.bin", BATCH), ("a/batch.bin", BATCH)),
+        "one file of",
+    ),
+    "symbolic link": (lambda tar_gz: tar_gz(link_to("/etc/passwd")), "one file of"),
+    "hard link": (lambda tar_gz: tar_gz(link_to("x", tarfile.LNKTYPE)), "one file of"),
+    "device": (lambda tar_gz: tar_gz(link_to("", tarfile.CHRTYPE)), "one file of"),
+    "label 10": (
+        lambda tar_gz: tar_gz(("batch.bin", b"\x0a" + BATCH[1:])),
+        "holds the label 10",
+    ),
+    "bomb": (
+        lambda tar_gz: tar_gz(("a", bytes(2**24)), ("batch.bin", BATCH)),
+        "has 16777216 bytes",
+    ),
+    "bomb of names": (
+        lambda tar_gz: tar_gz(*[("a", b"")] * 101, ("batch.bin", BATCH)),
+        "at most 100",
+    ),
+    "bomb of long names": (
+        lambda tar_gz: tar_gz(("a" * 2**20, b"")),
+        "more bytes than the format",
+    ),
 }
 
 
-@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_archive_is_named_with_the_reason(tmp_path, content, message):
+@pytest.mark.parametrize(
+    ("make_content", "message"), BROKEN_ARCHIVES.values(), ids=BROKEN_ARCHIVES
+)
+def test_broken_archive_is_named_with_the_reason(
+    tmp_path, tar_gz, make_content, message
+):
     with pytest.raises(ValueError, match=rf"archive\.tar\.gz.*{message}"):
-        read(tmp_path, content)
+        read(tmp_path, make_content(tar_gz))
 
 
 @pytest.mark.parametrize("name", ["../../batch.bin", "/batch.bin", "a/../b/batch.bin"])
-def test_no_member_leads_out_of_the_archive(tmp_path, name):
+def test_member_paths_do_not_lead_out_of_the_archive(tmp_path, tar_gz, name):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     images, target = read(folder, tar_gz((name, BATCH)))
@@ -129,17 +141,17 @@ def test_no_member_leads_out_of_the_archive(tmp_path, name):
     assert files == [folder / "archive.tar.gz"]
 
 
-def test_a_member_that_claims_an_exabyte_ends_the_reading_at_once(tmp_path):
+def test_member_that_claims_an_exabyte_is_refused_at_once(tmp_path):
     header = bytearray(tarfile.TarInfo("a").tobuf())
     header[124:136] = b"\x80" + (2**60).to_bytes(11, "big")
-    header[156:157] = tarfile.GNUTYPE_SPARSE  # whose own size is another
+    header[156:157] = tarfile.GNUTYPE_SPARSE  # a sparse file has a second size
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     with pytest.raises(ValueError, match=r"archive\.tar\.gz"):
         read(tmp_path, gzip.compress(bytes(header) + bytes(1024)))
 
 
-def test_a_bomb_takes_little_memory(tmp_path):
+def test_decompression_bomb_takes_little_memory(tmp_path, tar_gz):
     bomb = tar_gz(("a" * 2**26, b""))
     tracemalloc.start()
     try:
@@ -154,12 +166,14 @@ def test_a_bomb_takes_little_memory(tmp_path):
     packed=st.booleans(),
     changes=st.lists(st.tuples(st.integers(0, 1023), st.integers(1, 255)), max_size=4),
 )
-def test_a_mutated_archive_loads_or_is_a_value_error(tmp_path_factory, packed, changes):
+def test_mutated_archive_loads_or_raises_value_error(
+    tmp_path_factory, tar_gz, packed, changes
+):
     content = bytearray(gzip.decompress(tar_gz(("batch.bin", BATCH), ("a", b"0"))))
     if packed:
         content = bytearray(gzip.compress(content))
-    for place, change in changes:
-        content[place % len(content)] ^= change
+    for position, change in changes:
+        content[position % len(content)] ^= change
     folder = tmp_path_factory.mktemp("mutated")
     try:
         images, _ = read(folder, content if packed else gzip.compress(content))
@@ -168,7 +182,7 @@ def test_a_mutated_archive_loads_or_is_a_value_error(tmp_path_factory, packed, c
     assert images.shape == (2, 32, 32, 3)
 
 
-def test_the_real_archive_is_as_published():
+def test_published_archive_has_the_published_images():
     try:
         bunch = fetch_cifar10(subset="all", download_if_missing=False)
     except OSError as error:

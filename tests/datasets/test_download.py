@@ -11,7 +11,7 @@ from skmlp.datasets._download import download
 CONTENT = bytes(range(256)) * 1000
 
 
-def exactly_content(path):
+def load_content(path):
     if path.read_bytes() != CONTENT:
         raise ValueError("wrong content")
     return path.name
@@ -19,11 +19,11 @@ def exactly_content(path):
 
 @pytest.fixture
 def fetch(server, tmp_path):
-    """Download 'file' into a folder of tmp_path, without retries unless told."""
+    """Return a function that downloads 'file', by default without retries."""
     server.files["file"] = CONTENT
     defaults = {
         "mirrors": [server.url],
-        "load": exactly_content,
+        "load": load_content,
         "max_bytes": len(CONTENT),
         "n_retries": 0,
         "delay": 0,
@@ -36,7 +36,7 @@ def names_in(folder):
 
 
 def break_a_transfer(fetch, server, home):
-    """Break a transfer after 2048 bytes; return the part that it leaves."""
+    """Break a transfer after 2048 bytes; return the part file that it leaves."""
     server.break_after["file"] = 2048
     with pytest.raises(OSError, match="download failed"):
         fetch()
@@ -45,13 +45,13 @@ def break_a_transfer(fetch, server, home):
     return part
 
 
-def test_a_file_is_loaded_before_it_gets_its_name(fetch, tmp_path):
+def test_file_is_loaded_before_it_gets_its_name(fetch, tmp_path):
     assert fetch().endswith(".part")
     assert names_in(tmp_path / "home") == ["file"]
     assert (tmp_path / "home/file").read_bytes() == CONTENT
 
 
-def test_a_broken_transfer_leaves_no_data_and_is_resumed(fetch, server, tmp_path):
+def test_broken_transfer_leaves_a_part_file_and_is_resumed(fetch, server, tmp_path):
     home = tmp_path / "home"
     part = break_a_transfer(fetch, server, home)
     assert part.suffix == ".part"
@@ -60,21 +60,21 @@ def test_a_broken_transfer_leaves_no_data_and_is_resumed(fetch, server, tmp_path
     assert names_in(home) == ["file"]
 
 
-def test_a_retry_resumes(fetch, server, tmp_path):
+def test_retry_resumes_a_broken_transfer(fetch, server, tmp_path):
     server.break_after["file"] = 2048
     fetch(n_retries=1)
     assert server.requests == [("file", None), ("file", "bytes=2048-")]
 
 
-def test_a_server_that_ignores_ranges_sends_all_again(fetch, server, tmp_path):
+def test_server_without_ranges_sends_the_whole_file_again(fetch, server, tmp_path):
     break_a_transfer(fetch, server, tmp_path / "home")
-    server.knows_ranges = False
+    server.supports_ranges = False
     fetch()
     assert (tmp_path / "home/file").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("left", [b"other" * 10, CONTENT, CONTENT + b"more"])
-def test_a_part_that_does_not_fit_is_dropped(fetch, server, tmp_path, left):
+def test_part_file_with_other_content_is_dropped(fetch, server, tmp_path, left):
     part = break_a_transfer(fetch, server, tmp_path / "home")
     part.write_bytes(left)
     fetch()
@@ -82,9 +82,7 @@ def test_a_part_that_does_not_fit_is_dropped(fetch, server, tmp_path, left):
     assert names_in(tmp_path / "home") == ["file"]
 
 
-def test_the_part_of_a_killed_process_is_taken_over_when_it_is_old(
-    fetch, server, tmp_path
-):
+def test_old_part_file_of_killed_process_is_taken_over(fetch, server, tmp_path):
     home = tmp_path / "home"
     part = break_a_transfer(fetch, server, home)
     orphan = part.with_name(f"{part.stem}.0123abcd.part")
@@ -98,15 +96,13 @@ def test_the_part_of_a_killed_process_is_taken_over_when_it_is_old(
     assert names_in(home) == ["file"]
 
 
-def test_another_mirror_does_not_resume_what_the_first_began(fetch, server, tmp_path):
+def test_transfer_is_not_resumed_from_another_mirror(fetch, server, tmp_path):
     break_a_transfer(fetch, server, tmp_path / "home")
     fetch(mirrors=[f"http://localhost:{server.server_port}/"])
     assert server.requests[1:] == [("file", None)]
 
 
-def test_wrong_content_strikes_a_mirror_off_and_the_next_is_asked(
-    fetch, server, tmp_path
-):
+def test_mirror_with_wrong_content_is_not_tried_again(fetch, server, tmp_path):
     server.files.update({"bad/file": b"wrong", "good/file": CONTENT})
     fetch(mirrors=[server.url + "bad/", server.url + "good/"], n_retries=3)
     assert [name for name, _ in server.requests] == ["bad/file", "good/file"]
@@ -116,15 +112,13 @@ def test_wrong_content_strikes_a_mirror_off_and_the_next_is_asked(
     assert names_in(tmp_path / "home") == ["file"]
 
 
-def test_more_than_expected_is_not_stored(fetch, tmp_path):
+def test_file_that_is_too_large_is_not_stored(fetch, tmp_path):
     with pytest.raises(OSError, match="more than the expected 1000 bytes"):
         fetch(max_bytes=1000)
     assert not (tmp_path / "home").exists()
 
 
-def test_when_no_mirror_helps_the_error_says_what_each_answered(
-    fetch, server, tmp_path
-):
+def test_error_contains_the_answer_of_every_mirror(fetch, server, tmp_path):
     mirrors = [server.url + "absent/", "http://127.0.0.1:9/"]
     with pytest.raises(OSError, match=r"absent/file: 404.*:9/file: .*refused") as info:
         fetch(mirrors=mirrors, n_retries=1)
@@ -133,7 +127,7 @@ def test_when_no_mirror_helps_the_error_says_what_each_answered(
     assert not (tmp_path / "home").exists()
 
 
-def test_processes_that_download_at_once_do_not_disturb_each_other(server, tmp_path):
+def test_processes_can_download_the_same_file_at_once(server, tmp_path):
     server.files["file"] = CONTENT
     task = partial(
         download,

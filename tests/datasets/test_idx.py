@@ -26,8 +26,8 @@ def idx_bytes(array):
     return stream.getvalue()
 
 
-class OneWay:
-    """A stream that can only be read, and gives less than asked for."""
+class UnseekableStream:
+    """A stream without seek, whose reads return at most two bytes."""
 
     def __init__(self, content):
         self._stream = io.BytesIO(content)
@@ -37,10 +37,10 @@ class OneWay:
 
 
 @given(arrays)
-def test_reading_gives_back_what_was_written(array):
+def test_arrays_survive_a_round_trip(array):
     native = array.astype(array.dtype.newbyteorder("="))
     for content in (idx_bytes(array), gzip.compress(idx_bytes(array))):
-        for stream in (io.BytesIO(content), OneWay(content)):
+        for stream in (io.BytesIO(content), UnseekableStream(content)):
             read = read_idx(stream)
             assert read.dtype == native.dtype
             assert read.dtype.isnative
@@ -49,14 +49,14 @@ def test_reading_gives_back_what_was_written(array):
 
 
 @given(arrays)
-def test_memory_layout_does_not_matter(array):
+def test_memory_layout_does_not_change_the_file(array):
     by_row, by_column = (np.array(array, order=order) for order in "CF")
     assert idx_bytes(by_column) == idx_bytes(by_row)
 
 
 @pytest.mark.parametrize("name", ["values", "values.gz"])
 @pytest.mark.parametrize("as_type", [str, lambda path: path])
-def test_files_round_trip_and_equal_arrays_give_equal_files(tmp_path, name, as_type):
+def test_equal_arrays_give_equal_files(tmp_path, name, as_type):
     array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     path = tmp_path / name
     write_idx(as_type(path), array)
@@ -68,13 +68,13 @@ def test_files_round_trip_and_equal_arrays_give_equal_files(tmp_path, name, as_t
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_compression_is_seen_in_the_content_not_in_the_name(tmp_path):
+def test_compression_is_recognized_by_the_content(tmp_path):
     path = tmp_path / "values"
     path.write_bytes(gzip.compress(idx_bytes(np.arange(3, dtype="u1"))))
     np.testing.assert_array_equal(read_idx(path), [0, 1, 2])
 
 
-def test_the_magic_numbers_and_offsets_are_those_of_mnist():
+def test_magic_numbers_and_offsets_equal_those_of_mnist():
     labels = idx_bytes(np.array([7], np.uint8))
     images = idx_bytes(np.full((1, 1, 1), 7, np.uint8))
     assert int.from_bytes(labels[:4], "big") == 2049
@@ -82,7 +82,7 @@ def test_the_magic_numbers_and_offsets_are_those_of_mnist():
     assert (len(labels), labels[8], len(images), images[16]) == (9, 7, 17, 7)
 
 
-def test_a_file_object_is_read_from_where_it_stands():
+def test_file_object_is_read_from_its_position():
     stream = io.BytesIO(b"before" + idx_bytes(np.arange(3, dtype="u1")))
     stream.seek(6)
     np.testing.assert_array_equal(read_idx(stream), [0, 1, 2])
@@ -101,13 +101,13 @@ def test_a_file_object_is_read_from_where_it_stands():
     ],
     ids=lambda array: str(array.dtype),
 )
-def test_a_dtype_that_idx_lacks_is_refused_and_nothing_is_written(tmp_path, array):
+def test_unsupported_dtype_is_refused_and_no_file_is_written(tmp_path, array):
     with pytest.raises(ValueError, match=r"array has dtype .* convert it to one of"):
         write_idx(tmp_path / "values", array)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_length_beyond_32_bits_is_refused():
+def test_length_beyond_32_bits_is_refused():
     array = np.lib.stride_tricks.as_strided(np.zeros(1, "u1"), (2**32,), (0,))
     with pytest.raises(ValueError, match=r"shape \(4294967296,\)"):
         write_idx(io.BytesIO(), array)
@@ -118,7 +118,7 @@ def header(code, *lengths, ndim=None):
     return bytes([0, 0, code, ndim]) + b"".join(n.to_bytes(4, "big") for n in lengths)
 
 
-BROKEN = {
+BROKEN_FILES = {
     "empty": (b"", "truncated: the magic number needs 4 bytes, but only 0"),
     "half a magic number": (b"\0\0\x08", "only 3 are left"),
     "PNG": (b"\x89PNG\r\n\x1a\n", "is not an IDX file: it starts with 0x89504e47"),
@@ -136,8 +136,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_is_named_with_what_it_claims_and_has(tmp_path, content, message):
+@pytest.mark.parametrize(
+    ("content", "message"), BROKEN_FILES.values(), ids=BROKEN_FILES
+)
+def test_broken_file_is_named_with_the_reason(tmp_path, content, message):
     path = tmp_path / "broken-idx"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"broken-idx.*{message}"):
@@ -145,11 +147,11 @@ def test_a_broken_file_is_named_with_what_it_claims_and_has(tmp_path, content, m
     path.write_bytes(gzip.compress(content))
     with pytest.raises(ValueError, match="broken-idx"):
         read_idx(path)
-    with pytest.raises(ValueError, match="OneWay"):
-        read_idx(OneWay(content))
+    with pytest.raises(ValueError, match="UnseekableStream"):
+        read_idx(UnseekableStream(content))
 
 
-def test_a_damaged_or_truncated_gzip_file_is_a_value_error(tmp_path):
+def test_damaged_gzip_file_raises_value_error(tmp_path):
     packed = gzip.compress(idx_bytes(np.arange(200, dtype="u1")))
     path = tmp_path / "packed"
     for damaged in (packed[:-9], packed[:-5] + b"?" + packed[-4:], packed + b"more"):
@@ -168,13 +170,13 @@ def peak_memory_of_refusal(content):
         tracemalloc.stop()
 
 
-def test_no_memory_is_taken_for_a_claim_that_the_file_cannot_meet():
+def test_false_claim_of_a_large_array_takes_little_memory():
     claim = header(8, 2**30)
     assert peak_memory_of_refusal(claim) < 2**20
     assert peak_memory_of_refusal(gzip.compress(claim)) < 2**20
 
 
-def test_a_gzip_bomb_is_unpacked_no_further_than_its_header_claims():
+def test_decompression_bomb_takes_little_memory():
     bomb = gzip.compress(header(8, 10) + bytes(2**26))
     assert peak_memory_of_refusal(bomb) < 2**22
 
@@ -185,12 +187,12 @@ def test_a_gzip_bomb_is_unpacked_no_further_than_its_header_claims():
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(1, 255)), max_size=3),
     cut=st.integers(0, 12),
 )
-def test_a_mutated_file_loads_or_is_a_value_error(array, packed, changes, cut):
+def test_mutated_file_loads_or_raises_value_error(array, packed, changes, cut):
     content = bytearray(idx_bytes(array))
     if packed:
         content = bytearray(gzip.compress(content))
-    for place, change in changes:
-        content[place % len(content)] ^= change
+    for position, change in changes:
+        content[position % len(content)] ^= change
     try:
         read = read_idx(io.BytesIO(content[: len(content) - cut]))
     except ValueError:
@@ -198,14 +200,14 @@ def test_a_mutated_file_loads_or_is_a_value_error(array, packed, changes, cut):
     assert read.size <= 1032 * len(content)
 
 
-def test_what_is_no_file_is_a_type_error():
+def test_other_objects_than_files_raise_type_error():
     with pytest.raises(TypeError, match="must be a path or a binary file object"):
         read_idx(3)
     with pytest.raises(TypeError, match="opened as text"):
         read_idx(io.StringIO("text"))
 
 
-def test_a_missing_file_is_the_systems_error(tmp_path):
+def test_missing_file_raises_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_idx(tmp_path / "absent")
     with pytest.raises(FileNotFoundError):

@@ -9,12 +9,12 @@ from PIL import Image
 from skmlp.datasets import load_image_folder
 
 
-def save(path, pixels):
+def save_image(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
 
 
-def noise(seed, height=4, width=6):
+def random_image(seed, height=4, width=6):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -22,15 +22,17 @@ def noise(seed, height=4, width=6):
 def pets(tmp_path):
     """Three images in the sub-folders cat and dog, saved out of order."""
     folder = tmp_path / "pets"
-    save(folder / "dog" / "a.png", noise(2))
-    save(folder / "cat" / "b.png", noise(1))
-    save(folder / "cat" / "a.PNG", noise(0))
+    save_image(folder / "dog" / "a.png", random_image(2))
+    save_image(folder / "cat" / "b.png", random_image(1))
+    save_image(folder / "cat" / "a.PNG", random_image(0))
     return folder
 
 
-def test_classes_are_sub_folders_and_rows_are_sorted(pets):
+def test_classes_are_sub_folders_and_images_are_sorted(pets):
     bunch = load_image_folder(pets)
-    np.testing.assert_array_equal(bunch.images, [noise(0), noise(1), noise(2)])
+    np.testing.assert_array_equal(
+        bunch.images, [random_image(0), random_image(1), random_image(2)]
+    )
     assert bunch.images.dtype == np.uint8
     assert bunch.data.shape == (3, 72)
     assert np.shares_memory(bunch.data, bunch.images)
@@ -47,15 +49,19 @@ def test_classes_are_sub_folders_and_rows_are_sorted(pets):
 
 def test_classes_are_file_names_up_to_the_first_dot(tmp_path):
     for seed, name in enumerate(["dog.10.png", "cat.0.png", "dog.2.png"]):
-        save(tmp_path / name, noise(seed))
+        save_image(tmp_path / name, random_image(seed))
     bunch = load_image_folder(tmp_path)
     assert [bunch.target_names[code] for code in bunch.target] == ["cat", "dog", "dog"]
-    np.testing.assert_array_equal(bunch.images, [noise(1), noise(0), noise(2)])
+    np.testing.assert_array_equal(
+        bunch.images, [random_image(1), random_image(0), random_image(2)]
+    )
 
 
-def test_where_both_could_be_meant_the_user_says(pets):
-    save(pets / "cow.0.png", noise(3))
-    with pytest.raises(ValueError, match=r"'cow.0.png', beside .*labels_from='folder'"):
+def test_ambiguous_classes_need_labels_from(pets):
+    save_image(pets / "cow.0.png", random_image(3))
+    with pytest.raises(
+        ValueError, match=r"'cow.0.png', next to .*labels_from='folder'"
+    ):
         load_image_folder(pets)
     by_folder = load_image_folder(pets, labels_from="folder")
     assert list(by_folder.target_names) == ["cat", "dog"]
@@ -64,42 +70,44 @@ def test_where_both_could_be_meant_the_user_says(pets):
     assert len(by_name.data) == 4
 
 
-def test_images_to_predict_have_no_classes(pets):
-    save(pets / "new.png", noise(3))  # beside sub-folders, which say nothing then
+def test_images_without_classes_have_no_target(pets):
+    save_image(
+        pets / "new.png", random_image(3)
+    )  # next to sub-folders, which are ignored here
     bunch = load_image_folder(pets, labels_from=None)
     assert [Path(name).name for name in bunch.filenames][-1] == "new.png"
-    np.testing.assert_array_equal(bunch.images[-1], noise(3))
+    np.testing.assert_array_equal(bunch.images[-1], random_image(3))
     assert not {"target", "target_names"} & set(bunch)
     X, y = load_image_folder(pets, labels_from=None, return_X_y=True)
     np.testing.assert_array_equal(X, bunch.data)
     assert y is None
 
 
-def test_the_parts_of_a_data_set_are_no_classes(tmp_path):
+def test_names_of_subsets_are_not_classes(tmp_path):
     for part in ("Train", "test"):
-        save(tmp_path / part / "cat" / "a.png", noise(0))
+        save_image(tmp_path / part / "cat" / "a.png", random_image(0))
     with pytest.raises(ValueError, match=r"'Train', 'test', parts .* load each by its"):
         load_image_folder(tmp_path)
     by_folder = load_image_folder(tmp_path, labels_from="folder")
     assert list(by_folder.target_names) == ["Train", "test"]
-    save(tmp_path / "boat" / "a.png", noise(1))
+    save_image(tmp_path / "boat" / "a.png", random_image(1))
     assert list(load_image_folder(tmp_path).target) == [0, 1, 2]
 
 
-def test_deeper_images_belong_to_the_outermost_folder(pets):
-    save(pets / "cat" / "black" / "c.png", noise(3))
+def test_nested_images_belong_to_the_outermost_folder(pets):
+    save_image(pets / "cat" / "black" / "c.png", random_image(3))
     assert list(load_image_folder(pets).target) == [0, 0, 0, 1]
 
 
-def test_other_and_hidden_files_are_not_looked_at(pets):
+def test_other_and_hidden_files_are_ignored(pets):
     for name in ("README.txt", "._a.png", ".cache/a.png", "cat/Thumbs.db"):
         (pets / name).parent.mkdir(exist_ok=True)
         (pets / name).write_text("no image")
     assert len(load_image_folder(pets).data) == 3
 
 
-def test_links_to_folders_are_followed_but_not_in_a_circle(pets, tmp_path):
-    save(tmp_path / "elsewhere" / "a.png", noise(3))
+def test_links_to_folders_are_followed_once(pets, tmp_path):
+    save_image(tmp_path / "elsewhere" / "a.png", random_image(3))
     try:
         (pets / "bird").symlink_to(tmp_path / "elsewhere")
         (pets / "cat" / "circle").symlink_to(pets)
@@ -114,17 +122,19 @@ def test_grayscale_images_have_no_channel_axis(pets):
     bunch = load_image_folder(pets, color_mode="grayscale")
     assert bunch.images.shape == (3, 4, 6)
     assert bunch.data.shape == (3, 24)
-    luma = noise(0) @ [0.299, 0.587, 0.114]  # ITU-R BT.601
+    luma = random_image(0) @ [0.299, 0.587, 0.114]  # ITU-R BT.601
     assert abs(bunch.images[0] - luma).max() < 1
 
 
-def test_a_grey_image_in_colour_has_three_equal_channels(tmp_path):
-    save(tmp_path / "a.png", noise(0)[..., 0])
+def test_gray_image_in_color_has_three_equal_channels(tmp_path):
+    save_image(tmp_path / "a.png", random_image(0)[..., 0])
     images = load_image_folder(tmp_path).images
-    np.testing.assert_array_equal(images[0], np.repeat(noise(0)[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(
+        images[0], np.repeat(random_image(0)[..., :1], 3, axis=2)
+    )
 
 
-def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+def test_values_of_16_bits_are_scaled_to_8(tmp_path):
     Image.fromarray(np.array([[0, 256, 65535]], np.uint16)).save(tmp_path / "a.png")
     images = load_image_folder(tmp_path, color_mode="grayscale").images
     assert images.tolist() == [[[0, 1, 255]]]
@@ -142,8 +152,8 @@ def test_transparency_is_dropped(tmp_path):
 
 
 def test_image_size_is_height_and_width(tmp_path):
-    save(tmp_path / "a.png", np.full((10, 20, 3), 7))
-    save(tmp_path / "b.png", np.full((3, 3, 3), 9))
+    save_image(tmp_path / "a.png", np.full((10, 20, 3), 7))
+    save_image(tmp_path / "b.png", np.full((3, 3, 3), 9))
     images = load_image_folder(
         tmp_path, labels_from="filename", image_size=(2, 5)
     ).images
@@ -152,14 +162,14 @@ def test_image_size_is_height_and_width(tmp_path):
     assert (images[1] == 9).all()
 
 
-def test_mixed_sizes_need_image_size(pets):
-    save(pets / "dog" / "b.png", noise(3, height=5))
+def test_images_of_several_sizes_need_image_size(pets):
+    save_image(pets / "dog" / "b.png", random_image(3, height=5))
     with pytest.raises(ValueError, match=r"b.png has shape \(5, 6, 3\).*image_size="):
         load_image_folder(pets, on_error="warn")
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_a_broken_image_is_named(pets, n_jobs):
+def test_broken_image_is_named(pets, n_jobs):
     for name, content in {
         "empty.png": b"",
         "text.jpg": b"no image",
@@ -194,14 +204,14 @@ def test_broken_images_are_left_out_with_a_warning(pets, tmp_path, n_jobs, mappe
         np.testing.assert_array_equal(np.load(memmap), whole.images)
 
 
-def test_only_broken_images_are_an_error(tmp_path):
+def test_folder_with_only_broken_images_is_an_error(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"None of 1 images, as .*a\.png, can be read"):
         load_image_folder(tmp_path, on_error="warn")
 
 
 @pytest.mark.parametrize("limit", [5, 15])
-def test_an_image_with_too_many_pixels_is_refused(pets, monkeypatch, limit):
+def test_image_with_too_many_pixels_is_refused(pets, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # all have 24
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -209,7 +219,7 @@ def test_an_image_with_too_many_pixels_is_refused(pets, monkeypatch, limit):
             load_image_folder(pets)
 
 
-def test_a_memory_map_holds_the_same_images(pets, tmp_path):
+def test_memory_map_holds_the_same_images(pets, tmp_path):
     path = tmp_path / "images.npy"
     mapped = load_image_folder(pets, memmap=path, n_jobs=2)
     assert isinstance(mapped.data, np.memmap)
@@ -218,7 +228,7 @@ def test_a_memory_map_holds_the_same_images(pets, tmp_path):
     np.testing.assert_array_equal(np.load(path), mapped.images)
 
 
-def test_a_failure_leaves_the_earlier_memory_map(pets, tmp_path):
+def test_failure_leaves_the_earlier_memory_map_unchanged(pets, tmp_path):
     path = tmp_path / "images.npy"
     load_image_folder(pets, memmap=path)
     before = path.read_bytes()
@@ -229,7 +239,7 @@ def test_a_failure_leaves_the_earlier_memory_map(pets, tmp_path):
     assert sorted(tmp_path.iterdir()) == [path, pets]
 
 
-def test_a_missing_or_empty_folder_is_named(pets, tmp_path):
+def test_missing_or_empty_folder_is_named(pets, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"container_path='.*absent'"):
         load_image_folder(tmp_path / "absent")
     with pytest.raises(NotADirectoryError, match=r"a\.png' is not a folder"):
@@ -255,12 +265,12 @@ def test_a_missing_or_empty_folder_is_named(pets, tmp_path):
         {"image_size": (3.5, 32)},
     ],
 )
-def test_a_wrong_parameter_is_named(pets, given):
+def test_invalid_parameter_is_named(pets, given):
     with pytest.raises(ValueError, match=next(iter(given))):
         load_image_folder(pets, **given)
 
 
-def test_files_that_would_each_be_a_class(tmp_path):
+def test_images_that_would_each_be_a_class_are_refused(tmp_path):
     for name in ("img001.png", "img002.png"):
         Image.new("L", (2, 2)).save(tmp_path / name)
     with pytest.raises(ValueError, match="by their names each would be a class"):

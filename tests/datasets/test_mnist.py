@@ -7,7 +7,7 @@ import pytest
 from skmlp.datasets import _data_home, fetch_fashion_mnist, fetch_mnist, write_idx
 
 
-def test_a_missing_set_is_downloaded_once(digits, server, tmp_path):
+def test_missing_image_set_is_downloaded_once(digits, server, tmp_path):
     first = fetch_mnist(data_home=tmp_path)
     np.testing.assert_array_equal(first.images, digits.images["train"], strict=True)
     np.testing.assert_array_equal(first.target, digits.target["train"])
@@ -18,7 +18,7 @@ def test_a_missing_set_is_downloaded_once(digits, server, tmp_path):
     assert names == {"train-images.gz", "train-labels.gz"}
 
 
-def test_all_is_train_followed_by_test(digits, tmp_path):
+def test_subset_all_is_train_followed_by_test(digits, tmp_path):
     everything = fetch_mnist(data_home=tmp_path, subset="all")
     parts = [fetch_mnist(data_home=tmp_path, subset=part) for part in ("train", "test")]
     for key in ("data", "target", "images"):
@@ -26,7 +26,7 @@ def test_all_is_train_followed_by_test(digits, tmp_path):
         np.testing.assert_array_equal(everything[key], joined, strict=True)
 
 
-def test_the_bunch(digits, tmp_path):
+def test_bunch_has_arrays_names_and_description(digits, tmp_path):
     bunch = fetch_mnist(data_home=tmp_path)
     assert (bunch.data.shape, bunch.data.dtype) == ((5, 784), np.uint8)
     assert (bunch.target.shape, bunch.target.dtype) == ((5,), np.int64)
@@ -41,7 +41,7 @@ def test_the_bunch(digits, tmp_path):
     np.testing.assert_array_equal(y, bunch.target)
 
 
-def test_as_frame(digits, tmp_path):
+def test_as_frame_returns_pandas_objects(digits, tmp_path):
     bunch = fetch_mnist(data_home=tmp_path, as_frame=True)
     assert isinstance(bunch.target, pd.Series)
     assert list(bunch.data.columns) == bunch.feature_names
@@ -54,7 +54,7 @@ def test_as_frame(digits, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_files_that_are_there_are_taken_plain_or_packed(
+def test_local_files_may_be_plain_or_compressed(
     digits, server, tmp_path, monkeypatch, suffix
 ):
     folder = tmp_path / "few-digits"
@@ -70,7 +70,9 @@ def test_files_that_are_there_are_taken_plain_or_packed(
     assert not server.requests
 
 
-def test_the_systems_folders_spare_the_download(digits, server, tmp_path, monkeypatch):
+def test_files_in_system_folders_are_not_downloaded(
+    digits, server, tmp_path, monkeypatch
+):
     monkeypatch.setattr(_data_home, "SYSTEM_FOLDERS", (tmp_path / "system",))
     folder = tmp_path / "system" / "few-digits"
     folder.mkdir(parents=True)
@@ -82,7 +84,7 @@ def test_the_systems_folders_spare_the_download(digits, server, tmp_path, monkey
     assert not (tmp_path / "home").exists()
 
 
-def test_a_changed_pixel_is_refused(digits, server, tmp_path):
+def test_file_with_a_changed_pixel_is_refused(digits, server, tmp_path):
     folder = tmp_path / "few-digits"
     folder.mkdir()
     images = digits.images["train"].copy()
@@ -92,7 +94,7 @@ def test_a_changed_pixel_is_refused(digits, server, tmp_path):
         fetch_mnist(data_home=tmp_path)
 
 
-def test_labels_in_the_place_of_images_are_refused_by_their_header(digits, tmp_path):
+def test_file_of_another_shape_is_refused(digits, tmp_path):
     folder = tmp_path / "few-digits"
     folder.mkdir()
     write_idx(folder / "train-images", digits.target["train"])
@@ -103,14 +105,14 @@ def test_labels_in_the_place_of_images_are_refused_by_their_header(digits, tmp_p
         fetch_mnist(data_home=tmp_path)
 
 
-def test_a_mirror_that_serves_something_else_leaves_nothing(digits, server, tmp_path):
+def test_wrong_content_of_a_mirror_is_not_stored(digits, server, tmp_path):
     server.files["train-labels.gz"] = digits.files["test-labels.gz"]
     with pytest.raises(OSError, match=r"train-labels.gz: .* is expected"):
         fetch_mnist(data_home=tmp_path, delay=0)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_broken_transfer_is_resumed_by_the_next_call(digits, server, tmp_path):
+def test_broken_transfer_is_resumed_by_the_next_call(digits, server, tmp_path):
     server.break_after["train-images.gz"] = 2048
     with pytest.raises(OSError, match=r"train-images\.gz"):
         fetch_mnist(data_home=tmp_path, n_retries=0)
@@ -121,9 +123,7 @@ def test_a_broken_transfer_is_resumed_by_the_next_call(digits, server, tmp_path)
     assert server.requests[-1] == ("train-images.gz", "bytes=2048-")
 
 
-def test_offline_the_error_says_where_was_looked_and_what_to_do(
-    digits, server, tmp_path
-):
+def test_error_names_searched_folders_mirrors_and_remedies(digits, server, tmp_path):
     server.files.clear()
     with pytest.raises(OSError, match="MNIST: train-labels was not found in") as info:
         fetch_mnist(data_home=tmp_path, delay=0)
@@ -131,7 +131,7 @@ def test_offline_the_error_says_where_was_looked_and_what_to_do(
         assert help_text in str(info.value)
 
 
-def test_without_download_nothing_is_asked_or_made(digits, server, tmp_path):
+def test_download_if_missing_false_does_not_use_the_network(digits, server, tmp_path):
     with pytest.raises(OSError, match=r"not found .* download_if_missing=False"):
         fetch_mnist(data_home=tmp_path / "home", download_if_missing=False)
     assert not server.requests
@@ -149,19 +149,19 @@ def test_without_download_nothing_is_asked_or_made(digits, server, tmp_path):
     ],
 )
 @pytest.mark.parametrize("fetch", [fetch_mnist, fetch_fashion_mnist])
-def test_a_wrong_parameter_is_named(fetch, given):
+def test_invalid_parameter_is_named(fetch, given):
     with pytest.raises(ValueError, match=f"The '{next(iter(given))}' parameter"):
         fetch(**given)
 
 
-def test_the_debian_package_is_named_where_it_would_help(tmp_path, monkeypatch):
+def test_error_names_the_debian_package_of_fashion_mnist(tmp_path, monkeypatch):
     monkeypatch.setattr(_data_home, "SYSTEM_FOLDERS", ())
     with pytest.raises(OSError, match="dataset-fashion-mnist on Debian"):
         fetch_fashion_mnist(data_home=tmp_path, download_if_missing=False)
 
 
 @pytest.mark.parametrize("fetch", [fetch_mnist, fetch_fashion_mnist])
-def test_the_real_files_are_as_published(fetch):
+def test_published_files_have_the_published_images(fetch):
     try:
         bunch = fetch(subset="all", download_if_missing=False)
     except OSError as error:

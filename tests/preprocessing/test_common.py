@@ -31,11 +31,13 @@ FURTHER_CHECKS = [
 ]
 
 
+@pytest.mark.sklearn_checks
 @parametrize_with_checks(TRANSFORMERS)
 def test_stands_check_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.sklearn_checks
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
 def test_stands_further_check(transformer, check):

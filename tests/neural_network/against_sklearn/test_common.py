@@ -65,6 +65,7 @@ def expected_failed_checks(estimator):
     return expected
 
 
+@pytest.mark.sklearn_checks
 @parametrize_with_checks(
     [*DEFAULT, *OPTIONS],
     expected_failed_checks=expected_failed_checks,
@@ -79,6 +80,7 @@ def test_estimator_passes_sklearn_check(estimator, check):
     check(estimator)
 
 
+@pytest.mark.sklearn_checks
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("estimator", DEFAULT, ids=lambda e: type(e).__name__)
 def test_estimator_passes_further_sklearn_check(estimator, check):

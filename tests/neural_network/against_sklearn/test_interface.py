@@ -367,6 +367,7 @@ CHECKED = [
 ]
 
 
+@pytest.mark.sklearn_checks
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", CHECKED, ids=repr)
 def test_estimator_passes_check_estimator(estimator):

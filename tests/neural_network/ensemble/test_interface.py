@@ -30,11 +30,13 @@ pytestmark = pytest.mark.filterwarnings(
 SMALL = MLPClassifier(6, max_iter=5)
 
 
+@pytest.mark.sklearn_checks
 @parametrize_with_checks([EnsembleClassifier()])
 def test_ensemble_passes_sklearn_check(estimator, check):
     check(estimator)
 
 
+@pytest.mark.sklearn_checks
 @pytest.mark.parametrize(
     "check",
     [

@@ -1,11 +1,13 @@
 """Data, estimators, callbacks and comparisons that several tests share."""
 
 import pytest
+import sklearn.neural_network
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.preprocessing import scale
 from skorch.callbacks import Callback
 
+import skmlp.neural_network
 from skmlp.neural_network import MLPClassifier
 
 
@@ -37,6 +39,17 @@ def mlp():
     def make(**params):
         defaults = {"hidden_layer_sizes": (8,), "max_iter": 6, "batch_size": 32}
         return MLPClassifier(**defaults | {"random_state": 0} | params)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_both():
+    """Constructor of scikit-learn's and our estimator of one name."""
+
+    def make(name, **params):
+        modules = sklearn.neural_network, skmlp.neural_network
+        return [getattr(module, name)(**params) for module in modules]
 
     return make
 

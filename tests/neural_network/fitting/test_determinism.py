@@ -1,4 +1,4 @@
-"""One seed gives one network, wherever it is trained; global generators stay."""
+"""One seed gives one network; global random generators stay unchanged."""
 
 import pickle
 import subprocess
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 
 from skmlp.augmentation import Compose, GaussianNoise, RandomAffine
 from skmlp.neural_network import (
@@ -33,7 +32,7 @@ ESTIMATORS = {
     ),
     "cnn": CNNClassifier(4, hidden_layer_sizes=8, **FEW),
     "lbfgs": MLPClassifier(8, solver="lbfgs", max_iter=3, max_fun=6, random_state=0),
-    "every chance": CNNClassifier(
+    "all random parts": CNNClassifier(
         (4, 4),
         hidden_layer_sizes=8,
         conv_dropout=0.2,
@@ -55,51 +54,43 @@ def estimator(request):
     return clone(ESTIMATORS[request.param])
 
 
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:120] / 16, y[:120]
-
-
-def bits(fitted):
-    """Everything that training made, as bytes."""
+def result_bytes(fitted):
+    """Return the bytes of all weights and buffers, and the losses."""
     arrays = [p.detach().numpy() for p in fitted.net_.module_.parameters()]
     arrays += [b.numpy() for b in fitted.net_.module_.buffers()]
-    curves = (getattr(fitted, "loss_curve_", None), fitted.loss_, fitted.n_iter_)
-    return [a.tobytes() for a in arrays], curves
+    losses = (getattr(fitted, "loss_curve_", None), fitted.loss_, fitted.n_iter_)
+    return [a.tobytes() for a in arrays], losses
 
 
 def global_state():
-    """The whole state of NumPy's and torch's global generators."""
+    """Return the whole state of NumPy's and torch's global generators."""
     name, keys, *rest = np.random.get_state()
     return name, keys.tobytes(), rest, torch.get_rng_state().numpy().tobytes()
 
 
 def test_two_fits_are_bitwise_equal(estimator, digits):
-    first = bits(clone(estimator).fit(*digits))
+    first = result_bytes(clone(estimator).fit(*digits))
     np.random.seed(1)
     torch.manual_seed(1)
-    assert bits(clone(estimator).fit(*digits)) == first
+    assert result_bytes(clone(estimator).fit(*digits)) == first
 
 
 def test_second_fit_forgets_first_fit(estimator, digits):
     X, y = digits
-    first = bits(clone(estimator).fit(X, y))
+    first = result_bytes(clone(estimator).fit(X, y))
     estimator.fit(X[:60, :16], y[:60])
-    assert bits(estimator.fit(X, y)) == first
+    assert result_bytes(estimator.fit(X, y)) == first
 
 
 def test_concurrent_fits_equal_single_fits(estimator, digits):
-    alone = [
-        bits(clone(estimator).set_params(random_state=i).fit(*digits)) for i in range(2)
-    ]
+    def fit(seed):
+        model = clone(estimator).set_params(random_state=seed)
+        return result_bytes(model.fit(*digits))
+
+    alone = [fit(seed) for seed in range(2)]
     seeds = [0, 1] * 3
     with ThreadPoolExecutor(len(seeds)) as pool:
-        together = pool.map(
-            lambda i: bits(clone(estimator).set_params(random_state=i).fit(*digits)),
-            seeds,
-        )
-        assert list(together) == [alone[i] for i in seeds]
+        assert list(pool.map(fit, seeds)) == [alone[seed] for seed in seeds]
 
 
 CHILD = """
@@ -117,14 +108,14 @@ sys.stdout.buffer.write(pickle.dumps([a.tobytes() for a in arrays]))
 
 def test_fit_in_another_process_is_bitwise_equal(digits):
     X, y = digits
-    estimator = clone(ESTIMATORS["every chance"])
+    estimator = clone(ESTIMATORS["all random parts"])
     child = subprocess.run(
         [sys.executable, "-c", CHILD],
         input=pickle.dumps((estimator, X, y)),
         capture_output=True,
         check=True,
     )
-    assert pickle.loads(child.stdout) == bits(estimator.fit(X, y))[0]
+    assert pickle.loads(child.stdout) == result_bytes(estimator.fit(X, y))[0]
 
 
 def test_fit_and_predict_leave_global_generators_unchanged(estimator, digits):
@@ -152,37 +143,39 @@ def test_fit_leaves_global_generators_unchanged_for_any_random_state(
 
 
 def test_fit_ignores_global_generators(digits):
-    found = []
+    results = []
     for seed in range(2):
         np.random.seed(seed)
         torch.manual_seed(seed)
-        found.append(bits(clone(ESTIMATORS["every chance"]).fit(*digits)))
-    assert found[0] == found[1]
+        model = clone(ESTIMATORS["all random parts"]).fit(*digits)
+        results.append(result_bytes(model))
+    assert results[0] == results[1]
 
 
 def test_random_state_none_gives_different_fits(digits):
     estimator = MLPClassifier(8, max_iter=2)
-    first = bits(estimator.fit(*digits))
+    first = result_bytes(estimator.fit(*digits))
     np.random.seed(0)
-    second = bits(estimator.fit(*digits))
+    second = result_bytes(estimator.fit(*digits))
     np.random.seed(0)
-    assert len({str(b) for b in (first, second, bits(estimator.fit(*digits)))}) == 3
+    third = result_bytes(estimator.fit(*digits))
+    assert len({str(result) for result in (first, second, third)}) == 3
 
 
 def test_random_state_instance_is_used_and_advances(digits):
     estimator = MLPClassifier(8, max_iter=2, random_state=np.random.RandomState(0))
     seeded = MLPClassifier(8, max_iter=2, random_state=0)
-    first = bits(estimator.fit(*digits))
-    assert first == bits(seeded.fit(*digits))
-    assert bits(estimator.fit(*digits)) != first
+    first = result_bytes(estimator.fit(*digits))
+    assert first == result_bytes(seeded.fit(*digits))
+    assert result_bytes(estimator.fit(*digits)) != first
 
 
 def test_different_seeds_give_different_fits(estimator, digits):
     other = clone(estimator).set_params(random_state=1).fit(*digits)
-    assert bits(estimator.fit(*digits)) != bits(other)
+    assert result_bytes(estimator.fit(*digits)) != result_bytes(other)
 
 
-@pytest.mark.parametrize("name", ["mlp", "every chance"])
+@pytest.mark.parametrize("name", ["mlp", "all random parts"])
 def test_predictions_are_deterministic(name, digits):
     X, y = digits
     fitted = clone(ESTIMATORS[name]).fit(X, y)

@@ -1,8 +1,8 @@
-"""Looking at networks: what they are made of, how they learnt, what they see.
+"""Tables and pictures of networks: layers, training curves, weights, predictions.
 
-`summary` needs nothing but the package; the displays need matplotlib, which
-``pip install "skmlp[plot]"`` brings. Displays follow scikit-learn's convention:
-``from_estimator`` and the like compute and draw, ``plot`` draws again elsewhere.
+`summary` needs the package alone. The displays need matplotlib, which
+``pip install "skmlp[plot]"`` installs. Displays follow scikit-learn's convention:
+class methods such as ``from_estimator`` compute and draw, and ``plot`` draws again.
 """
 
 from skmlp.inspection._augmentation import AugmentationDisplay

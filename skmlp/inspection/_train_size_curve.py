@@ -1,4 +1,4 @@
-"""Score over the number of training rows."""
+"""Scores over the number of training samples."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -17,32 +17,35 @@ _MARKERS = "osD^vPX"
 
 
 class TrainSizeCurveDisplay:
-    """Validation score against the number of training rows, with bands over seeds.
+    """Validation scores over the number of training samples, with bands over seeds.
 
-    It is recommended to use `from_estimator` to create a display from data, and the
-    constructor for scores that are there already.
+    It is recommended to use `from_estimator` to create a display from data. The
+    constructor takes scores that are known already.
 
     Parameters
     ----------
     train_sizes : array-like of int of shape (n_sizes,)
-        Numbers of training rows.
+        Numbers of training samples.
     scores : dict of str to array-like of shape (n_sizes, n_seeds)
         Scores of each model.
     score_name : str, default=None
-        Label of the scores' axis; None is "Score".
+        Label of the axis of the scores. None uses "Score".
 
     Attributes
     ----------
     ax_ : matplotlib Axes
+        The axes of the curves.
     figure_ : matplotlib Figure
+        The figure of the axes.
     lines_ : dict of str to matplotlib Line2D
-        Means, by the name of the model.
+        Lines of the means by the name of the model.
     bands_ : dict of str to matplotlib PolyCollection
-        Bands, by the name of the model; empty where there is one seed.
+        Bands by the name of the model. A model with one seed has none.
 
     See Also
     --------
-    sklearn.model_selection.LearningCurveDisplay : Under cross-validation, of one model.
+    sklearn.model_selection.LearningCurveDisplay : Scores of one model in
+        cross-validation.
 
     Examples
     --------
@@ -55,7 +58,7 @@ class TrainSizeCurveDisplay:
     >>> display.plot().ax_.get_xscale()
     'log'
 
-    Measured here, two seeds of rows and weights:
+    Two seeds of the training samples and of the weights:
 
     >>> from sklearn.datasets import load_digits
     >>> from skmlp.model_selection import TrainSizeSplit
@@ -108,27 +111,29 @@ class TrainSizeCurveDisplay:
         score_name: str | None = None,
         band: Literal["std", "range"] = "std",
     ) -> Self:
-        """Train on growing subsets, anew for every seed, and draw the scores.
+        """Train on subsets of growing size with every seed, and draw the scores.
 
         Parameters
         ----------
         estimator : estimator or dict of str to estimator
-            Not fitted here; clones are.
+            Clones are fitted. The estimators themselves stay unchanged.
         X : array-like of shape (n_samples, n_features) or images
+            Samples to split into training and validation sets.
         y : array-like of shape (n_samples,)
+            Targets.
         cv : splitter
-            Such as `skmlp.model_selection.TrainSizeSplit`: each split has a training
-            set of another size.
+            A splitter such as `skmlp.model_selection.TrainSizeSplit`: each split has a
+            training set of another size.
         seeds : sequence of int, default=(0, 1, 2)
-            For each, ``random_state`` is set to it in copies of `cv` and of the
-            estimator with all its parts, wherever there is one; rows and weights differ
-            between seeds, and models see the same rows.
+            Seeds for every ``random_state`` of `cv` and of the estimator with all its
+            parts. Subsets and initial weights differ between seeds. All models see the
+            same subsets.
         scoring : str or callable, default=None
-            As in `sklearn.model_selection.cross_validate`.
+            See `sklearn.model_selection.cross_validate`.
         n_jobs : int, default=None
-            Fits at a time.
+            Number of fits at the same time.
         name : str, default=None
-            Name of a single estimator in the legend; None is its class's.
+            Name of a single estimator in the legend. None uses the name of its class.
         ax, score_name, band
             See `plot`.
 
@@ -142,10 +147,10 @@ class TrainSizeCurveDisplay:
             columns = []
             for seed in seeds:
                 result = cross_validate(
-                    _seeded(model, seed),
+                    _clone_with_seed(model, seed),
                     X,
                     y,
-                    cv=_seeded_splitter(cv, seed),
+                    cv=_splitter_with_seed(cv, seed),
                     scoring=scoring,
                     n_jobs=n_jobs,
                     return_indices=True,
@@ -171,16 +176,22 @@ class TrainSizeCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a figure.
+            None creates a figure.
         score_name : str, default=None
-            Label of the scores' axis; None is that of the display.
+            Label of the axis of the scores. None uses the `score_name` of the display.
         band : {'std', 'range'}, default='std'
-            One sample standard deviation (divided by ``n_seeds - 1``) below and above
-            the mean, or from the lowest to the highest seed.
+            - 'std': one standard deviation below and above the mean, computed with
+              the divisor ``n_seeds - 1``.
+            - 'range': from the lowest to the highest score of a seed.
 
         Returns
         -------
         self : TrainSizeCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If `band` has another value.
         """
         if band not in ("std", "range"):
             raise ValueError(f"band={band!r} must be 'std' or 'range'.")
@@ -213,32 +224,32 @@ class TrainSizeCurveDisplay:
         ax.set_xticks(
             self.train_sizes,
             [f"{size:,}" for size in self.train_sizes],
-            rotation=45 if _are_close(self.train_sizes) else 0,
+            rotation=45 if _labels_overlap(self.train_sizes) else 0,
         )
         ax.set_xticks([], minor=True)
         ax.set(
-            xlabel="Training rows (log scale)",
+            xlabel="Training samples (log scale)",
             ylabel=score_name or self.score_name or "Score",
         )
         ax.grid(alpha=0.3)
         if self.bands_:
             n_seeds = max(scores.shape[1] for scores in self.scores.values())
-            what = "± 1 standard deviation" if band == "std" else "range"
-            title = f"Mean and {what}\nof {n_seeds} seeds"
+            spread = "± 1 standard deviation" if band == "std" else "range"
+            title = f"Mean and {spread}\nof {n_seeds} seeds"
             ax.legend(title=title, alignment="left")
         else:
             ax.legend()
         return self
 
 
-def _are_close(train_sizes: np.ndarray) -> bool:
-    """Tell whether level labels would run into each other on a log axis."""
-    places = np.sort(np.log(train_sizes))
-    return bool((np.diff(places) < 0.15 * np.ptp(places)).any())
+def _labels_overlap(train_sizes: np.ndarray) -> bool:
+    """Return whether horizontal labels would overlap on a log axis."""
+    positions = np.sort(np.log(train_sizes))
+    return bool((np.diff(positions) < 0.15 * np.ptp(positions)).any())
 
 
-def _seeded(estimator: Any, seed: int) -> Any:
-    """Return a clone whose every `random_state` is the seed."""
+def _clone_with_seed(estimator: Any, seed: int) -> Any:
+    """Return a clone with the seed for every `random_state`."""
     names = [
         name
         for name in estimator.get_params()
@@ -247,8 +258,8 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return clone(estimator).set_params(**dict.fromkeys(names, seed))
 
 
-def _seeded_splitter(cv: Any, seed: int) -> Any:
-    """Return a copy of a splitter, with the seed if it takes one."""
+def _splitter_with_seed(cv: Any, seed: int) -> Any:
+    """Return a copy of a splitter, with the seed if it has a `random_state`."""
     cv = copy.copy(cv)
     if hasattr(cv, "random_state"):
         cv.random_state = seed

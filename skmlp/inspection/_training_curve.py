@@ -1,6 +1,5 @@
-"""Loss and score of every epoch."""
+"""Curves of loss and score over the epochs."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -8,24 +7,37 @@ import numpy as np
 
 from skmlp.inspection._networks import split_fitted
 from skmlp.inspection._plotting import CYCLE, as_mapping, import_pyplot, use_whole_ticks
+from skmlp.neural_network._layers.history import values_by_epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 class TrainingCurve(NamedTuple):
-    """One model's way through training; a curve that was not recorded is None.
+    """The losses and scores of one model; a curve that was not recorded is None.
 
     Attributes
     ----------
-    train_loss, valid_loss : ndarray of shape (n_epochs,) or None
-        Loss of the training rows, penalty included, and of the validation rows,
-        without; NaN where an epoch lacks it.
-    train_score, valid_score : ndarray of shape (n_epochs,) or None
-        Scores after every epoch. The training score is there with the estimator's
+    train_loss : ndarray of shape (n_epochs,) or None
+        Loss of the training set, with the penalty.
+    valid_loss : ndarray of shape (n_epochs,) or None
+        Loss of the validation set, without the penalty; NaN where an epoch has none.
+    train_score : ndarray of shape (n_epochs,) or None
+        Score of the training set after every epoch. The estimators record it with
         ``record_train_score=True``.
+    valid_score : ndarray of shape (n_epochs,) or None
+        Score of the validation set after every epoch.
     best_epoch : int or None
-        Best epoch by validation score, counted from 1.
+        Epoch with the best validation score, counted from 1.
+
+    Examples
+    --------
+    >>> from skmlp.inspection import TrainingCurve, TrainingCurveDisplay
+    >>> curve = TrainingCurve([0.9, 0.5, 0.4], valid_score=[0.6, 0.8, 0.7],
+    ...                       best_epoch=2)
+    >>> display = TrainingCurveDisplay(curves={"by hand": curve}).plot()
+    >>> [ax.get_ylabel() for ax in display.axes_]
+    ['Loss', 'Score']
     """
 
     train_loss: np.ndarray | None
@@ -38,9 +50,11 @@ class TrainingCurve(NamedTuple):
 class TrainingCurveDisplay:
     """Curves of loss and score over the epochs, of one model or several.
 
-    It is recommended to use `from_estimator` to create a display. Solid lines are
-    training, dashed ones validation; a star and a dotted line mark the epoch of the
-    best validation score. Each model has a colour.
+    It is recommended to use `from_estimator` to create a display.
+
+    - Solid lines belong to the training set, dashed lines to the validation set.
+    - A star and a dotted line mark the epoch with the best validation score.
+    - Each model has its own color.
 
     Parameters
     ----------
@@ -50,16 +64,18 @@ class TrainingCurveDisplay:
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        One for the loss and, where there are scores, one for them.
+        The axes of the loss and, if there are scores, the axes of the scores.
     ax_ : matplotlib Axes
-        The first of them.
+        The axes of the loss.
     figure_ : matplotlib Figure
+        The figure of the axes.
     lines_ : dict of str to dict of str to matplotlib Line2D
-        By the name of the model, then that of the curve, as in `TrainingCurve`.
+        Lines by the name of the model, then by the name of the curve as in
+        `TrainingCurve`.
 
     See Also
     --------
-    TrainSizeCurveDisplay : Scores over the number of training rows.
+    TrainSizeCurveDisplay : Scores over the number of training samples.
 
     Examples
     --------
@@ -75,7 +91,7 @@ class TrainingCurveDisplay:
     >>> list(display.lines_["MLPClassifier"])
     ['train_loss', 'valid_loss', 'train_score', 'valid_score']
 
-    Several models on one picture, by names of your own:
+    Several models on one picture, each with a name:
 
     >>> slow = MLPClassifier(30, early_stopping=True, learning_rate_init=1e-4,
     ...                      n_iter_no_change=2, random_state=0).fit(X / 16, y)
@@ -95,15 +111,15 @@ class TrainingCurveDisplay:
         ax: "Axes | Sequence[Axes] | None" = None,
         score_name: str | None = None,
     ) -> Self:
-        """Draw the curves that fitted estimators have kept.
+        """Draw the curves that fitted estimators recorded.
 
         Parameters
         ----------
         estimator : fitted estimator or dict of str to fitted estimator
-            Ours, or scikit-learn's own ``MLPClassifier`` and ``MLPRegressor``, alone
-            or at the end of a Pipeline.
+            Estimators of `skmlp.neural_network`, or ``MLPClassifier`` and
+            ``MLPRegressor`` of scikit-learn, alone or at the end of a Pipeline.
         name : str, default=None
-            Name of a single estimator in the legend; None is its class's.
+            Name of a single estimator in the legend. None uses the name of its class.
         ax, score_name
             See `plot`.
 
@@ -114,7 +130,8 @@ class TrainingCurveDisplay:
         Raises
         ------
         ValueError
-            If an estimator has no curve, as after ``solver='lbfgs'``.
+            If an estimator has no curve. It has none before `fit` and after a fit
+            with ``solver='lbfgs'``.
         """
         named = as_mapping(estimator, name)
         display = cls(curves={name: _read_curve(e) for name, e in named.items()})
@@ -131,10 +148,10 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or two of them, default=None
-            Where to draw the loss and the scores; with one, the loss alone. None makes
-            a figure.
+            Axes of the loss and of the scores. A single one shows the loss alone.
+            None creates a figure.
         score_name : str, default=None
-            Label of the scores' axis; None is "Score".
+            Label of the axis of the scores. None uses "Score".
 
         Returns
         -------
@@ -159,8 +176,8 @@ class TrainingCurveDisplay:
             self._plot_panel(self.axes_[1], "score", score_name or "Score")
         return self
 
-    def _plot_panel(self, ax: "Axes", what: str, label: str) -> None:
-        """Draw all models' curves of loss or score."""
+    def _plot_panel(self, ax: "Axes", quantity: str, label: str) -> None:
+        """Draw the curves of all models, either their losses or their scores."""
         for i, (name, curve) in enumerate(self.curves.items()):
             color = CYCLE[i % len(CYCLE)]
             prefix = f"{name}, " if len(self.curves) > 1 else ""
@@ -169,16 +186,16 @@ class TrainingCurveDisplay:
                 ("train", "training", "-"),
                 ("valid", "validation", "--"),
             ):
-                values = getattr(curve, f"{part}_{what}")
+                values = getattr(curve, f"{part}_{quantity}")
                 if values is None:
                     continue
-                (self.lines_[name][f"{part}_{what}"],) = ax.plot(
+                (self.lines_[name][f"{part}_{quantity}"],) = ax.plot(
                     np.arange(1, len(values) + 1),
                     values,
                     style,
                     color=color,
                     label=prefix + word,
-                    # A single epoch makes no line.
+                    # A line needs two points, so a single epoch is a dot.
                     marker="o" if len(values) == 1 else None,
                 )
                 if best is not None and part == "valid":
@@ -204,7 +221,7 @@ class TrainingCurveDisplay:
 
 
 def _read_curve(estimator: Any) -> TrainingCurve:
-    """Return what a fitted estimator has recorded."""
+    """Return the curves that a fitted estimator recorded."""
     _, last = split_fitted(estimator)
     losses = getattr(last, "loss_curve_", None)
     if not losses:
@@ -218,7 +235,7 @@ def _read_curve(estimator: Any) -> TrainingCurve:
     valid_score = None if scores is None else np.asarray(scores, dtype=float)
     best_epoch = getattr(last, "best_epoch_", None)
     if best_epoch is None and valid_score is not None:
-        best_epoch = int(np.argmax(valid_score)) + 1  # scikit-learn keeps none
+        best_epoch = int(np.argmax(valid_score)) + 1  # scikit-learn has no best_epoch_
     return TrainingCurve(
         train_loss=np.asarray(losses, dtype=float),
         valid_loss=_read_history(history, "valid_loss", n_epochs),
@@ -231,9 +248,6 @@ def _read_curve(estimator: Any) -> TrainingCurve:
 def _read_history(
     history: list[dict[str, Any]], key: str, n_epochs: int
 ) -> np.ndarray | None:
-    """Return one entry of every epoch; a history may begin after the first fit."""
-    values = np.full(n_epochs, math.nan)
-    recent = [record.get(key, math.nan) for record in history][-n_epochs:]
-    if recent:
-        values[-len(recent) :] = recent
-    return None if np.isnan(values).all() else values
+    """Return one value of every epoch, or None if no epoch has it."""
+    values = values_by_epoch(history, key, n_epochs)
+    return np.asarray(values) if values else None

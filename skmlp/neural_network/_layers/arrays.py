@@ -1,6 +1,6 @@
-"""The arrays of a network's layers as the list that scikit-learn's users assign to."""
+"""``coefs_`` and ``intercepts_``: lists of arrays whose changes reach the network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class LayerArrays(list):
-    """Arrays of the layers' weights or biases; what is assigned reaches the network.
+    """The weights or biases of all layers. Assigning an array changes the network.
 
-    On the CPU the arrays are views, so that changes in place reach it as well. A copy
-    or a pickle is a plain list.
+    - On the CPU the arrays are views, so changes in place reach the network as well.
+    - A copy or a pickle is a plain list.
     """
 
     def __init__(self, name: str, tensors: Iterable[Tensor]) -> None:
@@ -26,23 +26,24 @@ class LayerArrays(list):
         else:
             self.assign([value], [range(len(self))[i]])
 
-    def assign(self, values: Iterable[Any], places: Iterable[int]) -> None:
-        """Copy `values` to the layers at `places`, all of them or, on error, none."""
-        arrays, places = [np.asarray(value) for value in values], list(places)
-        if len(arrays) != len(places):
+    def assign(self, values: Iterable[Any], indices: Sequence[int]) -> None:
+        """Copy `values` to the layers at `indices`. An error leaves all unchanged."""
+        arrays = [np.asarray(value) for value in values]
+        if len(arrays) != len(indices):
             raise ValueError(
-                f"{self._name} was given {len(arrays)} arrays for {len(places)} layers."
+                f"{self._name} was given {len(arrays)} arrays for {len(indices)} "
+                "layers."
             )
-        for i, array in zip(places, arrays, strict=True):
+        for i, array in zip(indices, arrays, strict=True):
             if array.shape != self[i].shape:
                 raise ValueError(
                     f"{self._name}[{i}] has shape {self[i].shape}, but was given an "
                     f"array of shape {array.shape}."
                 )
-        for i, array in zip(places, arrays, strict=True):
-            own = self._tensors[i]
-            own.copy_(torch.tensor(array, dtype=own.dtype))
-            super().__setitem__(i, own.cpu().numpy())
+        for i, array in zip(indices, arrays, strict=True):
+            tensor = self._tensors[i]
+            tensor.copy_(torch.tensor(array, dtype=tensor.dtype))
+            super().__setitem__(i, tensor.cpu().numpy())
 
     def __reduce__(self) -> tuple[type, tuple[list[np.ndarray]]]:
         return list, (list(self),)

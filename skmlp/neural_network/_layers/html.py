@@ -1,4 +1,4 @@
-"""What a notebook shows of fitted networks beneath scikit-learn's diagram."""
+"""The HTML panel of fitted networks, below scikit-learn's diagram in a notebook."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from skmlp.neural_network._layers.description import LayerSummary, describe_layers
+from skmlp.neural_network._layers.history import values_by_epoch
 
-# Colours are those of the text around, light on dark or dark on light.
+# Colors are inherited from the page, so that light and dark themes stay readable.
 _STYLE = """<style>
 .skmlp-panel { font-size: 0.85em; margin: 0.5em 0; max-width: 40em; }
 .skmlp-panel p { margin: 0.3em 0; }
@@ -28,22 +29,23 @@ Curve = list[float]
 def fitted_panel(networks: Sequence[Any]) -> str:
     """Return parameters, epochs, device, loss and layers of fitted networks as HTML.
 
-    Several are the members of an ensemble; their layers are those of the first.
+    Several networks are the members of an ensemble. The table shows the layers of the
+    first member.
     """
-    facts = [f"{sum(network.n_parameters_ for network in networks):,} parameters"]
+    items = [f"{sum(network.n_parameters_ for network in networks):,} parameters"]
     if len(networks) > 1:
-        facts.insert(0, f"{len(networks)} networks")
-    facts.append(_epochs(networks))
-    facts.append(", ".join(dict.fromkeys(str(n.device_) for n in networks)))
+        items.insert(0, f"{len(networks)} networks")
+    items.append(_describe_epochs(networks))
+    items.append(", ".join(dict.fromkeys(str(n.device_) for n in networks)))
     layers = describe_layers(networks[0].net_.module_)
     return (
-        f'{_STYLE}<div class="skmlp-panel"><p>{escape(" · ".join(facts))}</p>'
-        f"{_figure(networks)}{_table(layers)}</div>"
+        f'{_STYLE}<div class="skmlp-panel"><p>{escape(" · ".join(items))}</p>'
+        f"{_loss_figure(networks)}{_layer_table(layers)}</div>"
     )
 
 
-def _epochs(networks: Sequence[Any]) -> str:
-    """Write how long the networks were trained, and where a single one was best."""
+def _describe_epochs(networks: Sequence[Any]) -> str:
+    """Return the numbers of epochs, and the best epoch of a single network."""
     unit = "iteration" if networks[0].solver == "lbfgs" else "epoch"
     counts = sorted(
         len(getattr(network, "loss_curve_", ())) or network.n_iter_
@@ -56,8 +58,8 @@ def _epochs(networks: Sequence[Any]) -> str:
     return text + (f", best {best}" if best else "")
 
 
-def _table(layers: Sequence[LayerSummary]) -> str:
-    """Return the layers that change the shape or have parameters, folded away."""
+def _layer_table(layers: Sequence[LayerSummary]) -> str:
+    """Return a folded table of the layers that change the shape or have parameters."""
     rows = [layers[0]]
     rows += [
         layer
@@ -65,22 +67,25 @@ def _table(layers: Sequence[LayerSummary]) -> str:
         if layer.n_parameters or layer.output_shape != before.output_shape
     ]
     cells = [(r.name, str(r.output_shape), f"{r.n_parameters:,}") for r in rows]
-    body = "".join(_line("td", row) for row in cells)
+    body = "".join(_table_row("td", row) for row in cells)
     return (
         f"<details><summary>Architecture</summary><table><thead>"
-        f"{_line('th', _COLUMNS)}</thead><tbody>{body}</tbody></table></details>"
+        f"{_table_row('th', _COLUMNS)}</thead><tbody>{body}</tbody></table></details>"
     )
 
 
-def _line(tag: str, cells: Sequence[str]) -> str:
-    """Write a line of the table."""
+def _table_row(tag: str, cells: Sequence[str]) -> str:
+    """Return one row of the table."""
     return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-def _figure(networks: Sequence[Any]) -> str:
-    """Draw loss over epochs, of validation rows with dashes, from two epochs on."""
+def _loss_figure(networks: Sequence[Any]) -> str:
+    """Draw the losses of at least two epochs; the validation loss is dashed."""
     training = [list(getattr(network, "loss_curve_", ())) for network in networks]
-    validation = [_validation_losses(network) for network in networks]
+    validation = [
+        values_by_epoch(network.history_, "valid_loss", len(losses))
+        for network, losses in zip(networks, training, strict=True)
+    ]
     finite = [v for curve in training + validation for v in curve if math.isfinite(v)]
     n_epochs = max(map(len, training))
     if n_epochs < 2 or not finite:
@@ -91,11 +96,11 @@ def _figure(networks: Sequence[Any]) -> str:
         _polyline(curve, n_epochs, low, high, ' stroke-dasharray="4 3"')
         for curve in validation
     ]
-    said = f"Training loss from {training[0][0]:.3g} to {training[0][-1]:.3g}"
-    key = "loss by epoch"
+    description = f"Training loss from {training[0][0]:.3g} to {training[0][-1]:.3g}"
+    caption = "loss by epoch"
     if any(map(len, validation)):
-        said += ", with that of validation rows dashed"
-        key += ", validation dashed"
+        description += ", validation loss dashed"
+        caption += ", validation dashed"
     bottom = _HEIGHT - _BOTTOM
     labels = (
         f'<text x="{_LEFT - 4}" y="{_TOP + 4}" text-anchor="end">{high:.3g}</text>'
@@ -103,10 +108,10 @@ def _figure(networks: Sequence[Any]) -> str:
         f'<text x="{_LEFT}" y="{_HEIGHT - 4}">1</text>'
         f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{n_epochs}'
         f'</text><text x="{(_LEFT + _WIDTH) // 2}" y="{_HEIGHT - 4}" '
-        f'text-anchor="middle">{key}</text>'
+        f'text-anchor="middle">{caption}</text>'
     )
     return (
-        f'<svg role="img" aria-label="{escape(said)}" width="{_WIDTH}" '
+        f'<svg role="img" aria-label="{escape(description)}" width="{_WIDTH}" '
         f'height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'xmlns="http://www.w3.org/2000/svg"><g fill="none" stroke="currentColor">'
         f'<path opacity="0.4" d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}"/>'
@@ -115,18 +120,10 @@ def _figure(networks: Sequence[Any]) -> str:
     )
 
 
-def _validation_losses(network: Any) -> Curve:
-    """Return the loss of the validation rows, NaN in epochs without; [] if never."""
-    n_epochs = len(getattr(network, "loss_curve_", ()))
-    recent = [record.get("valid_loss", math.nan) for record in network.history_]
-    recent = recent[-n_epochs:] if n_epochs else []
-    if all(map(math.isnan, recent)):
-        return []
-    return [math.nan] * (n_epochs - len(recent)) + recent
-
-
-def _polyline(curve: Curve, n_epochs: int, low: float, high: float, more: str) -> str:
-    """Draw a curve, without what is not finite."""
+def _polyline(
+    curve: Curve, n_epochs: int, low: float, high: float, attributes: str
+) -> str:
+    """Draw the finite values of a curve."""
     x_unit = (_WIDTH - _LEFT - _RIGHT) / (n_epochs - 1)
     y_unit = (_HEIGHT - _TOP - _BOTTOM) / ((high - low) or 1.0)
     points = " ".join(
@@ -134,4 +131,4 @@ def _polyline(curve: Curve, n_epochs: int, low: float, high: float, more: str) -
         for i, value in enumerate(curve)
         if math.isfinite(value)
     )
-    return f'<polyline points="{points}"{more}/>' if points else ""
+    return f'<polyline points="{points}"{attributes}/>' if points else ""

@@ -1,4 +1,4 @@
-"""Originals beside augmented copies."""
+"""Images next to their augmented copies."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 
 class AugmentationDisplay:
-    """Original images, and beside each what an augmentation makes of it.
+    """Original images, each next to augmented copies of it.
 
     It is recommended to use `from_estimator` or `from_augmentation` to create a
-    display. Everything is drawn on the grey scale of the originals.
+    display. Copies are drawn on the gray scale of the originals.
 
     Parameters
     ----------
     originals : ndarray of shape (n_samples, height, width, channels)
-        Images, of 1 or 3 channels.
+        Images with 1 or 3 channels.
     copies : ndarray of shape (n_samples, n_copies, height, width, channels)
-        Augmented copies of each.
+        Augmented copies of each image.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (n_samples, 1 + n_copies)
-        The original of each image, then its copies.
+        One row of axes for each image: the original, then its copies.
     figure_ : matplotlib Figure
+        The figure of the axes.
 
     Examples
     --------
@@ -62,15 +63,16 @@ class AugmentationDisplay:
         image_shape: tuple[int, ...] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Draw what an estimator's ``augmentation`` makes of training rows.
+        """Draw images with the copies that ``augmentation`` of an estimator makes.
 
         Parameters
         ----------
         estimator : estimator
-            One with a parameter `augmentation`, alone or at the end of a fitted
-            Pipeline, whose steps are applied to X first, as in training.
+            An estimator with the parameter `augmentation`, fitted or not. In a
+            Pipeline, the steps before it have to be fitted. They transform X first, as
+            in training.
         X : array-like of shape (n_samples, n_features) or images
-            The few images to draw.
+            The images to draw.
         n_copies, random_state, image_shape, ax
             See `from_augmentation`.
 
@@ -83,7 +85,7 @@ class AugmentationDisplay:
         ValueError
             If the estimator has no augmentation.
         """
-        steps, last = split_fitted(estimator)
+        transformers, last = split_fitted(estimator)
         augmentation = getattr(last, "augmentation", None)
         if augmentation is None:
             raise ValueError(
@@ -92,8 +94,8 @@ class AugmentationDisplay:
             )
         if image_shape is None and np.ndim(X) == 2:
             image_shape = getattr(last, "image_shape_", None)
-        if steps is not None:
-            X = steps.transform(X)
+        if transformers is not None:
+            X = transformers.transform(X)
         return cls.from_augmentation(
             augmentation,
             X,
@@ -114,28 +116,32 @@ class AugmentationDisplay:
         image_shape: tuple[int, ...] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Draw what an augmentation makes of images.
+        """Draw images with the copies that an augmentation makes of them.
 
         Parameters
         ----------
         augmentation : callable
-            Called once, as ``augmentation(images, generator)`` with all copies of all
-            images as a tensor of shape (batch, channels, height, width).
+            It is called once as ``augmentation(images, generator)``, where ``images``
+            is a tensor of shape (batch, channels, height, width) with all copies.
         X : array-like of shape (n_samples, n_features) or images
-            The few images to draw; uint8, or numbers that become float32 unless they
-            are float64.
+            The images to draw. Types other than uint8 and float64 are cast to float32.
         n_copies : int, default=7
-            Copies of each image.
+            Number of copies of each image.
         random_state : int, torch.Generator or None, default=None
-            Seed, or the generator to draw from; None takes fresh entropy.
+            Seed or random number generator. None draws a new seed each time.
         image_shape : tuple of int, default=None
-            Height, width and channels of flat rows; None is a square.
+            Height, width and channels of flat samples. None assumes a square image.
         ax : matplotlib Axes, default=None
             See `plot`.
 
         Returns
         -------
         display : AugmentationDisplay
+
+        Raises
+        ------
+        ValueError
+            If X are no images of 1 or 3 channels, or if `n_copies` is below 1.
         """
         check_count("n_copies", n_copies)
         originals = as_images(X, image_shape)
@@ -157,12 +163,12 @@ class AugmentationDisplay:
         return display.plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
-        """Draw one row for each original.
+        """Draw one row of images for each original.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Its place is divided among the images; None makes a figure.
+            Its area is divided among the images. None creates a figure.
 
         Returns
         -------
@@ -170,11 +176,11 @@ class AugmentationDisplay:
         """
         n, n_columns = len(self.originals), 1 + self.copies.shape[1]
         size = (max(1.1 * n_columns, 3), 1.1 * n + 0.7)
-        figure, place = plot_area(
+        figure, area = plot_area(
             f"{type(self).__name__}.plot", ax, size, "Augmentation"
         )
         self.figure_ = figure
-        axes = image_axes(figure, place, n * n_columns, n, n_columns)
+        axes = image_axes(figure, area, n * n_columns, n, n_columns)
         self.axes_ = axes.reshape(n, n_columns)
         low, high = pixel_range(self.originals)
         for i, row in enumerate(self.axes_):
@@ -191,7 +197,7 @@ class AugmentationDisplay:
 
 
 def _as_generator(random_state: int | torch.Generator | None) -> torch.Generator:
-    """Return a generator of its own, or the one given."""
+    """Return the given generator, or a new one with the given seed."""
     if isinstance(random_state, torch.Generator):
         return random_state
     generator = torch.Generator()

@@ -1,4 +1,4 @@
-"""What every layer makes of one image."""
+"""The outputs of all layers for one image."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -30,17 +30,19 @@ _FIGURE_WIDTH = 8.0
 
 
 class FeatureMapDisplay:
-    """Every layer's feature maps for one image, from input to output.
+    """The feature maps of every layer for one image, from input to output.
 
     It is recommended to use `from_estimator` to create a display. All maps of a layer
-    share its colour scale: one hue from 0 up where no value is negative, else two
-    around a white 0.
+    share a color scale:
+
+    - It starts at 0 if no value is negative.
+    - Otherwise it has two hues, and 0 is white.
 
     Parameters
     ----------
     maps : dict of str to ndarray
-        The input under ``"input"``, then each layer under its name: feature maps of
-        shape (height, width, channels) or units of shape (n_units,).
+        The input with the key ``"input"``, then each layer by its name. Values are
+        feature maps of shape (height, width, channels) or units of shape (n_units,).
     output_names : list of str, default=None
         Names of the units of the last layer.
 
@@ -49,10 +51,11 @@ class FeatureMapDisplay:
     axes_ : ndarray of matplotlib Axes
         One for each entry of `maps`.
     figure_ : matplotlib Figure
+        The figure of the axes.
 
     See Also
     --------
-    WeightImageDisplay : The filters that make the maps.
+    WeightImageDisplay : The filters that compute the maps.
 
     Examples
     --------
@@ -87,49 +90,54 @@ class FeatureMapDisplay:
         max_maps: int = 64,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Draw what a fitted estimator's layers make of an image.
+        """Draw the outputs of a fitted estimator's layers for an image.
 
         Parameters
         ----------
         estimator : fitted estimator
-            One of `skmlp.neural_network`, alone or at the end of a Pipeline, whose
-            steps are applied to the image.
+            An estimator of `skmlp.neural_network`, alone or at the end of a Pipeline.
+            The other steps of the Pipeline transform the image first.
         image : array-like of shape (n_features,), (height, width) or (height, width, \
 channels)
-            One row or image, as the estimator takes them.
+            One sample in the form that the estimator takes.
         image_shape : tuple of int, default=None
-            Height, width and channels of a flat row; None takes the estimator's
-            ``image_shape_``, else a square, else draws a line of pixels.
+            Height, width and channels of a flat sample. None uses ``image_shape_`` of
+            the estimator, or a square. Samples that are no square image are drawn as a
+            line of values.
         max_maps, ax
             See `plot`.
 
         Returns
         -------
         display : FeatureMapDisplay
-            Maps are those after activation and pooling; the output is the logits.
+            Maps are computed after activation and pooling. The output are the logits.
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator is not from `skmlp.neural_network`.
         ValueError
             If the image has another size than the estimator takes.
         """
-        steps, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
+        transformers, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
         batch = np.asarray(image)[np.newaxis]
-        if steps is not None:
-            batch = np.asarray(steps.transform(batch))
+        if transformers is not None:
+            batch = np.asarray(transformers.transform(batch))
         if batch.size != last.n_features_in_:
             raise ValueError(
                 f"image has shape {np.shape(image)}, which makes {batch.size} "
                 f"features, but the network takes {last.n_features_in_}; give one "
                 "image, such as X[0]."
             )
-        row = batch.reshape(1, -1)
+        sample = batch.reshape(1, -1)
         shape = image_shape or last.image_shape_ or batch.shape[1:]
-        maps = {"input": _as_map(row, shape if len(shape) > 1 else None)}
-        maps |= _layer_maps(last.net_.module_, row)
+        maps = {"input": _input_map(sample, shape if len(shape) > 1 else None)}
+        maps |= _layer_maps(last.net_.module_, sample)
         labels = getattr(last, "classes_", ())
-        named = len(labels) == len(maps["output"])
-        names = [str(label) for label in labels] if named else None
+        has_names = len(labels) == len(maps["output"])
+        names = [str(label) for label in labels] if has_names else None
         display = cls(maps=maps, output_names=names)
         return display.plot(ax, max_maps=max_maps)
 
@@ -141,15 +149,20 @@ channels)
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Its place is divided among the layers; None makes a figure.
+            Its area is divided among the layers. None creates a figure.
         max_maps : int, default=64
-            The first so many maps of a layer are drawn.
+            Largest number of maps of a layer that are drawn.
         n_columns : int, default=16
-            Maps side by side.
+            Number of maps side by side.
 
         Returns
         -------
         self : FeatureMapDisplay
+
+        Raises
+        ------
+        ValueError
+            If `max_maps` or `n_columns` is below 1.
         """
         check_count("max_maps", max_maps)
         check_count("n_columns", n_columns)
@@ -158,10 +171,10 @@ channels)
             for values in self.maps.values()
         ]
         size = (_FIGURE_WIDTH, sum(heights) + 0.45 * len(heights) + 0.3)
-        figure, place = plot_area(
+        figure, area = plot_area(
             f"{type(self).__name__}.plot", ax, size, "Feature maps"
         )
-        grid = place.subgridspec(len(heights), 1, height_ratios=heights)
+        grid = area.subgridspec(len(heights), 1, height_ratios=heights)
         self.figure_ = figure
         self.axes_ = np.empty(len(heights), dtype=object)
         for i, (name, values) in enumerate(self.maps.items()):
@@ -175,7 +188,7 @@ channels)
             else:
                 _plot_maps(panel, values, max_maps, n_columns)
             panel.set_title(
-                _describe(name, values, max_maps), fontsize="small", loc="left"
+                _title(name, values, max_maps), fontsize="small", loc="left"
             )
             panel.set_anchor("W")
         return self
@@ -216,11 +229,11 @@ def _plot_maps(ax: "Axes", values: np.ndarray, max_maps: int, n_columns: int) ->
     ax.figure.colorbar(drawn, ax=ax, pad=0.01, aspect=8)
 
 
-def _layer_maps(network: nn.Module, row: np.ndarray) -> dict[str, np.ndarray]:
+def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]:
     """Return the last output of every layer, after its activation and pooling."""
     network = copy.deepcopy(network)  # the original may predict in another thread
     first = next(network.parameters())
-    x = torch.tensor(row, dtype=first.dtype, device=first.device)
+    x = torch.tensor(sample, dtype=first.dtype, device=first.device)
     maps: dict[str, np.ndarray] = {}
     for name, _, output in layer_outputs(network, x):
         if "." not in name and name not in RESHAPING:
@@ -231,31 +244,31 @@ def _layer_maps(network: nn.Module, row: np.ndarray) -> dict[str, np.ndarray]:
     return maps
 
 
-def _as_map(row: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
-    """Return the input as an image, or as it is where it makes none."""
+def _input_map(sample: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
+    """Return the input as an image, or as a vector if it is no image to draw."""
     try:
-        image = as_images(row, image_shape)[0]
+        image = as_images(sample, image_shape)[0]
     except ValueError:
         if image_shape is not None:
             raise
-        return row[0]
-    return image if image.shape[-1] in (1, 3) else row[0]
+        return sample[0]
+    return image if image.shape[-1] in (1, 3) else sample[0]
 
 
 def _drawn_height(values: np.ndarray, n_maps: int, n_columns: int) -> float:
-    """Height in inches of a layer's row."""
+    """Return the height in inches of the picture of a layer."""
     if values.ndim == 1:
         return 0.4 if len(values) > 30 else 0.8
     height, width = values.shape[:2]
-    if n_maps <= 3:  # the input, or nearly as few maps
+    if n_maps <= 3:  # the input, or as few maps
         return 1.2
     n_rows = -(-n_maps // n_columns)
     tile = min(_FIGURE_WIDTH * 0.9 / min(n_maps, n_columns), 1.0)
     return n_rows * tile * min(max(height / width, 0.2), 5)
 
 
-def _describe(name: str, values: np.ndarray, max_maps: int) -> str:
-    """Title of a layer's row."""
+def _title(name: str, values: np.ndarray, max_maps: int) -> str:
+    """Return the title of the picture of a layer."""
     if values.ndim == 1:
         return f"{name}: {len(values)} {'unit' if len(values) == 1 else 'units'}"
     height, width, n_maps = values.shape

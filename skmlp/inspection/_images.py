@@ -1,4 +1,4 @@
-"""Rows as images, and images side by side: shapes, pixel ranges, layout."""
+"""Samples as images, and images side by side: shapes, pixel ranges, layout."""
 
 import math
 from typing import Any
@@ -7,16 +7,15 @@ import numpy as np
 
 
 def as_images(X: Any, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return rows or images as ``(n, height, width, channels)``.
+    """Return samples as images of shape ``(n_samples, height, width, channels)``.
 
-    Without `image_shape`, flat rows are square grey images, or square ones of three
-    channels.
+    Without `image_shape`, flat samples are square images with one or three channels.
     """
     X = np.asarray(X)
     if not 2 <= X.ndim <= 4 or len(X) == 0:
         raise ValueError(
-            f"X has shape {X.shape}; give rows (n, features) or images (n, height, "
-            "width[, channels]), at least one."
+            f"X has shape {X.shape}; give samples (n_samples, n_features) or images "
+            "(n_samples, height, width[, channels]), at least one."
         )
     if image_shape is None:
         image_shape = _square_shape(X.shape[1]) if X.ndim == 2 else X.shape[1:]
@@ -31,7 +30,7 @@ def as_images(X: Any, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
 
 
 def _square_shape(n_features: int) -> tuple[int, int, int]:
-    """Return the shape of a square image, grey or of three channels."""
+    """Return the shape of a square image with one or three channels."""
     for channels in (1, 3):
         side = math.isqrt(n_features // channels)
         if side * side * channels == n_features:
@@ -43,13 +42,13 @@ def _square_shape(n_features: int) -> tuple[int, int, int]:
 
 
 def check_count(name: str, value: int) -> None:
-    """Refuse a number of pictures that leaves nothing to draw."""
+    """Refuse a number of pictures below 1."""
     if value < 1:
         raise ValueError(f"{name}={value} must be at least 1.")
 
 
 def pixel_range(images: np.ndarray) -> tuple[float, float]:
-    """Return the values that are drawn black and white, the same for all images."""
+    """Return the values that are drawn as black and as white in all images."""
     if images.dtype == np.uint8:
         return 0.0, 255.0
     low, high = float(images.min()), float(images.max())
@@ -60,13 +59,15 @@ def pixel_range(images: np.ndarray) -> tuple[float, float]:
 
 
 def to_shades(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Scale pixels to [0, 1]; grey images lose their axis of one channel."""
+    """Scale pixels to [0, 1]; gray images lose the axis of their one channel."""
     shades = np.clip((images.astype(float) - low) / (high - low), 0, 1)
     return shades[..., 0] if images.shape[-1] == 1 else shades
 
 
 def grid_shape(n: int) -> tuple[int, int]:
-    """Return rows and columns for n pictures: without gaps, or square if too wide.
+    """Return rows and columns of a grid for n pictures.
+
+    The grid has no gaps, unless it would be too wide. Then it is almost square.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def grid_shape(n: int) -> tuple[int, int]:
 
 
 def mosaic(tiles: np.ndarray, n_columns: int) -> np.ndarray:
-    """Lay tiles ``(n, height, width)`` out as one picture, NaN in between."""
+    """Return one picture of tiles ``(n, height, width)``, separated by lines of NaN."""
     n, height, width = tiles.shape
     n_columns = min(n, n_columns)
     n_rows = math.ceil(n / n_columns)

@@ -1,4 +1,7 @@
-"""What the displays share with matplotlib, which is imported on use alone."""
+"""Colors, axes and legends that the displays share.
+
+matplotlib is imported only when something is drawn.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.gridspec import SubplotSpec
 
-# Okabe and Ito (2008), "Color universal design": told apart by all kinds of eyes.
-# Their yellow is left out, which a white page hides.
+# Colors of Okabe and Ito (2008), "Color universal design", which color-blind readers
+# can distinguish. Their yellow is left out, because it is hard to see on white.
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 BLUE, GREEN, RED = CYCLE[0], CYCLE[2], CYCLE[5]
 NEUTRAL = "#777777"
 
-# From purple over white to orange, safe as well; zero is white.
+# From purple over white to orange, safe for color-blind readers; zero is white.
 DIVERGING = "PuOr_r"
 
 
 def import_pyplot(user: str) -> Any:
-    """Return `matplotlib.pyplot`, or say how to get it."""
+    """Return `matplotlib.pyplot`, or raise an error that says how to install it."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
@@ -34,34 +37,34 @@ def import_pyplot(user: str) -> Any:
 def plot_area(
     user: str, ax: "Axes | None", size: tuple[float, float], title: str
 ) -> "tuple[Figure | SubFigure, SubplotSpec]":
-    """Return where to lay out several axes: a new titled figure, or the place of `ax`.
+    """Return a figure and the area for several axes: a new figure, or the area of `ax`.
 
-    A title over the place of `ax` would lie on those of the axes within.
+    Only a new figure has the title, because it would cover titles of axes in `ax`.
     """
     plt = import_pyplot(user)
     if ax is None:
         figure = plt.figure(figsize=size, layout="constrained")
         figure.suptitle(title)
         return figure, figure.add_gridspec(1, 1)[0]
-    place = ax.get_subplotspec()
-    if place is None:
+    area = ax.get_subplotspec()
+    if area is None:
         raise ValueError(
-            "ax stands freely in its figure and cannot be divided; make it by "
+            "ax is not part of a grid and cannot be divided; create it with "
             "plt.subplots()."
         )
     ax.set_axis_off()
-    return ax.figure, place
+    return ax.figure, area
 
 
 def image_axes(
     figure: "Figure | SubFigure",
-    place: "SubplotSpec",
+    area: "SubplotSpec",
     n: int,
     n_rows: int,
     n_columns: int,
 ) -> np.ndarray:
-    """Return n axes without ticks in a grid, row by row."""
-    grid = place.subgridspec(n_rows, n_columns)
+    """Return n axes without ticks in a grid that is filled row by row."""
+    grid = area.subgridspec(n_rows, n_columns)
     axes = np.empty(n, dtype=object)
     for i in range(n):
         axes[i] = figure.add_subplot(grid[i // n_columns, i % n_columns])
@@ -69,15 +72,15 @@ def image_axes(
     return axes
 
 
-def use_whole_ticks(ax: "Axes") -> None:
-    """Let the horizontal axis count: epochs, units."""
+def use_integer_ticks(ax: "Axes") -> None:
+    """Use integers on the horizontal axis, which counts epochs or units."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def as_mapping(estimator: Any, name: str | None) -> dict[str, Any]:
-    """Return estimators by the names that a legend gives them."""
+    """Return estimators by their names in the legend."""
     if isinstance(estimator, dict):
         if name is not None:
             raise ValueError("name is for one estimator; a dict has names of its own.")

@@ -1,4 +1,4 @@
-"""Images with what they are and what they were taken for."""
+"""Images with their true and predicted labels."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -24,21 +24,24 @@ class PredictionImageDisplay:
     """Images with true label, predicted label and its probability, worst first.
 
     It is recommended to use `from_estimator` or `from_predictions` to create a
-    display. A mistake has a red title that begins with a cross, and names both labels;
-    what is right has a blue one.
+    display.
+
+    - The title of a correct prediction is blue.
+    - The title of a wrong prediction is red, starts with a cross, and names both
+      labels.
 
     Parameters
     ----------
     images : ndarray of shape (n_samples, height, width, channels)
-        Images, of 1 or 3 channels.
+        Images with 1 or 3 channels.
     y_true, y_pred : ndarray of shape (n_samples,)
         True and predicted labels.
     probabilities : ndarray of shape (n_samples,)
         Probabilities of the predicted labels.
     indices : ndarray of int of shape (n_samples,)
-        Rows of the data that the images were.
+        Indices of the images in the data.
     label_names : dict, default=None
-        Names of the labels in titles; None writes the labels.
+        Names of the labels in titles. None writes the labels themselves.
     title : str, default="Predictions"
         Title of the figure.
 
@@ -47,10 +50,12 @@ class PredictionImageDisplay:
     axes_ : ndarray of matplotlib Axes
         One for each image.
     figure_ : matplotlib Figure
+        The figure of the axes.
 
     See Also
     --------
-    sklearn.metrics.ConfusionMatrixDisplay : Which labels are mistaken for which.
+    sklearn.metrics.ConfusionMatrixDisplay : Numbers of predictions by true and
+        predicted label.
 
     Examples
     --------
@@ -104,9 +109,9 @@ class PredictionImageDisplay:
         Parameters
         ----------
         estimator : fitted classifier
-            Any that has ``predict_proba``.
+            Any classifier with ``predict_proba``.
         X : array-like of shape (n_samples, n_features) or images
-            Rows as the estimator takes them; drawn as they are.
+            Samples in the form that the estimator takes. They are drawn unchanged.
         y : array-like of shape (n_samples,)
             True labels.
         n_images, order, display_labels, image_shape, ax
@@ -124,7 +129,7 @@ class PredictionImageDisplay:
             n_images=n_images,
             order=order,
             display_labels=display_labels,
-            image_shape=image_shape or _own_image_shape(estimator, X),
+            image_shape=image_shape or _fitted_image_shape(estimator, X),
             ax=ax,
         )
 
@@ -142,28 +147,30 @@ class PredictionImageDisplay:
         image_shape: tuple[int, ...] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Draw given predictions.
+        """Draw predictions that are known already.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
         y_proba : array-like of shape (n_samples, n_classes)
-            Probabilities of the classes; the highest is the prediction.
+            Probabilities of the classes. The class with the highest one is predicted.
         X : array-like of shape (n_samples, n_features) or images
-            What was predicted.
+            Samples of the predictions.
         labels : array-like of shape (n_classes,), default=None
-            Classes of the columns; None are the sorted labels of `y_true`.
+            Classes of the columns of `y_proba`. None uses the sorted labels of
+            `y_true`.
         n_images : int, default=25
-            How many to draw.
+            Largest number of images to draw.
         order : {'worst', 'given'}, default='worst'
-            With 'worst', mistakes come before what is right, and within both the least
-            probable true label, which is the largest loss, comes first; rows as good
-            as each other stay as given. With 'given', the first rows.
+            - 'worst': wrong predictions, then correct ones. In both groups the images
+              are sorted by the probability of the true label, lowest first, which is
+              the order of the log loss. Ties keep the order of X.
+            - 'given': the order of X.
         display_labels : sequence of str of length n_classes, default=None
-            Names of the classes in titles; None writes the labels.
+            Names of the classes in titles. None writes the labels themselves.
         image_shape : tuple of int, default=None
-            Height, width and channels of flat rows; None is a square.
+            Height, width and channels of flat samples. None assumes a square image.
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -174,7 +181,8 @@ class PredictionImageDisplay:
         Raises
         ------
         ValueError
-            If lengths do not fit each other, or a row makes no image.
+            If lengths differ, if a parameter has no valid value, or if X are no images
+            of 1 or 3 channels.
         """
         y_true, y_proba = np.asarray(y_true), np.asarray(y_proba)
         check_consistent_length(y_true, y_proba, X)
@@ -203,9 +211,10 @@ class PredictionImageDisplay:
         indices = np.arange(n)
         if order == "worst":
             title += ", worst first"
-            # A label that is no column had no probability at all.
-            of_truth = np.where(y_true[:, np.newaxis] == labels, y_proba, 0).sum(axis=1)
-            indices = np.lexsort((of_truth, y_pred == y_true))
+            # A true label without a column has the probability 0.
+            is_true = y_true[:, np.newaxis] == labels
+            true_proba = np.where(is_true, y_proba, 0).sum(axis=1)
+            indices = np.lexsort((true_proba, y_pred == y_true))
         indices = indices[:n_images]
         names = None
         if display_labels is not None:
@@ -227,43 +236,45 @@ class PredictionImageDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Its place is divided among the images; None makes a figure.
+            Its area is divided among the images. None creates a figure.
 
         Returns
         -------
         self : PredictionImageDisplay
         """
         n_rows, n_columns = grid_shape(len(self.images))
-        titles = [self._describe(i) for i in range(len(self.images))]
+        titles = [self._image_title(i) for i in range(len(self.images))]
         longest = max(len(line) for title in titles for line in title.split("\n"))
         cell = max(1.3, 0.085 * longest)
         size = (max(cell * n_columns, 3), 1.75 * n_rows + 0.4)
-        figure, place = plot_area(f"{type(self).__name__}.plot", ax, size, self.title)
+        figure, area = plot_area(f"{type(self).__name__}.plot", ax, size, self.title)
         self.figure_ = figure
-        self.axes_ = image_axes(figure, place, len(self.images), n_rows, n_columns)
+        self.axes_ = image_axes(figure, area, len(self.images), n_rows, n_columns)
         shades = to_shades(self.images, *pixel_range(self.images))
         for i, panel in enumerate(self.axes_):
             panel.imshow(shades[i], cmap="gray", vmin=0, vmax=1)
-            right = self.y_pred[i] == self.y_true[i]
-            panel.set_title(titles[i], fontsize="small", color=BLUE if right else RED)
+            color = BLUE if self.y_pred[i] == self.y_true[i] else RED
+            panel.set_title(titles[i], fontsize="small", color=color)
         return self
 
-    def _describe(self, i: int) -> str:
-        """Title of one image."""
-        true, predicted = self._name(self.y_true[i]), self._name(self.y_pred[i])
+    def _image_title(self, i: int) -> str:
+        """Return the title of one image."""
+        true = self._label_name(self.y_true[i])
+        predicted = self._label_name(self.y_pred[i])
         percent = f"{self.probabilities[i]:.0%}"
         if self.y_pred[i] == self.y_true[i]:
             return f"{predicted} ({percent})"
         return f"✗ {predicted} ({percent})\ntrue: {true}"
 
-    def _name(self, label: Any) -> str:
+    def _label_name(self, label: Any) -> str:
+        """Return the name of a label, or the label as text."""
         label = label.item() if hasattr(label, "item") else label
         return str((self.label_names or {}).get(label, label))
 
 
-def _own_image_shape(estimator: Any, X: Any) -> tuple[int, ...] | None:
-    """Return the estimator's image shape if its rows are those given."""
+def _fitted_image_shape(estimator: Any, X: Any) -> tuple[int, ...] | None:
+    """Return the image shape of the estimator if X has as many features."""
     _, last = split_fitted(estimator)
     shape = getattr(last, "image_shape_", None)
-    same = np.ndim(X) == 2 and np.shape(X)[1] == getattr(last, "n_features_in_", None)
-    return shape if same else None
+    n_features = getattr(last, "n_features_in_", None)
+    return shape if np.ndim(X) == 2 and np.shape(X)[1] == n_features else None

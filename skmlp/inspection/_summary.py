@@ -1,4 +1,4 @@
-"""A network's layers, output shapes, parameters and multiply-adds as a table."""
+"""A table of the layers of a network: output shapes, parameters, multiply-adds."""
 
 import io
 from html import escape
@@ -12,25 +12,47 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _COLUMNS = ("Layer", "Type", "Output shape", "Parameters", "Multiply-adds")
-_TEXT_COLUMNS = 2  # the others are right-aligned
+_TEXT_COLUMNS = 2  # the columns of numbers are right-aligned
 _WIDTH = 80
 
 
 class Summary:
-    """What `summary` returns: printed it is a table, in a notebook too.
+    """The result of `summary`, which is shown as a table, in a notebook as HTML.
+
+    Parameters
+    ----------
+    title : str
+        Name of the estimator's class.
+    rows : list of LayerSummary
+        The input, then every layer in the order in which the layers start.
+    n_trainable_parameters : int
+        Number of weights and biases that are not frozen.
 
     Attributes
     ----------
     title : str
         Name of the estimator's class.
     rows : list of LayerSummary
-        The input, then every layer in the order in which they start.
+        The input, then every layer.
     n_parameters : int
-        Weights and biases of all layers.
+        Number of weights and biases of all layers.
     n_trainable_parameters : int
-        Those that are not frozen; equals ``n_parameters_`` of the fitted estimator.
+        Number of weights and biases that are not frozen. It equals ``n_parameters_``
+        of the fitted estimator.
     n_multiply_adds : int
-        Products summed to predict one row.
+        Number of products that are summed to predict one sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.inspection import summary
+    >>> from skmlp.neural_network import MLPClassifier
+    >>> model = MLPClassifier(128, frozen_layers=[0])
+    >>> table = summary(model, np.zeros((10, 784)), np.arange(10))
+    >>> table.n_parameters, table.n_trainable_parameters, table.n_multiply_adds
+    (101770, 1290, 101632)
+    >>> [row.name for row in table.rows if row.n_parameters]
+    ['dense1', 'output']
     """
 
     def __init__(
@@ -59,7 +81,7 @@ class Summary:
             else:
                 table.add_column(name, total, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*_as_text(row))
+            table.add_row(*_cell_texts(row))
         return table
 
     def __str__(self) -> str:
@@ -75,7 +97,7 @@ class Summary:
         return str(self)
 
     def _repr_html_(self) -> str:
-        def line(tag: str, cells: tuple[str, ...]) -> str:
+        def table_row(tag: str, cells: tuple[str, ...]) -> str:
             text = "".join(
                 f'<{tag} style="text-align:{"left" if i < _TEXT_COLUMNS else "right"}">'
                 f"{escape(cell)}</{tag}>"
@@ -83,52 +105,56 @@ class Summary:
             )
             return f"<tr>{text}</tr>"
 
-        body = "".join(line("td", _as_text(row)) for row in self.rows)
+        body = "".join(table_row("td", _cell_texts(row)) for row in self.rows)
         return (
             f"<table><caption>{escape(self.title)}</caption>"
-            f"<thead>{line('th', _COLUMNS)}</thead><tbody>{body}</tbody>"
-            f"<tfoot>{line('th', self._totals())}</tfoot></table>"
+            f"<thead>{table_row('th', _COLUMNS)}</thead><tbody>{body}</tbody>"
+            f"<tfoot>{table_row('th', self._totals())}</tfoot></table>"
         )
 
     def _totals(self) -> tuple[str, ...]:
-        """Last line of the table; it counts what is frozen where something is."""
-        frozen = self.n_parameters - self.n_trainable_parameters
-        label = f"Total ({frozen:,} frozen)" if frozen else "Total"
+        """Return the last row of the table, with the number of frozen parameters."""
+        n_frozen = self.n_parameters - self.n_trainable_parameters
+        label = f"Total ({n_frozen:,} frozen)" if n_frozen else "Total"
         return label, "", "", f"{self.n_parameters:,}", f"{self.n_multiply_adds:,}"
 
 
 def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
-    """Describe an estimator's network, layer by layer, before or after fit.
+    """Describe the network of an estimator, layer by layer, before or after `fit`.
 
     Parameters
     ----------
     estimator : estimator
-        One of `skmlp.neural_network`, or a Pipeline or fitted search that ends in one.
+        An estimator of `skmlp.neural_network`, or a Pipeline or fitted search that ends
+        with one.
     X : array-like of shape (n_samples, n_features) or images, default=None
-        Needed before `fit` alone, where it shows the shape and dtype of the rows: the
-        network is built, but without values, and not trained. Transformers before it
-        in a Pipeline are fitted, as copies, to X and y. Not looked at after `fit`.
+        Samples that show the number of features. They are needed before `fit` only and
+        are ignored afterwards. In a Pipeline, copies of the transformers are fitted to
+        X and y.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-        Targets, needed with X; every class once is enough.
+        Targets, needed with X. One sample of every class is enough.
 
     Returns
     -------
     summary : Summary
-        Prints as a table of 80 columns; `rows` and the totals hold the numbers.
+        Its text is a table of 80 columns. Its attributes hold the numbers.
 
     Raises
     ------
     TypeError
-        If there is no network in the estimator.
+        If the estimator has no network.
     ValueError
-        If the estimator is not fitted and X or y is missing, or if a parameter of it
-        does not suit them.
+        If the estimator is not fitted and X or y is missing, or if its parameters do
+        not fit X and y.
 
     Notes
     -----
-    A dense layer has ``(in + 1) * out`` parameters and ``in * out`` multiply-adds, a
-    convolution ``(in * size * size + 1) * out`` and, for each pixel of its output,
-    ``in * size * size * out``. Statistics of batch normalisation are no parameters.
+    - A dense layer has ``(in + 1) * out`` parameters and ``in * out`` multiply-adds.
+    - A convolution has ``(in * size * size + 1) * out`` parameters. For each pixel of
+      its output it has ``in * size * size * out`` multiply-adds.
+    - The running statistics of batch normalization are not parameters.
+    - Before `fit` the network is built without memory for its weights and is not
+      trained.
 
     Examples
     --------
@@ -158,11 +184,11 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     )
 
 
-def _as_text(row: LayerSummary) -> tuple[str, ...]:
-    """Cells of one line of the table; a layer within another is set in."""
-    _, *within = row.name.split(".", maxsplit=1)
+def _cell_texts(row: LayerSummary) -> tuple[str, ...]:
+    """Return the cells of one row of the table; nested layers are indented."""
+    _, *nested = row.name.split(".", maxsplit=1)
     return (
-        f"  {within[0]}" if within else row.name,
+        f"  {nested[0]}" if nested else row.name,
         row.type,
         str(row.output_shape),
         f"{row.n_parameters:,}",

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from skmlp.inspection._networks import split_fitted
-from skmlp.inspection._plotting import CYCLE, as_mapping, import_pyplot, use_whole_ticks
+from skmlp.inspection._plotting import (
+    CYCLE,
+    as_mapping,
+    import_pyplot,
+    use_integer_ticks,
+)
 from skmlp.neural_network._layers.history import values_by_epoch
 
 if TYPE_CHECKING:
@@ -216,7 +221,7 @@ class TrainingCurveDisplay:
                     label=f"{prefix}best epoch ({best})",
                 )
         ax.set(xlabel="Epoch", ylabel=label)
-        use_whole_ticks(ax)
+        use_integer_ticks(ax)
         ax.legend()
 
 

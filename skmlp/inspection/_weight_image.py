@@ -1,4 +1,4 @@
-"""The weights of a layer as images, and what an output makes of its units."""
+"""The weights of a layer as images, with the weights to one output."""
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -13,14 +13,14 @@ from skmlp.inspection._plotting import (
     RED,
     image_axes,
     plot_area,
-    use_whole_ticks,
+    use_integer_ticks,
 )
 from skmlp.neural_network._layers.names import layer_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colour, line and width of a frame: told apart without colours as well.
+# Frames differ in line and width too, for readers who cannot see the colors.
 _FRAMES: dict[str | None, dict[str, Any]] = {
     "over": {"color": GREEN, "linestyle": "-", "linewidth": 3.0},
     "under": {"color": RED, "linestyle": (0, (2, 1)), "linewidth": 3.0},
@@ -29,41 +29,44 @@ _FRAMES: dict[str | None, dict[str, Any]] = {
 
 
 class WeightImageDisplay:
-    """Every unit's weights as an image, all on one colour scale.
+    """The weights of every unit as an image, all on one color scale.
 
-    It is recommended to use `from_estimator` to create a display. The colour of a
-    weight of zero is white; weights of three channels are shown as red, green and
-    blue, and zero is grey.
+    It is recommended to use `from_estimator` to create a display.
+
+    - With one channel, a weight of zero is white.
+    - With three channels, the weights are shown as red, green and blue, and a weight of
+      zero is gray.
 
     Parameters
     ----------
     images : ndarray of shape (n_units, height, width, channels)
-        Weights, of 1 or 3 channels.
+        Weights with 1 or 3 channels.
     unit_names : list of str, default=None
-        Titles of the images; None counts them from 0.
+        Titles of the images. None numbers them from 0.
     output_weights : ndarray of shape (n_units,), default=None
         Weights from these units to one output unit.
     output_name : str, default=None
         Name of that output unit.
     threshold : float, default=0.75
-        An image is framed where its output weight is over `threshold` (green, a full
-        line) or under ``-threshold`` (red, a dashed line).
+        The frame of an image is a green solid line if its output weight is over
+        `threshold`, and a red dashed line if it is under ``-threshold``.
 
     Attributes
     ----------
     limit : float
-        Largest absolute weight; the colour scale is from ``-limit`` to ``limit``.
+        Largest absolute weight. The color scale ranges from ``-limit`` to ``limit``.
     frames : list of {'over', 'under', None}
         Frame of each image.
     axes_ : ndarray of matplotlib Axes
         One for each image.
     bar_ax_ : matplotlib Axes or None
-        Output weights as bars.
+        Axes of the output weights as bars.
     figure_ : matplotlib Figure
+        The figure of the axes.
 
     See Also
     --------
-    FeatureMapDisplay : What the layers make of an image.
+    FeatureMapDisplay : The outputs of the layers for one image.
 
     Examples
     --------
@@ -130,18 +133,19 @@ class WeightImageDisplay:
         Parameters
         ----------
         estimator : fitted estimator
-            One of `skmlp.neural_network`, alone or at the end of a Pipeline.
+            An estimator of `skmlp.neural_network`, alone or at the end of a Pipeline.
         layer : int, default=0
-            Layer as in ``coefs_``: the first one, whose units look at pixels, or a
-            convolution. A filter of other than 1 or 3 channels is one image for each.
+            Number of a layer as in ``coefs_``. It has to be a convolution, or the first
+            layer, whose inputs are pixels. A filter with neither 1 nor 3 channels is
+            drawn as one image for each channel.
         output : label, default=None
-            Class (for regression, number of the target) whose weights are drawn as
-            bars and as frames; the layer after `layer` must be the output.
+            Class whose output weights are drawn as bars and frames. In regression, the
+            number of the target. The next layer has to be the output.
         threshold : float, default=0.75
-            Output weights beyond it have a frame.
+            Images with a larger absolute output weight have a frame.
         image_shape : tuple of int, default=None
-            Height, width and channels of the rows; None takes the estimator's
-            ``image_shape_``, else a square.
+            Height, width and channels of flat samples. None uses ``image_shape_`` of
+            the estimator, or a square.
         max_images, ax
             See `plot`.
 
@@ -151,9 +155,13 @@ class WeightImageDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator is not from `skmlp.neural_network`.
         ValueError
-            If the layer does not look at pixels or is not before the output, or if
-            the output is unknown.
+            If the layer cannot be drawn as images, if `output` is given and the next
+            layer is not the output, or if there is no such output.
         """
         _, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
         coefs = last.coefs_
@@ -171,8 +179,8 @@ class WeightImageDisplay:
                 )
         else:
             raise ValueError(
-                f"layer={layer} is dense and does not look at pixels; only layer=0 and "
-                "convolutions can be drawn as images."
+                f"layer={layer} is dense and its inputs are not pixels; only layer=0 "
+                "and convolutions can be drawn as images."
             )
         if len(coefs) == 1 and weights.shape[1] == len(getattr(last, "classes_", ())):
             names = [str(label) for label in last.classes_]
@@ -199,31 +207,36 @@ class WeightImageDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Its place is divided among the images; None makes a figure.
+            Its area is divided among the images. None creates a figure.
         max_images : int, default=50
-            The images of the first so many units are drawn; bars are for the same.
+            Largest number of units that are drawn as images and bars.
 
         Returns
         -------
         self : WeightImageDisplay
+
+        Raises
+        ------
+        ValueError
+            If `max_images` is below 1.
         """
         check_count("max_images", max_images)
         n = min(len(self.images), max_images)
         n_rows, n_columns = grid_shape(n)
         bars = self.output_weights is not None
         height, width = self.images.shape[1:3]
-        tall = min(max(height / width, 0.3), 3)
-        size = (max(n_columns * 0.9 + 1, 6), n_rows * 1.05 * tall + 1 + 2 * bars)
-        figure, place = plot_area(
+        aspect = min(max(height / width, 0.3), 3)
+        size = (max(n_columns * 0.9 + 1, 6), n_rows * 1.05 * aspect + 1 + 2 * bars)
+        figure, area = plot_area(
             f"{type(self).__name__}.plot", ax, size, self._title(n)
         )
         if bars:
-            halves = place.subgridspec(
-                2, 1, height_ratios=[n_rows * 1.05 * tall + 0.5, 2]
+            halves = area.subgridspec(
+                2, 1, height_ratios=[n_rows * 1.05 * aspect + 0.5, 2]
             )
-            place = halves[0]
+            area = halves[0]
         self.figure_ = figure
-        self.axes_ = image_axes(figure, place, n, n_rows, n_columns)
+        self.axes_ = image_axes(figure, area, n, n_rows, n_columns)
         self._plot_images(n)
         self.bar_ax_ = None
         if bars:
@@ -232,11 +245,16 @@ class WeightImageDisplay:
         return self
 
     def _title(self, n: int) -> str:
-        some = "" if n == len(self.images) else f" (first {n} of {len(self.images)})"
-        scale = f", grey is 0, ±{self.limit:.2g} at most" * (self.images.shape[-1] == 3)
-        return f"Weights{some}{scale}"
+        """Return the title of a figure with n images."""
+        title = "Weights"
+        if n < len(self.images):
+            title += f" (first {n} of {len(self.images)})"
+        if self.images.shape[-1] == 3:
+            title += f", gray is 0, ±{self.limit:.2g} at most"
+        return title
 
     def _plot_images(self, n: int) -> None:
+        """Draw the first n images with their frames."""
         limit = self.limit
         names = self.unit_names or [str(i) for i in range(len(self.images))]
         for ax, image, name, frame in zip(
@@ -250,12 +268,13 @@ class WeightImageDisplay:
                 )
             ax.set_title(name, fontsize="small", pad=3)
             for spine in ax.spines.values():
-                # The cap of spines would fill the gaps of a dashed line.
+                # The default line cap of spines fills the gaps of a dashed line.
                 spine.set(capstyle="butt", **_FRAMES[frame])
         if self.images.shape[-1] == 1:
             self.figure_.colorbar(drawn, ax=list(self.axes_), label="Weight")
 
     def _plot_bars(self, ax: "Axes", n: int) -> None:
+        """Draw the first n output weights with the threshold."""
         assert self.output_weights is not None
         colors = [
             NEUTRAL if frame is None else _FRAMES[frame]["color"]
@@ -278,14 +297,14 @@ class WeightImageDisplay:
             ylabel=f"Weight to output {self.output_name}",
             xlim=(-0.75, n - 0.25),
         )
-        use_whole_ticks(ax)
+        use_integer_ticks(ax)
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title="Frame")
 
 
 def _filter_images(
     weights: np.ndarray, layer: int
 ) -> tuple[np.ndarray, list[str] | None]:
-    """Return the images of filters ``(height, width, in, out)``, and their names."""
+    """Return images of filters ``(height, width, in, out)``, and names for them."""
     n_inputs, n_outputs = weights.shape[2:]
     filters = weights.transpose(3, 0, 1, 2)
     if n_inputs == 1 or (n_inputs == 3 and layer == 0):

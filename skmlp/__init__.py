@@ -11,6 +11,18 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skmlp import (
+        augmentation,
+        datasets,
+        inspection,
+        model_selection,
+        neural_network,
+        persistence,
+        preprocessing,
+    )
 
 __version__ = "0.1.0"
 
@@ -25,11 +37,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a subpackage on first use, so that pixels alone need no torch."""
-    if name in __all__:
-        return import_module(f"skmlp.{name}")
-    raise AttributeError(f"module 'skmlp' has no attribute {name!r}")
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
+
+    def __getattr__(name: str) -> ModuleType:
+        """Import a subpackage on first use, so that pixels alone need no torch."""
+        if name in __all__:
+            return import_module(f"skmlp.{name}")
+        raise AttributeError(f"module 'skmlp' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

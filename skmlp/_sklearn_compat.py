@@ -18,6 +18,12 @@ from sklearn.base import _fit_context as fit_context
 # The base of the searches. No public base has the selection of the best candidate.
 from sklearn.model_selection._search import BaseSearchCV
 
+# The halving searches. Their public names exist only after a switch of scikit-learn.
+from sklearn.model_selection._search_successive_halving import (
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
+)
+
 # The survivors of a halving iteration, chosen as the public searches choose them.
 from sklearn.model_selection._search_successive_halving import _top_k as top_k
 
@@ -83,6 +89,8 @@ except ImportError:
 __all__ = [
     "BaseSearchCV",
     "CallbackSupportMixin",
+    "HalvingGridSearchCV",
+    "HalvingRandomSearchCV",
     "HasMethods",
     "Interval",
     "Options",

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
+
+from skmlp._sklearn_bases import BaseEstimator
 
 
 class Augmentation(BaseEstimator, ABC):

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import Bunch
 
-from skmlp._sklearn_compat import validate_params
+from skmlp._sklearn_bases import Bunch, validate_params
 from skmlp.datasets._image_set import (
     FETCH_CONSTRAINTS,
     ImageSet,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.utils import Bunch
 
-from skmlp._sklearn_compat import StrOptions, validate_params
+from skmlp._sklearn_bases import Bunch, validate_params
+from skmlp._sklearn_compat import StrOptions
 from skmlp.datasets._image_paths import PILLOW_FORMATS, find_labeled_images
 from skmlp.datasets._image_set import pixel_names
 from skmlp.datasets._progress import progress_bar

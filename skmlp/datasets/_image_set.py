@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import Bunch
 
+from skmlp._sklearn_bases import Bunch
 from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.datasets._data_home import data_set_folders, find_file
 from skmlp.datasets._download import download

@@ -1,10 +1,21 @@
 """Smaller training sets, and searches that train all candidates as one network."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skmlp.model_selection._subsample import subsample
 from skmlp.model_selection._train_size_split import TrainSizeSplit
+
+if TYPE_CHECKING:
+    from skmlp.model_selection._packed_halving import (
+        PackedHalvingGridSearchCV,
+        PackedHalvingRandomSearchCV,
+    )
+    from skmlp.model_selection._packed_search import (
+        PackedGridSearchCV,
+        PackedRandomizedSearchCV,
+    )
+    from skmlp.model_selection._packed_validation import packed_cross_validate
 
 __all__ = [
     "PackedGridSearchCV",
@@ -25,8 +36,10 @@ _LOADED_ON_USE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import what needs torch on first use, so that sampling rows needs none."""
-    if name in _LOADED_ON_USE:
-        return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Import what needs torch on first use, so that sampling rows needs none."""
+        if name in _LOADED_ON_USE:
+            return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,17 +2,16 @@
 
 import os
 import time
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 
+from skmlp._sklearn_bases import BaseSearchCV, fit_context
 from skmlp._sklearn_compat import (
-    BaseSearchCV,
     check_method_params,
     check_resources,
-    fit_context,
     has_callbacks,
     make_search_arguments,
 )
@@ -28,13 +27,17 @@ from skmlp.neural_network._fit.checkpoint import (
 
 CHECKPOINT_CONSTRAINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
 
+EstimatorT = TypeVar("EstimatorT")
 
-class BasePackedSearch(BaseSearchCV):
+
+class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
     """scikit-learn's search, except that it trains networks in packs.
 
     Subclasses inherit a search of scikit-learn too, which chooses the candidates.
     """
 
+    estimator: EstimatorT
+    best_estimator_: EstimatorT
     checkpoint: str | os.PathLike[str] | None
     warm_start: bool = False  # a parameter of halving searches only
 
@@ -164,17 +167,18 @@ class BasePackedSearch(BaseSearchCV):
         checkpoint: SearchCheckpoint | None,
     ) -> None:
         """Fit the best candidate to all samples, or continue from its checkpoint."""
-        self.best_estimator_ = clone_with(self.estimator, self.best_params_)
-        resumable = checkpoint is not None and can_resume_fit(self.best_estimator_)
+        best: Any = clone_with(self.estimator, self.best_params_)
+        self.best_estimator_ = best
+        resumable = checkpoint is not None and can_resume_fit(best)
         if checkpoint is not None and resumable:
-            set_checkpoint(self.best_estimator_, checkpoint.refit_path)
+            set_checkpoint(best, checkpoint.refit_path)
         start = time.time()
         if y is None:
-            self.best_estimator_.fit(X, **fit_params)
+            best.fit(X, **fit_params)
         else:
-            self.best_estimator_.fit(X, y, **fit_params)
+            best.fit(X, y, **fit_params)
         self.refit_time_ = time.time() - start
         if resumable:
-            set_checkpoint(self.best_estimator_, None)
-        if hasattr(self.best_estimator_, "feature_names_in_"):
-            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+            set_checkpoint(best, None)
+        if hasattr(best, "feature_names_in_"):
+            self.feature_names_in_ = best.feature_names_in_

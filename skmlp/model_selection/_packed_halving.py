@@ -11,15 +11,19 @@ from typing import Any
 
 import numpy as np
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
 
-from skmlp.model_selection._base_search import CHECKPOINT_CONSTRAINT, BasePackedSearch
+from skmlp._sklearn_bases import HalvingGridSearchCV, HalvingRandomSearchCV
+from skmlp.model_selection._base_search import (
+    CHECKPOINT_CONSTRAINT,
+    BasePackedSearch,
+    EstimatorT,
+)
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 
 _ADDED_CONSTRAINTS = CHECKPOINT_CONSTRAINT | {"warm_start": ["boolean"]}
 
 
-class BasePackedHalvingSearch(BasePackedSearch):
+class BasePackedHalvingSearch(BasePackedSearch[EstimatorT]):
     """Packed search by iterations, whose survivors may continue their training."""
 
     resource: str
@@ -31,7 +35,9 @@ class BasePackedHalvingSearch(BasePackedSearch):
         return HalvingWarmStart(self.estimator, self.resource, self.factor)
 
 
-class PackedHalvingGridSearchCV(HalvingGridSearchCV, BasePackedHalvingSearch):
+class PackedHalvingGridSearchCV(
+    HalvingGridSearchCV, BasePackedHalvingSearch[EstimatorT]
+):
     """Successive halving of a grid that trains candidates and folds as one network.
 
     It replaces `sklearn.model_selection.HalvingGridSearchCV`, which is experimental in
@@ -128,7 +134,7 @@ n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: EstimatorT,
         param_grid: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         factor: float = 3,
@@ -168,7 +174,9 @@ n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in
         self.warm_start = warm_start
 
 
-class PackedHalvingRandomSearchCV(HalvingRandomSearchCV, BasePackedHalvingSearch):
+class PackedHalvingRandomSearchCV(
+    HalvingRandomSearchCV, BasePackedHalvingSearch[EstimatorT]
+):
     """Successive halving of random candidates, trained with folds as one network.
 
     It replaces `sklearn.model_selection.HalvingRandomSearchCV`, which is experimental
@@ -227,7 +235,7 @@ n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: EstimatorT,
         param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         n_candidates: int | str = "exhaust",

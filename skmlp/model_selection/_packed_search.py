@@ -21,12 +21,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
-from skmlp.model_selection._base_search import CHECKPOINT_CONSTRAINT, BasePackedSearch
+from skmlp._sklearn_bases import GridSearchCV, RandomizedSearchCV
+from skmlp.model_selection._base_search import (
+    CHECKPOINT_CONSTRAINT,
+    BasePackedSearch,
+    EstimatorT,
+)
 
 
-class PackedGridSearchCV(GridSearchCV, BasePackedSearch):
+class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     """Grid search that trains candidates and folds together, as one network.
 
     It replaces `sklearn.model_selection.GridSearchCV`: it has the same constructor,
@@ -138,7 +142,7 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: EstimatorT,
         param_grid: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         scoring: Any = None,
@@ -166,7 +170,7 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch):
         self.checkpoint = checkpoint
 
 
-class PackedRandomizedSearchCV(RandomizedSearchCV, BasePackedSearch):
+class PackedRandomizedSearchCV(RandomizedSearchCV, BasePackedSearch[EstimatorT]):
     """Randomized search that trains candidates and folds together, as one network.
 
     It replaces `sklearn.model_selection.RandomizedSearchCV`: it has the same
@@ -220,7 +224,7 @@ n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: EstimatorT,
         param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         n_iter: int = 10,

@@ -13,13 +13,14 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
 
+from skmlp._sklearn_bases import Bunch
 from skmlp._sklearn_compat import (
     check_method_params,
     insert_error_scores,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skmlp._sklearn_compat import BaseSearchCV
+from skmlp._sklearn_bases import BaseSearchCV
 from skmlp.model_selection._tasks import Candidate, Outcome, Split, ends_in_network
 from skmlp.neural_network._fit.checkpoint import weights_fingerprint
 from skmlp.neural_network._pipelines import final_estimator

@@ -4,11 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from skmlp._sklearn_compat import (
-    BaseSearchCV,
-    insert_error_scores,
-    warn_or_raise_about_fit_failures,
-)
+from skmlp._sklearn_bases import BaseSearchCV
+from skmlp._sklearn_compat import insert_error_scores, warn_or_raise_about_fit_failures
 from skmlp.model_selection._evaluation import Evaluator
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint

@@ -6,13 +6,13 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.utils import indexable
 
+from skmlp._sklearn_bases import validate_params
 from skmlp._sklearn_compat import (
     Interval,
     RealNotInt,
     StrOptions,
     num_samples,
     safe_indexing,
-    validate_params,
 )
 from skmlp.training.data.subsets import count_train_samples, sample_order
 

@@ -6,9 +6,9 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
 
+from skmlp._sklearn_bases import BaseCrossValidator
 from skmlp._sklearn_compat import num_samples
 from skmlp.training.data.subsets import sample_order
 

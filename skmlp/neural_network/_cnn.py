@@ -154,6 +154,24 @@ class CNNClassifier(BaseClassifier):
     (3, 3, 8, 16)
     """
 
+    conv_channels: int | Sequence[int]
+    kernel_size: int | Sequence[int]
+    conv_strides: int | Sequence[int]
+    padding: str
+    pool: str | Sequence[str | None] | None
+    pool_size: int | Sequence[int]
+    pool_padding: str | None
+    conv_dropout: float | Sequence[float]
+    channel_dropout: bool
+    block: str
+    head: str
+    predict_augmentation: Callable[..., torch.Tensor] | None
+    predict_views: int
+    image_shape: Sequence[int] | str
+    hidden_layer_sizes: int | Sequence[int]
+    dropout: float | Sequence[float]
+    batch_norm: bool
+
     _own_parameters = _CONVOLUTION
     _uses_class_priors = True
 
@@ -250,7 +268,7 @@ class CNNClassifier(BaseClassifier):
             raise ValueError(
                 f"X has {n_features} features, but image_shape={shape} needs {needed}."
             )
-        self.image_shape_ = shape  # type: ignore[assignment]
+        self.image_shape_ = shape
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_cnn(

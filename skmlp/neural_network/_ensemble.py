@@ -8,14 +8,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse
 from sklearn import get_config
-from sklearn.base import ClassifierMixin
-from sklearn.ensemble import BaseEnsemble
 from sklearn.utils import column_or_1d, get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skmlp._sklearn_compat import HasMethods, Interval, check_sample_weight, fit_context
+from skmlp._sklearn_bases import (
+    BaseEnsemble,
+    ClassifierMixin,
+    available_if,
+    fit_context,
+)
+from skmlp._sklearn_compat import HasMethods, Interval, check_sample_weight
 from skmlp.neural_network._base.checks import validate_rows
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.transaction import all_or_nothing

@@ -60,6 +60,10 @@ class MLPClassifier(BaseClassifier):
     True
     """
 
+    hidden_layer_sizes: int | Sequence[int]
+    dropout: float | Sequence[float]
+    batch_norm: bool
+
     _own_parameters = CLASSIFICATION_LOSS
 
     def __init__(

@@ -6,12 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from torch import Tensor, nn
 
-from skmlp._sklearn_compat import fit_context
+from skmlp._sklearn_bases import RegressorMixin, fit_context
 from skmlp.neural_network._base.availability import available_for_batches
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters import (
@@ -55,6 +54,11 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     >>> model.score(scale(X), scale(y)) > 0.5
     True
     """
+
+    hidden_layer_sizes: int | Sequence[int]
+    dropout: float | Sequence[float]
+    batch_norm: bool
+    loss: str
 
     _own_parameters = REGRESSION_LOSS
     _target_checks = {"multi_output": True, "y_numeric": True}  # noqa: RUF012

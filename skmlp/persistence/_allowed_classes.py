@@ -1,10 +1,10 @@
 """The classes that a model file may name; loading creates no other objects."""
 
-from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skmlp import augmentation, neural_network, preprocessing
+from skmlp._sklearn_bases import BaseEstimator
 
 _PUBLIC_CLASSES: list[type] = [
     getattr(package, name)

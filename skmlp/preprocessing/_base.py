@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, gen_batches
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
+
+from skmlp._sklearn_bases import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    available_if,
+)
 
 # Everything else (object, longdouble, numeric strings) becomes float64, the first.
 _KEPT_DTYPES = [np.float64, np.float32, np.float16, np.bool_]

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from skmlp._sklearn_compat import Interval, fit_context
+from skmlp._sklearn_bases import fit_context
+from skmlp._sklearn_compat import Interval
 from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
 
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmlp._sklearn_compat import StrOptions, fit_context
+from skmlp._sklearn_bases import available_if, fit_context
+from skmlp._sklearn_compat import StrOptions
 from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
 from skmlp.preprocessing._moments import (
     Moments,

@@ -9,7 +9,6 @@ import scipy.optimize
 import scipy.sparse
 import torch
 import torch.nn.functional as F
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
@@ -20,11 +19,8 @@ from sklearn.utils.multiclass import (
 )
 from torch import Tensor
 
-from skmlp._sklearn_compat import (
-    attach_unique,
-    check_partial_fit_first_call,
-    fit_context,
-)
+from skmlp._sklearn_bases import ClassifierMixin, fit_context
+from skmlp._sklearn_compat import attach_unique, check_partial_fit_first_call
 from skmlp.neural_network._base.availability import available_for_batches
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.transaction import all_or_nothing

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skmlp._sklearn_bases import BaseEstimator
 from skmlp.neural_network._base.storage import restore, state_of
 from skmlp.neural_network._layers.arrays import LayerArrays
 from skmlp.neural_network._layers.hidden import network_up_to
@@ -26,6 +26,21 @@ class FittedNetwork(BaseEstimator):
 
     net_: Net
     device_: torch.device
+    callbacks_: list[Any]
+    history_: list[dict[str, Any]]
+    image_shape_: tuple[int, ...] | None
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    n_parameters_: int
+    out_activation_: str
+    t_: int
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    best_epoch_: int | None
 
     def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
         """Check X, and y if given; return flat rows in the dtype they came in."""

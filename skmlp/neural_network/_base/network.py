@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from skmlp._sklearn_compat import CallbackSupportMixin
+from skmlp._sklearn_bases import CallbackSupportMixin
 from skmlp.neural_network._base.checks import CheckedNetwork
 from skmlp.neural_network._fit.checkpoint import FitState, Stage, open_checkpoint
 from skmlp.neural_network._fit.construction import (

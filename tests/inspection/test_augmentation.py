@@ -1,3 +1,5 @@
+"""Images and their augmented copies in AugmentationDisplay."""
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from skmlp.neural_network import CNNClassifier, MLPClassifier
 from skmlp.preprocessing import PixelScaler
 
 
-def test_copies_stand_beside_their_original(digits):
+def test_copies_are_drawn_next_to_their_original(digits):
     X = digits[0][:3]
     display = AugmentationDisplay.from_augmentation(
         RandomHorizontalFlip(p=1.0), X, n_copies=2, random_state=0
@@ -25,7 +27,7 @@ def test_copies_stand_beside_their_original(digits):
     assert titles == ["original", "copy 1", "copy 2"]
 
 
-def test_seed_and_generator_repeat_the_copies(digits):
+def test_equal_seeds_and_generators_give_equal_copies(digits):
     augmentation = RandomAffine(degrees=30)
     X = digits[0][:2]
     first, again, generated, other = (
@@ -38,13 +40,13 @@ def test_seed_and_generator_repeat_the_copies(digits):
     assert not np.array_equal(first[0, 0], first[0, 1])
 
 
-def test_fresh_entropy_leaves_the_global_generator(digits):
+def test_augmentation_without_seed_leaves_the_global_generator_unchanged(digits):
     state = torch.get_rng_state()
     AugmentationDisplay.from_augmentation(RandomAffine(degrees=9), digits[0][:1])
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_estimator_shows_what_its_network_would_see(digits):
+def test_pipeline_transforms_images_before_augmentation(digits):
     X = np.round(digits[0][:2] * 255).astype(np.uint8)
     model = make_pipeline(
         PixelScaler(), CNNClassifier(augmentation=RandomHorizontalFlip(p=1.0))
@@ -54,7 +56,7 @@ def test_estimator_shows_what_its_network_would_see(digits):
     np.testing.assert_allclose(display.copies[:, 0, ..., 0], X[:, :, ::-1] / 255)
 
 
-def test_read_only_bytes_in_colour_stay_bytes():
+def test_read_only_uint8_color_images_stay_uint8():
     X = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
     X.flags.writeable = False
     display = AugmentationDisplay.from_augmentation(
@@ -64,7 +66,7 @@ def test_read_only_bytes_in_colour_stay_bytes():
     np.testing.assert_array_equal(display.copies[0, 0], X[0, :, ::-1])
 
 
-def test_a_plain_callable_gets_one_batch_and_a_generator(digits):
+def test_callable_gets_one_batch_and_a_generator(digits):
     def darken(images, generator):
         assert images.shape == (4, 1, 8, 8)
         assert isinstance(generator, torch.Generator)
@@ -74,6 +76,6 @@ def test_a_plain_callable_gets_one_batch_and_a_generator(digits):
     np.testing.assert_allclose(display.copies[:, 0], display.originals / 2)
 
 
-def test_an_estimator_without_augmentation_is_refused(digits):
+def test_estimator_without_augmentation_raises(digits):
     with pytest.raises(ValueError, match="MLPClassifier has augmentation=None"):
         AugmentationDisplay.from_estimator(MLPClassifier(), digits[0][:2])

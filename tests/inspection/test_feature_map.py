@@ -1,3 +1,5 @@
+"""Outputs of all layers in FeatureMapDisplay."""
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
 from skmlp.preprocessing import PixelScaler
 
 
-def test_maps_are_what_the_layers_compute(digits, cnn):
+def test_maps_equal_the_outputs_of_the_layers(digits, cnn):
     image = digits[0][7]
     display = FeatureMapDisplay.from_estimator(cnn, image)
     assert list(display.maps) == ["input", "conv1", "conv2", "dense1", "output"]
@@ -24,7 +26,7 @@ def test_maps_are_what_the_layers_compute(digits, cnn):
     )
 
 
-def test_pictures_hold_the_maps_side_by_side(digits, cnn):
+def test_picture_shows_maps_side_by_side(digits, cnn):
     display = FeatureMapDisplay.from_estimator(cnn, digits[0][7])
     picture = display.axes_[1].images[0].get_array()
     assert picture.shape == (4, 4 * 4 + 3)
@@ -34,7 +36,7 @@ def test_pictures_hold_the_maps_side_by_side(digits, cnn):
     assert display.axes_[1].get_title(loc="left") == "conv1: 4 maps of 4 x 4"
 
 
-def test_output_is_bars_under_the_labels(digits, cnn):
+def test_output_is_drawn_as_bars_with_class_labels(digits, cnn):
     display = FeatureMapDisplay.from_estimator(cnn, digits[0][7])
     ax = display.axes_[-1]
     heights = [bar.get_height() for bar in ax.patches]
@@ -45,20 +47,20 @@ def test_output_is_bars_under_the_labels(digits, cnn):
 @pytest.mark.parametrize(
     ("values", "low"), [([0.0, 1, 2], 0), ([-1.0, 0, 2], -2)], ids=["relu", "tanh"]
 )
-def test_scale_starts_at_zero_or_is_symmetric(values, low):
+def test_color_scale_starts_at_zero_or_is_symmetric(values, low):
     maps = {"dense1": np.array(values)}
     display = FeatureMapDisplay(maps=maps).plot()
     assert display.axes_[0].images[0].get_clim() == (low, 2)
 
 
-def test_mlp_shows_its_input_as_an_image(digits, mlp):
+def test_mlp_input_is_drawn_as_an_image(digits, mlp):
     display = FeatureMapDisplay.from_estimator(mlp, digits[0][0].ravel())
     assert display.maps["input"].shape == (8, 8, 1)
     assert display.maps["dense1"].shape == (12,)
     assert (display.maps["dense1"] >= 0).all()
 
 
-def test_pipeline_prepares_the_image(digits):
+def test_pipeline_transforms_the_image(digits):
     X, y = digits
     model = make_pipeline(
         PixelScaler(), CNNClassifier((3,), solver="lbfgs", tol=10, random_state=0)
@@ -70,7 +72,7 @@ def test_pipeline_prepares_the_image(digits):
     )
 
 
-def test_residual_blocks_are_layers(digits):
+def test_residual_blocks_are_drawn_as_layers(digits):
     X, y = digits
     model = CNNClassifier(
         (3, 4), block="residual", head="global_average", solver="lbfgs", tol=10
@@ -81,7 +83,7 @@ def test_residual_blocks_are_layers(digits):
     assert shapes["global_average"] == (4,)
 
 
-def test_rows_that_make_no_image_are_a_line():
+def test_samples_without_image_shape_are_drawn_as_a_line():
     rng = np.random.default_rng(0)
     X = rng.random((40, 5))
     model = MLPRegressor(hidden_layer_sizes=3, solver="lbfgs", tol=1).fit(X, X[:, 0])
@@ -91,18 +93,18 @@ def test_rows_that_make_no_image_are_a_line():
     assert display.axes_[-1].get_title(loc="left") == "output: 1 unit"
 
 
-def test_no_more_than_max_maps_are_drawn(digits, cnn):
+def test_max_maps_limits_the_maps_that_are_drawn(digits, cnn):
     display = FeatureMapDisplay.from_estimator(cnn, digits[0][0], max_maps=2)
     assert display.axes_[1].images[0].get_array().shape == (4, 2 * 4 + 1)
     assert "first 2 drawn" in display.axes_[1].get_title(loc="left")
 
 
-def test_network_is_left_as_it_was(digits, cnn):
+def test_feature_maps_leave_no_hooks_in_the_network(digits, cnn):
     FeatureMapDisplay.from_estimator(cnn, digits[0][0])
     assert not any(layer._forward_hooks for layer in cnn.net_.module_.modules())
 
 
-def test_more_than_one_image_is_refused(digits, cnn):
+def test_several_images_and_unfitted_estimators_raise(digits, cnn):
     with pytest.raises(ValueError, match=r"192 features, .* takes 64; give one image"):
         FeatureMapDisplay.from_estimator(cnn, digits[0][:3])
     with pytest.raises(ValueError, match="not fitted"):

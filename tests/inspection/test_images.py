@@ -1,3 +1,5 @@
+"""Samples as images, and pictures in grids."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,14 +25,14 @@ from skmlp.inspection._images import (
         ((5, 6, 7, 3), None, (5, 6, 7, 3)),
     ],
 )
-def test_rows_become_images_in_their_order(shape, image_shape, expected):
+def test_samples_become_images_in_the_same_order(shape, image_shape, expected):
     X = np.arange(np.prod(shape)).reshape(shape)
     images = as_images(X, image_shape)
     assert images.shape == expected
     np.testing.assert_array_equal(images.ravel(), X.ravel())
 
 
-def test_rows_that_make_no_image_are_refused():
+def test_samples_that_are_no_images_raise():
     with pytest.raises(ValueError, match=r"13 features.*such as \(1, 13\)"):
         as_images(np.zeros((2, 13)))
     with pytest.raises(ValueError, match=r"64 features, but .* needs 81"):
@@ -39,7 +41,7 @@ def test_rows_that_make_no_image_are_refused():
         as_images(np.zeros((0, 64)))
 
 
-def test_pixel_range_is_that_of_the_kind_of_image():
+def test_pixel_range_depends_on_the_type_and_values_of_images():
     assert pixel_range(np.full((1, 2, 2, 1), 9, np.uint8)) == (0, 255)
     assert pixel_range(np.full((1, 2, 2, 1), 0.5)) == (0, 1)
     assert pixel_range(np.array([0.0, 16.0])) == (0, 16)
@@ -53,14 +55,14 @@ def test_shades_are_clipped_and_lose_a_single_channel():
 
 
 @given(st.integers(1, 400))
-def test_grid_holds_all_and_wastes_less_than_a_side(n):
+def test_grid_holds_all_pictures_and_wastes_less_than_one_row(n):
     n_rows, n_columns = grid_shape(n)
     assert n <= n_rows * n_columns < n + n_columns
     assert n_rows <= n_columns <= 2.5 * n_rows
 
 
 @given(st.integers(1, 20), st.integers(1, 6))
-def test_mosaic_keeps_every_tile_apart(n, n_columns):
+def test_mosaic_separates_tiles_and_keeps_their_values(n, n_columns):
     tiles = np.arange(n * 6.0).reshape(n, 2, 3)
     picture = mosaic(tiles, n_columns)
     np.testing.assert_array_equal(np.sort(picture[~np.isnan(picture)]), range(n * 6))

@@ -1,3 +1,5 @@
+"""Colors, axes and the import of matplotlib."""
+
 import subprocess
 import sys
 from itertools import combinations
@@ -10,7 +12,7 @@ from matplotlib.colors import to_rgb
 from skmlp.inspection import WeightImageDisplay, _plotting
 
 
-def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+def test_missing_matplotlib_raises_and_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     display = WeightImageDisplay(images=np.zeros((1, 2, 2, 1)))
@@ -18,7 +20,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
         display.plot()
 
 
-def test_matplotlib_is_not_imported_before_use():
+def test_importing_inspection_does_not_import_matplotlib():
     program = "import sys, skmlp.inspection\nprint('matplotlib' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -26,14 +28,14 @@ def test_matplotlib_is_not_imported_before_use():
     assert done.stdout == "False\n"
 
 
-def test_several_axes_take_the_place_of_the_one_given():
+def test_several_axes_are_drawn_in_the_area_of_the_given_one():
     figure, (left, right) = plt.subplots(ncols=2)
     display = WeightImageDisplay(images=np.zeros((4, 2, 2, 1))).plot(right)
     assert display.figure_ is figure
     assert all(ax.get_position().x0 > left.get_position().x1 for ax in display.axes_)
 
 
-def test_an_ax_that_cannot_be_divided_is_refused():
+def test_ax_outside_a_grid_raises():
     ax = plt.figure().add_axes((0, 0, 1, 1))
     with pytest.raises(ValueError, match=r"plt.subplots\(\)"):
         WeightImageDisplay(images=np.zeros((4, 2, 2, 1))).plot(ax)
@@ -77,14 +79,14 @@ def seen_as(color, eyes):
 
 
 @pytest.mark.parametrize("eyes", EYES)
-def test_colours_are_told_apart_by_every_eye(eyes):
+def test_colors_differ_for_color_blind_readers(eyes):
     for one, other in combinations(_plotting.CYCLE, 2):
         # About 2 is the least that can be seen, side by side.
         distance = np.linalg.norm(seen_as(one, EYES[eyes]) - seen_as(other, EYES[eyes]))
         assert distance > 10, (one, other)
 
 
-def test_told_apart_can_fail():
+def test_color_blindness_reduces_the_distance_of_red_and_green():
     green, red = "#7f9f00", "#d07f00"
     distances = {
         name: np.linalg.norm(seen_as(green, eyes) - seen_as(red, eyes))

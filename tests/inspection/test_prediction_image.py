@@ -1,3 +1,5 @@
+"""Images with true and predicted labels in PredictionImageDisplay."""
+
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
@@ -11,7 +13,7 @@ Y_TRUE = np.array(["a", "b", "b", "a", "a"])
 PROBA = np.array([[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.6, 0.4], [0.3, 0.7]])
 
 
-def test_worst_mistakes_come_first_then_doubtful_hits():
+def test_worst_mistakes_come_before_uncertain_correct_predictions():
     display = PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, IMAGES)
     assert display.indices.tolist() == [2, 1, 4, 3, 0]
     assert display.y_pred.tolist() == ["a", "a", "b", "a", "a"]
@@ -19,7 +21,7 @@ def test_worst_mistakes_come_first_then_doubtful_hits():
     np.testing.assert_array_equal(display.images[0, ..., 0], IMAGES[2])
 
 
-def test_a_doubtful_hit_is_after_a_milder_mistake():
+def test_uncertain_correct_prediction_comes_after_a_milder_mistake():
     y_proba = np.array([[0.34, 0.33, 0.33], [0.40, 0.39, 0.21]])
     display = PredictionImageDisplay.from_predictions(
         ["a", "b"], y_proba, IMAGES[:2], labels=list("abc")
@@ -27,14 +29,14 @@ def test_a_doubtful_hit_is_after_a_milder_mistake():
     assert display.indices.tolist() == [1, 0]
 
 
-def test_equal_mistakes_stay_as_given():
+def test_equal_mistakes_keep_their_order():
     display = PredictionImageDisplay.from_predictions(
         ["b"] * 5, np.tile([0.9, 0.1], (5, 1)), IMAGES, labels=["a", "b"]
     )
     assert display.indices.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_titles_tell_what_was_taken_for_what():
+def test_titles_name_predicted_and_true_labels():
     display = PredictionImageDisplay.from_predictions(
         Y_TRUE, PROBA, IMAGES, display_labels=["ant", "bee"]
     )
@@ -46,7 +48,7 @@ def test_titles_tell_what_was_taken_for_what():
     assert display.figure_.get_suptitle() == "3 of 5 predictions wrong, worst first"
 
 
-def test_given_order_takes_the_first():
+def test_given_order_draws_the_first_images():
     display = PredictionImageDisplay.from_predictions(
         Y_TRUE, PROBA, IMAGES, order="given", n_images=3
     )
@@ -56,7 +58,7 @@ def test_given_order_takes_the_first():
     np.testing.assert_allclose(drawn, IMAGES[1])
 
 
-def test_estimators_of_all_kinds_predict(digits, mlp):
+def test_any_classifier_with_predict_proba_is_drawn(digits, mlp):
     X, y = digits
     X = X.reshape(300, -1)
     for model in (mlp, GaussianNB().fit(X[:50], y[:50])):
@@ -67,21 +69,21 @@ def test_estimators_of_all_kinds_predict(digits, mlp):
         assert (np.diff(wrong.astype(int)) <= 0).all()
 
 
-def test_colour_images_are_drawn_in_colour():
+def test_color_images_are_drawn_in_color():
     images = np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3)
     display = PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, images)
     drawn = display.axes_[0].images[0].get_array()
     np.testing.assert_allclose(drawn, images[2] / 255)
 
 
-def test_a_label_without_a_column_is_a_certain_mistake():
+def test_label_without_a_column_has_probability_zero():
     display = PredictionImageDisplay.from_predictions(
         ["a", "b", "z"], PROBA[:3], IMAGES[:3], labels=["a", "b"]
     )
     assert display.indices[0] == 2
 
 
-def test_what_does_not_fit_is_refused():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match=r"y_proba has shape \(5, 2\).*the 3 labels"):
         PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, IMAGES, labels=[0, 1, 2])
     with pytest.raises(ValueError, match="inconsistent numbers"):

@@ -9,7 +9,7 @@ from skmlp.neural_network import EnsembleClassifier, MLPClassifier
 from skmlp.preprocessing import PixelScaler
 
 
-def test_confusion_matrix(digits, mlp):
+def test_confusion_matrix_display_takes_our_classifier(digits, mlp):
     X, y = digits
     X = X.reshape(300, -1)
     display = ConfusionMatrixDisplay.from_estimator(mlp, X, y)
@@ -19,7 +19,7 @@ def test_confusion_matrix(digits, mlp):
     assert labels == list("0123456789")
 
 
-def test_calibration_curve(digits):
+def test_calibration_display_takes_our_classifier(digits):
     X, y = digits
     X, y = X.reshape(300, -1), y % 2
     model = MLPClassifier(4, solver="lbfgs", tol=0.1, random_state=0)
@@ -29,7 +29,7 @@ def test_calibration_curve(digits):
     np.testing.assert_allclose((display.prob_true, display.prob_pred), expected)
 
 
-def test_images_ensembles_and_names_in_a_pipeline(digits, cnn):
+def test_displays_take_images_ensembles_and_pipelines(digits, cnn):
     X, y = digits
     display = ConfusionMatrixDisplay.from_estimator(cnn, X, y, normalize="true")
     np.testing.assert_allclose(display.confusion_matrix.sum(axis=1), 1)

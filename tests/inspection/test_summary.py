@@ -1,3 +1,5 @@
+"""The table of a network's layers."""
+
 import io
 import pickle
 
@@ -43,12 +45,14 @@ def by_name(table):
     ("hidden", "n_features", "n_classes", "expected"),
     [((3,), 4, 3, 27), ((3, 2), 4, 3, 32), ((128,), 784, 10, 101_770)],
 )
-def test_parameters_of_the_lecture(hidden, n_features, n_classes, expected):
+def test_mlp_parameters_equal_the_numbers_of_the_lecture(
+    hidden, n_features, n_classes, expected
+):
     table = summary(MLPClassifier(hidden), *classes(n_classes, n_features))
     assert table.n_parameters == table.n_trainable_parameters == expected
 
 
-def test_convolutions_of_the_lecture():
+def test_cnn_parameters_equal_the_numbers_of_the_lecture():
     table = summary(CNNClassifier(**FASHION_CNN), *classes(10, 28, 28))
     rows = by_name(table)
     assert rows["conv1"].n_parameters == 160
@@ -61,7 +65,7 @@ def test_convolutions_of_the_lecture():
     assert table.n_parameters == 160 + 8_256 + 3137 * 128 + 129 * 10
 
 
-def test_multiply_adds_are_weights_times_positions():
+def test_multiply_adds_equal_weights_times_positions():
     table = summary(CNNClassifier(**FASHION_CNN), *classes(10, 28, 28))
     rows = by_name(table)
     assert rows["conv1"].n_multiply_adds == 28 * 28 * 32 * 2 * 2
@@ -84,7 +88,7 @@ def test_multiply_adds_are_weights_times_positions():
     ids=lambda model: type(model).__name__,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_before_fit_is_after_fit(model):
+def test_summary_before_fit_equals_summary_after_fit(model):
     X, y = load_digits(return_X_y=True)
     model.set_params(max_iter=1)
     before = summary(model, X[:100], y[:100])
@@ -96,7 +100,7 @@ def test_before_fit_is_after_fit(model):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_summary_leaves_the_network_as_it_was():
+def test_summary_leaves_a_fitted_network_unchanged():
     X, y = load_digits(return_X_y=True)
     model = MLPClassifier(5, max_iter=1, random_state=0).fit(X, y)
     before = pickle.dumps(model.coefs_), model.predict_proba(X[:5])
@@ -106,7 +110,7 @@ def test_summary_leaves_the_network_as_it_was():
     np.testing.assert_array_equal(model.predict_proba(X[:5]), before[1])
 
 
-def test_nothing_is_drawn_before_fit():
+def test_summary_draws_no_random_numbers():
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     random_state = np.random.RandomState(0)
     drawn = random_state.get_state()[1].copy()
@@ -116,14 +120,14 @@ def test_nothing_is_drawn_before_fit():
     assert np.array_equal(random_state.get_state()[1], drawn)
 
 
-def test_a_network_too_large_for_memory_is_described():
+def test_network_too_large_for_memory_is_summarized():
     table = summary(MLPClassifier((10_000_000, 10_000_000)), *classes(2, 1))
     assert table.n_parameters > 1e14
     assert max(map(len, str(table).splitlines())) <= 80
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_frozen_layers_are_parameters_that_are_not_trained():
+def test_frozen_parameters_are_counted_but_not_trainable():
     model = MLPClassifier((3,), frozen_layers=[0], max_iter=1)
     X, y = classes(3, 4)
     before = summary(model, X, y)
@@ -135,7 +139,7 @@ def test_frozen_layers_are_parameters_that_are_not_trained():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("layer", [0, -2, "dense1"])
-def test_unfitted_network_freezes_the_layers_that_fit_freezes(layer, batch_norm):
+def test_unfitted_network_freezes_the_same_layers_as_fit(layer, batch_norm):
     model = MLPClassifier(
         (3,), frozen_layers=[layer], batch_norm=batch_norm, max_iter=1
     )
@@ -147,13 +151,13 @@ def test_unfitted_network_freezes_the_layers_that_fit_freezes(layer, batch_norm)
     assert summary(model).n_trainable_parameters == model.n_parameters_ == 12
 
 
-def test_summary_refuses_frozen_layers_that_fit_refuses():
+def test_invalid_frozen_layers_raise_before_fit():
     for frozen, message in ([["conv1"], "has dense1, output"], [[0, 1], "leave one"]):
         with pytest.raises(ValueError, match=message):
             summary(MLPClassifier((3,), frozen_layers=frozen), *classes(3, 4))
 
 
-def test_pipeline_counts_the_features_that_reach_the_network():
+def test_pipeline_summary_counts_transformed_features():
     X, y = load_digits(return_X_y=True)
     model = make_pipeline(PixelScaler(pixel_max=16), PCA(20), MLPClassifier((3,)))
     table = summary(model, X, y)
@@ -162,7 +166,7 @@ def test_pipeline_counts_the_features_that_reach_the_network():
     assert not hasattr(model[1], "components_")
 
 
-def test_one_output_for_two_classes_and_for_regression():
+def test_two_classes_and_one_target_have_one_output():
     X, y = classes(2, 4)
     assert summary(MLPClassifier((3,)), X, y).rows[-1].output_shape == (1,)
     assert summary(MLPRegressor(hidden_layer_sizes=(3,)), X, y).rows[
@@ -170,7 +174,7 @@ def test_one_output_for_two_classes_and_for_regression():
     ].output_shape == (1,)
 
 
-def test_a_residual_block_comes_before_its_parts():
+def test_residual_block_comes_before_its_layers():
     model = CNNClassifier((4, 8), block="residual")
     names = list(by_name(summary(model, *classes(3, 8, 8))))
     block = [name for name in names if name.startswith("block2")]
@@ -179,7 +183,7 @@ def test_a_residual_block_comes_before_its_parts():
 
 
 @pytest.mark.parametrize("width", [80, 60])
-def test_table_stays_whole(width):  # 60 columns fold the names
+def test_narrow_table_shows_all_numbers(width):  # 60 columns fold the names
     model = CNNClassifier((64, 128, 256), block="residual", batch_norm=True)
     table = summary(model, *classes(10, 224, 224, 3))
     console = Console(width=width, record=True, file=io.StringIO())
@@ -203,7 +207,7 @@ def test_str_repr_and_html_show_the_same_cells():
     assert html.count(">27</th>") == 1
 
 
-def test_what_is_missing_is_said():
+def test_missing_data_and_invalid_estimators_raise():
     with pytest.raises(ValueError, match="MLPClassifier is not fitted; give summary X"):
         summary(MLPClassifier())
     with pytest.raises(TypeError, match="got LogisticRegression"):

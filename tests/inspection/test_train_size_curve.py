@@ -1,3 +1,5 @@
+"""Scores over training set sizes in TrainSizeCurveDisplay."""
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -22,7 +24,7 @@ def band_edges(display, name):
     ]
 
 
-def test_lines_are_means_over_a_log_axis():
+def test_lines_show_means_over_a_log_axis():
     display = TrainSizeCurveDisplay(train_sizes=SIZES, scores={"a": SCORES}).plot()
     assert display.ax_.get_xscale() == "log"
     line = display.lines_["a"]
@@ -34,7 +36,7 @@ def test_lines_are_means_over_a_log_axis():
 
 
 @pytest.mark.parametrize("band", ["std", "range"])
-def test_bands_are_over_the_seeds(band):
+def test_bands_show_the_spread_over_seeds(band):
     display = TrainSizeCurveDisplay(train_sizes=SIZES, scores={"a": SCORES})
     display.plot(band=band)
     mean, std = SCORES.mean(axis=1), SCORES.std(axis=1, ddof=1)
@@ -52,7 +54,7 @@ def test_one_seed_has_no_band():
     assert display.plot().bands_ == {}
 
 
-def test_models_differ_in_colour_and_marker():
+def test_models_differ_in_color_and_marker():
     display = TrainSizeCurveDisplay(
         train_sizes=SIZES, scores={"a": SCORES, "b": SCORES}, score_name="Accuracy"
     ).plot()
@@ -62,7 +64,7 @@ def test_models_differ_in_colour_and_marker():
     assert display.ax_.get_ylabel() == "Accuracy"
 
 
-def test_estimators_are_trained_on_every_size_with_every_seed(digits):
+def test_estimator_is_trained_on_every_size_with_every_seed(digits):
     X, y = digits
     cv = TrainSizeSplit((0.2, 1.0), random_state=7)
     model = make_pipeline(
@@ -112,7 +114,7 @@ def test_close_labels_are_slanted(sizes, rotation):
     assert display.ax_.get_xticklabels()[0].get_rotation() == rotation
 
 
-def test_what_does_not_fit_is_refused():
+def test_invalid_scores_and_band_raise():
     with pytest.raises(ValueError, match=r"scores\['a'\] has shape \(3,\)"):
         TrainSizeCurveDisplay(train_sizes=SIZES, scores={"a": [1, 2, 3]})
     with pytest.raises(ValueError, match="band='ci' must be"):

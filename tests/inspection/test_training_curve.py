@@ -1,3 +1,5 @@
+"""Losses and scores over epochs in TrainingCurveDisplay."""
+
 import warnings
 
 import matplotlib.pyplot as plt
@@ -16,7 +18,7 @@ def vertical_lines(ax):
     return [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
 
 
-def test_lines_are_what_training_recorded(mlp):
+def test_lines_show_recorded_losses_and_scores(mlp):
     display = TrainingCurveDisplay.from_estimator(mlp)
     lines = display.lines_["MLPClassifier"]
     epochs = np.arange(1, mlp.n_iter_ + 1)
@@ -43,7 +45,7 @@ def test_best_epoch_is_marked_on_both_panels(mlp):
     assert [ax.get_xlabel() for ax in display.axes_] == ["Epoch", "Epoch"]
 
 
-def test_several_models_have_colours_and_names_of_their_own(mlp):
+def test_models_differ_in_color_and_legend_name(mlp):
     display = TrainingCurveDisplay.from_estimator({"one": mlp, "two": mlp})
     one, two = (display.lines_[name]["train_loss"] for name in ("one", "two"))
     assert one.get_color() != two.get_color()
@@ -53,7 +55,7 @@ def test_several_models_have_colours_and_names_of_their_own(mlp):
     assert f"two, best epoch ({mlp.best_epoch_})" in texts
 
 
-def test_without_validation_there_is_the_loss_alone(digits, cnn):
+def test_fit_without_validation_shows_the_loss_alone(digits, cnn):
     display = TrainingCurveDisplay.from_estimator(cnn)
     assert len(display.axes_) == 1
     assert list(display.lines_["CNNClassifier"]) == ["train_loss"]
@@ -76,7 +78,7 @@ def test_training_scores_of_a_callback_are_drawn():
     )
 
 
-def test_history_of_a_later_fit_stands_at_its_epochs(digits):
+def test_history_of_a_later_fit_is_drawn_at_its_epochs(digits):
     X, y = digits
     model = MLPClassifier(5, max_iter=2, warm_start=True, random_state=0)
     X_val, y_val = X[:50], y[:50]
@@ -89,7 +91,7 @@ def test_history_of_a_later_fit_stands_at_its_epochs(digits):
     )
 
 
-def test_scikit_learns_own_network_and_pipelines_are_taken(digits):
+def test_sklearn_networks_and_pipelines_are_drawn(digits):
     X, y = digits
     X = X.reshape(300, -1)
     reference = SklearnMLPClassifier(5, early_stopping=True, max_iter=3, random_state=0)
@@ -103,7 +105,7 @@ def test_scikit_learns_own_network_and_pipelines_are_taken(digits):
     assert "valid_score" not in display.lines_["ours"]
 
 
-def test_what_has_no_curve_is_refused(digits):
+def test_estimators_without_a_curve_raise(digits):
     X, y = digits
     lbfgs = MLPClassifier(3, solver="lbfgs", tol=1e3).fit(X, y)
     for model in (LogisticRegression(), MLPClassifier(), lbfgs):
@@ -113,7 +115,7 @@ def test_what_has_no_curve_is_refused(digits):
         TrainingCurveDisplay.from_estimator({"a": lbfgs}, name="b")
 
 
-def test_scores_of_training_and_validation_rows_stand_side_by_side(digits):
+def test_training_and_validation_scores_share_one_panel(digits):
     X, y = digits
     model = MLPClassifier(
         5, max_iter=3, early_stopping=True, record_train_score=True, random_state=0

@@ -1,3 +1,5 @@
+"""Weights as images in WeightImageDisplay."""
+
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
@@ -11,7 +13,7 @@ def spine(ax):
     return ax.spines["left"]
 
 
-def test_images_are_the_units_input_weights(mlp):
+def test_images_show_the_input_weights_of_units(mlp):
     display = WeightImageDisplay.from_estimator(mlp)
     for unit, ax in enumerate(display.axes_):
         expected = mlp.coefs_[0][:, unit].reshape(8, 8)
@@ -19,7 +21,7 @@ def test_images_are_the_units_input_weights(mlp):
         assert ax.get_title() == str(unit)
 
 
-def test_scale_is_symmetric_and_shared(mlp):
+def test_images_share_a_symmetric_color_scale(mlp):
     display = WeightImageDisplay.from_estimator(mlp)
     limit = np.abs(mlp.coefs_[0]).max()
     assert display.limit == pytest.approx(limit)
@@ -27,7 +29,7 @@ def test_scale_is_symmetric_and_shared(mlp):
         assert ax.images[0].get_clim() == pytest.approx((-limit, limit))
 
 
-def test_frames_follow_the_output_weights_strictly():
+def test_frames_need_weights_strictly_beyond_the_threshold():
     display = WeightImageDisplay(
         images=np.ones((5, 2, 2, 1)),
         output_weights=np.array([0.75, 0.76, -0.75, -0.76, 0.0]),
@@ -43,7 +45,7 @@ def test_frames_follow_the_output_weights_strictly():
     assert over.get_linewidth() > spine(display.axes_[0]).get_linewidth()
 
 
-def test_bars_are_the_output_weights_with_the_threshold():
+def test_bars_show_output_weights_and_the_threshold():
     weights = np.array([0.5, -0.9, 0.2])
     display = WeightImageDisplay(
         images=np.ones((3, 2, 2, 1)),
@@ -60,7 +62,7 @@ def test_bars_are_the_output_weights_with_the_threshold():
     assert display.bar_ax_.get_ylabel() == "Weight to output cat"
 
 
-def test_output_is_named_by_its_label(digits):
+def test_output_is_selected_by_its_label(digits):
     X, y = digits
     names = np.array(list("abcdefghij"))
     model = MLPClassifier(4, solver="lbfgs", tol=1, random_state=0).fit(X, names[y])
@@ -81,7 +83,7 @@ def test_two_classes_share_one_logit(digits):
     np.testing.assert_array_equal(of_class[0], -of_class[1])
 
 
-def test_softmax_images_bear_the_classes(digits):
+def test_softmax_images_have_class_names_as_titles(digits):
     X, y = digits
     names = np.array(list("abcdefghij"))
     model = SoftmaxRegression(solver="lbfgs", tol=1).fit(X, names[y])
@@ -90,7 +92,7 @@ def test_softmax_images_bear_the_classes(digits):
     assert display.bar_ax_ is None
 
 
-def test_filters_of_one_channel_are_one_image_each(cnn):
+def test_filters_of_one_channel_are_drawn_as_one_image(cnn):
     display = WeightImageDisplay.from_estimator(cnn)
     assert len(display.axes_) == 4
     for i, ax in enumerate(display.axes_):
@@ -99,7 +101,7 @@ def test_filters_of_one_channel_are_one_image_each(cnn):
         )
 
 
-def test_filters_of_many_channels_are_one_image_for_each(cnn):
+def test_filters_of_many_channels_are_drawn_as_one_image_per_channel(cnn):
     display = WeightImageDisplay.from_estimator(cnn, layer=1, max_images=6)
     assert display.images.shape == (6 * 4, 3, 3, 1)
     assert len(display.axes_) == 6
@@ -110,7 +112,7 @@ def test_filters_of_many_channels_are_one_image_for_each(cnn):
     assert "first 6 of 24" in display.figure_.get_suptitle()
 
 
-def test_colour_weights_are_colours_around_grey():
+def test_weights_of_three_channels_are_drawn_as_colors_around_gray():
     rng = np.random.default_rng(0)
     X, y = rng.random((60, 6, 6, 3)), np.arange(60) % 3
     for model, expected in (
@@ -127,7 +129,7 @@ def test_colour_weights_are_colours_around_grey():
         )
 
 
-def test_what_does_not_look_at_pixels_is_refused(mlp, cnn):
+def test_layers_without_pixel_inputs_raise(mlp, cnn):
     with pytest.raises(ValueError, match="layer=1 is dense"):
         WeightImageDisplay.from_estimator(mlp, layer=1)
     with pytest.raises(ValueError, match="layer=7, but there are 2 layers"):

@@ -33,7 +33,7 @@ ACTIVATIONS = {
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_layers_of_a_perceptron_as_numpy_computes_them(kind, activation):
+def test_perceptron_activations_equal_numpy_results(kind, activation):
     model = kind(
         hidden_layer_sizes=(7, 5), activation=activation, max_iter=5, random_state=0
     ).fit(X, y)
@@ -48,7 +48,7 @@ def test_layers_of_a_perceptron_as_numpy_computes_them(kind, activation):
     assert_allclose(model.hidden_activations(X, layer=2), second @ w3 + b3)
 
 
-def test_the_output_layer_is_the_logits():
+def test_output_layer_gives_the_logits():
     model = MLPClassifier(5, max_iter=5, random_state=0).fit(X, y)
     assert_array_equal(
         model.hidden_activations(X, layer=-1), model.decision_function(X)
@@ -58,7 +58,7 @@ def test_the_output_layer_is_the_logits():
     )
 
 
-def test_dropout_and_normalisation_predict():
+def test_dropout_and_batch_norm_are_in_evaluation_mode():
     model = MLPClassifier(
         (7, 5), dropout=0.5, batch_norm=True, max_iter=5, random_state=0
     ).fit(X, y)
@@ -71,7 +71,7 @@ def test_dropout_and_normalisation_predict():
 
 @pytest.mark.parametrize("pool", ["max", "avg", None])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_convolutions_have_channels_last_and_no_pooling_yet(pool, activation):
+def test_convolution_activations_are_channels_last_and_unpooled(pool, activation):
     model = CNNClassifier(
         (3, 4),
         hidden_layer_sizes=5,
@@ -96,7 +96,7 @@ def test_convolutions_have_channels_last_and_no_pooling_yet(pool, activation):
     assert model.hidden_activations(images).shape == (60, 5)
 
 
-def test_pooled_maps_by_name():
+def test_pooled_maps_are_selected_by_name():
     model = CNNClassifier(3, hidden_layer_sizes=5, max_iter=2, random_state=0)
     model.fit(images, digit)
     assert model.hidden_activations(images, layer="conv1_pool").shape == (60, 4, 4, 3)
@@ -105,7 +105,7 @@ def test_pooled_maps_by_name():
     assert_allclose(model.hidden_activations(images, layer="conv1_activation"), pooled)
 
 
-def test_blocks_are_asked_for_by_name():
+def test_residual_blocks_are_selected_by_name():
     model = CNNClassifier(
         (3, 4),
         block="residual",
@@ -131,7 +131,7 @@ def test_blocks_are_asked_for_by_name():
     ],
     ids=["csr", "frame", "list"],
 )
-def test_rows_of_every_form(form):
+def test_sparse_frame_and_list_inputs_give_equal_activations(form):
     model = MLPClassifier(5, max_iter=5, random_state=0).fit(form(X), y)
     hidden = model.hidden_activations(form(X))
     assert type(hidden) is np.ndarray
@@ -139,13 +139,13 @@ def test_rows_of_every_form(form):
     assert_allclose(model.hidden_activations(form(X[:1])), hidden[:1])
 
 
-def test_rows_of_training_keep_their_dtype():
+def test_activations_have_the_dtype_of_training():
     for dtype in (np.float32, np.float64):
         model = MLPClassifier(5, max_iter=5).fit(X.astype(dtype), y)
         assert model.hidden_activations(X.astype(dtype)).dtype == dtype
 
 
-def test_what_a_network_learnt_serves_another_model():
+def test_activations_are_useful_features_for_another_model():
     model = MLPClassifier(20, solver="lbfgs", random_state=0).fit(X[::2], y[::2])
     hidden = model.hidden_activations(X)
     linear = LogisticRegression(max_iter=1000).fit(hidden[::2], y[::2])
@@ -162,26 +162,26 @@ def test_what_a_network_learnt_serves_another_model():
         (True, TypeError, "layer=True has to be"),
     ],
 )
-def test_what_is_no_layer_is_refused(layer, error, message):
+def test_unknown_layers_raise(layer, error, message):
     model = MLPClassifier(5, max_iter=2).fit(X, y)
     with pytest.raises(error, match=message):
         model.hidden_activations(X, layer=layer)
 
 
-def test_views_of_the_rows_are_no_layers():
+def test_views_of_the_input_are_not_layers():
     model = CNNClassifier(2, hidden_layer_sizes=3, max_iter=1).fit(images, digit)
     with pytest.raises(ValueError, match="layer='image' is no module"):
         model.hidden_activations(images, layer="image")
 
 
-def test_without_hidden_layers_there_are_none():
+def test_networks_without_hidden_layers_raise():
     for model in (SoftmaxRegression(), MLPClassifier(())):
         model.set_params(max_iter=2).fit(X, y)
         with pytest.raises(ValueError, match="has no hidden layer"):
             model.hidden_activations(X)
 
 
-def test_before_fit_and_of_other_rows():
+def test_unfitted_estimators_and_wrong_features_raise():
     with pytest.raises(NotFittedError):
         MLPClassifier().hidden_activations(X)
     model = MLPClassifier(5, max_iter=2).fit(X, y)

@@ -63,14 +63,14 @@ def mlp():
         return model.fit(X, Y)
 
 
-def test_before_fit_there_is_scikit_learns_diagram_alone():
+def test_unfitted_estimators_show_only_the_sklearn_diagram():
     for model in (MLPClassifier(), EnsembleClassifier()):
         html = model._repr_html_()
         assert "sk-top-container" in html
         assert "skmlp-panel" not in html
 
 
-def test_after_fit_the_diagram_comes_first(mlp):
+def test_fitted_panel_follows_the_sklearn_diagram(mlp):
     html = mlp._repr_html_()
     ids = r"sk-(container|estimator)-id-\d+"
     diagram = re.sub(ids, "", estimator_html_repr(mlp))
@@ -78,7 +78,7 @@ def test_after_fit_the_diagram_comes_first(mlp):
     assert mlp._repr_mimebundle_()["text/html"].endswith(panel(mlp))
 
 
-def test_facts(mlp):
+def test_panel_shows_parameters_epochs_and_device(mlp):
     assert facts(mlp) == [
         f"{mlp.n_parameters_:,} parameters",
         f"7 epochs, best {mlp.best_epoch_}",
@@ -94,13 +94,13 @@ def test_facts(mlp):
     ],
     ids=["lbfgs", "one epoch"],
 )
-def test_without_a_curve_there_are_facts(model, expected):
+def test_panel_without_loss_curve_still_shows_epochs(model, expected):
     model.fit(X, Y)
     assert re.fullmatch(expected, facts(model)[1])
     assert "<svg" not in panel(model)
 
 
-def test_epochs_of_several_calls_add_up():
+def test_epochs_of_partial_fit_add_up():
     model = MLPClassifier(3, random_state=0)
     for _ in range(3):
         model.partial_fit(X, Y, classes=np.unique(Y))
@@ -108,7 +108,7 @@ def test_epochs_of_several_calls_add_up():
     assert len(curves(model)[0][0]) == 3
 
 
-def test_layers_are_those_of_summary():
+def test_panel_layers_equal_summary_layers():
     model = CNNClassifier((2, 3), hidden_layer_sizes=(4,), max_iter=1).fit(X, Y)
     rows = re.findall(
         "<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", panel(model)
@@ -122,7 +122,7 @@ def test_layers_are_those_of_summary():
     assert counted == model.n_parameters_
 
 
-def test_curves_are_the_losses_on_one_scale(mlp):
+def test_curves_show_losses_on_one_scale(mlp):
     (train,), (valid,) = curves(mlp)
     losses = [*mlp.loss_curve_, *(r["valid_loss"] for r in mlp.history_)]
     places = np.concatenate([train, valid])
@@ -131,14 +131,14 @@ def test_curves_are_the_losses_on_one_scale(mlp):
     np.testing.assert_allclose(slope * np.array(losses) + offset, places, atol=0.1)
 
 
-def test_losses_that_are_not_finite_are_left_out(mlp):
+def test_infinite_losses_are_left_out(mlp):
     model = MLPClassifier(3, max_iter=3, random_state=0).fit(X, Y)
     model.loss_curve_[1] = np.inf
     (train,), valid = curves(model)
     assert (len(train), valid) == (2, [])
 
 
-def test_an_ensemble_shows_its_members():
+def test_ensemble_panel_shows_its_members():
     network = MLPClassifier(4, max_iter=9, early_stopping=True, n_iter_no_change=1)
     model = EnsembleClassifier(network, 3, random_state=0).fit(X, Y)
     epochs = [member.n_iter_ for member in model.estimators_]
@@ -153,7 +153,7 @@ def test_an_ensemble_shows_its_members():
     assert "skmlp-panel" not in foreign._repr_html_()
 
 
-def test_pipelines_and_searches_show_scikit_learns_diagram():
+def test_pipelines_and_searches_show_the_sklearn_diagram_once():
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(4, max_iter=2))
     search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [0, 1]}, cv=2)
     for model in (pipeline.fit(X, Y), search.fit(X, Y)):
@@ -162,7 +162,7 @@ def test_pipelines_and_searches_show_scikit_learns_diagram():
         assert html.count('<div id="sk-container') == 1
 
 
-def test_text_if_text_is_wanted(mlp):
+def test_text_display_has_no_html(mlp):
     with config_context(display="text"):
         assert not hasattr(mlp, "_repr_html_")
         assert list(mlp._repr_mimebundle_()) == ["text/plain"]
@@ -189,7 +189,7 @@ class Nesting(HTMLParser):
             self.faults.append(tag)
 
 
-def test_it_is_whole_and_needs_no_network(mlp):
+def test_panel_is_well_formed_and_loads_nothing(mlp):
     found = Nesting(panel(mlp))
     assert (found.open, found.faults, found.addresses) == ([], [], [])
     # Colours are those of the text around: readable on light and on dark.
@@ -198,7 +198,7 @@ def test_it_is_whole_and_needs_no_network(mlp):
     assert 'role="img" aria-label="Training loss from ' in panel(mlp)
 
 
-def test_names_are_escaped(mlp):
+def test_layer_names_are_escaped(mlp):
     network = mlp.net_.module_
     model = MLPClassifier((9, 5), max_iter=2, random_state=0).fit(X, Y)
     first = next(iter(network._modules))

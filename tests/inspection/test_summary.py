@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -21,7 +20,7 @@ from skmlp.neural_network import (
 )
 from skmlp.preprocessing import PixelScaler
 
-# fashion-cnn of the lecture
+# The network for Fashion-MNIST of the lecture.
 FASHION_CNN = {
     "conv_channels": (32, 64),
     "kernel_size": 2,
@@ -32,12 +31,13 @@ FASHION_CNN = {
 }
 
 
-def classes(n_classes, *shape):
-    """Rows of zeros, one of each class."""
+def one_per_class(n_classes, *shape):
+    """Samples of zeros, one for each class."""
     return np.zeros((n_classes, *shape)), np.arange(n_classes)
 
 
 def by_name(table):
+    """Rows of a table by the names of the layers."""
     return {row.name: row for row in table.rows}
 
 
@@ -48,12 +48,12 @@ def by_name(table):
 def test_mlp_parameters_equal_the_numbers_of_the_lecture(
     hidden, n_features, n_classes, expected
 ):
-    table = summary(MLPClassifier(hidden), *classes(n_classes, n_features))
+    table = summary(MLPClassifier(hidden), *one_per_class(n_classes, n_features))
     assert table.n_parameters == table.n_trainable_parameters == expected
 
 
 def test_cnn_parameters_equal_the_numbers_of_the_lecture():
-    table = summary(CNNClassifier(**FASHION_CNN), *classes(10, 28, 28))
+    table = summary(CNNClassifier(**FASHION_CNN), *one_per_class(10, 28, 28))
     rows = by_name(table)
     assert rows["conv1"].n_parameters == 160
     assert rows["conv2"].n_parameters == 8_256
@@ -66,7 +66,7 @@ def test_cnn_parameters_equal_the_numbers_of_the_lecture():
 
 
 def test_multiply_adds_equal_weights_times_positions():
-    table = summary(CNNClassifier(**FASHION_CNN), *classes(10, 28, 28))
+    table = summary(CNNClassifier(**FASHION_CNN), *one_per_class(10, 28, 28))
     rows = by_name(table)
     assert rows["conv1"].n_multiply_adds == 28 * 28 * 32 * 2 * 2
     assert rows["conv2"].n_multiply_adds == 14 * 14 * 64 * 2 * 2 * 32
@@ -88,40 +88,40 @@ def test_multiply_adds_equal_weights_times_positions():
     ids=lambda model: type(model).__name__,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_summary_before_fit_equals_summary_after_fit(model):
-    X, y = load_digits(return_X_y=True)
+def test_summary_before_fit_equals_summary_after_fit(model, digits):
+    X, y = digits
     model.set_params(max_iter=1)
     before = summary(model, X[:100], y[:100])
     assert not hasattr(model, "net_")
     after = summary(model.fit(X[:100], y[:100]))
     assert before.rows == after.rows
     assert after.n_trainable_parameters == model.n_parameters_
-    assert sum(coef.size for coef in model.coefs_) <= after.n_parameters
+    assert sum(weights.size for weights in model.coefs_) <= after.n_parameters
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_summary_leaves_a_fitted_network_unchanged():
-    X, y = load_digits(return_X_y=True)
+def test_summary_leaves_a_fitted_network_unchanged(digits):
+    X, y = digits
     model = MLPClassifier(5, max_iter=1, random_state=0).fit(X, y)
-    before = pickle.dumps(model.coefs_), model.predict_proba(X[:5])
+    coefs, proba = pickle.dumps(model.coefs_), model.predict_proba(X[:5])
     summary(model)
-    assert pickle.dumps(model.coefs_) == before[0]
+    assert pickle.dumps(model.coefs_) == coefs
     assert not any(layer._forward_hooks for layer in model.net_.module_.modules())
-    np.testing.assert_array_equal(model.predict_proba(X[:5]), before[1])
+    np.testing.assert_array_equal(model.predict_proba(X[:5]), proba)
 
 
 def test_summary_draws_no_random_numbers():
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     random_state = np.random.RandomState(0)
     drawn = random_state.get_state()[1].copy()
-    summary(MLPClassifier(5, random_state=random_state), *classes(3, 4))
+    summary(MLPClassifier(5, random_state=random_state), *one_per_class(3, 4))
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
     assert np.array_equal(random_state.get_state()[1], drawn)
 
 
 def test_network_too_large_for_memory_is_summarized():
-    table = summary(MLPClassifier((10_000_000, 10_000_000)), *classes(2, 1))
+    table = summary(MLPClassifier((10_000_000, 10_000_000)), *one_per_class(2, 1))
     assert table.n_parameters > 1e14
     assert max(map(len, str(table).splitlines())) <= 80
 
@@ -129,7 +129,7 @@ def test_network_too_large_for_memory_is_summarized():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_frozen_parameters_are_counted_but_not_trainable():
     model = MLPClassifier((3,), frozen_layers=[0], max_iter=1)
-    X, y = classes(3, 4)
+    X, y = one_per_class(3, 4)
     before = summary(model, X, y)
     assert (before.n_parameters, before.n_trainable_parameters) == (27, 12)
     assert "Total (15 frozen)" in str(before)
@@ -143,7 +143,7 @@ def test_unfitted_network_freezes_the_same_layers_as_fit(layer, batch_norm):
     model = MLPClassifier(
         (3,), frozen_layers=[layer], batch_norm=batch_norm, max_iter=1
     )
-    X, y = classes(3, 4)
+    X, y = one_per_class(3, 4)
     before = summary(model, X, y)
     assert before.n_trainable_parameters == 12
     assert before.n_parameters - 12 == 15 + 6 * batch_norm
@@ -154,20 +154,20 @@ def test_unfitted_network_freezes_the_same_layers_as_fit(layer, batch_norm):
 def test_invalid_frozen_layers_raise_before_fit():
     for frozen, message in ([["conv1"], "has dense1, output"], [[0, 1], "leave one"]):
         with pytest.raises(ValueError, match=message):
-            summary(MLPClassifier((3,), frozen_layers=frozen), *classes(3, 4))
+            summary(MLPClassifier((3,), frozen_layers=frozen), *one_per_class(3, 4))
 
 
-def test_pipeline_summary_counts_transformed_features():
-    X, y = load_digits(return_X_y=True)
+def test_pipeline_summary_counts_transformed_features(digits):
+    X, y = digits
     model = make_pipeline(PixelScaler(pixel_max=16), PCA(20), MLPClassifier((3,)))
-    table = summary(model, X, y)
+    table = summary(model, X.reshape(300, -1), y)
     assert table.rows[0].output_shape == (20,)
     assert table.title == "MLPClassifier"
     assert not hasattr(model[1], "components_")
 
 
 def test_two_classes_and_one_target_have_one_output():
-    X, y = classes(2, 4)
+    X, y = one_per_class(2, 4)
     assert summary(MLPClassifier((3,)), X, y).rows[-1].output_shape == (1,)
     assert summary(MLPRegressor(hidden_layer_sizes=(3,)), X, y).rows[
         -1
@@ -176,7 +176,7 @@ def test_two_classes_and_one_target_have_one_output():
 
 def test_residual_block_comes_before_its_layers():
     model = CNNClassifier((4, 8), block="residual")
-    names = list(by_name(summary(model, *classes(3, 8, 8))))
+    names = list(by_name(summary(model, *one_per_class(3, 8, 8))))
     block = [name for name in names if name.startswith("block2")]
     assert block[:2] == ["block2", "block2.body.conv1"]
     assert "block2.shortcut.conv" in block
@@ -185,7 +185,7 @@ def test_residual_block_comes_before_its_layers():
 @pytest.mark.parametrize("width", [80, 60])
 def test_narrow_table_shows_all_numbers(width):  # 60 columns fold the names
     model = CNNClassifier((64, 128, 256), block="residual", batch_norm=True)
-    table = summary(model, *classes(10, 224, 224, 3))
+    table = summary(model, *one_per_class(10, 224, 224, 3))
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(table)
     text = console.export_text()
@@ -197,7 +197,7 @@ def test_narrow_table_shows_all_numbers(width):  # 60 columns fold the names
 
 
 def test_str_repr_and_html_show_the_same_cells():
-    table = summary(MLPClassifier((3,)), *classes(3, 4))
+    table = summary(MLPClassifier((3,)), *one_per_class(3, 4))
     html = table._repr_html_()
     assert repr(table) == str(table)
     assert html.count("<tr>") == len(table.rows) + 2
@@ -213,4 +213,4 @@ def test_missing_data_and_invalid_estimators_raise():
     with pytest.raises(TypeError, match="got LogisticRegression"):
         summary(LogisticRegression())
     with pytest.raises(ValueError, match="image_shape=\\(9, 9, 1\\) needs 81"):
-        summary(CNNClassifier(image_shape=(9, 9)), *classes(3, 64))
+        summary(CNNClassifier(image_shape=(9, 9)), *one_per_class(3, 64))

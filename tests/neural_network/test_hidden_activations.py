@@ -1,4 +1,4 @@
-"""What the hidden layers make of the rows."""
+"""Activations of hidden layers."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,6 @@ import pytest
 import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
@@ -19,9 +18,13 @@ from skmlp.neural_network import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-X, y = load_iris(return_X_y=True)
-digits = load_digits()
-images, digit = digits.images[:60] / 16, digits.target[:60]
+
+@pytest.fixture(scope="module")
+def images(digits):
+    """60 images of 8x8 pixels, and their labels."""
+    X, y = digits
+    return X[:60].reshape(60, 8, 8), y[:60]
+
 
 ACTIVATIONS = {
     "relu": lambda z: np.maximum(z, 0),
@@ -33,7 +36,8 @@ ACTIVATIONS = {
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_perceptron_activations_equal_numpy_results(kind, activation):
+def test_perceptron_activations_equal_numpy_results(kind, activation, iris):
+    X, y = iris
     model = kind(
         hidden_layer_sizes=(7, 5), activation=activation, max_iter=5, random_state=0
     ).fit(X, y)
@@ -48,7 +52,8 @@ def test_perceptron_activations_equal_numpy_results(kind, activation):
     assert_allclose(model.hidden_activations(X, layer=2), second @ w3 + b3)
 
 
-def test_output_layer_gives_the_logits():
+def test_output_layer_gives_the_logits(iris):
+    X, y = iris
     model = MLPClassifier(5, max_iter=5, random_state=0).fit(X, y)
     assert_array_equal(
         model.hidden_activations(X, layer=-1), model.decision_function(X)
@@ -58,20 +63,24 @@ def test_output_layer_gives_the_logits():
     )
 
 
-def test_dropout_and_batch_norm_are_in_evaluation_mode():
+def test_dropout_and_batch_norm_are_in_evaluation_mode(iris):
+    X, y = iris
     model = MLPClassifier(
         (7, 5), dropout=0.5, batch_norm=True, max_iter=5, random_state=0
     ).fit(X, y)
     first = model.hidden_activations(X, layer=0)
     assert_array_equal(model.hidden_activations(X, layer=0), first)
     assert_array_equal(model.hidden_activations(X, layer="dense1_dropout"), first)
-    normalised = model.hidden_activations(X, layer="dense1_norm")
-    assert_array_equal(first, np.maximum(normalised, 0))
+    normalized = model.hidden_activations(X, layer="dense1_norm")
+    assert_array_equal(first, np.maximum(normalized, 0))
 
 
 @pytest.mark.parametrize("pool", ["max", "avg", None])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_convolution_activations_are_channels_last_and_unpooled(pool, activation):
+def test_convolution_activations_are_channels_last_and_unpooled(
+    pool, activation, images
+):
+    X, y = images
     model = CNNClassifier(
         (3, 4),
         hidden_layer_sizes=5,
@@ -79,33 +88,35 @@ def test_convolution_activations_are_channels_last_and_unpooled(pool, activation
         activation=activation,
         max_iter=2,
         random_state=0,
-    ).fit(images, digit)
-    first = model.hidden_activations(images, layer=0)
+    ).fit(X, y)
+    first = model.hidden_activations(X, layer=0)
     assert first.shape == (60, 8, 8, 3)
     kernel = torch.from_numpy(model.coefs_[0]).permute(3, 2, 0, 1)
-    wanted = torch.nn.functional.conv2d(
-        torch.from_numpy(images)[:, None],
+    expected = torch.nn.functional.conv2d(
+        torch.from_numpy(X)[:, None],
         kernel,
         torch.from_numpy(model.intercepts_[0]),
         padding=1,
     )
-    wanted = getattr(torch.nn.functional, activation)(wanted)
-    assert_allclose(first, wanted.permute(0, 2, 3, 1).numpy(), atol=1e-12)
+    expected = getattr(torch.nn.functional, activation)(expected)
+    assert_allclose(first, expected.permute(0, 2, 3, 1).numpy(), atol=1e-12)
     side = 8 if pool is None else 4
-    assert model.hidden_activations(images, layer=1).shape == (60, side, side, 4)
-    assert model.hidden_activations(images).shape == (60, 5)
+    assert model.hidden_activations(X, layer=1).shape == (60, side, side, 4)
+    assert model.hidden_activations(X).shape == (60, 5)
 
 
-def test_pooled_maps_are_selected_by_name():
+def test_pooled_maps_are_selected_by_name(images):
+    X, y = images
     model = CNNClassifier(3, hidden_layer_sizes=5, max_iter=2, random_state=0)
-    model.fit(images, digit)
-    assert model.hidden_activations(images, layer="conv1_pool").shape == (60, 4, 4, 3)
-    before = model.hidden_activations(images, layer=0)
+    model.fit(X, y)
+    assert model.hidden_activations(X, layer="conv1_pool").shape == (60, 4, 4, 3)
+    before = model.hidden_activations(X, layer=0)
     pooled = before.reshape(60, 4, 2, 4, 2, 3).max(axis=(2, 4))
-    assert_allclose(model.hidden_activations(images, layer="conv1_activation"), pooled)
+    assert_allclose(model.hidden_activations(X, layer="conv1_activation"), pooled)
 
 
-def test_residual_blocks_are_selected_by_name():
+def test_residual_blocks_are_selected_by_name(images):
+    X, y = images
     model = CNNClassifier(
         (3, 4),
         block="residual",
@@ -113,13 +124,13 @@ def test_residual_blocks_are_selected_by_name():
         hidden_layer_sizes=(),
         max_iter=2,
         random_state=0,
-    ).fit(images, digit)
-    assert model.hidden_activations(images).shape == (60, 4)
-    maps = model.hidden_activations(images, layer="block2_activation")
+    ).fit(X, y)
+    assert model.hidden_activations(X).shape == (60, 4)
+    maps = model.hidden_activations(X, layer="block2_activation")
     assert maps.shape[-1] == 4
-    assert_allclose(model.hidden_activations(images), maps.mean(axis=(1, 2)))
+    assert_allclose(model.hidden_activations(X), maps.mean(axis=(1, 2)))
     with pytest.raises(ValueError, match="layer='block2_activation'"):
-        model.hidden_activations(images, layer=1)
+        model.hidden_activations(X, layer=1)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,8 @@ def test_residual_blocks_are_selected_by_name():
     ],
     ids=["csr", "frame", "list"],
 )
-def test_sparse_frame_and_list_inputs_give_equal_activations(form):
+def test_sparse_frame_and_list_inputs_give_equal_activations(form, iris):
+    X, y = iris
     model = MLPClassifier(5, max_iter=5, random_state=0).fit(form(X), y)
     hidden = model.hidden_activations(form(X))
     assert type(hidden) is np.ndarray
@@ -139,13 +151,15 @@ def test_sparse_frame_and_list_inputs_give_equal_activations(form):
     assert_allclose(model.hidden_activations(form(X[:1])), hidden[:1])
 
 
-def test_activations_have_the_dtype_of_training():
+def test_activations_have_the_dtype_of_training(iris):
+    X, y = iris
     for dtype in (np.float32, np.float64):
         model = MLPClassifier(5, max_iter=5).fit(X.astype(dtype), y)
         assert model.hidden_activations(X.astype(dtype)).dtype == dtype
 
 
-def test_activations_are_useful_features_for_another_model():
+def test_activations_are_useful_features_for_another_model(iris):
+    X, y = iris
     model = MLPClassifier(20, solver="lbfgs", random_state=0).fit(X[::2], y[::2])
     hidden = model.hidden_activations(X)
     linear = LogisticRegression(max_iter=1000).fit(hidden[::2], y[::2])
@@ -162,26 +176,30 @@ def test_activations_are_useful_features_for_another_model():
         (True, TypeError, "layer=True has to be"),
     ],
 )
-def test_unknown_layers_raise(layer, error, message):
+def test_unknown_layers_raise(layer, error, message, iris):
+    X, y = iris
     model = MLPClassifier(5, max_iter=2).fit(X, y)
     with pytest.raises(error, match=message):
         model.hidden_activations(X, layer=layer)
 
 
-def test_views_of_the_input_are_not_layers():
-    model = CNNClassifier(2, hidden_layer_sizes=3, max_iter=1).fit(images, digit)
+def test_views_of_the_input_are_not_layers(images):
+    X, y = images
+    model = CNNClassifier(2, hidden_layer_sizes=3, max_iter=1).fit(X, y)
     with pytest.raises(ValueError, match="layer='image' is no module"):
-        model.hidden_activations(images, layer="image")
+        model.hidden_activations(X, layer="image")
 
 
-def test_networks_without_hidden_layers_raise():
+def test_networks_without_hidden_layers_raise(iris):
+    X, y = iris
     for model in (SoftmaxRegression(), MLPClassifier(())):
         model.set_params(max_iter=2).fit(X, y)
         with pytest.raises(ValueError, match="has no hidden layer"):
             model.hidden_activations(X)
 
 
-def test_unfitted_estimators_and_wrong_features_raise():
+def test_unfitted_estimators_and_wrong_features_raise(iris):
+    X, y = iris
     with pytest.raises(NotFittedError):
         MLPClassifier().hidden_activations(X)
     model = MLPClassifier(5, max_iter=2).fit(X, y)

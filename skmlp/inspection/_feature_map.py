@@ -18,8 +18,8 @@ from skmlp.inspection._images import (
 from skmlp.inspection._networks import fitted_network
 from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
 from skmlp.training.modules.introspection import (
-    RESHAPING,
-    layer_of_part,
+    RESHAPING_MODULES,
+    layer_of_module,
     layer_outputs,
 )
 
@@ -236,11 +236,11 @@ def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]
     x = torch.tensor(sample, dtype=first.dtype, device=first.device)
     maps: dict[str, np.ndarray] = {}
     for name, _, output in layer_outputs(network, x):
-        if "." not in name and name not in RESHAPING:
+        if "." not in name and name not in RESHAPING_MODULES:
             values = output[0].cpu()
             if values.ndim == 3:
                 values = values.permute(1, 2, 0)
-            maps[layer_of_part(name)] = values.numpy()
+            maps[layer_of_module(name)] = values.numpy()
     return maps
 
 

@@ -1,4 +1,4 @@
-"""Pictures are drawn into memory and closed; small fitted networks to look at."""
+"""Small fitted networks, and figures that are closed after every test."""
 
 import warnings
 
@@ -21,14 +21,14 @@ def close_figures():
 
 @pytest.fixture(scope="session")
 def digits():
-    """300 grey images of 8x8 pixels in [0, 1], and their labels."""
+    """300 gray images of 8x8 pixels in [0, 1], and their labels."""
     data = load_digits()
     return data.images[:300] / 16, data.target[:300]
 
 
 @pytest.fixture(scope="session")
 def mlp(digits):
-    """MLP of 12 hidden units on flat rows, with validation scores of 6 epochs."""
+    """MLP of 12 hidden units on flat samples, with validation scores of 6 epochs."""
     X, y = digits
     model = MLPClassifier(
         12,

@@ -70,7 +70,7 @@ TO_XYZ = np.array(
 
 
 def seen_as(color, eyes):
-    """CIELAB coordinates of a colour, seen by other eyes."""
+    """CIELAB coordinates of a color as other eyes see it."""
     rgb = np.array(to_rgb(color))
     linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     xyz = TO_XYZ @ np.clip(eyes @ linear, 0, 1)

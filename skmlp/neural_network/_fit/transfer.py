@@ -10,7 +10,7 @@ from torch import nn
 
 from skmlp.neural_network._layers.names import is_layer_number, layer_name
 from skmlp.training.modules.introspection import (
-    layer_parts,
+    modules_of_layer,
     named_weight_layers,
     weight_layers,
 )
@@ -85,7 +85,7 @@ def freeze_layers(network: nn.Sequential, frozen: Iterable[int | str] | None) ->
             )
         name = layer_name(network, layer, known, prefix="frozen_layers: layer ")
         network.get_submodule(name).requires_grad_(False)
-        for part in layer_parts(network, name).values():
-            part.requires_grad_(False)
+        for module in modules_of_layer(network, name).values():
+            module.requires_grad_(False)
     if not any(layer.weight.requires_grad for layer in weight_layers(network)):
         raise ValueError("frozen_layers names every layer; leave one to train.")

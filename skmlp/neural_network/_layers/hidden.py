@@ -3,7 +3,7 @@
 from torch import nn
 
 from skmlp.neural_network._layers.names import is_layer_number, layer_name
-from skmlp.training.modules.introspection import layer_parts
+from skmlp.training.modules.introspection import modules_of_layer
 
 
 def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequential:
@@ -20,7 +20,7 @@ def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequent
 
     Returns
     -------
-    part : nn.Sequential
+    first_modules : nn.Sequential
         In evaluation mode. It shares its modules with `network`.
 
     Raises
@@ -74,8 +74,8 @@ def _up_to_activation(network: nn.Sequential, name: str) -> nn.Sequential:
     Pooling by maximum comes before an activation that does not decrease. Both orders
     give the same values, so the activation can be applied to the maps before pooling.
     """
-    names = [own for own, _ in network.named_children()]
-    parts = layer_parts(network, name)
+    names = [child for child, _ in network.named_children()]
     modules = list(network)[: names.index(name) + 1]
-    modules += [parts[part] for part in ("norm", "activation") if part in parts]
+    by_suffix = modules_of_layer(network, name)
+    modules += [by_suffix[s] for s in ("norm", "activation") if s in by_suffix]
     return nn.Sequential(*modules).eval()

@@ -1,4 +1,4 @@
-"""What a network consists of: layers with weights, their names, shapes and costs.
+"""Layers of a network with their names, shapes, costs and numbers of parameters.
 
 Training, packs, the estimators and `skmlp.inspection` look at networks through these
 functions, so that all of them count and name layers alike.
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 WeightLayer = nn.Linear | nn.Conv2d
 
 # Suffixes of the modules that belong to a layer: ``conv1_norm`` belongs to ``conv1``.
-PARTS = ("pad", "norm", "activation", "pool", "dropout")
+SUFFIXES = ("pad", "norm", "activation", "pool", "dropout")
 
-# Modules that change the shape of a sample and no value.
-RESHAPING = ("image", "flatten")
+# Names of the modules that change the shape of a sample and no value.
+RESHAPING_MODULES = ("image", "flatten")
 
 
 class LayerOutput(NamedTuple):
@@ -30,34 +30,34 @@ class LayerOutput(NamedTuple):
 
 
 def named_weight_layers(network: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
-    """Yield names and layers, the layers that ``coefs_`` counts, in that order."""
+    """Yield names and layers with weights, in the order of ``coefs_``."""
     for name, layer in network.named_modules():
         if isinstance(layer, WeightLayer):
             yield name, layer
 
 
 def weight_layers(network: nn.Module) -> Iterator[WeightLayer]:
-    """Yield the layers that ``coefs_`` counts, from input to output."""
+    """Yield the layers with weights, in the order of ``coefs_``."""
     return (layer for _, layer in named_weight_layers(network))
 
 
-def layer_parts(network: nn.Module, layer: str) -> dict[str, nn.Module]:
-    """Return the modules that belong to a layer by their suffixes."""
+def modules_of_layer(network: nn.Module, layer: str) -> dict[str, nn.Module]:
+    """Return the modules that belong to a layer, by the suffixes of their names."""
     modules = dict(network.named_modules())
-    names = {part: f"{layer}_{part}" for part in PARTS}
-    return {part: modules[name] for part, name in names.items() if name in modules}
+    names = {suffix: f"{layer}_{suffix}" for suffix in SUFFIXES}
+    return {suffix: modules[name] for suffix, name in names.items() if name in modules}
 
 
-def layer_of_part(name: str) -> str:
+def layer_of_module(name: str) -> str:
     """Return the name of the layer that a module belongs to.
 
     Examples
     --------
-    >>> layer_of_part("conv1_pool"), layer_of_part("conv1"), layer_of_part("flatten")
-    ('conv1', 'conv1', 'flatten')
+    >>> [layer_of_module(name) for name in ("conv1", "conv1_pool", "flatten")]
+    ['conv1', 'conv1', 'flatten']
     """
-    layer, _, part = name.rpartition("_")
-    return layer if part in PARTS else name
+    layer, _, suffix = name.rpartition("_")
+    return layer if suffix in SUFFIXES else name
 
 
 def has_convolutions(network: nn.Module) -> bool:
@@ -66,7 +66,7 @@ def has_convolutions(network: nn.Module) -> bool:
 
 
 def count_parameters(module: nn.Module, *, trainable: bool = False) -> int:
-    """Return the number of weights and biases, or of those that are not frozen."""
+    """Return the number of parameters, or of the trainable ones only."""
     return sum(
         parameter.numel()
         for parameter in module.parameters()
@@ -77,8 +77,8 @@ def count_parameters(module: nn.Module, *, trainable: bool = False) -> int:
 def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
     """Return the output of every module for a batch, in the order in which they start.
 
-    The network runs in evaluation mode and has hooks meanwhile. A network that may
-    predict in another thread at the same time has to be copied first.
+    The network runs in evaluation mode and with hooks. A network that predicts in
+    another thread at the same time has to be copied first.
     """
     outputs: dict[str, LayerOutput] = {}
     handles = []

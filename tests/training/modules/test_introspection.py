@@ -8,9 +8,9 @@ from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.modules.introspection import (
     count_parameters,
     layer_multiply_adds,
-    layer_of_part,
+    layer_of_module,
     layer_outputs,
-    layer_parts,
+    modules_of_layer,
     multiply_adds,
     named_weight_layers,
     output_shapes,
@@ -63,12 +63,12 @@ def test_weight_layers_have_names_in_the_order_of_computation():
 def test_every_module_with_a_suffix_belongs_to_a_layer(kernel_size):
     network = make_cnn(kernel_size=kernel_size, conv_dropout=0.5, **EXTRAS)
     names = [name for name, _ in network.named_children()]
-    owners = {layer_of_part(name) for name in names}
+    owners = {layer_of_module(name) for name in names}
     assert owners == {"image", "conv1", "conv2", "flatten", "dense1", "output"}
     for layer in ("conv1", "dense1"):
-        for part, module in layer_parts(network, layer).items():
-            assert network.get_submodule(f"{layer}_{part}") is module
-    assert set(layer_parts(network, "dense1")) == {"norm", "activation", "dropout"}
+        for suffix, module in modules_of_layer(network, layer).items():
+            assert network.get_submodule(f"{layer}_{suffix}") is module
+    assert set(modules_of_layer(network, "dense1")) == {"norm", "activation", "dropout"}
 
 
 def test_parameters_are_counted_with_or_without_frozen_ones():

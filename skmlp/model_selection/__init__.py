@@ -1,4 +1,4 @@
-"""Smaller training sets, and searches that train all candidates as one network."""
+"""Smaller training sets, and searches that train candidates as one network."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -36,10 +36,10 @@ _LOADED_ON_USE = {
 }
 
 
-if not TYPE_CHECKING:  # with it, a type checker would accept any name
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Import what needs torch on first use, so that sampling rows needs none."""
+        """Import modules that need torch on first use; `subsample` needs no torch."""
         if name in _LOADED_ON_USE:
             return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Take part of the rows: stratified, at random, or evenly spaced."""
+"""Subsets of samples: stratified, random or evenly spaced."""
 
 from numbers import Integral
 from typing import Any, Literal
@@ -38,52 +38,57 @@ def subsample(
     random_state: int | np.random.RandomState | None = None,
     return_indices: bool = False,
 ) -> Any:
-    """Take `train_size` of the rows of X, y and any further arrays.
+    """Select `train_size` of the samples of X, y and further arrays.
 
-    The rows taken keep their order. With one integer `random_state`, the rows taken
-    at a smaller `train_size` are among those taken at a larger one.
+    The selected samples stay in their order. With the same integer `random_state`, a
+    smaller subset is part of every larger subset.
 
     Parameters
     ----------
     X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-        Rows or images of any dtype, whatever scikit-learn can index.
+        Features or images of any dtype.
     y : array-like of shape (n_samples,), default=None
-        Class labels, needed by ``method='stratified'``; else any target.
+        Targets. ``method='stratified'`` requires class labels.
     *arrays : array-likes of shape (n_samples, ...)
-        Further arrays to take the same rows of, such as sample weights.
+        Further arrays from which the same samples are selected, such as sample weights.
     train_size : float or int
-        A float in (0, 1] is a fraction of the rows, rounded to whole rows; an int is
-        a number of rows.
+        A float in (0, 1] is a fraction of the samples, rounded to whole samples. An int
+        is a number of samples.
     method : {'stratified', 'random', 'every'}, default='stratified'
-        How rows are chosen.
+        How samples are selected.
 
-        - 'stratified': at random within each class, the classes in proportion
-          (method of Sainte-Laguë [1]_) and each at least once.
+        - 'stratified': at random within each class. Classes stay in proportion (method
+          of Sainte-Laguë [1]_), and every class is selected at least once.
         - 'random': at random, without replacement.
-        - 'every': every k-th row from row 0 on, where ``k = n_samples / n_train``:
-          row ``floor(i * k)`` for i = 0, 1, ..., evenly spaced where k is no integer.
+        - 'every': every k-th sample from sample 0 on, where
+          ``k = n_samples / n_train``. Sample ``floor(i * k)`` is selected for
+          i = 0, 1, ..., so that samples are evenly spaced if k is no integer.
     random_state : int, RandomState instance or None, default=None
         Seed of 'stratified' and 'random'.
     return_indices : bool, default=False
-        Return the row numbers too, in the last place.
+        Whether to return the indices of the selected samples as the last object.
 
     Returns
     -------
     subset : object or tuple of objects
-        X alone if it was the only input; else a tuple of X, y (None where y was
-        None), the further arrays, and the row numbers if asked for. Types are kept;
-        sparse matrices come back as CSR.
+        X alone if it is the only input. Otherwise a tuple of X, y (None if y is None),
+        the further arrays and, with `return_indices`, an ndarray of int of shape
+        (n_train,). Types do not change, except that sparse matrices become CSR.
 
     Raises
     ------
     ValueError
-        If the inputs differ in length, `train_size` asks for no row or more rows than
-        there are, or 'stratified' has no class labels or fewer rows than classes.
+        In these cases:
+
+        - The inputs differ in length.
+        - `train_size` selects no sample, or more samples than there are.
+        - 'stratified' receives no class labels, or `train_size` is smaller than the
+          number of classes.
 
     See Also
     --------
     TrainSizeSplit : Training subsets of several sizes, as a ``cv=`` object.
-    sklearn.model_selection.train_test_split : Take two parts.
+    sklearn.model_selection.train_test_split : Split into two subsets.
 
     References
     ----------
@@ -106,13 +111,13 @@ def subsample(
     n_samples = num_samples(inputs[0])
     n_train = count_train_samples(train_size, n_samples)
     if method == "every":
-        rows = np.arange(n_train) * n_samples // n_train
+        indices = np.arange(n_train) * n_samples // n_train
     else:
         order = sample_order(method, inputs[1], n_samples, n_train, random_state)
-        rows = np.sort(order[:n_train])
-    taken = [None if a is None else safe_indexing(a, rows) for a in inputs]
+        indices = np.sort(order[:n_train])
+    subset = [None if a is None else safe_indexing(a, indices) for a in inputs]
     if return_indices:
-        taken.append(rows)
+        subset.append(indices)
     if y is None and not arrays:
-        del taken[1]
-    return taken[0] if len(taken) == 1 else tuple(taken)
+        del subset[1]
+    return subset[0] if len(subset) == 1 else tuple(subset)

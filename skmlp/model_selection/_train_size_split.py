@@ -1,4 +1,4 @@
-"""Growing training subsets against one fixed validation part, as a ``cv=`` object."""
+"""Growing training subsets and one fixed validation set, as a ``cv=`` object."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,29 +14,35 @@ from skmlp.training.data.subsets import sample_order
 
 
 class TrainSizeSplit(BaseCrossValidator):
-    """Split rows into growing training subsets and one fixed validation part.
+    """Splitter with growing training subsets and one fixed validation set.
 
-    Every split has the same validation rows, and every training subset holds the one
-    before it, so that scores differ by the training rows added and by nothing else.
+    All splits have the same validation set, and every training subset contains the
+    subset before it. Scores therefore differ only by the added training samples.
 
     Parameters
     ----------
     train_sizes : sequence of float or of int, default=(0.1, 0.33, 0.55, 0.78, 1.0)
-        Sizes of the training subsets, growing. Floats in (0, 1] are fractions of the
-        rows left for training, rounded to whole rows; ints are numbers of rows. One
-        float makes all of them fractions.
+        Growing sizes of the training subsets. Floats in (0, 1] are fractions of the
+        samples outside the validation set, rounded to whole samples. Ints are numbers
+        of samples. If one size is a float, all sizes are fractions.
     validation_fraction : float, default=0.2
-        Fraction of all rows set apart for validation, in (0, 1).
+        Fraction of all samples in the validation set, in (0, 1).
     method : {'stratified', 'random'}, default='stratified'
-        Whether the subsets and the validation part hold the classes of y in
-        proportion; see :func:`subsample`. Every class is in every training subset.
+        How samples are selected; see :func:`subsample`. With 'stratified', the classes
+        of y are in proportion in all sets, and every training subset contains every
+        class.
     random_state : int, RandomState instance or None, default=None
-        Seed of the split. With an int, every call of `split` gives the same rows.
+        Seed of the split. With an int, every call of `split` yields the same samples.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid.
 
     See Also
     --------
-    subsample : One smaller training set.
-    sklearn.model_selection.learning_curve : Training sizes under cross-validation.
+    subsample : Selection of one smaller training set.
+    sklearn.model_selection.learning_curve : Training sizes with cross-validation.
 
     Examples
     --------
@@ -101,24 +107,24 @@ class TrainSizeSplit(BaseCrossValidator):
         return len(self.train_sizes)
 
     def get_train_sizes(self, n_samples: int) -> np.ndarray:
-        """Return the number of training rows of each split of `n_samples` rows.
+        """Return the number of training samples of each split.
 
         Parameters
         ----------
         n_samples : int
-            Number of rows to be split, those for validation included.
+            Number of all samples, including the validation set.
 
         Returns
         -------
         n_train : ndarray of int of shape (n_splits,)
-            Rows of each training subset, growing.
+            Growing numbers of samples of the training subsets.
 
         Raises
         ------
         ValueError
-            If there are too few rows for validation, or for sizes that grow.
+            If `n_samples` is too small for a validation set or for growing sizes.
         """
-        n_training = n_samples - self._count_validation_rows(n_samples)
+        n_training = n_samples - self._count_validation_samples(n_samples)
         if _are_fractions(self.train_sizes):
             n_train = np.rint(np.multiply(self.train_sizes, n_training)).astype(int)
         else:
@@ -126,38 +132,42 @@ class TrainSizeSplit(BaseCrossValidator):
         if n_train[0] < 1 or n_train[-1] > n_training or (np.diff(n_train) < 1).any():
             raise ValueError(
                 f"train_sizes={self.train_sizes!r} asks for {n_train.tolist()} of "
-                f"{n_training} training rows ({n_samples} less "
-                f"{n_samples - n_training} for validation); sizes must grow from 1 row "
-                "to all of them."
+                f"{n_training} training rows ({n_samples} minus "
+                f"{n_samples - n_training} for validation); sizes must grow from at "
+                f"least 1 to at most {n_training}."
             )
         return n_train
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the rows of each training subset, with the validation rows.
+        """Yield the indices of each training subset and of the validation set.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Rows or images; only their number matters.
+            Features or images. Only the number of samples is used.
         y : array-like of shape (n_samples,), default=None
-            Class labels, needed by ``method='stratified'``.
+            Class labels. ``method='stratified'`` requires them.
         groups : None
-            Not supported; a group may fall on both sides.
+            Groups are not supported, because samples of a group may be in both sets.
 
         Yields
         ------
         train : ndarray of int of shape (n_train,)
-            Training rows, ascending, among them those of the split before.
+            Ascending indices of the training subset.
         validation : ndarray of int of shape (n_validation,)
-            Validation rows, ascending, the same in every split.
+            Ascending indices of the validation set, the same in every split.
 
         Raises
         ------
         ValueError
-            If groups are given, y is no class label where one is needed, rows are too
-            few, or the smallest subset has fewer rows than there are classes.
+            In these cases:
+
+            - `groups` is given.
+            - ``method='stratified'`` receives no class labels, or the smallest subset
+              has fewer samples than there are classes.
+            - There are too few samples.
         """
         if groups is not None:
             raise ValueError(
@@ -168,15 +178,15 @@ class TrainSizeSplit(BaseCrossValidator):
         n_samples = num_samples(X)
         n_train = self.get_train_sizes(n_samples)
         order = sample_order(self.method, y, n_samples, n_train[0], self.random_state)
-        n_validation = self._count_validation_rows(n_samples)
-        # From the end: the first row of every class stands at the beginning, and
-        # belongs to training.
+        n_validation = self._count_validation_samples(n_samples)
+        # The order begins with a sample of every class, which every training subset
+        # needs. The validation set is therefore at the end.
         validation = np.sort(order[n_samples - n_validation :])
         for n in n_train:
             yield np.sort(order[:n]), validation.copy()
 
-    def _count_validation_rows(self, n_samples: int) -> int:
-        """Return how many rows are for validation: at least one, and not all."""
+    def _count_validation_samples(self, n_samples: int) -> int:
+        """Return the size of the validation set: at least 1, and not all samples."""
         if n_samples < 2:
             raise ValueError(
                 f"TrainSizeSplit needs at least 2 rows, one of them for validation, "
@@ -187,12 +197,12 @@ class TrainSizeSplit(BaseCrossValidator):
 
 
 def _are_fractions(train_sizes: Sequence[float]) -> bool:
-    """Tell fractions from numbers of rows: one float makes fractions of all."""
+    """Return whether the sizes are fractions: one float makes all of them fractions."""
     return not all(isinstance(size, Integral) for size in train_sizes)
 
 
 def _check_train_sizes(train_sizes: Sequence[float]) -> None:
-    """Refuse sizes that are no numbers, out of range, or not growing."""
+    """Refuse sizes that are no numbers, are out of range or do not grow."""
     sizes = np.asarray(train_sizes, dtype=object)
     ordered = (
         sizes.ndim == 1

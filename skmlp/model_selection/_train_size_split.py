@@ -179,8 +179,8 @@ class TrainSizeSplit(BaseCrossValidator):
         n_train = self.get_train_sizes(n_samples)
         order = sample_order(self.method, y, n_samples, n_train[0], self.random_state)
         n_validation = self._count_validation_samples(n_samples)
-        # The order begins with a sample of every class, which every training subset
-        # needs. The validation set is therefore at the end.
+        # A stratified order begins with a sample of every class for every training
+        # subset. The validation set is therefore at the end.
         validation = np.sort(order[n_samples - n_validation :])
         for n in n_train:
             yield np.sort(order[:n]), validation.copy()

@@ -1,11 +1,10 @@
-"""Halving on packs: scikit-learn's iterations, candidates and scores."""
+"""Packed halving gives scikit-learn's iterations, candidates and scores."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import loguniform
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     HalvingGridSearchCV,
@@ -22,18 +21,12 @@ from skmlp.model_selection import (
 from skmlp.neural_network import MLPClassifier
 
 pytestmark = pytest.mark.filterwarnings(
-    # A few epochs each are enough here.
+    # Tests train for few epochs.
     "ignore::sklearn.exceptions.ConvergenceWarning"
 )
 
 NETWORK = MLPClassifier(8, max_iter=4, batch_size=32, random_state=3)
 RATES = [0.001, 0.003, 0.01, 0.03]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:300] / 16, y[:300]
 
 
 def assert_same_halving(theirs, ours):
@@ -53,12 +46,12 @@ def assert_same_halving(theirs, ours):
         {"resource": "n_samples", "factor": 2, "min_resources": 75},
         {"resource": "max_iter", "max_resources": 6, "aggressive_elimination": True},
     ],
-    ids=["epochs", "rows", "aggressive"],
+    ids=["epochs", "samples", "aggressive"],
 )
-def test_halving_of_a_grid(options, digits):
+def test_grid_halving_gives_scikit_learns_iterations_and_scores(options, more_digits):
     grid = {"learning_rate_init": RATES, "alpha": [0, 0.1]}
     theirs, ours = (
-        Search(clone(NETWORK), grid, cv=2, random_state=0, **options).fit(*digits)
+        Search(clone(NETWORK), grid, cv=2, random_state=0, **options).fit(*more_digits)
         for Search in (HalvingGridSearchCV, PackedHalvingGridSearchCV)
     )
     assert_same_halving(theirs, ours)
@@ -67,7 +60,7 @@ def test_halving_of_a_grid(options, digits):
     )
 
 
-def test_halving_of_a_pipelines_random_candidates(digits):
+def test_random_halving_of_a_pipeline_gives_scikit_learns_scores(more_digits):
     theirs, ours = (
         Search(
             make_pipeline(StandardScaler(), clone(NETWORK)),
@@ -77,28 +70,28 @@ def test_halving_of_a_pipelines_random_candidates(digits):
             max_resources=9,
             cv=2,
             random_state=0,
-        ).fit(*digits)
+        ).fit(*more_digits)
         for Search in (HalvingRandomSearchCV, PackedHalvingRandomSearchCV)
     )
     assert_same_halving(theirs, ours)
 
 
-def test_folds_must_not_change_from_one_iteration_to_the_next(digits):
+def test_folds_that_change_between_iterations_are_refused(more_digits):
     search = PackedHalvingGridSearchCV(
         NETWORK, {"alpha": [0, 1]}, cv=KFold(2, shuffle=True)
     )
     with pytest.raises(ValueError, match="consistent folds"):
-        search.fit(*digits)
+        search.fit(*more_digits)
 
 
-def test_the_last_iteration_is_the_winners(digits):
+def test_last_iteration_contains_the_best_candidate(more_digits):
     search = PackedHalvingGridSearchCV(
         NETWORK,
         {"learning_rate_init": RATES},
         resource="max_iter",
         max_resources=9,
         cv=2,
-    ).fit(*digits)
+    ).fit(*more_digits)
     last = np.flatnonzero(search.cv_results_["iter"] == search.n_iterations_ - 1)
     assert search.best_index_ in last
     assert search.best_estimator_.max_iter == search.n_resources_[-1]

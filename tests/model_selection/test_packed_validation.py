@@ -1,4 +1,4 @@
-"""packed_cross_validate: scikit-learn's cross_validate, only faster."""
+"""packed_cross_validate gives the results of scikit-learn's cross_validate."""
 
 import inspect
 from functools import partial
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
@@ -19,21 +18,15 @@ from skmlp.model_selection import PackedGridSearchCV, packed_cross_validate
 from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
 
 pytestmark = pytest.mark.filterwarnings(
-    # A few epochs each are enough here.
+    # Tests train for few epochs.
     "ignore::sklearn.exceptions.ConvergenceWarning"
 )
 
 NETWORK = MLPClassifier(12, max_iter=6, batch_size=32, random_state=3)
 
 
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:203] / 16, y[:203]
-
-
 def assert_same_scores(theirs, ours):
-    """All but times and estimators is equal."""
+    """Compare scores; times only need the right shape."""
     assert list(theirs) == list(ours)
     for name in theirs:
         if name.startswith(("test_", "train_")):
@@ -47,7 +40,7 @@ def validate_both(*args, **options):
     return [f(*args, **options) for f in (cross_validate, packed_cross_validate)]
 
 
-def test_it_has_scikit_learns_signature():
+def test_packed_cross_validate_has_scikit_learns_signature():
     theirs, ours = map(inspect.signature, (cross_validate, packed_cross_validate))
     assert list(theirs.parameters) == list(ours.parameters)
     for name, parameter in theirs.parameters.items():
@@ -67,7 +60,7 @@ def test_it_has_scikit_learns_signature():
     ],
     ids=["mlp", "softmax", "early stopping", "pipeline", "cnn", "foreign"],
 )
-def test_scores_are_scikit_learns(estimator, digits):
+def test_packed_folds_give_scikit_learns_scores(estimator, digits):
     options = {"scoring": ["accuracy", "neg_log_loss"], "return_train_score": True}
     assert_same_scores(*validate_both(estimator, *digits, cv=KFold(3), **options))
 
@@ -84,14 +77,14 @@ def test_estimators_and_indices_are_returned(digits):
         ):
             assert_array_equal(one, two)
     for one, two in zip(theirs["estimator"], ours["estimator"], strict=True):
-        for expected, found in zip(one.coefs_, two.coefs_, strict=True):
-            assert_allclose(found, expected, rtol=0, atol=1e-12)
+        for expected, actual in zip(one.coefs_, two.coefs_, strict=True):
+            assert_allclose(actual, expected, rtol=0, atol=1e-12)
         assert one.n_iter_ == two.n_iter_
         assert_allclose(two.loss_curve_, one.loss_curve_, rtol=1e-12)
     assert not hasattr(NETWORK, "net_")
 
 
-def test_pipelines_are_returned_with_the_steps_of_their_fold(digits):
+def test_returned_pipelines_have_the_transformers_of_their_fold(digits):
     X, y = digits
     pipeline = make_pipeline(PCA(10), NETWORK)
     theirs, ours = validate_both(pipeline, X, y, cv=3, return_estimator=True)
@@ -100,7 +93,7 @@ def test_pipelines_are_returned_with_the_steps_of_their_fold(digits):
         assert_allclose(two.predict_proba(X), one.predict_proba(X), atol=1e-12)
 
 
-def test_scorers_of_every_kind(digits):
+def test_scorers_of_every_kind_give_scikit_learns_scores(digits):
     def several(estimator, X, y):
         return {"right": accuracy_score(y, estimator.predict(X))}
 
@@ -108,7 +101,7 @@ def test_scorers_of_every_kind(digits):
         assert_same_scores(*validate_both(NETWORK, *digits, cv=2, scoring=scoring))
 
 
-def test_weights_and_groups(digits):
+def test_weights_and_groups_give_scikit_learns_scores(digits):
     X, y = digits
     weight = np.random.RandomState(0).uniform(size=len(y))
     groups = np.arange(len(y)) % 5
@@ -119,7 +112,7 @@ def test_weights_and_groups(digits):
     assert_same_scores(theirs, ours)
 
 
-def test_metadata_are_routed(digits):
+def test_metadata_are_routed_to_fit_scorer_and_splitter(digits):
     X, y = digits
     params = {
         "sample_weight": np.random.RandomState(0).uniform(size=len(y)),
@@ -137,16 +130,16 @@ def test_metadata_are_routed(digits):
             packed_cross_validate(NETWORK, X, y, cv=GroupKFold(3), params=params)
 
 
-def test_jobs_share_the_folds(digits):
+def test_workers_give_the_scores_of_one_process(digits):
     validate = partial(packed_cross_validate, NETWORK, *digits, cv=4)
     assert_allclose(validate(n_jobs=2)["test_score"], validate()["test_score"])
 
 
 @pytest.mark.parametrize("validate", [cross_validate, packed_cross_validate])
-def test_a_failing_fold(validate, digits):
+def test_failing_fold_gets_the_error_score(validate, digits):
     X, y = digits
     X = X.copy()
-    X[150, 0] = np.nan  # in the training rows of two of the three folds
+    X[150, 0] = np.nan  # in two of the three training sets
     with pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 3"):
         scores = validate(NETWORK, X, y, cv=KFold(3), error_score=-1.0, scoring=_half)
     assert_array_equal(scores["test_score"], [-1.0, -1.0, 0.5])
@@ -161,6 +154,6 @@ def _half(estimator, X, y):
     return 0.5
 
 
-def test_a_search_is_validated_too(digits):
+def test_search_can_be_cross_validated(digits):
     search = PackedGridSearchCV(NETWORK, {"alpha": [0, 1]}, cv=2)
     assert_same_scores(*validate_both(search, *digits, cv=2))

@@ -1,4 +1,4 @@
-"""A packed search that was interrupted ends as if it had not been, or is refused."""
+"""An interrupted search continues from its checkpoint, or the checkpoint is refused."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 X, Y = load_iris(return_X_y=True)
 NETWORK = MLPClassifier(6, max_iter=4, batch_size=10, random_state=0)
-# Three packs, and a candidate that is none.
+# The candidates make three packs, and one candidate cannot be packed.
 GRID = [
     {"hidden_layer_sizes": [4, 6], "learning_rate_init": [0.001, 0.01]},
     {"dropout": [0.0, 0.2], "activation": ["tanh"], "alpha": [0.1, 0.2]},
@@ -40,7 +40,7 @@ FITS = 9 * 3
 
 
 class Killed(Exception):
-    """Stands for the end of a process."""
+    """Replaces the end of a process."""
 
 
 @pytest.fixture
@@ -58,38 +58,38 @@ def scores_of(search):
     return {k: v for k, v in results.items() if "score" in k and "time" not in k}
 
 
-def assert_same_search(one, two):
-    ours, theirs = scores_of(one), scores_of(two)
-    assert ours.keys() == theirs.keys()
-    for name, values in ours.items():
-        np.testing.assert_array_equal(values, theirs[name])
-    assert one.best_params_ == two.best_params_
-    networks = one.best_estimator_, two.best_estimator_
-    for a, b in zip(*(network.coefs_ for network in networks), strict=True):
-        np.testing.assert_array_equal(a, b)
+def assert_equal_bits(expected, actual):
+    assert scores_of(actual).keys() == scores_of(expected).keys()
+    for name, values in scores_of(expected).items():
+        np.testing.assert_array_equal(scores_of(actual)[name], values)
+    assert actual.best_params_ == expected.best_params_
+    for actual_weights, expected_weights in zip(
+        actual.best_estimator_.coefs_, expected.best_estimator_.coefs_, strict=True
+    ):
+        np.testing.assert_array_equal(actual_weights, expected_weights)
 
 
 def kill(monkeypatch, search, after, **fit_params):
-    """Let a search end when it has kept some packs, the next one half-way."""
-    keep = _search_checkpoint.OutcomeStore.write
-    kept = []
+    """Kill a search before it stores pack number `after`; return the stored sizes."""
+    write = _search_checkpoint.OutcomeStore.write
+    sizes = []
 
-    def keep_or_die(self, outcomes):
-        if len(kept) == after:
+    def write_or_die(self, outcomes):
+        if len(sizes) == after:
             raise Killed
-        kept.append(len(outcomes))
-        keep(self, outcomes)
+        sizes.append(len(outcomes))
+        write(self, outcomes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_search_checkpoint.OutcomeStore, "write", keep_or_die)
+        patch.setattr(_search_checkpoint.OutcomeStore, "write", write_or_die)
         with pytest.raises(Killed):
             clone(search).fit(X, Y, **fit_params)
-    return kept
+    return sizes
 
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Count the networks that are trained."""
+    """List with the number of networks of every training."""
     counted = []
     together, alone = _packed_fit.train_pack, _packed_fit.BaseNetwork._run
 
@@ -107,25 +107,27 @@ def fits(monkeypatch):
 
 
 @pytest.mark.parametrize("after", [0, 2, 5])
-def test_a_resumed_search_is_the_uninterrupted_one(after, path, monkeypatch, fits):
+def test_resumed_search_equals_the_uninterrupted_search(after, path, monkeypatch, fits):
     whole = packed().fit(X, Y)
     packs = fits.copy()
     assert sum(packs) == FITS + 1
-    kept = kill(monkeypatch, packed(checkpoint=path), after)
+    stored = kill(monkeypatch, packed(checkpoint=path), after)
     fits.clear()
     resumed = packed(checkpoint=path).fit(X, Y)
-    assert sum(fits) == FITS + 1 - sum(kept)
-    assert set(fits) <= set(packs)  # packs are as large as ever
-    assert_same_search(whole, resumed)
+    assert sum(fits) == FITS + 1 - sum(stored)
+    assert set(fits) <= set(packs)  # packs have the same sizes
+    assert_equal_bits(whole, resumed)
     fits.clear()
     again = packed(checkpoint=path).fit(X, Y)
     assert fits == [1]  # the refit, which has nothing to train
-    assert_same_search(whole, again)
+    assert_equal_bits(whole, again)
     assert again.best_estimator_.n_iter_ == whole.best_estimator_.n_iter_
 
 
-def test_packs_are_as_they_would_be_when_memory_is_short(path, monkeypatch, fits):
-    """Networks wait for as many others as memory allows, finished ones too."""
+def test_resumed_search_trains_equal_packs_when_memory_is_short(
+    path, monkeypatch, fits
+):
+    """Finished networks count when memory bounds the number of waiting networks."""
     monkeypatch.setattr("skmlp.neural_network._packs.pack_size._LARGEST_ON_CPU", 20_000)
     here = {"estimator": clone(NETWORK).set_params(device="cpu")}
     whole = packed(**here).fit(X, Y)
@@ -134,11 +136,11 @@ def test_packs_are_as_they_would_be_when_memory_is_short(path, monkeypatch, fits
     for after in (1, 2, 3):
         kill(monkeypatch, packed(**here, checkpoint=path), after)
     fits.clear()
-    assert_same_search(whole, packed(**here, checkpoint=path).fit(X, Y))
+    assert_equal_bits(whole, packed(**here, checkpoint=path).fit(X, Y))
     assert fits == packs[-len(fits) :]
 
 
-def test_the_refit_goes_on_where_it_was(path, monkeypatch):
+def test_interrupted_refit_continues(path, monkeypatch):
     whole = packed().fit(X, Y)
 
     def die(self, *args, **kwargs):
@@ -150,19 +152,19 @@ def test_the_refit_goes_on_where_it_was(path, monkeypatch):
         with pytest.raises(Killed):
             packed(checkpoint=path).fit(X, Y)
     resumed = packed(checkpoint=path).fit(X, Y)
-    assert_same_search(whole, resumed)
+    assert_equal_bits(whole, resumed)
     assert resumed.best_estimator_.checkpoint is None
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_workers_keep_their_own_packs(n_jobs, path):
+def test_workers_store_and_skip_their_packs(n_jobs, path):
     with parallel_config("threading"):
         whole = packed(n_jobs=n_jobs).fit(X, Y)
         packed(n_jobs=n_jobs, checkpoint=path).fit(X, Y)
-        some = sorted(path.glob("round-*"))
-        for file in some[::2]:
+        stored = sorted(path.glob("round-*"))
+        for file in stored[::2]:
             file.unlink()
-        assert_same_search(whole, packed(n_jobs=n_jobs, checkpoint=path).fit(X, Y))
+        assert_equal_bits(whole, packed(n_jobs=n_jobs, checkpoint=path).fit(X, Y))
 
 
 SEARCHES = {
@@ -179,7 +181,7 @@ SEARCHES = {
         cv=3,
         **params,
     ),
-    "halving that goes on": lambda **params: PackedHalvingGridSearchCV(
+    "halving with warm start": lambda **params: PackedHalvingGridSearchCV(
         NETWORK,
         {"learning_rate_init": [0.001, 0.01, 0.1], "activation": ["tanh", "relu"]},
         resource="max_iter",
@@ -199,24 +201,24 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
-def test_every_search_resumes(make, path, monkeypatch):
+def test_every_kind_of_search_resumes(make, path, monkeypatch):
     whole = make(random_state=0).fit(X, Y)
     for after in (1, 0):
         kill(monkeypatch, make(random_state=0, checkpoint=path), after)
     resumed = make(random_state=0, checkpoint=path).fit(X, Y)
-    assert_same_search(whole, resumed)
-    assert_same_search(whole, make(random_state=0, checkpoint=path).fit(X, Y))
+    assert_equal_bits(whole, resumed)
+    assert_equal_bits(whole, make(random_state=0, checkpoint=path).fit(X, Y))
     assert clone(resumed).get_params().keys() == resumed.get_params().keys()
 
 
 @pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
-def test_a_search_that_would_not_be_the_same_again_is_refused(make, path):
+def test_search_without_a_seed_is_refused(make, path):
     with pytest.raises(ValueError, match="checkpoint needs a random_state"):
         make(checkpoint=path).fit(X, Y)
     assert not path.exists()
 
 
-def test_splits_that_would_be_others_are_refused(path):
+def test_unseeded_splits_are_refused(path):
     with pytest.raises(ValueError, match=r"cv=KFold\(.* makes others in every call"):
         packed(cv=KFold(3, shuffle=True), checkpoint=path).fit(X, Y)
     packed(cv=KFold(3, shuffle=True, random_state=0), checkpoint=path).fit(X, Y)
@@ -256,14 +258,14 @@ def test_other_data_are_refused_by_name(name, data, params, path):
         packed(checkpoint=path).fit(*data, **params)
 
 
-def test_what_changes_no_score_may_be_another(path, capsys):
+def test_parameters_without_effect_may_change(path, capsys):
     whole = packed(checkpoint=path).fit(X, Y)
     other = clone(NETWORK).set_params(verbose=True)
     again = packed(estimator=other, checkpoint=path, verbose=1, pre_dispatch=1)
-    assert_same_search(whole, again.fit(X, Y))
+    assert_equal_bits(whole, again.fit(X, Y))
 
 
-def test_a_damaged_file_is_refused(path):
+def test_damaged_file_is_refused(path):
     packed(checkpoint=path).fit(X, Y)
     for file in sorted(path.iterdir()):
         content = file.read_bytes()
@@ -274,7 +276,7 @@ def test_a_damaged_file_is_refused(path):
         file.write_bytes(content)
 
 
-def test_what_killed_processes_left_half_written_is_removed(path):
+def test_part_files_of_killed_processes_are_removed(path):
     packed(checkpoint=path).fit(X, Y)
     part = path / ".skmlp-00000000-0000.part"
     part.touch()
@@ -290,7 +292,7 @@ def test_outcomes_of_another_search_are_refused(path, tmp_path):
         packed(checkpoint=tmp_path / "other", scoring="f1_macro").fit(X, Y)
 
 
-def test_a_file_that_candidates_would_share_is_refused(path):
+def test_checkpoint_of_the_network_is_refused(path):
     shared = packed(estimator=clone(NETWORK).set_params(checkpoint=path))
     with pytest.raises(ValueError, match="of MLPClassifier is one file, but several"):
         shared.fit(X, Y)
@@ -302,7 +304,7 @@ def test_a_file_that_candidates_would_share_is_refused(path):
         ).fit(X, Y)
 
 
-def test_pipelines_and_foreign_estimators(path, monkeypatch):
+def test_pipelines_and_other_estimators_resume(path, monkeypatch):
     pipeline = make_pipeline(StandardScaler(), NETWORK)
     grid = [
         {"mlpclassifier__alpha": [0.1, 0.2]},
@@ -314,10 +316,10 @@ def test_pipelines_and_foreign_estimators(path, monkeypatch):
     search.fit(X, Y)
     for name, values in scores_of(whole).items():
         np.testing.assert_allclose(scores_of(search)[name], values, atol=1e-8)
-    assert len(list(path.glob("round-0-*"))) == 4  # a pack, and three others
+    assert len(list(path.glob("round-0-*"))) == 4  # one pack and three single fits
 
 
-def test_a_pack_that_ctrl_c_ended_is_not_kept(path, monkeypatch):
+def test_pack_interrupted_by_ctrl_c_is_not_stored(path, monkeypatch):
     run_epoch = pack._Pack.run_epoch
     calls = []
 
@@ -339,10 +341,10 @@ def test_a_pack_that_ctrl_c_ended_is_not_kept(path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores")
-def test_a_fit_that_failed_failed_for_good(path, fits):
+def test_failed_fits_are_not_repeated(path, fits):
     class Fails(Callback):
         def on_train_begin(self, net, **kwargs):
-            raise RuntimeError("of its own")
+            raise RuntimeError("no training")
 
     grid = {"callbacks": [[Fails()], None]}
     for _ in range(2):

@@ -12,7 +12,7 @@ ROWS = np.arange(100)
 LABELS = np.repeat(["a", "b", "c"], [70, 20, 10])
 
 
-def test_every_tenth_row_of_mnist():
+def test_every_selects_each_tenth_sample_of_mnist():
     rows = subsample(np.arange(60_000), train_size=0.1, method="every")
     np.testing.assert_array_equal(rows, np.arange(0, 60_000, 10))
     same = subsample(np.arange(60_000), train_size=6000, method="every")
@@ -20,7 +20,7 @@ def test_every_tenth_row_of_mnist():
 
 
 @given(n=st.integers(1, 300), data=st.data())
-def test_every_takes_the_size_asked_for_in_steps_that_differ_by_one(n, data):
+def test_every_selects_evenly_spaced_samples(n, data):
     size = data.draw(st.integers(1, n))
     rows = subsample(np.arange(n), train_size=size, method="every")
     assert len(rows) == size
@@ -35,7 +35,7 @@ def test_every_takes_the_size_asked_for_in_steps_that_differ_by_one(n, data):
     seed=st.integers(0, 2**32 - 1),
     data=st.data(),
 )
-def test_takes_distinct_rows_in_their_order(method, counts, seed, data):
+def test_selected_samples_are_distinct_and_in_order(method, counts, seed, data):
     y = np.repeat(np.arange(len(counts)), counts)
     size = data.draw(st.integers(len(counts), len(y)))
     rows, y_taken = subsample(
@@ -51,7 +51,7 @@ def test_takes_distinct_rows_in_their_order(method, counts, seed, data):
     seed=st.integers(0, 2**32 - 1),
     data=st.data(),
 )
-def test_stratified_keeps_every_class_and_proportions(counts, seed, data):
+def test_stratified_subset_has_every_class_in_proportion(counts, seed, data):
     y = np.repeat(np.arange(len(counts)), counts)
     size = data.draw(st.integers(len(counts), len(y)))
     _, taken = subsample(y, y, train_size=size, random_state=seed)
@@ -65,12 +65,12 @@ def test_stratified_keeps_every_class_and_proportions(counts, seed, data):
     assert last_taken.max() <= next_left.min()
 
 
-def test_stratified_is_exact_where_shares_are_whole():
+def test_stratified_subset_is_exact_for_whole_proportions():
     _, y = subsample(ROWS, LABELS, train_size=0.1, random_state=0)
     assert pd.Series(y).value_counts().to_dict() == {"a": 7, "b": 2, "c": 1}
 
 
-def test_stratified_chooses_all_rows_of_a_class_equally_often():
+def test_stratified_subset_selects_samples_of_a_class_equally_often():
     y = np.repeat([0, 1], [6, 4])
     chosen = np.zeros(10)
     for seed in range(2000):
@@ -82,7 +82,7 @@ def test_stratified_chooses_all_rows_of_a_class_equally_often():
 @given(
     sizes=st.tuples(st.integers(3, 100), st.integers(3, 100)), seed=st.integers(0, 99)
 )
-def test_smaller_is_part_of_larger(method, sizes, seed):
+def test_smaller_subset_is_part_of_larger_subset(method, sizes, seed):
     small, large = (
         set(subsample(ROWS, LABELS, train_size=n, method=method, random_state=seed)[0])
         for n in sorted(sizes)
@@ -91,7 +91,7 @@ def test_smaller_is_part_of_larger(method, sizes, seed):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_one_seed_gives_one_subset_and_leaves_numpys_generator(method):
+def test_seed_determines_the_subset_and_numpys_generator_stays(method):
     before = np.random.get_state()[1].copy()
     first, second = (
         subsample(ROWS, LABELS, train_size=0.3, method=method, random_state=7)[0]
@@ -101,14 +101,14 @@ def test_one_seed_gives_one_subset_and_leaves_numpys_generator(method):
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
-def test_another_seed_gives_another_subset():
+def test_different_seeds_give_different_subsets():
     for method in ("stratified", "random"):
         one = subsample(ROWS, LABELS, train_size=0.3, method=method, random_state=0)[0]
         two = subsample(ROWS, LABELS, train_size=0.3, method=method, random_state=1)[0]
         assert set(one) != set(two)
 
 
-def test_all_rows_are_all_rows():
+def test_train_size_of_one_selects_all_samples():
     for method in METHODS:
         X, y = subsample(ROWS, LABELS, train_size=1.0, method=method)
         np.testing.assert_array_equal(X, ROWS)
@@ -116,7 +116,7 @@ def test_all_rows_are_all_rows():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_types_of_all_inputs_are_kept(method):
+def test_types_of_all_inputs_stay(method):
     images = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
     frame = pd.DataFrame({"a": ROWS}, index=ROWS + 1000)
     matrix = sparse.coo_array(np.eye(100))
@@ -141,7 +141,7 @@ def test_types_of_all_inputs_are_kept(method):
     assert items == rows.tolist()
 
 
-def test_returns_what_was_given():
+def test_output_has_an_object_for_every_input():
     options = {"train_size": 5, "method": "every"}
     assert isinstance(subsample(ROWS, **options), np.ndarray)
     X, rows = subsample(ROWS, **options, return_indices=True)
@@ -152,7 +152,7 @@ def test_returns_what_was_given():
 
 
 @pytest.mark.parametrize("train_size", [0, 0.0, -1, 1.5, -0.1, "half", None, np.nan])
-def test_refuses_a_size_that_is_no_size(train_size):
+def test_invalid_train_size_is_refused(train_size):
     with pytest.raises(
         ValueError, match="The 'train_size' parameter of subsample must"
     ):
@@ -161,12 +161,12 @@ def test_refuses_a_size_that_is_no_size(train_size):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("train_size", "rows"), [(101, 101), (0.001, 0)])
-def test_refuses_no_rows_and_more_than_there_are(method, train_size, rows):
+def test_too_small_and_too_large_subsets_are_refused(method, train_size, rows):
     with pytest.raises(ValueError, match=rf"={train_size} asks for {rows} of 100 rows"):
         subsample(ROWS, LABELS, train_size=train_size, method=method)
 
 
-def test_stratified_refuses_what_has_no_classes():
+def test_stratified_requires_class_labels():
     with pytest.raises(ValueError, match="needs the class labels y; pass y or method="):
         subsample(ROWS, train_size=0.5)
     with pytest.raises(ValueError, match="but y is continuous; use method='random'"):
@@ -175,12 +175,12 @@ def test_stratified_refuses_what_has_no_classes():
         subsample(ROWS, np.eye(100, 3), train_size=0.5)
 
 
-def test_stratified_refuses_fewer_rows_than_classes():
+def test_stratified_refuses_fewer_samples_than_classes():
     with pytest.raises(ValueError, match="2 training rows cannot hold the 3 classes"):
         subsample(ROWS, LABELS, train_size=2)
 
 
-def test_refuses_inputs_of_different_length_and_an_unknown_method():
+def test_inconsistent_lengths_and_unknown_methods_are_refused():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         subsample(ROWS, LABELS[:-1], train_size=0.5)
     with pytest.raises(ValueError, match="The 'method' parameter of subsample must be"):

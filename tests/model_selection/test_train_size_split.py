@@ -25,7 +25,7 @@ Y = np.repeat(["a", "b", "c"], [120, 60, 20])
     validation_fraction=st.floats(0.05, 0.6),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_subsets_grow_and_validation_stays(
+def test_training_subsets_grow_and_validation_set_stays(
     method, fractions, validation_fraction, seed
 ):
     cv = TrainSizeSplit(
@@ -51,12 +51,12 @@ def test_subsets_grow_and_validation_stays(
     assert len(held_out) == round(validation_fraction * 200)
 
 
-def test_whole_training_part_and_validation_part_are_all_rows():
+def test_largest_subset_and_validation_set_are_all_samples():
     *_, (train, validation) = TrainSizeSplit(random_state=0).split(X, Y)
     np.testing.assert_array_equal(np.sort(np.r_[train, validation]), np.arange(200))
 
 
-def test_classes_are_in_proportion_everywhere():
+def test_classes_are_in_proportion_in_all_sets():
     cv = TrainSizeSplit((0.1, 0.5, 1.0), random_state=3)
     for train, validation in cv.split(X, Y):
         for rows in (train, validation):
@@ -67,13 +67,13 @@ def test_classes_are_in_proportion_everywhere():
             )
 
 
-def test_a_class_of_one_row_is_trained_on():
+def test_class_of_one_sample_is_in_every_training_subset():
     y = np.r_[np.zeros(99, int), 1]
     for train, _ in TrainSizeSplit((0.05, 1.0), random_state=0).split(np.eye(100), y):
         assert 99 in train
 
 
-def test_one_seed_gives_one_split_and_leaves_numpys_generator():
+def test_seed_determines_the_split_and_numpys_generator_stays():
     before = np.random.get_state()[1].copy()
     cv = TrainSizeSplit(random_state=1)
     for (a, b), (c, d) in zip(cv.split(X, Y), cv.split(X, Y), strict=True):
@@ -84,7 +84,7 @@ def test_one_seed_gives_one_split_and_leaves_numpys_generator():
     assert set(other) != set(next(cv.split(X, Y))[1])
 
 
-def test_changing_a_yielded_part_does_not_change_the_next():
+def test_changing_yielded_indices_changes_no_later_split():
     parts = TrainSizeSplit(random_state=1).split(X, Y)
     first = next(parts)[1]
     expected = first.copy()
@@ -102,14 +102,14 @@ def test_changing_a_yielded_part_does_not_change_the_next():
     ],
     ids=["images", "sparse", "frame", "list"],
 )
-def test_only_the_number_of_rows_matters(rows):
+def test_only_the_number_of_samples_matters(rows):
     expected = next(TrainSizeSplit(random_state=0).split(X, Y))
     got = next(TrainSizeSplit(random_state=0).split(rows, pd.Series(Y)))
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_array_equal(got[1], expected[1])
 
 
-def test_sizes_are_fractions_of_the_training_part_or_row_counts():
+def test_train_sizes_are_fractions_or_numbers_of_samples():
     cv = TrainSizeSplit((0.1, 0.55, 1.0))
     np.testing.assert_array_equal(cv.get_train_sizes(60_000), [4800, 26_400, 48_000])
     cv = TrainSizeSplit([10, 100])
@@ -122,7 +122,7 @@ def test_sizes_are_fractions_of_the_training_part_or_row_counts():
     assert cv.get_n_splits() == 5
 
 
-def test_cross_validate_scores_each_size():
+def test_cross_validate_scores_every_size():
     X, y = load_digits(return_X_y=True)
     cv = TrainSizeSplit(random_state=0)
     scores = cross_validate(GaussianNB(), X, y, cv=cv, return_indices=True)
@@ -134,7 +134,7 @@ def test_cross_validate_scores_each_size():
 
 
 @pytest.mark.parametrize("routing", [False, True])
-def test_grid_search_takes_it_as_cv(routing):
+def test_grid_search_accepts_the_splitter(routing):
     X, y = load_digits(return_X_y=True)
     cv = TrainSizeSplit((0.2, 1.0), random_state=0)
     with sklearn.config_context(enable_metadata_routing=routing):
@@ -151,7 +151,7 @@ def test_repr_names_the_parameters():
     )
 
 
-def test_pickle_splits_alike():
+def test_pickled_splitter_gives_equal_splits():
     cv = TrainSizeSplit(random_state=0)
     copy = pickle.loads(pickle.dumps(cv))
     np.testing.assert_array_equal(next(copy.split(X, Y))[0], next(cv.split(X, Y))[0])
@@ -175,23 +175,23 @@ def test_pickle_splits_alike():
         None,
     ],
 )
-def test_refuses_sizes_that_do_not_grow(train_sizes):
+def test_sizes_that_do_not_grow_are_refused(train_sizes):
     with pytest.raises(ValueError, match=r"train_sizes=.* must grow"):
         TrainSizeSplit(train_sizes)
 
 
 @pytest.mark.parametrize("validation_fraction", [0, 1, 1.0, -0.1, np.nan, "0.2", None])
-def test_refuses_a_validation_fraction_that_leaves_nothing(validation_fraction):
+def test_invalid_validation_fraction_is_refused(validation_fraction):
     with pytest.raises(ValueError, match=r"validation_fraction=.* must be a float"):
         TrainSizeSplit(validation_fraction=validation_fraction)
 
 
-def test_refuses_an_unknown_method():
+def test_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method='every' must be"):
         TrainSizeSplit(method="every")
 
 
-def test_refuses_more_rows_than_there_are_and_sizes_that_round_to_one():
+def test_sizes_beyond_the_training_samples_are_refused():
     with pytest.raises(ValueError, match=r"asks for \[10, 161\] of 160 training rows"):
         next(TrainSizeSplit((10, 161)).split(X, Y))
     with pytest.raises(ValueError, match=r"asks for \[0, 1, 2, 3, 4\] of 4 training"):
@@ -200,7 +200,7 @@ def test_refuses_more_rows_than_there_are_and_sizes_that_round_to_one():
         next(TrainSizeSplit().split(X[:1], Y[:1]))
 
 
-def test_refuses_to_stratify_what_it_cannot():
+def test_stratification_requires_class_labels_and_enough_samples():
     with pytest.raises(ValueError, match="needs the class labels y"):
         next(TrainSizeSplit().split(X))
     with pytest.raises(ValueError, match="but y is continuous"):
@@ -210,6 +210,6 @@ def test_refuses_to_stratify_what_it_cannot():
     assert len(next(TrainSizeSplit(method="random").split(X))[0]) == 16
 
 
-def test_refuses_groups_as_it_would_break_them_apart():
+def test_groups_are_refused():
     with pytest.raises(ValueError, match="does not support groups"):
         next(TrainSizeSplit().split(X, Y, groups=Y))

@@ -1,4 +1,4 @@
-"""Candidates that go on after a halving iteration end as if trained in one go."""
+"""Candidates that survive a halving iteration continue their training."""
 
 import warnings
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import SGDClassifier
@@ -26,13 +25,13 @@ from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
 from skmlp.training.net import Net
 
 pytestmark = pytest.mark.filterwarnings(
-    # A few epochs each are enough here.
+    # Tests train for few epochs.
     "ignore::sklearn.exceptions.ConvergenceWarning"
 )
 
 NETWORK = MLPClassifier(8, batch_size=32, random_state=3)
 GRID = {"learning_rate_init": [0.003, 0.01, 0.03, 0.1], "alpha": [0, 0.1]}
-# 8 candidates for 2 epochs, 4 for 4, 2 for 8, 1 for 16.
+# 8 candidates are trained for 2 epochs, 4 for 4, 2 for 8, and 1 for 16.
 OPTIONS = {
     "resource": "max_iter",
     "max_resources": 16,
@@ -41,22 +40,16 @@ OPTIONS = {
     "random_state": 0,
     "scoring": "neg_log_loss",
 }
-ROWS = {"resource": "n_samples", "max_resources": "auto"}
+SAMPLES = {"resource": "n_samples", "max_resources": "auto"}
 FOLDS = 2
-ANEW = FOLDS * (8 * 2 + 4 * 4 + 2 * 8 + 1 * 16)
-ADDED = FOLDS * (8 * 2 + 4 * 2 + 2 * 4 + 1 * 8)
-REFIT = 16
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:240] / 16, y[:240]
+EPOCHS_FROM_START = FOLDS * (8 * 2 + 4 * 4 + 2 * 8 + 1 * 16)
+ADDED_EPOCHS = FOLDS * (8 * 2 + 4 * 2 + 2 * 4 + 1 * 8)
+REFIT_EPOCHS = 16
 
 
 @pytest.fixture
 def epochs(monkeypatch):
-    """Count the epochs that any network is trained."""
+    """List with an entry for every epoch of every network."""
     counted = []
     judge = Net.judge_epoch
 
@@ -72,22 +65,21 @@ def halving(network=NETWORK, grid=GRID, **options):
     return PackedHalvingGridSearchCV(clone(network), grid, **(OPTIONS | options))
 
 
-def both(rows, *args, **options):
-    """Return the search whose survivors start anew, and the one whose go on."""
+def fit_cold_and_warm(data, *args, **options):
+    """Return the search without warm start and the search with it."""
     return [
-        halving(*args, warm_start=warm, **options).fit(*rows) for warm in (False, True)
+        halving(*args, warm_start=warm, **options).fit(*data) for warm in (False, True)
     ]
 
 
-def assert_same_search(anew, on):
+def assert_same_halving(expected, actual):
     for name in ("n_resources_", "n_candidates_", "best_params_"):
-        assert getattr(anew, name) == getattr(on, name), name
-    results, others = anew.cv_results_, on.cv_results_
-    assert results.keys() == others.keys()
-    assert_array_equal(results["params"], others["params"])
-    for name in results:
+        assert getattr(actual, name) == getattr(expected, name), name
+    assert actual.cv_results_.keys() == expected.cv_results_.keys()
+    assert_array_equal(actual.cv_results_["params"], expected.cv_results_["params"])
+    for name, values in expected.cv_results_.items():
         if "score" in name and "time" not in name:
-            assert_allclose(results[name], others[name], rtol=0, atol=1e-8)
+            assert_allclose(actual.cv_results_[name], values, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +102,13 @@ def assert_same_search(anew, on):
     ],
     ids=" ".join,
 )
-def test_survivors_score_as_if_trained_in_one_go(params, digits):
-    anew, on = both(digits, clone(NETWORK).set_params(**params))
-    assert_same_search(anew, on)
-    for one, other in zip(
-        anew.best_estimator_.coefs_, on.best_estimator_.coefs_, strict=True
+def test_survivors_score_as_if_trained_from_the_start(params, more_digits):
+    cold, warm = fit_cold_and_warm(more_digits, clone(NETWORK).set_params(**params))
+    assert_same_halving(cold, warm)
+    for expected, actual in zip(
+        cold.best_estimator_.coefs_, warm.best_estimator_.coefs_, strict=True
     ):
-        assert_array_equal(one, other)  # the refit starts anew in both
+        assert_array_equal(actual, expected)  # both refits train from the start
 
 
 @pytest.mark.parametrize(
@@ -128,85 +120,85 @@ def test_survivors_score_as_if_trained_in_one_go(params, digits):
     ],
     ids=["regression", "softmax", "no hidden layer"],
 )
-def test_other_networks_go_on_too(network, scoring, digits):
-    assert_same_search(*both(digits, network, scoring=scoring))
+def test_other_networks_continue_too(network, scoring, more_digits):
+    assert_same_halving(*fit_cold_and_warm(more_digits, network, scoring=scoring))
 
 
-def test_random_candidates_in_a_pipeline_go_on(digits):
+def test_random_candidates_in_a_pipeline_continue(more_digits):
     name = "mlpclassifier__"
-    anew, on = (
+    cold, warm = (
         PackedHalvingRandomSearchCV(
             make_pipeline(
                 StandardScaler(), PCA(20, random_state=0), "passthrough", clone(NETWORK)
             ),
             {f"{name}{k}": values for k, values in GRID.items()},
             n_candidates=6,
-            warm_start=warm,
+            warm_start=warm_start,
             **(OPTIONS | {"resource": f"{name}max_iter"}),
-        ).fit(*digits)
-        for warm in (False, True)
+        ).fit(*more_digits)
+        for warm_start in (False, True)
     )
-    assert_same_search(anew, on)
+    assert_same_halving(cold, warm)
 
 
 @pytest.mark.parametrize("solver", ["adam", "rmsprop"], ids=["packed", "one by one"])
-def test_survivors_train_only_the_epochs_that_they_have_more(solver, digits, epochs):
+def test_survivors_train_only_the_added_epochs(solver, more_digits, epochs):
     network = clone(NETWORK).set_params(solver=solver)
-    halving(network).fit(*digits)
-    assert len(epochs) == ANEW + REFIT
+    halving(network).fit(*more_digits)
+    assert len(epochs) == EPOCHS_FROM_START + REFIT_EPOCHS
     epochs.clear()
-    halving(network, warm_start=True).fit(*digits)
-    assert len(epochs) == ADDED + REFIT
+    halving(network, warm_start=True).fit(*more_digits)
+    assert len(epochs) == ADDED_EPOCHS + REFIT_EPOCHS
 
 
-def test_what_a_survivor_needs_not_is_not_held(digits, monkeypatch):
-    held = []
-    choose = HalvingWarmStart.select_survivors
+def test_states_of_dropped_candidates_are_released(more_digits, monkeypatch):
+    n_states = []
+    select_survivors = HalvingWarmStart.select_survivors
 
-    def look(self, outcomes, results):
-        choose(self, outcomes, results)
-        held.append(len(self._stages))
+    def count_states(self, outcomes, results):
+        select_survivors(self, outcomes, results)
+        n_states.append(len(self._stages))
         assert not any("stages" in outcome for outcome in outcomes)
 
-    monkeypatch.setattr(HalvingWarmStart, "select_survivors", look)
-    halving(warm_start=True, refit=False).fit(*digits)
-    assert held == [FOLDS * n for n in (4, 2, 1, 1)]
+    monkeypatch.setattr(HalvingWarmStart, "select_survivors", count_states)
+    halving(warm_start=True, refit=False).fit(*more_digits)
+    assert n_states == [FOLDS * n for n in (4, 2, 1, 1)]
 
 
-def test_who_has_stopped_early_trains_no_more(digits, epochs):
+def test_survivors_that_stopped_early_train_no_more(more_digits, epochs):
     network = clone(NETWORK).set_params(tol=10, n_iter_no_change=1)  # 3 epochs each
-    halving(network, warm_start=True, refit=False).fit(*digits)
+    halving(network, warm_start=True, refit=False).fit(*more_digits)
     assert len(epochs) == FOLDS * (8 * 2 + 4 * 1)
 
 
-def test_the_refit_on_all_rows_goes_on_too(digits, epochs):
+def test_refit_full_continues_too(more_digits, epochs):
     params = {"early_stopping": True, "n_iter_no_change": 20, "refit_full": True}
     stages, refits = {}, []
     for max_iter in (3, 9):
         network = clone(NETWORK).set_params(max_iter=max_iter, **params)
-        list(fit_jobs([FitJob(network, *digits, {}, 0, state=FitState(stages))]))
+        list(fit_jobs([FitJob(network, *more_digits, {}, 0, state=FitState(stages))]))
         refits.append(network.best_epoch_)
     assert refits[0] > 0
     assert len(epochs) == 9 + refits[1]
-    coefs = clone(network).fit(*digits).coefs_
+    coefs = clone(network).fit(*more_digits).coefs_
     assert_array_equal(network.coefs_[0], coefs[0])
 
 
-def test_iterations_of_equal_epochs_train_once(digits, epochs):
+def test_iterations_of_equal_epochs_train_once(more_digits, epochs):
     options = {"max_resources": 4, "aggressive_elimination": True, "refit": False}
-    search = halving(warm_start=True, min_resources=2, **options).fit(*digits)
+    search = halving(warm_start=True, min_resources=2, **options).fit(*more_digits)
     assert search.n_resources_ == [2, 2, 2, 4]
     assert len(epochs) == FOLDS * (8 * 2 + 1 * 2)
-    assert_same_search(halving(min_resources=2, **options).fit(*digits), search)
+    assert_same_halving(halving(min_resources=2, **options).fit(*more_digits), search)
 
 
-def curves_of(digits, **options):
-    """Return all loss curves of a search of 4 networks of no seed, by candidates."""
+def curves_of(more_digits, **options):
+    """Return the loss curves of a search of 4 unseeded networks, by candidates."""
     curves = []
 
     def score(estimator, X, y):
         curves.append(estimator.loss_curve_)
-        return -estimator.loss_  # two accuracies may be equal
+        return -estimator.loss_  # accuracies may be equal
 
     search = halving(
         clone(NETWORK).set_params(random_state=None, learning_rate_init=0.01),
@@ -216,13 +208,13 @@ def curves_of(digits, **options):
         warm_start=True,
         max_resources=8,
         **options,
-    ).fit(*digits)
+    ).fit(*more_digits)
     pairs = [curves[i : i + FOLDS] for i in range(0, len(curves), FOLDS)]
     return pairs, search.cv_results_["mean_test_score"]
 
 
-def test_each_goes_on_from_its_own_weights_if_nothing_else_tells_candidates(digits):
-    curves, scores = curves_of(digits)
+def test_equal_candidates_continue_from_their_own_weights(more_digits):
+    curves, scores = curves_of(more_digits)
     assert [len(pair[0]) for pair in curves] == [2] * 4 + [4] * 2 + [8]
     survivors = np.argsort(scores[:4])[-2:]
     for i, pair in zip(survivors, curves[4:6], strict=True):
@@ -231,8 +223,8 @@ def test_each_goes_on_from_its_own_weights_if_nothing_else_tells_candidates(digi
     assert [curve[:4] for curve in curves[6]] == curves[last]
 
 
-class Wandering(BaseEstimator):
-    """Folds that are others in every call, which scikit-learn does not see."""
+class ChangingFolds(BaseEstimator):
+    """Splitter whose folds change in every call, which scikit-learn does not notice."""
 
     def __init__(self):
         self.calls = 0
@@ -245,42 +237,42 @@ class Wandering(BaseEstimator):
         return KFold(FOLDS, shuffle=True, random_state=self.calls).split(X)
 
 
-def test_no_row_is_scored_on_that_was_trained_on(digits):
-    seen = []
+def test_test_samples_are_the_same_in_every_iteration(more_digits):
+    test_sets = []
 
     def score(estimator, X, y):
-        seen.append(X.copy())
+        test_sets.append(X.copy())
         return -estimator.loss_
 
     search = halving(
-        cv=Wandering(), scoring=score, warm_start=True, return_train_score=False
+        cv=ChangingFolds(), scoring=score, warm_start=True, return_train_score=False
     )
-    search.fit(*digits)
-    for i, X in enumerate(seen):
-        assert_array_equal(X, seen[i % FOLDS])
+    search.fit(*more_digits)
+    for i, X in enumerate(test_sets):
+        assert_array_equal(X, test_sets[i % FOLDS])
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the t:UserWarning")
-def test_a_candidate_that_fails_harms_no_other_and_starts_anew(digits):
+def test_failed_candidate_changes_no_other_and_starts_again(more_digits):
     grid = {"solver": ["sgd"], "learning_rate_init": [0.01, 1e180, 1e190, 1e200]}
     with pytest.warns(FitFailedWarning, match="non-finite"):
-        anew, on = both(digits, NETWORK, grid)
-    assert_same_search(anew, on)
-    # Of four, two are to survive, but one has a score.
-    second = on.cv_results_["mean_test_score"][on.cv_results_["iter"] == 1]
+        cold, warm = fit_cold_and_warm(more_digits, NETWORK, grid)
+    assert_same_halving(cold, warm)
+    # Two of four candidates survive, but only one has a score.
+    second = warm.cv_results_["mean_test_score"][warm.cv_results_["iter"] == 1]
     assert np.isnan(second).sum() == 1
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_workers_go_on_with_what_other_workers_began(n_jobs, digits, epochs):
+def test_workers_continue_training_of_other_workers(n_jobs, more_digits, epochs):
     search = halving(warm_start=True, n_jobs=n_jobs, refit=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        search.fit(*digits)
-    assert_same_search(halving().fit(*digits), search)
+        search.fit(*more_digits)
+    assert_same_halving(halving().fit(*more_digits), search)
 
 
-def test_ctrl_c_leaves_nothing_half_trained_to_go_on_from(digits, monkeypatch):
+def test_ctrl_c_leaves_no_state_to_continue_from(more_digits, monkeypatch):
     judge, judged = Net.judge_epoch, []
 
     def interrupt(net, n_rows):
@@ -294,19 +286,19 @@ def test_ctrl_c_leaves_nothing_half_trained_to_go_on_from(digits, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Net, "judge_epoch", interrupt)
         with pytest.warns(UserWarning, match="interrupted"), ended:
-            search.fit(*digits)
+            search.fit(*more_digits)
     assert not hasattr(search, "cv_results_")
-    assert_same_search(halving().fit(*digits), search.fit(*digits))
+    assert_same_halving(halving().fit(*more_digits), search.fit(*more_digits))
 
 
 @pytest.mark.parametrize(
     ("estimator", "options", "message"),
     [
-        (NETWORK, ROWS, "needs resource='max_iter', got resource"),
+        (NETWORK, SAMPLES, "needs resource='max_iter', got resource"),
         (NETWORK, {"resource": "n_iter_no_change"}, "go on for more epochs"),
         (
             make_pipeline(StandardScaler(), NETWORK),
-            ROWS,
+            SAMPLES,
             "needs resource='mlpclassifier__max_iter'",
         ),
         (
@@ -323,39 +315,46 @@ def test_ctrl_c_leaves_nothing_half_trained_to_go_on_from(digits, monkeypatch):
         ),
     ],
     ids=[
-        *("rows", "no epochs", "rows of a pipeline", "cosine", "lbfgs", "callback"),
+        *(
+            "samples",
+            "no epochs",
+            "samples of a pipeline",
+            "cosine",
+            "lbfgs",
+            "callback",
+        ),
         "unseeded step",
     ],
 )
-def test_what_would_not_end_the_same_is_refused_first(
-    estimator, options, message, digits, epochs
+def test_training_that_cannot_continue_is_refused_first(
+    estimator, options, message, more_digits, epochs
 ):
     search = halving(estimator, {}, warm_start=True, **options)
     with pytest.raises(ValueError, match=message):
-        search.fit(*digits)
+        search.fit(*more_digits)
     assert not epochs
 
 
-def test_callbacks_that_follow_whole_fits_are_refused(digits, epochs):
+def test_scikit_learns_callbacks_are_refused(more_digits, epochs):
     callback = pytest.importorskip(
         "sklearn.callback", reason="this scikit-learn has no callbacks"
     )
     bar = callback.ProgressBar()
-    heard = clone(NETWORK).set_callbacks(bar)
-    for search in (halving(heard, {}), halving(NETWORK, {}).set_callbacks(bar)):
+    followed = clone(NETWORK).set_callbacks(bar)
+    for search in (halving(followed, {}), halving(NETWORK, {}).set_callbacks(bar)):
         with pytest.raises(ValueError, match="scikit-learn's callbacks"):
-            search.set_params(warm_start=True).fit(*digits)
+            search.set_params(warm_start=True).fit(*more_digits)
     assert not epochs
 
 
-def test_one_candidate_that_cannot_go_on_is_enough(digits, epochs):
+def test_single_candidate_that_cannot_continue_is_refused(more_digits, epochs):
     search = halving(grid={"learning_rate": ["constant", "onecycle"]}, warm_start=True)
     with pytest.raises(ValueError, match="onecycle"):
-        search.fit(*digits)
+        search.fit(*more_digits)
     assert not epochs
 
 
-def test_only_networks_go_on(digits):
+def test_estimator_that_is_no_network_is_refused(more_digits):
     search = halving(
         make_pipeline(FunctionTransformer(), SGDClassifier()),
         {"sgdclassifier__alpha": [0.1, 0.2]},
@@ -363,11 +362,11 @@ def test_only_networks_go_on(digits):
         warm_start=True,
     )
     with pytest.raises(TypeError, match="SGDClassifier is not"):
-        search.fit(*digits)
+        search.fit(*more_digits)
 
 
-def test_a_search_starts_anew_in_every_call_of_fit(digits, epochs):
-    search = halving(warm_start=True, refit=False).fit(*digits)
+def test_second_fit_trains_from_the_start(more_digits, epochs):
+    search = halving(warm_start=True, refit=False).fit(*more_digits)
     first = search.cv_results_["mean_test_score"]
-    assert_array_equal(search.fit(*digits).cv_results_["mean_test_score"], first)
-    assert len(epochs) == 2 * ADDED
+    assert_array_equal(search.fit(*more_digits).cv_results_["mean_test_score"], first)
+    assert len(epochs) == 2 * ADDED_EPOCHS

@@ -1,15 +1,17 @@
-"""Random changes of training images: whole torch batches in, whole batches out.
+"""Random changes of batches of training images.
 
-An augmentation is called as ``augmentation(images, generator)``. ``images`` is a
-tensor of shape (batch, channels, height, width), uint8 or floating point with the
-values that the network sees, on any device. The result is a new tensor of the same
-shape, dtype and device; the input stays as it was. All randomness comes from
-``generator``, never from torch's global state: a `torch.Generator` on the images'
-device, or an integer seed, or None for fresh randomness. No augmentation loops over
-images.
+An augmentation is called as ``augmentation(images, generator)``.
 
-Augmentations carry scikit-learn parameters: they can be cloned, pickled and searched
-over, as in ``augmentation__degrees``.
+- ``images`` is a tensor of shape (batch, channels, height, width) on any device. Its
+  dtype is uint8 or a floating-point dtype. It has the values that the network receives.
+- ``generator`` is a `torch.Generator` on the same device, an integer seed, or None for
+  a random seed. The global generator of torch is not used.
+- The result is a new tensor of the same shape, dtype and device. ``images`` is not
+  changed.
+- All images are changed at once, without a loop.
+
+Augmentations are scikit-learn estimators without ``fit``. They can be cloned, pickled
+and searched over, for example by the parameter ``augmentation__degrees``.
 """
 
 from skmlp.augmentation._affine import RandomAffine

@@ -1,4 +1,4 @@
-"""What every augmentation shares: the call, its checks, and the way values are cast."""
+"""Base class of the augmentations, and functions that check and cast images."""
 
 from abc import ABC, abstractmethod
 from numbers import Integral
@@ -12,7 +12,10 @@ from skmlp._sklearn_bases import BaseEstimator
 
 
 class Augmentation(BaseEstimator, ABC):
-    """Base of the augmentations: checks a call, then hands it to `_augment`."""
+    """Base class of the augmentations.
+
+    A subclass implements `_parse_parameters` and `_augment`.
+    """
 
     def __call__(
         self, images: Tensor, generator: torch.Generator | int | None = None
@@ -22,51 +25,69 @@ class Augmentation(BaseEstimator, ABC):
         Parameters
         ----------
         images : Tensor of shape (batch, channels, height, width)
-            uint8 or floating point. Never changed.
+            The images, of dtype uint8 or floating point. They are not changed.
         generator : torch.Generator, int or None, default=None
-            Source of all randomness: a generator on the images' device, which is
-            advanced; or the seed of a new one; None seeds a new one from the system.
+            The source of random numbers: a generator on the device of the images, or
+            the seed of a new generator. None means a random seed.
 
         Returns
         -------
-        Tensor of shape (batch, channels, height, width)
+        augmented : Tensor of shape (batch, channels, height, width)
             A new tensor with the dtype and device of `images`. uint8 results are
             rounded and clipped to 0..255.
 
         Raises
         ------
         TypeError
-            If `images` is no tensor of a supported dtype, or `generator` is of
-            another type.
+            If `images` is not a tensor of a supported dtype, or `generator` has another
+            type.
         ValueError
-            If `images` is no batch of images, `generator` lives on another device, or a
-            parameter of the augmentation has a bad value.
+            If `images` has another shape, `generator` is on another device, or a
+            parameter of the augmentation is invalid.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from skmlp.augmentation import RandomHorizontalFlip
+        >>> images = torch.tensor([[[[1, 2, 3]]]], dtype=torch.uint8)
+        >>> RandomHorizontalFlip(p=1.0)(images, generator=0)
+        tensor([[[[3, 2, 1]]]], dtype=torch.uint8)
         """
         check_images(images)
         return self._augment(images, as_generator(generator, images.device))
 
     def validate(self) -> None:
-        """Check the parameters, so that a bad one shows before any training.
+        """Check the parameters.
+
+        Estimators call this method before training.
 
         Raises
         ------
         ValueError
-            If a parameter has a bad value; the message names it, what was given, and
-            what would do.
+            If a parameter is invalid. The message names the parameter, its value and
+            the values that are allowed.
+
+        Examples
+        --------
+        >>> from skmlp.augmentation import GaussianNoise
+        >>> GaussianNoise(sigma=-1).validate()
+        Traceback (most recent call last):
+        ...
+        ValueError: sigma=-1 was given to GaussianNoise; give a number of at least 0.
         """
-        self._read()
+        self._parse_parameters()
 
     @abstractmethod
-    def _read(self) -> Any:
-        """Return the parameters in the form that `_augment` uses, or raise."""
+    def _parse_parameters(self) -> Any:
+        """Check the parameters, and return them in the form that `_augment` uses."""
 
     @abstractmethod
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return a new, augmented batch."""
+        """Return a new batch with augmented images."""
 
 
 def check_images(images: Tensor) -> None:
-    """Raise unless `images` is a batch that an augmentation can take."""
+    """Raise an error if `images` is not a batch of images of a supported dtype."""
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images is a {type(images).__name__}, but an augmentation takes a torch "
@@ -87,35 +108,38 @@ def check_images(images: Tensor) -> None:
 def as_generator(
     generator: torch.Generator | int | None, device: torch.device
 ) -> torch.Generator:
-    """Return a generator on `device`: the one given, or a new one of its own."""
+    """Return the given generator, or a new one on `device`."""
     if isinstance(generator, torch.Generator):
-        # A tensor completes a device without an index, as images have it.
+        # A device may lack its index; the device of a tensor always has one.
         if torch.empty(0, device=generator.device).device != device:
             raise ValueError(
                 f"generator lives on {generator.device}, but the images are on "
                 f"{device}; make it with torch.Generator('{device}')."
             )
         return generator
-    made = torch.Generator(device)
+    new = torch.Generator(device)
     if generator is None:
-        made.seed()
+        new.seed()
     elif isinstance(generator, Integral) and not isinstance(generator, bool | np.bool_):
-        made.manual_seed(int(generator))
+        new.manual_seed(int(generator))
     else:
         raise TypeError(
             f"generator is a {type(generator).__name__}; give a torch.Generator on "
             "the images' device, an integer seed or None."
         )
-    return made
+    return new
 
 
-def working_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Dtype to compute in: half precision would blur the grid, uint8 has no signs."""
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return float64 for float64, and float32 for every other dtype.
+
+    Half precision is too inexact for pixel positions, and uint8 has no negative values.
+    """
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def as_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Cast computed floats to an image dtype; uint8 is rounded and clipped."""
+def cast_to_image_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast floats to the dtype of the images; uint8 values are rounded and clipped."""
     if dtype == torch.uint8:
         values = values.round().clamp(0, 255)
     return values.to(dtype)

@@ -1,4 +1,4 @@
-"""Several augmentations, one after the other."""
+"""A sequence of augmentations."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,38 +8,39 @@ import torch
 from torch import Tensor
 
 from skmlp.augmentation._base import Augmentation
-from skmlp.augmentation._parameters import bad_value
+from skmlp.augmentation._parameters import parameter_error
 
 
 class Compose(Augmentation):
     """Apply several augmentations, one after the other.
 
-    All draw from one generator, in the order of the list: exchanging two of them
-    changes the images and what later ones draw.
+    All members draw from one generator, in their order. If two members are exchanged,
+    the later ones draw other numbers.
 
     Parameters
     ----------
     transforms : sequence of callables
-        Each is called as ``transform(images, generator)`` with the batch so far and a
-        `torch.Generator` on its device, and returns a new batch. Plain functions
-        work too. An empty sequence leaves the images as they are.
+        Augmentations or functions. Each is called as ``transform(images, generator)``
+        with the result of the previous one and a `torch.Generator` on its device. It
+        returns a new batch. An empty sequence does not change the images.
 
     Notes
     -----
-    Parameters of the members can be read, set and searched over under the names that
-    `sklearn.pipeline.make_pipeline` would give them: the lower-case class name, with
-    -1, -2 appended where a class occurs more than once.
+    The name of a member is the name that `sklearn.pipeline.make_pipeline` would give
+    it: the lower-case class name, followed by -1, -2 and so on if a class occurs more
+    than once. Parameters of members can be read, set and searched over by
+    ``name__parameter``.
 
     Examples
     --------
     >>> import torch
     >>> from skmlp.augmentation import Compose, GaussianNoise, RandomAffine
-    >>> lecture = Compose([
+    >>> augmentation = Compose([
     ...     RandomAffine(degrees=10, translate=0.2), GaussianNoise(sigma=0.05)
     ... ])
-    >>> lecture(torch.rand(50, 1, 28, 28), 0).shape
+    >>> augmentation(torch.rand(50, 1, 28, 28), 0).shape
     torch.Size([50, 1, 28, 28])
-    >>> lecture.set_params(gaussiannoise__sigma=0.1)
+    >>> augmentation.set_params(gaussiannoise__sigma=0.1)
     Compose(transforms=[RandomAffine(degrees=10, translate=0.2), GaussianNoise()])
     """
 
@@ -49,23 +50,29 @@ class Compose(Augmentation):
         self.transforms = transforms
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; with `deep`, those of the members too.
+        """Return the parameters, by default with the parameters of the members.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to add each member under its name, and its parameters as
-            ``name__parameter``.
+            Whether to include each member by its name, and the parameters of each
+            member as ``name__parameter``.
 
         Returns
         -------
-        dict
+        params : dict
             Parameter names and values.
+
+        Examples
+        --------
+        >>> from skmlp.augmentation import Compose, GaussianNoise
+        >>> Compose([GaussianNoise()]).get_params()["gaussiannoise__sigma"]
+        0.1
         """
         params: dict[str, Any] = super().get_params(deep=False)
         if deep:
-            for name, place in self._places().items():
-                member: Any = self.transforms[place]
+            for name, index in self._member_indices().items():
+                member: Any = self.transforms[index]
                 params[name] = member
                 for key, value in member.get_params(deep=True).items():
                     params[f"{name}__{key}"] = value
@@ -77,57 +84,71 @@ class Compose(Augmentation):
         Parameters
         ----------
         **params : dict
-            Names as `get_params` gives them.
+            Values by the names that `get_params` returns.
 
         Returns
         -------
-        Self
-            This object.
+        self : Compose
+            The same object.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of a given name.
+
+        Examples
+        --------
+        >>> from skmlp.augmentation import Compose, GaussianNoise
+        >>> Compose([GaussianNoise()]).set_params(gaussiannoise__sigma=0.5)
+        Compose(transforms=[GaussianNoise(sigma=0.5)])
         """
         if "transforms" in params:
             self.transforms = params.pop("transforms")
         replaced = {
-            place: params.pop(name)
-            for name, place in self._places().items()
+            index: params.pop(name)
+            for name, index in self._member_indices().items()
             if name in params
         }
         if replaced:
             self.transforms = [
-                replaced.get(place, transform)
-                for place, transform in enumerate(self.transforms)
+                replaced.get(index, transform)
+                for index, transform in enumerate(self.transforms)
             ]
         super().set_params(**params)
         return self
 
-    def _places(self) -> dict[str, int]:
-        """Return where the members that have parameters stand, by name."""
+    def _member_indices(self) -> dict[str, int]:
+        """Return the indices of the members with parameters, by name."""
         if not isinstance(self.transforms, list | tuple):
-            return {}  # the complaint is left to `validate`
+            return {}  # `validate` raises the error
         members = [
-            (type(transform).__name__.lower(), place)
-            for place, transform in enumerate(self.transforms)
+            (type(transform).__name__.lower(), index)
+            for index, transform in enumerate(self.transforms)
             if hasattr(transform, "get_params") and not isinstance(transform, type)
         ]
         total = Counter(name for name, _ in members)
-        seen, places = Counter[str](), {}
-        for name, place in members:
+        seen, indices = Counter[str](), {}
+        for name, index in members:
             seen[name] += 1
-            places[name if total[name] == 1 else f"{name}-{seen[name]}"] = place
-        return places
+            indices[name if total[name] == 1 else f"{name}-{seen[name]}"] = index
+        return indices
 
-    def _read(self) -> Sequence[Callable[[Tensor, torch.Generator], Tensor]]:
+    def _parse_parameters(
+        self,
+    ) -> Sequence[Callable[[Tensor, torch.Generator], Tensor]]:
+        """Check the members, and return them."""
         if not isinstance(self.transforms, list | tuple) or not all(
             callable(t) and not isinstance(t, type) for t in self.transforms
         ):
-            wanted = "a list of augmentations or functions of (images, generator)"
-            raise bad_value(self, "transforms", wanted)
+            expected = "a list of augmentations or functions of (images, generator)"
+            raise parameter_error(self, "transforms", expected)
         for transform in self.transforms:
             if isinstance(transform, Augmentation):
                 transform.validate()
         return self.transforms
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        transforms = self._read()
+        transforms = self._parse_parameters()
         if not transforms:
             return images.clone()
         for transform in transforms:

@@ -1,4 +1,4 @@
-"""Random erasing of a rectangle."""
+"""Random erasing of rectangles."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from skmlp.augmentation._base import Augmentation
 from skmlp.augmentation._parameters import (
-    bad_value,
-    channel_values,
+    channel_tensor,
+    parameter_error,
     read_channel_values,
     read_numbers,
     read_probability,
@@ -19,28 +19,34 @@ from skmlp.augmentation._parameters import (
 class RandomErasing(Augmentation):
     """Erase a random rectangle of each image with probability `p`.
 
-    The rectangle's area is drawn uniformly from `scale`; then its ratio of height to
-    width, log-uniformly, from that part of `ratio` in which such an area fits into
-    the image; then its place, uniformly. Sides are rounded to whole pixels, at least
-    one: the height first, then the width that brings the area closest to the one
-    drawn. Each image takes five numbers from the generator, erased or not.
+    The rectangle is drawn in these steps:
+
+    1. The area is drawn uniformly from `scale`.
+    2. The ratio of height to width is drawn log-uniformly from the part of `ratio` for
+       which the rectangle fits into the image.
+    3. The height is rounded to whole pixels, and then the width that gives the closest
+       area. Both are at least one pixel.
+    4. The position is drawn uniformly.
+
+    Five random numbers are drawn for each image, whether it is erased or not.
 
     Parameters
     ----------
     p : float, default=0.5
-        Probability that an image loses a rectangle.
+        Probability that a rectangle of an image is erased.
     scale : (low, high), default=(0.02, 0.33)
-        Range of the erased area as a fraction of the image's.
+        Range of the erased area, as a fraction of the area of the image.
     ratio : (low, high), default=(0.3, 3.3)
         Range of the rectangle's height divided by its width.
-    value : float or tuple of one for each channel, default=0.0
-        What the rectangle is filled with.
+    value : float or tuple of float, default=0.0
+        The value of the erased pixels. A tuple has one value for each channel.
 
     References
     ----------
     Z. Zhong, L. Zheng, G. Kang, S. Li, Y. Yang, "Random Erasing Data Augmentation",
-    AAAI 2020, https://arxiv.org/abs/1708.04896. They draw area and ratio anew until
-    the rectangle fits; here the ratio is drawn among those that fit, without a loop.
+    AAAI 2020, https://arxiv.org/abs/1708.04896. The paper draws area and ratio again
+    until the rectangle fits. Here, the ratio is drawn from the ratios that fit, which
+    needs no loop.
 
     Examples
     --------
@@ -64,51 +70,53 @@ class RandomErasing(Augmentation):
         self.ratio = ratio
         self.value = value
 
-    def _read(
+    def _parse_parameters(
         self,
     ) -> tuple[float, tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+        """Return p, scale, ratio and value."""
         p = read_probability(self, "p")
-        wanted = "(low, high) with 0 <= low <= high <= 1"
-        scale = read_numbers(self, "scale", (2,), wanted)
+        expected = "(low, high) with 0 <= low <= high <= 1"
+        scale = read_numbers(self, "scale", (2,), expected)
         if not 0 <= scale[0] <= scale[1] <= 1:
-            raise bad_value(self, "scale", wanted)
-        wanted = "(low, high) with 0 < low <= high"
-        ratio = read_numbers(self, "ratio", (2,), wanted)
+            raise parameter_error(self, "scale", expected)
+        expected = "(low, high) with 0 < low <= high"
+        ratio = read_numbers(self, "ratio", (2,), expected)
         if not 0 < ratio[0] <= ratio[1]:
-            raise bad_value(self, "ratio", wanted)
+            raise parameter_error(self, "ratio", expected)
         return p, scale, ratio, read_channel_values(self, "value")
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        p, scale, ratio, value = self._read()
+        p, scale, ratio, value = self._parse_parameters()
         size, _, height, width = images.shape
-        erased = channel_values(value, "value", images)
-        scale = self._fitting_scale(scale, ratio, height, width)
-        chosen, *uniform = torch.rand(
+        value_tensor = channel_tensor(value, "value", images)
+        scale = self._limit_scale(scale, ratio, height, width)
+        chance, *uniform = torch.rand(
             size, 5, generator=generator, device=images.device
         ).unbind(1)
         area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform[0])
         low = (area / width**2).log().clamp(min=math.log(ratio[0]))
         high = (height**2 / area).log().clamp(max=math.log(ratio[1]))
-        tall = (area * (low + (high - low) * uniform[1]).exp()).sqrt()
-        tall = tall.round().clamp(1, height)
-        wide = (area / tall).round().clamp(1, width) * (chosen < p)
+        heights = (area * (low + (high - low) * uniform[1]).exp()).sqrt()
+        heights = heights.round().clamp(1, height)
+        widths = (area / heights).round().clamp(1, width) * (chance < p)
         inside = (
-            _interval(uniform[2], tall, height)[:, None, :, None]
-            & _interval(uniform[3], wide, width)[:, None, None, :]
+            _mark_intervals(uniform[2], heights, height)[:, None, :, None]
+            & _mark_intervals(uniform[3], widths, width)[:, None, None, :]
         )  # (batch, 1, height, width)
-        return torch.where(inside, erased, images)
+        return torch.where(inside, value_tensor, images)
 
-    def _fitting_scale(
+    def _limit_scale(
         self,
         scale: tuple[float, ...],
         ratio: tuple[float, ...],
         height: int,
         width: int,
     ) -> tuple[float, float]:
-        """Lower the range of areas to those that fit with some ratio."""
-        whole = height / width
-        best = min(max(whole, ratio[0]), ratio[1])
-        largest = min(whole, best) / max(whole, best)  # all of it if these are equal
+        """Return the part of the range of areas that fits with some ratio."""
+        image_ratio = height / width
+        best = min(max(image_ratio, ratio[0]), ratio[1])
+        # The whole image fits if `best` is the ratio of the image.
+        largest = min(image_ratio, best) / max(image_ratio, best)
         if largest < scale[0]:
             raise ValueError(
                 f"scale={self.scale!r} and ratio={self.ratio!r} allow no rectangle in "
@@ -117,9 +125,9 @@ class RandomErasing(Augmentation):
         return scale[0], min(scale[1], largest)
 
 
-def _interval(uniform: Tensor, length: Tensor, size: int) -> Tensor:
-    """Mark an interval of each length, placed at random: (batch, size)."""
+def _mark_intervals(uniform: Tensor, length: Tensor, size: int) -> Tensor:
+    """Return a mask with one interval of the given length for each image."""
     start = (uniform * (size - length + 1)).floor()
     position = torch.arange(size, device=uniform.device)
     start, end = start[:, None], (start + length)[:, None]
-    return (start <= position) & (position < end)
+    return (start <= position) & (position < end)  # (batch, size)

@@ -1,4 +1,4 @@
-"""Random mirroring, left to right."""
+"""Random horizontal flips."""
 
 import torch
 from torch import Tensor
@@ -8,14 +8,14 @@ from skmlp.augmentation._parameters import read_probability
 
 
 class RandomHorizontalFlip(Augmentation):
-    """Mirror each image, left to right, with probability `p`.
+    """Exchange left and right of each image with probability `p`.
 
-    Each image takes one number from the generator.
+    One random number is drawn for each image.
 
     Parameters
     ----------
     p : float, default=0.5
-        Probability that an image is mirrored.
+        Probability that an image is flipped.
 
     Examples
     --------
@@ -29,10 +29,13 @@ class RandomHorizontalFlip(Augmentation):
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
-    def _read(self) -> float:
+    def _parse_parameters(self) -> float:
+        """Return p."""
         return read_probability(self, "p")
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        p = self._read()
-        chosen = torch.rand(len(images), generator=generator, device=images.device) < p
-        return torch.where(chosen[:, None, None, None], images.flip(3), images)
+        p = self._parse_parameters()
+        is_flipped = (
+            torch.rand(len(images), generator=generator, device=images.device) < p
+        )
+        return torch.where(is_flipped[:, None, None, None], images.flip(3), images)

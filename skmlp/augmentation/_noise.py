@@ -5,25 +5,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from skmlp.augmentation._base import Augmentation, as_dtype, working_dtype
-from skmlp.augmentation._parameters import bad_value, read_numbers
+from skmlp.augmentation._base import Augmentation, cast_to_image_dtype, compute_dtype
+from skmlp.augmentation._parameters import parameter_error, read_numbers
 
 
 class GaussianNoise(Augmentation):
     """Add independent normal noise to every value of every pixel.
 
-    Each value takes one number from the generator, in the order batch, channel, row,
-    column.
+    One random number is drawn for each value, in the order batch, channel, row, column.
 
     Parameters
     ----------
     sigma : float, default=0.1
-        Standard deviation of the noise, in the units of the images: grey levels for
-        images from 0 to 255, of either dtype. 0 leaves the images as they are.
+        Standard deviation of the noise, in the unit of the pixel values. 0 does not
+        change the images.
     clip : (low, high) or None, default=None
-        Range to which noisy values are clipped. None does not clip floating point
-        images, since they may be standardized; uint8 images are clipped to 0..255
-        in any case.
+        Range to which the results are clipped. With None, floating-point images are not
+        clipped, because they may be standardized. uint8 images are always clipped to
+        0..255.
 
     Examples
     --------
@@ -38,26 +37,27 @@ class GaussianNoise(Augmentation):
         self.sigma = sigma
         self.clip = clip
 
-    def _read(self) -> tuple[float, tuple[float, ...] | None]:
-        wanted = "a number of at least 0"
-        (sigma,) = read_numbers(self, "sigma", (1,), wanted)
+    def _parse_parameters(self) -> tuple[float, tuple[float, ...] | None]:
+        """Return sigma and clip."""
+        expected = "a number of at least 0"
+        (sigma,) = read_numbers(self, "sigma", (1,), expected)
         if sigma < 0:
-            raise bad_value(self, "sigma", wanted)
+            raise parameter_error(self, "sigma", expected)
         if self.clip is None:
             return sigma, None
-        wanted = "(low, high) with low < high, or None"
-        clip = read_numbers(self, "clip", (2,), wanted)
+        expected = "(low, high) with low < high, or None"
+        clip = read_numbers(self, "clip", (2,), expected)
         if not clip[0] < clip[1]:
-            raise bad_value(self, "clip", wanted)
+            raise parameter_error(self, "clip", expected)
         return sigma, clip
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        sigma, clip = self._read()
-        # Drawn in float32 and in the order of the axes, so that neither dtype nor
-        # memory format changes which noise a seed gives.
+        sigma, clip = self._parse_parameters()
+        # The noise is drawn in float32 and in the order of the axes. Dtype and memory
+        # format of the images therefore do not change it.
         noise = torch.randn(images.shape, generator=generator, device=images.device)
-        values = images.to(working_dtype(images.dtype))
+        values = images.to(compute_dtype(images.dtype))
         values = torch.add(values, noise, alpha=sigma)
         if clip is not None:
             values = values.clamp_(*clip)
-        return as_dtype(values, images.dtype)
+        return cast_to_image_dtype(values, images.dtype)

@@ -1,4 +1,4 @@
-"""Reading augmentation parameters: numbers, ranges and one value per channel."""
+"""Check parameters of augmentations: numbers, options and values per channel."""
 
 import math
 import sys
@@ -9,32 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.augmentation._base import Augmentation, as_dtype, working_dtype
+from skmlp.augmentation._base import Augmentation, cast_to_image_dtype, compute_dtype
 
 
-def bad_value(owner: Augmentation, name: str, wanted: str) -> ValueError:
-    """Return the error for a parameter: its name, what it is, what would do."""
+def parameter_error(owner: Augmentation, name: str, expected: str) -> ValueError:
+    """Return the error for an invalid parameter; it names value and expectation."""
     return ValueError(
         f"{name}={getattr(owner, name)!r} was given to {type(owner).__name__}; "
-        f"give {wanted}."
+        f"give {expected}."
     )
 
 
 def read_numbers(
-    owner: Augmentation, name: str, lengths: Container[int], wanted: str
+    owner: Augmentation, name: str, lengths: Container[int], expected: str
 ) -> tuple[float, ...]:
-    """Return a parameter's finite numbers; a single number counts as length 1."""
+    """Return the finite numbers of a parameter; a single number has length 1."""
     value = getattr(owner, name)
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = tuple(value)
     items = value if isinstance(value, tuple | list) else (value,)
     if len(items) not in lengths or not all(map(_is_finite_number, items)):
-        raise bad_value(owner, name, wanted)
+        raise parameter_error(owner, name, expected)
     return tuple(map(float, items))
 
 
 def _is_finite_number(value: object) -> bool:
-    """Whether `value` is a real, finite number and no bool."""
+    """Return whether a value is a finite real number and not a bool."""
     return (
         isinstance(value, Real)
         and not isinstance(value, bool | np.bool_)
@@ -44,10 +44,10 @@ def _is_finite_number(value: object) -> bool:
 
 def read_probability(owner: Augmentation, name: str) -> float:
     """Return a parameter that is a probability."""
-    wanted = "a probability from 0 to 1"
-    (value,) = read_numbers(owner, name, (1,), wanted)
+    expected = "a probability from 0 to 1"
+    (value,) = read_numbers(owner, name, (1,), expected)
     if not 0 <= value <= 1:
-        raise bad_value(owner, name, wanted)
+        raise parameter_error(owner, name, expected)
     return value
 
 
@@ -55,27 +55,27 @@ def read_option(owner: Augmentation, name: str, options: tuple[str, ...]) -> str
     """Return a parameter that is one of several strings."""
     value = getattr(owner, name)
     if not isinstance(value, str) or value not in options:
-        raise bad_value(owner, name, " or ".join(map(repr, options)))
+        raise parameter_error(owner, name, " or ".join(map(repr, options)))
     return value
 
 
 def read_channel_values(owner: Augmentation, name: str) -> tuple[float, ...]:
-    """Return a parameter that is one pixel value, or one for each channel."""
-    wanted = "a finite number, or a tuple of one for each channel"
-    return read_numbers(owner, name, range(1, sys.maxsize), wanted)
+    """Return a parameter that is one pixel value, or one value per channel."""
+    expected = "a finite number, or a tuple of one for each channel"
+    return read_numbers(owner, name, range(1, sys.maxsize), expected)
 
 
-def channel_values(values: tuple[float, ...], name: str, images: Tensor) -> Tensor:
+def channel_tensor(values: tuple[float, ...], name: str, images: Tensor) -> Tensor:
     """Return pixel values as a tensor that broadcasts against `images`."""
-    dtype = working_dtype(images.dtype)
+    dtype = compute_dtype(images.dtype)
     if len(values) == 1:
-        # Filling a tensor on the device spares the copy from the host.
-        filled = torch.full((1, 1, 1), values[0], dtype=dtype, device=images.device)
+        # Filling a tensor on the device avoids a copy from the CPU.
+        tensor = torch.full((1, 1, 1), values[0], dtype=dtype, device=images.device)
     elif len(values) == images.shape[1]:
-        filled = torch.tensor(values, dtype=dtype, device=images.device)[:, None, None]
+        tensor = torch.tensor(values, dtype=dtype, device=images.device)[:, None, None]
     else:
         raise ValueError(
             f"{name} has {len(values)} values, but the images have "
             f"{images.shape[1]} channels; give one number, or one for each channel."
         )
-    return as_dtype(filled, images.dtype)  # (1 or channels, 1, 1)
+    return cast_to_image_dtype(tensor, images.dtype)  # (1 or channels, 1, 1)

@@ -1,4 +1,4 @@
-"""Transformers that bring pixels to the scale a network learns from."""
+"""Transformers that scale pixels for the training of networks."""
 
 from skmlp.preprocessing._pixel_scaler import PixelScaler
 from skmlp.preprocessing._pixel_standardizer import PixelStandardizer

@@ -1,4 +1,4 @@
-"""What the pixel transformers share: which input they take, and its dtype."""
+"""Base class of the pixel transformers: checks of the input, dtypes, blocks."""
 
 from collections.abc import Iterator
 from math import prod
@@ -16,27 +16,28 @@ from skmlp._sklearn_bases import (
     available_if,
 )
 
-# Everything else (object, longdouble, numeric strings) becomes float64, the first.
-_KEPT_DTYPES = [np.float64, np.float32, np.float16, np.bool_]
-_KEPT_DTYPES += [np.uint8, np.uint16, np.uint32, np.uint64]
-_KEPT_DTYPES += [np.int8, np.int16, np.int32, np.int64]
+# Other dtypes (object, longdouble, numeric strings) become float64, the first one.
+_ACCEPTED_DTYPES = [np.float64, np.float32, np.float16, np.bool_]
+_ACCEPTED_DTYPES += [np.uint8, np.uint16, np.uint32, np.uint64]
+_ACCEPTED_DTYPES += [np.int8, np.int16, np.int32, np.int64]
 
-# 256 KiB of uint8, 1 MiB of float32: a block stays in a core's cache between steps.
-_BLOCK_VALUES = 1 << 18
+# 256 KiB of uint8, or 1 MiB of float32. A block stays in the cache of a core while
+# several operations are applied to it.
+_VALUES_PER_BLOCK = 1 << 18
 
 
 def output_dtype(X: np.ndarray) -> np.dtype[Any]:
-    """Return float64 for float64 and float32 for everything else."""
+    """Return float64 for float64, and float32 for every other dtype."""
     return np.dtype(np.float64 if X.dtype == np.float64 else np.float32)
 
 
-def row_blocks(X: np.ndarray) -> Iterator[slice]:
-    """Yield slices of rows small enough to stay in cache while worked on."""
-    return gen_batches(len(X), max(1, _BLOCK_VALUES // prod(X.shape[1:])))
+def sample_blocks(X: np.ndarray) -> Iterator[slice]:
+    """Yield slices of samples that are small enough for the cache."""
+    return gen_batches(len(X), max(1, _VALUES_PER_BLOCK // prod(X.shape[1:])))
 
 
 def _has_feature_names(transformer: "PixelTransformer") -> bool:
-    """Tell whether rows are flat, and say what to do where they are images."""
+    """Return True if samples are flat; raise an AttributeError for images."""
     feature_shape = getattr(transformer, "feature_shape_", (1,))
     if len(feature_shape) > 1:
         raise AttributeError(
@@ -47,41 +48,54 @@ def _has_feature_names(transformer: "PixelTransformer") -> bool:
 
 
 class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Base of the transformers that keep the shape of flat rows and of images."""
+    """Base class of transformers that keep the shape of flat samples and images."""
 
     @available_if(_has_feature_names)
     def get_feature_names_out(
         self, input_features: npt.ArrayLike | None = None
     ) -> np.ndarray:
-        """Return the names of the features, which are those of the input.
+        """Return the names of the output features, which equal the input names.
 
-        Flat rows have feature names; images have none, and are then given back as
-        arrays whatever ``set_output`` asks for.
+        This method exists only if the samples are flat. Images have no feature names.
+        Transformed images are therefore always arrays, also after ``set_output``.
 
         Parameters
         ----------
         input_features : array-like of str of shape (n_features,), default=None
-            Names of the input; by default ``feature_names_in_``, else x0, x1, ...
+            The names of the input features. If None, they are ``feature_names_in_`` if
+            that is defined, and otherwise ``x0``, ``x1``, and so on.
 
         Returns
         -------
         feature_names_out : ndarray of str of shape (n_features,)
             The same names.
+
+        Raises
+        ------
+        ValueError
+            If `input_features` differs from ``feature_names_in_``, or does not have
+            ``n_features_in_`` names.
+
+        Examples
+        --------
+        >>> from skmlp.preprocessing import PixelScaler
+        >>> PixelScaler().fit([[0, 255]]).get_feature_names_out(["left", "right"])
+        array(['left', 'right'], dtype=object)
         """
         return super().get_feature_names_out(input_features)
 
     def _check_pixels(self, X: Any, *, reset: bool) -> np.ndarray:
-        """Validate X and, with reset, take its rows as those to expect from now on."""
+        """Return X as a checked array; with reset, store the shape of its samples."""
         pixels = validate_data(
-            self, X, reset=reset, dtype=_KEPT_DTYPES, allow_nd=True, ensure_2d=False
+            self, X, reset=reset, dtype=_ACCEPTED_DTYPES, allow_nd=True, ensure_2d=False
         )
         if pixels.ndim < 2:
-            check_array(pixels, estimator=self)  # raises what scikit-learn's users know
+            check_array(pixels, estimator=self)  # raises scikit-learn's error
         if pixels.ndim > 4:
             raise ValueError(
-                f"X has shape {pixels.shape}, but {type(self).__name__} takes rows "
-                "(n_samples, n_features) or images (n_samples, height, width[, "
-                "channels])."
+                f"X has shape {pixels.shape}, but {type(self).__name__} takes flat "
+                "samples (n_samples, n_features) or images (n_samples, height, "
+                "width[, channels])."
             )
         shape = pixels.shape[1:]
         if 0 in shape:
@@ -97,7 +111,10 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return pixels
 
     def _check_feature_shape(self, X: np.ndarray) -> None:
-        """Refuse rows shaped unlike those of fit, flat ones in scikit-learn's words."""
+        """Refuse samples of another shape than in fit.
+
+        For flat samples the message is scikit-learn's.
+        """
         shape = X.shape[1:]
         expected = getattr(self, "feature_shape_", shape)
         if shape == expected:
@@ -110,12 +127,12 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         single = "; a single image is X[None]" if X.shape == expected else ""
         raise ValueError(
-            f"X has rows of shape {shape}, but {name} is expecting rows of shape "
+            f"X has samples of shape {shape}, but {name} is expecting samples of shape "
             f"{expected} as input{single}."
         )
 
     def __sklearn_tags__(self) -> Any:
-        """Declare images as input, and the dtypes that transform keeps."""
+        """Declare that images are accepted, and which dtypes are preserved."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

@@ -1,4 +1,4 @@
-"""Mean and variance in float64: of one block, of blocks merged, of features pooled."""
+"""Mean and variance in float64: of one block, of merged blocks, of pooled features."""
 
 from typing import NamedTuple
 
@@ -6,62 +6,66 @@ import numpy as np
 
 
 class Moments(NamedTuple):
-    """How many rows were seen, and the mean and population variance of each group."""
+    """Number of samples; mean and population variance of each group of values."""
 
-    n_rows: int
+    n_samples: int
     mean: np.ndarray
     var: np.ndarray
 
 
-def block_moments(block: np.ndarray, axis: int) -> Moments:
-    """Return the moments of a 2-D block along an axis, which is kept with length 1.
+def compute_moments(block: np.ndarray, axis: int) -> Moments:
+    """Return the moments of a 2-D block along an axis, which gets the length 1.
 
-    The two-pass algorithm on data shifted by their first value (Chan, Golub and
-    LeVeque, 1983, sections 2 and 3): a constant has a variance of exactly zero.
+    The two-pass algorithm is applied to values shifted by the first one (Chan, Golub
+    and LeVeque, 1983, sections 2 and 3). The variance of a constant is exactly zero.
     """
     first = block.take([0], axis).astype(np.float64)
     deviation = np.subtract(block, first, dtype=np.float64)
-    shift = deviation.mean(axis, keepdims=True)
-    deviation -= shift
+    mean_deviation = deviation.mean(axis, keepdims=True)
+    deviation -= mean_deviation
     np.square(deviation, out=deviation)
-    return Moments(len(block), first + shift, deviation.mean(axis, keepdims=True))
+    return Moments(
+        len(block), first + mean_deviation, deviation.mean(axis, keepdims=True)
+    )
 
 
 def merge_moments(a: Moments, b: Moments) -> Moments:
-    """Return the moments of the rows of a and b together.
+    """Return the moments of the samples of a and b together.
 
-    Equations 1.5a and 1.5b of Chan, Golub and LeVeque, "Algorithms for computing the
-    sample variance: analysis and recommendations", The American Statistician 37(3),
-    1983, 242-247, divided by the number of rows. Every row holds equally many values
-    of each group, so rows are weights enough.
+    These are equations 1.5a and 1.5b of Chan, Golub and LeVeque, "Algorithms for
+    computing the sample variance: analysis and recommendations", The American
+    Statistician 37(3), 1983, 242-247, divided by the number of samples. All samples
+    have the same number of values in each group, so the numbers of samples can be the
+    weights.
     """
-    n_rows = a.n_rows + b.n_rows
-    weight = b.n_rows / n_rows
-    delta = b.mean - a.mean
-    mean = a.mean + weight * delta
-    var = (1 - weight) * a.var + weight * b.var + weight * (1 - weight) * delta**2
-    return Moments(n_rows, mean, var)
+    n_samples = a.n_samples + b.n_samples
+    weight = b.n_samples / n_samples
+    difference = b.mean - a.mean
+    mean = a.mean + weight * difference
+    var = (1 - weight) * a.var + weight * b.var + weight * (1 - weight) * difference**2
+    return Moments(n_samples, mean, var)
 
 
 def pool_moments(moments: Moments) -> Moments:
-    """Return the moments of equally large groups taken together along the first axis.
+    """Return the moments of groups of equal size, pooled along the first axis.
 
-    The variance of the whole is the mean of the variances and the variance of the
-    means (the law of total variance).
+    The pooled variance is the mean of the variances plus the variance of the means.
     """
-    _, mean, var_of_means = block_moments(moments.mean, axis=0)
-    return Moments(moments.n_rows, mean[0], moments.var.mean(axis=0) + var_of_means[0])
+    _, mean, var_of_means = compute_moments(moments.mean, axis=0)
+    return Moments(
+        moments.n_samples, mean[0], moments.var.mean(axis=0) + var_of_means[0]
+    )
 
 
 def safe_scale(mean: np.ndarray, var: np.ndarray, n_values: int) -> np.ndarray:
-    """Return the standard deviation, and 1 where it is zero but for rounding.
+    """Return the standard deviation, or 1 where it is zero up to rounding errors.
 
-    The bound on a constant's computed variance is scikit-learn's, after Chan, Golub
-    and LeVeque. Deviations too small for float32 could not be divided by either.
+    The bound on the computed variance of a constant is scikit-learn's, after Chan,
+    Golub and LeVeque. Deviations that are zero in float32 are replaced by 1, too.
     """
     eps = np.finfo(np.float64).eps
     scale = np.sqrt(var)
-    # Compared before squaring: the square of a huge mean would overflow.
+    # Deviations are compared, because the square of a huge mean would overflow.
     rounding = np.hypot(np.sqrt(n_values * eps) * scale, n_values * eps * mean)
-    constant = (scale <= rounding) | (scale < np.finfo(np.float32).tiny)
-    return np.where(constant, 1.0, scale)
+    is_constant = (scale <= rounding) | (scale < np.finfo(np.float32).tiny)
+    return np.where(is_constant, 1.0, scale)

@@ -9,48 +9,53 @@ import numpy.typing as npt
 
 from skmlp._sklearn_bases import fit_context
 from skmlp._sklearn_compat import Interval
-from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
+from skmlp.preprocessing._base import PixelTransformer, output_dtype, sample_blocks
 
 
 class PixelScaler(PixelTransformer):
     """Scale pixels from the range of their format to `feature_range`.
 
-    The scale is that of the pixel format, not of the data, so there is nothing to
-    learn, and nothing of a test set can leak into training::
+    The formula is::
 
         X_scaled = X / (pixel_max / (high - low)) + low
 
-    With the defaults that is ``X / 255``; with ``feature_range=(-1, 1)`` it is
-    ``X / 127.5 - 1``. Values outside [0, `pixel_max`] are scaled by the same rule
-    and not clipped.
+    With the defaults this is ``X / 255``. With ``feature_range=(-1, 1)`` it is
+    ``X / 127.5 - 1``.
+
+    - The range depends on the pixel format, not on the data. Nothing is learned, so no
+      information of a test set can leak into the training.
+    - Values outside [0, `pixel_max`] are scaled by the same formula. They are not
+      clipped.
 
     Parameters
     ----------
     pixel_max : float, default=255
-        Brightest value of the pixel format: 255 for 8 bits, 65535 for 16 bits, 1 for
-        floats that are in [0, 1] already.
+        Largest value of the pixel format: 255 for 8 bits, 65535 for 16 bits, 1 for
+        floats in [0, 1].
     feature_range : tuple (low, high), default=(0, 1)
-        What 0 and `pixel_max` become.
+        The values to which 0 and `pixel_max` are scaled.
 
     Attributes
     ----------
     n_features_in_ : int
-        Number of values in a row, for images height x width x channels.
+        Number of values in a sample. For images it is height x width x channels.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
-        Names of the columns, where X was a DataFrame with string names.
+        Names of the columns. Defined only if X is a DataFrame whose column names are
+        all strings.
     feature_shape_ : tuple of int
-        Shape of a row: (n_features,), (height, width) or (height, width, channels).
+        Shape of a sample: (n_features,), (height, width) or (height, width, channels).
 
     See Also
     --------
-    PixelStandardizer : Centre and scale by what the training data show.
-    sklearn.preprocessing.MinMaxScaler : Learn the range of each feature.
+    PixelStandardizer : Scale pixels by the mean and variance of the training set.
+    sklearn.preprocessing.MinMaxScaler : Scale by the learned range of each feature.
 
     Notes
     -----
-    float64 is kept, every other dtype becomes float32, where integers beyond 2**24
-    are rounded; lists are read as float64. NaN and infinity are refused, as are sparse
-    matrices. `transform` needs no `fit`; after it, rows of another shape are refused.
+    - float64 stays float64. Every other dtype becomes float32, which rounds integers
+      beyond 2**24. Lists become float64.
+    - NaN, infinity and sparse matrices are refused.
+    - `transform` works without `fit`. After `fit`, samples must have the same shape.
 
     Examples
     --------
@@ -78,7 +83,7 @@ class PixelScaler(PixelTransformer):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Check the parameters and note the shape of X; nothing is learnt.
+        """Check the parameters and store the shape of the samples.
 
         Parameters
         ----------
@@ -91,51 +96,56 @@ class PixelScaler(PixelTransformer):
         Returns
         -------
         self : PixelScaler
-            The same object.
+            The fitted transformer.
 
         Raises
         ------
         ValueError
-            If a parameter is out of its range, or X is empty, sparse, not finite or
-            of another number of dimensions.
+            If a parameter is out of its range, or if X is empty, is not finite, or has
+            less than 2 or more than 4 dimensions.
+        TypeError
+            If X is sparse.
         """
         self._divisor_and_low()
         self._check_pixels(X, reset=True)
         return self
 
     def transform(self, X: npt.ArrayLike) -> np.ndarray:
-        """Scale X.
+        """Scale pixels to `feature_range`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or \
                 (n_samples, height, width[, channels])
-            Pixels of any real dtype; never written to.
+            Pixels of any real dtype. X is not changed.
 
         Returns
         -------
         X_scaled : ndarray of the shape of X
-            float64 where X is float64, else float32. A DataFrame where `set_output`
-            asks for one and rows are flat.
+            The scaled values, in float64 if X is float64, and otherwise in float32.
+            They are a DataFrame if `set_output` requested one and samples are flat.
 
         Raises
         ------
         ValueError
-            If a parameter or X is not as in `fit`.
+            If `fit` would refuse a parameter or X, or if the shape of the samples
+            differs from `fit`.
+        TypeError
+            If X is sparse.
         """
         self._validate_params()
         divisor, low = self._divisor_and_low()
         pixels = self._check_pixels(X, reset=False)
         dtype = output_dtype(pixels)
         scaled = np.empty(pixels.shape, dtype)
-        for rows in row_blocks(pixels):
-            np.divide(pixels[rows], divisor, out=scaled[rows], dtype=dtype)
+        for block in sample_blocks(pixels):
+            np.divide(pixels[block], divisor, out=scaled[block], dtype=dtype)
             if low:
-                scaled[rows] += low
+                scaled[block] += low
         return scaled
 
     def inverse_transform(self, X: npt.ArrayLike) -> np.ndarray:
-        """Bring scaled values back to [0, `pixel_max`], as floats, not rounded.
+        """Scale values back to [0, `pixel_max`], without rounding.
 
         Parameters
         ----------
@@ -146,25 +156,29 @@ class PixelScaler(PixelTransformer):
         Returns
         -------
         X_pixels : ndarray of the shape of X
-            float64 where X is float64, else float32; ``np.rint`` gives the integers.
+            The pixels, in float64 if X is float64, and otherwise in float32.
+            ``np.rint`` rounds them to integers.
 
         Raises
         ------
         ValueError
-            If a parameter or X is not as in `fit`.
+            If `fit` would refuse a parameter or X, or if the shape of the samples
+            differs from `fit`.
+        TypeError
+            If X is sparse.
         """
         self._validate_params()
         divisor, low = self._divisor_and_low()
         scaled = self._check_pixels(X, reset=False)
         dtype = output_dtype(scaled)
         pixels = np.empty(scaled.shape, dtype)
-        for rows in row_blocks(scaled):
-            np.subtract(scaled[rows], low, out=pixels[rows], dtype=dtype)
-            pixels[rows] *= divisor
+        for block in sample_blocks(scaled):
+            np.subtract(scaled[block], low, out=pixels[block], dtype=dtype)
+            pixels[block] *= divisor
         return pixels
 
     def _divisor_and_low(self) -> tuple[float, float]:
-        """Return what pixels are divided by, and what is then added."""
+        """Return the divisor of the pixels, and the number that is then added."""
         try:
             low, high = (float(bound) for bound in self.feature_range)
             ordered = -np.inf < low < high < np.inf
@@ -178,7 +192,7 @@ class PixelScaler(PixelTransformer):
         return self.pixel_max / (high - low), low
 
     def __sklearn_tags__(self) -> Any:
-        """Declare that transform works before fit."""
+        """Declare that transform works without fit."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         return tags

@@ -1,4 +1,4 @@
-"""Centre and scale pixels by their mean and standard deviation."""
+"""Center and scale pixels by their mean and standard deviation."""
 
 from functools import reduce
 from math import prod
@@ -10,10 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmlp._sklearn_bases import available_if, fit_context
 from skmlp._sklearn_compat import StrOptions
-from skmlp.preprocessing._base import PixelTransformer, output_dtype, row_blocks
+from skmlp.preprocessing._base import PixelTransformer, output_dtype, sample_blocks
 from skmlp.preprocessing._moments import (
     Moments,
-    block_moments,
+    compute_moments,
     merge_moments,
     pool_moments,
     safe_scale,
@@ -21,71 +21,73 @@ from skmlp.preprocessing._moments import (
 
 
 def _has_inverse(standardizer: "PixelStandardizer") -> bool:
-    """Tell whether what was subtracted is known afterwards."""
+    """Return True if the scope has an inverse; raise an AttributeError otherwise."""
     if getattr(standardizer, "_fitted_scope", standardizer.scope) == "image":
         raise AttributeError(
-            "scope='image' forgets the mean and deviation of each image, so there is "
-            "no inverse_transform; use scope='feature', 'channel' or 'global' for one."
+            "scope='image' does not store the mean and deviation of each image, so "
+            "there is no inverse_transform; use scope='feature', 'channel' or 'global'."
         )
     return True
 
 
 class PixelStandardizer(PixelTransformer):
-    """Centre pixels to mean zero and scale them to unit variance.
+    """Center pixels to zero mean and scale them to unit variance.
 
-    ``Z = (X - mean_) / scale_``, with one mean and one deviation for each pixel
-    position, each channel, all pixels, or each image, as `scope` says.
+    The formula is ``Z = (X - mean_) / scale_``. The parameter `scope` says which pixels
+    share one mean and one standard deviation.
 
     Parameters
     ----------
     scope : {'feature', 'channel', 'global', 'image'}, default='feature'
-        What shares one mean and one standard deviation.
+        The pixels that share one mean and one standard deviation.
 
-        - 'feature': each pixel position (and channel) over all training rows, as
-          `sklearn.preprocessing.StandardScaler` does.
-        - 'channel': each channel, the last axis of (n, height, width, channels),
-          over all positions and training rows. Flat rows and (n, height, width)
-          images are grey: they have one channel.
-        - 'global': all pixels of all training rows.
-        - 'image': each row by its own pixels, which also evens out the lighting.
-          Nothing is learnt from the training rows.
+        - 'feature': the pixels of all training samples at the same position and in the
+          same channel, as in `sklearn.preprocessing.StandardScaler`.
+        - 'channel': the pixels of all training samples in the same channel, which is
+          the last axis of (n_samples, height, width, channels). Flat samples and images
+          of shape (n_samples, height, width) have one channel.
+        - 'global': all pixels of all training samples.
+        - 'image': the pixels of each sample. This also removes differences in lighting.
+          Nothing is learned from the training samples.
     with_mean : bool, default=True
-        Subtract the mean.
+        Whether to subtract the mean.
     with_std : bool, default=True
-        Divide by the standard deviation.
+        Whether to divide by the standard deviation.
 
     Attributes
     ----------
     mean_ : ndarray of float64 or None
-        Mean of the training rows, of shape `feature_shape_` for 'feature',
-        (n_channels,) for 'channel', () for 'global'; None for 'image'.
+        Mean of the training samples. Its shape is `feature_shape_` for 'feature',
+        (n_channels,) for 'channel' and () for 'global'. None for 'image'.
     var_ : ndarray of float64 or None
-        Population variance (ddof=0), shaped as `mean_`; None for 'image'.
+        Population variance (ddof=0), of the shape of `mean_`. None for 'image'.
     scale_ : ndarray of float64 or None
-        What is divided by: ``sqrt(var_)``, and 1 where that is zero but for rounding.
+        The divisor: ``sqrt(var_)``, or 1 where that is zero up to rounding errors.
         None for 'image' and for ``with_std=False``.
     n_samples_seen_ : int
-        Number of rows seen by `fit` or by all calls of `partial_fit`.
+        Number of samples seen by `fit`, or by all calls of `partial_fit`.
     n_features_in_ : int
-        Number of values in a row, for images height x width x channels.
+        Number of values in a sample. For images it is height x width x channels.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
-        Names of the columns, where X was a DataFrame with string names.
+        Names of the columns. Defined only if X is a DataFrame whose column names are
+        all strings.
     feature_shape_ : tuple of int
-        Shape of a row: (n_features,), (height, width) or (height, width, channels).
+        Shape of a sample: (n_features,), (height, width) or (height, width, channels).
 
     See Also
     --------
-    PixelScaler : Scale by the range of the pixel format; nothing to learn.
-    sklearn.preprocessing.StandardScaler : The same as 'feature' for flat rows.
+    PixelScaler : Scale pixels by the range of their format.
+    sklearn.preprocessing.StandardScaler : The same as 'feature' for flat samples.
 
     Notes
     -----
-    float64 is kept, every other dtype becomes float32; lists are read as float64.
-    Means and variances are accumulated in float64, block by block, so that neither
-    `fit` nor `transform` copies X in float64; a memory map of uint8 may be larger than
-    memory in `fit`. Blocks, and calls of `partial_fit`, are merged by the pairwise
-    update of Chan, Golub and LeVeque [1]_. NaN and infinity are refused, as are sparse
-    matrices.
+    - float64 stays float64. Every other dtype becomes float32. Lists become float64.
+    - Means and variances are computed in float64, block by block. X is never copied
+      to float64 as a whole. `fit` accepts a memory map of uint8 that is larger than
+      memory.
+    - Blocks, and calls of `partial_fit`, are merged by the pairwise update of Chan,
+      Golub and LeVeque [1]_.
+    - NaN, infinity and sparse matrices are refused.
 
     References
     ----------
@@ -131,7 +133,7 @@ class PixelStandardizer(PixelTransformer):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Learn mean and variance from X, forgetting what was learnt before.
+        """Compute mean and variance of X; earlier values are discarded.
 
         Parameters
         ----------
@@ -144,111 +146,123 @@ class PixelStandardizer(PixelTransformer):
         Returns
         -------
         self : PixelStandardizer
-            The same object.
+            The fitted transformer.
 
         Raises
         ------
         ValueError
-            If a parameter is not as described, X is empty, sparse, not finite or of
-            another number of dimensions, or its variance overflows float64.
+            If a parameter has another value than described, if X is empty, is not
+            finite, or has less than 2 or more than 4 dimensions, or if its variance
+            overflows float64.
+        TypeError
+            If X is sparse.
         """
-        return self._learn(X, first=True)
+        return self._update(X, first=True)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Add the rows of X to what was learnt before.
+        """Update mean and variance with further samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or \
                 (n_samples, height, width[, channels])
-            Pixels of any real dtype, rows shaped as in the first call.
+            Pixels of any real dtype. Samples have the same shape as in the first call.
         y : None
             Ignored.
 
         Returns
         -------
         self : PixelStandardizer
-            The same object.
+            The fitted transformer.
 
         Raises
         ------
         ValueError
-            As in `fit`, and if rows are shaped otherwise than before or `scope` was
-            changed.
+            If `fit` would refuse X, if the shape of the samples differs from the
+            earlier calls, or if `scope` was changed.
+        TypeError
+            If X is sparse.
         """
-        return self._learn(X, first=not hasattr(self, "n_samples_seen_"))
+        return self._update(X, first=not hasattr(self, "n_samples_seen_"))
 
     def transform(self, X: npt.ArrayLike) -> np.ndarray:
-        """Centre and scale X.
+        """Center and scale pixels.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or \
                 (n_samples, height, width[, channels])
-            Pixels of any real dtype, rows shaped as in `fit`; never written to.
+            Pixels of any real dtype. Samples have the same shape as in `fit`. X is
+            not changed.
 
         Returns
         -------
         Z : ndarray of the shape of X
-            float64 where X is float64, else float32. A DataFrame where `set_output`
-            asks for one and rows are flat.
+            The scaled values, in float64 if X is float64, and otherwise in float32.
+            They are a DataFrame if `set_output` requested one and samples are flat.
 
         Raises
         ------
         NotFittedError
-            Before `fit`.
+            If the transformer is not fitted.
         ValueError
-            If X is not as in `fit`.
+            If `fit` would refuse X, or if the shape of the samples differs from `fit`.
+        TypeError
+            If X is sparse.
         """
         check_is_fitted(self, "n_samples_seen_")
         pixels = self._check_pixels(X, reset=False)
         dtype = output_dtype(pixels)
         Z = np.empty(pixels.shape, dtype)
         mean, scale = self._shift_and_scale(dtype)
-        for rows in row_blocks(pixels):
+        for block in sample_blocks(pixels):
             if self._fitted_scope == "image":
-                mean, scale = self._shift_and_scale_of_each(pixels[rows], dtype)
-            np.subtract(pixels[rows], mean, out=Z[rows], dtype=dtype)
-            Z[rows] /= scale
+                mean, scale = self._image_shift_and_scale(pixels[block], dtype)
+            np.subtract(pixels[block], mean, out=Z[block], dtype=dtype)
+            Z[block] /= scale
         return Z
 
     @available_if(_has_inverse)
     def inverse_transform(self, X: npt.ArrayLike) -> np.ndarray:
-        """Bring standardised values back to pixels, as floats, not rounded.
+        """Scale standardized values back to pixels, without rounding.
 
-        Absent for ``scope='image'``, which forgets what it subtracts.
+        This method does not exist for ``scope='image'``, because the means of the
+        images are not stored.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or \
                 (n_samples, height, width[, channels])
-            Standardised values, rows shaped as in `fit`.
+            Standardized values. Samples have the same shape as in `fit`.
 
         Returns
         -------
         X_pixels : ndarray of the shape of X
-            float64 where X is float64, else float32; ``np.rint`` gives the integers.
+            The pixels, in float64 if X is float64, and otherwise in float32.
+            ``np.rint`` rounds them to integers.
 
         Raises
         ------
         NotFittedError
-            Before `fit`.
+            If the transformer is not fitted.
         ValueError
-            If X is not as in `fit`.
+            If `fit` would refuse X, or if the shape of the samples differs from `fit`.
+        TypeError
+            If X is sparse.
         """
         check_is_fitted(self, "n_samples_seen_")
         Z = self._check_pixels(X, reset=False)
         dtype = output_dtype(Z)
         pixels = np.empty(Z.shape, dtype)
         mean, scale = self._shift_and_scale(dtype)
-        for rows in row_blocks(Z):
-            np.multiply(Z[rows], scale, out=pixels[rows], dtype=dtype)
-            pixels[rows] += mean
+        for block in sample_blocks(Z):
+            np.multiply(Z[block], scale, out=pixels[block], dtype=dtype)
+            pixels[block] += mean
         return pixels
 
-    def _learn(self, X: npt.ArrayLike, *, first: bool) -> Self:
-        """Merge the moments of X into those learnt, or start with them."""
+    def _update(self, X: npt.ArrayLike, *, first: bool) -> Self:
+        """Merge the moments of X with the earlier ones, or start with them."""
         if not first and self.scope != self._fitted_scope:
             raise ValueError(
                 f"scope={self.scope!r} differs from scope={self._fitted_scope!r} of "
@@ -259,13 +273,13 @@ class PixelStandardizer(PixelTransformer):
             mean, var, scale = None, None, None
         else:
             with np.errstate(over="ignore", invalid="ignore"):
-                moments = self._group(_feature_moments(pixels))
+                moments = self._pool_by_scope(_feature_moments(pixels))
                 if not first and self.mean_ is not None and self.var_ is not None:
                     earlier = Moments(self.n_samples_seen_, self.mean_, self.var_)
                     moments = merge_moments(earlier, moments)
             _check_variance(moments.var)
             _, mean, var = moments
-            n_values = moments.n_rows * (self.n_features_in_ // mean.size)
+            n_values = moments.n_samples * (self.n_features_in_ // mean.size)
             scale = safe_scale(mean, var, n_values) if self.with_std else None
         n_before = 0 if first else self.n_samples_seen_
         self._fitted_scope = self.scope
@@ -273,57 +287,61 @@ class PixelStandardizer(PixelTransformer):
         self.mean_, self.var_, self.scale_ = mean, var, scale
         return self
 
-    def _group(self, moments: Moments) -> Moments:
-        """Pool the moments of all features, of shape (1, n_features), by the scope."""
-        n_rows, mean, var = moments
+    def _pool_by_scope(self, moments: Moments) -> Moments:
+        """Pool moments of shape (1, n_features) over the features that share a mean."""
+        n_samples, mean, var = moments
         shape = self.feature_shape_
         if self.scope == "feature":
-            return Moments(n_rows, mean.reshape(shape), var.reshape(shape))
+            return Moments(n_samples, mean.reshape(shape), var.reshape(shape))
         n_channels = shape[2] if self.scope == "channel" and len(shape) == 3 else 1
-        n_rows, mean, var = pool_moments(
-            Moments(n_rows, mean.reshape(-1, n_channels), var.reshape(-1, n_channels))
+        n_samples, mean, var = pool_moments(
+            Moments(
+                n_samples, mean.reshape(-1, n_channels), var.reshape(-1, n_channels)
+            )
         )
         grouped_shape = (n_channels,) if self.scope == "channel" else ()
-        return Moments(n_rows, mean.reshape(grouped_shape), var.reshape(grouped_shape))
+        return Moments(
+            n_samples, mean.reshape(grouped_shape), var.reshape(grouped_shape)
+        )
 
     def _shift_and_scale(self, dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what is subtracted and divided by, 0 and 1 where nothing is."""
+        """Return the number to subtract and the divisor; 0 and 1 change nothing."""
         mean = self.mean_ if self.with_mean and self.mean_ is not None else 0.0
         scale = self.scale_ if self.with_std and self.scale_ is not None else 1.0
         if self._fitted_scope != "channel":
             return np.asarray(mean, dtype), np.asarray(scale, dtype)
-        # Repeated for every pixel: NumPy broadcasts 3 channels in loops of length 3.
+        # Repeated for every pixel, because NumPy would broadcast in loops of length 3.
         shape = self.feature_shape_
         return np.full(shape, mean, dtype), np.full(shape, scale, dtype)
 
-    def _shift_and_scale_of_each(
+    def _image_shift_and_scale(
         self, images: np.ndarray, dtype: np.dtype[Any]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same for each of some images, shaped to broadcast over it."""
-        each = (len(images),) + (1,) * (images.ndim - 1)
+        """Return number and divisor for each image, of shape (n_images, 1, ...)."""
+        shape = (len(images),) + (1,) * (images.ndim - 1)
         with np.errstate(over="ignore", invalid="ignore"):
-            moments = block_moments(images.reshape(len(images), -1), axis=1)
+            moments = compute_moments(images.reshape(len(images), -1), axis=1)
         _check_variance(moments.var)
-        mean = moments.mean if self.with_mean else np.zeros(each)
-        scale = np.ones(each)
+        mean = moments.mean if self.with_mean else np.zeros(shape)
+        scale = np.ones(shape)
         if self.with_std:
             scale = safe_scale(moments.mean, moments.var, prod(images.shape[1:]))
-        return mean.reshape(each).astype(dtype), scale.reshape(each).astype(dtype)
+        return mean.reshape(shape).astype(dtype), scale.reshape(shape).astype(dtype)
 
 
 def _feature_moments(pixels: np.ndarray) -> Moments:
     """Return the moments of every feature, of shape (1, n_features)."""
-    blocks = (pixels[rows] for rows in row_blocks(pixels))
+    blocks = (pixels[block] for block in sample_blocks(pixels))
     return reduce(
         merge_moments,
-        (block_moments(block.reshape(len(block), -1), axis=0) for block in blocks),
+        (compute_moments(block.reshape(len(block), -1), axis=0) for block in blocks),
     )
 
 
 def _check_variance(var: np.ndarray) -> None:
-    """Refuse values whose squares are no longer numbers."""
+    """Refuse a variance that is not finite."""
     if not np.isfinite(var).all():
         raise ValueError(
-            "The variance of X overflows float64, so X cannot be standardised; scale "
+            "The variance of X overflows float64, so X cannot be standardized; scale "
             "its values down first."
         )

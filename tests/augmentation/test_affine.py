@@ -1,4 +1,4 @@
-"""RandomAffine: where points go, how amounts are drawn, what lies outside."""
+"""RandomAffine: positions of points, random amounts, and padding."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from skmlp.augmentation import RandomAffine
-from skmlp.augmentation._affine import _draw
+from skmlp.augmentation._affine import _draw_amounts
 
 SCIPY_MODES = {"constant": "grid-constant", "edge": "nearest", "symmetric": "reflect"}
 EVERYTHING = {
@@ -19,14 +19,14 @@ EVERYTHING = {
 }
 
 
-def drawn(augmentation, size=2000, seed=0):
-    """The amounts that a call on `size` images with this seed would use."""
+def draw_amounts(augmentation, size=2000, seed=0):
+    """Return the amounts that a call on `size` images with this seed uses."""
     generator = torch.Generator().manual_seed(seed)
-    return _draw(augmentation._read(), size, generator)
+    return _draw_amounts(augmentation._parse_parameters(), size, generator)
 
 
 def scipy_affine(image, amounts, mode, order, fill):
-    """The image moved by SciPy, from matrices written down one by one."""
+    """Return the image that SciPy computes from explicit matrices."""
     angle, kx, ky = np.radians([amounts.angle, amounts.shear_x, amounts.shear_y])
     rotation = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     shear_y, shear_x = [[1, 0], [-np.tan(ky), 1]], [[1, -np.tan(kx)], [0, 1]]
@@ -34,8 +34,8 @@ def scipy_affine(image, amounts, mode, order, fill):
     forward = np.linalg.multi_dot([rotation, shear_y, shear_x, zoom])
     inverse = np.linalg.inv(forward)[::-1, ::-1]  # SciPy counts (row, column)
     size = np.array(image.shape)
-    centre, shift = (size - 1) / 2, size * [amounts.shift_y, amounts.shift_x]
-    offset = centre - inverse @ (centre + shift)
+    center, shift = (size - 1) / 2, size * [amounts.shift_y, amounts.shift_x]
+    offset = center - inverse @ (center + shift)
     return ndimage.affine_transform(
         image, inverse, offset, order=order, mode=SCIPY_MODES[mode], cval=fill
     )
@@ -45,15 +45,17 @@ def scipy_affine(image, amounts, mode, order, fill):
 @pytest.mark.parametrize(("interpolation", "order"), [("bilinear", 1), ("nearest", 0)])
 @pytest.mark.parametrize("shape", [(9, 9), (7, 12), (16, 5)])
 @pytest.mark.parametrize("fill", [0.0, 0.3])
-def test_every_image_is_what_scipy_makes_of_it(mode, interpolation, order, shape, fill):
+def test_images_equal_those_of_scipy(mode, interpolation, order, shape, fill):
     images = np.random.default_rng(0).random((20, 1, *shape))
     augmentation = RandomAffine(
         **EVERYTHING, interpolation=interpolation, padding_mode=mode, fill=fill
     )
     result = augmentation(torch.from_numpy(images), 1).numpy()
-    amounts = [column.double().numpy() for column in drawn(augmentation, 20, seed=1)]
+    amounts = [
+        column.double().numpy() for column in draw_amounts(augmentation, 20, seed=1)
+    ]
     for i, image in enumerate(images[:, 0]):
-        one = type(drawn(augmentation, 1))(*(column[i] for column in amounts))
+        one = type(draw_amounts(augmentation, 1))(*(column[i] for column in amounts))
         expected = scipy_affine(image, one, mode, order, fill)
         np.testing.assert_allclose(result[i, 0], expected, atol=1e-12)
 
@@ -78,8 +80,8 @@ def test_scale_above_one_enlarges():
     assert wide.sum() == 8
 
 
-def test_amounts_fill_their_ranges_evenly():
-    amounts = drawn(RandomAffine(**EVERYTHING), 20_000)._asdict()
+def test_amounts_are_uniform_in_their_ranges():
+    amounts = draw_amounts(RandomAffine(**EVERYTHING), 20_000)._asdict()
     expected = {
         "angle": (-60, 60),
         "shift_x": (-0.3, 0.3),
@@ -91,38 +93,40 @@ def test_amounts_fill_their_ranges_evenly():
     }
     assert amounts.keys() == expected.keys()
     for name, (low, high) in expected.items():
-        place = (amounts[name].double() - low) / (high - low)
-        assert -1e-6 <= place.min() < 0.001
-        assert 0.999 < place.max() <= 1 + 1e-6
-        counts = torch.histc(place, 10, 0, 1)
+        fraction = (amounts[name].double() - low) / (high - low)
+        assert -1e-6 <= fraction.min() < 0.001
+        assert 0.999 < fraction.max() <= 1 + 1e-6
+        counts = torch.histc(fraction, 10, 0, 1)
         # Each count is binomial with standard deviation 42.4.
         assert (counts - 2000).abs().max() < 5 * 42.4
-    independent = torch.corrcoef(torch.stack(list(amounts.values()))) - torch.eye(7)
-    assert independent.abs().max() < 5 / 20_000**0.5
+    correlation = torch.corrcoef(torch.stack(list(amounts.values()))) - torch.eye(7)
+    assert correlation.abs().max() < 5 / 20_000**0.5
 
 
 @given(st.integers(0, 2**32), st.floats(0, 45), st.floats(0, 1))
-def test_a_number_is_the_symmetric_range(seed, strength, fraction):
+def test_one_number_means_a_symmetric_range(seed, strength, fraction):
     numbers = RandomAffine(degrees=strength, shear=strength, translate=fraction)
     pairs = RandomAffine(
         degrees=(-strength, strength),
         shear=[-strength, strength, 0, 0],
         translate=np.array([fraction, fraction]),
     )
-    for one, other in zip(drawn(numbers, 5, seed), drawn(pairs, 5, seed), strict=True):
+    for one, other in zip(
+        draw_amounts(numbers, 5, seed), draw_amounts(pairs, 5, seed), strict=True
+    ):
         assert torch.equal(one, other)
 
 
-def test_two_scales_zoom_both_axes_alike():
-    amounts = drawn(RandomAffine(scale=(0.5, 2)))
+def test_two_scales_zoom_both_axes_equally():
+    amounts = draw_amounts(RandomAffine(scale=(0.5, 2)))
     assert torch.equal(amounts.zoom_x, amounts.zoom_y)
     assert amounts.zoom_x.unique().numel() > 1900
 
 
-def test_one_parameter_does_not_change_what_another_draws():
+def test_parameters_do_not_change_the_draws_of_others():
     alone, together = (
-        drawn(RandomAffine(shear=10)),
-        drawn(
+        draw_amounts(RandomAffine(shear=10)),
+        draw_amounts(
             RandomAffine(
                 degrees=10, translate=0.2, scale=(0.9, 1.1, 0.9, 1.1), shear=10
             )
@@ -132,7 +136,7 @@ def test_one_parameter_does_not_change_what_another_draws():
 
 
 def moments(images):
-    """Centre of mass (x, y) and direction of the long axis in degrees, from pixels."""
+    """Return center of mass (x, y) and direction of the long axis in degrees."""
     weight = images[:, 0].double() / images.double().sum(dim=(1, 2, 3))[:, None, None]
     height, width = images.shape[2:]
     x = torch.arange(width) - (width - 1) / 2
@@ -146,40 +150,40 @@ def moments(images):
 
 
 def blob(length, size=41):
-    """A Gaussian blob in the middle: deviations `length` along x and 2 along y."""
+    """Return a centered Gaussian with deviation `length` along x and 2 along y."""
     y, x = torch.meshgrid(*2 * [torch.arange(size) - (size - 1) / 2], indexing="ij")
     return torch.exp(-(x**2) / (2 * length**2) - y**2 / 8)[None, None]
 
 
-def test_a_blob_turns_by_the_drawn_angle_within_the_range():
+def test_blob_turns_by_the_drawn_angle():
     augmentation = RandomAffine(degrees=(-15, 30))
     _, _, angle = moments(augmentation(blob(4).expand(200, 1, -1, -1), 0))
     torch.testing.assert_close(
-        angle, drawn(augmentation, 200).angle.double(), atol=0.05, rtol=0
+        angle, draw_amounts(augmentation, 200).angle.double(), atol=0.05, rtol=0
     )
     assert -15.05 < angle.min() < -14
     assert 29 < angle.max() < 30.05
 
 
-def test_a_blob_moves_by_the_drawn_fraction_of_each_side():
+def test_blob_moves_by_the_drawn_fraction_of_each_side():
     images = blob(2)[:, :, 5:-5].expand(200, 1, -1, -1)  # 31 x 41
     augmentation = RandomAffine(translate=(0.2, 0.1))
     x, y, _ = moments(augmentation(images, 0))
-    amounts = drawn(augmentation, 200)
+    amounts = draw_amounts(augmentation, 200)
     torch.testing.assert_close(x, 41 * amounts.shift_x.double(), atol=1e-4, rtol=0)
     torch.testing.assert_close(y, 31 * amounts.shift_y.double(), atol=1e-4, rtol=0)
     assert 8 < x.abs().max() < 8.21
     assert 2.9 < y.abs().max() < 3.11
 
 
-def test_the_mean_of_many_shifts_is_the_blur_by_their_range():
+def test_mean_of_many_shifts_equals_a_blur():
     width, reach, size = 21, 5.25, 40_000
     image = torch.zeros(1, 1, 1, width)
     image[..., 10] = 1
     augmentation = RandomAffine(translate=(reach / width, 0))
     mean = augmentation(image.expand(size, 1, 1, width), 0).mean(dim=0).flatten()
-    # A point shifted by t leaves max(0, 1 - |d - t|) at distance d. Its integral over
-    # all t from -reach to reach is a difference of the triangle's primitive.
+    # A point shifted by t has the value max(0, 1 - |d - t|) at distance d. The integral
+    # over t from -reach to reach is a difference of the primitive of this triangle.
     distance = torch.arange(width) - 10.0
 
     def primitive(t):
@@ -200,12 +204,12 @@ def test_fill_may_differ_between_channels():
         torch.testing.assert_close(gone[:, channel, 0], torch.full((4, 5), value))
 
 
-def test_fill_must_fit_the_channels():
+def test_fill_with_wrong_number_of_channels_is_refused():
     with pytest.raises(ValueError, match=r"fill has 2 values.* have 3 channels"):
         RandomAffine(degrees=10, fill=(0, 1))(torch.rand(1, 3, 4, 4))
 
 
-def test_a_constant_image_stays_if_the_border_is_drawn_out():
+def test_edge_and_symmetric_padding_keep_a_constant_image():
     images = torch.full((20, 1, 9, 6), 0.7)
     for mode in ("edge", "symmetric"):
         result = RandomAffine(**EVERYTHING, padding_mode=mode)(images, 0)

@@ -1,4 +1,4 @@
-"""What every augmentation promises, whatever it does to the images."""
+"""Properties of all augmentations."""
 
 import pickle
 
@@ -35,7 +35,7 @@ AUGMENTATIONS = [
     Compose([RandomHorizontalFlip(), GaussianNoise()]),
     Compose([]),
 ]
-NEUTRAL = [
+IDENTITIES = [
     RandomAffine(),
     RandomAffine(degrees=(0, 0), translate=0, scale=(1, 1, 1, 1), shear=0, fill=3),
     RandomCrop(padding=0),
@@ -65,7 +65,7 @@ def random_images(*shape, dtype=torch.float32, seed=0):
     layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
     seed=st.integers(0, 2**32),
 )
-def test_shape_and_dtype_stay_and_the_input_is_untouched(
+def test_shape_and_dtype_stay_and_input_is_not_changed(
     augmentation, shape, dtype, layout, seed
 ):
     images = random_images(*shape, dtype=dtype).contiguous(memory_format=layout)
@@ -83,8 +83,8 @@ def test_shape_and_dtype_stay_and_the_input_is_untouched(
 
 
 @each_dtype
-@pytest.mark.parametrize("augmentation", NEUTRAL, ids=repr)
-def test_zero_strength_is_the_identity_to_the_bit(augmentation, dtype):
+@pytest.mark.parametrize("augmentation", IDENTITIES, ids=repr)
+def test_zero_strength_returns_equal_bits(augmentation, dtype):
     images = random_images(5, 3, 7, 6, dtype=dtype)
     result = augmentation(images, 0)
     assert torch.equal(result, images)
@@ -92,7 +92,7 @@ def test_zero_strength_is_the_identity_to_the_bit(augmentation, dtype):
 
 
 @each_augmentation
-def test_the_seed_decides_the_images(augmentation):
+def test_seed_determines_the_images(augmentation):
     images = random_images(20, 1, 8, 8)
     same = augmentation(images, 7)
     assert torch.equal(augmentation(images, 7), same)
@@ -103,7 +103,7 @@ def test_the_seed_decides_the_images(augmentation):
 
 
 @each_augmentation
-def test_a_generator_moves_on_from_call_to_call(augmentation):
+def test_generator_is_advanced_by_every_call(augmentation):
     images = random_images(20, 1, 8, 8)
     generator = torch.Generator().manual_seed(0)
     first, second = (augmentation(images, generator) for _ in range(2))
@@ -115,13 +115,13 @@ def test_a_generator_moves_on_from_call_to_call(augmentation):
     "generator", [None, 0, torch.Generator()], ids=["none", "seed", "generator"]
 )
 @each_augmentation
-def test_the_global_state_of_torch_is_neither_used_nor_changed(augmentation, generator):
+def test_global_generator_of_torch_is_not_used(augmentation, generator):
     state = torch.get_rng_state()
     augmentation(random_images(3, 1, 8, 8), generator)
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_without_a_generator_every_call_is_fresh():
+def test_call_without_generator_has_a_random_seed():
     images = random_images(20, 1, 8, 8)
     with torch.random.fork_rng():
         results = []
@@ -132,7 +132,7 @@ def test_without_a_generator_every_call_is_fresh():
 
 
 @each_augmentation
-def test_layout_and_float_dtype_do_not_change_what_is_drawn(augmentation):
+def test_layout_and_float_dtype_do_not_change_the_draws(augmentation):
     images = random_images(10, 3, 8, 6)
     result = augmentation(images, 0)
     channels_last = images.contiguous(memory_format=torch.channels_last)
@@ -145,7 +145,7 @@ def test_layout_and_float_dtype_do_not_change_what_is_drawn(augmentation):
     [AFFINE, RandomCrop(), RandomHorizontalFlip(), RandomErasing()],
     ids=repr,
 )
-def test_uint8_images_change_as_float_images_do_up_to_rounding(augmentation):
+def test_uint8_images_equal_rounded_float_images(augmentation):
     images = random_images(10, 3, 8, 8, dtype=torch.uint8)
     expected = augmentation(images.float(), 0).round().to(torch.uint8)
     assert torch.equal(augmentation(images, 0), expected)
@@ -161,10 +161,10 @@ def test_uint8_images_change_as_float_images_do_up_to_rounding(augmentation):
     ],
     ids=repr,
 )
-def test_all_channels_of_an_image_move_together(augmentation):
-    grey = random_images(10, 1, 8, 8)
-    colour = augmentation(grey.expand(10, 3, 8, 8), 0)
-    torch.testing.assert_close(colour, augmentation(grey, 0).expand(10, 3, 8, 8))
+def test_channels_of_an_image_change_equally(augmentation):
+    gray = random_images(10, 1, 8, 8)
+    color = augmentation(gray.expand(10, 3, 8, 8), 0)
+    torch.testing.assert_close(color, augmentation(gray, 0).expand(10, 3, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_images_of_a_batch_change_independently(augmentation):
 
 
 @each_augmentation
-def test_copies_act_alike(augmentation):
+def test_copies_give_equal_images(augmentation):
     images = random_images(10, 1, 8, 8)
     expected = augmentation(images, 0)
     for copy in (
@@ -192,12 +192,12 @@ def test_copies_act_alike(augmentation):
 
 
 @each_augmentation
-def test_parameters_hold_what_was_given(augmentation):
+def test_parameters_are_stored_unchanged(augmentation):
     for name, value in augmentation.get_params(deep=False).items():
         assert getattr(augmentation, name) is value
 
 
-def test_a_seed_on_another_device_is_refused():
+def test_generator_on_another_device_is_refused():
     generator = torch.Generator("cpu")
     with pytest.raises(ValueError, match=r"generator lives on cpu, .* are on meta"):
         GaussianNoise()(torch.empty(1, 1, 2, 2, device="meta"), generator)
@@ -219,7 +219,7 @@ def test_a_seed_on_another_device_is_refused():
     ids=["array", "one image", "no pixel", "integers", "booleans"],
 )
 @each_augmentation
-def test_what_is_no_batch_of_images_is_refused(augmentation, images, error, message):
+def test_invalid_images_are_refused(augmentation, images, error, message):
     with pytest.raises(error, match=message):
         augmentation(images, 0)
 
@@ -229,7 +229,7 @@ def test_what_is_no_batch_of_images_is_refused(augmentation, images, error, mess
     [True, "0", 0.5, np.random.RandomState(0)],
     ids=["bool", "str", "float", "numpy"],
 )
-def test_what_is_no_source_of_randomness_is_refused(generator):
+def test_invalid_generator_is_refused(generator):
     with pytest.raises(TypeError, match=f"generator is a {type(generator).__name__}"):
         GaussianNoise()(torch.zeros(1, 1, 4, 4), generator)
 
@@ -237,7 +237,7 @@ def test_what_is_no_source_of_randomness_is_refused(generator):
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @each_augmentation
-def test_on_a_gpu_the_result_stays_there_and_is_reproducible(augmentation):
+def test_result_on_a_gpu_is_reproducible(augmentation):
     images = random_images(5, 3, 8, 8).cuda()
     generator = torch.Generator("cuda")
     result = augmentation(images, generator.manual_seed(0))

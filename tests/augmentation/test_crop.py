@@ -1,4 +1,4 @@
-"""RandomCrop: exactly the windows of the padded image, all equally likely."""
+"""RandomCrop: the windows of the padded image, all equally likely."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ MODES = ["constant", "edge", "reflect", "symmetric"]
 
 
 def all_windows(image, across, down, mode, fill):
-    """Every window of NumPy's padding of one image: a list of arrays."""
+    """Return all windows of an image that NumPy pads, as a list of arrays."""
     height, width = image.shape[-2:]
     more = {"constant_values": fill} if mode == "constant" else {}
     frame = [(0, 0), (down, down), (across, across)]
@@ -32,9 +32,7 @@ def all_windows(image, across, down, mode, fill):
     dtype=st.sampled_from([np.uint8, np.float32, np.float64]),
     seed=st.integers(0, 2**32),
 )
-def test_every_crop_is_a_window_of_the_padded_image(
-    shape, across, down, mode, dtype, seed
-):
+def test_crop_is_a_window_of_the_padded_image(shape, across, down, mode, dtype, seed):
     image = (1 + np.arange(np.prod(shape))).reshape(shape).astype(dtype)
     batch = torch.from_numpy(image).expand(5, *shape)
     crops = RandomCrop((across, down), padding_mode=mode, fill=7)(batch, seed)
@@ -66,9 +64,9 @@ def test_fill_may_differ_between_channels():
     batch = torch.full((100, 2, 3, 3), 9, dtype=torch.uint8)
     crops = RandomCrop(3, fill=(1, 300))(batch, 0)
     assert crops[:, 0].unique().tolist() == [1, 9]
-    assert crops[:, 1].unique().tolist() == [9, 255]  # as much as uint8 can hold
+    assert crops[:, 1].unique().tolist() == [9, 255]  # the maximum of uint8
 
 
-def test_fill_must_fit_the_channels():
+def test_fill_with_wrong_number_of_channels_is_refused():
     with pytest.raises(ValueError, match=r"fill has 2 values.* have 1 channels"):
         RandomCrop(fill=(0, 1))(torch.rand(1, 1, 4, 4))

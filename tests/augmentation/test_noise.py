@@ -1,4 +1,4 @@
-"""GaussianNoise: independent, of the right size, clipped where asked."""
+"""GaussianNoise: independence, standard deviation and clipping."""
 
 import pytest
 import torch
@@ -9,13 +9,13 @@ from skmlp.augmentation import GaussianNoise
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sigma", [0.05, 3.0])
-def test_the_noise_is_normal_with_deviation_sigma(sigma, dtype):
+def test_noise_is_normal_with_deviation_sigma(sigma, dtype):
     images = torch.full((20, 3, 10, 10), 0.5, dtype=dtype)
     noise = (GaussianNoise(sigma)(images, 0) - images).flatten().numpy()
     assert stats.kstest(noise, "norm", args=(0, sigma)).pvalue > 1e-3
 
 
-def test_pixels_and_channels_get_noise_of_their_own():
+def test_noise_of_pixels_and_channels_is_independent():
     noise = GaussianNoise(1)(torch.zeros(3000, 2, 2, 2), 0).flatten(1)
     correlation = torch.corrcoef(noise.T) - torch.eye(8)
     assert correlation.abs().max() < 5 / 3000**0.5
@@ -27,10 +27,10 @@ def test_sigma_scales_the_same_noise():
     torch.testing.assert_close(2 * one, two)
 
 
-def test_uint8_noise_is_in_grey_levels_rounded_and_clipped():
-    grey = torch.full((10, 1, 30, 30), 128, dtype=torch.uint8)
-    noise = GaussianNoise(10)(grey, 0).double() - 128
-    # Rounding adds the variance 1/12 of a uniform law.
+def test_uint8_noise_is_rounded_and_clipped():
+    gray = torch.full((10, 1, 30, 30), 128, dtype=torch.uint8)
+    noise = GaussianNoise(10)(gray, 0).double() - 128
+    # Rounding adds the variance 1/12 of a uniform distribution.
     assert abs(noise.std() - (100 + 1 / 12) ** 0.5) < 5 * 10 / (2 * 9000) ** 0.5
     for level in (0, 255):
         edge = torch.full((10, 1, 30, 30), level, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Bad parameters: named, with what was given and what would do, before any work."""
+"""Invalid parameters: the error names parameter, value and expectation."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from skmlp.augmentation import (
 )
 
 NAN, INF = float("nan"), float("inf")
-BAD = [
+INVALID = [
     (RandomAffine, "degrees", [-1, (20, 10), (1, 2, 3), (), "10", None, NAN, True]),
     (RandomAffine, "translate", [-0.1, 1.5, (0.1, 2), (0, 0, 0), "x", (NAN, 0)]),
     (RandomAffine, "scale", [1.1, (0, 1), (2, 1), (1, 2, 3), (1, 1, -1, 1), (1, INF)]),
@@ -34,11 +34,11 @@ BAD = [
     (GaussianNoise, "clip", [1, (1, 0), (1, 1), (0, NAN), "01"]),
     (Compose, "transforms", [None, 5, [1], [RandomCrop], GaussianNoise(), "ab"]),
 ]
-CASES = [(kind, name, value) for kind, name, values in BAD for value in values]
+CASES = [(kind, name, value) for kind, name, values in INVALID for value in values]
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), CASES)
-def test_a_bad_value_is_named_with_what_would_do(kind, name, value):
+def test_invalid_value_is_named_with_the_expectation(kind, name, value):
     augmentation = kind(**{name: value})
     start = f"{name}={value!r} was given to {kind.__name__}; give "
     for check in (
@@ -48,11 +48,11 @@ def test_a_bad_value_is_named_with_what_would_do(kind, name, value):
         with pytest.raises(ValueError, match=r"; give .+\.$") as caught:
             check()
         assert str(caught.value).startswith(start)
-    assert repr(augmentation)  # a bad value can still be shown
+    assert repr(augmentation)  # an invalid value can be printed
 
 
 @pytest.mark.parametrize("number", [np.float32, np.float64, np.int64, int, float])
-def test_numbers_of_any_kind_are_taken(number):
+def test_numbers_of_any_type_are_accepted(number):
     RandomAffine(degrees=number(10), scale=(number(1), number(2))).validate()
     RandomAffine(degrees=[number(1), number(2)], fill=np.ones(3, number)).validate()
     RandomCrop(padding=number(2), fill=number(3)).validate()
@@ -60,6 +60,6 @@ def test_numbers_of_any_kind_are_taken(number):
     GaussianNoise(sigma=number(1), clip=np.array([0, 1], number)).validate()
 
 
-def test_the_defaults_are_valid():
-    for kind in {kind for kind, _, _ in BAD}:
+def test_defaults_are_valid():
+    for kind in {kind for kind, _, _ in INVALID}:
         kind().validate()

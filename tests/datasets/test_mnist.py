@@ -61,7 +61,7 @@ def test_local_files_may_be_plain_or_compressed(
     folder.mkdir()
     for name, content in digits.files.items():
         plain = gzip.decompress(content)
-        # A wrapper with other settings than the mirrors': only contents count.
+        # Compressed with other settings than on the mirrors: only the content counts.
         packed = gzip.compress(plain, 1) if suffix else plain
         (folder / name.removesuffix(".gz")).with_suffix(suffix).write_bytes(packed)
     monkeypatch.setenv("SKMLP_DATA", str(tmp_path))

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, for every configuration of every transformer."""
+"""scikit-learn's checks of every transformer with several parameters."""
 
 import warnings
 
@@ -19,7 +19,7 @@ TRANSFORMERS = [
     ),
 ]
 
-# Not among those that check_estimator runs.
+# Checks that check_estimator does not run.
 FURTHER_CHECKS = [
     estimator_checks.check_set_output_transform,
     estimator_checks.check_set_output_transform_pandas,
@@ -33,14 +33,14 @@ FURTHER_CHECKS = [
 
 @pytest.mark.sklearn_checks
 @parametrize_with_checks(TRANSFORMERS)
-def test_stands_check_estimator(estimator, check):
+def test_transformer_passes_check_estimator(estimator, check):
     check(estimator)
 
 
 @pytest.mark.sklearn_checks
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
-def test_stands_further_check(transformer, check):
+def test_transformer_passes_further_check(transformer, check):
     with warnings.catch_warnings():
         # The checks fit with names and transform without, on purpose.
         warnings.filterwarnings("ignore", message="X (has|does not have valid) feature")

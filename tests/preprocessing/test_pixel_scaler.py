@@ -21,14 +21,14 @@ def transformer(request):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_default_is_division_by_255(dtype):
+def test_default_scaler_divides_by_255(dtype):
     X = ALL_BYTES.astype(dtype)
     expected = X.astype(np.float64 if dtype is np.float64 else np.float32) / 255
     np.testing.assert_array_equal(PixelScaler().fit_transform(X), expected, strict=True)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_symmetric_range_is_division_by_half_and_minus_one(dtype):
+def test_symmetric_range_divides_by_127_5_and_subtracts_1(dtype):
     X = ALL_BYTES.astype(dtype)
     expected = X.astype(np.float64 if dtype is np.float64 else np.float32) / 127.5 - 1
     scaled = PixelScaler(feature_range=(-1, 1)).fit_transform(X)
@@ -45,7 +45,7 @@ def test_symmetric_range_is_division_by_half_and_minus_one(dtype):
     width=st.integers(1, 10),
     pixel_max=st.sampled_from([1, 15, 255, 65535]),
 )
-def test_follows_its_formula_and_inverts(X, low, width, pixel_max):
+def test_scaler_follows_its_formula_and_its_inverse(X, low, width, pixel_max):
     scaler = PixelScaler(pixel_max=pixel_max, feature_range=(low, low + width))
     scaled = scaler.fit_transform(X)
     expected = X.astype(np.float64) * width / pixel_max + low
@@ -53,7 +53,7 @@ def test_follows_its_formula_and_inverts(X, low, width, pixel_max):
     assert scaled.shape == X.shape
     recovered = scaler.inverse_transform(scaled)
     assert recovered.dtype == scaled.dtype
-    # The offset costs digits: an ulp of low is worth pixel_max / width pixels.
+    # The offset costs precision: an ulp of low is pixel_max / width pixels.
     ulp = np.finfo(scaled.dtype).eps * (abs(scaled).max() + abs(low) + 1)
     np.testing.assert_allclose(recovered, X, atol=4 * ulp * pixel_max / width)
 
@@ -79,7 +79,7 @@ def test_bytes_survive_a_round_trip():
         (object, np.float64),
     ],
 )
-def test_keeps_float64_and_makes_float32_of_the_rest(transformer, dtype, expected):
+def test_float64_stays_and_other_dtypes_become_float32(transformer, dtype, expected):
     X = np.array([[0, 1], [1, 0]]).astype(dtype)
     transformed = transformer.fit_transform(X)
     assert transformed.dtype == expected
@@ -89,13 +89,13 @@ def test_keeps_float64_and_makes_float32_of_the_rest(transformer, dtype, expecte
 
 
 @pytest.mark.parametrize("shape", [(5, 12), (5, 3, 4), (5, 2, 2, 3)])
-def test_needs_no_fit(shape):
+def test_scaler_works_without_fit(shape):
     X = np.full(shape, 255, dtype=np.uint8)
     np.testing.assert_array_equal(PixelScaler().transform(X), np.ones(shape))
     np.testing.assert_array_equal(PixelScaler().inverse_transform(np.ones(shape)), X)
 
 
-def test_input_is_never_written_to():
+def test_input_is_not_changed():
     X = ALL_BYTES.astype(np.float32)
     X.flags.writeable = False
     scaler = PixelScaler(feature_range=(-1, 1))
@@ -105,18 +105,18 @@ def test_input_is_never_written_to():
     np.testing.assert_array_equal(X, ALL_BYTES)
 
 
-def test_large_and_non_contiguous_input_is_scaled_throughout():
+def test_large_and_non_contiguous_input_is_scaled():
     X = np.random.RandomState(0).randint(0, 256, (700, 1000)).astype(np.uint8)
     expected = X.astype(np.float32) / 255
-    for view, want in [(X, expected), (np.asfortranarray(X), expected)]:
-        np.testing.assert_array_equal(PixelScaler().transform(view), want)
+    for view, scaled in [(X, expected), (np.asfortranarray(X), expected)]:
+        np.testing.assert_array_equal(PixelScaler().transform(view), scaled)
     np.testing.assert_array_equal(
         PixelScaler().transform(X[::-2, ::3]), expected[::-2, ::3]
     )
 
 
 @pytest.mark.parametrize("pixel_max", [0, -1, np.nan, np.inf])
-def test_refuses_pixel_max_that_is_not_positive_and_finite(pixel_max):
+def test_pixel_max_must_be_positive_and_finite(pixel_max):
     for call in ("fit", "transform", "inverse_transform"):
         with pytest.raises(
             ValueError, match="The 'pixel_max' parameter of PixelScaler"
@@ -127,34 +127,34 @@ def test_refuses_pixel_max_that_is_not_positive_and_finite(pixel_max):
 @pytest.mark.parametrize(
     "feature_range", [(1, 0), (0, 0), (0,), (0, 1, 2), (0, np.nan), (-np.inf, 0), "ab"]
 )
-def test_refuses_feature_range_that_is_no_range(feature_range):
+def test_feature_range_must_be_two_increasing_numbers(feature_range):
     for call in ("fit", "transform", "inverse_transform"):
         with pytest.raises(ValueError, match="feature_range"):
             getattr(PixelScaler(feature_range=feature_range), call)(ALL_BYTES)
 
 
 class TestInputOfBothTransformers:
-    def test_refuses_one_dimension_in_scikit_learns_words(self, transformer):
+    def test_one_dimension_is_refused_with_scikit_learns_message(self, transformer):
         with pytest.raises(ValueError, match="Reshape your data"):
             transformer.fit([1.0, 2.0])
 
-    def test_refuses_five_dimensions(self, transformer):
+    def test_five_dimensions_are_refused(self, transformer):
         with pytest.raises(ValueError, match=r"X has shape \(1, 1, 1, 1, 1\), but"):
             transformer.fit(np.zeros((1, 1, 1, 1, 1)))
 
     @pytest.mark.parametrize("shape", [(0, 3), (0, 2, 2), (0, 2, 2, 3)])
-    def test_refuses_no_rows(self, transformer, shape):
+    def test_empty_input_is_refused(self, transformer, shape):
         with pytest.raises(ValueError, match=r"0 sample\(s\)"):
             transformer.fit(np.zeros(shape, dtype=np.uint8))
 
     @pytest.mark.parametrize("shape", [(3, 0), (3, 0, 2), (3, 2, 2, 0)])
-    def test_refuses_rows_without_pixels(self, transformer, shape):
+    def test_samples_without_pixels_are_refused(self, transformer, shape):
         with pytest.raises(ValueError, match=r"0 feature\(s\)"):
             transformer.fit(np.zeros(shape, dtype=np.uint8))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     @pytest.mark.parametrize("shape", [(2, 4), (2, 2, 2)])
-    def test_refuses_what_is_not_finite(self, transformer, value, shape):
+    def test_non_finite_values_are_refused(self, transformer, value, shape):
         X = np.zeros(shape)
         transformer.fit(X)
         X.flat[3] = value
@@ -162,16 +162,18 @@ class TestInputOfBothTransformers:
             with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
                 method(X)
 
-    def test_refuses_sparse_and_complex(self, transformer):
+    def test_sparse_and_complex_input_is_refused(self, transformer):
         with pytest.raises(TypeError, match="Sparse data was passed"):
             transformer.fit(sparse.csr_array(np.eye(3)))
         with pytest.raises(ValueError, match="Complex data not supported"):
             transformer.fit(np.eye(3, dtype=complex))
 
-    def test_refuses_rows_shaped_unlike_those_of_fit(self, transformer):
+    def test_samples_of_another_shape_than_in_fit_are_refused(self, transformer):
         transformer.fit(np.zeros((3, 2, 4)))
         for other in [(3, 4, 2), (3, 8), (3, 2, 4, 1)]:
-            with pytest.raises(ValueError, match=r"expecting rows of shape \(2, 4\)"):
+            with pytest.raises(
+                ValueError, match=r"expecting samples of shape \(2, 4\)"
+            ):
                 transformer.transform(np.zeros(other))
         with pytest.raises(ValueError, match=r"a single image is X\[None\]"):
             transformer.transform(np.zeros((2, 4)))
@@ -179,12 +181,12 @@ class TestInputOfBothTransformers:
         with pytest.raises(ValueError, match=r"X has 5 features, but .* expecting 4"):
             transformer.transform(np.zeros((3, 5)))
 
-    def test_counts_the_values_of_a_row(self, transformer):
+    def test_n_features_in_counts_the_values_of_a_sample(self, transformer):
         transformer.fit(np.zeros((3, 2, 4, 3)))
         assert transformer.n_features_in_ == 24
         assert transformer.feature_shape_ == (2, 4, 3)
 
-    def test_refitting_on_images_forgets_column_names(self, transformer):
+    def test_fit_on_images_removes_column_names(self, transformer):
         transformer.fit(pd.DataFrame(np.eye(2), columns=["a", "b"]))
         assert list(transformer.get_feature_names_out()) == ["a", "b"]
         transformer.fit(np.zeros((3, 2, 4)))
@@ -201,14 +203,14 @@ class TestInputOfBothTransformers:
             transformer.get_feature_names_out()
         assert "reshape X to (n_samples, n_features)" in str(raised.value.__cause__)
 
-    def test_dataframe_keeps_its_index_and_columns_with_set_output(self, transformer):
+    def test_set_output_keeps_index_and_columns_of_a_frame(self, transformer):
         X = pd.DataFrame({"a": [1, 2], "b": [3, 5]}, index=["r", "s"], dtype="uint8")
         out = transformer.set_output(transform="pandas").fit_transform(X)
         assert list(out.columns) == ["a", "b"]
         assert list(out.index) == ["r", "s"]
         assert (out.dtypes == np.float32).all()
 
-    def test_pickle_transforms_to_the_same_bits(self, transformer):
+    def test_pickled_transformer_gives_equal_bits(self, transformer):
         X = ALL_BYTES.reshape(4, 8, 8)
         transformer.fit(X)
         copy = pickle.loads(pickle.dumps(transformer))

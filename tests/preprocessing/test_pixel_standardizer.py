@@ -12,7 +12,7 @@ SCOPES = ["feature", "channel", "global", "image"]
 
 
 def axes_sharing_a_mean(scope, ndim):
-    """What NumPy reduces over, with kept dimensions, for the moments of a scope."""
+    """Return the axes over which NumPy reduces for the moments of a scope."""
     if scope == "feature":
         return (0,)
     if scope == "image":
@@ -24,7 +24,9 @@ def axes_sharing_a_mean(scope, ndim):
 @pytest.mark.parametrize("with_mean", [True, False])
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_standardises_what_shares_the_scope(shape, scope, with_mean, with_std):
+def test_pixels_of_one_scope_get_zero_mean_and_unit_variance(
+    shape, scope, with_mean, with_std
+):
     X = np.random.RandomState(0).randint(0, 256, shape).astype(np.float64)
     axes = axes_sharing_a_mean(scope, X.ndim)
     mean, std = X.mean(axes, keepdims=True), X.std(axes, keepdims=True)
@@ -54,7 +56,7 @@ def test_moments_have_the_shape_of_their_scope(scope, shapes):
             assert moments.dtype == np.float64
 
 
-def test_feature_scope_learns_what_standard_scaler_learns():
+def test_feature_scope_equals_standard_scaler():
     X = np.random.RandomState(0).randint(0, 256, (5000, 300)).astype(np.uint8)
     ours, theirs = PixelStandardizer().fit(X), StandardScaler().fit(X)
     np.testing.assert_allclose(ours.mean_, theirs.mean_, rtol=1e-13)
@@ -65,7 +67,7 @@ def test_feature_scope_learns_what_standard_scaler_learns():
 
 @pytest.mark.parametrize("scope", ["feature", "channel", "global"])
 @given(data=st.data())
-def test_batches_in_any_cut_learn_what_one_fit_learns(scope, data):
+def test_partial_fit_of_batches_equals_one_fit(scope, data):
     X = data.draw(
         hnp.arrays(
             np.float64,
@@ -84,7 +86,7 @@ def test_batches_in_any_cut_learn_what_one_fit_learns(scope, data):
 
 
 @pytest.mark.parametrize("scope", ["feature", "channel", "global"])
-def test_small_spread_on_a_large_offset_is_not_lost(scope):
+def test_small_variance_at_a_large_mean_is_accurate(scope):
     rng = np.random.RandomState(0)
     spread = rng.randn(40_000, 2, 2, 3)
     X = spread + 1e8
@@ -99,38 +101,38 @@ def test_small_spread_on_a_large_offset_is_not_lost(scope):
 @given(
     value=st.floats(-1e30, 1e30),
     dtype=st.sampled_from([np.float32, np.float64]),
-    n_rows=st.integers(1, 50),
+    n_samples=st.integers(1, 50),
 )
 @pytest.mark.parametrize("scope", SCOPES)
-def test_constant_pixels_become_zero(scope, value, dtype, n_rows):
-    X = np.full((n_rows, 2, 2, 3), value, dtype=dtype)
+def test_constant_pixels_become_zero(scope, value, dtype, n_samples):
+    X = np.full((n_samples, 2, 2, 3), value, dtype=dtype)
     Z = PixelStandardizer(scope=scope).fit_transform(X)
     np.testing.assert_array_equal(Z, np.zeros_like(X))
-    learnt = PixelStandardizer(scope=scope).partial_fit(X).partial_fit(X)
+    fitted = PixelStandardizer(scope=scope).partial_fit(X).partial_fit(X)
     if scope != "image":
-        np.testing.assert_array_equal(learnt.scale_, 1.0)
+        np.testing.assert_array_equal(fitted.scale_, 1.0)
 
 
-def test_a_dead_pixel_among_live_ones_is_only_centred():
+def test_constant_pixel_is_centered_and_not_scaled():
     X = np.array([[7, 0], [7, 2]], dtype=np.uint8)
     np.testing.assert_array_equal(
         PixelStandardizer().fit_transform(X), np.float32([[0, -1], [0, 1]])
     )
 
 
-def test_subnormal_spread_does_not_divide_by_zero():
+def test_subnormal_variance_does_not_divide_by_zero():
     X = np.array([[0], [1e-45]], dtype=np.float32)
     assert np.isfinite(PixelStandardizer().fit_transform(X)).all()
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_refuses_a_variance_beyond_float64(scope):
+def test_overflow_of_the_variance_is_refused(scope):
     X = np.array([[1e300, -1e300], [-1e300, 1e300]])
     with pytest.raises(ValueError, match="The variance of X overflows float64"):
         PixelStandardizer(scope=scope).fit_transform(X)
 
 
-def test_fit_forgets_earlier_batches():
+def test_fit_discards_earlier_batches():
     X = np.random.RandomState(0).randint(0, 256, (20, 4))
     refitted = PixelStandardizer().partial_fit(X + 100).fit(X)
     assert refitted.n_samples_seen_ == 20
@@ -149,7 +151,7 @@ def test_partial_fit_refuses_another_scope_or_shape():
     assert standardizer.fit(np.eye(4)).mean_.shape == (4,)
 
 
-def test_image_scope_learns_nothing_and_has_no_inverse():
+def test_image_scope_stores_no_moments_and_has_no_inverse():
     standardizer = PixelStandardizer(scope="image").fit(np.eye(4))
     assert standardizer.mean_ is None
     assert standardizer.var_ is None
@@ -160,7 +162,7 @@ def test_image_scope_learns_nothing_and_has_no_inverse():
     assert "use scope='feature'" in str(raised.value.__cause__)
 
 
-def test_float32_stays_near_float64():
+def test_float32_results_are_close_to_float64():
     X = np.random.RandomState(0).randint(0, 256, (500, 8, 8, 3)).astype(np.uint8)
     for scope in SCOPES:
         Z = PixelStandardizer(scope=scope).fit_transform(X)
@@ -168,7 +170,7 @@ def test_float32_stays_near_float64():
         np.testing.assert_allclose(Z, Z64, atol=1e-5)
 
 
-def test_memory_map_larger_than_a_block_is_read_in_place(tmp_path):
+def test_memory_map_larger_than_a_block_is_accepted(tmp_path):
     path = tmp_path / "images.npy"
     X = np.random.RandomState(0).randint(0, 256, (2000, 16, 16)).astype(np.uint8)
     np.save(path, X)

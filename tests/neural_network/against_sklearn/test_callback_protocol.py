@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import skorch.callbacks
 from numpy.testing import assert_array_equal
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -25,21 +25,21 @@ X, y = load_iris(return_X_y=True)
 
 
 class EpochRecorder:
-    """Notes what it is told."""
+    """Record every call; stop training after `stop_after` epochs."""
 
     def __init__(self, stop_after=None):
         self.stop_after = stop_after
-        self.said = []
+        self.calls = []
         self.models = []
 
     def setup(self, estimator, context):
-        self.said.append("setup")
+        self.calls.append("setup")
 
     def teardown(self, estimator, context):
-        self.said.append("teardown")
+        self.calls.append("teardown")
 
     def on_fit_task_begin(self, estimator, context):
-        self.said.append(("begin", context.task_name, context.task_id))
+        self.calls.append(("begin", context.task_name, context.task_id))
 
     def on_fit_task_end(
         self,
@@ -51,13 +51,13 @@ class EpochRecorder:
         metadata=None,
         fitted_estimator=None,
     ):
-        self.said.append(("end", context.task_name, context.task_id))
+        self.calls.append(("end", context.task_name, context.task_id))
         self.models.append((fitted_estimator, X, y, metadata))
         return context.task_id + 1 == self.stop_after
 
 
-class Silent:
-    """Asks for nothing."""
+class NoOpCallback:
+    """A callback that asks for no arguments."""
 
     def setup(self, estimator, context):
         pass
@@ -76,7 +76,7 @@ def test_fit_is_task_with_one_subtask_per_epoch():
     recorder = EpochRecorder()
     model = MLPClassifier(5, max_iter=2).set_callbacks(recorder)
     model.fit(X, y)
-    assert recorder.said == [
+    assert recorder.calls == [
         "setup",
         ("begin", "fit", 0),
         ("begin", "epoch", 0),
@@ -92,7 +92,7 @@ def test_lbfgs_fit_is_single_task():
     recorder = EpochRecorder()
     model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=20)
     model.set_callbacks(recorder).fit(X, y)
-    assert recorder.said == [
+    assert recorder.calls == [
         "setup",
         ("begin", "fit", 0),
         ("end", "fit", 0),
@@ -107,13 +107,13 @@ def test_callback_receives_estimator_as_if_fit_ended_at_epoch():
     weight = np.linspace(1, 2, len(y))
     model = MLPClassifier(max_iter=3, **params).set_callbacks(recorder)
     model.fit(frame, y, weight)
-    for epochs, (then, rows, targets, metadata) in enumerate(recorder.models[:3], 1):
+    for epochs, (fitted, X_seen, y_seen, metadata) in enumerate(recorder.models[:3], 1):
         shorter = MLPClassifier(max_iter=epochs, **params).fit(frame, y, weight)
-        assert then.n_iter_ == epochs
-        assert then.loss_curve_ == shorter.loss_curve_
-        assert_array_equal(then.predict_proba(rows), shorter.predict_proba(frame))
-        assert rows is frame
-        assert targets is y
+        assert fitted.n_iter_ == epochs
+        assert fitted.loss_curve_ == shorter.loss_curve_
+        assert_array_equal(fitted.predict_proba(X_seen), shorter.predict_proba(frame))
+        assert X_seen is frame
+        assert y_seen is y
         assert metadata["sample_weight"] is weight
     final = recorder.models[3][0]
     assert_array_equal(final.predict_proba(frame), model.predict_proba(frame))
@@ -122,10 +122,11 @@ def test_callback_receives_estimator_as_if_fit_ended_at_epoch():
 def test_callbacks_do_not_change_results():
     params = {"hidden_layer_sizes": 5, "random_state": 0, "early_stopping": True}
     alone = MLPClassifier(max_iter=5, **params).fit(X, y)
-    heard = MLPClassifier(max_iter=5, **params).set_callbacks(EpochRecorder()).fit(X, y)
-    assert heard.loss_curve_ == alone.loss_curve_
-    assert_array_equal(heard.predict_proba(X), alone.predict_proba(X))
-    assert heard.callbacks_ == alone.callbacks_ == []
+    observed = MLPClassifier(max_iter=5, **params).set_callbacks(EpochRecorder())
+    observed.fit(X, y)
+    assert observed.loss_curve_ == alone.loss_curve_
+    assert_array_equal(observed.predict_proba(X), alone.predict_proba(X))
+    assert observed.callbacks_ == alone.callbacks_ == []
 
 
 @pytest.mark.filterwarnings("error")
@@ -139,7 +140,7 @@ def test_failed_fit_calls_teardown():
     model = MLPRegressor(solver="sgd", learning_rate_init=1e9)
     with pytest.raises(ValueError, match="non-finite"):
         model.set_callbacks(recorder).fit(X * 1e9, y)
-    assert recorder.said[-1] == "teardown"
+    assert recorder.calls[-1] == "teardown"
     assert not hasattr(model, "_callback_fit_ctx")
 
 
@@ -147,7 +148,7 @@ def test_partial_fit_calls_no_callback():
     recorder = EpochRecorder()
     model = MLPClassifier(5).set_callbacks(recorder)
     model.partial_fit(X, y, classes=[0, 1, 2])
-    assert recorder.said == []
+    assert recorder.calls == []
 
 
 @pytest.mark.parametrize(
@@ -160,17 +161,16 @@ def test_partial_fit_calls_no_callback():
     ids=lambda model: type(model).__name__,
 )
 def test_scoring_monitor_scores_every_epoch(model):
-    rows, targets = (
-        (X, y) if "Cl" in type(model).__name__ else load_diabetes(return_X_y=True)
-    )
-    scoring = "accuracy" if "Cl" in type(model).__name__ else "r2"
+    if is_classifier(model):
+        data, scoring = (X, y), "accuracy"
+    else:
+        data, scoring = load_diabetes(return_X_y=True), "r2"
     monitor = callback.ScoringMonitor(scoring=scoring)
-    model = clone(model).set_callbacks(monitor).fit(rows, targets)
-    scores = [
-        row[scoring] for row in monitor.get_logs().data if row["task_name"] == "epoch"
-    ]
+    model = clone(model).set_callbacks(monitor).fit(*data)
+    logs = monitor.get_logs().data
+    scores = [log[scoring] for log in logs if log["task_name"] == "epoch"]
     assert len(scores) == model.n_iter_ == 3
-    assert scores[-1] == pytest.approx(model.score(rows, targets))
+    assert scores[-1] == pytest.approx(model.score(*data))
 
 
 def test_progress_bar_shows_epochs(capsys):
@@ -189,9 +189,9 @@ def test_search_over_pipeline_propagates_callbacks_to_every_fit(capsys):
         {"mlpclassifier__alpha": [0.0, 1.0]},
         cv=2,
     )
-    # This one is handed on from the search to what it searches.
+    # The search passes this callback on to its candidates.
     search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, y)
-    epochs = [r for r in monitor.get_logs().data if r["task_name"] == "epoch"]
+    epochs = [log for log in monitor.get_logs().data if log["task_name"] == "epoch"]
     assert len(epochs) == (2 * 2 + 1) * 2
     assert "MLPClassifier - fit" in capsys.readouterr().out
 
@@ -205,13 +205,13 @@ def test_sklearn_and_skorch_callbacks_work_together():
     model = MLPClassifier(5, max_iter=3, callbacks=[Counter()]).set_callbacks(recorder)
     model.fit(X, y)
     assert model.callbacks_[0].epochs == 3
-    assert ("end", "epoch", 2) in recorder.said
+    assert ("end", "epoch", 2) in recorder.calls
 
 
 def test_fitted_model_does_not_store_training_data():
     model = MLPClassifier(5, max_iter=2, random_state=0)
     many = np.tile(X, (50, 1))
-    model.set_callbacks(Silent()).fit(many, np.tile(y, 50))
+    model.set_callbacks(NoOpCallback()).fit(many, np.tile(y, 50))
     file = io.BytesIO()
     pickle.dump(model, file)
     assert file.tell() < many.nbytes / 2

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, for every estimator and what changes how it trains."""
+"""scikit-learn's estimator checks, for every estimator and several parameters."""
 
 import warnings
 from inspect import signature
@@ -40,7 +40,7 @@ SAMPLE_WEIGHT = (
     "check_sample_weight_equivalence_on_sparse_data",
 )
 
-# Not among those that check_estimator runs.
+# check_estimator does not run these.
 FURTHER_CHECKS = [
     estimator_checks.check_dataframe_column_names_consistency,
     estimator_checks.check_n_features_in_after_fitting,
@@ -49,18 +49,19 @@ FURTHER_CHECKS = [
 
 
 def expected_failed_checks(estimator):
-    """Return what cannot hold for the estimator, with the reason."""
+    """Return the checks that the estimator cannot pass, with the reasons."""
     expected = {}
     if estimator.early_stopping:
         reason = (
-            "a row of weight 2 is on one side of the validation split, two rows not"
+            "the validation split cannot separate a sample of weight 2, "
+            "but can separate two samples"
         )
         expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
     elif getattr(estimator, "dropout", 0):
-        reason = "two copies of a row are dropped apart, a row of weight 2 at once"
+        reason = "dropout treats two copies of a sample differently"
         expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
     elif getattr(estimator, "batch_norm", False):
-        reason = "a batch's mean and variance are of its rows, whatever their weights"
+        reason = "batch norm's mean and variance ignore sample weights"
         expected |= dict.fromkeys(SAMPLE_WEIGHT, reason)
     return expected
 
@@ -85,7 +86,7 @@ def test_estimator_passes_sklearn_check(estimator, check):
 @pytest.mark.parametrize("estimator", DEFAULT, ids=lambda e: type(e).__name__)
 def test_estimator_passes_further_sklearn_check(estimator, check):
     with warnings.catch_warnings():
-        # The checks fit with names and predict without, on purpose.
+        # The checks fit with feature names and predict without them, on purpose.
         warnings.filterwarnings("ignore", message="X (has|does not have valid) feature")
         check(type(estimator).__name__, clone(estimator))
 

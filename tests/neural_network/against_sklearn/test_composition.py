@@ -1,4 +1,4 @@
-"""Inside scikit-learn's pipelines, searches and ensembles, with its kinds of data."""
+"""Estimators in Pipelines, searches and ensembles of scikit-learn, and their copies."""
 
 import copy
 import pickle
@@ -10,7 +10,6 @@ import pytest
 import scipy.sparse
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV, LearningCurveDisplay
 from sklearn.pipeline import make_pipeline
@@ -36,7 +35,7 @@ CLASSIFIERS = {
 }
 ESTIMATORS = CLASSIFIERS | {
     "regressor": MLPRegressor(hidden_layer_sizes=16, **FEW),
-    "normalised": MLPClassifier(16, batch_norm=True, dropout=0.2, **FEW),
+    "batch norm": MLPClassifier(16, batch_norm=True, dropout=0.2, **FEW),
 }
 
 
@@ -50,20 +49,8 @@ def estimator(request):
     return clone(ESTIMATORS[request.param])
 
 
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:200], y[:200]
-
-
-@pytest.fixture(scope="module")
-def iris():
-    X, y = load_iris(return_X_y=True)
-    return (X - X.mean(0)) / X.std(0), y
-
-
 def outputs(fitted, X):
-    """What a fitted estimator says of X."""
+    """Return the probabilities, or the predictions of a regressor."""
     method = "predict_proba" if hasattr(fitted, "predict_proba") else "predict"
     return getattr(fitted, method)(X)
 
@@ -89,10 +76,11 @@ SEARCHES = {
 @pytest.mark.parametrize("name", SEARCHES)
 def test_n_jobs_does_not_change_search_scores(name, digits, three_threads):
     model, grid = SEARCHES[name]
-    images = digits[0].reshape(-1, 8, 8) if name == "cnn" else digits[0]
-    found = [
+    X, y = digits
+    images = X.reshape(-1, 8, 8) if name == "cnn" else X
+    results = [
         GridSearchCV(
-            make_pipeline(PixelScaler(pixel_max=16), model),
+            make_pipeline(PixelScaler(pixel_max=1), model),
             grid,
             scoring=["accuracy", "neg_log_loss"],
             refit=False,
@@ -101,20 +89,20 @@ def test_n_jobs_does_not_change_search_scores(name, digits, three_threads):
             n_jobs=n_jobs,
             error_score="raise",
         )
-        .fit(images, digits[1])
+        .fit(images, y)
         .cv_results_
         for n_jobs in (1, 2)
     ]
-    scores = [key for key in found[0] if "_test_" in key or "_train_" in key]
+    scores = [key for key in results[0] if "_test_" in key or "_train_" in key]
     assert len(scores) > 10
     for key in scores:
-        np.testing.assert_array_equal(found[0][key], found[1][key], err_msg=key)
+        np.testing.assert_array_equal(results[0][key], results[1][key], err_msg=key)
 
 
 def test_search_refits_best_candidate(digits):
     search = GridSearchCV(
         make_pipeline(
-            PixelScaler(pixel_max=16), MLPClassifier(max_iter=20, random_state=0)
+            PixelScaler(pixel_max=1), MLPClassifier(max_iter=20, random_state=0)
         ),
         {"mlpclassifier__learning_rate_init": [1e-6, 1e-2]},
         cv=2,
@@ -166,13 +154,14 @@ def test_scorer_with_early_stopping_accepts_data_frame(iris):
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])
 def test_sparse_data_train_as_dense_data(estimator, digits, kind):
-    X, y = digits[0] / 16, digits[1]
+    X, y = digits
     dense = clone(estimator).fit(X, y)
     sparse = clone(estimator).fit(kind(X), y)
     np.testing.assert_array_equal(outputs(sparse, kind(X)), outputs(dense, X))
 
 
-# With row weights alone MLPClassifier stops early as scikit-learn's does.
+# MLPClassifier is left out with early stopping: given sample weights alone, it stops as
+# scikit-learn's does.
 @pytest.mark.parametrize(
     "classifier",
     [
@@ -199,10 +188,10 @@ def test_balanced_class_weight_equals_sample_weights(classifier, iris):
 
 def test_class_and_sample_weights_multiply(classifier, iris):
     X, y = iris[0][:120], iris[1][:120]
-    rows = np.linspace(0.5, 2, 120)
+    weight = np.linspace(0.5, 2, 120)
     both = clone(classifier).set_params(class_weight={0: 1, 1: 2, 2: 3})
-    both.fit(X, y, sample_weight=rows)
-    product = clone(classifier).fit(X, y, sample_weight=rows * (y + 1))
+    both.fit(X, y, sample_weight=weight)
+    product = clone(classifier).fit(X, y, sample_weight=weight * (y + 1))
     np.testing.assert_array_equal(both.predict_proba(X), product.predict_proba(X))
 
 
@@ -229,7 +218,7 @@ def test_learning_curve_display_accepts_estimator(iris):
     matplotlib.pyplot.close("all")
 
 
-def through_joblib(fitted, tmp_path):
+def copy_by_joblib(fitted, tmp_path):
     joblib.dump(fitted, tmp_path / "model.joblib")
     return joblib.load(tmp_path / "model.joblib")
 
@@ -240,24 +229,24 @@ def through_joblib(fitted, tmp_path):
         lambda fitted, _: pickle.loads(pickle.dumps(fitted)),
         lambda fitted, _: copy.deepcopy(fitted),
         lambda fitted, _: copy.copy(fitted),
-        through_joblib,
+        copy_by_joblib,
     ],
     ids=["pickle", "deepcopy", "copy", "joblib"],
 )
 def test_copies_predict_identically(estimator, digits, copied, tmp_path):
-    X, y = digits[0] / 16, digits[1]
+    X, y = digits
     expected = outputs(estimator.fit(X, y), X)
     np.testing.assert_array_equal(outputs(copied(estimator, tmp_path), X), expected)
 
 
 def test_clones_train_identically(estimator, digits):
-    X, y = digits[0] / 16, digits[1]
+    X, y = digits
     expected = outputs(estimator.fit(X, y), X)
     np.testing.assert_array_equal(outputs(clone(estimator).fit(X, y), X), expected)
 
 
 def test_deep_copy_is_independent(digits):
-    X, y = digits[0] / 16, digits[1]
+    X, y = digits
     fitted = MLPClassifier(8, **FEW).fit(X, y)
     expected = fitted.predict_proba(X)
     twin = copy.deepcopy(fitted)
@@ -268,7 +257,7 @@ def test_deep_copy_is_independent(digits):
 
 def test_pipeline_predicts_single_samples(classifier, digits):
     X, y = digits
-    pipeline = make_pipeline(PixelScaler(pixel_max=16), classifier).fit(X, y)
+    pipeline = make_pipeline(PixelScaler(pixel_max=1), classifier).fit(X, y)
     one_by_one = np.concatenate([pipeline.predict_proba(X[[i]]) for i in range(20)])
     np.testing.assert_allclose(
         one_by_one, pipeline.predict_proba(X[:20]), rtol=1e-4, atol=1e-6

@@ -1,4 +1,4 @@
-"""Which epoch is the best where accuracies are equal, and on which rows."""
+"""The choice of the best epoch, and the validation set that decides it."""
 
 import math
 
@@ -13,7 +13,7 @@ from skmlp.neural_network._fit import construction as _construction
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-OF_OUR_OWN = [
+ESTIMATORS = [
     SoftmaxRegression(early_stopping=True, random_state=0),
     CNNClassifier(
         early_stopping=True, random_state=0, conv_channels=4, hidden_layer_sizes=8
@@ -29,8 +29,8 @@ def blobs():
     return StandardScaler().fit_transform(X), y
 
 
-def best_by_hand(model):
-    """Number the epoch of the lowest loss among those that tie with the best."""
+def expected_best_epoch(model):
+    """Return the epoch of the lowest loss among the epochs of the best score."""
     scores = model.validation_scores_
     losses = model.history_[:, "valid_loss"]
     best = 0
@@ -40,15 +40,15 @@ def best_by_hand(model):
     return best + 1
 
 
-@pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
+@pytest.mark.parametrize("model", ESTIMATORS, ids=NAMES)
 def test_lower_loss_breaks_ties_between_accuracies(model, blobs):
     model = clone(model).fit(*blobs)
     first = int(np.argmax(model.validation_scores_)) + 1
-    assert model.best_epoch_ == best_by_hand(model) > first
+    assert model.best_epoch_ == expected_best_epoch(model) > first
     assert model.best_validation_score_ == max(model.validation_scores_)
 
 
-@pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
+@pytest.mark.parametrize("model", ESTIMATORS, ids=NAMES)
 def test_scorer_alone_decides_best_epoch(model, blobs):
     model = clone(model).set_params(scoring="accuracy").fit(*blobs)
     first = int(np.argmax(model.validation_scores_)) + 1
@@ -60,32 +60,33 @@ def test_falling_loss_continues_training_on_accuracy_plateau(blobs):
     start = {"init": "glorot_uniform", "random_state": 0}
     model = SoftmaxRegression(early_stopping=True, **start)
     assert model.fit(*blobs).score(*blobs) > 0.9
-    # By its accuracy alone this start never leaves the plateau.
+    # Accuracy alone ends training on the plateau.
     model.set_params(scoring="accuracy").fit(*blobs)
     assert model.score(*blobs) < 0.6
 
 
-@pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
+@pytest.mark.parametrize("model", ESTIMATORS, ids=NAMES)
 def test_validation_split_is_stratified(model):
     y = np.repeat([0, 1, 2], [150, 40, 10])
     X = np.random.RandomState(0).normal(size=(200, 4)) + y[:, np.newaxis]
-    seen = {}
+    class_counts = {}
 
     def scorer(estimator, X, y):
-        seen.update(zip(*np.unique(y, return_counts=True), strict=True))
+        class_counts.update(zip(*np.unique(y, return_counts=True), strict=True))
         return 0.0
 
     clone(model).set_params(scoring=scorer).fit(X, y)
-    assert seen == {0: 15, 1: 4, 2: 1}
+    assert class_counts == {0: 15, 1: 4, 2: 1}
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "n_rows", "fraction"), [(60, 3, 0.1), (100, 2, 0.1), (50, 10, 0.95)]
+    ("n_classes", "class_size", "fraction"),
+    [(60, 3, 0.1), (100, 2, 0.1), (50, 10, 0.95)],
 )
 def test_validation_fraction_takes_precedence_over_stratification(
-    n_classes, n_rows, fraction
+    n_classes, class_size, fraction
 ):
-    y = np.repeat(np.arange(n_classes), n_rows)
+    y = np.repeat(np.arange(n_classes), class_size)
     X = np.random.RandomState(0).normal(size=(len(y), 3))
     model = SoftmaxRegression(
         early_stopping=True, validation_fraction=fraction, max_iter=2, random_state=0
@@ -100,20 +101,20 @@ def test_validation_loss_does_not_depend_on_chunk_size(monkeypatch):
         early_stopping=True, class_weight="balanced", max_iter=3, random_state=0
     )
     given = {"X_val": X[::-1], "y_val": y[::-1]}
-    at_once = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
+    in_one_chunk = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
     monkeypatch.setattr(_construction, "samples_per_chunk", lambda widest: 7)
-    in_parts = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
-    np.testing.assert_allclose(in_parts, at_once, rtol=1e-12)
+    in_chunks = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
+    np.testing.assert_allclose(in_chunks, in_one_chunk, rtol=1e-12)
 
 
 def test_class_with_one_sample_can_be_fitted():
     X = np.random.RandomState(0).normal(size=(41, 4))
     y = np.repeat([0, 1, 2], [20, 20, 1])
-    for model in OF_OUR_OWN:
+    for model in ESTIMATORS:
         assert len(clone(model).fit(X, y).classes_) == 3
 
 
-@pytest.mark.parametrize("model", OF_OUR_OWN, ids=NAMES)
+@pytest.mark.parametrize("model", ESTIMATORS, ids=NAMES)
 def test_binary_class_with_one_sample_can_be_fitted(model):
     X = np.random.RandomState(0).normal(size=(41, 4))
     assert clone(model).fit(X, np.arange(41) == 40).validation_scores_
@@ -128,11 +129,11 @@ def test_worse_warm_start_restores_best_weights(blobs, early_stopping):
     score, epoch = model.best_validation_score_, model.best_epoch_
     model.set_params(solver="sgd", learning_rate_init=50.0, max_iter=3)
     model.fit(*blobs, **given)
-    assert max(model.validation_scores_[-3:]) < score  # it does get worse
+    assert max(model.validation_scores_[-3:]) < score  # further training is worse
     assert (model.best_validation_score_, model.best_epoch_) == (score, epoch)
     assert model.score(*blobs) == score
-    for now, then in zip(model.coefs_, best, strict=True):
-        np.testing.assert_array_equal(now, then)
+    for coef, best_coef in zip(model.coefs_, best, strict=True):
+        np.testing.assert_array_equal(coef, best_coef)
 
 
 def test_partial_fit_discards_earlier_best_weights(blobs):
@@ -141,6 +142,6 @@ def test_partial_fit_discards_earlier_best_weights(blobs):
     model.fit(*blobs, **given)
     model.set_params(solver="sgd", learning_rate_init=50.0, max_iter=1)
     X, y = blobs
-    moved = model.partial_fit(X, 1 - y).coefs_[0].copy()
+    after_partial_fit = model.partial_fit(X, 1 - y).coefs_[0].copy()
     model.set_params(learning_rate_init=1e-12).fit(*blobs, **given)
-    np.testing.assert_allclose(model.coefs_[0], moved)
+    np.testing.assert_allclose(model.coefs_[0], after_partial_fit)

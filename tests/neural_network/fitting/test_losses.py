@@ -1,7 +1,7 @@
-"""Losses, weights, schedules, clipping: each fit against a loop written with torch.
+"""Losses, class weights, schedules, solvers and clipping match a loop in plain torch.
 
-The loop below knows nothing of skmlp: weights drawn as scikit-learn draws them, then
-autograd and torch's own optimizers and learning-rate schedulers.
+The loop (`train`) uses nothing of skmlp. It draws initial weights as scikit-learn does,
+then trains with autograd and torch's optimizers and learning-rate schedulers.
 """
 
 import warnings
@@ -23,7 +23,7 @@ HIDDEN, BATCH, EPOCHS, RATE = 9, 32, 6, 0.05
 
 X, digit = load_digits(return_X_y=True)
 X, digit = X[:200] / 16, digit[:200]
-two = digit % 2
+parity = digit % 2
 labels = np.column_stack([digit % 2, digit > 4, digit == 0])
 soft = np.random.RandomState(0).dirichlet(np.ones(4), len(X))
 
@@ -32,8 +32,8 @@ D, number = scale(D)[:200], scale(number)[:200]
 numbers = np.column_stack([number, np.abs(number)])
 
 
-def _initial(n_in, n_out):
-    """Weights and biases as scikit-learn draws them with random_state=0."""
+def draw_parameters(n_in, n_out):
+    """Return weights and biases as scikit-learn draws them with random_state=0."""
     random_state = np.random.RandomState(0)
     drawn = []
     for fan_in, fan_out in ((n_in, HIDDEN), (HIDDEN, n_out)):
@@ -43,8 +43,8 @@ def _initial(n_in, n_out):
     return [torch.tensor(array, requires_grad=True) for array in drawn]
 
 
-def _train(
-    rows,
+def train(
+    features,
     target,
     loss,
     n_out,
@@ -54,23 +54,24 @@ def _train(
     clip=None,
     alpha=0.0,
 ):
-    """Train by autograd; `loss` is one value a row. Return weights and loss curve."""
-    parameters = _initial(rows.shape[1], n_out)
+    """Train with per-sample losses of `loss`. Return the parameters and loss curve."""
+    parameters = draw_parameters(features.shape[1], n_out)
     w1, b1, w2, b2 = parameters
     optimizer = optimizer(parameters)
     scheduler = scheduler and scheduler(optimizer)
-    rows, target = torch.tensor(rows), torch.as_tensor(target)
-    weight = torch.ones(len(rows)) if weight is None else torch.tensor(weight)
+    features, target = torch.tensor(features), torch.as_tensor(target)
+    n_samples = len(features)
+    weight = torch.ones(n_samples) if weight is None else torch.tensor(weight)
     curve = []
     for _ in range(EPOCHS):
         total = 0.0
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, start + BATCH)
-            logits = torch.relu(rows[part] @ w1 + b1) @ w2 + b2
-            share = weight[part] / weight[part].sum()
-            value = loss(logits, target[part]) @ share.double()
+        for start in range(0, n_samples, BATCH):
+            batch = slice(start, start + BATCH)
+            logits = torch.relu(features[batch] @ w1 + b1) @ w2 + b2
+            normalized = weight[batch] / weight[batch].sum()
+            value = loss(logits, target[batch]) @ normalized.double()
             penalty = 0.5 * alpha * (w1.square().sum() + w2.square().sum())
-            value = value + penalty / weight[part].sum()
+            value = value + penalty / weight[batch].sum()
             optimizer.zero_grad()
             value.backward()
             if clip is not None:
@@ -78,21 +79,24 @@ def _train(
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
-            total += value.item() * len(rows[part])
-        curve.append(total / len(rows))
+            total += value.item() * len(features[batch])
+        curve.append(total / n_samples)
     return [p.detach().numpy() for p in parameters], curve
 
 
-def _assert_same(model, reference, curve=True):
-    weights, losses = reference
-    for name, wanted in (("coefs_", weights[::2]), ("intercepts_", weights[1::2])):
-        for a, b in zip(getattr(model, name), wanted, strict=True):
+def assert_matches(model, reference, curve=True):
+    parameters, losses = reference
+    for name, expected in (
+        ("coefs_", parameters[::2]),
+        ("intercepts_", parameters[1::2]),
+    ):
+        for a, b in zip(getattr(model, name), expected, strict=True):
             assert_allclose(a, b, rtol=1e-8, atol=1e-11)
     if curve:
         assert_allclose(model.loss_curve_, losses, rtol=1e-8)
 
 
-def _model(kind=MLPClassifier, **params):
+def make_model(kind=MLPClassifier, **params):
     common = {
         "hidden_layer_sizes": HIDDEN,
         "solver": "sgd",
@@ -110,13 +114,13 @@ def _model(kind=MLPClassifier, **params):
 # Losses of classifiers
 
 
-def _cross_entropy(smoothing=0.0):
+def cross_entropy(smoothing=0.0):
     return lambda z, y: F.cross_entropy(
         z, y, reduction="none", label_smoothing=smoothing
     )
 
 
-def _binary(smoothing=0.0):
+def binary_cross_entropy(smoothing=0.0):
     def loss(z, y):
         y = y.reshape(len(z), -1).double() * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(z, y, reduction="none").sum(-1)
@@ -124,16 +128,16 @@ def _binary(smoothing=0.0):
     return loss
 
 
-def _hinge(power):
+def hinge(power):
     def loss(z, y):
-        own = z.gather(1, y[:, None])[:, 0]
+        correct = z.gather(1, y[:, None])[:, 0]
         others = z.masked_fill(F.one_hot(y, z.shape[1]).bool(), -torch.inf)
-        return F.relu(1 + others.max(1).values - own) ** power
+        return F.relu(1 + others.max(1).values - correct) ** power
 
     return loss
 
 
-def _hinge_of_signs(power):
+def binary_hinge(power):
     def loss(z, y):
         sign = 2.0 * y.reshape(len(z), -1) - 1
         return (F.relu(1 - sign * z) ** power).sum(-1)
@@ -141,26 +145,31 @@ def _hinge_of_signs(power):
     return loss
 
 
-def _divergence(z, t):
+def divergence(z, t):
     return F.kl_div(F.log_softmax(z, -1), t, reduction="none").sum(-1)
 
 
 CLASSIFICATION = {
-    "log_loss": (digit, {}, _cross_entropy(), 10),
-    "log_loss, smoothed": (digit, {"label_smoothing": 0.2}, _cross_entropy(0.2), 10),
-    "log_loss of two": (two, {}, _binary(), 1),
-    "log_loss of two, smoothed": (two, {"label_smoothing": 0.2}, _binary(0.2), 1),
-    "log_loss of labels": (labels, {}, _binary(), 3),
-    "hinge": (digit, {"loss": "hinge"}, _hinge(1), 10),
-    "squared_hinge": (digit, {"loss": "squared_hinge"}, _hinge(2), 10),
-    "hinge of two": (two, {"loss": "hinge"}, _hinge_of_signs(1), 1),
-    "squared_hinge of labels": (
+    "log_loss": (digit, {}, cross_entropy(), 10),
+    "log_loss, smoothed": (digit, {"label_smoothing": 0.2}, cross_entropy(0.2), 10),
+    "binary log_loss": (parity, {}, binary_cross_entropy(), 1),
+    "binary log_loss, smoothed": (
+        parity,
+        {"label_smoothing": 0.2},
+        binary_cross_entropy(0.2),
+        1,
+    ),
+    "multilabel log_loss": (labels, {}, binary_cross_entropy(), 3),
+    "hinge": (digit, {"loss": "hinge"}, hinge(1), 10),
+    "squared_hinge": (digit, {"loss": "squared_hinge"}, hinge(2), 10),
+    "binary hinge": (parity, {"loss": "hinge"}, binary_hinge(1), 1),
+    "multilabel squared_hinge": (
         labels,
         {"loss": "squared_hinge"},
-        _hinge_of_signs(2),
+        binary_hinge(2),
         3,
     ),
-    "kullback_leibler": (soft, {"loss": "kullback_leibler"}, _divergence, 4),
+    "kullback_leibler": (soft, {"loss": "kullback_leibler"}, divergence, 4),
 }
 weights = pytest.mark.parametrize(
     "weight", [None, np.linspace(0.2, 2, 200)], ids=["unweighted", "weighted"]
@@ -171,17 +180,20 @@ weights = pytest.mark.parametrize(
 @pytest.mark.parametrize("case", CLASSIFICATION.values(), ids=list(CLASSIFICATION))
 def test_classification_losses_match_torch(case, weight):
     y, params, loss, n_out = case
-    model = _model(**params).fit(X, y, weight)
-    _assert_same(model, _train(X, y, loss, n_out, weight))
+    model = make_model(**params).fit(X, y, weight)
+    assert_matches(model, train(X, y, loss, n_out, weight))
 
 
 def test_kullback_leibler_of_labels_is_cross_entropy():
-    hard = _model(loss="kullback_leibler").fit(X, digit)
-    _assert_same(hard, _train(X, digit, _cross_entropy(), 10))
+    hard = make_model(loss="kullback_leibler").fit(X, digit)
+    assert_matches(hard, train(X, digit, cross_entropy(), 10))
 
 
 def test_kullback_leibler_of_binary_labels_is_binary_cross_entropy():
-    model, same = _model(loss="kullback_leibler").fit(X, two), _model().fit(X, two)
+    model, same = (
+        make_model(loss="kullback_leibler").fit(X, parity),
+        make_model().fit(X, parity),
+    )
     assert model.loss_curve_ == same.loss_curve_
     assert_array_equal(model.predict_proba(X), same.predict_proba(X))
     assert model.decision_function(X).shape == (len(X),)
@@ -189,71 +201,73 @@ def test_kullback_leibler_of_binary_labels_is_binary_cross_entropy():
 
 def test_one_hot_probabilities_train_as_labels():
     certain = np.eye(10)[digit]
-    model = _model(loss="kullback_leibler").fit(X, certain)
-    _assert_same(model, _train(X, digit, _cross_entropy(), 10))
+    model = make_model(loss="kullback_leibler").fit(X, certain)
+    assert_matches(model, train(X, digit, cross_entropy(), 10))
     assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
 
 
 def test_multilabel_targets_are_refused_as_probabilities():
     with pytest.raises(ValueError, match="probabilities that sum to 1"):
-        _model(loss="kullback_leibler").fit(X, labels)
+        make_model(loss="kullback_leibler").fit(X, labels)
 
 
 def test_class_weight_is_refused_for_probability_targets():
-    model = _model(loss="kullback_leibler", class_weight="balanced")
+    model = make_model(loss="kullback_leibler", class_weight="balanced")
     with pytest.raises(ValueError, match="class_weight needs labels"):
         model.fit(X, soft)
 
 
 def test_lbfgs_approximates_soft_targets():
-    model = _model(
+    model = make_model(
         loss="kullback_leibler", solver="lbfgs", hidden_layer_sizes=40, max_iter=500
     ).fit(X, soft)
     assert np.abs(model.predict_proba(X) - soft).mean() < np.abs(0.25 - soft).mean() / 2
 
 
 def test_class_weights_equal_sample_weights():
-    of_class = {c: 1.0 + c for c in range(10)}
-    given = _model(class_weight=of_class).fit(X, digit)
-    _assert_same(given, _train(X, digit, _cross_entropy(), 10, 1.0 + digit))
-    balanced = _model(class_weight="balanced").fit(X, digit)
+    class_weight = {c: 1.0 + c for c in range(10)}
+    given = make_model(class_weight=class_weight).fit(X, digit)
+    assert_matches(given, train(X, digit, cross_entropy(), 10, 1.0 + digit))
+    balanced = make_model(class_weight="balanced").fit(X, digit)
     counts = np.bincount(digit)
-    _assert_same(
+    assert_matches(
         balanced,
-        _train(X, digit, _cross_entropy(), 10, len(X) / (10 * counts[digit])),
+        train(X, digit, cross_entropy(), 10, len(X) / (10 * counts[digit])),
     )
 
 
 def test_class_and_sample_weights_multiply():
     weight = np.linspace(0.2, 2, 200)
-    model = _model(class_weight={0: 3.0, 1: 1.0}).fit(X, two, weight)
-    product = weight * np.where(two == 0, 3.0, 1.0)
-    _assert_same(model, _train(X, two, _binary(), 1, product))
+    model = make_model(class_weight={0: 3.0, 1: 1.0}).fit(X, parity, weight)
+    product = weight * np.where(parity == 0, 3.0, 1.0)
+    assert_matches(model, train(X, parity, binary_cross_entropy(), 1, product))
 
 
 @pytest.mark.filterwarnings("ignore:A column-vector y")
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_classes_missing_from_class_weight_have_weight_one(shape):
-    model = _model(class_weight={3: 2.0}).fit(X, digit.reshape(shape))
-    _assert_same(
-        model, _train(X, digit, _cross_entropy(), 10, np.where(digit == 3, 2.0, 1.0))
+    model = make_model(class_weight={3: 2.0}).fit(X, digit.reshape(shape))
+    assert_matches(
+        model, train(X, digit, cross_entropy(), 10, np.where(digit == 3, 2.0, 1.0))
     )
 
 
 def test_class_weight_may_name_classes_missing_from_data():
     others = digit != 3
-    model = _model(class_weight={3: 2.0}, max_iter=1)
+    model = make_model(class_weight={3: 2.0}, max_iter=1)
     validated = model.fit(X, digit, X_val=X[others], y_val=digit[others])
     assert len(validated.validation_scores_) == 1
-    model = _model(class_weight={3: 2.0}).partial_fit(X, digit, classes=range(10))
+    model = make_model(class_weight={3: 2.0}).partial_fit(X, digit, classes=range(10))
     model.partial_fit(X[others], digit[others])
-    plain = _model().partial_fit(X, digit, np.where(digit == 3, 2.0, 1.0), range(10))
+    plain = make_model().partial_fit(
+        X, digit, np.where(digit == 3, 2.0, 1.0), range(10)
+    )
     plain.partial_fit(X[others], digit[others])
     assert_array_equal(model.coefs_[0], plain.coefs_[0])
 
 
 @pytest.mark.parametrize(
-    ("weights", "says"),
+    ("weights", "message"),
     [
         ([1.0, -1.0], "class_weight=.* none of them negative"),
         ([1.0, np.nan], "class_weight=.* finite"),
@@ -261,10 +275,10 @@ def test_class_weight_may_name_classes_missing_from_data():
         ([0.0, 0.0], "class_weight leaves no row a weight"),
     ],
 )
-def test_invalid_class_weights_are_refused(weights, says):
-    model = _model(class_weight=dict(enumerate(weights)))
-    with pytest.raises(ValueError, match=says):
-        model.fit(X, two)
+def test_invalid_class_weights_are_refused(weights, message):
+    model = make_model(class_weight=dict(enumerate(weights)))
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, parity)
 
 
 # Losses of regressors
@@ -287,23 +301,23 @@ REGRESSION = {
 @pytest.mark.parametrize("loss", REGRESSION)
 def test_regression_losses_match_torch(loss, outputs, weight):
     y = np.abs(outputs) if loss == "poisson" else outputs
-    model = _model(MLPRegressor, loss=loss).fit(D, y, weight)
+    model = make_model(MLPRegressor, loss=loss).fit(D, y, weight)
     target = y.reshape(len(y), -1)
     n_out = target.shape[1]
-    reference = _train(D, target, REGRESSION[loss], n_out, weight)
-    # Of several outputs scikit-learn reports the mean squared error and descends the
-    # sum; the weights are as here, the curve is not.
-    _assert_same(model, reference, curve=loss != "squared_error" or n_out == 1)
+    reference = train(D, target, REGRESSION[loss], n_out, weight)
+    # With several outputs, scikit-learn reports the mean squared error but minimizes
+    # the sum. The weights match this loop, the curve does not.
+    assert_matches(model, reference, curve=loss != "squared_error" or n_out == 1)
 
 
-# Schedules, by torch's own
+# Learning-rate schedules
 
 PER_EPOCH = -(-len(X) // BATCH)
 STEPS = EPOCHS * PER_EPOCH
 
 
-def _each_epoch(make):
-    """Step a scheduler of epochs once an epoch, though called for every batch."""
+def step_per_epoch(make):
+    """Return a scheduler that is called for every batch and steps after each epoch."""
 
     class Stepper:
         def __init__(self, optimizer):
@@ -317,8 +331,8 @@ def _each_epoch(make):
     return Stepper
 
 
-def _warmed_up(then, n_steps):
-    """A linear rise to the rate before another schedule."""
+def warm_up(then, n_steps):
+    """Return a linear rise to the learning rate, followed by another schedule."""
 
     def make(optimizer):
         rise = torch.optim.lr_scheduler.LambdaLR(
@@ -344,19 +358,19 @@ SCHEDULES = {
     ),
     "step": (
         {"learning_rate": "step", "step_size": 2, "gamma": 0.3},
-        _each_epoch(
+        step_per_epoch(
             lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=2, gamma=0.3)
         ),
     ),
     "warm-up": (
         {"warmup_epochs": 2},
-        _warmed_up(
+        warm_up(
             lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1.0), 2 * PER_EPOCH
         ),
     ),
     "warm-up, then cosine": (
         {"warmup_epochs": 2, "learning_rate": "cosine"},
-        _warmed_up(
+        warm_up(
             lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(
                 o, STEPS - 2 * PER_EPOCH
             ),
@@ -369,26 +383,28 @@ SCHEDULES = {
 @pytest.mark.parametrize("case", SCHEDULES.values(), ids=list(SCHEDULES))
 def test_schedules_match_torch(case):
     params, scheduler = case
-    model = _model(**params).fit(X, digit)
-    _assert_same(model, _train(X, digit, _cross_entropy(), 10, scheduler=scheduler))
+    model = make_model(**params).fit(X, digit)
+    assert_matches(model, train(X, digit, cross_entropy(), 10, scheduler=scheduler))
 
 
 @pytest.mark.parametrize("case", SCHEDULES.values(), ids=list(SCHEDULES))
 def test_schedules_match_torch_with_rmsprop(case):
     params, scheduler = case
-    model = _model(solver="rmsprop", learning_rate_init=RATE, **params).fit(X, digit)
-    reference = _train(
+    model = make_model(solver="rmsprop", learning_rate_init=RATE, **params).fit(
+        X, digit
+    )
+    reference = train(
         X,
         digit,
-        _cross_entropy(),
+        cross_entropy(),
         10,
         optimizer=lambda p: torch.optim.RMSprop(p, lr=RATE),
         scheduler=scheduler,
     )
-    _assert_same(model, reference)
+    assert_matches(model, reference)
 
 
-# Solvers that scikit-learn does not have, by torch's own
+# Solvers that scikit-learn does not have
 
 SOLVERS = {
     "nadam": lambda p: torch.optim.NAdam(p, lr=RATE),
@@ -401,24 +417,24 @@ SOLVERS = {
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solvers_match_torch(solver):
     rate = SOLVERS[solver]([torch.zeros(1)]).param_groups[0]["lr"]
-    model = _model(solver=solver, alpha=0.5, learning_rate_init=rate).fit(X, digit)
-    reference = _train(
-        X, digit, _cross_entropy(), 10, optimizer=SOLVERS[solver], alpha=0.5
+    model = make_model(solver=solver, alpha=0.5, learning_rate_init=rate).fit(X, digit)
+    reference = train(
+        X, digit, cross_entropy(), 10, optimizer=SOLVERS[solver], alpha=0.5
     )
-    _assert_same(model, reference)
+    assert_matches(model, reference)
 
 
 def test_optimizer_params_reach_torch_optimizer():
     given = {"alpha": 0.9, "momentum": 0.5}
-    model = _model(solver="rmsprop", optimizer_params=given).fit(X, digit)
-    reference = _train(
+    model = make_model(solver="rmsprop", optimizer_params=given).fit(X, digit)
+    reference = train(
         X,
         digit,
-        _cross_entropy(),
+        cross_entropy(),
         10,
         optimizer=lambda p: torch.optim.RMSprop(p, lr=RATE, **given),
     )
-    _assert_same(model, reference)
+    assert_matches(model, reference)
 
 
 # Clipping
@@ -426,12 +442,12 @@ def test_optimizer_params_reach_torch_optimizer():
 
 @pytest.mark.parametrize("norm", [0.05, 0.3, 1e6])
 def test_gradient_clipping_matches_torch(norm):
-    model = _model(max_grad_norm=norm).fit(X, digit)
-    _assert_same(model, _train(X, digit, _cross_entropy(), 10, clip=norm))
+    model = make_model(max_grad_norm=norm).fit(X, digit)
+    assert_matches(model, train(X, digit, cross_entropy(), 10, clip=norm))
 
 
 def test_gradient_clipping_keeps_training_finite():
-    model = _model(MLPRegressor, learning_rate_init=0.5, max_grad_norm=0.1)
+    model = make_model(MLPRegressor, learning_rate_init=0.5, max_grad_norm=0.1)
     assert np.isfinite(model.fit(D * 1000, number).loss_curve_).all()
     with pytest.raises(ValueError, match="lower learning_rate_init or scale X"):
         model.set_params(max_grad_norm=None).fit(D * 1000, number)

@@ -1,4 +1,4 @@
-"""What `verbose` shows: lines, one line, a live bar; and that it changes nothing."""
+"""`verbose` prints lines, one line or a live progress bar, and changes no result."""
 
 import io
 import os
@@ -34,20 +34,21 @@ X, Y = load_digits(return_X_y=True)
 X, Y = X[:200] / 16, Y[:200]
 
 
-def mlp(**params):
-    defaults = {"max_iter": 4, "early_stopping": True, "random_state": 0}
-    return MLPClassifier(8, **defaults | params)
+@pytest.fixture(scope="module")
+def mlp(mlp):
+    defaults = {"max_iter": 4, "early_stopping": True}
+    return lambda **params: mlp(**defaults | params)
 
 
 class Terminal(io.StringIO):
-    """A terminal of 80 columns that records what is written to it."""
+    """A terminal of 80 columns that records all output."""
 
     def isatty(self):
         return True
 
     @property
     def frames(self):
-        """All lines that were drawn, one after the other, without their colours."""
+        """All lines in the order of drawing, without colors."""
         plain = re.sub(r"\x1b\[[0-9;]*m", "", self.getvalue())
         lines = re.split(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]", plain)
         return [line for line in lines if line]
@@ -66,12 +67,12 @@ def terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     terminal = Terminal()
     monkeypatch.setattr(_progress, "Console", lambda stderr: Console(file=terminal))
-    monkeypatch.setattr(_progress, "Progress", Drawn)
+    monkeypatch.setattr(_progress, "Progress", UndelayedProgress)
     return terminal
 
 
-class Drawn(Progress):
-    """Draws every change at once, instead of in time."""
+class UndelayedProgress(Progress):
+    """A progress display that draws every change at once."""
 
     def add_task(self, *args, **kwargs):
         task = super().add_task(*args, **kwargs)
@@ -87,7 +88,7 @@ class Drawn(Progress):
 
 
 @pytest.mark.parametrize("verbose", [True, np.True_, 2, np.int64(3)])
-def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys):
+def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys, mlp):
     model = mlp(verbose=verbose).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
@@ -99,15 +100,15 @@ def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys):
 
 @pytest.mark.parametrize("verbose", [False, 0, np.False_, "bar"])
 def test_other_verbose_values_print_nothing_without_terminal(
-    verbose, capfd, monkeypatch
+    verbose, capfd, monkeypatch, mlp
 ):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # which makes rich write colours to pipes
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich write colors to pipes
     mlp(verbose=verbose).fit(X, Y)
     PackedGridSearchCV(mlp(verbose=verbose), {"alpha": [0, 1]}, cv=2).fit(X, Y)
     assert capfd.readouterr() == ("", "")
 
 
-def test_verbose_one_prints_one_line(capsys):
+def test_verbose_one_prints_one_line(capsys, mlp):
     model = mlp(verbose=1).fit(X, Y)
     found = re.fullmatch(
         r"MLPClassifier: 4 epochs in [\d.e-]+ s on (\w+), loss (\S+), "
@@ -135,7 +136,7 @@ def test_every_estimator_prints_its_line(model, begin, capsys):
     assert "score" not in line
 
 
-def test_partial_fit_and_refit_print_one_line_per_call(capsys):
+def test_partial_fit_and_refit_print_one_line_per_call(capsys, mlp):
     model = MLPClassifier(3, verbose=1, random_state=0)
     model.partial_fit(X, Y, classes=np.unique(Y)).partial_fit(X, Y)
     assert capsys.readouterr().out.count("MLPClassifier: 1 epoch in ") == 2
@@ -144,7 +145,7 @@ def test_partial_fit_and_refit_print_one_line_per_call(capsys):
 
 
 @pytest.mark.parametrize("verbose", [1, "bar"])
-def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal):
+def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal, mlp):
     packs = []
     train = _packed_fit.train_pack
     monkeypatch.setattr(
@@ -166,7 +167,7 @@ def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal):
 # The bar
 
 
-def test_progress_bar_fits_eighty_columns(terminal):
+def test_progress_bar_fits_eighty_columns(terminal, mlp):
     model = mlp(verbose="bar", max_iter=12, tol=1, n_iter_no_change=99)
     model.fit(X * 1000, Y)
     frames = [frame for frame in terminal.frames if "loss" in frame]
@@ -191,44 +192,44 @@ def test_progress_bar_with_long_numbers_fits_eighty_columns(terminal):
     assert len(frame) <= 80
 
 
-def test_progress_bar_is_erased_after_fit(terminal):
+def test_progress_bar_is_erased_after_fit(terminal, mlp):
     out, err = sys.stdout, sys.stderr
     mlp(verbose="bar").fit(X, Y)
     assert terminal.frames
     assert terminal.cursor_is_shown
-    # The line is erased, and nothing written after it but the cursor.
+    # After the line is erased, only the cursor is switched on.
     after = terminal.getvalue().rpartition("\x1b[2K")[2]
     assert after.replace("\x1b[?25h", "").strip() == ""
     assert (sys.stdout, sys.stderr) == (out, err)
     assert _progress.SCREEN._display is None
 
 
-def test_redirected_output_bypasses_progress_bar(terminal, capsys):
-    class Say(Callback):
+def test_redirected_output_bypasses_progress_bar(terminal, capsys, mlp):
+    class Printer(Callback):
         def on_epoch_end(self, net, **kwargs):
             print("epoch", len(net.history))
 
-    mlp(verbose="bar", max_iter=2, callbacks=[Say()]).fit(X, Y)
+    mlp(verbose="bar", max_iter=2, callbacks=[Printer()]).fit(X, Y)
     assert capsys.readouterr().out == "epoch 1\nepoch 2\n"
 
 
-def test_stderr_output_is_shown_above_progress_bar(terminal):
-    class Warn(Callback):
+def test_stderr_output_is_shown_above_progress_bar(terminal, mlp):
+    class StderrWriter(Callback):
         def on_epoch_end(self, net, **kwargs):
             sys.stderr.write("look out\n")
 
-    mlp(verbose="bar", max_iter=1, callbacks=[Warn()]).fit(X, Y)
+    mlp(verbose="bar", max_iter=1, callbacks=[StderrWriter()]).fit(X, Y)
     assert "look out\n" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_error_restores_terminal(error, terminal):
-    class Fail(Callback):
+def test_error_restores_terminal(error, terminal, mlp):
+    class FailingCallback(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 2:
                 raise error
 
-    model = mlp(verbose="bar", callbacks=[Fail()])
+    model = mlp(verbose="bar", callbacks=[FailingCallback()])
     if error is ValueError:
         with pytest.raises(ValueError, match=r"^$"):
             model.fit(X, Y)
@@ -239,36 +240,36 @@ def test_error_restores_terminal(error, terminal):
     assert _progress.SCREEN._display is None
 
 
-def test_progress_bars_of_threads_share_screen(terminal):
+def test_progress_bars_of_threads_share_screen(terminal, mlp):
     expected = mlp().fit(X, Y).coefs_[0]
-    meeting = threading.Barrier(3)
-    rows, found = [], []
+    barrier = threading.Barrier(3)
+    n_bars, coefs = [], []
 
-    class Meet(Callback):
+    class WaitForOthers(Callback):
         def on_epoch_begin(self, net, **kwargs):
-            meeting.wait(60)
-            if len(net.history) < net.max_epochs:  # nobody has ended
-                rows.append(len(_progress.SCREEN._display.tasks))
+            barrier.wait(60)
+            if len(net.history) < net.max_epochs:  # no thread has ended its fit
+                n_bars.append(len(_progress.SCREEN._display.tasks))
 
     def fit():
-        model = mlp(verbose="bar", callbacks=[meet]).fit(X, Y)
-        found.append(model.coefs_[0])
+        model = mlp(verbose="bar", callbacks=[wait]).fit(X, Y)
+        coefs.append(model.coefs_[0])
 
-    meet = Meet()
-    meet.__sklearn_clone__ = lambda: meet
+    wait = WaitForOthers()
+    wait.__sklearn_clone__ = lambda: wait
     with warnings.catch_warnings(action="ignore"):
         threads = [threading.Thread(target=fit) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert rows == [3] * 9
-    assert all(np.array_equal(coef, expected) for coef in found)
+    assert n_bars == [3] * 9
+    assert all(np.array_equal(coef, expected) for coef in coefs)
     assert terminal.cursor_is_shown
     assert _progress.SCREEN._display is None
 
 
-def test_progress_bars_of_search_and_fits_share_screen(terminal):
+def test_progress_bars_of_search_and_fits_share_screen(terminal, mlp):
     search = PackedGridSearchCV(
         mlp(verbose="bar"), {"alpha": [0, 1], "activation": ["gelu", "relu"]}, cv=2
     )
@@ -278,12 +279,12 @@ def test_progress_bars_of_search_and_fits_share_screen(terminal):
     lines = [frame for frame in terminal.frames if frame.startswith("8 fits")]
     done = [int(re.search(r" (\d+)/32 ", line)[1]) for line in lines]
     assert done == sorted(done)
-    # Alone one network ends an epoch after the other, in a pack four at once.
+    # Single networks end one epoch at a time, a pack of four ends four at a time.
     assert set(done) == {*range(17), 20, 24, 28, 32}
     assert terminal.getvalue().count("\x1b[?25h") == 1
 
 
-def test_worker_processes_show_no_progress_bar(terminal, monkeypatch):
+def test_worker_processes_show_no_progress_bar(terminal, monkeypatch, mlp):
     class Worker:
         name = "LokyProcess-1"
 
@@ -310,7 +311,7 @@ class Interrupt(Callback):
         if len(net.history) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored by now
+signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest may ignore it
 model = MLPClassifier(3, verbose="bar", callbacks=[Interrupt()])
 model.fit(*load_iris(return_X_y=True))
 print("epochs", model.n_iter_)
@@ -332,17 +333,17 @@ def test_ctrl_c_restores_terminal_and_keeps_finished_epochs(tmp_path):
         os.close(follower)
         written = b""
         try:
-            while part := os.read(leader, 4096):
-                written += part
-        except OSError:  # how Linux says that the other side is closed
+            while data := os.read(leader, 4096):
+                written += data
+        except OSError:  # Linux raises it when the other side is closed
             pass
     os.close(leader)
     assert process.returncode == 0
     terminal = Terminal()
     terminal.write(written.decode())
-    words = " ".join(written.decode().split())  # a long path breaks the line elsewhere
-    assert "epochs 2" in words
-    assert "interrupted by user" in words
+    text = " ".join(written.decode().split())  # a long path may break the line anywhere
+    assert "epochs 2" in text
+    assert "interrupted by user" in text
     assert terminal.cursor_is_shown
 
 
@@ -350,23 +351,22 @@ def test_ctrl_c_restores_terminal_and_keeps_finished_epochs(tmp_path):
 
 
 @pytest.mark.parametrize("verbose", [True, 1, 2, "bar"])
-def test_verbose_does_not_change_results(verbose, terminal):
+def test_verbose_does_not_change_results(verbose, terminal, mlp, assert_equal_weights):
     quiet = mlp(dropout=0.2).fit(X, Y)
     shown = mlp(dropout=0.2, verbose=verbose).fit(X, Y)
-    for one, two in zip(quiet.coefs_, shown.coefs_, strict=True):
-        np.testing.assert_array_equal(one, two)
+    assert_equal_weights(shown, quiet)
     assert quiet.loss_curve_ == shown.loss_curve_
 
 
 @pytest.mark.parametrize("verbose", ["bars", -1, None, 0.5])
-def test_invalid_verbose_is_refused(verbose):
+def test_invalid_verbose_is_refused(verbose, mlp):
     with pytest.raises(ValueError, match="The 'verbose' parameter of MLPClassifier"):
         mlp(verbose=verbose).fit(X, Y)
 
 
-def test_verbose_survives_clone_and_pickle(terminal):
+def test_verbose_survives_clone_and_pickle(terminal, mlp):
     model = clone(mlp(verbose="bar")).fit(X, Y)
-    back = pickle.loads(pickle.dumps(model))
-    assert back.verbose == "bar"
-    np.testing.assert_array_equal(back.predict(X), model.predict(X))
-    back.set_params(early_stopping=False).partial_fit(X, Y)
+    unpickled = pickle.loads(pickle.dumps(model))
+    assert unpickled.verbose == "bar"
+    np.testing.assert_array_equal(unpickled.predict(X), model.predict(X))
+    unpickled.set_params(early_stopping=False).partial_fit(X, Y)

@@ -1,12 +1,13 @@
-"""`refit_full`: the best number of epochs once known, train that long on all rows."""
+"""`refit_full` trains again on all samples, for the best number of epochs."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import scipy.sparse
-import sklearn.neural_network as theirs
-from numpy.testing import assert_allclose, assert_array_equal
+import sklearn.neural_network
+from numpy.testing import assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
@@ -22,62 +23,76 @@ D, number = scale(D), scale(number)
 PARAMS = {"hidden_layer_sizes": (9, 5), "random_state": 3, "max_iter": 15}
 
 
-def _fit(model, *args, **kwargs):
+def fit(model, *args, **kwargs):
+    """Fit without the warning that a few epochs do not converge."""
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return model.fit(*args, **kwargs)
 
 
-def _assert_same_weights(model, other):
-    for name in ("coefs_", "intercepts_"):
-        for a, b in zip(getattr(model, name), getattr(other, name), strict=True):
-            assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+@pytest.fixture
+def assert_same_weights(assert_equal_weights):
+    return partial(assert_equal_weights, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
-def test_refit_full_equals_sklearn_fit_of_best_epoch_length(kind, solver):
+def test_refit_full_equals_sklearn_fit_of_best_epoch_length(
+    kind, solver, assert_same_weights
+):
     params = PARAMS | {"solver": solver}
     if kind == "classifier":
-        model, other, data = MLPClassifier(**params), theirs.MLPClassifier, (X, y)
+        model, other, data = (
+            MLPClassifier(**params),
+            sklearn.neural_network.MLPClassifier,
+            (X, y),
+        )
     else:
-        model, other, data = MLPRegressor(**params), theirs.MLPRegressor, (D, number)
-    _fit(model.set_params(early_stopping=True, refit_full=True), *data)
+        model, other, data = (
+            MLPRegressor(**params),
+            sklearn.neural_network.MLPRegressor,
+            (D, number),
+        )
+    fit(model.set_params(early_stopping=True, refit_full=True), *data)
     reference = other(
         **params | {"max_iter": model.best_epoch_, "n_iter_no_change": np.inf}
     )
-    _assert_same_weights(model, _fit(reference, *data))
+    assert_same_weights(model, fit(reference, *data))
     assert model.loss_ == pytest.approx(reference.loss_)
 
 
 def test_refit_full_leaves_best_epoch_and_scores_of_first_fit():
-    plain = _fit(MLPClassifier(**PARAMS, early_stopping=True), X, y)
-    model = _fit(MLPClassifier(**PARAMS, early_stopping=True, refit_full=True), X, y)
-    # What was learnt on the way there stays to be seen.
+    plain = fit(MLPClassifier(**PARAMS, early_stopping=True), X, y)
+    model = fit(MLPClassifier(**PARAMS, early_stopping=True, refit_full=True), X, y)
+    # The scores and losses of the first fit stay available.
     assert model.validation_scores_ == plain.validation_scores_
     assert model.loss_curve_ == plain.loss_curve_
     assert model.best_epoch_ == int(np.argmax(plain.validation_scores_)) + 1
     assert (model.coefs_[0] != plain.coefs_[0]).any()
 
 
-@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])
-def test_refit_full_includes_given_validation_set(form):
+@pytest.mark.parametrize("convert", [np.asarray, scipy.sparse.csr_matrix])
+def test_refit_full_includes_given_validation_set(convert, assert_same_weights):
     train, valid = slice(0, 400), slice(400, None)
     model = MLPClassifier(**PARAMS, refit_full=True)
-    _fit(model, form(X[train]), y[train], X_val=form(X[valid]), y_val=y[valid])
-    reference = theirs.MLPClassifier(**PARAMS | {"max_iter": model.best_epoch_})
-    _assert_same_weights(model, _fit(reference, X, y))
+    fit(model, convert(X[train]), y[train], X_val=convert(X[valid]), y_val=y[valid])
+    reference = sklearn.neural_network.MLPClassifier(
+        **PARAMS | {"max_iter": model.best_epoch_}
+    )
+    assert_same_weights(model, fit(reference, X, y))
 
 
-def test_refit_full_uses_sample_weights():
+def test_refit_full_uses_sample_weights(assert_same_weights):
     weight = np.linspace(0.2, 2, len(y))
     model = MLPClassifier(**PARAMS, early_stopping=True, refit_full=True)
-    _fit(model, X, y, weight)
-    reference = theirs.MLPClassifier(**PARAMS | {"max_iter": model.best_epoch_})
-    _assert_same_weights(model, _fit(reference, X, y, weight))
+    fit(model, X, y, weight)
+    reference = sklearn.neural_network.MLPClassifier(
+        **PARAMS | {"max_iter": model.best_epoch_}
+    )
+    assert_same_weights(model, fit(reference, X, y, weight))
 
 
 def test_refit_full_works_with_dropout_batch_norm_and_images():
-    rows = np.random.RandomState(0).randint(0, 256, (60, 6, 6), dtype=np.uint8)
+    images = np.random.RandomState(0).randint(0, 256, (60, 6, 6), dtype=np.uint8)
     target = np.arange(60) % 3
     params = {
         "conv_channels": 3,
@@ -87,22 +102,22 @@ def test_refit_full_works_with_dropout_batch_norm_and_images():
         "random_state": 0,
     }
     model = CNNClassifier(**params, max_iter=5, early_stopping=True, refit_full=True)
-    _fit(model, rows, target)
-    again = _fit(CNNClassifier(**params, max_iter=model.best_epoch_), rows, target)
-    assert_array_equal(model.predict_proba(rows), again.predict_proba(rows))
+    fit(model, images, target)
+    reference = fit(CNNClassifier(**params, max_iter=model.best_epoch_), images, target)
+    assert_array_equal(model.predict_proba(images), reference.predict_proba(images))
 
 
-def test_refit_full_applies_train_size_to_all_samples():
+def test_refit_full_applies_train_size_to_all_samples(assert_same_weights):
     params = PARAMS | {"train_size": 50}
     model = MLPClassifier(**params, early_stopping=True, refit_full=True)
-    _fit(model, X, y)
+    fit(model, X, y)
     assert model.t_ == model.n_iter_ * 50
-    again = _fit(MLPClassifier(**params | {"max_iter": model.best_epoch_}), X, y)
-    _assert_same_weights(model, again)
+    reference = fit(MLPClassifier(**params | {"max_iter": model.best_epoch_}), X, y)
+    assert_same_weights(model, reference)
 
 
 def test_refit_full_leaves_frozen_layers_unchanged():
-    base = _fit(MLPClassifier(**PARAMS), X, y)
+    base = fit(MLPClassifier(**PARAMS), X, y)
     model = MLPClassifier(
         **PARAMS,
         init_from=base,
@@ -110,7 +125,7 @@ def test_refit_full_leaves_frozen_layers_unchanged():
         early_stopping=True,
         refit_full=True,
     )
-    assert_array_equal(_fit(model, X, y).coefs_[0], base.coefs_[0])
+    assert_array_equal(fit(model, X, y).coefs_[0], base.coefs_[0])
 
 
 @pytest.mark.parametrize(
@@ -131,8 +146,8 @@ def test_partial_fit_refuses_refit_full():
         model.partial_fit(X, y, classes=[0, 1])
 
 
-class _Interrupt(Callback):
-    """Ctrl-C once so many epochs have begun."""
+class Interrupt(Callback):
+    """Press Ctrl-C when epoch number `epochs`, or the refit, begins."""
 
     def __init__(self, epochs):
         self.epochs = epochs
@@ -145,17 +160,17 @@ class _Interrupt(Callback):
 
 
 @pytest.mark.parametrize("when", [1, "refit"])
-def test_ctrl_c_leaves_validated_network(when):
-    params = {**PARAMS, "early_stopping": True, "callbacks": [_Interrupt(when)]}
+def test_ctrl_c_leaves_validated_network(when, assert_same_weights):
+    params = {**PARAMS, "early_stopping": True, "callbacks": [Interrupt(when)]}
     plain, model = (MLPClassifier(**params, refit_full=full) for full in (False, True))
     with pytest.warns(UserWarning, match="interrupted by user"):
-        fitted = [_fit(each, X, y) for each in (model, plain)]
-    _assert_same_weights(*fitted)
+        fitted = [fit(estimator, X, y) for estimator in (model, plain)]
+    assert_same_weights(*fitted)
 
 
 def test_refit_full_joins_dense_and_sparse_samples():
     model = MLPClassifier(**PARAMS, refit_full=True)
-    _fit(model, X, y, X_val=scipy.sparse.csr_matrix(X), y_val=y)
+    fit(model, X, y, X_val=scipy.sparse.csr_matrix(X), y_val=y)
     assert_array_equal(model.predict(X), model.predict(scipy.sparse.csr_matrix(X)))
 
 
@@ -163,8 +178,8 @@ def test_warm_start_counts_epochs_of_both_fits():
     model = MLPClassifier(
         **PARAMS, early_stopping=True, refit_full=True, warm_start=True
     )
-    _fit(model, X, y)
-    _fit(model.set_params(max_iter=3), X, y)
+    fit(model, X, y)
+    fit(model.set_params(max_iter=3), X, y)
     scores = model.validation_scores_
     assert len(scores) == PARAMS["max_iter"] + 3
     assert model.best_epoch_ == int(np.argmax(scores)) + 1

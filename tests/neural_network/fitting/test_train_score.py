@@ -1,4 +1,4 @@
-"""The score of the training rows after every epoch, where it is asked for."""
+"""`record_train_score` records the score of the training set after every epoch."""
 
 import warnings
 
@@ -37,7 +37,7 @@ def train_scores(model):
         (MLPRegressor(hidden_layer_sizes=9), X, Y),
         (MLPClassifier(9, scoring="neg_log_loss"), X, Y),
     ],
-    ids=["lr", "dropout", "averaged", "multilabel", "augmented", "r2", "scoring"],
+    ids=["softmax", "dropout", "averaged", "multilabel", "augmented", "r2", "scoring"],
 )
 def test_train_score_equals_score_after_same_epochs(model, X, y):
     model.set_params(record_train_score=True, random_state=0)
@@ -55,10 +55,10 @@ def test_train_score_excludes_validation_and_unused_samples():
     params = {"max_iter": 3, "record_train_score": True, "random_state": 0}
     model = MLPClassifier(9, early_stopping=True, restore_best_weights=False, **params)
     scores = train_scores(model.fit(X, Y))
-    of_all = model.score(X, Y)
+    score_of_all = model.score(X, Y)
     assert scores[-1] * 180 == pytest.approx(round(scores[-1] * 180), abs=1e-9)
     assert scores[-1] * 180 + model.validation_scores_[-1] * 20 == pytest.approx(
-        of_all * 200
+        score_of_all * 200
     )
     half = MLPClassifier(9, train_size=100, **params).fit(X, Y)
     assert train_scores(half)[-1] * 100 == pytest.approx(
@@ -73,7 +73,7 @@ def test_train_score_uses_sample_weights():
     assert train_scores(model)[-1] == pytest.approx(model.score(X, Y, weight))
 
 
-def test_recording_train_score_does_not_change_results():
+def test_recording_train_score_does_not_change_results(assert_equal_weights):
     quiet, recorded = (
         CNNClassifier(
             (3,),
@@ -89,15 +89,14 @@ def test_recording_train_score_does_not_change_results():
     assert not any("train_score" in record for record in quiet.history_)
     assert quiet.loss_curve_ == recorded.loss_curve_
     assert quiet.validation_scores_ == recorded.validation_scores_
-    for one, two in zip(quiet.coefs_, recorded.coefs_, strict=True):
-        np.testing.assert_array_equal(one, two)
+    assert_equal_weights(recorded, quiet)
 
 
 def test_partial_fit_records_score_of_its_batch():
     model = MLPClassifier(9, record_train_score=True, random_state=0)
-    for part in (slice(0, 80), slice(80, 200)):
-        model.partial_fit(X[part], Y[part], classes=np.unique(Y))
-        assert model.history_[-1]["train_score"] == model.score(X[part], Y[part])
+    for batch in (slice(0, 80), slice(80, 200)):
+        model.partial_fit(X[batch], Y[batch], classes=np.unique(Y))
+        assert model.history_[-1]["train_score"] == model.score(X[batch], Y[batch])
 
 
 def test_search_records_train_score():

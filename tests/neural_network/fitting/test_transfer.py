@@ -1,4 +1,4 @@
-"""Fine-tuning: layers from another model, layers that stay as they are."""
+"""Fine-tuning: `init_from` copies layers, `frozen_layers` leaves them unchanged."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
-from sklearn.neural_network import MLPClassifier as TheirMLPClassifier
+from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
@@ -30,7 +30,7 @@ SIZES = {"hidden_layer_sizes": (17, 9), "random_state": 0}
 
 @pytest.fixture(scope="module")
 def base():
-    """A network that knows the low digits."""
+    """A network that is trained on the digits 0 to 4."""
     model = MLPClassifier(**SIZES, max_iter=20, learning_rate_init=0.01)
     return model.fit(X[low], y[low])
 
@@ -43,36 +43,36 @@ def base_cnn():
     return model.fit(X[low], y[low])
 
 
-def _tuned(base, **params):
+def fine_tune(base, **params):
     model = MLPClassifier(**SIZES, max_iter=3, init_from=base).set_params(**params)
     return model.fit(X, y)
 
 
-# Where training starts
+# init_from
 
 
 def test_matching_layers_start_from_model_and_others_are_initialized(base):
-    # So small a rate that training leaves the weights where they start.
-    tuned = _tuned(base, learning_rate_init=1e-12)
+    # With this learning rate the weights hardly change.
+    tuned = fine_tune(base, learning_rate_init=1e-12)
     fresh = MLPClassifier(**SIZES, max_iter=3, learning_rate_init=1e-12).fit(X, y)
     for i in (0, 1):
         np.testing.assert_allclose(tuned.coefs_[i], base.coefs_[i], atol=1e-9)
         np.testing.assert_allclose(tuned.intercepts_[i], base.intercepts_[i], atol=1e-9)
-    # Five low digits, ten digits: the output layers differ in shape.
+    # The output layers differ in shape: five classes and ten.
     np.testing.assert_allclose(tuned.coefs_[2], fresh.coefs_[2], atol=1e-9)
 
 
 def test_init_from_lowers_first_loss(base):
-    # The same output layer now, and so a start from where `base` ended.
-    again = MLPClassifier(**SIZES, max_iter=1, init_from=base).fit(X[low], y[low])
-    assert again.loss_curve_[0] < base.loss_curve_[0] / 2
+    # The output layer fits here, so that training starts where `base` ended.
+    tuned = MLPClassifier(**SIZES, max_iter=1, init_from=base).fit(X[low], y[low])
+    assert tuned.loss_curve_[0] < base.loss_curve_[0] / 2
 
 
 def test_init_from_model_is_not_modified(base):
     before = [w.copy() for w in base.coefs_]
-    _tuned(base)
-    for now, then in zip(base.coefs_, before, strict=True):
-        assert_array_equal(now, then)
+    fine_tune(base)
+    for coef, coef_before in zip(base.coefs_, before, strict=True):
+        assert_array_equal(coef, coef_before)
 
 
 def test_init_from_weights_are_cast_to_dtype(base):
@@ -90,16 +90,16 @@ def test_regressor_starts_from_classifier(base):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "adamw", "rmsprop"])
 def test_init_from_works_with_any_solver(base, solver):
-    tuned = _tuned(base, solver=solver, frozen_layers=[0])
+    tuned = fine_tune(base, solver=solver, frozen_layers=[0])
     assert_array_equal(tuned.coefs_[0], base.coefs_[0])
     assert (tuned.coefs_[1] != base.coefs_[1]).any()
 
 
-# What stays as it is
+# frozen_layers
 
 
 @pytest.mark.parametrize(
-    ("frozen", "still"),
+    ("frozen", "unchanged"),
     [
         ([0], {0}),
         ([1], {1}),
@@ -109,22 +109,22 @@ def test_init_from_works_with_any_solver(base, solver):
         (np.array([0]), {0}),
     ],
 )
-def test_frozen_layers_stay_bitwise_equal(base, frozen, still):
-    tuned = _tuned(base, frozen_layers=frozen, alpha=1.0)
+def test_frozen_layers_stay_bitwise_equal(base, frozen, unchanged):
+    tuned = fine_tune(base, frozen_layers=frozen, alpha=1.0)
     for i in (0, 1):
         same = np.array_equal(tuned.coefs_[i], base.coefs_[i])
-        assert same == (i in still)
+        assert same == (i in unchanged)
         same = np.array_equal(tuned.intercepts_[i], base.intercepts_[i])
-        assert same == (i in still)
+        assert same == (i in unchanged)
 
 
 def test_n_parameters_excludes_frozen_layers(base):
-    tuned = _tuned(base, frozen_layers=[0])
+    tuned = fine_tune(base, frozen_layers=[0])
     assert tuned.n_parameters_ == 17 * 9 + 9 + 9 * 10 + 10
 
 
 def test_randomly_initialized_layers_can_be_frozen():
-    """Then only what comes behind them learns, from random features."""
+    """Only the layers after them learn, from random features."""
     start = MLPClassifier(**SIZES, max_iter=1, learning_rate_init=1e-12).fit(X, y)
     model = MLPClassifier(**SIZES, max_iter=30, frozen_layers=[0, 1]).fit(X, y)
     np.testing.assert_allclose(model.coefs_[0], start.coefs_[0], atol=1e-9)
@@ -132,7 +132,7 @@ def test_randomly_initialized_layers_can_be_frozen():
 
 
 def test_hidden_activations_of_frozen_layers_equal_source_model(base):
-    tuned = _tuned(base, frozen_layers=[0, 1])
+    tuned = fine_tune(base, frozen_layers=[0, 1])
     assert_array_equal(tuned.hidden_activations(X), base.hidden_activations(X))
 
 
@@ -145,7 +145,7 @@ def test_frozen_convolutions_freeze_their_batch_norm(base_cnn):
         init_from=base_cnn,
         frozen_layers=[0, 1],
     ).fit(X, y)
-    # The running statistics are no weights, but the maps would change with them.
+    # Running statistics are not weights, but the maps depend on them.
     assert_array_equal(
         tuned.hidden_activations(X, layer=1), base_cnn.hidden_activations(X, layer=1)
     )
@@ -170,7 +170,7 @@ def test_residual_blocks_are_frozen_by_name():
 
 
 def test_warm_start_unfreezes_layers_gradually(base):
-    """`warm_start` goes on with other layers frozen."""
+    """Each warm start freezes fewer layers."""
     model = MLPClassifier(
         **SIZES, max_iter=2, init_from=base, frozen_layers=[0, 1], warm_start=True
     ).fit(X, y)
@@ -186,8 +186,8 @@ def test_warm_start_unfreezes_layers_gradually(base):
 
 def test_partial_fit_leaves_frozen_layers_unchanged(base):
     model = MLPClassifier(**SIZES, init_from=base, frozen_layers=[0])
-    for part in range(3):
-        model.partial_fit(X[part::3], y[part::3], classes=np.arange(10))
+    for start in range(3):
+        model.partial_fit(X[start::3], y[start::3], classes=np.arange(10))
     assert_array_equal(model.coefs_[0], base.coefs_[0])
     assert (model.coefs_[1] != base.coefs_[1]).any()
 
@@ -216,14 +216,14 @@ def test_unwrapped_clone_error_suggests_frozen_estimator(base):
         model.fit(X, y)
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
     ("other", "error", "message"),
     [
         (MLPClassifier(), NotFittedError, "init_from is not fitted"),
-        (TheirMLPClassifier(), TypeError, "a fitted estimator of skmlp"),
+        (SklearnMLPClassifier(), TypeError, "a fitted estimator of skmlp"),
         ("mnist", TypeError, "init_from='mnist' has to be"),
         (
             MLPClassifier(5, solver="lbfgs", alpha=10.0).fit(X[:20], y[:20] % 3),

@@ -1,4 +1,4 @@
-"""Validation rows of the caller's own: alone, in a Pipeline, in a search."""
+"""`X_val` and `y_val`: in fit, in a Pipeline and in a search."""
 
 import warnings
 
@@ -31,53 +31,50 @@ def routing():
         yield
 
 
-def _model(**params):
+def make_model(**params):
     return MLPClassifier(
         **{"hidden_layer_sizes": 7, "max_iter": 12, "random_state": 0} | params
     )
 
 
-# Alone
-
-
 def test_validation_scores_are_of_given_validation_set(cancer):
     X, X_val, y, y_val = cancer
     for epochs in (1, 3, 12):
-        model = _model(max_iter=epochs).fit(X, y, X_val=X_val, y_val=y_val)
+        model = make_model(max_iter=epochs).fit(X, y, X_val=X_val, y_val=y_val)
         assert len(model.validation_scores_) == epochs
         best = int(np.argmax(model.validation_scores_))
         assert model.best_epoch_ == best + 1
         assert model.best_validation_score_ == model.validation_scores_[best]
-        # The weights of the best epoch are kept, with early stopping or without.
+        # The best weights are restored even without early stopping.
         assert model.score(X_val, y_val) == model.best_validation_score_
 
 
 def test_validation_set_does_not_influence_training(cancer):
     X, X_val, y, y_val = cancer
-    watched = _model().fit(X, y, X_val=X_val, y_val=y_val)
-    alone = _model().fit(X, y)
-    assert watched.loss_curve_ == alone.loss_curve_
-    assert watched.t_ == alone.t_ == 12 * len(X)
+    validated = make_model().fit(X, y, X_val=X_val, y_val=y_val)
+    alone = make_model().fit(X, y)
+    assert validated.loss_curve_ == alone.loss_curve_
+    assert validated.t_ == alone.t_ == 12 * len(X)
 
 
 def test_validation_set_decides_early_stopping(cancer):
     X, X_val, y, y_val = cancer
-    model = _model(early_stopping=True, tol=1.0, n_iter_no_change=3)
+    model = make_model(early_stopping=True, tol=1.0, n_iter_no_change=3)
     model.fit(X, y, X_val=X_val, y_val=y_val)
-    # The first score improves on none; the four after it do not by so much.
+    # No score is better than the first by tol, so that training stops after four more.
     assert model.n_iter_ == 5
-    # No row of X is set aside then.
+    # All samples of X are trained on.
     assert model.t_ == 5 * len(X)
 
 
 def test_given_validation_set_equals_same_internal_split(cancer):
     X, _, y, _ = cancer
-    model = _model(early_stopping=True, shuffle=False, init="zeros").fit(X, y)
+    model = make_model(early_stopping=True, shuffle=False, init="zeros").fit(X, y)
     state = np.random.RandomState(0)
     train, valid = train_test_split(
         np.arange(len(X)), random_state=state, test_size=0.1, stratify=y
     )
-    given = _model(early_stopping=True, shuffle=False, init="zeros")
+    given = make_model(early_stopping=True, shuffle=False, init="zeros")
     given.fit(X[train], y[train], X_val=X[valid], y_val=y[valid])
     assert given.validation_scores_ == model.validation_scores_
     assert_array_equal(given.predict_proba(X), model.predict_proba(X))
@@ -101,26 +98,28 @@ def test_cnn_accepts_validation_images():
     assert model.score(X_val, y_val) == max(model.validation_scores_)
 
 
-def _as_frame(X):
+def make_frame(X):
     return pd.DataFrame(X, columns=[f"feature {i}" for i in range(X.shape[1])])
 
 
 @pytest.mark.parametrize(
-    "form", [np.float32, scipy.sparse.csr_matrix, _as_frame], ids=["32", "csr", "frame"]
+    "convert",
+    [np.float32, scipy.sparse.csr_matrix, make_frame],
+    ids=["float32", "csr", "frame"],
 )
 @pytest.mark.parametrize("scoring", [None, "accuracy"])
-def test_validation_set_may_have_any_format(cancer, form, scoring):
+def test_validation_set_may_have_any_format(cancer, convert, scoring):
     X, X_val, y, y_val = cancer
-    words = np.array(["benign", "malign"])
-    model = _model(scoring=scoring, max_iter=4)
-    model.fit(form(X), words[y], X_val=form(X_val), y_val=words[y_val])
-    assert model.score(form(X_val), words[y_val]) == max(model.validation_scores_)
+    names = np.array(["benign", "malign"])
+    model = make_model(scoring=scoring, max_iter=4)
+    model.fit(convert(X), names[y], X_val=convert(X_val), y_val=names[y_val])
+    assert model.score(convert(X_val), names[y_val]) == max(model.validation_scores_)
 
 
 # Scorers
 
 
-def _own_scorer(estimator, X, y):
+def log_loss_scorer(estimator, X, y):
     return -log_loss(y, estimator.predict_proba(X), labels=estimator.classes_)
 
 
@@ -128,7 +127,7 @@ def _own_scorer(estimator, X, y):
     ("scoring", "measure"),
     [
         ("neg_log_loss", lambda m, X, y: -log_loss(y, m.predict_proba(X))),
-        (_own_scorer, _own_scorer),
+        (log_loss_scorer, log_loss_scorer),
         (
             make_scorer(accuracy_score, greater_is_better=False),
             lambda m, X, y: -accuracy_score(y, m.predict(X)),
@@ -138,18 +137,18 @@ def _own_scorer(estimator, X, y):
 )
 def test_scorer_selects_best_weights(cancer, scoring, measure):
     X, X_val, y, y_val = cancer
-    model = _model(scoring=scoring).fit(X, y, X_val=X_val, y_val=y_val)
-    kept = measure(model, X_val, y_val)
-    assert kept == pytest.approx(max(model.validation_scores_))
+    model = make_model(scoring=scoring).fit(X, y, X_val=X_val, y_val=y_val)
+    score = measure(model, X_val, y_val)
+    assert score == pytest.approx(max(model.validation_scores_))
     for epochs in (1, 5):
-        shorter = _model(max_iter=epochs, scoring=scoring)
+        shorter = make_model(max_iter=epochs, scoring=scoring)
         shorter.fit(X, y, X_val=X_val, y_val=y_val)
         assert shorter.validation_scores_ == model.validation_scores_[:epochs]
 
 
 def test_scorer_evaluates_internal_validation_split(cancer):
     X, _, y, _ = cancer
-    model = _model(early_stopping=True, scoring="neg_log_loss").fit(X, y)
+    model = make_model(early_stopping=True, scoring="neg_log_loss").fit(X, y)
     assert max(model.validation_scores_) < 0
     assert model.best_validation_score_ == max(model.validation_scores_)
 
@@ -157,39 +156,40 @@ def test_scorer_evaluates_internal_validation_split(cancer):
 def test_sample_weights_reach_scorers_that_accept_them(cancer):
     X, _, y, _ = cancer
     weight = np.linspace(0.0, 1.0, len(y))
-    seen = []
+    weights_seen = []
 
-    def weighs(model, X, y, sample_weight=None):
-        seen.append(sample_weight)
+    def weighted_scorer(model, X, y, sample_weight=None):
+        weights_seen.append(sample_weight)
         return model.score(X, y, sample_weight)
 
-    def does_not(model, X, y):
+    def unweighted_scorer(model, X, y):
         return model.score(X, y)
 
-    model = _model(early_stopping=True, max_iter=1)
-    model.set_params(scoring=weighs).fit(X, y, weight)
-    assert len(seen[0]) == np.ceil(0.1 * len(y))
-    for scoring in (does_not, "adjusted_rand_score"):
+    model = make_model(early_stopping=True, max_iter=1)
+    model.set_params(scoring=weighted_scorer).fit(X, y, weight)
+    assert len(weights_seen[0]) == np.ceil(0.1 * len(y))
+    for scoring in (unweighted_scorer, "adjusted_rand_score"):
         model.set_params(scoring=scoring).fit(X, y, weight)
-    accuracy = model.set_params(scoring=does_not).fit(X, y, weight).validation_scores_
+    model.set_params(scoring=unweighted_scorer).fit(X, y, weight)
+    accuracy = model.validation_scores_
     assert accuracy == model.set_params(scoring="accuracy").fit(X, y).validation_scores_
 
 
 def test_unknown_scorer_is_refused(cancer):
     X, _, y, _ = cancer
     with pytest.raises(ValueError, match="'beauty' is not a valid scoring value"):
-        _model(early_stopping=True, scoring="beauty").fit(X, y)
+        make_model(early_stopping=True, scoring="beauty").fit(X, y)
 
 
-# What is refused
+# Errors
 
 
 def test_incomplete_validation_set_is_refused(cancer):
     X, X_val, y, y_val = cancer
     with pytest.raises(ValueError, match="X_val was given without y_val"):
-        _model().fit(X, y, X_val=X_val)
+        make_model().fit(X, y, X_val=X_val)
     with pytest.raises(ValueError, match="y_val was given without X_val"):
-        _model().fit(X, y, y_val=y_val)
+        make_model().fit(X, y, y_val=y_val)
 
 
 def test_invalid_validation_set_is_refused(cancer):
@@ -202,15 +202,16 @@ def test_invalid_validation_set_is_refused(cancer):
         ((X_val[:0], y_val[:0]), "Found array with 0 sample"),
     ):
         with pytest.raises(ValueError, match=message):
-            _model().fit(X, y, X_val=changed[0], y_val=changed[1])
+            make_model().fit(X, y, X_val=changed[0], y_val=changed[1])
 
 
 # In a Pipeline
 
 
-def _by_hand(X, X_val, y, y_val, weight=None, **params):
+def fit_scaled(X, X_val, y, y_val, weight=None, **params):
+    """Fit a network to data that are scaled without a Pipeline."""
     scaler = StandardScaler().fit(X)
-    model = _model(**params)
+    model = make_model(**params)
     return model.fit(
         scaler.transform(X),
         y,
@@ -222,36 +223,38 @@ def _by_hand(X, X_val, y, y_val, weight=None, **params):
 
 def test_pipeline_with_routing_transforms_validation_set(cancer, routing):
     X, X_val, y, y_val = cancer
-    network = _model().set_fit_request(X_val=True, y_val=True)
+    network = make_model().set_fit_request(X_val=True, y_val=True)
     pipeline = Pipeline(
         [("scale", StandardScaler()), ("net", network)], transform_input=["X_val"]
     )
     pipeline.fit(X, y, X_val=X_val, y_val=y_val)
-    wanted = _by_hand(*cancer)
+    wanted = fit_scaled(*cancer)
     assert pipeline["net"].validation_scores_ == wanted.validation_scores_
     assert_array_equal(pipeline["net"].coefs_[0], wanted.coefs_[0])
-    # Unscaled they would have scored otherwise.
-    unscaled = _model().fit(
+    # An unscaled validation set has other scores.
+    unscaled = make_model().fit(
         StandardScaler().fit_transform(X), y, X_val=X_val, y_val=y_val
     )
     assert unscaled.validation_scores_ != wanted.validation_scores_
 
 
 def test_pipeline_without_routing_accepts_transformed_validation_set(cancer):
-    """The other way that scikit-learn offers: step__parameter, passed on as it is."""
+    """The other way of scikit-learn: step__parameter is passed on unchanged."""
     X, X_val, y, y_val = cancer
-    pipeline = make_pipeline(StandardScaler(), _model())
+    pipeline = make_pipeline(StandardScaler(), make_model())
     scaled = pipeline[:-1].fit(X).transform(X_val)
     pipeline.fit(X, y, mlpclassifier__X_val=scaled, mlpclassifier__y_val=y_val)
-    wanted = _by_hand(*cancer)
+    wanted = fit_scaled(*cancer)
     assert pipeline[-1].validation_scores_ == wanted.validation_scores_
     assert_array_equal(pipeline[-1].coefs_[0], wanted.coefs_[0])
 
 
 def test_early_stopping_in_pipeline_validates_on_transformed_samples(cancer):
     X, _, y, _ = cancer
-    pipeline = make_pipeline(StandardScaler(), _model(early_stopping=True)).fit(X, y)
-    alone = _model(early_stopping=True).fit(StandardScaler().fit_transform(X), y)
+    pipeline = make_pipeline(StandardScaler(), make_model(early_stopping=True)).fit(
+        X, y
+    )
+    alone = make_model(early_stopping=True).fit(StandardScaler().fit_transform(X), y)
     assert pipeline[-1].validation_scores_ == alone.validation_scores_
 
 
@@ -261,7 +264,7 @@ def test_early_stopping_in_pipeline_validates_on_transformed_samples(cancer):
 def test_search_routes_weights_and_validation_set(cancer, routing):
     X, X_val, y, y_val = cancer
     weight = np.linspace(0.5, 2.0, len(y))
-    network = _model().set_fit_request(X_val=True, y_val=True, sample_weight=True)
+    network = make_model().set_fit_request(X_val=True, y_val=True, sample_weight=True)
     scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
     pipeline = Pipeline(
         [
@@ -272,19 +275,19 @@ def test_search_routes_weights_and_validation_set(cancer, routing):
     )
     search = GridSearchCV(pipeline, {"net__alpha": [1e-4, 10.0]}, cv=2, scoring=scorer)
     search.fit(X, y, sample_weight=weight, X_val=X_val, y_val=y_val)
-    wanted = _by_hand(*cancer, weight, alpha=search.best_params_["net__alpha"])
+    wanted = fit_scaled(*cancer, weight, alpha=search.best_params_["net__alpha"])
     best = search.best_estimator_["net"]
     assert best.validation_scores_ == wanted.validation_scores_
     assert_allclose(best.loss_curve_, wanted.loss_curve_)
-    unweighted = _by_hand(*cancer, alpha=search.best_params_["net__alpha"])
+    unweighted = fit_scaled(*cancer, alpha=search.best_params_["net__alpha"])
     assert best.loss_curve_ != unweighted.loss_curve_
 
 
 def test_cross_validation_splits_weights_but_not_validation_set(routing):
-    """cross_validate cuts sample_weight as it cuts X, and X_val not at all."""
+    """cross_validate splits sample_weight as it splits X, but does not split X_val."""
     X, y = load_iris(return_X_y=True)
     weight = np.random.RandomState(0).uniform(0.1, 3, len(y))
-    network = _model(max_iter=4).set_fit_request(
+    network = make_model(max_iter=4).set_fit_request(
         sample_weight=True, X_val=True, y_val=True
     )
     network.set_score_request(sample_weight=False)
@@ -297,7 +300,7 @@ def test_cross_validation_splits_weights_but_not_validation_set(routing):
         params={"sample_weight": weight, "X_val": X[:7], "y_val": y[:7]},
         return_estimator=True,
     )["estimator"][0]
-    wanted = _model(max_iter=4).fit(
+    wanted = make_model(max_iter=4).fit(
         X[train], y[train], weight[train], X_val=X[:7], y_val=y[:7]
     )
     assert found.loss_curve_ == wanted.loss_curve_
@@ -306,7 +309,7 @@ def test_cross_validation_splits_weights_but_not_validation_set(routing):
 
 def test_unrequested_validation_set_is_refused_by_name(cancer, routing):
     X, X_val, y, y_val = cancer
-    pipeline = make_pipeline(StandardScaler(), _model())
+    pipeline = make_pipeline(StandardScaler(), make_model())
     with pytest.raises(ValueError, match="X_val, y_val"):
         pipeline.fit(X, y, X_val=X_val, y_val=y_val)
 
@@ -315,19 +318,19 @@ def test_search_without_routing_passes_validation_set(cancer):
     X, X_val, y, y_val = cancer
     scaler = StandardScaler().fit(X)
     X, X_val = scaler.transform(X), scaler.transform(X_val)
-    search = GridSearchCV(_model(), {"alpha": [1e-4, 10.0]}, cv=2)
+    search = GridSearchCV(make_model(), {"alpha": [1e-4, 10.0]}, cv=2)
     with warnings.catch_warnings(action="error"):
         warnings.filterwarnings("ignore", message="Stochastic Optimizer")
         search.fit(X, y, X_val=X_val, y_val=y_val)
-    wanted = _model(**search.best_params_).fit(X, y, X_val=X_val, y_val=y_val)
+    wanted = make_model(**search.best_params_).fit(X, y, X_val=X_val, y_val=y_val)
     assert search.best_estimator_.validation_scores_ == wanted.validation_scores_
 
 
 def test_validation_errors_name_validation_set(cancer):
     X, X_val, y, y_val = cancer
     with pytest.raises(ValueError, match="Of X_val and y_val: X has 5 features"):
-        _model().fit(X, y, X_val=X_val[:, :5], y_val=y_val)
+        make_model().fit(X, y, X_val=X_val[:, :5], y_val=y_val)
     X_val = X_val.copy()
     X_val[3, 4] = np.nan
     with pytest.raises(ValueError, match="Of X_val and y_val: Input X contains NaN"):
-        _model().fit(X, y, X_val=X_val, y_val=y_val)
+        make_model().fit(X, y, X_val=X_val, y_val=y_val)

@@ -1,4 +1,4 @@
-"""Which weights are kept, and how many views are predicted from."""
+"""Weight averaging, restored weights, and predictions from several views."""
 
 import numpy as np
 import pytest
@@ -51,9 +51,10 @@ def test_restore_best_weights_chooses_best_or_last_epoch(restore):
     )  # fmt: skip
     model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
     scores = model.validation_scores_
-    assert scores[-1] != max(scores)  # at this learning rate the last is not the best
-    kept = max(scores) if restore else scores[-1]
-    assert model.score(X[200:], y[200:]) == kept
+    # With this learning rate the last epoch is not the best.
+    assert scores[-1] != max(scores)
+    expected = max(scores) if restore else scores[-1]
+    assert model.score(X[200:], y[200:]) == expected
     assert model.best_epoch_ == 1 + int(np.argmax(scores))
 
 
@@ -65,7 +66,7 @@ def test_weight_averaging_is_refused_without_stochastic_fit(params):
         train(X, y, **({} if params else {"classes": range(10)}))
 
 
-def cnn(**params):
+def fit_cnn(**params):
     defaults = {"conv_channels": 4, "hidden_layer_sizes": (), "max_iter": 2}
     model = CNNClassifier(**defaults | params, random_state=0)
     with pytest.warns(ConvergenceWarning):
@@ -73,7 +74,10 @@ def cnn(**params):
 
 
 def test_identity_views_leave_predictions_unchanged():
-    plain, views = cnn(), cnn(predict_augmentation=RandomAffine(), predict_views=3)
+    plain, views = (
+        fit_cnn(),
+        fit_cnn(predict_augmentation=RandomAffine(), predict_views=3),
+    )
     np.testing.assert_allclose(
         views.decision_function(X), plain.decision_function(X), atol=1e-5
     )
@@ -83,7 +87,7 @@ def test_logits_are_averaged_over_image_and_views():
     def flip(images, generator):
         return images.flip(-1)
 
-    model = cnn(predict_augmentation=flip, predict_views=1)
+    model = fit_cnn(predict_augmentation=flip, predict_views=1)
     flipped = X.reshape(-1, 8, 8)[:, :, ::-1].reshape(X.shape)
     model.predict_augmentation = None
     expected = (model.decision_function(X) + model.decision_function(flipped)) / 2
@@ -92,7 +96,7 @@ def test_logits_are_averaged_over_image_and_views():
 
 
 def test_views_are_equal_in_every_call():
-    model = cnn(predict_augmentation=RandomAffine(translate=0.2), predict_views=2)
+    model = fit_cnn(predict_augmentation=RandomAffine(translate=0.2), predict_views=2)
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
 
 

@@ -1,11 +1,12 @@
-"""Devices without float64, as Apple's: no machine with one is needed to know it.
+"""Training on devices without float64, such as Apple's GPUs.
 
-What a CPU that is said to have none computes there has to stay clear of it.
+The tests need no such device. They declare that the CPU has no float64, and refuse
+every float64 operation while networks train.
 """
 
 import pytest
 import torch
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -51,7 +52,7 @@ class NoFloat64(TorchDispatchMode):
 
 @pytest.fixture
 def without_float64(monkeypatch):
-    """Say that no device has it, and refuse it where networks train."""
+    """Declare that no device has float64, and refuse it while networks train."""
     monkeypatch.setattr(devices, "_has_float64", lambda device: False)
 
     def refusing(method):
@@ -63,12 +64,6 @@ def without_float64(monkeypatch):
 
     for owner, name in ((Net, "run"), (_Pack, "__init__"), (_Pack, "run_epoch")):
         monkeypatch.setattr(owner, name, refusing(getattr(owner, name)))
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:100], y[:100]
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

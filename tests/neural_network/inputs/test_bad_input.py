@@ -1,9 +1,11 @@
-"""Bad input: a table of faults, each refused in words before anything is trained.
+"""Bad input: a table of faults, each refused before training with a clear message.
 
-Every fault is put to a method of every estimator that it concerns, fitted and new. The
-error is of the type in the table (ValueError unless it says otherwise), its message
-names the parameter or the row, and the estimator is what it was before: a new one has
-learnt nothing, a fitted one predicts the same.
+Each fault is passed to the methods of the estimators that it concerns.
+
+- The error has the type of the table, ValueError by default.
+- Its message names the parameter or the sample.
+- The estimator does not change: an unfitted one has no fitted attributes, a fitted one
+  predicts the same.
 """
 
 import copy
@@ -17,7 +19,6 @@ import pytest
 import scipy.sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback
 
 from skmlp.augmentation import RandomCrop
 from skmlp.neural_network import (
@@ -35,29 +36,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:X has feature names"),
 ]
 
-N_ROWS, N_FEATURES = 12, 4
-
-
-class Trained(Exception):
-    """Training began."""
-
-
-class Alarm(Callback):
-    """Tells that training began."""
-
-    def on_train_begin(self, net, **kwargs):
-        raise Trained
-
+N_SAMPLES, N_FEATURES = 12, 4
 
 CNN = CNNClassifier(2, hidden_layer_sizes=4, max_iter=1, random_state=0)
 MLP = MLPClassifier(4, max_iter=1, random_state=0)
 SOFTMAX = SoftmaxRegression(max_iter=1, random_state=0)
-NUMBERS = MLPRegressor(hidden_layer_sizes=4, max_iter=1, random_state=0)
+REGRESSOR = MLPRegressor(hidden_layer_sizes=4, max_iter=1, random_state=0)
 ENSEMBLE = EnsembleClassifier(MLP, 2, random_state=0)
 
 CLASSIFIERS = CNN, MLP, SOFTMAX
-NETWORKS = *CLASSIFIERS, NUMBERS
-DEEP = CNN, MLP, NUMBERS
+NETWORKS = *CLASSIFIERS, REGRESSOR
+DEEP = CNN, MLP, REGRESSOR
 
 FIT = ("fit",)
 TRAIN = ("fit", "partial_fit")
@@ -65,10 +54,10 @@ PREDICT = ("predict", "predict_proba", "score")
 
 
 class Fault(NamedTuple):
-    """What is wrong, for whom, in which call, and what is said about it.
+    """A fault, the estimators and methods that it concerns, and the message.
 
-    ``X``, ``y`` and ``params`` take the place of what is right; ``given`` are further
-    arguments of the call.
+    ``X``, ``y`` and ``params`` replace the valid data and parameters. ``given`` holds
+    further arguments of the call.
     """
 
     name: str
@@ -77,43 +66,45 @@ class Fault(NamedTuple):
     methods: Sequence[str] = FIT
     X: Callable[[], Any] | None = None
     y: Callable[[], Any] | None = None
-    given: dict[str, Any] = {}  # noqa: RUF012  # nobody changes it
+    given: dict[str, Any] = {}  # noqa: RUF012  # never changed
     params: dict[str, Any] = {}  # noqa: RUF012
     error: type[Exception] | tuple[type[Exception], ...] = ValueError
 
 
-def rows():
-    return np.random.RandomState(0).normal(size=(N_ROWS, N_FEATURES))
+def features():
+    return np.random.RandomState(0).normal(size=(N_SAMPLES, N_FEATURES))
 
 
 def targets():
-    return np.arange(N_ROWS) % 3
+    return np.arange(N_SAMPLES) % 3
 
 
 def with_value(value):
-    X = rows()
+    X = features()
     X[3, 2] = value
     return X
 
 
 def images(*shape):
-    return lambda: np.zeros((N_ROWS, *shape))
+    return lambda: np.zeros((N_SAMPLES, *shape))
 
 
 def labels(*values):
-    gaps = any(value is None or value != value for value in values)
-    return lambda: np.resize(np.array(values, dtype=object if gaps else None), N_ROWS)
+    """Return a function that repeats the values as labels of all samples."""
+    missing = any(value is None or value != value for value in values)
+    dtype = object if missing else None
+    return lambda: np.resize(np.array(values, dtype=dtype), N_SAMPLES)
 
 
-def of_class(value):
-    """A name for a parameter's value."""
+def value_name(value):
+    """Return a test id for a parameter's value."""
     return f"{type(value).__name__} {value}" if isinstance(value, type) else repr(value)
 
 
 ALL = *NETWORKS, ENSEMBLE
 ANY = (*TRAIN, *PREDICT)
 
-ROWS = [
+FEATURES = [
     Fault("NaN", "Input X contains NaN", ALL, ANY, lambda: with_value(np.nan)),
     Fault(
         "infinity", "Input X contains infinity", ALL, ANY, lambda: with_value(np.inf)
@@ -125,7 +116,9 @@ ROWS = [
         ANY,
         lambda: scipy.sparse.csr_matrix(with_value(np.nan)),
     ),
-    Fault("one dimension", "Expected 2D array, got 1D", ALL, ANY, lambda: rows()[:, 0]),
+    Fault(
+        "one dimension", "Expected 2D array, got 1D", ALL, ANY, lambda: features()[:, 0]
+    ),
     Fault(
         "one number", "Expected 2D array, got scalar", ALL, ANY, lambda: np.float64(3)
     ),
@@ -136,38 +129,42 @@ ROWS = [
         ANY,
         images(1, 2, 2, 1),
     ),
-    Fault("no rows", r"Found array with 0 sample", ALL, ANY, lambda: rows()[:0]),
+    Fault("no samples", r"Found array with 0 sample", ALL, ANY, lambda: features()[:0]),
     Fault(
         "no features",
         r"0 feature\(s\) \(shape=\(12, 0\)\)",
         ALL,
         ANY,
-        lambda: rows()[:, :0],
+        lambda: features()[:, :0],
     ),
     Fault(
-        "fewer rows than targets",
+        "fewer samples than targets",
         r"inconsistent numbers of samples: \[5, 12\]",
         ALL,
         TRAIN,
-        lambda: rows()[:5],
+        lambda: features()[:5],
     ),
     Fault(
-        "words", "arrays of bytes/strings", ALL, ANY, lambda: np.full((N_ROWS, 4), "a")
+        "strings",
+        "arrays of bytes/strings",
+        ALL,
+        ANY,
+        lambda: np.full((N_SAMPLES, 4), "a"),
     ),
-    Fault("complex", "Complex data not supported", ALL, ANY, lambda: rows() + 1j),
+    Fault("complex", "Complex data not supported", ALL, ANY, lambda: features() + 1j),
     Fault(
-        "words in a frame",
+        "strings in a frame",
         "could not convert string to float: 'x'",
         ALL,
         ANY,
-        lambda: pd.DataFrame({name: ["x"] * N_ROWS for name in "abcd"}),
+        lambda: pd.DataFrame({name: ["x"] * N_SAMPLES for name in "abcd"}),
     ),
     Fault(
         "other features than in fit",
         "X has 3 features, but .* is expecting 4 features",
         ALL,
         PREDICT,
-        lambda: rows()[:, :3],
+        lambda: features()[:, :3],
     ),
     Fault(
         "images of another shape than in fit",
@@ -177,11 +174,11 @@ ROWS = [
         images(2, 2),
     ),
     Fault(
-        "one image without the axis of rows",
+        "one image without the axis of samples",
         r"fitted to .* \(1, 2, 2\); a single image is X\[None\]",
         [clone(CNN).set_params(image_shape=(1, 2, 2))],
         PREDICT,
-        lambda: rows().reshape(-1, 1, 2, 2)[0],
+        lambda: features().reshape(-1, 1, 2, 2)[0],
     ),
 ]
 
@@ -195,13 +192,13 @@ TARGETS = [
     ),
     Fault("one class", "y has one class only, 0", CLASSIFIERS, y=labels(0)),
     Fault(
-        "one class of words", "y has one class only, 'a'", CLASSIFIERS, y=labels("a")
+        "one class of strings", "y has one class only, 'a'", CLASSIFIERS, y=labels("a")
     ),
     Fault(
         "numbers for classes",
         "Unknown label type: continuous",
         CLASSIFIERS,
-        y=lambda: np.linspace(0, 1, N_ROWS),
+        y=lambda: np.linspace(0, 1, N_SAMPLES),
     ),
     Fault(
         "NaN in targets",
@@ -239,22 +236,22 @@ TARGETS = [
         y=lambda: targets()[:5],
     ),
     Fault(
-        "several classes a row",
+        "several classes for each sample",
         "Multioutput target data is not supported",
         CLASSIFIERS,
         y=lambda: np.column_stack([targets(), targets()]),
     ),
     Fault(
-        "words for numbers",
+        "strings for numbers",
         "could not convert string to float: 'a'",
-        [NUMBERS],
+        [REGRESSOR],
         TRAIN,
-        y=lambda: np.full(N_ROWS, "a", object),
+        y=lambda: np.full(N_SAMPLES, "a", object),
     ),
     Fault(
         "negative counts",
         "loss='poisson' needs y >= 0",
-        [NUMBERS],
+        [REGRESSOR],
         y=lambda: targets() - 1.0,
         params={"loss": "poisson"},
     ),
@@ -266,14 +263,14 @@ TARGETS = [
         y=labels(0, 9),
     ),
     Fault(
-        "one row is one class",
+        "one sample has one class",
         "y has one class only",
         CLASSIFIERS,
-        X=lambda: rows()[:1],
+        X=lambda: features()[:1],
         y=lambda: [0],
     ),
     Fault(
-        "balanced weights of a part",
+        "balanced class weights in partial_fit",
         "class_weight='balanced' needs all rows, .* give the weights as a dict",
         CLASSIFIERS,
         ["partial_fit"],
@@ -295,13 +292,17 @@ WEIGHTS = [
     for name, weight, message in [
         (
             "negative",
-            -np.ones(N_ROWS),
+            -np.ones(N_SAMPLES),
             "Negative values in data passed to `sample_weight`",
         ),
-        ("NaN", np.full(N_ROWS, np.nan), "Input sample_weight contains NaN"),
+        ("NaN", np.full(N_SAMPLES, np.nan), "Input sample_weight contains NaN"),
         ("three", np.ones(3), r"sample_weight.shape == \(3,\), expected \(12,\)"),
-        ("two-dimensional", np.ones((N_ROWS, 1)), "Sample weights must be 1D array"),
-        ("zero", np.zeros(N_ROWS), "Sample weights must contain at least one non-zero"),
+        ("two-dimensional", np.ones((N_SAMPLES, 1)), "Sample weights must be 1D array"),
+        (
+            "zero",
+            np.zeros(N_SAMPLES),
+            "Sample weights must contain at least one non-zero",
+        ),
     ]
 ]
 
@@ -309,7 +310,7 @@ VALIDATION = [
     Fault(
         "X_val without y_val",
         "^X_val was given without y_val.$",
-        given={"X_val": rows()},
+        given={"X_val": features()},
     ),
     Fault(
         "y_val without X_val",
@@ -322,33 +323,33 @@ VALIDATION = [
             ("NaN", with_value(np.nan), targets(), "Input X contains NaN"),
             (
                 "other features",
-                rows()[:, :3],
+                features()[:, :3],
                 targets(),
                 "X has 3 features, but .* is expecting 4",
             ),
             (
                 "too few",
-                rows()[:5],
+                features()[:5],
                 targets(),
                 r"inconsistent numbers of samples: \[5, 12\]",
             ),
-            ("none", rows()[:0], targets()[:0], "0 sample"),
+            ("none", features()[:0], targets()[:0], "0 sample"),
         ]
     ),
     Fault(
         "labels that only y_val has",
         r"`y_val` has classes not in `self.classes_`.*'y_val' has \[7\]",
         CLASSIFIERS,
-        given={"X_val": rows(), "y_val": np.full(N_ROWS, 7)},
+        given={"X_val": features(), "y_val": np.full(N_SAMPLES, 7)},
     ),
     Fault(
         "lbfgs with X_val",
         "X_val was given, but solver='lbfgs' has no epochs",
-        given={"X_val": rows(), "y_val": targets()},
+        given={"X_val": features(), "y_val": targets()},
         params={"solver": "lbfgs"},
     ),
     Fault(
-        "no rows to validate on",
+        "empty validation set",
         "validation_fraction",
         params={"early_stopping": True, "validation_fraction": 0},
     ),
@@ -358,7 +359,7 @@ VALIDATION = [
         params={"refit_full": True},
     ),
     Fault(
-        "scoring of no known name",
+        "unknown scoring",
         "scoring|'best' is not a valid scoring value",
         params={"early_stopping": True, "validation_fraction": 0.5, "scoring": "best"},
     ),
@@ -388,7 +389,7 @@ NOT_NEGATIVE = [
 PARAMETERS = [
     *(
         Fault(
-            f"{name}={of_class(value)}",
+            f"{name}={value_name(value)}",
             f"The '{name}' parameter of",
             params={name: value},
         )
@@ -397,7 +398,7 @@ PARAMETERS = [
     ),
     *(
         Fault(
-            f"{name}={of_class(value)}",
+            f"{name}={value_name(value)}",
             f"The '{name}' parameter of",
             models,
             params={name: value},
@@ -452,7 +453,7 @@ PARAMETERS = [
             f"train_size={size}, but there are 12 training rows.",
             params={"train_size": size},
         )
-        for size in (N_ROWS + 1, 1000)
+        for size in (N_SAMPLES + 1, 1000)
     ),
     Fault(
         "augmentation that is a class",
@@ -512,7 +513,7 @@ IMAGES = [
     Fault(
         "channels first for an augmentation",
         "looks like channels first",
-        [MLP, NUMBERS],
+        [MLP, REGRESSOR],
         X=images(4, 8, 8),
         params={"augmentation": RandomCrop(padding=1)},
     ),
@@ -524,7 +525,7 @@ IMAGES = [
     ),
 ]
 
-FAULTS = [*ROWS, *TARGETS, *WEIGHTS, *VALIDATION, *PARAMETERS, *IMAGES]
+FAULTS = [*FEATURES, *TARGETS, *WEIGHTS, *VALIDATION, *PARAMETERS, *IMAGES]
 TRIALS = [
     pytest.param(
         model, method, fault, id=f"{type(model).__name__}.{method}: {fault.name}"
@@ -537,13 +538,13 @@ TRIALS = [
 
 
 @cache
-def fitted_to_good_rows(model):
-    return clone(model).fit(rows(), targets())
+def fit_valid_data(model):
+    return clone(model).fit(features(), targets())
 
 
 def call(model, method, fault):
-    """Call the method with what is right but for the fault."""
-    X = rows() if fault.X is None else fault.X()
+    """Call the method with one fault and otherwise valid arguments."""
+    X = features() if fault.X is None else fault.X()
     y = targets() if fault.y is None else fault.y()
     if method.startswith("predict"):
         return getattr(model, method)(X)
@@ -552,8 +553,8 @@ def call(model, method, fault):
     return getattr(model, method)(X, y, **classes | fault.given)
 
 
-def learnt(model):
-    """Attributes, each with the object that it is."""
+def fitted_attributes(model):
+    """Return the identity of each attribute that is not a parameter."""
     params = model.get_params(deep=False)
     return {k: id(v) for k, v in vars(model).items() if k not in params}
 
@@ -564,36 +565,36 @@ def test_fault_table_has_many_unique_cases():
 
 
 @pytest.mark.parametrize("model", [*NETWORKS], ids=lambda model: type(model).__name__)
-def test_alarm_callback_detects_start_of_training(model):
-    with pytest.raises(Trained):
-        clone(model).set_params(callbacks=[Alarm()]).fit(rows(), targets())
+def test_alarm_callback_detects_start_of_training(model, alarm):
+    with pytest.raises(alarm.Trained):
+        clone(model).set_params(callbacks=[alarm]).fit(features(), targets())
 
 
 @pytest.mark.parametrize(("model", "method", "fault"), TRIALS)
 def test_fitted_estimator_refuses_fault_and_stays_unchanged(model, method, fault):
-    fitted = copy.deepcopy(fitted_to_good_rows(model))
-    before, predicted = learnt(fitted), fitted.predict(rows())
+    fitted = copy.deepcopy(fit_valid_data(model))
+    before, predicted = fitted_attributes(fitted), fitted.predict(features())
     with pytest.raises(fault.error, match=fault.message):
         call(fitted.set_params(**fault.params), method, fault)
-    assert learnt(fitted) == before
+    assert fitted_attributes(fitted) == before
     fitted.set_params(**model.get_params(deep=False))
-    np.testing.assert_array_equal(fitted.predict(rows()), predicted)
+    np.testing.assert_array_equal(fitted.predict(features()), predicted)
 
 
 @pytest.mark.parametrize(
     ("model", "method", "fault"), [t for t in TRIALS if t.values[1] in TRAIN]
 )
-def test_unfitted_estimator_refuses_fault_before_training(model, method, fault):
+def test_unfitted_estimator_refuses_fault_before_training(model, method, fault, alarm):
     new = clone(model)
     if "callbacks" in new.get_params():
-        new.set_params(callbacks=[Alarm()])
+        new.set_params(callbacks=[alarm])
     new.set_params(**fault.params)
-    before = learnt(new)
+    before = fitted_attributes(new)
     with pytest.raises(fault.error, match=fault.message):
         call(new, method, fault)
-    assert learnt(new) == before
+    assert fitted_attributes(new) == before
     with pytest.raises(NotFittedError):
-        new.set_params(**model.get_params(deep=False)).predict(rows())
+        new.set_params(**model.get_params(deep=False)).predict(features())
 
 
 @pytest.mark.parametrize("classes", [None, [0, 1]])
@@ -602,8 +603,8 @@ def test_first_partial_fit_needs_all_classes(model, classes):
     new = clone(model)
     message = "classes must be passed" if classes is None else "classes not in"
     with pytest.raises(ValueError, match=message):
-        new.partial_fit(rows(), targets(), classes=classes)
-    assert learnt(new) == {}
+        new.partial_fit(features(), targets(), classes=classes)
+    assert fitted_attributes(new) == {}
 
 
 @pytest.mark.parametrize("model", ALL, ids=lambda model: type(model).__name__)
@@ -612,4 +613,4 @@ def test_unfitted_estimator_does_not_predict(model):
         if hasattr(model, method):
             arguments = (targets(),) if method == "score" else ()
             with pytest.raises(NotFittedError):
-                getattr(clone(model), method)(rows(), *arguments)
+                getattr(clone(model), method)(features(), *arguments)

@@ -1,4 +1,4 @@
-"""The cost model: by memory, by multiplications, and between these by measurement."""
+"""Pack sizes from memory, from multiplications and from measured times."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from skmlp.neural_network._packs import pack_size as _pack_size
 from skmlp.training.packs.pack import PackMember, pack_key
 
 
-def plans_of(n, units, batch_size=32, n_rows=64):
+def make_plans(n, units, batch_size=32, n_samples=64):
     """Return plans of networks on 100 features and 10 classes."""
-    X, y = np.ones((n_rows, 100)), np.arange(n_rows) % 10
+    X, y = np.ones((n_samples, 100)), np.arange(n_samples) % 10
     plans = []
     for seed in range(n):
         estimator = MLPClassifier(
@@ -21,7 +21,7 @@ def plans_of(n, units, batch_size=32, n_rows=64):
     return plans
 
 
-def convolutional_plans_of(n, channels, batch_size=32):
+def make_convolutional_plans(n, channels, batch_size=32):
     """Return plans of convolutions on 10 x 10 pixels."""
     X, y = np.ones((64, 100)), np.arange(64) % 10
     plans = []
@@ -37,7 +37,7 @@ def convolutional_plans_of(n, channels, batch_size=32):
     return plans
 
 
-def size(plans):
+def pack_size(plans):
     first = plans[0]
     key = pack_key(PackMember(first.net, first.train, first.valid, first.epochs))
     return _pack_size.choose_pack_size(key, plans)
@@ -45,7 +45,10 @@ def size(plans):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Seconds of a step: alone, and of a member by the size of its pack."""
+    """Times that replace measurements: of one network, and of a member by pack size.
+
+    The unit is seconds a step.
+    """
     times = {"alone": 1.0, "together": {}, "calls": 0}
 
     def together(members, n_packs):
@@ -59,7 +62,7 @@ def measured(monkeypatch):
 
 
 def test_small_networks_are_packed_without_measurement(measured):
-    assert size(plans_of(5, units=20)) == 5
+    assert pack_size(make_plans(5, units=20)) == 5
     assert measured["calls"] == 0
 
 
@@ -67,27 +70,27 @@ def test_small_networks_are_packed_without_measurement(measured):
     ("widths", "expected"),
     [
         ([20, 10, 20], [[1, 0, 2]]),
-        # So many that filling them up takes longer than a pack of their own.
+        # Filling up so many networks takes longer than a second pack.
         ([30] * 3 + [2] * 20, [[*range(3, 23)], [0, 1, 2]]),
-        # Too wide to be packed without a measurement.
+        # These are too wide to be packed without a measurement.
         ([50, 60], [[0], [1]]),
         ([(5, 20), (20, 5)], [[0, 1]]),
     ],
 )
 def test_small_networks_of_similar_width_share_pack(widths, expected):
-    plans = [plan for units in widths for plan in plans_of(1, units=units)]
+    plans = [plan for units in widths for plan in make_plans(1, units=units)]
     assert _pack_size.group_by_width(plans) == expected
 
 
 @pytest.mark.parametrize(("units", "expected"), [(60, 5), (200, 1)])
 def test_pack_size_without_measurement_depends_on_cost_alone(measured, units, expected):
-    plans = plans_of(5, units=units)
+    plans = make_plans(5, units=units)
     assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
     assert measured["calls"] == 0
 
 
 def test_large_networks_are_never_packed(measured):
-    assert size(plans_of(2, units=100, batch_size=800, n_rows=800)) == 1
+    assert pack_size(make_plans(2, units=100, batch_size=800, n_samples=800)) == 1
     assert measured["calls"] == 0
 
 
@@ -95,22 +98,22 @@ def test_large_networks_are_never_packed(measured):
     ("channels", "expected"), [(8, 3), ((8, 60), 3), ((8, 90), 1), ((30, 90), 1)]
 )
 def test_convolutions_are_packed_at_higher_cost(channels, expected, measured):
-    plans = convolutional_plans_of(3, channels)
+    plans = make_convolutional_plans(3, channels)
     assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
     assert measured["calls"] == 0
 
 
 def test_large_convolutions_are_measured_or_never_packed(measured):
     measured["together"] = {3: 0.5}
-    assert size(convolutional_plans_of(3, (8, 60))) == 3
+    assert pack_size(make_convolutional_plans(3, (8, 60))) == 3
     assert measured["calls"] == 1
-    assert size(convolutional_plans_of(3, (30, 90))) == 1
+    assert pack_size(make_convolutional_plans(3, (30, 90))) == 1
     assert measured["calls"] == 1
 
 
 def test_cache_size_limits_pack_of_convolutions(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    (plan,) = convolutional_plans_of(1, (8, 60))
+    (plan,) = make_convolutional_plans(1, (8, 60))
     most = _pack_size.max_pack_size(plan)
     assert 1 < most < 30
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
@@ -130,25 +133,25 @@ def test_cache_size_limits_pack_of_convolutions(monkeypatch):
 )
 def test_fastest_measured_pack_size_is_chosen(together, expected, measured):
     measured["together"] = together
-    assert size(plans_of(10, units=60)) == expected
+    assert pack_size(make_plans(10, units=60)) == expected
 
 
 def test_pack_size_is_measured_once_per_process(measured):
     measured["together"] = {8: 0.5, 10: 0.4}
-    plans = plans_of(10, units=60)
-    assert size(plans) == size(plans) == 10
+    plans = make_plans(10, units=60)
+    assert pack_size(plans) == pack_size(plans) == 10
     assert measured["calls"] == 2
 
 
 def test_pack_size_grows_with_number_of_plans(measured):
     measured["together"] = {8: 0.5, 10: 0.4}
-    plans = plans_of(10, units=60)
-    size(plans)
-    assert size(plans + plans_of(4, units=60)) == 14
+    plans = make_plans(10, units=60)
+    pack_size(plans)
+    assert pack_size(plans + make_plans(4, units=60)) == 14
 
 
 def test_free_memory_limits_pack_size(monkeypatch):
-    (plan,) = plans_of(1, units=20)
+    (plan,) = make_plans(1, units=20)
     most = _pack_size.max_pack_size(plan)
     assert most > 100
     monkeypatch.setattr(_pack_size, "_free_memory", lambda: 10_000_000)
@@ -159,7 +162,7 @@ def test_free_memory_limits_pack_size(monkeypatch):
 
 def test_thread_count_grows_with_pack_cost(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    (plan,) = plans_of(1, units=20)
+    (plan,) = make_plans(1, units=20)
     work = _pack_size.step_cost(plan)
     assert work == 32 * (100 * 20 + 20 * 10)
     for_two = 2 * _pack_size._WORTH_A_THREAD // work

@@ -1,25 +1,25 @@
-"""What every test shares: the array API switch, one torch thread, devices."""
+"""Settings of all tests: array API, torch threads, CUDA."""
 
 import os
 
-# SciPy reads it once, at its first import; scikit-learn's array API check needs it.
+# scikit-learn's array API check needs it. SciPy reads it at its first import.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
 import pytest
 import torch
 from hypothesis import settings
 
-# A busy machine is no fault of the code.
+# A test may be slow on a busy machine.
 settings.register_profile("skmlp", deadline=None)
 settings.load_profile("skmlp")
 
-# Networks in tests are too small to share out, and workers may share the cores.
+# Networks in tests are too small for threads, and the test workers share the cores.
 torch.set_num_threads(1)
 
 
 @pytest.fixture
 def three_threads():
-    """As many threads as a user has, before the test that chooses others."""
+    """Set three torch threads, as on a user's machine, and restore the number."""
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield

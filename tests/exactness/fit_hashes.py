@@ -52,13 +52,13 @@ def _search(search):
     return [results["mean_test_score"], *_weights(search.best_estimator_)]
 
 
-def _warm():
+def _warm_start():
     model = MLPClassifier((20,), max_iter=4, warm_start=True, **SEED)
     model.fit(DIGITS32, DIGIT_LABELS)
     return _digits(model.set_params(learning_rate_init=0.01))
 
 
-def _partial():
+def _partial_fit():
     model = MLPClassifier((20,), dropout=0.3, **SEED)
     for start in range(0, 900, 300):
         batch = slice(start, start + 300)
@@ -120,8 +120,8 @@ FITS = {
         X_val=DIGITS32[1000:],
         y_val=DIGIT_LABELS[1000:],
     ),
-    "mlp warm start": _warm,
-    "mlp partial_fit": _partial,
+    "mlp warm start": _warm_start,
+    "mlp partial_fit": _partial_fit,
     "cnn": lambda: _digits(CNNClassifier((8, 16), max_iter=2, **SEED)),
     "cnn batch norm, residual, augmented": lambda: _digits(
         CNNClassifier(

@@ -1,4 +1,4 @@
-"""Estimators on rows outside memory: as in memory on the same order of rows."""
+"""Estimators on data outside memory give the results of the same data in memory."""
 
 import warnings
 
@@ -9,7 +9,6 @@ import torch
 import zarr
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback
 
 from skmlp.augmentation import RandomHorizontalFlip
 from skmlp.model_selection import PackedGridSearchCV
@@ -31,7 +30,7 @@ ESTIMATORS = [
     MLPRegressor(hidden_layer_sizes=5, **FEW),
     CNNClassifier(2, hidden_layer_sizes=4, image_shape=(4, 5), **FEW),
 ]
-N_ROWS = 700
+N_SAMPLES = 700
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +39,8 @@ def small_windows(monkeypatch):
     monkeypatch.setattr(sources, "_BLOCK", 400)
 
 
-class Slices:
-    """An array that gives slices alone, not more than a window at once."""
+class SliceOnly:
+    """An array that supports slices only, of at most a window."""
 
     def __init__(self, values):
         self.values, self.shape, self.dtype = values, values.shape, values.dtype
@@ -54,15 +53,15 @@ class Slices:
 @pytest.fixture(scope="module")
 def data():
     random_state = np.random.RandomState(0)
-    X = random_state.randint(256, size=(N_ROWS, 20), dtype=np.uint8)
+    X = random_state.randint(256, size=(N_SAMPLES, 20), dtype=np.uint8)
     return X, X[:, 0] // 86
 
 
 @pytest.fixture(scope="module", params=["memmap", "h5py", "zarr", "tensor", "slices"])
-def elsewhere(request, data, tmp_path_factory):
-    """The same rows in a file, or in what else gives slices."""
+def outside_memory(request, data, tmp_path_factory):
+    """The same data in a file or in another object that supports slices."""
     X, y = data
-    folder = tmp_path_factory.mktemp("rows")
+    folder = tmp_path_factory.mktemp("data")
     if request.param == "memmap":
         np.save(folder / "X.npy", X)
         yield np.load(folder / "X.npy", mmap_mode="r"), y
@@ -72,7 +71,7 @@ def elsewhere(request, data, tmp_path_factory):
     elif request.param == "zarr":
         yield zarr.array(X, chunks=(40, 20)), y
     else:
-        yield (torch.from_numpy(X) if request.param == "tensor" else Slices(X)), y
+        yield (torch.from_numpy(X) if request.param == "tensor" else SliceOnly(X)), y
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda model: type(model).__name__)
@@ -80,37 +79,40 @@ def estimator(request):
     return clone(request.param)
 
 
-def weights(model):
-    return [*model.coefs_, *model.intercepts_]
+@pytest.fixture(scope="module")
+def assert_same(assert_equal_weights):
+    def compare(one, other, X):
+        assert_equal_weights(one, other)
+        np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+    return compare
 
 
-def assert_same(one, other, X):
-    for a, b in zip(weights(one), weights(other), strict=True):
-        np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+def fit_mlp(data, **params):
+    return MLPClassifier(5, **FEW).set_params(**params).fit(*data)
 
 
-def in_memory(data, method="fit", **params):
-    return getattr(clone(MLPClassifier(5, **FEW)).set_params(**params), method)(*data)
-
-
-def test_unshuffled_fit_equals_fit_in_memory(estimator, data, elsewhere):
+def test_unshuffled_fit_equals_fit_in_memory(
+    estimator, data, outside_memory, assert_same
+):
     estimator.set_params(shuffle=False)
-    assert_same(clone(estimator).fit(*elsewhere), estimator.fit(*data), data[0])
+    assert_same(clone(estimator).fit(*outside_memory), estimator.fit(*data), data[0])
 
 
-def test_predictions_and_scores_equal_those_in_memory(estimator, data, elsewhere):
+def test_predictions_and_scores_equal_those_in_memory(estimator, data, outside_memory):
     model = estimator.fit(*data)
     for method in ("predict", "predict_proba", "decision_function"):
         if hasattr(model, method):
             np.testing.assert_array_equal(
-                getattr(model, method)(elsewhere[0]), getattr(model, method)(data[0])
+                getattr(model, method)(outside_memory[0]),
+                getattr(model, method)(data[0]),
             )
     if model.n_layers_ > 2:
         np.testing.assert_array_equal(
-            model.hidden_activations(elsewhere[0]), model.hidden_activations(data[0])
+            model.hidden_activations(outside_memory[0]),
+            model.hidden_activations(data[0]),
         )
-    assert model.score(*elsewhere) == model.score(*data)
+    assert model.score(*outside_memory) == model.score(*data)
 
 
 @pytest.mark.parametrize(
@@ -118,131 +120,128 @@ def test_predictions_and_scores_equal_those_in_memory(estimator, data, elsewhere
     [
         {"solver": "lbfgs"},
         {"shuffle": False, "dropout": 0.5},
-        # What of the rows fits into a window is read once, and shuffled as any array.
+        # A subset that fits into a window is read once and shuffled as an array.
         {"train_size": 150},
         {"train_size": 150, "early_stopping": True, "validation_fraction": 0.2},
         {"train_size": 100, "refit_full": True, "early_stopping": True},
     ],
     ids=str,
 )
-def test_fit_with_parameters_equals_fit_in_memory(params, data):
+def test_fit_with_parameters_equals_fit_in_memory(params, data, assert_same):
     model = MLPClassifier(5, **FEW | params)
-    assert_same(model.fit(Slices(data[0]), data[1]), in_memory(data, **params), data[0])
+    assert_same(
+        model.fit(SliceOnly(data[0]), data[1]), fit_mlp(data, **params), data[0]
+    )
 
 
-def test_weighted_fit_equals_fit_in_memory(data):
-    weight = np.random.RandomState(1).rand(N_ROWS)
+def test_weighted_fit_equals_fit_fit_mlp(data, assert_same):
+    weight = np.random.RandomState(1).rand(N_SAMPLES)
     models = [
         MLPClassifier(5, shuffle=False, class_weight="balanced", **FEW).fit(
             X, data[1], weight
         )
-        for X in (data[0], Slices(data[0]))
+        for X in (data[0], SliceOnly(data[0]))
     ]
     assert_same(*models, data[0])
 
 
-def test_partial_fit_equals_partial_fit_in_memory(data):
+def test_partial_fit_equals_partial_fit_fit_mlp(data, assert_same):
     models = [MLPClassifier(5, shuffle=False, **FEW) for _ in range(2)]
-    for model, X in zip(models, (data[0], Slices(data[0])), strict=True):
+    for model, X in zip(models, (data[0], SliceOnly(data[0])), strict=True):
         for _ in range(3):
             model.partial_fit(X, data[1], classes=np.unique(data[1]))
     assert_same(*models, data[0])
 
 
-def test_shuffled_fit_learns_and_is_reproducible(data):
+def test_shuffled_fit_learns_and_is_reproducible(data, assert_same):
     X, y = data
     params = {"learning_rate_init": 0.01, "max_iter": 30}
-    model = in_memory((Slices(X.astype(np.float32) / 255), y), **params)
+    model = fit_mlp((SliceOnly(X.astype(np.float32) / 255), y), **params)
     assert model.score(X / 255, y) > 0.85
-    assert_same(model, in_memory((Slices(X.astype(np.float32) / 255), y), **params), X)
+    assert_same(model, fit_mlp((SliceOnly(X.astype(np.float32) / 255), y), **params), X)
 
 
 @pytest.mark.parametrize("scoring", [None, "accuracy", "neg_log_loss"])
-@pytest.mark.parametrize("own", [False, True])
-def test_validation_set_is_read_in_windows(data, scoring, own):
-    X, y = Slices(data[0]), data[1]
+@pytest.mark.parametrize("given", [False, True])
+def test_validation_set_is_read_in_windows(data, scoring, given):
+    X, y = SliceOnly(data[0]), data[1]
     model = MLPClassifier(
         5, early_stopping=True, validation_fraction=0.5, scoring=scoring, **FEW
     )
-    model.fit(X, y, **({"X_val": X, "y_val": y} if own else {}))
+    model.fit(X, y, **({"X_val": X, "y_val": y} if given else {}))
     assert len(model.validation_scores_) == 3
-    if own and scoring is None:
+    if given and scoring is None:
         assert model.best_validation_score_ == model.score(*data)
 
 
 def test_default_score_and_scorer_agree(data):
-    X, y = Slices(data[0]), data[1]
+    X, y = SliceOnly(data[0]), data[1]
     params = {"early_stopping": True, "validation_fraction": 0.5, **FEW}
-    found = [
+    models = [
         MLPClassifier(5, scoring=scoring, record_train_score=True, **params).fit(X, y)
         for scoring in (None, "accuracy")
     ]
-    assert found[0].validation_scores_ == found[1].validation_scores_
-    train_scores = [[e["train_score"] for e in model.history_] for model in found]
+    assert models[0].validation_scores_ == models[1].validation_scores_
+    train_scores = [[e["train_score"] for e in model.history_] for model in models]
     assert train_scores[0] == train_scores[1]
 
 
 @pytest.mark.filterwarnings("ignore:Training interrupted")
-def test_fit_resumes_from_checkpoint(data, tmp_path):
-    class Stop(Callback):
-        def on_epoch_begin(self, net, **kwargs):
-            if len(net.history) == 2:
-                raise KeyboardInterrupt
-
-    X, y = Slices(data[0]), data[1]
+def test_fit_resumes_from_checkpoint(data, tmp_path, interrupt_at, assert_same):
+    X, y = SliceOnly(data[0]), data[1]
     model = MLPClassifier(5, checkpoint=tmp_path / "c", **FEW)
-    assert clone(model).set_params(callbacks=[Stop()]).fit(X, y).n_iter_ == 1
-    in_one_go = clone(model).set_params(checkpoint=None).fit(X, y)
-    assert_same(model.fit(X, y), in_one_go, data[0])
+    assert clone(model).set_params(callbacks=[interrupt_at(2)]).fit(X, y).n_iter_ == 1
+    uninterrupted = clone(model).set_params(checkpoint=None).fit(X, y)
+    assert_same(model.fit(X, y), uninterrupted, data[0])
 
 
-def test_refit_full_joins_validation_set(data):
+def test_refit_full_joins_validation_set(data, assert_same):
     X, y = data
-    given = {"X_val": Slices(X[400:]), "y_val": y[400:]}
+    given = {"X_val": SliceOnly(X[400:]), "y_val": y[400:]}
     params = {"shuffle": False, "refit_full": True, "early_stopping": True}
-    one = MLPClassifier(5, **FEW, **params).fit(Slices(X[:400]), y[:400], **given)
+    one = MLPClassifier(5, **FEW, **params).fit(SliceOnly(X[:400]), y[:400], **given)
     given["X_val"] = X[400:]
     other = MLPClassifier(5, **FEW, **params).fit(X[:400], y[:400], **given)
     assert_same(one, other, X)
 
 
-def test_image_fit_equals_fit_in_memory(data):
+def test_image_fit_equals_fit_fit_mlp(data, assert_same):
     X, y = data[0].reshape(-1, 4, 5), data[1]
     params = FEW | {"shuffle": False, "augmentation": RandomHorizontalFlip()}
     models = [
-        CNNClassifier(2, hidden_layer_sizes=4, **params).fit(rows, y)
-        for rows in (X, Slices(X))
+        CNNClassifier(2, hidden_layer_sizes=4, **params).fit(images, y)
+        for images in (X, SliceOnly(X))
     ]
     assert models[1].image_shape_ == (4, 5, 1)
     assert_same(*models, X)
 
 
 @pytest.mark.parametrize("params", [{}, {"bootstrap": True}], ids=str)
-def test_ensemble_equals_ensemble_in_memory(data, params):
+def test_ensemble_equals_ensemble_fit_mlp(data, params, assert_same):
     network = MLPClassifier(5, shuffle=False, **FEW)
-    # Without n_jobs those in memory would train as a pack, and be rounded otherwise.
+    # Without n_jobs the members in memory train as a pack, which rounds differently.
     model = EnsembleClassifier(network, 2, random_state=0, n_jobs=1, **params)
-    found = clone(model).fit(Slices(data[0]), data[1])
+    outside = clone(model).fit(SliceOnly(data[0]), data[1])
     model.fit(*data)
-    for one, other in zip(found.estimators_, model.estimators_, strict=True):
+    for one, other in zip(outside.estimators_, model.estimators_, strict=True):
         assert_same(one, other, data[0])
     np.testing.assert_array_equal(
-        found.predict_proba(Slices(data[0])), model.predict_proba(data[0])
+        outside.predict_proba(SliceOnly(data[0])), model.predict_proba(data[0])
     )
 
 
-def test_search_scores_equal_scores_in_memory(data):
+def test_search_scores_equal_scores_fit_mlp(data):
     model = MLPClassifier(5, shuffle=False, **FEW)
     scores = [
         PackedGridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2)
         .fit(X, data[1])
         .cv_results_["mean_test_score"]
-        for X in (Slices(data[0]), data[0])
+        for X in (SliceOnly(data[0]), data[0])
     ]
     np.testing.assert_array_equal(*scores)
 
 
-# Bad rows
+# Errors
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "score"])
@@ -257,11 +256,11 @@ def test_invalid_value_is_reported_with_its_row(data, method):
         method, (y,)
     )
     with pytest.raises(ValueError, match=r"^Input X contains NaN in row 611\.$"):
-        getattr(model, method)(Slices(bad), *arguments)
+        getattr(model, method)(SliceOnly(bad), *arguments)
 
 
 def test_shapes_are_validated_before_reading(data):
-    class Unreadable(Slices):
+    class Unreadable(SliceOnly):
         def __getitem__(self, key):
             raise AssertionError("read")
 
@@ -269,15 +268,15 @@ def test_shapes_are_validated_before_reading(data):
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[700, 9"):
         MLPClassifier().fit(X, y[:9])
     with pytest.raises(ValueError, match="y has one class only"):
-        MLPClassifier().fit(X, np.zeros(N_ROWS))
+        MLPClassifier().fit(X, np.zeros(N_SAMPLES))
     with pytest.raises(ValueError, match="X has 20 features, but MLPClassifier is exp"):
-        in_memory((data[0][:, :7], y)).predict(X)
+        fit_mlp((data[0][:, :7], y)).predict(X)
     with pytest.raises(TypeError, match="X has dtype <U1, but has to hold numbers"):
-        MLPClassifier().fit(Slices(np.full((N_ROWS, 20), "a")), y)
+        MLPClassifier().fit(SliceOnly(np.full((N_SAMPLES, 20), "a")), y)
 
 
 def test_read_error_leaves_estimator_unfitted(data):
-    class Failing(Slices):
+    class Failing(SliceOnly):
         reads = 0
 
         def __getitem__(self, key):
@@ -294,7 +293,7 @@ def test_read_error_leaves_estimator_unfitted(data):
 
 
 def test_ctrl_c_while_reading_keeps_finished_epochs(data):
-    class Interrupted(Slices):
+    class Interrupted(SliceOnly):
         reads = 0
 
         def __getitem__(self, key):
@@ -308,4 +307,4 @@ def test_ctrl_c_while_reading_keeps_finished_epochs(data):
         model = MLPClassifier(5, **FEW).fit(Interrupted(data[0]), data[1])
     assert [str(w.message) for w in caught] == ["Training interrupted by user."]
     assert 1 <= model.n_iter_ == len(model.loss_curve_) < 3
-    assert model.predict(data[0]).shape == (N_ROWS,)
+    assert model.predict(data[0]).shape == (N_SAMPLES,)

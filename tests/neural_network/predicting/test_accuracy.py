@@ -1,4 +1,4 @@
-"""`score` is scikit-learn's accuracy, whichever way it is computed."""
+"""`score` equals scikit-learn's accuracy for every type of labels."""
 
 import warnings
 
@@ -21,7 +21,7 @@ ENCODINGS = {
     "bool": species == 1,
     "binary": (species > 0).astype(int),
     "float": species.astype(float),
-    "words": np.array(["setosa", "versicolor", "virginica"])[species],
+    "strings": np.array(["setosa", "versicolor", "virginica"])[species],
     "objects": np.array(["a", "b", "c"], dtype=object)[species],
     "series": pd.Series(np.array(["a", "b", "c"])[species]),
     "list": species.tolist(),
@@ -34,7 +34,8 @@ ENCODINGS = {
 def fitted(request):
     y = ENCODINGS[request.param]
     model = MLPClassifier((4,), max_iter=15, learning_rate_init=0.02, random_state=0)
-    with warnings.catch_warnings(action="ignore"):  # few epochs, and of the column
+    # The warnings are about few epochs and about the column vector.
+    with warnings.catch_warnings(action="ignore"):
         return model.fit(X, y), y
 
 
@@ -52,13 +53,15 @@ def test_score_of_plain_labels_does_not_call_sklearn(monkeypatch):
     assert model.score(X, species) == expected
 
 
-class Listing(SoftmaxRegression):
+class ListClassifier(SoftmaxRegression):
+    """Predict a list instead of an array."""
+
     def predict(self, X):
         return super().predict(X).tolist()
 
 
 def test_subclass_may_predict_list():
-    model = Listing(max_iter=20, random_state=0).fit(X, species)
+    model = ListClassifier(max_iter=20, random_state=0).fit(X, species)
     assert model.score(X, species) == accuracy_score(species, model.predict(X))
 
 
@@ -78,8 +81,8 @@ def test_score_handles_unseen_labels_and_other_integer_types():
 @pytest.mark.parametrize("y", [species[:-1], np.column_stack([species, species])])
 def test_invalid_y_raises_error_of_sklearn(y):
     model = SoftmaxRegression(max_iter=5, random_state=0).fit(X, species)
-    with pytest.raises(ValueError, match=r".") as theirs:
+    with pytest.raises(ValueError, match=r".") as expected:
         accuracy_score(y, model.predict(X))
-    with pytest.raises(ValueError, match=r".") as ours:
+    with pytest.raises(ValueError, match=r".") as raised:
         model.score(X, y)
-    assert str(ours.value) == str(theirs.value)
+    assert str(raised.value) == str(expected.value)

@@ -1,4 +1,4 @@
-"""R² of the validation rows, without scikit-learn's checks."""
+"""The R2 score of the validation set equals scikit-learn's, without its checks."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,9 @@ ONE, MANY = rng.normal(size=(50, 1)), rng.normal(size=(50, 3))
 CONSTANT = np.column_stack([np.ones((50, 2)), MANY[:, 0]])
 
 
-@pytest.mark.parametrize("weight", [None, rng.uniform(size=50)], ids=["", "weighted"])
+@pytest.mark.parametrize(
+    "weight", [None, rng.uniform(size=50)], ids=["unweighted", "weighted"]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("y", [ONE, MANY, CONSTANT], ids=["one", "many", "constant"])
 def test_r2_score_equals_sklearn(y, dtype, weight):

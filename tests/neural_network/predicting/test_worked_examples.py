@@ -1,4 +1,4 @@
-"""Examples worked by hand in lectures, met by the estimators."""
+"""Estimators reproduce examples that lectures work out by hand."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 from skmlp.neural_network import MLPClassifier, SoftmaxRegression
 from skmlp.training.modules.activations import make_activation
 
-# Three irises of three classes, two features each; bias rows first in the weights.
+# Three irises of three classes, two features each. The first row of weights is biases.
 X = np.array([[1.5, 0.2], [4.7, 1.6], [5.6, 2.2]])
 Y = np.array([0, 1, 2])
 HIDDEN = np.array([[0, 0], [0.86, -1.04], [0.41, -0.65]])
@@ -16,7 +16,7 @@ OUTPUT = np.array([[0, 0, 0], [0.32, 0.25, 0.14], [-0.47, -1.06, 0.063]])
 
 
 def fitted(model, X, y):
-    """Fit for an epoch, only to have a network of the right sizes."""
+    """Fit for one epoch to get a network of the right sizes."""
     with pytest.warns(UserWarning, match="hasn't converged"):
         return model.set_params(max_iter=1, random_state=0).fit(X, y)
 
@@ -100,8 +100,8 @@ def test_activations_match_worked_values(name, params, expected):
     [(4, (3,), 3, 27), (4, (3, 2), 3, 32), (784, (128,), 10, 101_770)],
 )
 def test_parameter_counts_match_worked_values(n_features, hidden, n_classes, expected):
-    rows = np.zeros((n_classes, n_features))
-    model = fitted(MLPClassifier(hidden), rows, np.arange(n_classes))
+    X = np.zeros((n_classes, n_features))
+    model = fitted(MLPClassifier(hidden), X, np.arange(n_classes))
     assert model.n_parameters_ == expected
     counted = sum(a.size for a in [*model.coefs_, *model.intercepts_])
     assert counted == expected
@@ -118,7 +118,7 @@ def test_softmax_with_temperature_matches_worked_values(temperature, expected):
     probabilities = model.predict_proba(X)
     exact = softmax(np.array([1.5, 2.5, 3.5]) / temperature)
     np.testing.assert_allclose(probabilities, np.tile(exact, (3, 1)), rtol=0, atol=1e-7)
-    # The lecture cuts its figures off after two digits.
+    # The lecture truncates its figures after two digits.
     np.testing.assert_allclose(probabilities[0], expected, rtol=0, atol=0.01)
     assert model.predict(X).tolist() == [2, 2, 2]
 

@@ -139,7 +139,7 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
             )
 
     def _make_warm_start(self) -> HalvingWarmStart | None:
-        """Return the states that candidates continue from; None if all start anew."""
+        """Return the states that candidates continue from; None without them."""
         return None
 
     def _set_best_candidate(self, run: SearchRun, refit_metric: Any) -> None:

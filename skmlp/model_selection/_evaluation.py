@@ -117,7 +117,7 @@ error_score, verbose
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[task.fold])
             outcomes[job.number] = pack[task.number] = outcome
-            if len(pack) == job.packed:
+            if len(pack) == job.packed:  # the pack is complete
                 self._write_outcomes(pack)
                 pack = {}
             if not self.return_estimator:

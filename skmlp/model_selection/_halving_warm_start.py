@@ -35,7 +35,7 @@ class HalvingWarmStart:
     resource : str
         The parameter that grows with the iterations.
     factor : float
-        An iteration keeps one of `factor` candidates.
+        One of `factor` candidates survives an iteration.
 
     Raises
     ------

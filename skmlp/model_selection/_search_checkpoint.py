@@ -63,7 +63,7 @@ class OutcomeStore(NamedTuple):
         return outcomes
 
     def write(self, outcomes: dict[int, Outcome]) -> None:
-        """Write the outcomes of a pack to a file of their own."""
+        """Write the outcomes of one pack to a new file."""
         path = self.folder / f"round-{self.round}-fit-{min(outcomes)}"
         write_checkpoint(path, {"facts": self.fingerprints, "outcomes": outcomes})
 

@@ -1,7 +1,7 @@
 """Tasks are distributed over workers, and their outcomes are collected in order.
 
 Every worker receives an equal number of the tasks that end in a network and trains
-their networks in packs. Each of the other tasks is a joblib job of its own.
+their networks in packs. Each of the other tasks is a separate joblib job.
 """
 
 from collections.abc import Callable, Iterable, Iterator

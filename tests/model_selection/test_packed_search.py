@@ -186,10 +186,10 @@ def test_float32_search_gives_scikit_learns_mean_scores(
 ):
     X, y = digits
     theirs, ours = fit_both(*make_setting(name), X.astype(np.float32), y, cv=3)
-    expected, found = (
+    expected, actual = (
         search.cv_results_["mean_test_score"] for search in (theirs, ours)
     )
-    assert_allclose(found, expected, rtol=0, atol=1e-3)
+    assert_allclose(actual, expected, rtol=0, atol=1e-3)
     assert theirs.best_params_ == ours.best_params_
 
 

@@ -40,15 +40,15 @@ def test_training_subsets_grow_and_validation_set_stays(
         assume(False)
     splits = list(cv.split(X, Y))
     assert [len(train) for train, _ in splits] == sizes.tolist()
-    held_out = splits[0][1]
+    first_validation = splits[0][1]
     before = set()
     for train, validation in splits:
-        np.testing.assert_array_equal(validation, held_out)
+        np.testing.assert_array_equal(validation, first_validation)
         assert before < set(train)
         assert not set(train) & set(validation)
         assert (np.diff(train) > 0).all()
         before = set(train)
-    assert len(held_out) == round(validation_fraction * 200)
+    assert len(first_validation) == round(validation_fraction * 200)
 
 
 def test_largest_subset_and_validation_set_are_all_samples():
@@ -59,11 +59,11 @@ def test_largest_subset_and_validation_set_are_all_samples():
 def test_classes_are_in_proportion_in_all_sets():
     cv = TrainSizeSplit((0.1, 0.5, 1.0), random_state=3)
     for train, validation in cv.split(X, Y):
-        for rows in (train, validation):
-            share = pd.Series(Y[rows]).value_counts(normalize=True)
+        for indices in (train, validation):
+            proportions = pd.Series(Y[indices]).value_counts(normalize=True)
             expected = pd.Series({"a": 0.6, "b": 0.3, "c": 0.1})
             np.testing.assert_allclose(
-                share[expected.index], expected, atol=1 / len(rows)
+                proportions[expected.index], expected, atol=1 / len(indices)
             )
 
 
@@ -93,7 +93,7 @@ def test_changing_yielded_indices_changes_no_later_split():
 
 
 @pytest.mark.parametrize(
-    "rows",
+    "features",
     [
         np.zeros((200, 4, 4, 3), np.uint8),
         sparse.csr_array((200, 5)),
@@ -102,9 +102,9 @@ def test_changing_yielded_indices_changes_no_later_split():
     ],
     ids=["images", "sparse", "frame", "list"],
 )
-def test_only_the_number_of_samples_matters(rows):
+def test_only_the_number_of_samples_matters(features):
     expected = next(TrainSizeSplit(random_state=0).split(X, Y))
-    got = next(TrainSizeSplit(random_state=0).split(rows, pd.Series(Y)))
+    got = next(TrainSizeSplit(random_state=0).split(features, pd.Series(Y)))
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_array_equal(got[1], expected[1])
 
@@ -126,11 +126,11 @@ def test_cross_validate_scores_every_size():
     X, y = load_digits(return_X_y=True)
     cv = TrainSizeSplit(random_state=0)
     scores = cross_validate(GaussianNB(), X, y, cv=cv, return_indices=True)
-    got = [len(rows) for rows in scores["indices"]["train"]]
-    assert got == cv.get_train_sizes(len(X)).tolist()
-    model = GaussianNB().fit(X[(rows := scores["indices"]["train"][2])], y[rows])
-    held_out = scores["indices"]["test"][2]
-    assert scores["test_score"][2] == model.score(X[held_out], y[held_out])
+    n_train = [len(indices) for indices in scores["indices"]["train"]]
+    assert n_train == cv.get_train_sizes(len(X)).tolist()
+    train, validation = (scores["indices"][part][2] for part in ("train", "test"))
+    model = GaussianNB().fit(X[train], y[train])
+    assert scores["test_score"][2] == model.score(X[validation], y[validation])
 
 
 @pytest.mark.parametrize("routing", [False, True])

@@ -39,8 +39,9 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     Candidates and folds train together, in a pack, if the candidates differ only in
     these parameters:
 
-    - learning rate, `alpha`, momentum, numbers of Adam, dropout, seed, `max_iter`
-    - widths of small layers
+    - `learning_rate_init`, `alpha`, `momentum`, `beta_1`, `beta_2`, `epsilon`,
+      `dropout`, `random_state`, `max_iter`
+    - `hidden_layer_sizes` of equal length, for small layers
 
     The transformers of a Pipeline are fitted once for every fold and every distinct
     setting of the transformers. Estimators that cannot be packed are fitted one by one,

@@ -51,12 +51,12 @@ def test_predicted_labels_equal_sklearn_in_value_and_type(y, make_both):
     our.fit(X, y)
     assert_array_equal(our.classes_, their.classes_)
     assert our.classes_.dtype == their.classes_.dtype
-    wanted, found = their.predict(X), our.predict(X)
-    assert type(found) is type(wanted)
-    assert found.dtype == wanted.dtype
-    if scipy.sparse.issparse(wanted):
-        wanted, found = wanted.toarray(), found.toarray()
-    assert_array_equal(found, wanted)
+    expected, actual = their.predict(X), our.predict(X)
+    assert type(actual) is type(expected)
+    assert actual.dtype == expected.dtype
+    if scipy.sparse.issparse(expected):
+        expected, actual = expected.toarray(), actual.toarray()
+    assert_array_equal(actual, expected)
     for name in ("predict_proba", "predict_log_proba"):
         assert_allclose(getattr(our, name)(X), getattr(their, name)(X), rtol=1e-6)
     assert our.score(X, y) == their.score(X, y)

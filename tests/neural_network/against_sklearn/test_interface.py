@@ -56,16 +56,18 @@ def test_public_attributes_have_sklearn_types_and_shapes(
     names = public_names(their)
     assert names - public_names(our) == absent_names(kind, solver, early_stopping)
     for name in names & public_names(our):
-        wanted, found = getattr(their, name), getattr(our, name)
-        if callable(wanted):
-            assert_accepts_same_arguments(found, wanted)
+        expected, actual = getattr(their, name), getattr(our, name)
+        if callable(expected):
+            assert_accepts_same_arguments(actual, expected)
             continue
         # Some losses of scikit-learn are NumPy's float64, which is a float.
-        assert isinstance(wanted, type(found)) or isinstance(found, type(wanted)), name
-        if isinstance(wanted, list):
-            assert list(map(np.shape, found)) == list(map(np.shape, wanted)), name
+        assert isinstance(expected, type(actual)) or isinstance(
+            actual, type(expected)
+        ), name
+        if isinstance(expected, list):
+            assert list(map(np.shape, actual)) == list(map(np.shape, expected)), name
         else:
-            assert np.shape(found) == np.shape(wanted), name
+            assert np.shape(actual) == np.shape(expected), name
 
 
 def assert_accepts_same_arguments(method, sklearn_method):

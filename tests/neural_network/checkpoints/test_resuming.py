@@ -87,7 +87,7 @@ def test_fit_killed_many_times_equals_uninterrupted_fit(path, mlp, assert_resume
 def test_refit_full_resumes_from_either_stage(
     epoch, path, digits, mlp, kill_at, assert_same_fit
 ):
-    """The first stage has six epochs; the second starts a history of its own."""
+    """The first stage has six epochs; the second starts another history."""
     model = mlp(early_stopping=True, refit_full=True, dropout=0.2)
     whole = clone(model).fit(*digits)
 

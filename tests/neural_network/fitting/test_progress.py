@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from skorch.callbacks import Callback
 
 from skmlp.model_selection import PackedGridSearchCV
@@ -29,9 +28,6 @@ from skmlp.neural_network._fit import progress as _progress
 from skmlp.neural_network._packs import packed_fit as _packed_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-X, Y = load_digits(return_X_y=True)
-X, Y = X[:200] / 16, Y[:200]
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +84,8 @@ class UndelayedProgress(Progress):
 
 
 @pytest.mark.parametrize("verbose", [True, np.True_, 2, np.int64(3)])
-def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys, mlp):
-    model = mlp(verbose=verbose).fit(X, Y)
+def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys, mlp, digits):
+    model = mlp(verbose=verbose).fit(*digits)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
         f"Iteration 1, loss = {model.loss_curve_[0]:.8f}",
@@ -100,24 +96,24 @@ def test_verbose_true_or_above_one_prints_every_epoch(verbose, capsys, mlp):
 
 @pytest.mark.parametrize("verbose", [False, 0, np.False_, "bar"])
 def test_other_verbose_values_print_nothing_without_terminal(
-    verbose, capfd, monkeypatch, mlp
+    verbose, capfd, monkeypatch, mlp, digits
 ):
     monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich write colors to pipes
-    mlp(verbose=verbose).fit(X, Y)
-    PackedGridSearchCV(mlp(verbose=verbose), {"alpha": [0, 1]}, cv=2).fit(X, Y)
+    mlp(verbose=verbose).fit(*digits)
+    PackedGridSearchCV(mlp(verbose=verbose), {"alpha": [0, 1]}, cv=2).fit(*digits)
     assert capfd.readouterr() == ("", "")
 
 
-def test_verbose_one_prints_one_line(capsys, mlp):
-    model = mlp(verbose=1).fit(X, Y)
-    found = re.fullmatch(
+def test_verbose_one_prints_one_line(capsys, mlp, digits):
+    model = mlp(verbose=1).fit(*digits)
+    groups = re.fullmatch(
         r"MLPClassifier: 4 epochs in [\d.e-]+ s on (\w+), loss (\S+), "
         r"validation score (\S+)\n",
         capsys.readouterr().out,
     )
-    assert found[1] == str(model.device_)
-    assert found[2] == f"{model.loss_:.4g}"
-    assert found[3] == f"{model.best_validation_score_:.4f}"
+    assert groups[1] == str(model.device_)
+    assert groups[2] == f"{model.loss_:.4g}"
+    assert groups[3] == f"{model.best_validation_score_:.4f}"
 
 
 @pytest.mark.parametrize(
@@ -129,23 +125,25 @@ def test_verbose_one_prints_one_line(capsys, mlp):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_estimator_prints_its_line(model, begin, capsys):
-    model.set_params(verbose=1).fit(X, Y)
+def test_every_estimator_prints_its_line(model, begin, capsys, digits):
+    model.set_params(verbose=1).fit(*digits)
     (line,) = capsys.readouterr().out.splitlines()
     assert re.match(begin, line)
     assert "score" not in line
 
 
-def test_partial_fit_and_refit_print_one_line_per_call(capsys, mlp):
+def test_partial_fit_and_refit_print_one_line_per_call(capsys, mlp, digits):
     model = MLPClassifier(3, verbose=1, random_state=0)
-    model.partial_fit(X, Y, classes=np.unique(Y)).partial_fit(X, Y)
+    model.partial_fit(*digits, classes=range(10)).partial_fit(*digits)
     assert capsys.readouterr().out.count("MLPClassifier: 1 epoch in ") == 2
-    mlp(verbose=1, refit_full=True).fit(X, Y)
+    mlp(verbose=1, refit_full=True).fit(*digits)
     assert capsys.readouterr().out.count("\n") == 1
 
 
 @pytest.mark.parametrize("verbose", [1, "bar"])
-def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal, mlp):
+def test_verbose_does_not_split_packs(
+    verbose, monkeypatch, capsys, terminal, mlp, digits
+):
     packs = []
     train = _packed_fit.train_pack
     monkeypatch.setattr(
@@ -153,7 +151,7 @@ def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal, ml
         "train_pack",
         lambda members, *rest: packs.append(len(members)) or train(members, *rest),
     )
-    model = EnsembleClassifier(mlp(verbose=verbose), 3, random_state=0).fit(X, Y)
+    model = EnsembleClassifier(mlp(verbose=verbose), 3, random_state=0).fit(*digits)
     assert packs == [3]
     lines = capsys.readouterr().out.splitlines()
     if verbose == 1:
@@ -167,9 +165,10 @@ def test_verbose_does_not_split_packs(verbose, monkeypatch, capsys, terminal, ml
 # The bar
 
 
-def test_progress_bar_fits_eighty_columns(terminal, mlp):
+def test_progress_bar_fits_eighty_columns(terminal, mlp, digits):
     model = mlp(verbose="bar", max_iter=12, tol=1, n_iter_no_change=99)
-    model.fit(X * 1000, Y)
+    X, y = digits
+    model.fit(X * 1000, y)
     frames = [frame for frame in terminal.frames if "loss" in frame]
     assert len(model.history_) == 12
     for epoch, record in enumerate(model.history_, start=1):
@@ -192,9 +191,9 @@ def test_progress_bar_with_long_numbers_fits_eighty_columns(terminal):
     assert len(frame) <= 80
 
 
-def test_progress_bar_is_erased_after_fit(terminal, mlp):
+def test_progress_bar_is_erased_after_fit(terminal, mlp, digits):
     out, err = sys.stdout, sys.stderr
-    mlp(verbose="bar").fit(X, Y)
+    mlp(verbose="bar").fit(*digits)
     assert terminal.frames
     assert terminal.cursor_is_shown
     # After the line is erased, only the cursor is switched on.
@@ -204,26 +203,26 @@ def test_progress_bar_is_erased_after_fit(terminal, mlp):
     assert _progress.SCREEN._display is None
 
 
-def test_redirected_output_bypasses_progress_bar(terminal, capsys, mlp):
+def test_redirected_output_bypasses_progress_bar(terminal, capsys, mlp, digits):
     class Printer(Callback):
         def on_epoch_end(self, net, **kwargs):
             print("epoch", len(net.history))
 
-    mlp(verbose="bar", max_iter=2, callbacks=[Printer()]).fit(X, Y)
+    mlp(verbose="bar", max_iter=2, callbacks=[Printer()]).fit(*digits)
     assert capsys.readouterr().out == "epoch 1\nepoch 2\n"
 
 
-def test_stderr_output_is_shown_above_progress_bar(terminal, mlp):
+def test_stderr_output_is_shown_above_progress_bar(terminal, mlp, digits):
     class StderrWriter(Callback):
         def on_epoch_end(self, net, **kwargs):
             sys.stderr.write("look out\n")
 
-    mlp(verbose="bar", max_iter=1, callbacks=[StderrWriter()]).fit(X, Y)
+    mlp(verbose="bar", max_iter=1, callbacks=[StderrWriter()]).fit(*digits)
     assert "look out\n" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_error_restores_terminal(error, terminal, mlp):
+def test_error_restores_terminal(error, terminal, mlp, digits):
     class FailingCallback(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 2:
@@ -232,16 +231,16 @@ def test_error_restores_terminal(error, terminal, mlp):
     model = mlp(verbose="bar", callbacks=[FailingCallback()])
     if error is ValueError:
         with pytest.raises(ValueError, match=r"^$"):
-            model.fit(X, Y)
+            model.fit(*digits)
     else:
         with pytest.warns(match="interrupted by user"):
-            model.fit(X, Y)
+            model.fit(*digits)
     assert terminal.cursor_is_shown
     assert _progress.SCREEN._display is None
 
 
-def test_progress_bars_of_threads_share_screen(terminal, mlp):
-    expected = mlp().fit(X, Y).coefs_[0]
+def test_progress_bars_of_threads_share_screen(terminal, mlp, digits):
+    expected = mlp().fit(*digits).coefs_[0]
     barrier = threading.Barrier(3)
     n_bars, coefs = [], []
 
@@ -252,7 +251,7 @@ def test_progress_bars_of_threads_share_screen(terminal, mlp):
                 n_bars.append(len(_progress.SCREEN._display.tasks))
 
     def fit():
-        model = mlp(verbose="bar", callbacks=[wait]).fit(X, Y)
+        model = mlp(verbose="bar", callbacks=[wait]).fit(*digits)
         coefs.append(model.coefs_[0])
 
     wait = WaitForOthers()
@@ -269,11 +268,11 @@ def test_progress_bars_of_threads_share_screen(terminal, mlp):
     assert _progress.SCREEN._display is None
 
 
-def test_progress_bars_of_search_and_fits_share_screen(terminal, mlp):
+def test_progress_bars_of_search_and_fits_share_screen(terminal, mlp, digits):
     search = PackedGridSearchCV(
         mlp(verbose="bar"), {"alpha": [0, 1], "activation": ["gelu", "relu"]}, cv=2
     )
-    search.set_params(verbose=1, refit=False).fit(X, Y)
+    search.set_params(verbose=1, refit=False).fit(*digits)
     titles = {re.sub(r" +[━╸╺].*", "", frame) for frame in terminal.frames}
     assert titles == {"8 fits", "4 networks", "MLPClassifier"}
     lines = [frame for frame in terminal.frames if frame.startswith("8 fits")]
@@ -284,18 +283,18 @@ def test_progress_bars_of_search_and_fits_share_screen(terminal, mlp):
     assert terminal.getvalue().count("\x1b[?25h") == 1
 
 
-def test_worker_processes_show_no_progress_bar(terminal, monkeypatch, mlp):
+def test_worker_processes_show_no_progress_bar(terminal, monkeypatch, mlp, digits):
     class Worker:
         name = "LokyProcess-1"
 
     monkeypatch.setattr(_progress, "current_process", Worker)
-    mlp(verbose="bar").fit(X, Y)
+    mlp(verbose="bar").fit(*digits)
     assert terminal.getvalue() == ""
 
 
-def test_lbfgs_progress_bar_counts_iterations(terminal):
+def test_lbfgs_progress_bar_counts_iterations(terminal, digits):
     model = SoftmaxRegression(solver="lbfgs", tol=0.1, verbose="bar", max_iter=50)
-    model.fit(X, Y)
+    model.fit(*digits)
     for iteration in range(model.n_iter_ + 1):
         assert any(f" {iteration}/50 " in frame for frame in terminal.frames)
 
@@ -351,22 +350,26 @@ def test_ctrl_c_restores_terminal_and_keeps_finished_epochs(tmp_path):
 
 
 @pytest.mark.parametrize("verbose", [True, 1, 2, "bar"])
-def test_verbose_does_not_change_results(verbose, terminal, mlp, assert_equal_weights):
-    quiet = mlp(dropout=0.2).fit(X, Y)
-    shown = mlp(dropout=0.2, verbose=verbose).fit(X, Y)
+def test_verbose_does_not_change_results(
+    verbose, terminal, mlp, assert_equal_weights, digits
+):
+    quiet = mlp(dropout=0.2).fit(*digits)
+    shown = mlp(dropout=0.2, verbose=verbose).fit(*digits)
     assert_equal_weights(shown, quiet)
     assert quiet.loss_curve_ == shown.loss_curve_
 
 
 @pytest.mark.parametrize("verbose", ["bars", -1, None, 0.5])
-def test_invalid_verbose_is_refused(verbose, mlp):
+def test_invalid_verbose_is_refused(verbose, mlp, digits):
     with pytest.raises(ValueError, match="The 'verbose' parameter of MLPClassifier"):
-        mlp(verbose=verbose).fit(X, Y)
+        mlp(verbose=verbose).fit(*digits)
 
 
-def test_verbose_survives_clone_and_pickle(terminal, mlp):
-    model = clone(mlp(verbose="bar")).fit(X, Y)
+def test_verbose_survives_clone_and_pickle(terminal, mlp, digits):
+    model = clone(mlp(verbose="bar")).fit(*digits)
     unpickled = pickle.loads(pickle.dumps(model))
     assert unpickled.verbose == "bar"
-    np.testing.assert_array_equal(unpickled.predict(X), model.predict(X))
-    unpickled.set_params(early_stopping=False).partial_fit(X, Y)
+    np.testing.assert_array_equal(
+        unpickled.predict(digits[0]), model.predict(digits[0])
+    )
+    unpickled.set_params(early_stopping=False).partial_fit(*digits)

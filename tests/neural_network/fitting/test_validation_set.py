@@ -228,14 +228,14 @@ def test_pipeline_with_routing_transforms_validation_set(cancer, routing):
         [("scale", StandardScaler()), ("net", network)], transform_input=["X_val"]
     )
     pipeline.fit(X, y, X_val=X_val, y_val=y_val)
-    wanted = fit_scaled(*cancer)
-    assert pipeline["net"].validation_scores_ == wanted.validation_scores_
-    assert_array_equal(pipeline["net"].coefs_[0], wanted.coefs_[0])
+    expected = fit_scaled(*cancer)
+    assert pipeline["net"].validation_scores_ == expected.validation_scores_
+    assert_array_equal(pipeline["net"].coefs_[0], expected.coefs_[0])
     # An unscaled validation set has other scores.
     unscaled = make_model().fit(
         StandardScaler().fit_transform(X), y, X_val=X_val, y_val=y_val
     )
-    assert unscaled.validation_scores_ != wanted.validation_scores_
+    assert unscaled.validation_scores_ != expected.validation_scores_
 
 
 def test_pipeline_without_routing_accepts_transformed_validation_set(cancer):
@@ -244,9 +244,9 @@ def test_pipeline_without_routing_accepts_transformed_validation_set(cancer):
     pipeline = make_pipeline(StandardScaler(), make_model())
     scaled = pipeline[:-1].fit(X).transform(X_val)
     pipeline.fit(X, y, mlpclassifier__X_val=scaled, mlpclassifier__y_val=y_val)
-    wanted = fit_scaled(*cancer)
-    assert pipeline[-1].validation_scores_ == wanted.validation_scores_
-    assert_array_equal(pipeline[-1].coefs_[0], wanted.coefs_[0])
+    expected = fit_scaled(*cancer)
+    assert pipeline[-1].validation_scores_ == expected.validation_scores_
+    assert_array_equal(pipeline[-1].coefs_[0], expected.coefs_[0])
 
 
 def test_early_stopping_in_pipeline_validates_on_transformed_samples(cancer):
@@ -275,10 +275,10 @@ def test_search_routes_weights_and_validation_set(cancer, routing):
     )
     search = GridSearchCV(pipeline, {"net__alpha": [1e-4, 10.0]}, cv=2, scoring=scorer)
     search.fit(X, y, sample_weight=weight, X_val=X_val, y_val=y_val)
-    wanted = fit_scaled(*cancer, weight, alpha=search.best_params_["net__alpha"])
+    expected = fit_scaled(*cancer, weight, alpha=search.best_params_["net__alpha"])
     best = search.best_estimator_["net"]
-    assert best.validation_scores_ == wanted.validation_scores_
-    assert_allclose(best.loss_curve_, wanted.loss_curve_)
+    assert best.validation_scores_ == expected.validation_scores_
+    assert_allclose(best.loss_curve_, expected.loss_curve_)
     unweighted = fit_scaled(*cancer, alpha=search.best_params_["net__alpha"])
     assert best.loss_curve_ != unweighted.loss_curve_
 
@@ -292,7 +292,7 @@ def test_cross_validation_splits_weights_but_not_validation_set(routing):
     )
     network.set_score_request(sample_weight=False)
     train, test = np.arange(0, 150, 2), np.arange(1, 150, 2)
-    found = cross_validate(
+    model = cross_validate(
         network,
         X,
         y,
@@ -300,11 +300,11 @@ def test_cross_validation_splits_weights_but_not_validation_set(routing):
         params={"sample_weight": weight, "X_val": X[:7], "y_val": y[:7]},
         return_estimator=True,
     )["estimator"][0]
-    wanted = make_model(max_iter=4).fit(
+    expected = make_model(max_iter=4).fit(
         X[train], y[train], weight[train], X_val=X[:7], y_val=y[:7]
     )
-    assert found.loss_curve_ == wanted.loss_curve_
-    assert found.validation_scores_ == wanted.validation_scores_
+    assert model.loss_curve_ == expected.loss_curve_
+    assert model.validation_scores_ == expected.validation_scores_
 
 
 def test_unrequested_validation_set_is_refused_by_name(cancer, routing):
@@ -322,8 +322,8 @@ def test_search_without_routing_passes_validation_set(cancer):
     with warnings.catch_warnings(action="error"):
         warnings.filterwarnings("ignore", message="Stochastic Optimizer")
         search.fit(X, y, X_val=X_val, y_val=y_val)
-    wanted = make_model(**search.best_params_).fit(X, y, X_val=X_val, y_val=y_val)
-    assert search.best_estimator_.validation_scores_ == wanted.validation_scores_
+    expected = make_model(**search.best_params_).fit(X, y, X_val=X_val, y_val=y_val)
+    assert search.best_estimator_.validation_scores_ == expected.validation_scores_
 
 
 def test_validation_errors_name_validation_set(cancer):

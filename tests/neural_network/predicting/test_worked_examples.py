@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 from skmlp.neural_network import MLPClassifier, SoftmaxRegression
 from skmlp.training.modules.activations import make_activation
 
-# Three irises of three classes, two features each. The first row of weights is biases.
+# Three irises of three classes, two features each. Row 0 of the weights is the biases.
 X = np.array([[1.5, 0.2], [4.7, 1.6], [5.6, 2.2]])
 Y = np.array([0, 1, 2])
 HIDDEN = np.array([[0, 0], [0.86, -1.04], [0.41, -0.65]])

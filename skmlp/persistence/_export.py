@@ -1,4 +1,4 @@
-"""Networks for programs that do without skmlp: plain torch modules, ONNX."""
+"""Export networks to programs that do not use skmlp: torch modules and ONNX."""
 
 import copy
 import os
@@ -14,29 +14,32 @@ from skmlp.storage.atomic_files import write_durably
 
 
 def to_torch(estimator: Any) -> nn.Module:
-    """Return a copy of a fitted estimator's network, made of torch's own parts.
+    """Return the network of a fitted estimator as a module of torch layers.
 
     Parameters
     ----------
     estimator : object
-        A fitted network of `skmlp.neural_network`. For a Pipeline give its last step;
-        what comes before is not part of a network.
+        A fitted network of `skmlp.neural_network`. For a Pipeline, pass its last step.
+        The other steps are not part of the network.
 
     Returns
     -------
     network : nn.Module
-        On the CPU, in evaluation mode, with weights of its own. It takes a tensor of
-        shape (n_samples, n_features) in the dtype of training, images as flat rows
-        with channels last, and returns logits of shape (n_samples, n_outputs). Names of
-        parameters are those of ``net_.module_``. A network of convolutions is a
-        `torch.fx.GraphModule`.
+        A copy of the network.
+
+        - It is on the CPU and in evaluation mode.
+        - The input is a tensor of shape (n_samples, n_features), in the dtype of the
+          training. Images are flat samples with channels last.
+        - The output are the logits, of shape (n_samples, n_outputs).
+        - The parameters have the names of those of ``net_.module_``.
+        - A convolutional network is a `torch.fx.GraphModule`.
 
     Raises
     ------
     TypeError
-        If the estimator is no network.
+        If the estimator is not a network of skmlp.
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
 
     Examples
     --------
@@ -58,32 +61,35 @@ def to_torch(estimator: Any) -> nn.Module:
             "skmlp.neural_network, for a Pipeline its last step."
         )
     check_is_fitted(estimator)
-    network = _plain(copy.deepcopy(estimator.net_.module_).cpu()).eval()
+    network = _replace_with_torch_layers(
+        copy.deepcopy(estimator.net_.module_).cpu()
+    ).eval()
     for parameter in network.parameters():
-        # Until here they are views of one vector, which would be saved with each.
+        # All parameters are views of one vector. Saving one view would save the vector.
         parameter.data = parameter.data.clone()
         parameter.grad = None
-    if all(_is_of_torch(type(layer)) for layer in network.modules()):
+    if all(_is_torch_class(type(layer)) for layer in network.modules()):
         return network
     return torch.fx.symbolic_trace(network)
 
 
-def _is_of_torch(cls: type) -> bool:
+def _is_torch_class(cls: type) -> bool:
+    """Return whether a class is a layer of torch."""
     return cls.__module__.startswith("torch.nn.")
 
 
-def _plain(module: nn.Module) -> nn.Module:
-    """Replace what skmlp derives from torch's layers by those, all the way down."""
+def _replace_with_torch_layers(module: nn.Module) -> nn.Module:
+    """Replace layers that skmlp derives from torch's layers, at every depth."""
     for name, child in module.named_children():
-        setattr(module, name, _plain(child))
-    if _is_of_torch(type(module)):
+        setattr(module, name, _replace_with_torch_layers(child))
+    if _is_torch_class(type(module)):
         return module
     if type(module).__name__ == "Dropout":
         channels, p = bool(module.channels), float(module.p)  # type: ignore[arg-type]
         return nn.Dropout2d(p) if channels else nn.Dropout(p)
-    base = next(cls for cls in type(module).__mro__ if _is_of_torch(cls))
+    base = next(cls for cls in type(module).__mro__ if _is_torch_class(cls))
     if base is not nn.Module:
-        # Ours differ from torch's in methods that only training calls.
+        # The derived class differs only in methods that are used for training.
         module.__class__ = base
     return module
 
@@ -92,23 +98,35 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save a fitted estimator's network in the ONNX format.
 
     The graph has one input, ``rows`` of shape (n_samples, n_features), and one output,
-    ``logits`` of shape (n_samples, n_outputs), for any number of samples.
+    ``logits`` of shape (n_samples, n_outputs). The number of samples is variable. Dtype
+    and order of the features are those of `to_torch`.
 
     Parameters
     ----------
     estimator : object
-        As `to_torch` takes it.
+        A fitted network of `skmlp.neural_network`. For a Pipeline, pass its last step.
     path : str or path-like
-        Where to save it, replaced only by the whole new file.
+        The file. An existing file is replaced when the new one is complete.
 
     Raises
     ------
     ImportError
-        If ``onnx`` or ``onnxscript`` are not installed, which torch exports with.
-    TypeError, NotFittedError
-        As `to_torch` raises them.
+        If ``onnx`` or ``onnxscript`` is not installed. torch needs both.
+    TypeError
+        If the estimator is not a network of skmlp.
+    NotFittedError
+        If the estimator is not fitted.
     OSError
-        If the file cannot be written.
+        If the file cannot be written. An existing file is unchanged.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skmlp.neural_network import SoftmaxRegression
+    >>> from skmlp.persistence import to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SoftmaxRegression(solver="lbfgs").fit(X, y)
+    >>> to_onnx(model, "iris.onnx")  # doctest: +SKIP
     """
     for package in ("onnx", "onnxscript"):
         try:

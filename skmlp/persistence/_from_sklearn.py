@@ -1,4 +1,4 @@
-"""scikit-learn's fitted networks become ours."""
+"""Convert fitted networks of scikit-learn to networks of skmlp."""
 
 from typing import Any
 
@@ -28,25 +28,26 @@ _ATTRIBUTES = (
 def from_sklearn(
     estimator: theirs.MLPClassifier | theirs.MLPRegressor,
 ) -> ours.MLPClassifier | ours.MLPRegressor:
-    """Return an estimator with the parameters and weights of scikit-learn's.
+    """Convert a fitted network of scikit-learn to a network of skmlp.
 
     Parameters
     ----------
     estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-        A fitted one.
+        A fitted estimator.
 
     Returns
     -------
-    estimator : MLPClassifier or MLPRegressor
-        skmlp's, fitted, with a copy of the weights; `partial_fit` goes on from them
-        with a fresh optimizer.
+    converted : MLPClassifier or MLPRegressor
+        A fitted estimator of skmlp with the same parameters, the same fitted attributes
+        and a copy of the weights. `partial_fit` continues from these weights with a new
+        optimizer.
 
     Raises
     ------
     TypeError
-        If `estimator` is another class.
+        If `estimator` has another class.
     NotFittedError
-        If it is not fitted.
+        If `estimator` is not fitted.
 
     Examples
     --------
@@ -61,18 +62,18 @@ def from_sklearn(
     True
     """
     if isinstance(estimator, theirs.MLPClassifier):
-        made: Any = ours.MLPClassifier(**estimator.get_params(deep=False))
+        converted: Any = ours.MLPClassifier(**estimator.get_params(deep=False))
     elif isinstance(estimator, theirs.MLPRegressor):
-        made = ours.MLPRegressor(**estimator.get_params(deep=False))
+        converted = ours.MLPRegressor(**estimator.get_params(deep=False))
     else:
         raise TypeError(
             f"estimator is a {type(estimator).__name__}; give scikit-learn's "
             "MLPClassifier or MLPRegressor."
         )
     check_is_fitted(estimator)
-    given = vars(estimator)
-    attributes = {name: given[name] for name in _ATTRIBUTES if name in given}
-    arrays = _arrays(estimator.coefs_, estimator.intercepts_)
+    fitted = vars(estimator)
+    attributes = {name: fitted[name] for name in _ATTRIBUTES if name in fitted}
+    arrays = _network_arrays(estimator.coefs_, estimator.intercepts_)
     attributes |= {
         "_data_shape": None,
         "image_shape_": None,
@@ -81,26 +82,28 @@ def from_sklearn(
             "tol": estimator.tol,
             "n_iter_no_change": estimator.n_iter_no_change,
             "early_stopping": estimator.early_stopping,
-            "samples_seen": int(given.get("t_", 0)),
-            "best_loss": _or(given.get("best_loss_"), np.inf),
-            "best_validation_score": _or(given.get("best_validation_score_"), -np.inf),
+            "samples_seen": int(fitted.get("t_", 0)),
+            "best_loss": _default_if_none(fitted.get("best_loss_"), np.inf),
+            "best_validation_score": _default_if_none(
+                fitted.get("best_validation_score_"), -np.inf
+            ),
         },
     }
-    if scores := given.get("validation_scores_"):
+    if scores := fitted.get("validation_scores_"):
         attributes["_monitor"]["best_epoch"] = int(np.argmax(scores)) + 1
     if estimator.solver != "lbfgs":
         attributes["best_epoch_"] = attributes["_monitor"].get("best_epoch")
     if "classes_" in attributes:
         attributes["_target_type"] = _target_type(estimator)
         attributes["_sparse_targets"] = False
-    made.__skmlp_restore__(attributes, arrays, "cpu")
-    return made
+    converted.__skmlp_restore__(attributes, arrays, "cpu")
+    return converted
 
 
-def _arrays(
+def _network_arrays(
     coefs: list[np.ndarray], intercepts: list[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return weights and biases as a network of ours has and names them."""
+    """Return weights and biases in the layout and by the names of skmlp."""
     names = [f"dense{i}" for i in range(1, len(coefs))] + ["output"]
     arrays = {}
     for name, coef, intercept in zip(names, coefs, intercepts, strict=True):
@@ -110,11 +113,12 @@ def _arrays(
 
 
 def _target_type(classifier: theirs.MLPClassifier) -> str:
-    """Return the kind of targets that the output activation stands for."""
+    """Return the type of the targets, which the output activation determines."""
     if classifier.out_activation_ == "softmax":
         return "multiclass"
     return "binary" if classifier.n_outputs_ == 1 else "multilabel-indicator"
 
 
-def _or(value: float | None, default: float) -> float:
+def _default_if_none(value: float | None, default: float) -> float:
+    """Return a value, or a default if it is None."""
     return default if value is None else value

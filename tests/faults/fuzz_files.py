@@ -1,11 +1,11 @@
-"""Mutate files and read them: model files, IDX files, CIFAR archives.
+"""Mutate model files, IDX files or CIFAR archives, and read them.
 
     python tests/faults/fuzz_files.py model 10000
 
-prints one line: how many of the files were refused by the documented error and how many
-were read, the longest time, and the most memory as a multiple of what is allowed. It
-ends with status 1 if a file did anything else; the numbers of such files, with which
-``--only`` repeats one, are printed.
+One line is printed: the number of files that raised the documented error, the number of
+files that were read, the longest time, and the largest memory relative to the limit. If
+a file caused anything else, its number is printed and the exit status is 1. ``--only
+NUMBER`` repeats one file.
 """
 
 import argparse
@@ -41,13 +41,31 @@ from skmlp.persistence import ModelFileError, load_model, save_model
 from skmlp.preprocessing import PixelStandardizer
 from skmlp.storage import container
 
-SECONDS = 1.0
-FREE = 1 << 20  # bytes that may be taken whatever the size of a file
+MAX_SECONDS = 1.0
+FREE_BYTES = 1 << 20  # memory that reading a small file may always take
 
-# What no reading of data ever does; a module that is imported late would.
-CODE = {"exec", "compile", "marshal.loads", "pickle.find_class", "ctypes.dlopen"}
-CODE |= {"os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen"}
-CODE |= {"socket.connect", "os.rename", "os.remove", "os.mkdir", "os.symlink"}
+# Audit events that reading data must not cause.
+FORBIDDEN_EVENTS = {
+    "exec",
+    "compile",
+    "marshal.loads",
+    "pickle.find_class",
+    "ctypes.dlopen",
+}
+FORBIDDEN_EVENTS |= {
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "subprocess.Popen",
+}
+FORBIDDEN_EVENTS |= {
+    "socket.connect",
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.symlink",
+}
 
 HOSTILE_NUMBERS = [0, 1, 2, 7, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40]
 HOSTILE_NUMBERS += [2**53, 2**63 - 1, 2**63, 2**64 - 1]
@@ -58,7 +76,7 @@ MAX_BYTES = 200_000
 
 
 class File(NamedTuple):
-    """A mutated file, the seed it came from, and whether its checksum was made anew."""
+    """A mutated file, the index of its original, and whether the checksum is right."""
 
     content: bytes
     seed: int
@@ -66,7 +84,7 @@ class File(NamedTuple):
 
 
 def flip_bits(rng: np.random.Generator, content: bytes) -> bytes:
-    """Flip up to 16 bits, sometimes among the first bytes alone."""
+    """Flip up to 16 bits, sometimes only in the first 200 bytes."""
     changed = bytearray(content)
     last = len(changed) if rng.random() < 0.5 else min(len(changed), 200)
     for _ in range(rng.integers(1, 17)):
@@ -75,27 +93,27 @@ def flip_bits(rng: np.random.Generator, content: bytes) -> bytes:
 
 
 def cut(rng: np.random.Generator, content: bytes) -> bytes:
-    """Keep the beginning, or the end."""
+    """Cut off the end or the beginning."""
     at = int(rng.integers(len(content)))
     return content[:at] if rng.random() < 0.8 else content[at:]
 
 
 def extend(rng: np.random.Generator, content: bytes) -> bytes:
-    """Append bytes, random ones or some of the file's own."""
+    """Append random bytes, or bytes of the file."""
     more = rng.bytes(int(rng.integers(1, 5000)))
     return content + (more if rng.random() < 0.5 else content[: len(more)])
 
 
 def splice(rng: np.random.Generator, content: bytes) -> bytes:
-    """Copy one stretch over another, or take it out."""
+    """Copy some bytes over others, or remove them."""
     source, target = rng.integers(len(content), size=2)
     size = int(rng.integers(1, 300))
-    stretch = content[source : source + size] if rng.random() < 0.7 else b""
-    return content[:target] + stretch + content[target + size :]
+    part = content[source : source + size] if rng.random() < 0.7 else b""
+    return content[:target] + part + content[target + size :]
 
 
 def overwrite_number(rng: np.random.Generator, content: bytes) -> bytes:
-    """Write a hostile number over 4 or 8 bytes, often the first."""
+    """Overwrite 4 or 8 bytes by a hostile number, often the first ones."""
     number = int(rng.choice(np.array(HOSTILE_NUMBERS, dtype=np.uint64)))
     size, order = int(rng.choice([4, 8])), str(rng.choice(["little", "big"]))
     at = 0 if rng.random() < 0.5 else int(rng.integers(min(len(content), 600)))
@@ -103,11 +121,11 @@ def overwrite_number(rng: np.random.Generator, content: bytes) -> bytes:
     return content[:at] + packed + content[at + size :]
 
 
-ANYWHERE = [flip_bits, cut, extend, splice, overwrite_number]
+MUTATIONS = [flip_bits, cut, extend, splice, overwrite_number]
 
 
 class Fuzzed(ABC):
-    """A kind of file: how to mutate it, and what reading it may do."""
+    """A kind of file: how to mutate it, and the limits for reading it."""
 
     seeds: list[bytes]
 
@@ -117,16 +135,16 @@ class Fuzzed(ABC):
 
     @abstractmethod
     def read(self, path: Path, file: File) -> str | None:
-        """Read a file; return what is wrong with the result, if anything."""
+        """Read a file; return a message if the result is wrong."""
 
     error: type[Exception] = ValueError
 
     def allowed_bytes(self, file: File) -> int:
-        """Return the memory that reading may take."""
-        return max(3 * len(file.content), FREE)
+        """Return the memory that reading may take, in bytes."""
+        return max(3 * len(file.content), FREE_BYTES)
 
     def pick(self, rng: np.random.Generator) -> tuple[int, bytes]:
-        """Return the number and content of a seed."""
+        """Return the index and the content of a random original."""
         seed = int(rng.integers(len(self.seeds)))
         return seed, self.seeds[seed]
 
@@ -166,24 +184,24 @@ class ModelFiles(Fuzzed):
                 save_model(model, path)
                 self.seeds.append(path.read_bytes())
                 load_model(path).predict(self.rows)
-                repr(model)  # for messages; scikit-learn imports what it needs then
+                repr(model)  # now, because scikit-learn imports modules for it
 
     def mutate(self, rng: np.random.Generator) -> File:
         seed, content = self.pick(rng)
         kind = rng.integers(10)
         if kind < 5:
-            return File(ANYWHERE[kind](rng, content), seed)
+            return File(MUTATIONS[kind](rng, content), seed)
         if kind < 7:
             return File(self._rewrite_header(rng, content), seed)
         if kind == 7:
             return File(self._bomb(rng, content), seed)
-        return File(self._describe_anew(rng, content), seed, sealed=True)
+        return File(self._change_description(rng, content), seed, sealed=True)
 
     def read(self, path: Path, file: File) -> str | None:
         model = load_model(path)
         if type(model).__module__.split(".")[0] not in ("skmlp", "sklearn"):
             return f"it became a {type(model)}"
-        if file.sealed:  # what it means now may be nonsense, but no harm
+        if file.sealed:  # the model may be wrong, but must do no harm
             with contextlib.suppress(Exception):
                 model.predict(self.rows)
             return None
@@ -224,8 +242,8 @@ class ModelFiles(Fuzzed):
             header += b'"}}'
         return join(header, data if rng.random() < 0.5 else b"")
 
-    def _describe_anew(self, rng: np.random.Generator, content: bytes) -> bytes:
-        """Change the description, or an array, and make the checksum right."""
+    def _change_description(self, rng: np.random.Generator, content: bytes) -> bytes:
+        """Change the description, or an array, and correct the checksum."""
         header, _ = split(content)
         entry = json.loads(header)["__metadata__"]["skmlp_model"]
         description = json.loads(entry.partition("\n")[2])
@@ -236,7 +254,7 @@ class ModelFiles(Fuzzed):
             arrays.pop(str(rng.choice(sorted(arrays))))
         if rng.random() < 0.2:
             arrays["more"] = np.zeros(3)
-        return seal(json.dumps(description), arrays)
+        return container.seal_container(json.dumps(description), arrays)
 
 
 def split(content: bytes) -> tuple[bytes, bytes]:
@@ -250,11 +268,6 @@ def join(header: bytes, data: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + data
 
 
-def seal(description: str, arrays: dict[str, np.ndarray]) -> bytes:
-    """Return a model file whose checksum is right, whatever is in it."""
-    return container.seal_container(description, arrays)
-
-
 def hostile_number(rng: np.random.Generator) -> int:
     """Return a number that is often large, sometimes negative."""
     number = HOSTILE_NUMBERS[rng.integers(len(HOSTILE_NUMBERS))]
@@ -262,9 +275,9 @@ def hostile_number(rng: np.random.Generator) -> int:
 
 
 def change_somewhere(rng: np.random.Generator, root: Any) -> None:
-    """Replace a value at a random place of parsed JSON."""
-    places = list(walk(root))
-    node, key = places[rng.integers(len(places))]
+    """Replace a random value in parsed JSON."""
+    positions = list(walk(root))
+    node, key = positions[rng.integers(len(positions))]
     node[key] = hostile_value(rng)
     if isinstance(node, dict) and rng.random() < 0.2:
         names = ["__class__", "predict", "net_", "\xe9", "x", "__reduce__"]
@@ -272,7 +285,7 @@ def change_somewhere(rng: np.random.Generator, root: Any) -> None:
 
 
 def walk(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every place in parsed JSON as a container and a key."""
+    """Yield every position in parsed JSON as a container and a key."""
     if isinstance(node, dict | list):
         for key in list(node) if isinstance(node, dict) else range(len(node)):
             yield node, key
@@ -280,7 +293,7 @@ def walk(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def hostile_value(rng: np.random.Generator) -> Any:
-    """Return JSON that means trouble."""
+    """Return JSON that a decoder must not trust."""
     nested: Any = []
     for _ in range(rng.integers(1, 900)):
         nested = [nested]
@@ -343,16 +356,16 @@ class IdxFiles(Fuzzed):
             np.array(3.0, dtype=np.float32),
             np.zeros((3, 0, 2), np.uint8),
         ]
-        self.seeds = [written(array) for array in arrays]
+        self.seeds = [idx_content(array) for array in arrays]
         self.seeds += [gzip.compress(content, mtime=0) for content in self.seeds]
 
     def mutate(self, rng: np.random.Generator) -> File:
         seed, content = self.pick(rng)
         kind = rng.integers(8)
         if kind < 5:
-            return File(ANYWHERE[kind](rng, content), seed)
+            return File(MUTATIONS[kind](rng, content), seed)
         if kind == 5 and content[:2] == b"\x1f\x8b":
-            inner = ANYWHERE[rng.integers(5)](rng, gzip.decompress(content))
+            inner = MUTATIONS[rng.integers(5)](rng, gzip.decompress(content))
             return File(gzip.compress(inner, mtime=0), seed)
         n_dimensions = int(rng.choice([0, 1, 2, 3, 5, 31, 33, 255]))
         lengths = [
@@ -365,24 +378,24 @@ class IdxFiles(Fuzzed):
         return File(gzip.compress(crafted, 9) if kind == 6 else crafted, seed)
 
     def read(self, path: Path, file: File) -> str | None:
-        # The format has no checksum: what was read has to be what is there.
-        again = written(read_idx(path))
-        content = unpacked(file.content)
+        # The format has no checksum, so the array is compared with the file.
+        again = idx_content(read_idx(path))
+        content = decompress(file.content)
         return None if again == content else "the array is not what the file says"
 
     def allowed_bytes(self, file: File) -> int:
-        return max(3 * len(unpacked(file.content)), super().allowed_bytes(file))
+        return max(3 * len(decompress(file.content)), super().allowed_bytes(file))
 
 
-def written(array: np.ndarray) -> bytes:
+def idx_content(array: np.ndarray) -> bytes:
     """Return the content of an IDX file."""
     stream = io.BytesIO()
     write_idx(stream, array)
     return stream.getvalue()
 
 
-def unpacked(content: bytes) -> bytes:
-    """Return what gzip makes of a file, as far as it comes."""
+def decompress(content: bytes) -> bytes:
+    """Return the content of a gzip file up to the first error."""
     if content[:2] != b"\x1f\x8b":
         return content
     whole = bytearray()
@@ -417,11 +430,11 @@ class CifarArchives(Fuzzed):
         seed, content = self.pick(rng)
         kind = rng.integers(10)
         if kind < 3:
-            return File(ANYWHERE[rng.integers(5)](rng, content), seed)
+            return File(MUTATIONS[rng.integers(5)](rng, content), seed)
         if kind < 6:
-            tar = ANYWHERE[rng.integers(5)](rng, self.tars[seed])
+            tar = MUTATIONS[rng.integers(5)](rng, self.tars[seed])
         elif kind == 6:
-            tar = rewritten_tar(rng, self.tars[seed])
+            tar = rewrite_tar_header(rng, self.tars[seed])
         elif kind == 7:
             tar = bytes(int(10 ** rng.uniform(3, 7))) + self.tars[seed]
         else:
@@ -435,26 +448,26 @@ class CifarArchives(Fuzzed):
         return None
 
     def allowed_bytes(self, file: File) -> int:
-        return max(3 * (len(file.content) + MAX_BYTES), FREE)
+        return max(3 * (len(file.content) + MAX_BYTES), FREE_BYTES)
 
 
 def make_tar(
     members: dict[str, bytes], format: int, rng: np.random.Generator | None = None
 ) -> bytes:
-    """Return an archive; with `rng` one with members that want out of it."""
+    """Return an archive; with `rng`, its members have hostile names and types."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=format) as tar:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             if rng is not None:
-                spoil(rng, info)
+                make_hostile(rng, info)
             tar.addfile(info, io.BytesIO(content) if info.isreg() else None)
     return stream.getvalue()
 
 
-def spoil(rng: np.random.Generator, info: tarfile.TarInfo) -> None:
-    """Give a member a name, a type or headers that mean harm."""
+def make_hostile(rng: np.random.Generator, info: tarfile.TarInfo) -> None:
+    """Give a member a hostile name, type or headers."""
     folders = ["../../../../tmp", "/tmp", "..", "a" * 300, "C:\\windows", "."]
     info.name = f"{folders[rng.integers(len(folders))]}/{Path(info.name).name}"
     types = [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE]
@@ -468,8 +481,8 @@ def spoil(rng: np.random.Generator, info: tarfile.TarInfo) -> None:
         info.pax_headers = {keys[rng.integers(len(keys))]: number}
 
 
-def rewritten_tar(rng: np.random.Generator, tar: bytes) -> bytes:
-    """Change fields of a header and make its checksum right."""
+def rewrite_tar_header(rng: np.random.Generator, tar: bytes) -> bytes:
+    """Change fields of the first header, and correct its checksum."""
     block = bytearray(tar[:512])
     for _ in range(rng.integers(1, 4)):
         field = [(124, 12), (156, 1), (0, 100), (345, 155), (257, 8)][rng.integers(5)]
@@ -489,21 +502,23 @@ KINDS: dict[str, type[Fuzzed]] = {
 }
 
 
-class Watch:
-    """Notes what code, processes and written files the reading of files leads to."""
+class AuditLog:
+    """Records code, processes and written files that reading a file causes."""
 
     def __init__(self) -> None:
-        self.seen: list[str] = []
-        self.on = False
+        self.events: list[str] = []
+        self.is_recording = False
         sys.addaudithook(self._note)
 
     def _note(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.on and (event in CODE or (event == "open" and writes(args))):
-            self.seen.append(f"{event}{args!r:.300}")
+        if self.is_recording and (
+            event in FORBIDDEN_EVENTS or (event == "open" and opens_for_writing(args))
+        ):
+            self.events.append(f"{event}{args!r:.300}")
 
 
-def writes(args: tuple[Any, ...]) -> bool:
-    """Tell whether an audited ``open`` is one for writing."""
+def opens_for_writing(args: tuple[Any, ...]) -> bool:
+    """Return whether an audited call of ``open`` opens a file for writing."""
     _, mode, flags = args
     if isinstance(mode, str):
         return bool(set(mode) & set("wax+"))
@@ -511,25 +526,25 @@ def writes(args: tuple[Any, ...]) -> bool:
 
 
 class Tally:
-    """What came of the files so far."""
+    """Counts the outcomes of all files, and collects failures."""
 
     def __init__(self, fuzzed: Fuzzed) -> None:
         self.fuzzed = fuzzed
         self.outcomes: Counter[str] = Counter()
         self.failures: list[str] = []
         self.seconds = 0.0
-        self.share = 0.0  # of the memory that is allowed
-        self.watch = Watch()
+        self.memory_ratio = 0.0  # largest memory, relative to the limit
+        self.audit_log = AuditLog()
 
     def try_file(self, number: int, path: Path) -> None:
-        """Mutate a file by a number, read it, and note what happened."""
+        """Make the mutated file with this number, read it, and record the outcome."""
         self.judge(str(number), path, self.fuzzed.mutate(np.random.default_rng(number)))
 
     def judge(self, label: str, path: Path, file: File) -> None:
-        """Read a file and note what happened."""
+        """Read a file, and record the outcome."""
         path.write_bytes(file.content)
         tracemalloc.start()
-        self.watch.on = True
+        self.audit_log.is_recording = True
         start = time.perf_counter()
         try:
             wrong = self.fuzzed.read(path, file)
@@ -538,47 +553,50 @@ class Tally:
             wrong, outcome = None, "refused"
             if str(path) not in str(error):
                 wrong = f"the message does not name the file: {error}"
-        except Exception as error:  # noqa: BLE001 - that is what is looked for
+        except Exception as error:  # noqa: BLE001 - any other error is a failure
             wrong, outcome = f"{type(error).__name__}: {error}", "other"
         seconds = time.perf_counter() - start
-        self.watch.on = False
+        self.audit_log.is_recording = False
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        share = peak / self.fuzzed.allowed_bytes(file)
+        memory_ratio = peak / self.fuzzed.allowed_bytes(file)
         self.outcomes[outcome] += 1
-        self.seconds, self.share = max(self.seconds, seconds), max(self.share, share)
-        if self.watch.seen:
-            wrong = f"it led to {self.watch.seen}"
-            self.watch.seen = []
-        if seconds > SECONDS:
+        self.seconds, self.memory_ratio = (
+            max(self.seconds, seconds),
+            max(self.memory_ratio, memory_ratio),
+        )
+        if self.audit_log.events:
+            wrong = f"it caused {self.audit_log.events}"
+            self.audit_log.events = []
+        if seconds > MAX_SECONDS:
             wrong = f"it took {seconds:.2f} s"
-        if share > 1:
+        if memory_ratio > 1:
             wrong = f"it took {peak} bytes, the file has {len(file.content)}"
         if wrong:
             self.failures.append(f"{label}: {wrong}")
 
 
 def main() -> int:
-    """Run as a program."""
+    """Parse the arguments and try the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("n_files", type=int, nargs="?", default=10000)
     parser.add_argument("--only", type=int, help="number of the one file to try")
-    given = parser.parse_args()
+    args = parser.parse_args()
     warnings.simplefilter("error")
-    tally = Tally(KINDS[given.kind]())
+    tally = Tally(KINDS[args.kind]())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        numbers = range(given.n_files) if given.only is None else [given.only]
+        numbers = range(args.n_files) if args.only is None else [args.only]
         for number in numbers:
             tally.try_file(number, Path(folder) / "file")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     outcomes = tally.outcomes
     print(
-        f"{given.kind}: {sum(outcomes.values())} files, {outcomes['refused']} refused, "
+        f"{args.kind}: {sum(outcomes.values())} files, {outcomes['refused']} refused, "
         f"{outcomes['read']} read, {len(tally.failures)} failures; at most "
-        f"{tally.seconds:.3f} s and {tally.share:.2f} of the memory allowed; resident "
-        f"memory grew by {grown / 1024:.0f} MiB"
+        f"{tally.seconds:.3f} s and {tally.memory_ratio:.2f} of the memory allowed; "
+        f"resident memory grew by {grown / 1024:.0f} MiB"
     )
     print(*tally.failures[:20], sep="\n")
     return bool(tally.failures)

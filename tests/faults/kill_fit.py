@@ -1,14 +1,18 @@
-"""Kill fits at random moments, resume them, compare with fits left alone.
+"""Kill fits at random moments, resume them, and compare them with uninterrupted fits.
 
     python tests/faults/kill_fit.py fit 50
     python tests/faults/kill_fit.py search 50
 
-A process that fits with ``checkpoint=`` is ended by SIGKILL after a random while, and
-another one goes on, until as many were killed as asked for; then every fit is let
-through. One line is printed: processes killed, how far the fits were when they were,
-checkpoints that could not be read, results that were not the bits of an uninterrupted
-fit. It ends with status 1 if there were any of the latter two. A seed gives the same
-fits and the same whiles.
+A process that fits with ``checkpoint=`` is killed by SIGKILL after a random time, and
+another process resumes the fit. This is repeated for the given number of kills. Then
+every fit is completed. One line is printed:
+
+- the number of kills, and the progress of the fits when they were killed,
+- the number of checkpoints that could not be read,
+- the number of results that do not equal those of an uninterrupted fit to the bit.
+
+The exit status is 1 if one of the last two numbers is not 0. The seed determines the
+fits and the times.
 """
 
 import argparse
@@ -38,7 +42,7 @@ FORK: Any = multiprocessing.get_context("fork")
 
 FITS = {
     "plain": {"solver": "sgd", "learning_rate": "adaptive"},
-    "regularised": {"dropout": 0.2, "weight_averaging": 0.9, "batch_norm": True},
+    "regularized": {"dropout": 0.2, "weight_averaging": 0.9, "batch_norm": True},
     "validated": {"early_stopping": True, "refit_full": True, "dropout": 0.1},
     "scheduled": {"solver": "nadam", "learning_rate": "cosine", "train_size": 0.7},
 }
@@ -60,34 +64,34 @@ def fit(kind: str, path: Path | None) -> Any:
 
 
 def search(kind: str, path: Path | None) -> Any:
-    """Search with packs of several kinds and fits that are none."""
+    """Search with packs of several kinds, and with single fits."""
     X, y = load_digits(n_class=4, return_X_y=True)
     network = MLPClassifier(16, max_iter=12, random_state=0)
-    rates = {"learning_rate_init": [0.001, 0.003, 0.01]}
+    learning_rates = {"learning_rate_init": [0.001, 0.003, 0.01]}
     if kind == "grid":
         grid = [
-            {"hidden_layer_sizes": [8, 16, 24, 32], **rates},
-            {"batch_norm": [True], **rates},
-            {"activation": ["gelu"], **rates},
+            {"hidden_layer_sizes": [8, 16, 24, 32], **learning_rates},
+            {"batch_norm": [True], **learning_rates},
+            {"activation": ["gelu"], **learning_rates},
         ]
-        found = PackedGridSearchCV(network, grid, cv=3, checkpoint=path)
+        fitted = PackedGridSearchCV(network, grid, cv=3, checkpoint=path)
     else:
-        found = PackedRandomizedSearchCV(
+        fitted = PackedRandomizedSearchCV(
             network,
             {"activation": ["relu", "tanh", "logistic"], "solver": ["sgd", "adam"]}
-            | rates,
+            | learning_rates,
             n_iter=12,
             cv=3,
             random_state=0,
             checkpoint=path,
         )
-    found.fit(X / 16, y)
+    fitted.fit(X / 16, y)
     scores = {
         name: values
-        for name, values in found.cv_results_.items()
+        for name, values in fitted.cv_results_.items()
         if "time" not in name and "test" in name
     }
-    return found.best_estimator_, [scores[name].tolist() for name in sorted(scores)]
+    return fitted.best_estimator_, [scores[name].tolist() for name in sorted(scores)]
 
 
 JOBS: dict[str, tuple[Callable[[str, Path | None], Any], list[str]]] = {
@@ -97,7 +101,7 @@ JOBS: dict[str, tuple[Callable[[str, Path | None], Any], list[str]]] = {
 
 
 def work(sender: Any, job: str, kind: str, path: Path | None) -> None:
-    """Do the work of one process, and send a digest of its result."""
+    """Run a fit or search in this process, and send a hash of its result."""
     warnings.simplefilter("ignore")
     network, figures = JOBS[job][0](kind, path)
     digest = hashlib.sha256(json.dumps(figures).encode())
@@ -106,15 +110,15 @@ def work(sender: Any, job: str, kind: str, path: Path | None) -> None:
     sender.send(digest.hexdigest())
 
 
-class Fault:
-    """One checkpoint, of fits that are killed again and again.
+class KilledJob:
+    """One fit or search that is killed and resumed several times.
 
     Parameters
     ----------
     job, kind : str
         What to fit.
     folder : Path
-        Where the checkpoint is to be.
+        The folder of the checkpoint.
     """
 
     def __init__(self, job: str, kind: str, folder: Path) -> None:
@@ -129,7 +133,7 @@ class Fault:
         self.progress: list[int] = []
 
     def _start(self, path: Path | None) -> tuple[Any, Any]:
-        """Start a process, forked so that its imports are done; it answers once."""
+        """Fork a process, whose imports are already done; it sends one answer."""
         receiver, sender = FORK.Pipe(duplex=False)
         process = FORK.Process(target=work, args=(sender, self.job, self.kind, path))
         process.start()
@@ -137,7 +141,7 @@ class Fault:
         return process, receiver
 
     def _result_of(self, process: Any, receiver: Any) -> str | None:
-        """Wait for a process; None if it failed."""
+        """Wait for a process, and return its answer, or None if it failed."""
         try:
             result = receiver.recv()
         except EOFError:
@@ -146,38 +150,39 @@ class Fault:
         return result
 
     def kill(self, rng: random.Random) -> None:
-        """Start the fit, or go on with it, and kill it after a random while."""
+        """Start or resume the fit, and kill it after a random time."""
         process, receiver = self._start(self.path)
         process.join(rng.random() * 0.5 * self.seconds)
         process.kill()
         process.join()
         if process.exitcode == -signal.SIGKILL:
             self.kills += 1
-            self._look()
+            self._read_checkpoints()
         else:
             self._compare(self._result_of(process, receiver))
 
-    def let_through(self) -> None:
-        """Go on to the end."""
+    def complete(self) -> None:
+        """Resume the fit, and wait until it ends."""
         self._compare(self._result_of(*self._start(self.path)))
 
-    def _compare(self, found: str | None) -> None:
-        """Count results that differ; the next fit starts anew."""
-        self.wrong += found != self.expected
+    def _compare(self, result: str | None) -> None:
+        """Count a result that differs, and remove the checkpoint."""
+        self.wrong += result != self.expected
         for file in self._files():
             file.unlink()
 
     def _files(self) -> list[Path]:
+        """Return the files of the checkpoint."""
         if self.path.is_dir():
             return sorted(self.path.iterdir())
         return [self.path] if self.path.exists() else []
 
-    def _look(self) -> None:
-        """Read every checkpoint that a killed process has left."""
+    def _read_checkpoints(self) -> None:
+        """Read the checkpoints that a killed process left, and record its progress."""
         epochs, packs = 0, 0
         for file in self._files():
             if file.name.endswith(".part"):
-                continue  # half-written, beside the one that counts
+                continue  # partly written, and never read
             try:
                 content = read_checkpoint(file)
             except ValueError:
@@ -190,32 +195,32 @@ class Fault:
 
 
 def main() -> int:
-    """Run as a program."""
+    """Parse the arguments and kill the fits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", choices=JOBS)
     parser.add_argument("n_kills", type=int, nargs="?", default=50)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)  # threads do not survive a fork
-    return report(given.job, given.n_kills, given.seed)
+    return report(args.job, args.n_kills, args.seed)
 
 
 def report(job: str, n_kills: int, seed: int) -> int:
-    """Kill, resume, compare; print the figures and return the exit status."""
+    """Kill, resume and compare; print the numbers and return the exit status."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         kinds = JOBS[job][1][:n_kills]
-        faults = [Fault(job, kind, Path(folder)) for kind in kinds]
-        while sum(fault.kills for fault in faults) < n_kills:
-            min(faults, key=lambda fault: fault.kills).kill(rng)
-        for fault in faults:
-            fault.let_through()
-    progress = [seen for fault in faults for seen in fault.progress]
-    unreadable = sum(fault.unreadable for fault in faults)
-    wrong = sum(fault.wrong for fault in faults)
+        jobs = [KilledJob(job, kind, Path(folder)) for kind in kinds]
+        while sum(killed.kills for killed in jobs) < n_kills:
+            min(jobs, key=lambda killed: killed.kills).kill(rng)
+        for killed in jobs:
+            killed.complete()
+    progress = [seen for killed in jobs for seen in killed.progress]
+    unreadable = sum(killed.unreadable for killed in jobs)
+    wrong = sum(killed.wrong for killed in jobs)
     unit = "packs" if job == "search" else "epochs"
     print(
-        f"{job}: killed {sum(fault.kills for fault in faults)} times, after "
+        f"{job}: killed {sum(killed.kills for killed in jobs)} times, after "
         f"{min(progress)} to {max(progress)} {unit}, {len(set(progress))} different "
         f"numbers of them; {unreadable} unreadable checkpoints; {wrong} results that "
         "differ from an uninterrupted one"

@@ -2,12 +2,16 @@
 
     python tests/faults/larger_than_memory.py --dir FOLDER
 
-writes FOLDER/rows.npy, 4 GB of random bytes (``--gigabytes``), unless it is there; fits
-a perceptron to it for one epoch, predicts, and prints the largest resident memory and
-the time per row; then the time per row of fits of the same part of the rows in memory
-and from the file, in turn; and whether the rows in the same order give the same
-network. It ends with status 1 if more than 1 GB was resident, a row took over 1.3 times
-as long, or the networks differ.
+- FOLDER/rows.npy with 4 GB of random bytes (``--gigabytes``) is written, unless it
+  exists.
+- A perceptron is fitted to it for one epoch, and predicts. The peak of resident memory
+  and the time per sample are printed.
+- A part of the samples is fitted from the file and from memory, alternately. The times
+  per sample are printed.
+- The networks of both fits, with the same order of samples, are compared.
+
+The exit status is 1 if more than 1 GB was resident, a sample from the file took more
+than 1.3 times as long, or the networks differ.
 """
 
 import argparse
@@ -25,74 +29,76 @@ import torch
 from skmlp.neural_network import MLPClassifier
 
 N_FEATURES = 784
-MOST_RESIDENT = 1e9
-MOST_TIME = 1.3
+MAX_RESIDENT_BYTES = 1e9
+MAX_TIME_RATIO = 1.3
 
 
-def write(path: Path, gigabytes: float) -> None:
-    """Write rows whose bytes are random, drawn a part at a time."""
-    n_rows = int(gigabytes * 1e9) // N_FEATURES
+def write_samples(path: Path, gigabytes: float) -> None:
+    """Write samples of random bytes, in blocks."""
+    n_samples = int(gigabytes * 1e9) // N_FEATURES
     generator = np.random.default_rng(0)
-    header = {"descr": "|u1", "fortran_order": False, "shape": (n_rows, N_FEATURES)}
-    # Not through a map, whose pages would count as this process's, and its children's.
+    header = {"descr": "|u1", "fortran_order": False, "shape": (n_samples, N_FEATURES)}
+    # Not through a memory map: its pages would count as memory of this process.
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, n_rows, 50_000):
-            file.write(generator.bytes(min(50_000, n_rows - start) * N_FEATURES))
+        for start in range(0, n_samples, 50_000):
+            file.write(generator.bytes(min(50_000, n_samples - start) * N_FEATURES))
 
 
-def targets(X: np.ndarray, n_rows: int) -> np.ndarray:
-    """Return labels that a network can learn: whether the first byte is large."""
-    return (np.array(X[:n_rows, 0]) > 127).astype(np.int8)
+def make_targets(X: np.ndarray, n_samples: int) -> np.ndarray:
+    """Return labels that a network can learn: whether the first byte is above 127."""
+    return (np.array(X[:n_samples, 0]) > 127).astype(np.int8)
 
 
-def network(**params: object) -> MLPClassifier:
+def make_network(**params: object) -> MLPClassifier:
+    """Return a network that trains for one epoch."""
     return MLPClassifier(
         (50,), max_iter=1, learning_rate_init=1e-4, random_state=0, **params
     )
 
 
-def seconds(X: np.ndarray, y: np.ndarray) -> float:
+def time_fit(X: np.ndarray, y: np.ndarray) -> float:
+    """Return the seconds of one fit."""
     start = time.perf_counter()
-    network().fit(X, y)
+    make_network().fit(X, y)
     return time.perf_counter() - start
 
 
 def fit_all(path: Path) -> bool:
-    """Fit and predict all rows in this process; print what it took."""
+    """Fit and predict all samples in this process; print time and memory."""
     X = np.load(path, mmap_mode="r")
     y = np.random.default_rng(0).integers(2, size=len(X)).astype(np.int8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     start = time.perf_counter()
-    model = network().fit(X, y)
-    took = time.perf_counter() - start
+    model = make_network().fit(X, y)
+    elapsed = time.perf_counter() - start
     model.predict(X)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(
-        f"{X.nbytes / 1e9:.2f} GB of uint8, {len(X):,} rows: peak resident memory "
+        f"{X.nbytes / 1e9:.2f} GB of uint8, {len(X):,} samples: peak resident memory "
         f"{peak / 1e6:.0f} MB ({before / 1e6:.0f} MB before fit), one epoch in "
-        f"{took:.1f} s, {took / len(X) * 1e6:.2f} us a row",
+        f"{elapsed:.1f} s, {elapsed / len(X) * 1e6:.2f} us a sample",
         flush=True,
     )
-    return peak < MOST_RESIDENT
+    return peak < MAX_RESIDENT_BYTES
 
 
-def compare(path: Path, n_rows: int, rounds: int) -> bool:
-    """Fit a part of the rows from the file and in memory; print times and equality."""
-    mapped = np.load(path, mmap_mode="r")[:n_rows]
-    held, y = np.array(mapped), targets(mapped, n_rows)
-    times = [(seconds(mapped, y), seconds(held, y)) for _ in range(rounds)]
-    streamed, resident = np.min(times, axis=0) / n_rows * 1e6
+def compare(path: Path, n_samples: int, rounds: int) -> bool:
+    """Fit some samples from the file and from memory; compare times and networks."""
+    mapped = np.load(path, mmap_mode="r")[:n_samples]
+    in_memory, y = np.array(mapped), make_targets(mapped, n_samples)
+    times = [(time_fit(mapped, y), time_fit(in_memory, y)) for _ in range(rounds)]
+    streamed, resident = np.min(times, axis=0) / n_samples * 1e6
     print(
-        f"{n_rows:,} rows, best of {rounds}: {streamed:.2f} us a row from the file, "
-        f"{resident:.2f} us in memory, ratio {streamed / resident:.2f}"
+        f"{n_samples:,} samples, best of {rounds}: {streamed:.2f} us a sample from the "
+        f"file, {resident:.2f} us in memory, ratio {streamed / resident:.2f}"
     )
-    one, other = (network(shuffle=False).fit(X, y) for X in (mapped, held))
+    one, other = (make_network(shuffle=False).fit(X, y) for X in (mapped, in_memory))
     weights = one.coefs_ + one.intercepts_, other.coefs_ + other.intercepts_
     same = all(map(np.array_equal, *weights))
-    same &= bool((one.predict_proba(mapped) == other.predict_proba(held)).all())
-    print(f"Same order of rows: {'the same bits' if same else 'OTHER bits'}")
-    return same and streamed < MOST_TIME * resident
+    same &= bool((one.predict_proba(mapped) == other.predict_proba(in_memory)).all())
+    print(f"Same order of samples: {'the same bits' if same else 'OTHER bits'}")
+    return same and streamed < MAX_TIME_RATIO * resident
 
 
 def main() -> int:
@@ -110,14 +116,14 @@ def main() -> int:
     if args.fit_all:
         return 0 if fit_all(path) else 1
     if not path.exists():
-        write(path, args.gigabytes)
-    # In a process of its own, whose peak is of nothing else.
+        write_samples(path, args.gigabytes)
+    # In a separate process, so that its peak memory is that of the fit.
     command = [sys.executable, __file__, "--dir", str(args.dir), "--fit-all"]
     small = subprocess.run(command).returncode == 0
-    as_good = compare(path, args.rows, args.rounds)
+    comparable = compare(path, args.rows, args.rounds)
     if not args.keep:
         path.unlink()
-    return 0 if small and as_good else 1
+    return 0 if small and comparable else 1
 
 
 if __name__ == "__main__":

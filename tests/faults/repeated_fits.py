@@ -1,10 +1,12 @@
-"""Fit at once in threads, and again and again: the same networks, no more memory.
+"""Check that fits in threads give equal networks, and that many fits leak no memory.
 
     python tests/faults/repeated_fits.py
 
-fits eight networks in eight threads and alone and tells whether they are the same; then
-fits 200 networks (``--fits``) in a row and prints by how much resident memory grew. It
-ends with status 1 if a network differs or memory grew by 20 MB or more.
+- Eight networks are fitted in eight threads and one by one, and compared.
+- 200 networks (``--fits``) are fitted in sequence. The growth of resident memory is
+  printed.
+
+The exit status is 1 if a network differs or memory grew by 20 MB or more.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from skmlp.augmentation import RandomAffine
 from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
 
 N_THREADS = 8
-MOST_GROWTH = 20e6
+MAX_GROWTH_BYTES = 20e6
 SHARED = {"max_iter": 5, "early_stopping": True}
 MODELS = [
     MLPClassifier((30,), dropout=0.3, **SHARED),
@@ -40,8 +42,8 @@ def fit(seed: int) -> bytes:
     return b"".join(np.ascontiguousarray(w).tobytes() for w in model.coefs_)
 
 
-def same_in_threads() -> bool:
-    """Compare fits at once with fits alone."""
+def check_fits_in_threads() -> bool:
+    """Compare fits in threads with fits one by one."""
     alone = [fit(seed) for seed in range(N_THREADS)]
     with ThreadPoolExecutor(N_THREADS) as pool:
         at_once = list(pool.map(fit, range(N_THREADS)))
@@ -53,8 +55,8 @@ def same_in_threads() -> bool:
     return equal == N_THREADS
 
 
-def growth(fits: int) -> float:
-    """Return by how many bytes resident memory grows, after the first few fits."""
+def measure_growth(fits: int) -> float:
+    """Return the growth of resident memory in bytes, after the first few fits."""
     process = psutil.Process()
     for seed in range(2 * len(MODELS)):
         fit(seed)
@@ -76,8 +78,8 @@ def main() -> int:
     parser.add_argument("--fits", type=int, default=200)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    good = same_in_threads()
-    good &= growth(args.fits) < MOST_GROWTH
+    good = check_fits_in_threads()
+    good &= measure_growth(args.fits) < MAX_GROWTH_BYTES
     return 0 if good else 1
 
 

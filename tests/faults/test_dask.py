@@ -1,4 +1,4 @@
-"""Searches on a real cluster of dask.distributed: processes, one of which dies."""
+"""Searches on a dask.distributed cluster of processes, also when one is killed."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ distributed = pytest.importorskip("distributed", reason=REASON)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # What dask itself has to say, of ports, of its own deprecations and at its end.
+    # Warnings of dask about ports, its own deprecations and its shutdown.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -34,9 +34,9 @@ GRID = {"alpha": [1e-4, 0.1], "learning_rate_init": [0.003, 0.03]}
 @pytest.fixture(scope="module")
 def client():
     config = {
-        # Nobody waits half a minute for the dead to answer.
+        # The default waits half a minute for an answer of the killed worker.
         "distributed.comm.timeouts.connect": "5s",
-        # It removes, every two seconds, the copies that were made for their death.
+        # The memory manager would remove the copies on other workers.
         "distributed.scheduler.active-memory-manager.start": False,
     }
     with (
@@ -57,32 +57,32 @@ def iris():
     return load_iris(return_X_y=True)
 
 
-def scores_of(Search, rows, max_iter=4, **options):
+def search_scores(Search, data, max_iter=4, **options):
     network = MLPClassifier(6, batch_size=30, max_iter=max_iter, random_state=0)
     search = Search(network, GRID, cv=3, refit=False, **options)
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        return search.fit(*rows).cv_results_["mean_test_score"]
+        return search.fit(*data).cv_results_["mean_test_score"]
 
 
 @pytest.mark.parametrize("Search", [GridSearchCV, PackedGridSearchCV])
-def test_a_search_on_the_cluster_gives_the_scores_of_one_here(Search, iris, client):
-    here = scores_of(Search, iris)
+def test_search_on_a_cluster_gives_the_local_scores(Search, iris, client):
+    local = search_scores(Search, iris)
     with joblib.parallel_config(backend="dask"):
-        there = scores_of(Search, iris, n_jobs=2)
-    assert_allclose(there, here, rtol=0, atol=1e-8)
+        distributed_scores = search_scores(Search, iris, n_jobs=2)
+    assert_allclose(distributed_scores, local, rtol=0, atol=1e-8)
 
 
-def test_survivors_go_on_on_the_cluster(iris, client):
+def test_survivors_continue_on_a_cluster(iris, client):
     options = {"resource": "max_iter", "max_resources": 8, "factor": 2}
-    here = scores_of(PackedHalvingGridSearchCV, iris, **options)
+    local = search_scores(PackedHalvingGridSearchCV, iris, **options)
     with joblib.parallel_config(backend="dask"):
-        there = scores_of(
+        distributed_scores = search_scores(
             PackedHalvingGridSearchCV, iris, n_jobs=2, warm_start=True, **options
         )
-    assert_allclose(there, here, rtol=0, atol=1e-8)
+    assert_allclose(distributed_scores, local, rtol=0, atol=1e-8)
 
 
-def test_workers_compute_on_as_many_threads_as_they_were_given(client):
+def test_workers_use_their_number_of_threads(client):
     def count():
         import torch
 
@@ -92,23 +92,25 @@ def test_workers_compute_on_as_many_threads_as_they_were_given(client):
 
 
 @pytest.mark.parametrize("Search", [GridSearchCV, PackedGridSearchCV])
-def test_a_search_survives_a_worker(Search, iris, client, tmp_path):
+def test_search_survives_a_killed_worker(Search, iris, client, tmp_path):
     folder, caller = tmp_path / "died", os.getpid()
     client.wait_for_workers(2)
 
-    # Of this function: the workers may not be able to import this module.
+    # A local function, because the workers may not be able to import this module.
     def kill_the_first_that_scores(estimator, X, y):
         if os.getpid() != caller and not folder.exists():
             folder.mkdir()
             os.kill(os.getpid(), signal.SIGKILL)
         return estimator.score(X, y)
 
-    here = scores_of(Search, iris)
+    local = search_scores(Search, iris)
     before = set(client.run(os.getpid).values())
-    # Rows that all workers have; what dask puts on one alone would be lost with it.
+    # The data are on all workers. Data on one worker would be lost with it.
     with joblib.parallel_config(backend="dask", scatter=list(iris)):
-        there = scores_of(Search, iris, scoring=kill_the_first_that_scores, n_jobs=2)
+        distributed_scores = search_scores(
+            Search, iris, scoring=kill_the_first_that_scores, n_jobs=2
+        )
     assert folder.exists()
-    assert_allclose(there, here, rtol=0, atol=1e-8)
+    assert_allclose(distributed_scores, local, rtol=0, atol=1e-8)
     client.wait_for_workers(2)
     assert len(before & set(client.run(os.getpid).values())) == 1

@@ -1,4 +1,4 @@
-"""A disk that fills up while a file is written costs the new file, not the old one."""
+"""If the disk fills up while a file is written, the old file stays unchanged."""
 
 import subprocess
 import sys
@@ -28,19 +28,19 @@ except OSError as error:
 """
 
 
-def save_elsewhere(path, limit=0):
+def save_in_subprocess(path, limit=0):
     command = [sys.executable, "-c", PROGRAM, str(limit), str(path)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("limit", [1, 4096, 30_000])
-def test_a_file_that_must_not_grow(limit, tmp_path):
+def test_model_beyond_the_file_size_limit_keeps_the_old_file(limit, tmp_path):
     pytest.importorskip("resource", reason="only POSIX systems limit a file's size")
     path = tmp_path / "model"
     save_model(PixelScaler(pixel_max=7), path)
-    done = save_elsewhere(path, limit)
-    assert done.returncode == 3, done.stderr
-    assert "File too large: the model of" in done.stdout
+    process = save_in_subprocess(path, limit)
+    assert process.returncode == 3, process.stderr
+    assert "File too large: the model of" in process.stdout
     assert load_model(path).pixel_max == 7
     assert list(tmp_path.iterdir()) == [path]
 
@@ -58,17 +58,17 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk(small_disk):
+def test_model_on_a_full_disk_keeps_the_old_file(small_disk):
     path = small_disk / "model"
     save_model(PixelScaler(pixel_max=7), path)
-    done = save_elsewhere(path)
-    assert done.returncode == 3, done.stderr
-    assert "No space left on device: the model of" in done.stdout
+    process = save_in_subprocess(path)
+    assert process.returncode == 3, process.stderr
+    assert "No space left on device: the model of" in process.stdout
     assert load_model(path).pixel_max == 7
     assert list(small_disk.iterdir()) == [path]
 
 
-# A network of 100 units, killed by the disk and let go on where there is room.
+# A fit of 100 hidden units, which a full disk stops. It is resumed with more space.
 FIT = """
 import sys, warnings
 from sklearn.datasets import load_digits
@@ -89,14 +89,14 @@ print(model.loss_curve_)
 """
 
 
-def fit_elsewhere(path, limit=0):
+def fit_in_subprocess(path, limit=0):
     command = [sys.executable, "-c", FIT, str(limit), str(path)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def check_fit_is_stopped_and_gone_on_with(path, error, limit=0, enlarge=lambda: None):
-    """The first file, of a fit that has only begun, is small enough."""
-    stopped = fit_elsewhere(path, limit)
+def check_fit_is_stopped_and_resumed(path, error, limit=0, enlarge=lambda: None):
+    """Check a fit whose first checkpoint fits on the disk, but not the second."""
+    stopped = fit_in_subprocess(path, limit)
     assert stopped.returncode == 3, stopped.stderr
     assert f"{error}: the checkpoint of " in stopped.stdout
     assert "what was there before is untouched" in stopped.stdout
@@ -104,21 +104,21 @@ def check_fit_is_stopped_and_gone_on_with(path, error, limit=0, enlarge=lambda: 
     before = read_checkpoint(path)["stages"]["fit"]
     assert before["state"] is None
     enlarge()
-    resumed = fit_elsewhere(path)
+    resumed = fit_in_subprocess(path)
     assert resumed.returncode == 0, resumed.stderr
     assert read_checkpoint(path)["stages"]["fit"]["state"]["epochs"] == 2
 
 
-def test_a_checkpoint_that_must_not_grow(tmp_path):
+def test_fit_beyond_the_file_size_limit_is_resumed(tmp_path):
     pytest.importorskip("resource", reason="only POSIX systems limit a file's size")
-    check_fit_is_stopped_and_gone_on_with(tmp_path / "fit", "File too large", 30_000)
+    check_fit_is_stopped_and_resumed(tmp_path / "fit", "File too large", 30_000)
 
 
-def test_a_checkpoint_on_a_full_disk(small_disk):
+def test_fit_on_a_full_disk_is_resumed(small_disk):
     def enlarge():
         command = ["mount", "-o", "remount,size=4m", str(small_disk)]
         subprocess.run(command, check=True, capture_output=True)
 
-    check_fit_is_stopped_and_gone_on_with(
+    check_fit_is_stopped_and_resumed(
         small_disk / "fit", "No space left on device", enlarge=enlarge
     )

@@ -1,4 +1,4 @@
-"""A few kills for real; `python tests/faults/kill_fit.py fit 50` does more of them."""
+"""Kill a few processes; `python tests/faults/kill_fit.py fit 50` kills more of them."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ PROGRAM = Path(__file__).with_name("kill_fit.py")
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a fork and SIGKILL need POSIX")
 @pytest.mark.parametrize("job", ["fit", "search"])
-def test_a_killed_process_is_gone_on_from(job):
+def test_killed_process_is_resumed(job):
     done = subprocess.run(
         [sys.executable, str(PROGRAM), job, "2"], capture_output=True, text=True
     )

@@ -1,6 +1,7 @@
-"""Damaged and hostile files end in the documented error, or are read for what they are.
+"""Damaged and hostile files raise the documented error, or are read correctly.
 
-These are a few hundred; `python tests/faults/fuzz_files.py model 10000` tries the rest.
+A few hundred files are tried here. `python tests/faults/fuzz_files.py model 10000`
+tries more.
 """
 
 import runpy
@@ -35,7 +36,7 @@ def path(tmp_path):
     return tmp_path / "file"
 
 
-def test_files_mutated_by_numbers(tally, path):
+def test_mutated_files_are_refused_or_read(tally, path):
     for number in range(300):
         tally.try_file(number, path)
     assert tally.failures == []
@@ -52,8 +53,8 @@ edits = st.lists(
 
 @SHARED
 @given(seed=st.integers(0, 99), edits=edits)
-def test_files_mutated_by_hypothesis(tally, path, seed, edits):
-    """An edit puts some bytes in the place of some others, of another number."""
+def test_edited_files_are_refused_or_read(tally, path, seed, edits):
+    """An edit replaces some bytes by others, whose number may differ."""
     tally.failures.clear()
     seed %= len(tally.fuzzed.seeds)
     content = tally.fuzzed.seeds[seed]
@@ -64,7 +65,7 @@ def test_files_mutated_by_hypothesis(tally, path, seed, edits):
     assert tally.failures == []
 
 
-def test_seeds_are_read(tally, path):
+def test_files_without_mutation_are_read(tally, path):
     before = tally.outcomes["read"]
     for seed, content in enumerate(tally.fuzzed.seeds):
         tally.judge(f"seed {seed}", path, FUZZ.File(content, seed))
@@ -72,30 +73,30 @@ def test_seeds_are_read(tally, path):
     assert tally.outcomes["read"] == before + len(tally.fuzzed.seeds)
 
 
-# The watch itself: a tally that sees nothing would pass everything.
+# Tests of the tally: if it missed faults, the tests above would always pass.
 
 
-class Trap:
-    """Reads a file by doing what must not be done."""
+class FaultyReader:
+    """Reads a file with a forbidden action."""
 
     error = ValueError
 
-    def __init__(self, deed):
-        self.deed = deed
+    def __init__(self, action):
+        self.action = action
 
     def read(self, path, file):
-        return self.deed(path)
+        return self.action(path)
 
     def allowed_bytes(self, file):
-        return FUZZ.FREE
+        return FUZZ.FREE_BYTES
 
 
-def write_beside(path):
+def write_other_file(path):
     path.with_name("other").write_bytes(b"")
 
 
 def allocate(path):
-    bytearray(2 * FUZZ.FREE)
+    bytearray(2 * FUZZ.FREE_BYTES)
 
 
 def refuse_without_a_name(path):
@@ -103,23 +104,23 @@ def refuse_without_a_name(path):
 
 
 @pytest.mark.parametrize(
-    ("deed", "failure"),
+    ("action", "failure"),
     [
         (lambda path: exec("1"), "exec"),
-        (write_beside, "open"),
+        (write_other_file, "open"),
         (allocate, "it took"),
         (lambda path: 1 / 0, "ZeroDivisionError"),
         (lambda path: "it is wrong", "it is wrong"),
         (refuse_without_a_name, "does not name the file"),
     ],
 )
-def test_the_tally_sees_a_fault(deed, failure, path):
-    tally = FUZZ.Tally(Trap(deed))
-    tally.judge("trap", path, FUZZ.File(b"", 0))
+def test_tally_reports_a_fault(action, failure, path):
+    tally = FUZZ.Tally(FaultyReader(action))
+    tally.judge("fault", path, FUZZ.File(b"", 0))
     assert failure in tally.failures[0]
 
 
-def test_a_number_always_makes_the_same_file(fuzzed):
+def test_number_determines_the_mutated_file(fuzzed):
     def mutate(number):
         return fuzzed.mutate(np.random.default_rng(number))
 

@@ -39,60 +39,40 @@ values = st.recursive(
 )
 
 
-def through_json(value):
-    """Return `value` once it was a parameter of an estimator in a file."""
+def encode_and_decode(value):
+    """Encode a value as a parameter of an estimator, and decode it."""
     description, arrays = encode_estimator(MLPClassifier(optimizer_params=value))
     return decode_estimator(description, arrays, "auto").optimizer_params
 
 
-def assert_same(a, b):
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert list(a) == list(b)
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    elif isinstance(a, np.ndarray) and a.dtype == object:
-        assert a.shape == b.shape
-        assert_same(a.ravel().tolist(), b.ravel().tolist())
-    elif isinstance(a, np.ndarray | np.generic):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    else:
-        assert repr(a) == repr(b)
-
-
 @settings(deadline=None, max_examples=300)
 @given(values)
-def test_values_come_back_as_they_were(value):
-    assert_same(through_json(value), value)
+def test_values_survive_a_round_trip(same, value):
+    assert same(encode_and_decode(value), value)
 
 
 @given(values)
 @settings(deadline=None)
-def test_the_description_is_ascii_json(value):
+def test_description_is_ascii_json(value):
     description, _ = encode_estimator(MLPClassifier(optimizer_params=value))
     assert description.isascii()
     json.loads(description, parse_constant=pytest.fail)
 
 
-def test_other_byte_orders_and_layouts_hold_the_same_numbers():
+def test_byte_order_and_layout_do_not_change_the_numbers():
     given = np.arange(6.0).reshape(2, 3).astype(">f8")[:, ::-1].T
-    back = through_json(given)
+    back = encode_and_decode(given)
     assert back.dtype == np.float64
     np.testing.assert_array_equal(back, given)
 
 
-def test_arrays_come_back_writable():
-    assert through_json(np.array(["a", "b"])).flags.writeable
-    assert through_json(np.array([1, "b"], dtype=object)).flags.writeable
+def test_decoded_arrays_are_writable():
+    assert encode_and_decode(np.array(["a", "b"])).flags.writeable
+    assert encode_and_decode(np.array([1, "b"], dtype=object)).flags.writeable
 
 
-def described(value):
-    """Return a description in which a parameter is `value`, in JSON."""
+def describe(value):
+    """Return a description in which a parameter is the JSON text `value`."""
     description, _ = encode_estimator(PixelScaler(pixel_max=12345))
     return description.replace("12345", value)
 
@@ -134,21 +114,21 @@ def described(value):
         ),
     ],
 )
-def test_what_encode_would_not_write_is_refused(value, message):
+def test_invalid_description_is_refused(value, message):
     arrays = {"net": np.zeros(3), "points": np.full((1, 2), 2**31, dtype=np.uint32)}
     with pytest.raises(ValueError, match=message):
-        decode_estimator(described(value), arrays, "auto")
+        decode_estimator(describe(value), arrays, "auto")
 
 
 @pytest.mark.parametrize("position", [-1, 625, 2**31])
-def test_a_random_state_stays_within_its_words(position):
+def test_random_state_with_invalid_position_is_refused(position):
     words = {"words": np.zeros(624, dtype=np.uint32)}
     state = f'["MT19937",{{"array":"words"}},{position},0,0.0]'
     with pytest.raises(ValueError, match="out of its range"):
-        decode_estimator(described(f'{{"random_state":{state}}}'), words, "auto")
+        decode_estimator(describe(f'{{"random_state":{state}}}'), words, "auto")
 
 
 @pytest.mark.parametrize("text", ["1", "[]", "{}", '{"tuple":[]}', "null"])
-def test_what_is_no_estimator_is_refused(text):
+def test_description_of_other_values_is_refused(text):
     with pytest.raises(ValueError, match="does not describe an estimator"):
         decode_estimator(text, {}, "auto")

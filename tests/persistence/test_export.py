@@ -43,7 +43,7 @@ def logits(model, X):
     return getattr(model, "decision_function", model.predict)(X)
 
 
-def test_a_plain_network_computes_the_same(model):
+def test_exported_network_computes_equal_logits(model):
     network = to_torch(model)
     with torch.no_grad():
         computed = network(torch.from_numpy(X)).numpy()
@@ -51,7 +51,7 @@ def test_a_plain_network_computes_the_same(model):
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_plain_network_is_made_of_torch_alone(model):
+def test_exported_network_consists_of_torch_layers(model):
     network = to_torch(model)
     assert not network.training
     for layer in network.modules():
@@ -59,7 +59,7 @@ def test_a_plain_network_is_made_of_torch_alone(model):
     assert network.state_dict().keys() == model.net_.module_.state_dict().keys()
 
 
-def test_a_plain_network_is_a_copy_that_can_be_trained(model):
+def test_exported_network_is_a_trainable_copy(model):
     network = to_torch(model)
     before = logits(model, X).copy()
     for parameter in network.parameters():
@@ -75,7 +75,7 @@ def test_a_plain_network_is_a_copy_that_can_be_trained(model):
     assert all(parameter.grad is None for parameter in model.net_.module_.parameters())
 
 
-def test_what_is_no_network_is_refused():
+def test_other_estimators_than_networks_are_refused():
     with pytest.raises(TypeError, match=r"is a Pipeline; .*last step"):
         to_torch(make_pipeline(PixelScaler(), MLPClassifier()))
     with pytest.raises(NotFittedError):
@@ -83,7 +83,7 @@ def test_what_is_no_network_is_refused():
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
-def test_onnx_names_what_is_missing(missing, monkeypatch, tmp_path):
+def test_missing_onnx_package_is_named(missing, monkeypatch, tmp_path):
     for package in ("onnx", "onnxscript"):
         monkeypatch.setitem(sys.modules, package, sys)
     monkeypatch.setitem(sys.modules, missing, None)
@@ -91,9 +91,9 @@ def test_onnx_names_what_is_missing(missing, monkeypatch, tmp_path):
         to_onnx(MLPClassifier(), tmp_path / "model.onnx")
 
 
-# torch's exporter warns about its own insides.
+# The exporter of torch warns about its own code.
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_onnx_computes_the_same(model, tmp_path):
+def test_onnx_graph_computes_equal_logits(model, tmp_path):
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed")
     onnxruntime = pytest.importorskip("onnxruntime", reason="nothing runs ONNX here")

@@ -46,64 +46,49 @@ Y = DIGITS.target[:120]
 FORMAT_1 = Path(__file__).parent / "data" / "format_1.safetensors"
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "model.safetensors"
-
-
-def through_file(estimator, path, **kwargs):
+def save_and_load(estimator, path, **kwargs):
     save_model(estimator, path)
     return load_model(path, **kwargs)
 
 
-def fitted(estimator, X=X, y=Y, **kwargs):
+def fit(estimator, X=X, y=Y, **kwargs):
     with warnings.catch_warnings(action="ignore"):
         return estimator.fit(X, y, **kwargs)
 
 
-def few(estimator, **params):
+def with_few_epochs(estimator, **params):
     return estimator.set_params(max_iter=3, random_state=0, **params)
 
 
-def same(a, b):
-    """Tell whether two values are alike in type and value, all the way down."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, np.ndarray):
-        alike = a.dtype == b.dtype and a.shape == b.shape
-        if a.dtype == object:
-            return alike and same(a.ravel().tolist(), b.ravel().tolist())
-        return alike and a.tobytes() == b.tobytes()
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, np.random.RandomState):
-        return same(a.get_state(), b.get_state())
-    if hasattr(a, "get_params"):
-        return same(a.get_params(deep=False), b.get_params(deep=False))
-    return a == b or (a != a and b != b)
-
-
 NETWORKS = {
-    "softmax": few(SoftmaxRegression()),
-    "mlp": few(MLPClassifier((20, 10), batch_norm=True, dropout=(0.1, 0.0))),
-    "early": few(MLPClassifier((9,), early_stopping=True, activation="prelu")),
-    "lbfgs": few(MLPClassifier((9,), solver="lbfgs")),
-    "refit": few(MLPClassifier((9,), early_stopping=True, refit_full=True)),
-    "cnn": few(CNNClassifier((4, 6), kernel_size=(2, 3), hidden_layer_sizes=(7,))),
-    "residual": few(CNNClassifier((3, 5), block="residual", batch_norm=True)),
-    "frozen": few(CNNClassifier((3,), head="global_average"), frozen_layers=[0]),
-    "regressor": few(MLPRegressor(hidden_layer_sizes=8)),
-    "poisson": few(MLPRegressor("poisson", (8,), solver="adagrad")),
+    "softmax": with_few_epochs(SoftmaxRegression()),
+    "mlp": with_few_epochs(
+        MLPClassifier((20, 10), batch_norm=True, dropout=(0.1, 0.0))
+    ),
+    "early": with_few_epochs(
+        MLPClassifier((9,), early_stopping=True, activation="prelu")
+    ),
+    "lbfgs": with_few_epochs(MLPClassifier((9,), solver="lbfgs")),
+    "refit": with_few_epochs(MLPClassifier((9,), early_stopping=True, refit_full=True)),
+    "cnn": with_few_epochs(
+        CNNClassifier((4, 6), kernel_size=(2, 3), hidden_layer_sizes=(7,))
+    ),
+    "residual": with_few_epochs(
+        CNNClassifier((3, 5), block="residual", batch_norm=True)
+    ),
+    "frozen": with_few_epochs(
+        CNNClassifier((3,), head="global_average"), frozen_layers=[0]
+    ),
+    "regressor": with_few_epochs(MLPRegressor(hidden_layer_sizes=8)),
+    "poisson": with_few_epochs(MLPRegressor("poisson", (8,), solver="adagrad")),
 }
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_predict_the_same_bits(name, dtype, path):
-    model = fitted(clone(NETWORKS[name]), X.astype(dtype))
-    loaded = through_file(model, path)
+def test_loaded_network_predicts_equal_bits(name, dtype, path, same):
+    model = fit(clone(NETWORKS[name]), X.astype(dtype))
+    loaded = save_and_load(model, path)
     method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
     for rows in (X.astype(dtype), X[:1].astype(dtype), X[:7].astype(np.uint8)):
         expected = getattr(model, method)(rows)
@@ -112,9 +97,9 @@ def test_networks_predict_the_same_bits(name, dtype, path):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_keep_parameters_and_attributes(name, path):
-    model = fitted(clone(NETWORKS[name]))
-    loaded = through_file(model, path)
+def test_loaded_network_has_equal_parameters_and_attributes(name, path, same):
+    model = fit(clone(NETWORKS[name]))
+    loaded = save_and_load(model, path)
     assert same(loaded, model)
     attributes = {k: v for k, v in vars(model).items() if k not in {"net_", "_monitor"}}
     assert vars(loaded).keys() == vars(model).keys()
@@ -125,8 +110,8 @@ def test_networks_keep_parameters_and_attributes(name, path):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_loaded_model_saves_to_the_same_file(name, path):
-    model = fitted(clone(NETWORKS[name]))
+def test_loaded_model_saves_to_an_equal_file(name, path):
+    model = fit(clone(NETWORKS[name]))
     save_model(model, path)
     content = path.read_bytes()
     save_model(load_model(path), path)
@@ -146,48 +131,48 @@ LABELS = {
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_come_back(kind, path):
-    model = fitted(few(MLPClassifier((5,))), y=LABELS[kind])
-    loaded = through_file(model, path)
+def test_labels_survive_a_round_trip(kind, path, same):
+    model = fit(with_few_epochs(MLPClassifier((5,))), y=LABELS[kind])
+    loaded = save_and_load(model, path)
     assert same(loaded.classes_, model.classes_)
     assert same(loaded.predict(X), model.predict(X))
 
 
-def test_target_probabilities_come_back(path):
-    model = few(SoftmaxRegression(loss="kullback_leibler"))
-    model = fitted(model, y=np.eye(10)[Y] * 0.9 + 0.01)
-    loaded = through_file(model, path)
+def test_model_of_target_probabilities_survives_a_round_trip(path, same):
+    model = with_few_epochs(SoftmaxRegression(loss="kullback_leibler"))
+    model = fit(model, y=np.eye(10)[Y] * 0.9 + 0.01)
+    loaded = save_and_load(model, path)
     assert same(loaded.predict_proba(X), model.predict_proba(X))
 
 
-def test_feature_names_come_back(path):
+def test_feature_names_survive_a_round_trip(path):
     frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
-    loaded = through_file(fitted(few(MLPClassifier((5,))), frame), path)
+    loaded = save_and_load(fit(with_few_epochs(MLPClassifier((5,))), frame), path)
     assert loaded.feature_names_in_.dtype == object
     assert list(loaded.feature_names_in_) == list(frame.columns)
     with pytest.raises(ValueError, match="feature names"):
         loaded.predict(frame.rename(columns={"pixel 0": "other"}))
 
 
-def test_temperature_comes_back(path):
-    model = fitted(few(SoftmaxRegression())).calibrate_temperature(X, Y)
-    loaded = through_file(model, path)
+def test_temperature_survives_a_round_trip(path, same):
+    model = fit(with_few_epochs(SoftmaxRegression())).calibrate_temperature(X, Y)
+    loaded = save_and_load(model, path)
     assert same(loaded.predict_proba(X), model.predict_proba(X))
 
 
-def test_images_are_known_again(path):
+def test_image_shape_survives_a_round_trip(path, same):
     images = X.reshape(-1, 8, 8, 1)
-    model = fitted(few(CNNClassifier((3,))), images)
-    loaded = through_file(model, path)
+    model = fit(with_few_epochs(CNNClassifier((3,))), images)
+    loaded = save_and_load(model, path)
     assert loaded.image_shape_ == (8, 8, 1)
     assert same(loaded.predict_proba(images), model.predict_proba(images))
 
 
-def test_unfitted_estimators_come_back_unfitted(path):
-    loaded = through_file(MLPClassifier((7, 8), alpha=[1, 2, 3]), path)
+def test_unfitted_estimator_survives_a_round_trip(path, same):
+    loaded = save_and_load(MLPClassifier((7, 8), alpha=[1, 2, 3]), path)
     assert same(loaded, MLPClassifier((7, 8), alpha=[1, 2, 3]))
     assert not hasattr(loaded, "net_")
-    fitted(loaded)
+    fit(loaded)
 
 
 @pytest.mark.parametrize(
@@ -212,16 +197,16 @@ def test_unfitted_estimators_come_back_unfitted(path):
         {"init_from": MLPClassifier((3,))},
     ],
 )
-def test_parameters_come_back_exactly(params, path):
-    loaded = through_file(MLPClassifier().set_params(**params), path)
+def test_parameters_survive_a_round_trip_exactly(params, path, same):
+    loaded = save_and_load(MLPClassifier().set_params(**params), path)
     for name, value in params.items():
         assert same(getattr(loaded, name), value)
 
 
-def test_a_random_state_goes_on_where_it_was(path):
+def test_random_state_continues_after_a_round_trip(path):
     random_state = np.random.RandomState(3)
     random_state.normal(size=7)
-    loaded = through_file(MLPClassifier(random_state=random_state), path)
+    loaded = save_and_load(MLPClassifier(random_state=random_state), path)
     expected = random_state.normal(size=9)
     np.testing.assert_array_equal(loaded.random_state.normal(size=9), expected)
 
@@ -237,8 +222,8 @@ def test_a_random_state_goes_on_where_it_was(path):
         Compose([RandomCrop(), Compose((GaussianNoise(),))]),
     ],
 )
-def test_augmentations_come_back(augmentation, path):
-    loaded = through_file(CNNClassifier(augmentation=augmentation), path)
+def test_augmentations_survive_a_round_trip(augmentation, path, same):
+    loaded = save_and_load(CNNClassifier(augmentation=augmentation), path)
     assert repr(loaded.augmentation) == repr(augmentation)
     assert same(loaded.augmentation, augmentation)
 
@@ -254,55 +239,55 @@ def test_augmentations_come_back(augmentation, path):
         PixelStandardizer(scope="channel", with_std=False),
     ],
 )
-def test_transformers_come_back(transformer, path):
-    rows = X.reshape(-1, 8, 8)
-    transformer = clone(transformer).fit(rows)
-    loaded = through_file(transformer, path)
-    assert same(loaded.transform(rows), transformer.transform(rows))
+def test_transformers_survive_a_round_trip(transformer, path, same):
+    images = X.reshape(-1, 8, 8)
+    transformer = clone(transformer).fit(images)
+    loaded = save_and_load(transformer, path)
+    assert same(loaded.transform(images), transformer.transform(images))
     assert vars(loaded).keys() == vars(transformer).keys()
 
 
-def test_pipelines_come_back(path):
+def test_pipelines_survive_a_round_trip(path, same):
     inner = make_pipeline("passthrough", PixelStandardizer())
     pipeline = Pipeline(
         [
             ("scale", PixelScaler()),
             ("inner", inner),
             ("nothing", None),
-            ("réseau", few(MLPClassifier((6,)))),
+            ("réseau", with_few_epochs(MLPClassifier((6,)))),
         ]
     )
     pipeline.set_output(transform="default")
-    fitted(pipeline, y=LABELS["strings"])
-    loaded = through_file(pipeline, path)
+    fit(pipeline, y=LABELS["strings"])
+    loaded = save_and_load(pipeline, path)
     assert [name for name, _ in loaded.steps] == [name for name, _ in pipeline.steps]
     assert same(loaded.predict_proba(X), pipeline.predict_proba(X))
     assert same(loaded[:-1].transform(X), pipeline[:-1].transform(X))
 
 
 @pytest.mark.parametrize("bootstrap", [False, True])
-def test_ensembles_come_back(bootstrap, path):
-    network = few(MLPClassifier((6,)))
+def test_ensembles_survive_a_round_trip(bootstrap, path, same):
+    network = with_few_epochs(MLPClassifier((6,)))
     ensemble = EnsembleClassifier(network, 3, bootstrap=bootstrap, random_state=0)
-    fitted(ensemble, y=LABELS["strings"])
-    loaded = through_file(ensemble, path)
+    fit(ensemble, y=LABELS["strings"])
+    loaded = save_and_load(ensemble, path)
     assert same(loaded.predict_proba(X), ensemble.predict_proba(X))
     assert same(loaded.predict(X), ensemble.predict(X))
     assert vars(loaded).keys() == vars(ensemble).keys()
 
 
-def test_set_output_comes_back(path):
+def test_set_output_survives_a_round_trip(path):
     scaler = PixelScaler().fit(X).set_output(transform="pandas")
-    assert isinstance(through_file(scaler, path).transform(X), pd.DataFrame)
+    assert isinstance(save_and_load(scaler, path).transform(X), pd.DataFrame)
 
 
-def test_training_goes_on_after_loading(path):
-    model = fitted(few(MLPClassifier((9,), warm_start=True)))
-    loaded = through_file(model, path)
-    fitted(loaded)
+def test_training_continues_after_loading(path):
+    model = fit(with_few_epochs(MLPClassifier((9,), warm_start=True)))
+    loaded = save_and_load(model, path)
+    fit(loaded)
     assert len(loaded.loss_curve_) == 6
     model = MLPClassifier((9,), random_state=0).partial_fit(X, Y, classes=range(10))
-    loaded = through_file(model, path)
+    loaded = save_and_load(model, path)
     before = loaded.loss_
     for _ in range(5):
         loaded.partial_fit(X, Y)
@@ -310,15 +295,15 @@ def test_training_goes_on_after_loading(path):
     assert len(loaded.loss_curve_) == len(loaded.history_) == 6
 
 
-def test_a_network_to_start_from_comes_back_fitted(path):
-    source = fitted(few(MLPClassifier((6,))))
-    model = few(MLPClassifier((6,)), init_from=FrozenEstimator(source))
-    loaded = through_file(model, path)
+def test_init_from_survives_a_round_trip_fitted(path, same):
+    source = fit(with_few_epochs(MLPClassifier((6,))))
+    model = with_few_epochs(MLPClassifier((6,)), init_from=FrozenEstimator(source))
+    loaded = save_and_load(model, path)
     assert same(loaded.init_from.estimator.coefs_[0], source.coefs_[0])
-    assert same(fitted(loaded).coefs_[0], fitted(model).coefs_[0])
+    assert same(fit(loaded).coefs_[0], fit(model).coefs_[0])
 
 
-# What cannot be saved
+# Models that cannot be saved
 
 
 class Subclass(MLPClassifier):
@@ -349,21 +334,21 @@ class Subclass(MLPClassifier):
         ([PixelScaler()], "a list cannot be stored"),
     ],
 )
-def test_what_a_file_cannot_hold_is_refused_by_name(model, message, path):
+def test_unsupported_value_is_named(model, message, path):
     path.write_bytes(b"before")
     with pytest.raises(TypeError, match=message):
         save_model(model, path)
     assert path.read_bytes() == b"before"
 
 
-def test_of_a_search_the_best_estimator_is_asked_for(path):
-    search = GridSearchCV(few(MLPClassifier((5,))), {"alpha": [0.0]}, cv=2)
+def test_search_is_refused_in_favor_of_its_best_estimator(path):
+    search = GridSearchCV(with_few_epochs(MLPClassifier((5,))), {"alpha": [0.0]}, cv=2)
     with pytest.raises(TypeError, match="save its best_estimator_"):
-        save_model(fitted(search), path)
+        save_model(fit(search), path)
 
 
-def test_labels_of_dates_are_refused_by_name(path):
-    model = fitted(few(MLPClassifier((5,))))
+def test_dates_as_labels_are_refused(path):
+    model = fit(with_few_epochs(MLPClassifier((5,))))
     model.classes_ = np.arange(10).astype("datetime64[D]")
     with pytest.raises(TypeError, match=r"^classes_ of MLPClassifier .*datetime64"):
         save_model(model, path)
@@ -380,21 +365,21 @@ def test_endless_nesting_is_refused(path):
     "params", [{"activation": "tanh"}, {"hidden_layer_sizes": (3,)}, {"loss": "hinge"}]
 )
 def test_parameters_changed_after_fit_are_refused(params, path):
-    model = fitted(few(MLPClassifier((5,)))).set_params(**params)
+    model = fit(with_few_epochs(MLPClassifier((5,)))).set_params(**params)
     with pytest.raises(ValueError, match="changed after fit"):
         save_model(model, path)
 
 
-def test_callbacks_may_be_taken_away_after_fit(path):
-    model = fitted(few(MLPClassifier((5,), callbacks=[EpochTimer()])))
-    loaded = through_file(model.set_params(callbacks=None), path)
+def test_model_is_saved_after_its_callbacks_are_removed(path):
+    model = fit(with_few_epochs(MLPClassifier((5,), callbacks=[EpochTimer()])))
+    loaded = save_and_load(model.set_params(callbacks=None), path)
     assert loaded.callbacks_ == []
 
 
 # Files
 
 
-def test_a_newer_format_is_refused_by_its_number(path):
+def test_newer_format_is_refused(path):
     save_model(PixelScaler(), path)
     content = path.read_bytes().replace(b"format 1, skmlp 0.1", b"format 9, skmlp 7.5")
     path.write_bytes(content)
@@ -402,7 +387,7 @@ def test_a_newer_format_is_refused_by_its_number(path):
         load_model(path)
 
 
-def test_format_1_loads():
+def test_file_of_format_1_loads():
     """The file was made by `python tests/persistence/test_model_files.py`."""
     loaded = load_model(FORMAT_1)
     assert [name for name, _ in loaded.steps] == ["pixelscaler", "mlpclassifier"]
@@ -421,7 +406,7 @@ def make_format_1():
     labels = np.where(rows.sum(axis=1) > 255, "high", "low")
     network = MLPClassifier((3,), solver="sgd", learning_rate_init=0.5, max_iter=20)
     pipeline = make_pipeline(PixelScaler(), network.set_params(random_state=0))
-    save_model(fitted(pipeline, rows, labels), FORMAT_1)
+    save_model(fit(pipeline, rows, labels), FORMAT_1)
     weights = network.coefs_[0].tobytes() + network.intercepts_[1].tobytes()
     digest = hashlib.sha256(weights).hexdigest()
     FORMAT_1.with_suffix(".sha256").write_text(f"{digest}\n")
@@ -434,26 +419,26 @@ def test_other_files_are_refused(content, path):
         load_model(path)
 
 
-def test_a_pickle_is_not_opened(path):
+def test_pickle_is_refused(path):
     path.write_bytes(pickle.dumps(MLPClassifier()))
     with pytest.raises(ModelFileError):
         load_model(path)
 
 
-def test_arrays_of_another_program_are_refused(path):
+def test_safetensors_file_of_another_program_is_refused(path):
     safetensors.numpy.save_file({"a": X}, path)
     with pytest.raises(ModelFileError, match="holds arrays, but no model"):
         load_model(path)
 
 
-def test_a_missing_file_is_an_oserror(path):
+def test_missing_file_raises_file_not_found_error(path):
     with pytest.raises(FileNotFoundError):
         load_model(path)
     with pytest.raises(FileNotFoundError):
         save_model(PixelScaler(), path / "in" / "no" / "folder")
 
 
-def test_what_is_no_regular_file_is_not_opened(tmp_path):
+def test_folders_and_pipes_are_not_opened(tmp_path):
     with pytest.raises(ModelFileError, match="no regular file"):
         load_model(tmp_path)
     if hasattr(os, "mkfifo"):
@@ -462,7 +447,7 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path):
             load_model(tmp_path / "fifo")
 
 
-def test_paths_may_be_strings(path):
+def test_path_may_be_a_string(path):
     save_model(PixelScaler(pixel_max=3), str(path))
     assert load_model(str(path)).pixel_max == 3
 
@@ -470,31 +455,31 @@ def test_paths_may_be_strings(path):
 # Devices
 
 
-def test_device_is_checked_before_the_file(path):
+def test_device_is_checked_before_the_file_is_opened(path):
     with pytest.raises(ValueError, match="device='cuda:99' was requested"):
         load_model(path, device="cuda:99")
 
 
-def test_a_model_of_a_missing_device_predicts_on_the_cpu(path):
-    model = fitted(few(MLPClassifier((5,), device="cpu")))
+def test_model_of_a_missing_device_predicts_on_the_cpu(path, same):
+    model = fit(with_few_epochs(MLPClassifier((5,), device="cpu")))
     model.device_ = torch.device("cuda:99")
-    loaded = through_file(model, path)
+    loaded = save_and_load(model, path)
     assert loaded.device_ == torch.device("cpu")
     assert same(loaded.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.cuda
-def test_a_model_moves_between_devices(path):
-    model = fitted(few(MLPClassifier((5,), device="cuda")))
-    assert through_file(model, path).device_.type == "cuda"
-    on_cpu = through_file(model, path, device="cpu")
+def test_model_moves_between_devices(path):
+    model = fit(with_few_epochs(MLPClassifier((5,), device="cuda")))
+    assert save_and_load(model, path).device_.type == "cuda"
+    on_cpu = save_and_load(model, path, device="cpu")
     assert on_cpu.device_.type == "cpu"
     np.testing.assert_allclose(on_cpu.predict_proba(X), model.predict_proba(X), 1e-4)
 
 
 # Another process
 
-ELSEWHERE = """
+PROGRAM = """
 import sys
 sys.modules["matplotlib"] = None
 import locale, os, time
@@ -514,19 +499,21 @@ for path in sys.argv[3:]:
 @pytest.mark.parametrize(
     ("threads", "locale", "zone"), [(1, "C", "UTC"), (3, "C.UTF-8", "Asia/Kathmandu")]
 )
-def test_another_process_predicts_the_same_bits(threads, locale, zone, tmp_path):
+def test_another_process_predicts_equal_bits(threads, locale, zone, tmp_path, same):
     rows = np.random.default_rng(0).normal(size=(700, 784)).astype(np.float32)
     labels = np.random.default_rng(1).integers(10, size=700)
     models = {
-        "mlp": few(MLPClassifier((100, 50)), device="cpu"),
-        "double": few(MLPClassifier((100,), dtype="float64"), device="cpu"),
-        "cnn": few(CNNClassifier((8, 16)), device="cpu"),
-        "regressor": few(MLPRegressor(hidden_layer_sizes=(100,)), device="cpu"),
+        "mlp": with_few_epochs(MLPClassifier((100, 50)), device="cpu"),
+        "double": with_few_epochs(MLPClassifier((100,), dtype="float64"), device="cpu"),
+        "cnn": with_few_epochs(CNNClassifier((8, 16)), device="cpu"),
+        "regressor": with_few_epochs(
+            MLPRegressor(hidden_layer_sizes=(100,)), device="cpu"
+        ),
     }
     np.save(tmp_path / "rows.npy", rows)
     paths = []
     for name, model in models.items():
-        fitted(model.set_params(max_iter=1), rows, labels)
+        fit(model.set_params(max_iter=1), rows, labels)
         paths.append(os.fspath(tmp_path / name))
         save_model(model, paths[-1])
     environment = os.environ | {
@@ -535,7 +522,7 @@ def test_another_process_predicts_the_same_bits(threads, locale, zone, tmp_path)
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": str(threads),
     }
-    arguments = [sys.executable, "-c", ELSEWHERE, str(threads), tmp_path / "rows.npy"]
+    arguments = [sys.executable, "-c", PROGRAM, str(threads), tmp_path / "rows.npy"]
     subprocess.run([*arguments, *paths], env=environment, check=True)
     for name, model in models.items():
         method = getattr(model, "predict_proba", model.predict)
@@ -545,7 +532,7 @@ def test_another_process_predicts_the_same_bits(threads, locale, zone, tmp_path)
 # Full disks
 
 
-def test_a_full_disk_leaves_the_file_before(path, monkeypatch):
+def test_full_disk_leaves_the_old_file_unchanged(path, monkeypatch):
     save_model(PixelScaler(), path)
     before = path.read_bytes()
 

@@ -1,4 +1,4 @@
-"""A model file read where all is different: threads, language, clock, no extras."""
+"""A model file is loaded with other threads, locale, time zone and packages."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ print(time.tzname[0], locale.localeconv()["decimal_point"])
 
 
 def locale_with_a_comma():
-    """A locale that writes 0,5 if the system has one, else its plainest."""
+    """Return a locale with a decimal comma if the system has one, otherwise C."""
     try:
         done = subprocess.run(["locale", "-a"], capture_output=True, text=True)
     except OSError:
@@ -72,7 +72,7 @@ def locale_with_a_comma():
     return next((n for n in done.stdout.split() if n.startswith(wanted)), "C")
 
 
-def test_predictions_are_the_same_bits(tmp_path):
+def test_predictions_in_another_environment_are_equal_bits(tmp_path):
     X, y = load_digits(return_X_y=True)
     X = np.tile(X, (20, 1))  # enough for several chunks, and threads, of predictions
     np.save(tmp_path / "X.npy", X)
@@ -81,7 +81,7 @@ def test_predictions_are_the_same_bits(tmp_path):
         model.fit(X[:300], y[:300])
         expected[name] = getattr(model, "predict_proba", model.predict)(X)
         save_model(model, tmp_path / f"{name}.model")
-    elsewhere = {
+    environment = {
         "LC_ALL": locale_with_a_comma(),
         "TZ": "Asia/Kathmandu",
         "CUDA_VISIBLE_DEVICES": "",
@@ -89,12 +89,12 @@ def test_predictions_are_the_same_bits(tmp_path):
     }
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "3", str(tmp_path)],
-        env=os.environ | elsewhere,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     for name, predicted in expected.items():
-        found = np.load(tmp_path / f"{name}.npy")
-        assert found.dtype == predicted.dtype
-        np.testing.assert_array_equal(found, predicted)
+        loaded = np.load(tmp_path / f"{name}.npy")
+        assert loaded.dtype == predicted.dtype
+        np.testing.assert_array_equal(loaded, predicted)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar, cast
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class NotAvailableError(AttributeError, ValueError):
@@ -13,8 +15,14 @@ class NotAvailableError(AttributeError, ValueError):
     """
 
 
-class available_for_batches:  # a decorator, named as one
-    """Hide a method from solvers and settings that need all rows at once."""
+def available_for_batches(method: _Method) -> _Method:
+    """Hide a method from solvers and settings that need all samples at once."""
+    # A type checker sees the method itself.
+    return cast(_Method, _AvailableForBatches(method))
+
+
+class _AvailableForBatches:
+    """The descriptor that looks at the estimator's parameters on every access."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method

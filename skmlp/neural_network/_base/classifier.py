@@ -37,6 +37,7 @@ _TEMPERATURES = (1e-2, 1e2)
 class BaseClassifier(ClassifierMixin, BaseNetwork):
     """Base of the classifiers; not for direct use."""
 
+    classes_: np.ndarray
     loss: str
     label_smoothing: float
     class_weight: Mapping[Any, float] | str | None

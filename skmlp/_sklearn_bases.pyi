@@ -104,7 +104,7 @@ class BaseCrossValidator(metaclass=ABCMeta):
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int: ...
     def get_metadata_routing(self) -> Any: ...
 
-class BaseSearchCV(BaseEstimator, metaclass=ABCMeta):
+class BaseSearchCV(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     estimator: Any
     scoring: Any
     n_jobs: int | None
@@ -199,7 +199,7 @@ class RandomizedSearchCV(BaseSearchCV):
         return_train_score: bool = False,
     ) -> None: ...
 
-class _HalvingSearch(BaseSearchCV):
+class _HalvingSearch(BaseSearchCV, metaclass=ABCMeta):
     factor: float
     resource: str
     max_resources: int | str

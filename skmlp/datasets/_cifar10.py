@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmlp._sklearn_bases import Bunch, validate_params
+from skmlp._sklearn_bases import Bunch
+from skmlp.datasets._fetcher_types import fetcher
 from skmlp.datasets._image_set import (
-    FETCH_CONSTRAINTS,
     ImageSet,
     find_or_download,
     format_result,
@@ -88,7 +88,7 @@ report, University of Toronto, 2009.
 )
 
 
-@validate_params(FETCH_CONSTRAINTS, prefer_skip_nested_validation=True)
+@fetcher
 def fetch_cifar10(
     *,
     data_home: str | os.PathLike[str] | None = None,

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -21,6 +21,51 @@ from skmlp.datasets._progress import progress_bar
 from skmlp.storage.atomic_files import replace_file
 
 _PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
+
+
+@overload
+def load_image_folder(
+    container_path: str | os.PathLike[str],
+    *,
+    labels_from: str | None = "auto",
+    color_mode: str = "rgb",
+    image_size: tuple[int, int] | None = None,
+    on_error: str = "raise",
+    memmap: str | os.PathLike[str] | None = None,
+    return_X_y: Literal[False] = False,
+    n_jobs: int | None = None,
+    verbose: bool | int = True,
+) -> Bunch: ...
+
+
+@overload
+def load_image_folder(
+    container_path: str | os.PathLike[str],
+    *,
+    labels_from: str | None = "auto",
+    color_mode: str = "rgb",
+    image_size: tuple[int, int] | None = None,
+    on_error: str = "raise",
+    memmap: str | os.PathLike[str] | None = None,
+    return_X_y: Literal[True],
+    n_jobs: int | None = None,
+    verbose: bool | int = True,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]: ...
+
+
+@overload
+def load_image_folder(
+    container_path: str | os.PathLike[str],
+    *,
+    labels_from: str | None = "auto",
+    color_mode: str = "rgb",
+    image_size: tuple[int, int] | None = None,
+    on_error: str = "raise",
+    memmap: str | os.PathLike[str] | None = None,
+    return_X_y: bool,
+    n_jobs: int | None = None,
+    verbose: bool | int = True,
+) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64] | None]: ...
 
 
 @validate_params(

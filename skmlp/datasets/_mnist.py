@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmlp._sklearn_bases import Bunch, validate_params
+from skmlp._sklearn_bases import Bunch
+from skmlp.datasets._fetcher_types import fetcher
 from skmlp.datasets._idx import build_idx_header, read_ubyte_idx
 from skmlp.datasets._image_set import (
-    FETCH_CONSTRAINTS,
     ImageSet,
     find_or_download,
     format_result,
@@ -137,7 +137,7 @@ benchmarking machine learning algorithms", 2017, arXiv:1708.07747.
 )
 
 
-@validate_params(FETCH_CONSTRAINTS, prefer_skip_nested_validation=True)
+@fetcher
 def fetch_mnist(
     *,
     data_home: str | os.PathLike[str] | None = None,
@@ -230,7 +230,7 @@ def fetch_mnist(
     )
 
 
-@validate_params(FETCH_CONSTRAINTS, prefer_skip_nested_validation=True)
+@fetcher
 def fetch_fashion_mnist(
     *,
     data_home: str | os.PathLike[str] | None = None,

@@ -1,7 +1,7 @@
 """Subsets of samples: stratified, random or evenly spaced."""
 
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from sklearn.utils import indexable
@@ -15,6 +15,69 @@ from skmlp._sklearn_compat import (
     safe_indexing,
 )
 from skmlp.training.data.subsets import count_train_samples, sample_order
+
+XT = TypeVar("XT")
+YT = TypeVar("YT")
+
+
+@overload
+def subsample(
+    X: XT,
+    y: None = None,
+    *,
+    train_size: float,
+    method: Literal["stratified", "random", "every"] = "stratified",
+    random_state: int | np.random.RandomState | None = None,
+    return_indices: Literal[False] = False,
+) -> XT: ...
+
+
+@overload
+def subsample(
+    X: XT,
+    y: YT,
+    *,
+    train_size: float,
+    method: Literal["stratified", "random", "every"] = "stratified",
+    random_state: int | np.random.RandomState | None = None,
+    return_indices: Literal[False] = False,
+) -> tuple[XT, YT]: ...
+
+
+@overload
+def subsample(
+    X: XT,
+    y: None = None,
+    *,
+    train_size: float,
+    method: Literal["stratified", "random", "every"] = "stratified",
+    random_state: int | np.random.RandomState | None = None,
+    return_indices: Literal[True],
+) -> tuple[XT, np.ndarray]: ...
+
+
+@overload
+def subsample(
+    X: XT,
+    y: YT,
+    *,
+    train_size: float,
+    method: Literal["stratified", "random", "every"] = "stratified",
+    random_state: int | np.random.RandomState | None = None,
+    return_indices: Literal[True],
+) -> tuple[XT, YT, np.ndarray]: ...
+
+
+@overload
+def subsample(
+    X: Any,
+    y: Any = None,
+    *arrays: Any,
+    train_size: float,
+    method: Literal["stratified", "random", "every"] = "stratified",
+    random_state: int | np.random.RandomState | None = None,
+    return_indices: bool = False,
+) -> Any: ...
 
 
 @validate_params(

@@ -15,9 +15,9 @@ from skmlp._sklearn_compat import fit_and_score, score_estimator
 from skmlp.model_selection._fold_data import FoldData
 from skmlp.model_selection._search_checkpoint import OutcomeStore
 from skmlp.model_selection._tasks import Outcome, Task
-from skmlp.neural_network._fit.checkpoint import FitState
-from skmlp.neural_network._fit.progress import silent
+from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.training.run import ignore_progress
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ error_score, verbose
         return outcome
 
     def evaluate_in_packs(
-        self, tasks: list[Task], on_epochs: Callable[[int], None] = silent
+        self, tasks: list[Task], on_epochs: Callable[[int], None] = ignore_progress
     ) -> list[Outcome]:
         """Fit tasks that end in networks in packs and score each of them.
 
@@ -101,7 +101,7 @@ error_score, verbose
                     )
                 job = folds[task.fold].make_job(task, index)
                 if task.stages is not None:
-                    job.state = FitState(task.stages)
+                    job.checkpoint = MemoryCheckpoint(task.stages)
                 job.finished = task.number in stored
                 job.repeatable = self.store is not None
                 yield job
@@ -145,8 +145,8 @@ error_score, verbose
         }
         if self.return_estimator:
             outcome["estimator"] = task.estimator
-        if job.state is not None:
-            outcome["stages"] = job.state.stages
+        if job.checkpoint is not None:
+            outcome["stages"] = job.checkpoint.stages
         if job.error is not None:
             if self.error_score == "raise":
                 raise job.error

@@ -21,7 +21,7 @@ Split = tuple[np.ndarray, np.ndarray]
 # state after the fit.
 Outcome = dict[str, Any]
 
-# Training state of the stages of a fit by their names; see `FitState`.
+# Training state of the stages of a fit by their names; see `MemoryCheckpoint`.
 Stages = dict[str, dict[str, Any]]
 
 

@@ -14,8 +14,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmlp.model_selection._evaluation import Evaluator
 from skmlp.model_selection._tasks import Outcome, Task, ends_in_network
-from skmlp.neural_network._fit.progress import SCREEN, silent
+from skmlp.neural_network._fit.progress import SCREEN
 from skmlp.neural_network._pipelines import final_estimator
+from skmlp.training.run import ignore_progress
 
 
 def run_tasks(
@@ -63,7 +64,7 @@ def _check_error_score(error_score: Any) -> None:
 def _show_progress(tasks: list[Task], verbose: int) -> Iterator[Callable[[int], None]]:
     """Show finished epochs and the time left in a terminal if `verbose` is positive."""
     if verbose <= 0:
-        yield silent
+        yield ignore_progress
         return
     n_epochs = sum(_count_epochs(task.estimator) for task in tasks)
     with SCREEN.row(f"{len(tasks)} fits", n_epochs) as update:

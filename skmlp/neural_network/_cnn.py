@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,11 @@ from skmlp.neural_network._base.parameters import (
     assign,
     with_shared_parameters,
 )
-from skmlp.neural_network._fit.images import augment_rows, check_channels_last
+from skmlp.neural_network._fit.images import (
+    ImageShape,
+    augment_samples,
+    check_channels_last,
+)
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.inference import compute_logits
 from skmlp.training.modules.convolution import build_cnn, infer_image_shape
@@ -245,7 +249,7 @@ class CNNClassifier(BaseClassifier):
     ) -> None:
         assign(self, locals())
 
-    def _learn_image_shape(self, n_features: int) -> None:
+    def _set_image_shape(self, n_features: int) -> None:
         shape: tuple[int, ...] = self._data_shape or infer_image_shape(n_features)
         if isinstance(self.image_shape, str):
             if self._data_shape is not None:
@@ -268,7 +272,7 @@ class CNNClassifier(BaseClassifier):
             raise ValueError(
                 f"X has {n_features} features, but image_shape={shape} needs {needed}."
             )
-        self.image_shape_ = shape
+        self.image_shape_ = cast(ImageShape, shape)
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_cnn(
@@ -297,7 +301,7 @@ class CNNClassifier(BaseClassifier):
             return logits
         for view in range(self.predict_views):
             change = partial(
-                augment_rows,
+                augment_samples,
                 self.predict_augmentation,
                 self.image_shape_,  # type: ignore[arg-type]
                 view,

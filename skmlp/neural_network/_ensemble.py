@@ -19,12 +19,12 @@ from skmlp._sklearn_bases import (
     fit_context,
 )
 from skmlp._sklearn_compat import HasMethods, Interval, check_sample_weight
-from skmlp.neural_network._base.checks import validate_rows
+from skmlp.neural_network._base.inputs import validate_arrays
 from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._base.transaction import all_or_nothing
+from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._ensemble_members import fit_members
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
-from skmlp.neural_network._fit.images import as_rows
+from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
@@ -150,7 +150,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         self.checkpoint = checkpoint
 
     # Members validate their own parameters.
-    @all_or_nothing
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
@@ -191,13 +191,13 @@ shape (n_samples, height, width[, channels])
             If a file there cannot be read or written.
         """
         self._check_checkpoint()
-        X, y = self._check_rows(X, y, reset=True)
+        X, y = self._check_arrays(X, y, reset=True)
         if sample_weight is not None:
             sample_weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         if X_val is not None:
-            X_val = self._check_rows(X_val, reset=False)
+            X_val = self._check_arrays(X_val, reset=False)
         members, samples = self._make_members(X.shape[0], sample_weight)
         weights = (
             [np.bincount(rows, minlength=X.shape[0]).astype(float) for rows in samples]
@@ -209,10 +209,10 @@ shape (n_samples, height, width[, channels])
             for weight in weights
         ]
         members = fit_members(members, X, y, given, self.n_jobs, self.checkpoint)
-        return self._keep(members, samples, y)
+        return self._set_fitted_attributes(members, samples, y)
 
     @available_if(_members_take_batches)
-    @all_or_nothing
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
@@ -231,7 +231,7 @@ shape (n_samples, height, width[, channels])
         self : object
         """
         first = not self.__sklearn_is_fitted__()
-        X, y = self._check_rows(X, y, reset=first)
+        X, y = self._check_arrays(X, y, reset=first)
         if first:
             members, samples = self._make_members(X.shape[0], None)
         else:
@@ -242,7 +242,7 @@ shape (n_samples, height, width[, channels])
         given = {name: value for name, value in given.items() if value is not None}
         for member in members:
             member.partial_fit(X, y, **given)
-        return self._keep(members, samples, y)
+        return self._set_fitted_attributes(members, samples, y)
 
     def _check_checkpoint(self) -> None:
         """Refuse members with one file, and seeds that no later fit would draw."""
@@ -253,11 +253,11 @@ shape (n_samples, height, width[, channels])
                 "the same seeds of members; give an int."
             )
 
-    def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
+    def _check_arrays(self, X: Any, *y: Any, reset: bool) -> Any:
         """Check X, and y if given, once for all; images come back with channels."""
-        X, shape = as_rows(X)
+        X, shape = flatten_images(X)
         tags = get_tags(self._get_estimator()).input_tags
-        checked = validate_rows(
+        checked = validate_arrays(
             self,
             X,
             *y,
@@ -312,7 +312,9 @@ shape (n_samples, height, width[, channels])
                 raise TypeError(f"{type(estimator).__name__}.fit takes no {name}{why}.")
         return {prefix + name: value for name, value in given.items()}
 
-    def _keep(self, members: list[Any], samples: list[np.ndarray], y: Any) -> Self:
+    def _set_fitted_attributes(
+        self, members: list[Any], samples: list[np.ndarray], y: Any
+    ) -> Self:
         """Set the fitted attributes."""
         self.estimators_, self.estimators_samples_ = members, samples
         self.classes_ = members[0].classes_
@@ -355,7 +357,7 @@ shape (n_samples, height, width[, channels])
             Columns as in `classes_`.
         """
         check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
+        X = self._check_arrays(X, reset=False)
         total = self.estimators_[0].predict_proba(X)
         for member in self.estimators_[1:]:
             total += member.predict_proba(X)
@@ -389,7 +391,7 @@ shape (n_samples, height, width[, channels])
             Accuracies, in the order of `estimators_`.
         """
         check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
+        X = self._check_arrays(X, reset=False)
         return np.array(
             [member.score(X, y, sample_weight) for member in self.estimators_]
         )

@@ -122,7 +122,7 @@ class MLPClassifier(BaseClassifier):
     ) -> None:
         assign(self, locals())
 
-    def _has_namesake(self) -> bool:
+    def _follows_sklearn(self) -> bool:
         return self.class_weight is None  # scikit-learn's has none
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:

@@ -18,7 +18,7 @@ from skmlp.neural_network._base.parameters import (
     assign,
     with_shared_parameters,
 )
-from skmlp.neural_network._base.transaction import all_or_nothing
+from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss
 from skmlp.training.modules.layers import build_mlp
@@ -116,7 +116,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     ) -> None:
         assign(self, locals())
 
-    @all_or_nothing
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -162,7 +162,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_for_batches
-    @all_or_nothing
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, from where training stands.
@@ -192,9 +192,9 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._predict_from(self._logits(X), self.net_.criterion_)
+        return self._outputs_from_logits(self._logits(X), self.net_.criterion_)
 
-    def _predict_from(self, logits: Tensor, loss: Loss) -> np.ndarray:
+    def _outputs_from_logits(self, logits: Tensor, loss: Loss) -> np.ndarray:
         predicted = OUTPUT_ACTIVATIONS[loss.output_activation](logits).numpy()
         return predicted.ravel() if self.n_outputs_ == 1 else predicted
 
@@ -208,16 +208,16 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
             batch_norm=self.batch_norm,
         )
 
-    def _scale_of_targets(self, y: Tensor) -> str:
+    def _describe_target_scale(self, y: Tensor) -> str:
         return f" and y (its values reach {float(y.abs().max()):g})"
 
     def _make_loss(self) -> Loss:
         return REGRESSION_LOSSES[self.loss]()
 
-    def _learn_targets(self, y: np.ndarray) -> None:
+    def _set_target_attributes(self, y: np.ndarray) -> None:
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
 
-    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=name == "y")
         y = y.reshape(len(y), -1)
@@ -234,7 +234,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
     ) -> float:
-        predicted = self._predict_from(logits.cpu(), self._make_loss())
+        predicted = self._outputs_from_logits(logits.cpu(), self._make_loss())
         if not np.isfinite(predicted).all():
             return np.nan
         return _r2_score(y, predicted, weight)

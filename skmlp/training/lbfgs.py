@@ -1,6 +1,6 @@
-"""L-BFGS over all rows at once, by SciPy, as scikit-learn does."""
+"""L-BFGS on all samples at once, by SciPy, as in scikit-learn."""
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -8,46 +8,50 @@ import torch
 
 from skmlp._sklearn_compat import check_optimize_result
 from skmlp.training.compute.devices import repeatable_convolutions, widest_float
+from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.threads import single_threaded_blas
-from skmlp.training.data.batches import BatchLoader
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
-from skmlp.training.net import Net
+from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
+from skmlp.training.steps import make_step
+
+
+class LBFGSResult(NamedTuple):
+    """Number of iterations, and the penalized loss at the end."""
+
+    n_iter: int
+    loss: float
 
 
 def minimize(
-    net: Net,
-    train: BatchLoader,
+    run: TrainingRun,
     *,
-    max_iter: int,
     max_fun: int,
     tol: float,
-    advance: Callable[[int], None] = lambda iterations: None,
-) -> tuple[int, float]:
-    """Minimise the penalised loss over all rows; return iterations and final loss.
+    progress_callback: ProgressCallback = ignore_progress,
+) -> LBFGSResult:
+    """Minimize the penalized loss over the whole training set.
 
     Parameters
     ----------
-    net : Net
-        Initialised; its parameters are the start, and in the end the minimum.
-    train : Batches
-        The rows; their batches are summed, so that memory is bounded.
-    max_iter, max_fun : int
-        Most iterations, and most evaluations of the loss.
+    run : TrainingRun
+        Its parameters are the start, and in the end the minimum. ``max_epochs`` is the
+        largest number of iterations. Losses and gradients of the batches are summed,
+        so that memory is bounded.
+    max_fun : int
+        Largest number of evaluations of the loss.
     tol : float
         Largest component of the projected gradient at which to stop.
-    advance : callable
+    progress_callback : callable
         Called with 1 after every iteration.
 
     Returns
     -------
-    n_iter : int
-    loss : float
+    result : LBFGSResult
     """
-    flat, module = net.flat_, net.module_
-    weight = train.data.host_weight
-    total = float(len(train.data) if weight is None else weight[train.data.index].sum())
-    net.prepare_step()
-    objective = _Objective(net, train, total)
+    keep_freed_memory()
+    flat, module = run.flat, run.net.module_
+    objective = _Objective(run)
     module.train()
     with torch.no_grad(), repeatable_convolutions(), single_threaded_blas():
         result = scipy.optimize.minimize(
@@ -55,34 +59,39 @@ def minimize(
             flat.values.cpu().double().numpy(),
             method="L-BFGS-B",
             jac=True,
-            callback=lambda _: advance(1),
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            callback=lambda _: progress_callback(1),
+            options={"maxfun": max_fun, "maxiter": run.max_epochs, "gtol": tol},
         )
         flat.values.copy_(torch.from_numpy(result.x))
     module.eval()
-    return check_optimize_result("lbfgs", result, max_iter), float(result.fun)
+    n_iter = check_optimize_result("lbfgs", result, run.max_epochs)
+    return LBFGSResult(n_iter, float(result.fun))
 
 
 class _Objective:
-    """Penalised mean loss and gradient as functions of the vector of parameters."""
+    """Penalized mean loss and its gradient as functions of the flat parameters."""
 
-    def __init__(self, net: Net, train: BatchLoader, total: float) -> None:
-        self.net = net
-        self.train = train
-        self.total = total
-        self.losses = EpochLoss(net.criterion_, net.penalty_)
+    def __init__(self, run: TrainingRun) -> None:
+        net, data = run.net, run.train.data
+        weight = data.host_weight
+        self.flat = run.flat
+        self.batches = run.train
+        self.total = float(len(data) if weight is None else weight[data.index].sum())
+        penalty = Penalty(run.flat, net.alpha)
+        self.step = make_step(net.module_, net.criterion_, run.flat, penalty, net.amp)
+        self.losses = EpochLoss(net.criterion_, penalty)
 
     def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
-        flat = self.net.flat_
+        flat = self.flat
         flat.values.copy_(torch.from_numpy(values))
         device = flat.values.device
         loss = torch.zeros((), dtype=widest_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
-        for x, y, weight, rows_total in self.train:
-            _, rows, *norms = self.net.step_(x, y, weight, self.total)
-            batch = BatchLosses(rows, weight, self.total, norms)
-            share = rows_total / self.total
-            loss.add_(self.losses.means([batch])[0], alpha=share)
+        for x, y, weight, batch_total in self.batches:
+            _, sample_losses, *norms = self.step(x, y, weight, self.total)
+            parts = BatchLosses(sample_losses, weight, self.total, norms)
+            share = batch_total / self.total
+            loss.add_(self.losses.means([parts])[0], alpha=share)
             gradient.add_(flat.gradients, alpha=share)
         flat.gradients.copy_(gradient)
         return float(loss), flat.gradients.cpu().double().numpy()

@@ -1,36 +1,31 @@
-"""When training ends, and what is kept of it: scikit-learn's rules, best weights."""
+"""When training stops and which epoch is the best: scikit-learn's rules."""
 
 import math
 from dataclasses import dataclass, field, replace
 
-import torch
-from torch import Tensor, nn
-
-from skmlp.training.optimizers.flat_parameters import FlatParameters
-
 
 @dataclass
 class Monitor:
-    """Watches loss and validation score, epoch after epoch.
+    """Watches training loss and validation score, epoch after epoch.
 
-    It outlives a call of fit where training goes on in the next (``warm_start``,
-    ``partial_fit``).
+    A monitor outlives a call of `fit` if the next call continues the training
+    (``warm_start``, ``partial_fit``).
 
     Attributes
     ----------
     tol : float
         Smallest improvement that counts.
     n_iter_no_change : int or inf
-        Epochs without one that are tolerated.
+        Number of epochs without an improvement that are tolerated.
     early_stopping : bool
-        Whether the validation score, rather than the loss, is what must improve.
+        Whether the validation score, rather than the loss, has to improve.
     restore_best_weights : bool
-        Whether the weights of the best score are kept.
+        Whether the network gets the weights of the best score in the end.
     ties_by_loss : bool
-        Whether, of scores that differ by no more than `tol`, the one of the lowest
-        validation loss is the best.
+        Whether the lowest validation loss decides between scores that differ by no
+        more than `tol`.
     at_best : bool
-        Whether the network has the weights of the best score, put back after training.
+        Whether the network has the restored weights of the best score.
     """
 
     tol: float = 0.0
@@ -44,13 +39,12 @@ class Monitor:
     best_validation_score: float = -math.inf
     best_epoch: int | None = None
     best_valid_loss: float = math.inf
-    best_state: list[Tensor] | None = None
     samples_seen: int = 0
     at_best: bool = False
-    _highest_score: float = -math.inf  # of ties the best may be a lower one
+    _highest_score: float = -math.inf  # the best of tied scores may be a lower one
     _stalled: int = 0
 
-    def expect(
+    def configure(
         self,
         tol: float,
         n_iter_no_change: float,
@@ -58,17 +52,17 @@ class Monitor:
         restore_best_weights: bool = True,
         ties_by_loss: bool = False,
     ) -> None:
-        """Set what counts as an improvement, and what to do with and without one."""
+        """Set the rules; the record of earlier epochs stays."""
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.restore_best_weights = restore_best_weights
         self.ties_by_loss = ties_by_loss
 
-    def epoch_ended(
+    def add_epoch(
         self, loss: float, score: float | None, valid_loss: float = math.inf
     ) -> bool:
-        """Take note of an epoch and return whether it is the best so far."""
+        """Add an epoch to the record and return whether it is the best so far."""
         self.at_best = False
         self.loss_curve.append(loss)
         if not self.early_stopping:
@@ -94,10 +88,11 @@ class Monitor:
         return better
 
     def _count(self, improved: bool) -> None:
+        """Count the epochs since the last improvement."""
         self._stalled = 0 if improved else self._stalled + 1
 
     def stalled(self) -> str | None:
-        """Return what has not improved for too long, or None."""
+        """Return scikit-learn's message if nothing has improved for too long."""
         if self._stalled <= self.n_iter_no_change:
             return None
         what = "Validation score" if self.early_stopping else "Training loss"
@@ -106,31 +101,14 @@ class Monitor:
             f"{self.n_iter_no_change:.0f} consecutive epochs."
         )
 
-    def go_on(self) -> None:
-        """Start counting anew, after the learning rate was lowered."""
+    def reset_patience(self) -> None:
+        """Count epochs without improvement from zero again."""
         self._stalled = 0
 
-    def snapshot(self) -> "Monitor":
-        """Return a copy that later epochs do not change, without best weights."""
+    def copy(self) -> "Monitor":
+        """Return a copy that later epochs do not change."""
         return replace(
             self,
             loss_curve=self.loss_curve.copy(),
             validation_scores=self.validation_scores.copy(),
-            best_state=None,
         )
-
-    def keep(self, flat: FlatParameters, network: nn.Module) -> None:
-        """Keep a copy of the weights as the best so far, if they are to come back."""
-        if not self.restore_best_weights:
-            return
-        self.best_state = [flat.values.clone(), *(b.clone() for b in network.buffers())]
-
-    def restore(self, flat: FlatParameters, network: nn.Module) -> None:
-        """Put the best weights back, if there are any."""
-        if self.best_state is None:
-            return
-        with torch.no_grad():
-            current = [flat.values, *network.buffers()]
-            for now, best in zip(current, self.best_state, strict=True):
-                now.copy_(best)
-        self.best_state, self.at_best = None, True

@@ -20,9 +20,9 @@ from skmlp.model_selection import (
 )
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.neural_network import MLPClassifier, MLPRegressor, SoftmaxRegression
-from skmlp.neural_network._fit.checkpoint import FitState
+from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
-from skmlp.training.net import Net
+from skmlp.training.run import TrainingRun
 
 pytestmark = pytest.mark.filterwarnings(
     # Tests train for few epochs.
@@ -51,13 +51,13 @@ REFIT_EPOCHS = 16
 def epochs(monkeypatch):
     """List with an entry for every epoch of every network."""
     counted = []
-    judge = Net.judge_epoch
+    finish = TrainingRun.finish_epoch
 
-    def count(net, n_rows):
-        counted.append(net)
-        return judge(net, n_rows)
+    def count(run):
+        counted.append(run)
+        finish(run)
 
-    monkeypatch.setattr(Net, "judge_epoch", count)
+    monkeypatch.setattr(TrainingRun, "finish_epoch", count)
     return counted
 
 
@@ -176,7 +176,8 @@ def test_refit_full_continues_too(more_digits, epochs):
     stages, refits = {}, []
     for max_iter in (3, 9):
         network = clone(NETWORK).set_params(max_iter=max_iter, **params)
-        list(fit_jobs([FitJob(network, *more_digits, {}, 0, state=FitState(stages))]))
+        checkpoint = MemoryCheckpoint(stages)
+        list(fit_jobs([FitJob(network, *more_digits, {}, 0, checkpoint=checkpoint)]))
         refits.append(network.best_epoch_)
     assert refits[0] > 0
     assert len(epochs) == 9 + refits[1]
@@ -273,18 +274,19 @@ def test_workers_continue_training_of_other_workers(n_jobs, more_digits, epochs)
 
 
 def test_ctrl_c_leaves_no_state_to_continue_from(more_digits, monkeypatch):
-    judge, judged = Net.judge_epoch, []
+    finish, finished = TrainingRun.finish_epoch, []
 
-    def interrupt(net, n_rows):
-        judged.append(net)
-        if len(judged) == FOLDS * (8 * 2 + 1):  # in the first epoch of the second round
+    def interrupt(run):
+        finished.append(run)
+        # In the first epoch of the second round.
+        if len(finished) == FOLDS * (8 * 2 + 1):
             raise KeyboardInterrupt
-        return judge(net, n_rows)
+        finish(run)
 
     search = halving(warm_start=True)
     ended = pytest.raises(KeyboardInterrupt)
     with monkeypatch.context() as patch:
-        patch.setattr(Net, "judge_epoch", interrupt)
+        patch.setattr(TrainingRun, "finish_epoch", interrupt)
         with pytest.warns(UserWarning, match="interrupted"), ended:
             search.fit(*more_digits)
     assert not hasattr(search, "cv_results_")

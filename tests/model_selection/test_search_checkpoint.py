@@ -91,18 +91,18 @@ def kill(monkeypatch, search, after, **fit_params):
 def fits(monkeypatch):
     """List with the number of networks of every training."""
     counted = []
-    together, alone = _packed_fit.train_pack, _packed_fit.BaseNetwork._run
+    together, alone = _packed_fit.train_pack, _packed_fit.BaseNetwork._train
 
     def count_together(members, *args):
         counted.append(len(members))
         return together(members, *args)
 
-    def count_alone(self, plan, *args):
+    def count_alone(self, run, *args):
         counted.append(1)
-        return alone(self, plan, *args)
+        return alone(self, run, *args)
 
     monkeypatch.setattr(_packed_fit, "train_pack", count_together)
-    monkeypatch.setattr(_packed_fit.BaseNetwork, "_run", count_alone)
+    monkeypatch.setattr(_packed_fit.BaseNetwork, "_train", count_alone)
     return counted
 
 
@@ -146,7 +146,7 @@ def test_interrupted_refit_continues(path, monkeypatch):
     def die(self, *args, **kwargs):
         raise Killed
 
-    stages = "skmlp.neural_network._fit.checkpoint.Stage.keep"
+    stages = "skmlp.neural_network._fit.checkpoint.StageCheckpoint.save"
     with monkeypatch.context() as patch:
         patch.setattr(stages, die)
         with pytest.raises(Killed):

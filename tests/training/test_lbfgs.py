@@ -9,6 +9,7 @@ from skmlp.training import lbfgs, losses
 from skmlp.training.data.batches import BatchLoader, DeviceData
 from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
+from skmlp.training.run import TrainingRun
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
 
@@ -38,6 +39,12 @@ def make(X, y, weight=None, batch_size=None, alpha=0.0, index=None):
     return net, BatchLoader(rows, batch_size or len(rows))
 
 
+def minimize(problem, max_iter=200, tol=1e-10):
+    """Minimize the loss of a net on its batches."""
+    run = TrainingRun(*problem, None, max_iter)
+    return lbfgs.minimize(run, max_fun=1000, tol=tol)
+
+
 def ridge(X, y, weight, alpha):
     """Minimise sum of w (y - Xb)^2 / 2 + alpha / 2 |b|^2 in closed form."""
     design = np.column_stack([X, np.ones(len(X))])
@@ -54,7 +61,7 @@ def test_finds_the_minimum_of_a_penalised_linear_model(
 ):
     X, y, weight = linear_problem
     net, train = make(X, y, weight if weighted else None, batch_size, alpha)
-    n_iter, loss = lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-10)
+    n_iter, loss = minimize((net, train))
     expected = ridge(X, y, weight if weighted else np.ones(40), alpha)
     output = net.module_.output
     found = np.append(output.weight.detach(), output.bias.detach())
@@ -73,7 +80,7 @@ def test_rows_without_weight_do_not_count(linear_problem):
     weight = (np.arange(40) >= 14).astype(float)  # two whole batches without
     found = []
     for net, train in (make(X, y, weight, 7, 1.0), make(X[14:], y[14:], alpha=1.0)):
-        lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-10)
+        minimize((net, train))
         found.append(net.module_.output.weight.detach())
     torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
 
@@ -82,21 +89,20 @@ def test_says_when_it_did_not_converge(linear_problem):
     X, y, _ = linear_problem
     net, train = make(X, y)
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
-        n_iter, _ = lbfgs.minimize(net, train, max_iter=1, max_fun=1000, tol=1e-12)
+        n_iter, _ = minimize((net, train), max_iter=1, tol=1e-12)
     assert n_iter == 1
 
 
 def test_leaves_the_network_ready_to_predict(linear_problem):
     X, y, _ = linear_problem
     net, train = make(X, y)
-    lbfgs.minimize(net, train, max_iter=200, max_fun=1000, tol=1e-8)
+    minimize((net, train), tol=1e-8)
     assert not net.module_.training
 
 
 def test_the_loss_is_that_of_the_rows_trained_on(linear_problem):
     X, y, weight = linear_problem
     kept = np.arange(5, 30)
-    limits = {"max_iter": 200, "max_fun": 1000, "tol": 1e-10}
-    _, loss = lbfgs.minimize(*make(X, y, weight, alpha=1.0, index=kept), **limits)
+    _, loss = minimize(make(X, y, weight, alpha=1.0, index=kept))
     alone = make(X[kept], y[kept], weight[kept], alpha=1.0)
-    assert loss == pytest.approx(lbfgs.minimize(*alone, **limits)[1])
+    assert loss == pytest.approx(minimize(alone)[1])

@@ -22,11 +22,12 @@ from skorch.callbacks import (
     Unfreezer,
 )
 
-from skmlp.training import losses
+from skmlp.training import losses, trainer
 from skmlp.training.data.batches import BatchLoader, DeviceData
 from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import make_optimizer
+from skmlp.training.run import TrainingRun
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
 
@@ -61,7 +62,7 @@ def make_net(callbacks=(), lr=0.1, solver="sgd", schedule="constant", **params):
         )
 
     monitor = Monitor()
-    monitor.expect(0.0, math.inf, params.pop("early_stopping", False))
+    monitor.configure(0.0, math.inf, params.pop("early_stopping", False))
     return Net(
         network,
         losses.SoftmaxCrossEntropy(),
@@ -82,10 +83,17 @@ def run(net, epochs=5, train=None, valid=None):
     """Train with a validation set, in an order drawn from one seed."""
     train = train or make_rows()
     valid = valid or make_rows(1)
-    net.score = accuracy(valid.y)
     batches = BatchLoader(train, BATCH_SIZE, np.random.RandomState(0))
-    net.run(batches, BatchLoader(valid, 100), epochs)
+    valid_batches = BatchLoader(valid, 100)
+    score = accuracy(valid.y)
+    trainer.train(TrainingRun(net, batches, valid_batches, epochs, score=score))
     return net
+
+
+def train_without_validation(net, epochs, data=None):
+    """Train in the order of the data."""
+    batches = BatchLoader(data or make_rows(), BATCH_SIZE)
+    trainer.train(TrainingRun(net, batches, None, epochs))
 
 
 def weights(net):
@@ -259,9 +267,11 @@ def test_early_stopping():
 def test_checkpoint(tmp_path, monitor):
     callback = Checkpoint(monitor=monitor, dirname=tmp_path)
     net = make_net([callback])
-    net.score = accuracy(make_rows(1).y)
+    valid = make_rows(1)
     batches = BatchLoader(make_rows(), BATCH_SIZE)
-    net.run(batches, None if monitor is None else BatchLoader(make_rows(1), 100), 4)
+    valid_batches = None if monitor is None else BatchLoader(valid, 100)
+    score = accuracy(valid.y)
+    trainer.train(TrainingRun(net, batches, valid_batches, 4, score=score))
     assert (tmp_path / "params.pt").exists()
     if monitor is None:
         saved = torch.load(tmp_path / "params.pt", weights_only=True)
@@ -276,7 +286,7 @@ def test_checkpoint_is_what_load_init_state_starts_from(tmp_path):
     first = run(make_net([checkpoint]), epochs=3)
     checkpoint = TrainEndCheckpoint(dirname=tmp_path)
     second = make_net([checkpoint, LoadInitState(checkpoint)])
-    second.run(BatchLoader(make_rows(), BATCH_SIZE), None, 0)
+    train_without_validation(second, 0)
     assert torch.equal(weights(second), weights(first))
     assert len(second.history) == 3
 
@@ -304,12 +314,12 @@ def test_lr_scheduler_by_batch_is_the_schedule():
 def test_freezer_and_unfreezer(solver):
     start = make_net().module_
     net = make_net([Freezer("dense1*")], solver=solver, alpha=0.1)
-    net.run(BatchLoader(make_rows(), BATCH_SIZE), None, 2)
+    train_without_validation(net, 2)
     assert torch.equal(net.module_.dense1.weight, start.dense1.weight)
     assert not torch.equal(net.module_.output.weight, start.output.weight)
     callbacks = [("freeze", Freezer("dense1*")), ("go", Unfreezer("dense1*", at=2))]
     net = make_net(callbacks, solver=solver)
-    net.run(BatchLoader(make_rows(), BATCH_SIZE), None, 2)
+    train_without_validation(net, 2)
     assert not torch.equal(net.module_.dense1.weight, start.dense1.weight)
 
 
@@ -366,10 +376,10 @@ def test_divergence_is_reported_with_its_epoch_before_anything_is_scored(scorer)
     rows = make_rows()
     rows.X[3, 0] = 1e300
     rows.X[4, 0] = math.inf
-    net = make_net()
-    net.score = scorer
+    batches = BatchLoader(rows, BATCH_SIZE), BatchLoader(make_rows(1), 100)
+    run = TrainingRun(make_net(), *batches, 5, score=scorer)
     with pytest.raises(FloatingPointError) as raised:
-        net.run(BatchLoader(rows, BATCH_SIZE), BatchLoader(make_rows(1), 100), 5)
+        trainer.train(run)
     assert raised.value.args == (1,)
 
 
@@ -377,12 +387,12 @@ def test_a_batch_without_weight_leaves_the_weights_alone():
     weight = np.r_[np.ones(16), np.zeros(8), np.ones(6)]
     rows = make_rows(weight=weight)
     net, alone = make_net(), make_net()
-    net.run(BatchLoader(rows, BATCH_SIZE), None, 2)
+    train_without_validation(net, 2, rows)
     kept = np.r_[0:16, 24:30]
     fewer = DeviceData(
         rows.X.numpy()[kept], rows.y[kept], weight[kept], rows.dtype, rows.device
     )
-    alone.run(BatchLoader(fewer, BATCH_SIZE), None, 2)
+    train_without_validation(alone, 2, fewer)
     assert torch.equal(weights(net), weights(alone))
 
 
@@ -390,8 +400,9 @@ def test_validation_rows_without_weight_are_still_predicted():
     seen = []
     valid = make_rows(1, weight=np.r_[np.zeros(20), np.ones(10)])
     net = make_net()
-    net.score = lambda logits: seen.append(len(logits)) or 0.5
-    net.run(BatchLoader(make_rows(), BATCH_SIZE), BatchLoader(valid, 10), 1)
+    batches = BatchLoader(make_rows(), BATCH_SIZE), BatchLoader(valid, 10)
+    score = lambda logits: seen.append(len(logits)) or 0.5  # noqa: E731
+    trainer.train(TrainingRun(net, *batches, 1, score=score))
     assert seen == [N_ROWS]
     assert math.isfinite(net.history[0, "valid_loss"])
 
@@ -409,7 +420,7 @@ def test_validation_rows_without_weight_are_still_predicted():
 def test_training_goes_on_where_it_was_left(solver, between):
     def part(net, seed):
         batches = BatchLoader(make_rows(), BATCH_SIZE, np.random.RandomState(seed))
-        net.run(batches, None, 2)
+        trainer.train(TrainingRun(net, batches, None, 2))
 
     with_make = make_net(solver=solver)
     with_make.make_optimizer = _Picklable(solver)
@@ -445,7 +456,7 @@ class _Picklable:
 def test_released_nets_hold_no_gradients():
     net = run(make_net())
     net.release()
-    assert net.flat_ is None
+    assert not hasattr(net, "flat_")
     assert all(p.grad is None for p in net.module_.parameters())
 
 

@@ -3,25 +3,22 @@
 import math
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skmlp.training.modules.layers import build_mlp
-from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.stopping import Monitor
 
 
 def monitor(tol=1e-4, n_iter_no_change=2, early_stopping=False):
     watching = Monitor()
-    watching.expect(tol, n_iter_no_change, early_stopping)
+    watching.configure(tol, n_iter_no_change, early_stopping)
     return watching
 
 
 def epochs_until_stalled(watching, losses, scores=None):
     scores = scores or [None] * len(losses)
     for epoch, (loss, score) in enumerate(zip(losses, scores, strict=True), start=1):
-        watching.epoch_ended(loss, score)
+        watching.add_epoch(loss, score)
         if watching.stalled():
             return epoch
     return None
@@ -50,7 +47,7 @@ def test_loss_stalls_as_in_scikit_learn(losses, tol, patience):
 @given(numbers)
 def test_the_first_epoch_of_the_best_score_is_kept(scores):
     watching = monitor(n_iter_no_change=math.inf, early_stopping=True)
-    kept = [e for e, s in enumerate(scores, 1) if watching.epoch_ended(1.0, s)]
+    kept = [e for e, s in enumerate(scores, 1) if watching.add_epoch(1.0, s)]
     assert kept[-1] == watching.best_epoch == scores.index(max(scores)) + 1
     assert watching.best_validation_score == max(scores)
     assert watching.validation_scores == scores
@@ -59,19 +56,19 @@ def test_the_first_epoch_of_the_best_score_is_kept(scores):
 @pytest.mark.parametrize("ties_by_loss", [False, True])
 def test_a_score_or_loss_that_is_no_number_is_never_the_best(ties_by_loss):
     watching = Monitor()
-    watching.expect(1e-4, 2, early_stopping=True, ties_by_loss=ties_by_loss)
+    watching.configure(1e-4, 2, early_stopping=True, ties_by_loss=ties_by_loss)
     for score, loss in [(math.nan, 0.1), (0.5, math.nan), (0.7, 0.4), (math.nan, 0.3)]:
-        watching.epoch_ended(1.0, score, loss)
+        watching.add_epoch(1.0, score, loss)
     assert (watching.best_epoch, watching.best_validation_score) == (3, 0.7)
     for _ in range(3):
-        watching.epoch_ended(1.0, 0.5, 0.9)
+        watching.add_epoch(1.0, 0.5, 0.9)
     assert watching.stalled()
 
 
 def test_a_loss_that_is_no_number_gives_way_to_any_other():
     watching = by_loss()
     for loss in (math.nan, 0.9, 0.8):
-        watching.epoch_ended(1.0, 0.5, loss)
+        watching.add_epoch(1.0, 0.5, loss)
     assert watching.best_epoch == 3
 
 
@@ -96,7 +93,7 @@ def test_infinite_patience_never_stalls():
 def test_going_on_starts_to_count_anew():
     watching = monitor(n_iter_no_change=1)
     assert epochs_until_stalled(watching, [1.0, 1.0, 1.0]) == 3
-    watching.go_on()
+    watching.reset_patience()
     assert watching.stalled() is None
 
 
@@ -111,33 +108,9 @@ def test_message_is_scikit_learns(early_stopping, what):
     )
 
 
-def test_best_weights_come_back_with_their_running_statistics():
-    network = build_mlp(3, [4], 2, batch_norm=True)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.fill_(1.0)
-    flat = FlatParameters(network)
-    best = {name: value.clone() for name, value in network.state_dict().items()}
-    watching = monitor()
-    watching.keep(flat, network)
-    flat.values.mul_(3)
-    network.train()(torch.randn(5, 3, generator=torch.Generator().manual_seed(0)))
-    watching.restore(flat, network)
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, best[name]), name
-
-
-def test_restoring_nothing_changes_nothing():
-    network = build_mlp(3, [4], 2)
-    flat = FlatParameters(network)
-    flat.values.fill_(2.0)
-    monitor().restore(flat, network)
-    assert (flat.values == 2.0).all()
-
-
 def by_loss(tol=1e-4, n_iter_no_change=2):
     watching = Monitor()
-    watching.expect(tol, n_iter_no_change, early_stopping=True, ties_by_loss=True)
+    watching.configure(tol, n_iter_no_change, early_stopping=True, ties_by_loss=True)
     return watching
 
 
@@ -145,7 +118,7 @@ def by_loss(tol=1e-4, n_iter_no_change=2):
 def test_at_one_score_throughout_the_validation_loss_decides(losses, tol, patience):
     watching, stop = by_loss(tol, patience), None
     for epoch, loss in enumerate(losses, start=1):
-        watching.epoch_ended(1.0, 0.5, loss)
+        watching.add_epoch(1.0, 0.5, loss)
         if watching.stalled() and stop is None:
             stop = epoch
     assert watching.best_epoch == losses.index(min(losses)) + 1
@@ -156,7 +129,7 @@ def test_at_one_score_throughout_the_validation_loss_decides(losses, tol, patien
 def test_a_better_score_counts_more_than_any_loss(scores, losses):
     watching = by_loss(n_iter_no_change=math.inf)
     for score, loss in zip(scores, losses, strict=False):
-        watching.epoch_ended(1.0, score, loss)
+        watching.add_epoch(1.0, score, loss)
     seen = scores[: len(losses)]
     assert watching.best_epoch == seen.index(max(seen)) + 1
 
@@ -164,7 +137,7 @@ def test_a_better_score_counts_more_than_any_loss(scores, losses):
 def test_scores_within_tol_of_the_best_are_ties():
     watching = by_loss(tol=0.1)
     kept = [
-        watching.epoch_ended(1.0, score, loss)
+        watching.add_epoch(1.0, score, loss)
         for score, loss in [(0.8, 0.5), (0.75, 0.4), (0.6, 0.1), (0.85, 0.45)]
     ]
     assert kept == [True, True, False, False]
@@ -175,7 +148,7 @@ def test_scores_within_tol_of_the_best_are_ties():
 def test_ties_neither_hide_a_better_score_nor_drift_away_from_it(scores, losses, tol):
     watching = by_loss(tol, math.inf)
     for score, loss in zip(scores, losses, strict=False):
-        watching.epoch_ended(1.0, score, loss)
+        watching.add_epoch(1.0, score, loss)
     seen = watching.validation_scores
     assert abs(max(seen) - watching.best_validation_score) <= tol + 1e-12
     assert seen[watching.best_epoch - 1] == watching.best_validation_score

@@ -1,7 +1,5 @@
-"""What the classifiers add: labels, class weights, probabilities, temperature."""
+"""The base of the classifiers: `fit`, `predict`, probabilities and temperature."""
 
-import math
-from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -10,40 +8,27 @@ import scipy.sparse
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
-from sklearn.utils.multiclass import (
-    check_classification_targets,
-    type_of_target,
-    unique_labels,
-)
+from sklearn.utils import check_consistent_length
 from torch import Tensor
 
 from skmlp._sklearn_bases import ClassifierMixin, fit_context
-from skmlp._sklearn_compat import attach_unique, check_partial_fit_first_call
+from skmlp._sklearn_compat import check_partial_fit_first_call
 from skmlp.neural_network._base.availability import available_for_batches
-from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._base.transaction import all_or_nothing
+from skmlp.neural_network._base.labels import LabeledNetwork
+from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.training.inference import activate
-from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss, classification_loss
+from skmlp.training.losses import OUTPUT_ACTIVATIONS
 
-# Kinds of targets of which a row has one, a label.
-_ONE_LABEL = ("binary", "multiclass")
-
-# Widest range in which a temperature is looked for.
+# Range in which a temperature is searched.
 _TEMPERATURES = (1e-2, 1e2)
 
 
-class BaseClassifier(ClassifierMixin, BaseNetwork):
+class BaseClassifier(ClassifierMixin, LabeledNetwork):
     """Base of the classifiers; not for direct use."""
 
-    classes_: np.ndarray
-    loss: str
-    label_smoothing: float
-    class_weight: Mapping[Any, float] | str | None
     temperature: float
 
-    @all_or_nothing
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -93,7 +78,7 @@ shape (n_samples, height, width[, channels])
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_for_batches
-    @all_or_nothing
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
@@ -119,140 +104,6 @@ shape (n_samples, height, width[, channels])
             self._partial_classes = self.classes_
         self.__dict__.pop("temperature_", None)
         return self._fit(X, y, sample_weight, incremental=True)
-
-    # Labels
-
-    def _learn_targets(self, y: np.ndarray) -> None:
-        classes = self.__dict__.pop("_partial_classes", None)
-        self._sparse_targets = scipy.sparse.issparse(y)
-        if y.dtype.kind != "O":
-            y = attach_unique(y)  # which all that follows asks for
-        if self.loss == "kullback_leibler" and (
-            (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
-        ):
-            self._check_probabilities(y)
-            self._target_type = "probabilities"
-            self.classes_ = np.arange(y.shape[1])
-        else:
-            if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
-            check_classification_targets(y)
-            self._target_type = type_of_target(y, input_name="y")
-            if self._target_type == "multilabel-indicator":
-                self.classes_ = np.arange(y.shape[1])
-            elif self._target_type == "multiclass-multioutput":
-                raise ValueError(
-                    "Multioutput target data is not supported; give one label a row or "
-                    "an indicator matrix."
-                )
-            else:
-                self.classes_ = unique_labels(y) if classes is None else classes
-                self._check_two_classes()
-                two = len(self.classes_) == 2
-                self._target_type = "binary" if two else "multiclass"
-        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
-
-    def _check_targets_again(self, y: np.ndarray) -> None:
-        if self.warm_start and self._target_type in ("binary", "multiclass"):
-            labels = unique_labels(y)
-            if not np.array_equal(labels, self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in "
-                    f"the previous call to fit. Previously got {self.classes_}, `y` "
-                    f"has {labels}"
-                )
-
-    def _check_two_classes(self) -> None:
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y has one class only, {self.classes_.tolist()[0]!r}; a classifier "
-                "needs rows of at least two."
-            )
-
-    def _check_probabilities(self, y: np.ndarray) -> None:
-        if y.ndim != 2 or (y < 0).any() or not np.allclose(y.sum(axis=1), 1.0):
-            raise ValueError(
-                "y has to hold a row of probabilities that sum to 1 for each sample, "
-                "or labels."
-            )
-
-    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
-        if hasattr(y, "toarray"):
-            y = y.toarray()
-        if self._target_type in ("probabilities", "multilabel-indicator"):
-            if y.ndim != 2 or y.shape[1] != len(self.classes_):
-                raise ValueError(
-                    f"{name} has shape {y.shape}, but {len(self.classes_)} columns "
-                    "were learnt."
-                )
-            return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
-        if y.ndim == 2:
-            y = column_or_1d(y)
-        known = np.isin(y, self.classes_)
-        if not known.all():
-            unknown = unique_labels(y[~known])
-            raise ValueError(
-                f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
-                f"{self.classes_}. '{name}' has {unknown}."
-            )
-        index = np.searchsorted(self.classes_, y)
-        if self._target_type == "binary":
-            return index[:, np.newaxis].astype(np.float32)
-        if self.loss == "kullback_leibler":
-            return np.eye(len(self.classes_), dtype=np.float32)[index]
-        return index.astype(np.int64)
-
-    def _make_loss(self) -> Loss:
-        exclusive = self._target_type in ("multiclass", "probabilities")
-        if self.loss == "kullback_leibler" and not exclusive:
-            # Of one logit, the divergence from a label is the cross-entropy.
-            return classification_loss("log_loss", exclusive, 0.0)
-        return classification_loss(self.loss, exclusive, self.label_smoothing)
-
-    def _loss_weight(
-        self, y: np.ndarray, weight: np.ndarray | None
-    ) -> np.ndarray | None:
-        if self.class_weight is None:
-            return weight
-        if self._target_type == "probabilities":
-            raise ValueError(
-                "class_weight needs labels, but y holds probabilities; use "
-                "sample_weight."
-            )
-        of_rows = self._class_weight_of(y)
-        if not (of_rows >= 0).all() or np.isinf(of_rows).any():
-            raise ValueError(
-                f"class_weight={self.class_weight!r} has to hold finite numbers, none "
-                "of them negative."
-            )
-        return of_rows if weight is None else of_rows * weight
-
-    def _class_weight_of(self, y: np.ndarray) -> np.ndarray:
-        """Return what `class_weight` says of the class of each row."""
-        if self.class_weight == "balanced" or self._target_type not in _ONE_LABEL:
-            return compute_sample_weight(self.class_weight, y)
-        # A dict is of all classes, which these rows need not have.
-        y, classes = y.ravel(), self.classes_
-        of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
-        return of_class[np.searchsorted(classes, y)]
-
-    def _has_namesake(self) -> bool:
-        return False
-
-    def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        if self._has_namesake():
-            return y if self.n_outputs_ == 1 else None
-        strata = self._strata(y)
-        if strata is None:
-            return None
-        counts = np.unique(strata, return_counts=True)[1]
-        n_valid = max(2, math.ceil(self.validation_fraction * len(y)))
-        # One row of every class on either side.
-        possible = len(counts) <= n_valid <= len(y) - len(counts) and counts.min() > 1
-        return strata if possible else None
-
-    def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        return y if self._target_type in _ONE_LABEL else None
 
     # Prediction
 
@@ -390,7 +241,7 @@ shape (n_samples, height, width[, channels])
         logits = self._logits(X).double()
         y = y.to_numpy() if hasattr(y, "to_numpy") else y
         encoded = torch.from_numpy(
-            self._encode(y if scipy.sparse.issparse(y) else np.asarray(y))
+            self._encode_targets(y if scipy.sparse.issparse(y) else np.asarray(y))
         )
         check_consistent_length(logits, encoded)
         if encoded.is_floating_point():

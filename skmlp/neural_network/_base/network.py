@@ -1,48 +1,51 @@
-"""How all estimators fit: plan, train, judge, keep."""
+"""The life of a fit, from checked data to fitted attributes.
 
+`BaseNetwork._fit` is the path of every estimator that is fitted alone. A packed fit
+(`skmlp.neural_network._packs.packed_fit`) calls the same methods for each estimator,
+but trains all runs together:
+
+1. `_check_parameter_combinations` and `_check_fit_inputs` check parameters and data.
+2. `_prepare_training` builds the network and its `TrainingRun`.
+3. `_train` trains the run.
+4. `_finish_fit` checks the result, sets the fitted attributes and, with
+   ``refit_full=True``, trains once more on all samples.
+"""
+
+import copy
 import time
 import warnings
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from skmlp._sklearn_bases import CallbackSupportMixin
-from skmlp.neural_network._base.checks import CheckedNetwork
-from skmlp.neural_network._fit.checkpoint import FitState, Stage, open_checkpoint
-from skmlp.neural_network._fit.construction import (
-    init_output_bias_from_priors,
-    make_generator,
-    make_initialized_network,
-    make_net,
-    train_batches,
-    train_scorer,
-    valid_batches,
+from skmlp.neural_network._base.storage import StoredNetwork
+from skmlp.neural_network._fit.callback_tasks import FitTask
+from skmlp.neural_network._fit.checkpoint import (
+    FileCheckpoint,
+    MemoryCheckpoint,
+    fit_fingerprints,
+)
+from skmlp.neural_network._fit.fit_data import (
+    FitData,
+    FitInputs,
 )
 from skmlp.neural_network._fit.progress import (
-    Advance,
     print_line,
     prints_epochs,
     prints_line,
-    silent,
-    training_shown,
+    show_progress,
 )
-from skmlp.neural_network._fit.sample import FitData, split_validation, take_train_size
-from skmlp.neural_network._fit.sklearn_callbacks import FitTasks
 from skmlp.neural_network._fit.transfer import freeze_layers
-from skmlp.training import lbfgs
+from skmlp.training import lbfgs, trainer
 from skmlp.training.compute.dense_products import can_thread_large_products
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.compute.threads import threads_for_work
-from skmlp.training.data.batches import BatchLoader
-from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import (
     has_convolutions,
     multiply_adds,
@@ -50,109 +53,27 @@ from skmlp.training.modules.introspection import (
 )
 from skmlp.training.modules.layers import seed_dropout
 from skmlp.training.net import Net
-from skmlp.training.state import remember
+from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
+from skmlp.training.snapshot import NetSnapshot
 from skmlp.training.stopping import Monitor
 
 
-class Plan(NamedTuple):
-    """A network ready to be trained, with what it is trained on."""
-
-    net: Net
-    train: BatchLoader
-    valid: BatchLoader | None
-    epochs: int
-    device: torch.device
-    incremental: bool
-    stage: Stage | None = None
-
-
-class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
+class BaseNetwork(CallbackSupportMixin, StoredNetwork):
     """Base of the estimators; not for direct use."""
 
-    activation: str
-    alpha: float | Sequence[float]
-    batch_size: int | str
-    learning_rate: str
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    shuffle: bool
     random_state: int | np.random.RandomState | None
-    tol: float
-    verbose: bool | int | str
-    warm_start: bool
-    momentum: float
-    nesterovs_momentum: bool
-    validation_fraction: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    n_iter_no_change: float
     max_fun: int
-    init: str
-    train_size: int | float | None
-    scoring: str | Callable[..., float] | None
-    restore_best_weights: bool
     record_train_score: bool
     device: str | torch.device
-    dtype: str | None
-    amp: bool
-    callbacks: Sequence[Any] | None
-    max_grad_norm: float | None
-    warmup_epochs: float
-    step_size: int
-    gamma: float
-    init_from: Any
-    frozen_layers: Sequence[int | str] | None
     checkpoint_interval: float
 
-    # Whether the outputs of a network of random weights do, where `init` is 'auto'.
-    _uses_class_priors = False
+    # Hooks of the estimators
 
-    @abstractmethod
-    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
-        """Build the network from rows to logits, its weights not yet drawn."""
+    def _describe_target_scale(self, y: Tensor) -> str:
+        """Return how large the targets are, for an error text."""
+        return ""
 
-    def _make_blank_network(self) -> nn.Sequential:
-        """Build the network on torch's meta device, where weights take no memory."""
-        with torch.device("meta"):
-            network = self._make_network(self.n_features_in_, self.n_outputs_)
-        return network.to("meta")
-
-    def _preview_network(self, X: Any, y: Any) -> nn.Sequential:
-        """Return the network that `fit` would train, on torch's meta device."""
-        unfitted = clone(self)
-        unfitted._validate_params()
-        unfitted._check_sample(X, y, None, reset=True)
-        network = unfitted._make_blank_network()
-        freeze_layers(network, unfitted.frozen_layers)
-        return network
-
-    @abstractmethod
-    def _make_loss(self) -> Loss:
-        """Return the loss of the logits."""
-
-    @abstractmethod
-    def _score_logits(
-        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
-    ) -> float:
-        """Return `score`'s metric of logits against encoded targets."""
-
-    def _initializer_name(self) -> str:
-        """Return the law of the initial weights."""
-        return self.init
-
-    def _has_namesake(self) -> bool:
-        """Whether scikit-learn stops early in a way that is to be followed."""
-        return True
-
-    def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the targets if the validation split keeps their shares."""
-        return None
-
-    def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the targets if a sample of the training rows keeps their shares."""
-        return None
+    # The life of a fit
 
     def _fit(
         self,
@@ -161,236 +82,276 @@ class BaseNetwork(CallbackSupportMixin, CheckedNetwork):
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        *,
         incremental: bool = False,
     ) -> Self:
+        """Fit to X and y, or train further by one epoch if `incremental`."""
         start = time.perf_counter()
-        first = not hasattr(self, "net_") or not (self.warm_start or incremental)
-        self._check_together(X_val, y_val, incremental)
-        sample = self._check_sample(X, y, sample_weight, reset=first)
-        valid = None if X_val is None else self._check_validation(X_val, y_val)
-        checkpoint = None if incremental else open_checkpoint(self, sample, valid)
-        undo = None if first else remember(self.net_)
+        continues = hasattr(self, "net_") and (self.warm_start or incremental)
+        self._check_parameter_combinations(X_val, y_val, incremental)
+        inputs = self._check_fit_inputs(
+            X, y, sample_weight, X_val, y_val, reset=not continues
+        )
+        checkpoint = None if incremental else self._open_checkpoint(inputs)
+        snapshot = NetSnapshot(self.net_) if continues else None
         try:
-            plan = self._plan(sample, valid, first, incremental, checkpoint)
-            tasks = FitTasks(self, X, y, sample_weight, incremental)
-            with tasks.around(plan.net):
-                self._run(plan)
-            self._keep(plan.net, plan.device, release=not incremental)
-            if self.refit_full:
-                self._refit(sample if valid is None else sample.join(valid), checkpoint)
+            run = self._prepare_training(inputs, continues, incremental, checkpoint)
+            if incremental:
+                self._train(run)
+            else:
+                task = FitTask(self, X, y, sample_weight, self._attributes_if_fitted)
+                with task.watch_epochs(run.net):
+                    self._train(run)
+            self._finish_fit(run, inputs, incremental, checkpoint)
         except BaseException:
-            if undo is not None:
-                undo()
+            if snapshot is not None:
+                snapshot.restore()
             raise
-        tasks.end()
+        if not incremental:
+            task.end()
         if prints_line(self.verbose):
             print_line(self, time.perf_counter() - start)
         return self
 
-    def _plan(
+    def _open_checkpoint(self, inputs: FitInputs) -> FileCheckpoint | None:
+        """Return the checkpoint file of this fit, if there shall be one."""
+        if self.checkpoint is None:
+            return None
+        fingerprints = fit_fingerprints(self, inputs, self._data_shape)
+        return FileCheckpoint(self.checkpoint, self.checkpoint_interval, fingerprints)
+
+    def _prepare_training(
         self,
-        sample: FitData,
-        valid: FitData | None = None,
-        first: bool = True,
+        inputs: FitInputs,
+        continues: bool = False,
         incremental: bool = False,
-        state: FitState | None = None,
-    ) -> Plan:
-        """Build all that trains on checked rows."""
+        checkpoint: MemoryCheckpoint | None = None,
+    ) -> TrainingRun:
+        """Build the network and all that trains it on checked data.
+
+        Parameters
+        ----------
+        inputs : FitInputs
+            All samples, and the caller's own validation set.
+        continues : bool
+            Whether training continues with the weights of the fit before.
+        incremental : bool
+            Whether this is `partial_fit`, which trains for one epoch.
+        checkpoint : MemoryCheckpoint or None
+            Stores the run.
+        """
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
-        if state is not None:
-            state.begin("fit", random_state)
-        if not first and device != self.device_:
-            self.net_.release()
-        network = (
-            make_initialized_network(self, sample.X, random_state, device)
-            if first
-            else self.net_.module_.to(device)
-        )
-        if self.warm_start and not (first or incremental):
-            freeze_layers(network, self.frozen_layers)
-        generator = make_generator(self, network, random_state, device)
-        train = sample
-        # Of validation rows of its own, scikit-learn's warm start forgets the best.
-        follows = valid is None and self._has_namesake()
-        if valid is None and self.early_stopping and self.solver != "lbfgs":
-            strata = self._stratify(sample.y)
-            train, valid = split_validation(
-                sample, self.validation_fraction, strata, random_state
-            )
-        if self.train_size is not None:
-            strata = self._strata(train.own_y)
-            train = take_train_size(train, self.train_size, strata, random_state)
-        train, valid = train.in_turn(), None if valid is None else valid.in_turn()
-        monitor = Monitor() if first else self._monitor
-        monitor.expect(
-            self.tol,
-            self.n_iter_no_change,
-            self.early_stopping,
-            self.restore_best_weights,
-            ties_by_loss=self.scoring is None and not self._has_namesake(),
-        )
-        if incremental and not first and self.net_.solver == self.solver:
-            net = self.net_.resume()
-            net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
-            net.schedule.total_epochs = self.max_iter
+        if checkpoint is not None:
+            checkpoint.begin_stage("fit", random_state)
+        if continues:
+            network = self._network_to_continue(device, incremental)
         else:
-            net = make_net(self, network, monitor, device)
-            if first:
-                init_output_bias_from_priors(self, net, train)
-            elif not follows and valid is not None and monitor.at_best:
-                monitor.keep(net.flat_, network)
-        batches = train_batches(self, train, net, random_state, generator)
+            network = self._make_initialized_network(
+                inputs.data.X, random_state, device
+            )
+        generator = self._make_generator(network, random_state, device)
+        train, valid = self._split(inputs, random_state)
+        if continues and incremental and self.net_.solver == self.solver:
+            net = self._resume_net(device)
+        else:
+            monitor = self._make_monitor(continues)
+            net = self._make_net(network, monitor, device)
+        if not continues:
+            self._init_output_bias_from_priors(net, train)
+        batches = self._training_batches(train, net, random_state, generator)
+        train_score = None
         if self.record_train_score:
-            net.train_score = train_scorer(self, train, net, batches.data)
-        held_out = None
+            train_score = self._make_train_scorer(train, net, batches.data)
+        score, valid_batches = None, None
         if valid is not None:
-            beside = batches.data if valid.encoded is train.encoded else None
-            held_out = valid_batches(self, valid, net, beside)
-        return Plan(
+            score = self._make_scorer(valid, net)
+            same_arrays = valid.targets is train.targets
+            valid_batches = self._validation_batches(
+                valid, net, batches.data if same_arrays else None
+            )
+        run = TrainingRun(
             net,
             batches,
-            held_out,
-            1 if incremental else self.max_iter,
-            device,
-            incremental,
-            None if state is None else Stage(state, "fit", generator),
+            valid_batches,
+            max_epochs=1 if incremental else self.max_iter,
+            score=score,
+            train_score=train_score,
+            generator=generator,
+            checkpoint=None if checkpoint is None else checkpoint.stage("fit"),
         )
+        # A warm start of scikit-learn that splits its own validation set forgets the
+        # best weights of the fit before. Any other one compares with them.
+        forgets_best = inputs.valid is None and self._follows_sklearn()
+        compares = continues and not forgets_best and valid is not None
+        if compares and net.monitor.at_best:
+            run.save_best_weights()
+        return run
 
-    def _run(self, plan: Plan, advance: Advance = silent) -> None:
-        """Train, and turn what went wrong into words."""
-        net, train = plan.net, plan.train
-        with _threads_for(net, train), self._shown(net, plan.epochs, advance) as ended:
+    def _network_to_continue(
+        self, device: torch.device, incremental: bool
+    ) -> nn.Sequential:
+        """Return the network of the fit before, on its device."""
+        if device != self.device_:
+            self.net_.release()
+        network = self.net_.module_.to(device)
+        if not incremental:
+            freeze_layers(network, self.frozen_layers)
+        return network
+
+    def _resume_net(self, device: torch.device) -> Net:
+        """Return the net of the fit before, with parameters that may have changed."""
+        self._configure_monitor(self._monitor)
+        net = self.net_.resume()
+        net.device = str(device)
+        net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
+        net.schedule.total_epochs = self.max_iter
+        return net
+
+    def _train(
+        self, run: TrainingRun, progress_callback: ProgressCallback = ignore_progress
+    ) -> None:
+        """Train a run; a loss that is not finite ends up in ``run.error``."""
+        name = type(self).__name__
+        progress = show_progress(self.verbose, name, [run], progress_callback)
+        with _threads_for(run), progress as show_epochs:
             if self.solver == "lbfgs":
                 self.n_iter_, self.loss_ = lbfgs.minimize(
-                    net,
-                    train,
-                    max_iter=self.max_iter,
+                    run,
                     max_fun=self.max_fun,
                     tol=self.tol,
-                    advance=ended,
+                    progress_callback=show_epochs,
                 )
-            else:
-                try:
-                    net.run(train, plan.valid, plan.epochs, ended, plan.stage)
-                except FloatingPointError as error:
-                    self._refuse_divergence(train, error)
-        self._judge(plan)
+                return
+            try:
+                trainer.train(run, show_epochs)
+            except FloatingPointError as error:
+                run.error = error
 
-    def _shown(
-        self, net: Net, epochs: int, advance: Advance = silent
-    ) -> AbstractContextManager[Advance]:
-        """Show a live bar if `verbose` wants one."""
-        return training_shown(self.verbose, type(self).__name__, [net], epochs, advance)
+    def _finish_fit(
+        self,
+        run: TrainingRun,
+        inputs: FitInputs,
+        incremental: bool = False,
+        checkpoint: MemoryCheckpoint | None = None,
+    ) -> None:
+        """Check a trained run, set the fitted attributes, and refit if wanted."""
+        self._raise_if_diverged(run)
+        self._warn_if_not_converged(run.net, incremental)
+        if not torch.isfinite(run.flat.values).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may "
+                "contain large values and need to be preprocessed."
+            )
+        self._set_fitted_attributes(run.net)
+        if not incremental:
+            run.net.release()
+        if self.refit_full and not run.net.interrupted_:
+            self._refit(inputs.all_samples(), checkpoint)
 
-    def _refuse_divergence(
-        self, train: BatchLoader, error: FloatingPointError
-    ) -> NoReturn:
-        """Say what a loss that stopped being finite may come from."""
+    def _raise_if_diverged(self, run: TrainingRun) -> None:
+        """Raise an error with possible reasons if the loss stopped being finite."""
+        if run.error is None:
+            return
+        data = run.train.data
         raise ValueError(
-            f"Training loss became non-finite at epoch {error}; lower "
+            f"Training loss became non-finite at epoch {run.error}; lower "
             "learning_rate_init or scale X (its values reach "
-            f"{train.data.max_abs():g}){self._scale_of_targets(train.data.y)}."
-        ) from None
+            f"{data.max_abs():g}){self._describe_target_scale(data.y)}."
+        )
 
-    def _scale_of_targets(self, y: Tensor) -> str:
-        """Say how large the targets are, where they have a scale."""
-        return ""
-
-    def _judge(self, plan: Plan) -> None:
-        """Warn if training did not converge, and refuse weights that are not finite."""
-        if self.solver != "lbfgs":
-            self.n_iter_ = plan.net.epochs_
-            stopped = plan.net.converged_ or plan.net.schedule.has_planned_end
-            if not stopped and not plan.incremental:
-                warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
-                    "reached and the optimization hasn't converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
-        schedule = plan.net.schedule
-        if plan.incremental and schedule.is_past_planned_end:
+    def _warn_if_not_converged(self, net: Net, incremental: bool) -> None:
+        """Warn as scikit-learn does, and if `partial_fit` is past a planned end."""
+        schedule = net.schedule
+        stopped = net.converged_ or schedule.has_planned_end or self.solver == "lbfgs"
+        if not stopped and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if incremental and schedule.is_past_planned_end:
             warnings.warn(
                 f"learning_rate={schedule.name!r} is planned for max_iter="
                 f"{schedule.total_epochs} epochs, which have passed: partial_fit "
                 "learns next to nothing more; set a larger max_iter.",
                 stacklevel=4,
             )
-        if not torch.isfinite(plan.net.flat_.values).all():
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may "
-                "contain large values and need to be preprocessed."
-            )
 
-    def _keep(self, net: Net, device: torch.device, release: bool) -> None:
-        """Set the fitted attributes."""
+    def _set_fitted_attributes(self, net: Net) -> None:
+        """Set all attributes that `fit` sets after training, except those of L-BFGS."""
         monitor = net.monitor
         seed_dropout(net.module_, None)
-        net.score = net.train_score = None
-        self.net_, self.device_, self._monitor = net, device, monitor
-        self.callbacks_ = [cb for _, cb in net.callbacks_[1:]]
+        self.net_, self._monitor = net, monitor
+        self.device_ = torch.device(net.device)
+        self.callbacks_ = [callback for _, callback in net.callbacks_[1:]]
         self.history_ = net.history
-        layers = list(weight_layers(net.module_))
-        self.n_layers_ = len(layers) + 1
+        self.n_layers_ = len(list(weight_layers(net.module_))) + 1
         self.n_parameters_ = sum(
             p.numel() for p in net.module_.parameters() if p.requires_grad
         )
         self.out_activation_ = net.criterion_.output_activation
         self.t_ = monitor.samples_seen
-        if self.solver != "lbfgs":
-            scores = monitor.validation_scores
-            self.loss_curve_ = monitor.loss_curve
-            self.loss_ = monitor.loss_curve[-1] if monitor.loss_curve else np.inf
-            self.best_loss_ = None if self.early_stopping else monitor.best_loss
-            self.validation_scores_ = scores or None
-            self.best_validation_score_ = (
-                monitor.best_validation_score if scores else None
-            )
-            self.best_epoch_ = monitor.best_epoch
-        if release:
-            net.release()
+        if self.solver == "lbfgs":
+            return
+        scores = monitor.validation_scores
+        self.n_iter_ = net.epochs_
+        self.loss_curve_ = monitor.loss_curve
+        self.loss_ = monitor.loss_curve[-1] if monitor.loss_curve else np.inf
+        self.best_loss_ = None if self.early_stopping else monitor.best_loss
+        self.validation_scores_ = scores or None
+        self.best_validation_score_ = monitor.best_validation_score if scores else None
+        self.best_epoch_ = monitor.best_epoch
 
-    def _refit(self, sample: FitData, state: FitState | None = None) -> None:
-        """Train anew on all rows for as many epochs as were best."""
-        if self.net_.interrupted_:
-            return  # after Ctrl-C the network that was validated stays
+    def _attributes_if_fitted(self, net: Net) -> dict[str, Any]:
+        """Return the attributes that `fit` would set if it ended now."""
+        fitted = copy.copy(self)
+        copied = net.copy_for_prediction()
+        fitted._set_fitted_attributes(copied)
+        copied.release()
+        attributes = {k: v for k, v in vars(fitted).items() if k.endswith("_")}
+        return attributes | {"_monitor": fitted._monitor}
+
+    def _refit(self, data: FitData, checkpoint: MemoryCheckpoint | None) -> None:
+        """Train a new network on all samples, for as many epochs as were best.
+
+        After Ctrl-C the validated network stays.
+        """
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
-        if state is not None:
-            state.begin("refit", random_state)
-        network = make_initialized_network(self, sample.X, random_state, device)
-        generator = make_generator(self, network, random_state, device)
-        if self.train_size is not None:
-            strata = self._strata(sample.y)
-            sample = take_train_size(
-                sample, self.train_size, strata, random_state
-            ).in_turn()
-        monitor = Monitor()
-        net = make_net(self, network, monitor, device)
-        init_output_bias_from_priors(self, net, sample)
-        batches = train_batches(self, sample, net, random_state, generator)
-        stage = None if state is None else Stage(state, "refit", generator)
-        epochs = self.best_epoch_ or self.n_iter_
-        try:
-            with _threads_for(net, batches), self._shown(net, epochs) as ended:
-                net.run(batches, None, epochs, ended, stage)
-        except FloatingPointError as error:
-            self._refuse_divergence(batches, error)
-        if net.epochs_ < max(1, epochs):
+        if checkpoint is not None:
+            checkpoint.begin_stage("refit", random_state)
+        network = self._make_initialized_network(data.X, random_state, device)
+        generator = self._make_generator(network, random_state, device)
+        train = self._take_train_size(data, random_state)
+        net = self._make_net(network, Monitor(), device)
+        self._init_output_bias_from_priors(net, train)
+        run = TrainingRun(
+            net,
+            self._training_batches(train, net, random_state, generator),
+            None,
+            max_epochs=self.best_epoch_ or self.n_iter_,
+            generator=generator,
+            checkpoint=None if checkpoint is None else checkpoint.stage("refit"),
+        )
+        self._train(run)
+        self._raise_if_diverged(run)
+        if net.epochs_ < max(1, run.max_epochs):
             self.net_.interrupted_ = True
             return
         seed_dropout(net.module_, None)
         net.release()
         self.net_ = net
-        self.loss_ = monitor.loss_curve[-1]
+        self.loss_ = net.monitor.loss_curve[-1]
 
 
-def _threads_for(net: Net, train: BatchLoader) -> AbstractContextManager[None]:
-    """Compute on as many threads as a step of the net deserves."""
-    rows = min(train.batch_size, len(train.data))
-    work = multiply_adds(net.module_, train.data.X.shape[1]) * rows
-    shared = not has_convolutions(net.module_) and can_thread_large_products(
-        net.flat_.values
+def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:
+    """Return a context with as many threads as a step of the run can use."""
+    network, data = run.net.module_, run.train.data
+    batch_size = min(run.train.batch_size, len(data))
+    work = multiply_adds(network, data.X.shape[1]) * batch_size
+    splits = not has_convolutions(network) and can_thread_large_products(
+        run.flat.values
     )
-    return threads_for_work(work, shared)
+    return threads_for_work(work, splits)

@@ -1,4 +1,4 @@
-"""How far a fit has come: in memory, or in the file from which it goes on if killed."""
+"""Checkpoints of a fit: in memory, or in a file from which a killed fit continues."""
 
 import copy
 import math
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.frozen import FrozenEstimator
 
-from skmlp.neural_network._fit.sample import FitData
+from skmlp._sklearn_bases import BaseEstimator
+from skmlp.neural_network._fit.fit_data import FitInputs
+from skmlp.neural_network._fit.images import ImageShape
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.storage.atomic_files import remove_part_files
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
@@ -23,71 +24,79 @@ from skmlp.storage.fingerprints import (
     fingerprint_array,
 )
 from skmlp.training.compute.devices import resolve_device
-from skmlp.training.data.batches import BatchLoader
 from skmlp.training.data.sources import Source
-from skmlp.training.net import Net
-from skmlp.training.state import restore_callbacks, restore_training, training_state
+from skmlp.training.run import TrainingRun
+from skmlp.training.state import (
+    load_callback_states,
+    load_training_state_dict,
+    training_state_dict,
+)
 
-# Parameters that a fit may change when it goes on; no result depends on them.
+# Parameters that may change when a fit continues. No result depends on them.
 _WITHOUT_EFFECT = frozenset(
     {"callbacks", "checkpoint", "checkpoint_interval", "verbose", "warm_start"}
 )
 
 
-class FitState:
-    """How far the stages of a fit have come, in memory.
+class MemoryCheckpoint:
+    """Holds the states of the stages of a fit in memory.
 
-    A fit with ``refit_full=True`` has two stages, any other one.
+    A fit with ``refit_full=True`` has two stages, "fit" and "refit". Any other fit has
+    the stage "fit" only.
 
     Parameters
     ----------
     stages : dict of str to dict
-        Where the stages of an earlier fit of the same ended, of plain values and
-        arrays; one that goes on puts its new end there.
+        The states at the end of an earlier fit of the same network, as plain values
+        and arrays. Stages that are trained write their new states into it.
     """
 
-    # Seconds between two epochs to be kept: only the last one is.
+    # Fewest seconds between two stored epochs: only the last epoch is stored.
     interval = math.inf
 
     def __init__(self, stages: dict[str, dict[str, Any]]) -> None:
         self.stages = stages
 
-    def begin(self, stage: str, random_state: np.random.RandomState) -> None:
-        """Let a stage draw from the generator as it did when it first began."""
-        if stage in self.stages:
-            random_state.set_state(self.stages[stage]["start"].get_state())
+    def begin_stage(self, name: str, random_state: np.random.RandomState) -> None:
+        """Put the generator into the state in which the stage first began."""
+        if name in self.stages:
+            random_state.set_state(self.stages[name]["start"].get_state())
             return
-        self.stages[stage] = {"start": copy.deepcopy(random_state), "state": None}
+        self.stages[name] = {"start": copy.deepcopy(random_state), "state": None}
         self.write()
 
-    def write(self) -> None:
-        """Do nothing: memory is where the stages are."""
+    def stage(self, name: str) -> "StageCheckpoint":
+        """Return the checkpoint of a stage that has begun, for its training run."""
+        return StageCheckpoint(self, name)
 
-    def refusal(self, reason: Exception) -> ValueError:
-        """Return what to raise if a stage cannot be gone on with."""
+    def write(self) -> None:
+        """Do nothing: the stages are in memory."""
+
+    def make_error(self, reason: Exception) -> ValueError:
+        """Return the error to raise if a stage cannot continue."""
         return ValueError(f"Training cannot be gone on with: {reason}.")
 
 
-class Checkpoint(FitState):
-    """The same in a file, from which a fit that was killed goes on.
+class FileCheckpoint(MemoryCheckpoint):
+    """Holds the states of the stages of a fit in a file.
 
     Parameters
     ----------
     path : str or path-like
-        The file; one that is there is gone on from.
+        The file. If it exists, the fit continues from it.
     interval : float
         Fewest seconds between two writings.
-    facts : dict of str to str
-        What the fit is of.
+    fingerprints : dict of str to str
+        Identify data and parameters of the fit.
 
     Raises
     ------
     ValueError
-        If the file is of something else.
+        If the file belongs to another fit.
     ModelFileError
-        If it is no whole checkpoint.
+        If the file is not a complete checkpoint.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
 
     def __init__(
@@ -105,7 +114,7 @@ class Checkpoint(FitState):
             self._read()
 
     def _read(self) -> None:
-        """Take the stages from the file, if it is of the same fit."""
+        """Read the stages from the file, if it belongs to the same fit."""
         content = read_checkpoint(self.path)
         try:
             fingerprints, stages = content["facts"], content["stages"]
@@ -120,77 +129,61 @@ class Checkpoint(FitState):
             self.stages = stages
 
     def write(self) -> None:
-        """Bring all stages to the disk; if it cannot be, that shows when one begins."""
+        """Write all stages to the disk. A file that cannot be written fails early."""
         write_checkpoint(self.path, {"facts": self.fingerprints, "stages": self.stages})
 
-    def refusal(self, reason: Exception) -> ValueError:
-        """Return what to raise if a stage cannot be gone on with."""
+    def make_error(self, reason: Exception) -> ValueError:
+        """Return the error to raise if a stage cannot continue."""
         return ModelFileError(f"{self.path} cannot be gone on from: {reason}.")
 
 
-class Stage:
-    """Keeps how far one stage of a fit has come.
+class StageCheckpoint:
+    """Stores the training run of one stage of a fit, and loads it.
 
     Parameters
     ----------
-    fit : FitState
-        Where to; the stage has begun.
+    checkpoint : MemoryCheckpoint
+        Holds the state; the stage has begun.
     name : str
         Name of the stage.
-    generator : Generator or None
-        That of dropout and augmentation.
     """
 
-    def __init__(
-        self, fit: FitState, name: str, generator: torch.Generator | None
-    ) -> None:
-        self.fit = fit
+    def __init__(self, checkpoint: MemoryCheckpoint, name: str) -> None:
+        self.checkpoint = checkpoint
         self.name = name
-        self.generator = generator
         self.written = time.monotonic()
 
-    def resume(self, net: Net, train: BatchLoader) -> None:
-        """Put the net where it was when it was kept, if it ever was."""
-        state = self.fit.stages[self.name]["state"]
+    def load(self, run: TrainingRun) -> None:
+        """Put a run that is about to begin into the stored state, if there is one."""
+        state = self.checkpoint.stages[self.name]["state"]
         if state is None:
             return
         try:
-            restore_training(net, train, self.generator, copy.deepcopy(state))
-            anew = restore_callbacks(net, state)
+            load_training_state_dict(run, copy.deepcopy(state))
+            restarted = load_callback_states(run.net, state)
         except Exception as error:
-            # What a file can contradict is without number.
-            raise self.fit.refusal(error) from error
-        if anew and not net.converged_:
+            # A file can contradict the run in countless ways.
+            raise self.checkpoint.make_error(error) from error
+        if restarted and not run.net.converged_:
             warnings.warn(
-                f"Training goes on after epoch {net.epochs_}, where {', '.join(anew)} "
-                "begins anew: a callback without state_dict and load_state_dict is not "
-                "in a checkpoint.",
-                stacklevel=7,
+                f"Training goes on after epoch {run.net.epochs_}, where "
+                f"{', '.join(restarted)} starts again: a callback without state_dict "
+                "and load_state_dict is not in a checkpoint.",
+                stacklevel=10,
             )
 
-    def keep(self, net: Net, train: BatchLoader, last: bool) -> None:
-        """Write what an epoch has changed, if it is time to."""
+    def save(self, run: TrainingRun, last: bool) -> None:
+        """Store the run after an epoch, if the last writing is long enough ago."""
         now = time.monotonic()
-        if not last and now - self.written < self.fit.interval:
+        if not last and now - self.written < self.checkpoint.interval:
             return
         self.written = now
-        state = training_state(net, train, self.generator)
-        self.fit.stages[self.name]["state"] = state
-        self.fit.write()
-
-
-def open_checkpoint(
-    estimator: Any, sample: FitData, valid: FitData | None
-) -> Checkpoint | None:
-    """Return the checkpoint of a fit to checked rows, if there is to be one."""
-    if estimator.checkpoint is None:
-        return None
-    fingerprints = _facts(estimator, sample, valid)
-    return Checkpoint(estimator.checkpoint, estimator.checkpoint_interval, fingerprints)
+        self.checkpoint.stages[self.name]["state"] = training_state_dict(run)
+        self.checkpoint.write()
 
 
 def set_checkpoint(estimator: Any, path: str | os.PathLike[str] | None) -> None:
-    """Set the parameter of a network, or of the one at the end of a Pipeline.
+    """Set the parameter of a network, or of the network at the end of a Pipeline.
 
     Raises
     ------
@@ -207,7 +200,7 @@ def set_checkpoint(estimator: Any, path: str | os.PathLike[str] | None) -> None:
 
 
 def refuse_shared_checkpoint(estimator: Any) -> None:
-    """Refuse a network with a file, if it is to be cloned and fitted several times.
+    """Refuse a checkpoint file of a network that is cloned and fitted several times.
 
     Raises
     ------
@@ -224,33 +217,46 @@ def refuse_shared_checkpoint(estimator: Any) -> None:
         )
 
 
-def _facts(estimator: Any, sample: FitData, valid: FitData | None) -> dict[str, str]:
-    """Return all that decides what comes of a fit, by names that users know."""
+def fit_fingerprints(
+    estimator: BaseEstimator, inputs: FitInputs, image_shape: ImageShape | None
+) -> dict[str, str]:
+    """Return all that determines the result of a fit, by names that users know.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        A network, not fitted.
+    inputs : FitInputs
+        The checked data.
+    image_shape : tuple of int or None
+        Shape of the images in X, if X held images.
+    """
     params = estimator.get_params(deep=False)
+    data, valid = inputs
     fingerprints = {"estimator": type(estimator).__name__}
     fingerprints |= {
         k: fingerprint(v) for k, v in params.items() if k not in _WITHOUT_EFFECT
     }
-    fingerprints["init_from"] += weights_fingerprint(estimator.init_from)
-    fingerprints["device"] = repr(resolve_device(estimator.device).type)
-    fingerprints["X"] = fingerprint_array(sample.X)
-    if isinstance(sample.X, Source):  # whose rows come in an order of their own
+    fingerprints["init_from"] += weights_fingerprint(params["init_from"])
+    fingerprints["device"] = repr(resolve_device(params["device"]).type)
+    fingerprints["X"] = fingerprint_array(data.X)
+    if isinstance(data.X, Source):  # its samples are shuffled in another way
         fingerprints["X"] = f"source {fingerprints['X']}"
-    if estimator._data_shape is not None:
-        fingerprints["X"] = f"images {estimator._data_shape} in {fingerprints['X']}"
-    fingerprints["y"] = fingerprint_array(sample.encoded) + fingerprint(
+    if image_shape is not None:
+        fingerprints["X"] = f"images {image_shape} in {fingerprints['X']}"
+    fingerprints["y"] = fingerprint_array(data.targets) + fingerprint(
         getattr(estimator, "classes_", None)
     )
-    fingerprints["sample_weight"] = fingerprint(sample.weight)
+    fingerprints["sample_weight"] = fingerprint(data.weight)
     fingerprints["X_val"] = "None" if valid is None else fingerprint_array(valid.X)
     fingerprints["y_val"] = (
-        "None" if valid is None else fingerprint_array(valid.encoded)
+        "None" if valid is None else fingerprint_array(valid.targets)
     )
     return fingerprints
 
 
 def weights_fingerprint(fitted: Any) -> str:
-    """Return a text for the weights of a network that another starts from."""
+    """Return a fingerprint of the weights from which another network starts."""
     if isinstance(fitted, FrozenEstimator):
         fitted = fitted.estimator
     if "net_" not in getattr(fitted, "__dict__", {}):

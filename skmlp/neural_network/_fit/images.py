@@ -1,4 +1,4 @@
-"""Rows as images and images as rows."""
+"""Flat samples as images, and images as flat samples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +12,11 @@ from skmlp.training.data.sources import Source, as_source
 ImageShape = tuple[int, int, int]
 
 
-def as_rows(X: Any) -> tuple[Any, ImageShape | None]:
-    """Return images ``(n, height, width[, channels])`` as flat rows, and their shape.
+def flatten_images(X: Any) -> tuple[Any, ImageShape | None]:
+    """Flatten images ``(n, height, width[, channels])``; return them and their shape.
 
-    What has two dimensions or fewer comes back as it is, without a shape; what is
-    outside memory and large as a `Source`.
+    Input with at most two dimensions is returned unchanged, with None for the shape. A
+    large array outside memory is returned as a `Source`.
     """
     X = as_source(X)
     if isinstance(X, Source):
@@ -42,7 +42,7 @@ def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
 
 
 def check_channels_last(shape: ImageShape) -> None:
-    """Refuse images whose channels, by all appearance, come first."""
+    """Refuse images whose channels seem to come first."""
     first, height, width = shape
     channels = (1, 3, 4)
     if first in channels and width not in channels and first < min(height, width):
@@ -53,8 +53,8 @@ def check_channels_last(shape: ImageShape) -> None:
         )
 
 
-def with_known_dtype(X: Any) -> Any:
-    """Return X, in float64 where torch has no dtype for what NumPy has.
+def with_torch_dtype(X: Any) -> Any:
+    """Return X, in float64 if torch lacks the dtype of X.
 
     Raises
     ------
@@ -62,30 +62,30 @@ def with_known_dtype(X: Any) -> Any:
         If X does not hold numbers.
     """
     if isinstance(X, Source):
-        return X  # which has seen to that
+        return X  # a source checks its dtype itself
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X has dtype {X.dtype}, but has to hold numbers.")
     foreign = X.dtype.itemsize > 8 or not X.dtype.isnative
     return X.astype(np.float64) if foreign else X
 
 
-def augment_rows(
+def augment_samples(
     augmentation: Callable[[Tensor, torch.Generator], Tensor],
     image_shape: ImageShape,
     generator: torch.Generator | int,
-    rows: Tensor,
+    samples: Tensor,
 ) -> Tensor:
-    """Apply an augmentation of images to a batch of flat rows.
+    """Apply an augmentation of images to a batch of flat samples.
 
-    A generator given as a number is a new one with that seed.
+    An integer instead of a generator is the seed of a new generator.
     """
     if isinstance(generator, int):
-        generator = torch.Generator(rows.device).manual_seed(generator)
-    images = rows.view(-1, *image_shape).permute(0, 3, 1, 2)
+        generator = torch.Generator(samples.device).manual_seed(generator)
+    images = samples.view(-1, *image_shape).permute(0, 3, 1, 2)
     changed = augmentation(images, generator)
     if changed.shape != images.shape:
         raise ValueError(
             f"augmentation made images of shape {tuple(changed.shape)} from images of "
             f"shape {tuple(images.shape)}; it has to keep the shape."
         )
-    return changed.to(rows.dtype).permute(0, 2, 3, 1).reshape(rows.shape)
+    return changed.to(samples.dtype).permute(0, 2, 3, 1).reshape(samples.shape)

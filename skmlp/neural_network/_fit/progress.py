@@ -1,4 +1,4 @@
-"""What a fit says of itself: a line at its end, or a live bar of its epochs."""
+"""Progress of a fit: one line at its end, or a live bar of its epochs."""
 
 import sys
 import threading
@@ -14,25 +14,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from skmlp.training.net import Net
-
-# Told of epochs as they end.
-Advance = Callable[[int], None]
-
-
-def silent(epochs: int) -> None:
-    """Show nothing."""
+from skmlp.training.run import ProgressCallback, TrainingRun
 
 
 def prints_epochs(verbose: bool | int | str) -> bool:
-    """Whether scikit-learn's lines are wanted: ``True``, or a number from 2."""
+    """Return whether to print scikit-learn's lines: ``True``, or a number from 2."""
     if isinstance(verbose, str):
         return False
     return bool(verbose) and (isinstance(verbose, bool | np.bool_) or verbose > 1)
 
 
 def prints_line(verbose: bool | int | str) -> bool:
-    """Whether one line at the end is wanted: the number 1."""
+    """Return whether to print one line at the end: the number 1."""
     if isinstance(verbose, str | bool | np.bool_):
         return False
     return verbose == 1
@@ -53,29 +46,31 @@ def print_line(estimator: Any, seconds: float) -> None:
 
 
 @contextmanager
-def training_shown(
+def show_progress(
     verbose: bool | int | str,
     title: str,
-    nets: Sequence[Net],
-    epochs: int,
-    advance: Advance = silent,
-) -> Iterator[Advance]:
-    """Let a bar, if one is wanted, hear of epochs before `advance` does."""
+    runs: Sequence[TrainingRun],
+    progress_callback: ProgressCallback,
+) -> Iterator[ProgressCallback]:
+    """Return a progress callback that updates a live bar, if `verbose` wants one.
+
+    The callback then calls `progress_callback`.
+    """
     if verbose != "bar":
-        yield advance
+        yield progress_callback
         return
-    with SCREEN.row(title, epochs) as update:
+    with SCREEN.row(title, sum(run.max_epochs for run in runs)) as update:
 
         def show(ended: int) -> None:
-            update(ended, _figures(nets))
-            advance(ended)
+            update(ended, _mean_loss_and_score(runs))
+            progress_callback(ended)
 
         yield show
 
 
-def _figures(nets: Sequence[Net]) -> str:
-    """Write the last loss and validation score, of several nets the mean."""
-    records = [net.history[-1] for net in nets if net.history]
+def _mean_loss_and_score(runs: Sequence[TrainingRun]) -> str:
+    """Write the last loss and validation score, averaged over several runs."""
+    records = [run.net.history[-1] for run in runs if run.net.history]
     losses = [r["train_loss"] for r in records if "train_loss" in r]
     scores = [r["valid_score"] for r in records if "valid_score" in r]
     text = f"loss {fmean(losses):.4g}" if losses else ""
@@ -83,10 +78,10 @@ def _figures(nets: Sequence[Net]) -> str:
 
 
 class _Screen:
-    """The one live display of the process, with a row for all that is under way.
+    """The only live display of the process, with one row for each bar.
 
-    Two of rich's live displays would write over each other; threads, and a search and
-    its fits, share this one. It is there while it has rows.
+    Two live displays of rich would overwrite each other. So all threads, and a search
+    and its fits, share this one. The display exists as long as it has rows.
     """
 
     def __init__(self) -> None:
@@ -96,9 +91,9 @@ class _Screen:
 
     @contextmanager
     def row(self, title: str, total: int) -> Iterator[Callable[[int, str], None]]:
-        """Add a row until the end of the block; where nobody looks, do nothing.
+        """Add a row until the end of the block, if there is a terminal or a notebook.
 
-        The row is updated by a number of epochs and a text beside the bar.
+        The row is updated by a number of epochs and a text next to the bar.
         """
         with self._shared() as display:
             if display is None:
@@ -114,7 +109,7 @@ class _Screen:
 
     @contextmanager
     def _shared(self) -> Iterator[Progress | None]:
-        """Start the display with its first row, and end it with its last."""
+        """Start the display with its first row, and stop it after its last row."""
         with self._lock:
             if self._display is None:
                 self._display = _make_display()
@@ -137,12 +132,12 @@ SCREEN = _Screen()
 
 
 def _make_display() -> Progress | None:
-    """Make a display on stderr that leaves nothing behind, if someone looks at it."""
-    # Workers of a search write to the same terminal, each without seeing the others.
+    """Make a display on stderr that disappears in the end, if a user can see it."""
+    # Workers of a search write to the same terminal and would overwrite each other.
     if current_process().name != "MainProcess":
         return None
     console = Console(stderr=True)
-    # Not is_terminal, which FORCE_COLOR makes of a pipe.
+    # is_terminal is not enough: FORCE_COLOR makes it true for a pipe.
     in_terminal = console.is_interactive and console.file.isatty()
     in_notebook = console.is_jupyter and find_spec("ipywidgets") is not None
     if not (in_terminal or in_notebook):

@@ -16,7 +16,7 @@ from skmlp.training.modules.introspection import (
 )
 
 
-def start_from(network: nn.Sequential, fitted: Any) -> None:
+def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
     """Copy the parameters that a fitted estimator's network shares by name and shape.
 
     Raises

@@ -1,17 +1,19 @@
-"""Many estimators fitted at once: as packs where they can be, else one by one."""
+"""Many estimators fitted at once: in packs where possible, else one by one."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import warnings
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sklearn.utils import gen_even_slices
 
 from skmlp._sklearn_compat import has_callbacks
-from skmlp.neural_network._base.network import BaseNetwork, Plan
-from skmlp.neural_network._fit.checkpoint import FitState
-from skmlp.neural_network._fit.progress import print_line, prints_line, training_shown
-from skmlp.neural_network._fit.sample import FitData
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
+from skmlp.neural_network._fit.fit_data import FitInputs
+from skmlp.neural_network._fit.progress import print_line, prints_line, show_progress
 from skmlp.neural_network._packs.pack_size import (
     choose_pack_size,
     group_by_width,
@@ -20,15 +22,16 @@ from skmlp.neural_network._packs.pack_size import (
     pack_thread_count,
 )
 from skmlp.training.compute.threads import single_threaded
-from skmlp.training.packs.pack import PackMember, pack_key, train_pack
+from skmlp.training.packs.pack import pack_key, train_pack
+from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
-# Parameters that decide how rows and targets are checked and encoded.
-_OF_DATA = ("loss", "class_weight", "image_shape", "augmentation")
+# Parameters that decide how data are checked and encoded.
+_DATA_PARAMETERS = ("loss", "class_weight", "image_shape", "augmentation")
 
 
 @dataclass
 class FitJob:
-    """One estimator to be fitted, and what becomes of it.
+    """An estimator to fit, and the outcome.
 
     Parameters
     ----------
@@ -41,23 +44,24 @@ class FitJob:
     data : hashable
         Equal for jobs with the same X, y and params, which are then checked once.
     number : int
-        For the caller, to tell jobs by.
+        Identifies the job for the caller.
     finished : bool
-        Whether its outcome is known. It has its place in a pack, so that packs are as
-        they would be without it, but is not trained.
+        Whether the caller has the outcome already. The job is not trained, but counts
+        as a member, so that the other packs do not change.
     repeatable : bool
         Whether a later call has to train the same networks together.
-    state : FitState or None
-        Where the fit goes on from, and where it leaves its end.
+    checkpoint : MemoryCheckpoint or None
+        The fit continues from it and stores its end there.
 
     Attributes
     ----------
     error : Exception or None
-        What `fit` would have raised. A job that comes with one is not fitted.
+        The exception that `fit` would have raised. A job that already has one is not
+        fitted.
     seconds : float
-        Time it took; an equal share for every member of a pack.
+        Time of the fit; members of a pack have equal parts of the pack's time.
     packed : int
-        Number of members trained together with it, itself included.
+        Number of networks that were trained together, this one included.
     """
 
     estimator: Any
@@ -68,235 +72,248 @@ class FitJob:
     number: int = 0
     finished: bool = False
     repeatable: bool = False
-    state: FitState | None = None
+    checkpoint: MemoryCheckpoint | None = None
     error: Exception | None = None
     seconds: float = 0.0
     packed: int = 1
-    _checked: Any = field(default=None, repr=False)
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C ended its training."""
+        """Whether Ctrl-C ended the training."""
         net = vars(self.estimator).get("net_")
         return net is not None and net.interrupted_
 
+    @property
+    def max_epochs(self) -> int:
+        """Largest number of epochs; 0 if the parameter is not valid."""
+        epochs = getattr(self.estimator, "max_iter", 0)
+        return epochs if isinstance(epochs, int) else 0
 
-class _Checked:
-    """What jobs have in common that need be checked but once.
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Add the time of a block to the seconds, and catch its exception."""
+        start = time.perf_counter()
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the caller decides what to do
+            self.error = error
+        self.seconds += time.perf_counter() - start
 
-    Attributes
-    ----------
-    params : dict of type to dict
-        For each class the parameters of the estimator that was checked last.
-    rows : dict of hashable to tuple
-        Learnt attributes, rows to train on and to validate on.
-    """
+    def fit_alone(self) -> None:
+        """Call the estimator's own `fit`."""
+        with self.measured():
+            self.estimator.fit(self.X, self.y, **self.params)
+
+
+class _Prepared(NamedTuple):
+    """A job whose network is ready to be trained."""
+
+    job: FitJob
+    inputs: FitInputs
+    run: TrainingRun
+
+
+class _CheckedData(NamedTuple):
+    """Checked data, and the attributes that the check gave the estimator."""
+
+    attributes: dict[str, Any]
+    inputs: FitInputs
+
+
+class _Preparation:
+    """Prepares jobs, and checks only once what they have in common."""
 
     def __init__(self) -> None:
-        self.params: dict[type, dict[str, Any]] = {}
-        self.rows: dict[Hashable, tuple[dict[str, Any], FitData, FitData | None]] = {}
+        self._params: dict[type, dict[str, Any]] = {}  # the last that were checked
+        self._data: dict[Hashable, _CheckedData] = {}
 
-    def check_params(self, estimator: Any) -> None:
-        """Check parameters, unless they are those that were checked last."""
+    def prepare(self, job: FitJob) -> _Prepared:
+        """Check parameters and data of a job, and build its network."""
+        estimator, params = job.estimator, dict(job.params)
+        self._check_params(estimator)
+        validation = params.pop("X_val", None), params.pop("y_val", None)
+        estimator._check_parameter_combinations(*validation)
+        values = tuple(repr(getattr(estimator, k, None)) for k in _DATA_PARAMETERS)
+        key = (job.data, type(estimator), values)
+        if key not in self._data:
+            before = set(vars(estimator))
+            weight = _sample_weight(params)
+            inputs = estimator._check_fit_inputs(job.X, job.y, weight, *validation)
+            attributes = {k: v for k, v in vars(estimator).items() if k not in before}
+            self._data[key] = _CheckedData(attributes, inputs.for_several_networks())
+        attributes, inputs = self._data[key]
+        vars(estimator).update(attributes)
+        run = estimator._prepare_training(inputs, checkpoint=job.checkpoint)
+        return _Prepared(job, inputs, run)
+
+    def _check_params(self, estimator: Any) -> None:
+        """Check parameters, unless they are those of the estimator before."""
         params = estimator.get_params(deep=False)
-        known = self.params.get(type(estimator), {})
+        known = self._params.get(type(estimator), {})
         if any(name not in known or known[name] is not v for name, v in params.items()):
             estimator._validate_params()
-            self.params[type(estimator)] = params
+            self._params[type(estimator)] = params
+
+
+def _sample_weight(params: dict[str, Any]) -> Any:
+    """Return the sample weights; other arguments of `fit` are refused."""
+    if unknown := set(params) - {"sample_weight"}:
+        raise TypeError(f"fit() got an unexpected keyword argument {unknown.pop()!r}")
+    return params.get("sample_weight")
 
 
 def fit_jobs(
-    jobs: Iterable[FitJob], advance: Callable[[int], None] = lambda epochs: None
+    jobs: Iterable[FitJob], progress_callback: ProgressCallback = ignore_progress
 ) -> Iterator[FitJob]:
     """Fit the estimators of all jobs; yield each job when it is done, in any order.
 
-    Errors end up in the jobs. Networks wait for others to be packed with only as long
-    as memory allows, so `jobs` may be many more than fit into it. `advance` is told of
-    epochs as they end or are left out: ``max_iter`` altogether for every job.
+    Exceptions end up in the jobs. Networks wait for others of their pack only as long
+    as memory allows, so `jobs` may hold many more than fit into memory.
+
+    Parameters
+    ----------
+    jobs : iterable of FitJob
+        Read while others are trained.
+    progress_callback : callable
+        Called with numbers of epochs that ended or are left out. The numbers of a job
+        add up to its ``max_iter``.
+
+    Yields
+    ------
+    job : FitJob
     """
-    checked = _Checked()
-    waiting: dict[Hashable, list[tuple[FitJob, Plan]]] = {}
-    # Of a pack, and bytes of all that wait, by the memory there was when it began.
-    limits: dict[Hashable, tuple[int, float]] = {}
+    preparation = _Preparation()
+    waiting: dict[Hashable, list[_Prepared]] = {}
+    limits: dict[Hashable, _Limits] = {}
     for job in jobs:
-        alone = not _can_be_planned(job.estimator)
-        if alone and job.error is None and not job.finished:
-            _fit_alone(job)
-        if alone or job.error is not None:
-            advance(_epochs(job))
+        if job.error is None:
+            if _can_be_prepared(job.estimator):
+                with job.measured():
+                    prepared = preparation.prepare(job)
+            else:
+                if not job.finished:
+                    job.fit_alone()
+                progress_callback(job.max_epochs)
+                yield job
+                continue
+        if job.error is not None:
+            progress_callback(job.max_epochs)
             yield job
             continue
-        start = time.perf_counter()
-        try:
-            plan = _plan(job, checked)
-        except Exception as error:  # noqa: BLE001  # the caller decides what to do
-            job.error = error
-            advance(_epochs(job))
-            yield job
-            continue
-        finally:
-            job.seconds += time.perf_counter() - start
-        key = pack_key(PackMember(plan.net, plan.train, plan.valid, plan.epochs))
+        key = pack_key(prepared.run)
         if key is None:
-            yield from _fit_pack([(job, plan)], advance)
+            yield from _fit_pack([prepared], progress_callback)
             continue
         if key not in waiting:
             waiting[key] = []
-            limits[key] = max_pack_size(plan), memory_budget(plan.device)
-        largest, room = limits[key]
-        waiting[key].append((job, plan))
-        if len(waiting[key]) >= largest:
-            yield from _fit_packs(key, waiting.pop(key), advance)
-        while sum(_bytes_waiting(p) for p in waiting.values()) > room:
+            limits[key] = _Limits(
+                max_pack_size(prepared.run), memory_budget(prepared.run.device)
+            )
+        waiting[key].append(prepared)
+        if len(waiting[key]) >= limits[key].pack_size:
+            yield from _fit_packs(key, waiting.pop(key), progress_callback)
+        while sum(map(_bytes_waiting, waiting.values())) > limits[key].bytes_waiting:
             biggest = max(waiting, key=lambda k: _bytes_waiting(waiting[k]))
-            yield from _fit_packs(biggest, waiting.pop(biggest), advance)
+            yield from _fit_packs(biggest, waiting.pop(biggest), progress_callback)
     while waiting:
-        yield from _fit_packs(*waiting.popitem(), advance)
+        yield from _fit_packs(*waiting.popitem(), progress_callback)
 
 
-def _can_be_planned(estimator: Any) -> bool:
-    """Whether it is a network that nothing but its own fit follows."""
+class _Limits(NamedTuple):
+    """Largest pack, and largest memory of all waiting networks.
+
+    Both follow from the free memory when the first network of a key was prepared.
+    """
+
+    pack_size: int
+    bytes_waiting: float
+
+
+def _can_be_prepared(estimator: Any) -> bool:
+    """Return whether nothing but its own training depends on the fit of a network."""
     if not isinstance(estimator, BaseNetwork) or estimator.solver == "lbfgs":
         return False
-    if estimator.checkpoint is not None:
-        return False
-    return not has_callbacks(estimator)
+    return estimator.checkpoint is None and not has_callbacks(estimator)
 
 
-def _epochs(job: FitJob) -> int:
-    """Epochs of a job that may not be valid."""
-    epochs = getattr(job.estimator, "max_iter", 0)
-    return epochs if isinstance(epochs, int) else 0
-
-
-def _fit_alone(job: FitJob) -> None:
-    """Fit as anybody would."""
-    start = time.perf_counter()
-    try:
-        job.estimator.fit(job.X, job.y, **job.params)
-    except Exception as error:  # noqa: BLE001  # the caller decides what to do
-        job.error = error
-    job.seconds += time.perf_counter() - start
-
-
-def _plan(job: FitJob, checked: _Checked) -> Plan:
-    """Check a job, as far as none before it was the same, and build its net."""
-    estimator, params = job.estimator, dict(job.params)
-    checked.check_params(estimator)
-    X_val, y_val = params.pop("X_val", None), params.pop("y_val", None)
-    estimator._check_together(X_val, y_val, False)
-    of_data = tuple(repr(getattr(estimator, name, None)) for name in _OF_DATA)
-    key = (job.data, type(estimator), of_data)
-    if key not in checked.rows:
-        before = set(vars(estimator))
-        sample = estimator._check_sample(job.X, job.y, **_weights(params), reset=True)
-        sample = sample._replace(tensors={})
-        valid = None if X_val is None else estimator._check_validation(X_val, y_val)
-        learned = {k: v for k, v in vars(estimator).items() if k not in before}
-        checked.rows[key] = learned, sample, valid
-    learned, sample, valid = checked.rows[key]
-    vars(estimator).update(learned)
-    job._checked = sample if valid is None else (sample, valid)
-    return estimator._plan(sample, valid, state=job.state)
-
-
-def _weights(params: dict[str, Any]) -> dict[str, Any]:
-    """Sample weights as the check takes them; other arguments of fit are refused."""
-    params = {"sample_weight": None} | params
-    if unknown := set(params) - {"sample_weight"}:
-        raise TypeError(f"fit() got an unexpected keyword argument {unknown.pop()!r}")
-    return params
-
-
-def _bytes_waiting(pack: Sequence[tuple[FitJob, Plan]]) -> int:
-    """Bytes of the parameters and gradients of nets that wait for their pack."""
-    values = pack[0][1].net.flat_.values
+def _bytes_waiting(pack: Sequence[_Prepared]) -> int:
+    """Return the bytes of parameters and gradients of networks that wait."""
+    values = pack[0].run.flat.values
     return 2 * len(pack) * values.numel() * values.element_size()
 
 
 def _fit_packs(
-    key: Hashable,
-    waiting: Sequence[tuple[FitJob, Plan]],
-    advance: Callable[[int], None],
+    key: Hashable, waiting: Sequence[_Prepared], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
-    """Divide what waited into packs of a good size, equal ones, and train these."""
-    repeatable = any(job.repeatable for job, _ in waiting)
-    for places in group_by_width([plan for _, plan in waiting]):
-        alike = [waiting[i] for i in places]
-        size = choose_pack_size(
-            key, [plan for _, plan in alike], measured=not repeatable
-        )
-        for part in gen_even_slices(len(alike), -(-len(alike) // size)):
-            yield from _fit_pack(alike[part], advance)
+    """Divide networks of one key into packs of equal size and train the packs."""
+    repeatable = any(prepared.job.repeatable for prepared in waiting)
+    for positions in group_by_width([prepared.run for prepared in waiting]):
+        group = [waiting[i] for i in positions]
+        runs = [prepared.run for prepared in group]
+        size = choose_pack_size(key, runs, may_measure=not repeatable)
+        for pack in gen_even_slices(len(group), -(-len(group) // size)):
+            yield from _fit_pack(group[pack], progress_callback)
 
 
 def _fit_pack(
-    pack: Sequence[tuple[FitJob, Plan]], advance: Callable[[int], None]
+    pack: Sequence[_Prepared], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
-    """Train nets together, or a single one alone, and keep what came of them."""
-    for job, plan in pack:
+    """Train networks together, or a single one alone, and finish their fits."""
+    for job, _, run in pack:
         if job.finished:
-            advance(plan.epochs)
+            progress_callback(run.max_epochs)
             yield job
-    pack = [(job, plan) for job, plan in pack if not job.finished]
-    start = time.perf_counter()
+    pack = [prepared for prepared in pack if not prepared.job.finished]
     if not pack:
         return
-    if len(pack) == 1:
-        ((job, plan),) = pack
-        try:
-            job.estimator._run(plan, advance)
-        except Exception as error:  # noqa: BLE001  # the caller decides what to do
-            job.error = error
-    else:
-        members = [
-            PackMember(p.net, p.train, p.valid, p.epochs, p.stage) for _, p in pack
-        ]
-        n_threads = pack_thread_count(pack[-1][1], len(pack))
-        shown = training_shown(
-            "bar" if any(job.estimator.verbose == "bar" for job, _ in pack) else False,
-            f"{len(pack)} networks",
-            [plan.net for _, plan in pack],
-            sum(plan.epochs for _, plan in pack),
-            advance,
-        )
-        try:
-            with single_threaded(), shown as ended:
-                train_pack(members, ended, n_threads)
-        except Exception:  # noqa: BLE001  # of one of them: which, they show alone
-            for job, _ in pack:
-                _fit_alone(job)
-                advance(_epochs(job))
-                yield job
+    start = time.perf_counter()
+    try:
+        _train(pack, progress_callback)
+    except Exception as error:  # noqa: BLE001  # each fit shows which one failed
+        if len(pack) == 1:
+            pack[0].job.error = error
+        else:
+            yield from _fit_one_by_one(pack, error, progress_callback)
             return
-        for (job, plan), member in zip(pack, members, strict=True):
-            try:
-                if member.error is not None:
-                    job.estimator._refuse_divergence(plan.train, member.error)
-                job.estimator._judge(plan)
-            except Exception as error:  # noqa: BLE001  # a warning may be an error
-                job.error = error
-    advance(sum(plan.epochs - plan.net.epochs_ for _, plan in pack))
-    share = (time.perf_counter() - start) / len(pack)
-    for job, plan in pack:
-        job.seconds += share
+    progress_callback(sum(run.max_epochs - run.net.epochs_ for _, _, run in pack))
+    seconds = (time.perf_counter() - start) / len(pack)
+    for job, inputs, run in pack:
+        job.seconds += seconds
         job.packed = len(pack)
         if job.error is None:
-            job.estimator._keep(plan.net, plan.device, release=True)
-            if job.estimator.refit_full:
-                _refit(job)
+            with job.measured():
+                job.estimator._finish_fit(run, inputs, checkpoint=job.checkpoint)
         if job.error is None and prints_line(job.estimator.verbose):
             print_line(job.estimator, job.seconds)
         yield job
 
 
-def _refit(job: FitJob) -> None:
-    """Train once more on all rows, as `fit` does for ``refit_full=True``."""
-    checked = job._checked
-    start = time.perf_counter()
-    sample = checked[0].join(checked[1]) if type(checked) is tuple else checked
-    try:
-        job.estimator._refit(sample, job.state)
-    except Exception as error:  # noqa: BLE001  # the caller decides what to do
-        job.error = error
-    job.seconds += time.perf_counter() - start
+def _train(pack: Sequence[_Prepared], progress_callback: ProgressCallback) -> None:
+    """Train the runs of a pack until all have ended."""
+    if len(pack) == 1:
+        job, _, run = pack[0]
+        job.estimator._train(run, progress_callback)
+        return
+    runs = [prepared.run for prepared in pack]
+    shows_bar = any(prepared.job.estimator.verbose == "bar" for prepared in pack)
+    progress = show_progress(
+        "bar" if shows_bar else False, f"{len(pack)} networks", runs, progress_callback
+    )
+    with single_threaded(), progress as show_epochs:
+        train_pack(runs, show_epochs, pack_thread_count(runs[-1], len(runs)))
+
+
+def _fit_one_by_one(
+    pack: Sequence[_Prepared], error: Exception, progress_callback: ProgressCallback
+) -> Iterator[FitJob]:
+    """Fit the networks of a pack that failed by their own `fit`, with a warning."""
+    warnings.warn(
+        f"A pack of {len(pack)} networks failed with {type(error).__name__}: {error}. "
+        "Its networks are fitted one by one.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    for job, _, _ in pack:
+        job.fit_alone()
+        progress_callback(job.max_epochs)
+        yield job

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 
 from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.snapshot import TensorSnapshot
 
 
 class AveragedWeights:
@@ -49,16 +49,13 @@ class AveragedWeights:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Let the network have the average for a while."""
-        trained = [tensor.clone() for tensor in self._current]
+        trained = TensorSnapshot(self._current)
         self.adopt()
         try:
             yield
         finally:
-            for current, before in zip(self._current, trained, strict=True):
-                current.copy_(before)
+            trained.restore()
 
     def adopt(self) -> None:
         """Let the network have the average for good."""
-        with torch.no_grad():
-            for current, average in zip(self._current, self.tensors, strict=True):
-                current.copy_(average)
+        TensorSnapshot(self._current, self.tensors).restore()

@@ -196,10 +196,12 @@ class StepWeights:
         self.counts_on_device = torch.as_tensor(
             by_models, dtype=widest_float(device), device=device
         )
+        # NumPy converts the values: some devices have no float64, even for a moment.
+        native = np.float64 if dtype == torch.float64 else np.float32
         self.totals, self.weights = (
-            torch.as_tensor(of_streams, dtype=dtype, device=device).transpose(0, 1)[
-                :, models
-            ]
+            torch.as_tensor(
+                of_streams.astype(native, copy=False), device=device
+            ).transpose(0, 1)[:, models]
             for of_streams in (totals, weights)
         )
 

@@ -10,64 +10,64 @@ from skmlp.training.compute.cuda_graphs import CALLS_BEFORE_RECORDING
 from skmlp.training.compute.devices import repeatable_convolutions
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.compute.threads import single_threaded
+from skmlp.training.modules.layers import dropout_generators
 from skmlp.training.packs.batches import PackData
 from skmlp.training.packs.optimizer import PackOptimizer
-from skmlp.training.packs.pack import PackMember
 from skmlp.training.packs.parameters import PackParameters
+from skmlp.training.run import TrainingRun
+from skmlp.training.snapshot import GeneratorSnapshot, TensorSnapshot
+from skmlp.training.trainer import Trainer
 
 # The first steps, which pay for the memory and for recordings, are not among them.
 _STEPS = 3
 _FIRST_STEPS = {"cuda": CALLS_BEFORE_RECORDING + 1}
 
 
-def time_single_step(member: PackMember) -> float:
-    """Return the seconds of one step of a member that has not been trained yet.
+def time_single_step(run: TrainingRun) -> float:
+    """Return the seconds of one step of a run that has not been trained yet.
 
-    The member is as it was afterwards.
+    The run is left as it was before.
     """
-    net, rows = member.net, member.train.data
-    weights = [net.flat_.values, *net.module_.buffers()]
-    before, states = [w.clone() for w in weights], _dropout_states([member])
-    index = torch.from_numpy(rows.index[: member.train.batch_size])
-    net.prepare_step()
-    net.record_steps()
+    net, data = run.net, run.train.data
+    weights, generators = TensorSnapshot(run.weights), _dropout_snapshot([run])
+    index = torch.from_numpy(data.index[: run.train.batch_size])
+    trainer = Trainer(run)
+    trainer.record_steps()
 
     def step() -> None:
-        x, y, weight = rows.gather(index)
+        x, y, weight = data.gather(index)
         if weight is not None:
             weight = weight / weight.sum()
-        net._train_batch((x, y, weight, float(len(index))), False)
+        trainer.train_batch((x, y, weight, float(len(index))), notify=False)
 
     net.module_.train()
     seconds = math.inf
-    tuner = make_thread_tuner(net.flat_.values)
-    with torch.no_grad(), repeatable_convolutions(), net.untracked(member.train):
-        seconds = _fastest(step, tuner, net.flat_.values.device)
-    for now, then in zip(weights, before, strict=True):
-        now.copy_(then)
+    tuner = make_thread_tuner(run.flat.values)
+    with torch.no_grad(), repeatable_convolutions(), trainer.without_tracking():
+        seconds = _fastest(step, tuner, run.flat.values.device)
+    weights.restore()
     net.optimizer_.state.clear()
-    net.recorder_ = None
-    _restore(states)
+    generators.restore()
     return seconds
 
 
-def time_pack_step(members: Sequence[PackMember], n_packs: int = 1) -> float:
-    """Return the seconds of one step of a pack; the members are as they were.
+def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
+    """Return the seconds of one step of a pack; the runs are left as they were before.
 
-    Of `n_packs`, each in a thread of its own, none has a team.
+    If there are several packs, each in its own thread, no pack has a thread tuner.
     """
-    batch = members[0].train.batch_size
-    counts = [batch] * len(members)
-    states = _dropout_states(members)
-    stack = PackParameters([member.net for member in members], counts)
+    batch = runs[0].train.batch_size
+    counts = [batch] * len(runs)
+    generators = _dropout_snapshot(runs)
+    stack = PackParameters([run.net for run in runs], counts)
     optimizer = PackOptimizer(stack)
-    optimizer.choose([True] * len(members))
+    optimizer.choose([True] * len(runs))
     template = stack.alpha
-    data = PackData([member.train.data for member in members])
-    orders = [_first(member.train.data.index, batch) for member in members]
+    data = PackData([run.train.data for run in runs])
+    orders = [_first(run.train.data.index, batch) for run in runs]
     index = data.offset(torch.stack(orders))
-    weights = template.new_full((len(members), batch), 1.0 / batch)
-    totals = template.new_full((len(members),), float(batch))
+    weights = template.new_full((len(runs), batch), 1.0 / batch)
+    totals = template.new_full((len(runs),), float(batch))
 
     def step() -> None:
         x, y = data.gather(*index)
@@ -79,7 +79,7 @@ def time_pack_step(members: Sequence[PackMember], n_packs: int = 1) -> float:
             make_thread_tuner(stack.values.vector) if n_packs == 1 else ThreadTuner(1)
         )
         seconds = _fastest(step, tuner, template.device)
-    _restore(states)
+    generators.restore()
     return seconds
 
 
@@ -107,20 +107,6 @@ def _fastest(
     return fastest
 
 
-_States = list[tuple[torch.Generator, torch.Tensor]]
-
-
-def _dropout_states(members: Sequence[PackMember]) -> _States:
-    """Return the generators that steps draw from, and where they are."""
-    generators = [
-        layer.generator
-        for member in members
-        for layer in member.net.module_.modules()
-        if getattr(layer, "generator", None) is not None
-    ]
-    return [(generator, generator.get_state()) for generator in generators]
-
-
-def _restore(states: _States) -> None:
-    for generator, state in states:
-        generator.set_state(state)
+def _dropout_snapshot(runs: Sequence[TrainingRun]) -> GeneratorSnapshot:
+    """Return the states of the generators from which steps draw."""
+    return GeneratorSnapshot(dropout_generators([run.net.module_ for run in runs]))

@@ -253,7 +253,7 @@ def test_callback_with_state_dict_resumes(path, digits, mlp, kill_at, assert_sam
 def test_callback_without_state_dict_restarts_with_warning(path, digits, mlp, kill):
     kill(mlp(), 4, path)
     model = mlp(callbacks=[EarlyStopping("train_loss")], checkpoint=path)
-    with pytest.warns(UserWarning, match="epoch 3, where EarlyStopping begins anew"):
+    with pytest.warns(UserWarning, match="epoch 3, where EarlyStopping starts again"):
         model.fit(*digits)
 
 

@@ -19,8 +19,8 @@ from skmlp.neural_network import (
     SoftmaxRegression,
 )
 from skmlp.training.compute import devices
-from skmlp.training.net import Net
 from skmlp.training.packs.pack import _Pack
+from skmlp.training.trainer import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -62,7 +62,7 @@ def without_float64(monkeypatch):
 
         return call
 
-    for owner, name in ((Net, "run"), (_Pack, "__init__"), (_Pack, "run_epoch")):
+    for owner, name in ((Trainer, "train"), (_Pack, "__init__"), (_Pack, "run_epoch")):
         monkeypatch.setattr(owner, name, refusing(getattr(owner, name)))
 
 

@@ -6,7 +6,7 @@ import torch
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier
 from skmlp.neural_network._packs import pack_size as _pack_size
-from skmlp.training.packs.pack import PackMember, pack_key
+from skmlp.training.packs.pack import pack_key
 
 
 def make_plans(n, units, batch_size=32, n_samples=64):
@@ -17,7 +17,8 @@ def make_plans(n, units, batch_size=32, n_samples=64):
         estimator = MLPClassifier(
             units, batch_size=batch_size, random_state=seed, device="cpu"
         )
-        plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
+        inputs = estimator._check_fit_inputs(X, y)
+        plans.append(estimator._prepare_training(inputs))
     return plans
 
 
@@ -33,13 +34,13 @@ def make_convolutional_plans(n, channels, batch_size=32):
             random_state=seed,
             device="cpu",
         )
-        plans.append(estimator._plan(estimator._check_sample(X, y, None, reset=True)))
+        inputs = estimator._check_fit_inputs(X, y)
+        plans.append(estimator._prepare_training(inputs))
     return plans
 
 
 def pack_size(plans):
-    first = plans[0]
-    key = pack_key(PackMember(first.net, first.train, first.valid, first.epochs))
+    key = pack_key(plans[0])
     return _pack_size.choose_pack_size(key, plans)
 
 
@@ -85,7 +86,7 @@ def test_small_networks_of_similar_width_share_pack(widths, expected):
 @pytest.mark.parametrize(("units", "expected"), [(60, 5), (200, 1)])
 def test_pack_size_without_measurement_depends_on_cost_alone(measured, units, expected):
     plans = make_plans(5, units=units)
-    assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
+    assert _pack_size.choose_pack_size("any", plans, may_measure=False) == expected
     assert measured["calls"] == 0
 
 
@@ -99,7 +100,7 @@ def test_large_networks_are_never_packed(measured):
 )
 def test_convolutions_are_packed_at_higher_cost(channels, expected, measured):
     plans = make_convolutional_plans(3, channels)
-    assert _pack_size.choose_pack_size("any", plans, measured=False) == expected
+    assert _pack_size.choose_pack_size("any", plans, may_measure=False) == expected
     assert measured["calls"] == 0
 
 

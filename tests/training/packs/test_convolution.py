@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 from skmlp.neural_network import CNNClassifier
 from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.packs.convolution import pack_structure, widest_patches
-from skmlp.training.packs.pack import PackMember, pack_key, train_pack
+from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.packs.parameters import PackParameters
+from skmlp.training.trainer import train
 
 X, Y = load_digits(n_class=3, return_X_y=True)
 X = X / 16
@@ -23,9 +24,8 @@ def member_of(rows=60, seed=0, data=X, **params):
     defaults |= {"conv_channels": (3, 4), "hidden_layer_sizes": 5}
     estimator = CNNClassifier(**(defaults | params))
     chosen = np.random.RandomState(seed).permutation(len(data))[:rows]
-    sample = estimator._check_sample(data[chosen], Y[chosen], None, reset=True)
-    plan = estimator._plan(sample)
-    return PackMember(plan.net, plan.train, plan.valid, plan.epochs)
+    inputs = estimator._check_fit_inputs(data[chosen], Y[chosen])
+    return estimator._prepare_training(inputs)
 
 
 def assert_equal_to_those_alone(make):
@@ -36,7 +36,7 @@ def assert_equal_to_those_alone(make):
     train_pack(members)
     for one, other in zip(members, alone, strict=True):
         start = other.net.flat_.values.clone()
-        other.net.run(other.train, other.valid, other.epochs)
+        train(other)
         assert not torch.equal(start, other.net.flat_.values)
         torch.testing.assert_close(
             one.net.flat_.values, other.net.flat_.values, rtol=0, atol=1e-10
@@ -118,15 +118,15 @@ def test_members_end_as_they_would_alone(own, batch_size, early_stopping):
 
 def test_members_that_share_their_rows():
     def make():
-        sample, members = None, []
+        inputs, members = None, []
         for i in range(4):
             estimator = CNNClassifier(
                 (3, 4), alpha=0.1 * i, max_iter=2 + i % 2, random_state=i // 2
             )
-            checked = estimator._check_sample(X[:90], Y[:90], None, reset=True)
-            sample = sample or checked._replace(tensors={})
-            plan = estimator.set_params(batch_size=25)._plan(sample)
-            members.append(PackMember(plan.net, plan.train, plan.valid, plan.epochs))
+            checked = estimator._check_fit_inputs(X[:90], Y[:90])
+            inputs = inputs or checked.for_several_networks()
+            estimator.set_params(batch_size=25)
+            members.append(estimator._prepare_training(inputs))
         return members
 
     assert_equal_to_those_alone(make)

@@ -12,21 +12,22 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from skmlp.neural_network import MLPClassifier
-from skmlp.neural_network._fit.checkpoint import FitState
+from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.training.compute import thread_tuning as tuner
 from skmlp.training.compute.thread_tuning import ThreadTuner
 from skmlp.training.compute.threads import single_threaded, using_threads
-from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import adam_step
 from skmlp.training.packs import dense_products as stacked_products
 from skmlp.training.packs import optimizer as stacked_optimizer
-from skmlp.training.packs.pack import PackMember, _Pack, pack_key, train_pack
+from skmlp.training.packs.pack import _Pack, pack_key, train_pack
+from skmlp.training.run import TrainingRun
+from skmlp.training.trainer import train
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
 
 
-def member_of(rows=150, seed=0, state=None, **params):
+def member_of(rows=150, seed=0, checkpoint=None, **params):
     """Return a net of an estimator's, ready to train on some of the rows."""
     defaults = {
         "hidden_layer_sizes": 5,
@@ -36,14 +37,13 @@ def member_of(rows=150, seed=0, state=None, **params):
     }
     estimator = MLPClassifier(**(defaults | params))
     chosen = np.random.RandomState(seed).permutation(150)[:rows]
-    sample = estimator._check_sample(X[chosen], Y[chosen], None, reset=True)
-    plan = estimator._plan(sample, state=state)
-    return PackMember(plan.net, plan.train, plan.valid, plan.epochs, plan.stage)
+    inputs = estimator._check_fit_inputs(X[chosen], Y[chosen])
+    return estimator._prepare_training(inputs, checkpoint=checkpoint)
 
 
 def train_alone(member):
     try:
-        member.net.run(member.train, member.valid, member.epochs)
+        train(member)
     except FloatingPointError as error:
         member.error = error
 
@@ -197,14 +197,14 @@ def test_a_unit_that_does_not_stay_zero_is_in_the_key(params):
     st.integers(1, 2),
 )
 def test_members_go_on_as_if_there_had_been_no_end(shared, own, ends, n_threads):
-    states = [FitState({}) for _ in own]
+    states = [MemoryCheckpoint({}) for _ in own]
     for end in [*ends, 12]:
         members = [
-            member_of(**shared, **params, state=state)
+            member_of(**shared, **params, checkpoint=state)
             for params, state in zip(own, states, strict=True)
         ]
         for member in members:
-            member.epochs = min(member.epochs, end)
+            member.max_epochs = min(member.max_epochs, end)
         advanced = []
         train_pack(members, advanced.append, n_threads)
         assert sum(advanced) == sum(member.net.epochs_ for member in members)
@@ -216,9 +216,9 @@ def test_members_go_on_as_if_there_had_been_no_end(shared, own, ends, n_threads)
 
 def kept_of(rates):
     """Train members of some rates; return where each may go on from."""
-    states = [FitState({}) for _ in rates]
+    states = [MemoryCheckpoint({}) for _ in rates]
     members = [
-        member_of(state=state, solver="sgd", learning_rate_init=rate)
+        member_of(checkpoint=state, solver="sgd", learning_rate_init=rate)
         for state, rate in zip(states, rates, strict=True)
     ]
     train_pack(members)
@@ -232,10 +232,10 @@ def test_a_member_that_failed_keeps_nothing():
 
 
 def test_members_that_were_interrupted_keep_nothing(monkeypatch):
-    def interrupt(net, n_rows):
+    def interrupt(run):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Net, "judge_epoch", interrupt)
+    monkeypatch.setattr(TrainingRun, "finish_epoch", interrupt)
     with pytest.warns(UserWarning, match="interrupted"):
         assert kept_of([0.01, 0.1]) == [None, None]
 
@@ -249,14 +249,13 @@ def members_of_one_sample(n_seeds, alphas, **params):
         for i, alpha in enumerate(alphas)
         for seed in range(n_seeds)
     ]
-    sample = estimators[0]._check_sample(X, Y, None, reset=True)._replace(tensors={})
+    inputs = estimators[0]._check_fit_inputs(X, Y).for_several_networks()
     learnt = vars(estimators[0])
     members = []
     for estimator in estimators:
         own = estimator.get_params()
         vars(estimator).update(learnt)
-        plan = estimator.set_params(**own)._plan(sample)
-        members.append(PackMember(plan.net, plan.train, plan.valid, plan.epochs))
+        members.append(estimator.set_params(**own)._prepare_training(inputs))
     return members
 
 

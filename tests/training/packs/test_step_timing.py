@@ -6,8 +6,8 @@ import torch
 from sklearn.datasets import load_iris
 
 from skmlp.neural_network import MLPClassifier
-from skmlp.training.packs.pack import PackMember
 from skmlp.training.packs.step_timing import time_pack_step, time_single_step
+from skmlp.training.trainer import train
 
 X, Y = load_iris(return_X_y=True)
 
@@ -25,8 +25,8 @@ def make_members(solver):
             random_state=seed,
             learning_rate="cosine",
         )
-        plan = estimator._plan(estimator._check_sample(X, Y, None, reset=True))
-        members.append(PackMember(plan.net, plan.train, plan.valid, plan.epochs))
+        inputs = estimator._check_fit_inputs(X, Y)
+        members.append(estimator._prepare_training(inputs))
     return members
 
 
@@ -37,7 +37,7 @@ def test_training_is_the_same_after_a_trial(solver):
     assert 0 < time_pack_step(tried) < 60
     for one, other in zip(tried, fresh, strict=True):
         for member in (one, other):
-            member.net.run(member.train, member.valid, member.epochs)
+            train(member)
         assert torch.equal(one.net.flat_.values, other.net.flat_.values)
         buffers = one.net.module_.buffers(), other.net.module_.buffers()
         assert all(map(torch.equal, *buffers))

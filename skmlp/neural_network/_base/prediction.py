@@ -1,7 +1,7 @@
-"""What a trained network answers: logits, hidden layers, weights, its own storage."""
+"""Predictions of a trained network, its hidden activations and its weights."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skmlp._sklearn_bases import BaseEstimator
-from skmlp.neural_network._base.storage import restore, state_of
+from skmlp.neural_network._base.inputs import InputChecker
 from skmlp.neural_network._layers.arrays import LayerArrays
 from skmlp.neural_network._layers.hidden import network_up_to
 from skmlp.neural_network._layers.html import fitted_panel
@@ -21,17 +20,15 @@ from skmlp.training.modules.layers import inputs_first
 from skmlp.training.net import Net
 
 
-class FittedNetwork(BaseEstimator):
-    """An estimator with a trained net; not for direct use."""
+class PredictingNetwork(InputChecker):
+    """Predicts with a trained net; not for direct use."""
 
     net_: Net
     device_: torch.device
     callbacks_: list[Any]
     history_: list[dict[str, Any]]
-    image_shape_: tuple[int, ...] | None
     n_iter_: int
     n_layers_: int
-    n_outputs_: int
     n_parameters_: int
     out_activation_: str
     t_: int
@@ -42,28 +39,27 @@ class FittedNetwork(BaseEstimator):
     best_validation_score_: float | None
     best_epoch_: int | None
 
-    def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Check X, and y if given; return flat rows in the dtype they came in."""
-        raise NotImplementedError
-
     def _logits(self, X: Any) -> Tensor:
-        """Return the logits of every row, on the CPU."""
+        """Check the samples and return their logits, on the CPU."""
         check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
+        X = self._check_X(X)
         return self._compute_logits(self._network_to_predict(), X)
 
     def hidden_activations(self, X: Any, layer: int | str | None = None) -> np.ndarray:
-        """Return what a hidden layer makes of every row.
+        """Return the activations of a hidden layer.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
         layer : int, str or None, default=None
-            A layer counted from 0 as in `coefs_`, whose output is taken after its
-            activation and before any pooling (the output layer's are the logits); or
-            the name of a module of ``net_.module_``, as in 'dense1' or 'conv2_pool',
-            in whose order a pooling by maximum comes before 'conv2_activation'. None is
-            the last hidden layer: what the output layer sees.
+            The layer to look at:
+
+            - A number counts the layers from 0, as in `coefs_`. The result is the
+              output after the activation and before any pooling. The output layer has
+              no activation, so its number gives the logits.
+            - A string names a module of ``net_.module_``, such as 'dense1' or
+              'conv2_pool'. There, max pooling comes before 'conv2_activation'.
+            - None is the last hidden layer, the input of the output layer.
 
         Returns
         -------
@@ -76,7 +72,7 @@ class FittedNetwork(BaseEstimator):
         NotFittedError
             Before `fit`.
         ValueError
-            If there is no such layer; the message names those that there are.
+            If there is no such layer; the message names the layers of the network.
 
         Examples
         --------
@@ -91,17 +87,17 @@ class FittedNetwork(BaseEstimator):
         """
         check_is_fitted(self)
         part = network_up_to(self._network_to_predict(), layer)
-        activations = compute_logits(part, self._check_rows(X, reset=False))
+        activations = compute_logits(part, self._check_X(X))
         if activations.dim() == 4:
             activations = activations.permute(0, 2, 3, 1)
         return activations.contiguous().numpy()
 
     def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
-        """Return the logits of checked rows."""
+        """Return the logits of checked samples."""
         return compute_logits(network, X)
 
     def _network_to_predict(self) -> nn.Sequential:
-        """Return the network on the device it was trained on, if that is here."""
+        """Return the network on the device of training, if the machine has it."""
         network = self.net_.module_
         if self.device_.type == "cpu":
             return network
@@ -114,8 +110,8 @@ class FittedNetwork(BaseEstimator):
     @property
     def coefs_(self) -> list[np.ndarray]:
         """Weights of every layer, inputs first; assigning changes the network."""
-        layers = self._layers()
-        return LayerArrays("coefs_", (inputs_first(x.weight.detach()) for x in layers))
+        weights = (layer.weight.detach() for layer in self._weight_layers())
+        return LayerArrays("coefs_", map(inputs_first, weights))
 
     @coefs_.setter
     def coefs_(self, values: Sequence[Any]) -> None:
@@ -124,14 +120,15 @@ class FittedNetwork(BaseEstimator):
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """Biases of every layer; assigning changes the network."""
-        return LayerArrays("intercepts_", (x.bias.detach() for x in self._layers()))
+        biases = (layer.bias.detach() for layer in self._weight_layers())
+        return LayerArrays("intercepts_", biases)
 
     @intercepts_.setter
     def intercepts_(self, values: Sequence[Any]) -> None:
         self.intercepts_[:] = values
 
-    def _layers(self) -> list[Any]:
-        """Layers with weights; an AttributeError before fit, as for any attribute."""
+    def _weight_layers(self) -> list[Any]:
+        """Return the layers with weights; before fit this is an AttributeError."""
         try:
             module = self.__dict__["net_"].module_
         except KeyError:
@@ -146,21 +143,6 @@ class FittedNetwork(BaseEstimator):
         diagram = super()._html_repr()
         return diagram + fitted_panel([self]) if "net_" in vars(self) else diagram
 
-    # Storage
-
-    def __skmlp_state__(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return what a model file keeps beside the parameters."""
-        return state_of(self)
-
-    def __skmlp_restore__(
-        self,
-        attributes: Mapping[str, Any],
-        arrays: Mapping[str, np.ndarray],
-        device: str | torch.device,
-    ) -> None:
-        """Become the fitted estimator that `__skmlp_state__` described."""
-        restore(self, attributes, arrays, device)
-
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` came to its end."""
+        """Return whether the estimator has been fitted."""
         return "net_" in self.__dict__

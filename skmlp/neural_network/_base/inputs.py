@@ -1,4 +1,4 @@
-"""Rows and targets checked, before anything is trained."""
+"""The base of all estimators: it checks what `fit` and the predicting methods get."""
 
 import os
 from abc import ABC, abstractmethod
@@ -14,24 +14,24 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from skmlp._sklearn_bases import BaseEstimator
 from skmlp._sklearn_compat import check_sample_weight
-from skmlp.neural_network._base.fitted import FittedNetwork
+from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import (
     ImageShape,
-    as_rows,
     check_channels_last,
-    with_known_dtype,
+    flatten_images,
+    with_torch_dtype,
 )
-from skmlp.neural_network._fit.sample import FitData
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.convolution import infer_image_shape
 from skmlp.training.optimizers.flat_optimizers import TORCH_OPTIMIZERS
 
 
-def validate_rows(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
-    """Call `validate_data`, which by itself would read all of a `Source` at once."""
+def validate_arrays(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
+    """Call `validate_data`; a `Source` is checked without reading all of it at once."""
     for targets in y:
-        _refuse_gaps(targets)
+        _refuse_missing_labels(targets)
     if not isinstance(X, Source):
         return validate_data(estimator, X, *y, **checks)
     checked = validate_data(estimator, X.placeholder, *y, **checks)
@@ -40,20 +40,20 @@ def validate_rows(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
     return (X, checked[1]) if y else X
 
 
-def _refuse_gaps(y: Any) -> None:
+def _refuse_missing_labels(y: Any) -> None:
     """Refuse missing labels by their row; scikit-learn names neither y nor the row."""
     if y is None or scipy.sparse.issparse(y):
         return
     labels = np.asarray(y) if hasattr(y, "__array__") else np.asarray(y, dtype=object)
-    if labels.dtype.kind == "O" and (gaps := pd.isna(labels)).any():
-        row = int(np.argwhere(gaps)[0][0])
+    if labels.dtype.kind == "O" and (missing := pd.isna(labels)).any():
+        row = int(np.argwhere(missing)[0][0])
         raise ValueError(f"Input y contains NaN or None in row {row}.")
 
 
-class CheckedNetwork(FittedNetwork, ABC):
-    """An estimator that checks what it is given; not for direct use."""
+class InputChecker(BaseEstimator, ABC):
+    """Checks parameters and data of an estimator; not for direct use."""
 
-    # How scikit-learn is to check the targets.
+    # Keywords of scikit-learn's `validate_data` for the targets.
     _target_checks: ClassVar[dict[str, bool]] = {"multi_output": True}
 
     solver: str
@@ -65,31 +65,41 @@ class CheckedNetwork(FittedNetwork, ABC):
     warm_start: bool
     checkpoint: str | os.PathLike[str] | None
 
+    n_features_in_: int
+    n_outputs_: int
+    image_shape_: ImageShape | None
+
     @classmethod
-    @cache  # to inspect the signature takes as long as a small search's epoch
+    @cache  # inspecting the signature takes as long as an epoch of a small network
     def _get_param_names(cls) -> list[str]:
         """Return the names of the parameters, as scikit-learn does."""
         return super()._get_param_names()
 
-    @abstractmethod
-    def _learn_targets(self, y: np.ndarray) -> None:
-        """Learn what kind of targets there are; sets ``n_outputs_``."""
-
-    def _check_targets_again(self, y: np.ndarray) -> None:
-        """Refuse targets that training cannot go on with."""
+    # Hooks for classifiers and regressors
 
     @abstractmethod
-    def _encode(self, y: np.ndarray, name: str = "y") -> np.ndarray:
-        """Return targets as the loss wants them."""
+    def _set_target_attributes(self, y: np.ndarray) -> None:
+        """Set ``n_outputs_`` and, in a classifier, the classes."""
 
-    def _loss_weight(
+    def _check_new_targets(self, y: np.ndarray) -> None:
+        """Refuse targets with which training cannot continue."""
+
+    @abstractmethod
+    def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        """Return targets as the loss needs them."""
+
+    def _loss_weights(
         self, y: np.ndarray, weight: np.ndarray | None
     ) -> np.ndarray | None:
-        """Return what multiplies the loss of each row."""
+        """Return the weight of each sample in the loss."""
         return weight
 
-    def _check_together(self, X_val: Any, y_val: Any, incremental: bool) -> None:
-        """Refuse parameters that do not go with each other."""
+    # Parameters
+
+    def _check_parameter_combinations(
+        self, X_val: Any = None, y_val: Any = None, incremental: bool = False
+    ) -> None:
+        """Refuse parameters that exclude each other."""
         if X_val is not None and y_val is None:
             raise ValueError("X_val was given without y_val.")
         if y_val is not None and X_val is None:
@@ -110,14 +120,7 @@ class CheckedNetwork(FittedNetwork, ABC):
                 "see; give the weights as a dict."
             )
         for name in ("augmentation", "predict_augmentation"):
-            given = getattr(self, name, None)
-            if isinstance(given, type):
-                raise TypeError(
-                    f"{name} is the class {given.__name__}; give an instance of it, "
-                    f"{name}={given.__name__}(...)."
-                )
-            if validate := getattr(given, "validate", None):
-                validate()
+            _check_augmentation(name, getattr(self, name, None))
         if self.weight_averaging is not None and (
             incremental or self.solver == "lbfgs"
         ):
@@ -137,7 +140,7 @@ class CheckedNetwork(FittedNetwork, ABC):
             )
 
     def _check_checkpoint(self) -> None:
-        """Refuse a checkpoint of what has no epochs, or no beginning of its own."""
+        """Refuse a checkpoint of a fit without epochs, or that continues another."""
         if self.solver == "lbfgs":
             raise ValueError(
                 "checkpoint is written after epochs, but solver='lbfgs' has none; set "
@@ -149,9 +152,15 @@ class CheckedNetwork(FittedNetwork, ABC):
                 "on from the fit before; set one of them to its default."
             )
 
-    def _check_rows(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Check X, and y if given; return flat rows in the dtype they came in."""
-        X, shape = as_rows(X)
+    # Data
+
+    def _check_X(self, X: Any) -> Any:
+        """Check features to predict; return flat samples in their own dtype."""
+        return self._check_arrays(X, reset=False)
+
+    def _check_arrays(self, X: Any, *y: Any, reset: bool) -> Any:
+        """Check X, and y if given; return flat samples in their own dtype, and y."""
+        X, shape = flatten_images(X)
         if reset:
             self._data_shape: ImageShape | None = shape
         elif shape is not None and shape != (self.image_shape_ or shape):
@@ -162,14 +171,35 @@ class CheckedNetwork(FittedNetwork, ABC):
                 f"{'; a single image is X[None]' if single else ''}."
             )
         checks = {"accept_sparse": "csr", **(self._target_checks if y else {})}
-        checked = validate_rows(self, X, *y, reset=reset, **checks)
+        checked = validate_arrays(self, X, *y, reset=reset, **checks)
         if y:
-            return with_known_dtype(checked[0]), checked[1]
-        return with_known_dtype(checked)
+            return with_torch_dtype(checked[0]), checked[1]
+        return with_torch_dtype(checked)
 
-    def _check_sample(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> FitData:
-        """Check the rows to fit."""
-        X, y = self._check_rows(X, y, reset=reset)
+    def _check_fit_inputs(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        *,
+        reset: bool = True,
+    ) -> FitInputs:
+        """Check the data of a fit; set the attributes that follow from the data.
+
+        `reset` says that the fit is a new one, which continues no other.
+        """
+        data = self._check_fit_data(X, y, sample_weight, reset)
+        if X_val is None:
+            return FitInputs(data)
+        return FitInputs(data, self._check_validation_data(X_val, y_val))
+
+    def _check_fit_data(
+        self, X: Any, y: Any, sample_weight: Any, reset: bool
+    ) -> FitData:
+        """Check the samples to fit."""
+        X, y = self._check_arrays(X, y, reset=reset)
         weight = None
         if sample_weight is not None:
             weight = check_sample_weight(
@@ -181,25 +211,28 @@ class CheckedNetwork(FittedNetwork, ABC):
                     "Sample weights must contain at least one non-zero number."
                 )
         if reset:
-            self._learn_targets(y)
-            self._learn_image_shape(X.shape[1])
+            self._set_target_attributes(y)
+            self._set_image_shape(X.shape[1])
         else:
-            self._check_targets_again(y)
-        sample = FitData(X, y, self._encode(y), weight, self._loss_weight(y, weight))
-        if reset and sample.loss_weight is not None and not sample.loss_weight.any():
+            self._check_new_targets(y)
+        data = FitData(
+            X, y, self._encode_targets(y), weight, self._loss_weights(y, weight)
+        )
+        if reset and data.loss_weight is not None and not data.loss_weight.any():
             raise ValueError("class_weight leaves no row a weight above 0.")
-        return sample
+        return data
 
-    def _check_validation(self, X_val: Any, y_val: Any) -> FitData:
-        """Check the caller's own validation rows."""
+    def _check_validation_data(self, X_val: Any, y_val: Any) -> FitData:
+        """Check the caller's own validation set."""
         try:
-            X, y = self._check_rows(X_val, y_val, reset=False)
+            X, y = self._check_arrays(X_val, y_val, reset=False)
         except ValueError as error:
             raise ValueError(f"Of X_val and y_val: {error}") from error
-        return FitData(X, y, self._encode(y, "y_val"), None, self._loss_weight(y, None))
+        targets = self._encode_targets(y, "y_val")
+        return FitData(X, y, targets, None, self._loss_weights(y, None))
 
-    def _learn_image_shape(self, n_features: int) -> None:
-        """Note the shape of the rows as images, where something looks at them so."""
+    def _set_image_shape(self, n_features: int) -> None:
+        """Set ``image_shape_`` if X holds images or an augmentation needs images."""
         shape = self._data_shape
         if self.augmentation is not None:
             if shape is None:
@@ -211,3 +244,14 @@ class CheckedNetwork(FittedNetwork, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _check_augmentation(name: str, augmentation: Any) -> None:
+    """Refuse a class instead of an instance, and invalid parameters."""
+    if isinstance(augmentation, type):
+        raise TypeError(
+            f"{name} is the class {augmentation.__name__}; give an instance of it, "
+            f"{name}={augmentation.__name__}(...)."
+        )
+    if validate := getattr(augmentation, "validate", None):
+        validate()

@@ -1,0 +1,375 @@
+"""From an estimator's parameters to the objects that train it."""
+
+import copy
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
+from typing import Any, cast
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
+from torch import Tensor, nn
+
+from skmlp.neural_network._base.prediction import PredictingNetwork
+from skmlp.neural_network._fit.fit_data import (
+    FitData,
+    FitInputs,
+    TrainValidSplit,
+    split_validation,
+    take_train_size,
+)
+from skmlp.neural_network._fit.images import augment_samples
+from skmlp.neural_network._fit.progress import prints_epochs
+from skmlp.neural_network._fit.transfer import copy_shared_layers, freeze_layers
+from skmlp.training.compute.devices import resolve_dtype
+from skmlp.training.compute.seeds import torch_generator
+from skmlp.training.data.batches import (
+    BatchLoader,
+    DeviceData,
+    on_device,
+    samples_per_chunk,
+)
+from skmlp.training.losses import Loss
+from skmlp.training.modules.introspection import weight_layers, widest_layer_size
+from skmlp.training.modules.layers import Dropout, initialize, seed_dropout
+from skmlp.training.net import Net
+from skmlp.training.optimizers.flat_optimizers import make_optimizer
+from skmlp.training.schedules import Schedule
+from skmlp.training.stopping import Monitor
+
+
+class NetworkBuilder(PredictingNetwork):
+    """Builds all that a fit trains with; not for direct use."""
+
+    activation: str
+    alpha: float | Sequence[float]
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    verbose: bool | int | str
+    momentum: float
+    nesterovs_momentum: bool
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    init: str
+    tol: float
+    n_iter_no_change: float
+    validation_fraction: float
+    train_size: int | float | None
+    restore_best_weights: bool
+    scoring: str | Callable[..., float] | None
+    dtype: str | None
+    amp: bool
+    callbacks: Sequence[Any] | None
+    max_grad_norm: float | None
+    warmup_epochs: float
+    step_size: int
+    gamma: float
+    init_from: Any
+    frozen_layers: Sequence[int | str] | None
+
+    _monitor: Monitor
+
+    # Whether ``init='auto'`` sets the output biases to the class priors.
+    _uses_class_priors = False
+
+    # Hooks of the estimators
+
+    @abstractmethod
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
+        """Build the network from samples to logits; its weights are not initialized."""
+
+    @abstractmethod
+    def _make_loss(self) -> Loss:
+        """Return the loss of the logits."""
+
+    @abstractmethod
+    def _score_logits(
+        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
+    ) -> float:
+        """Return the metric of `score`, from logits and encoded targets."""
+
+    def _initializer_name(self) -> str:
+        """Return the name of the initializer."""
+        return self.init
+
+    def _follows_sklearn(self) -> bool:
+        """Return whether early stopping has to give the results of scikit-learn."""
+        return True
+
+    def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the strata of the validation split, or None for a random split."""
+        return None
+
+    def _train_size_strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the strata of ``train_size``, or None for a random subset."""
+        return None
+
+    # Training and validation set
+
+    def _split(
+        self, inputs: FitInputs, random_state: np.random.RandomState
+    ) -> TrainValidSplit:
+        """Divide the samples into training and validation set, if there is one."""
+        split = TrainValidSplit(*inputs)
+        if split.valid is None and self.early_stopping and self.solver != "lbfgs":
+            strata = self._validation_strata(inputs.data.y)
+            split = split_validation(
+                inputs.data, self.validation_fraction, strata, random_state
+            )
+        train = self._take_train_size(split.train, random_state)
+        if split.valid is None:
+            return TrainValidSplit(train, None)
+        return TrainValidSplit(train, split.valid.in_reading_order())
+
+    def _take_train_size(
+        self, train: FitData, random_state: np.random.RandomState
+    ) -> FitData:
+        """Reduce a training set to ``train_size``, in reading order."""
+        if self.train_size is not None:
+            strata = self._train_size_strata(train.select(train.y))
+            train = take_train_size(train, self.train_size, strata, random_state)
+        return train.in_reading_order()
+
+    # Network and net
+
+    def _make_blank_network(self) -> nn.Sequential:
+        """Build the network on torch's meta device, where weights take no memory."""
+        with torch.device("meta"):
+            network = self._make_network(self.n_features_in_, self.n_outputs_)
+        return network.to("meta")
+
+    def _preview_network(self, X: Any, y: Any) -> nn.Sequential:
+        """Return the network that `fit` would train, on torch's meta device."""
+        unfitted = clone(self)
+        unfitted._validate_params()
+        unfitted._check_fit_inputs(X, y)
+        network = unfitted._make_blank_network()
+        freeze_layers(network, unfitted.frozen_layers)
+        return network
+
+    def _make_initialized_network(
+        self, X: Any, random_state: np.random.RandomState, device: torch.device
+    ) -> nn.Sequential:
+        """Build the network for the samples X and set its initial weights."""
+        dtype = resolve_dtype(self.dtype, X.dtype, device)
+        network = self._make_network(X.shape[1], self.n_outputs_)
+        first = next(network.parameters())
+        if (first.device, first.dtype) != (device, dtype):
+            network.to(device, dtype)
+        initialize(network, self._initializer_name(), self.activation, random_state)
+        if self.init_from is not None:
+            copy_shared_layers(network, self.init_from)
+        if self.frozen_layers is not None:
+            freeze_layers(network, self.frozen_layers)
+        return network
+
+    def _init_output_bias_from_priors(self, net: Net, train: FitData) -> None:
+        """Set the output biases to the class priors, if ``init='auto'`` does so."""
+        if not self._uses_class_priors or self.init != "auto":
+            return
+        if self.init_from is not None:
+            return
+        bias = cast(Tensor, list(weight_layers(net.module_))[-1].bias)
+        y = train.select(train.targets)
+        weight = np.ones(len(y))
+        if train.loss_weight is not None:
+            weight = train.select(train.loss_weight)
+        samples = torch.from_numpy(y), torch.from_numpy(weight)
+        with torch.no_grad():
+            bias.copy_(net.criterion_.prior_logits(*samples, self.n_outputs_))
+
+    def _make_generator(
+        self,
+        network: nn.Sequential,
+        random_state: np.random.RandomState,
+        device: torch.device,
+    ) -> torch.Generator | None:
+        """Return the generator of dropout and augmentation, if there is either."""
+        has_dropout = any(isinstance(layer, Dropout) for layer in network.modules())
+        if not has_dropout and self.augmentation is None:
+            return None
+        generator = torch_generator(random_state, device)
+        seed_dropout(network, generator)
+        return generator
+
+    def _make_net(
+        self, network: nn.Sequential, monitor: Monitor, device: torch.device
+    ) -> Net:
+        """Return an initialized net around the network."""
+        net = Net(
+            network,
+            self._make_loss(),
+            solver=self.solver,
+            make_optimizer=partial(
+                make_optimizer,
+                self.solver,
+                lr=self.learning_rate_init,
+                momentum=self.momentum,
+                nesterov=self.nesterovs_momentum,
+                betas=(self.beta_1, self.beta_2),
+                eps=self.epsilon,
+                params=self.optimizer_params,
+            ),
+            schedule=Schedule.for_solver(
+                self.solver,
+                self.learning_rate,
+                learning_rate_init=self.learning_rate_init,
+                power_t=self.power_t,
+                step_size=self.step_size,
+                gamma=self.gamma,
+                warmup_epochs=self.warmup_epochs,
+                total_epochs=self.max_iter,
+            ),
+            monitor=monitor,
+            alpha=self.alpha,
+            max_grad_norm=self.max_grad_norm,
+            weight_averaging=self.weight_averaging,
+            amp=self.amp,
+            verbose=prints_epochs(self.verbose),
+            callbacks=[clone(callback) for callback in self.callbacks or ()],
+            max_epochs=self.max_iter,
+            device=None,  # the network is already where it trains
+        )
+        net.initialize().device = str(device)
+        return net
+
+    def _make_monitor(self, continues: bool) -> Monitor:
+        """Return a new monitor, or the monitor of the fit before."""
+        monitor = self._monitor if continues else Monitor()
+        self._configure_monitor(monitor)
+        return monitor
+
+    def _configure_monitor(self, monitor: Monitor) -> None:
+        """Set the rules of stopping."""
+        monitor.configure(
+            self.tol,
+            self.n_iter_no_change,
+            self.early_stopping,
+            self.restore_best_weights,
+            ties_by_loss=self.scoring is None and not self._follows_sklearn(),
+        )
+
+    # Batches
+
+    def _training_batches(
+        self,
+        train: FitData,
+        net: Net,
+        random_state: np.random.RandomState,
+        generator: torch.Generator | None,
+    ) -> BatchLoader:
+        """Return the batches of the training set."""
+        data = _on_device_of(net, train)
+        if self.solver == "lbfgs":
+            widest = widest_layer_size(net.module_, train.X.shape[1])
+            return BatchLoader(data, samples_per_chunk(widest))
+        augment = None
+        if self.augmentation is not None and generator is not None:
+            assert self.image_shape_ is not None
+            augment = partial(
+                augment_samples, self.augmentation, self.image_shape_, generator
+            )
+        return BatchLoader(
+            data,
+            self._resolve_batch_size(len(data)),
+            random_state if self.shuffle else None,
+            augment,
+        )
+
+    def _resolve_batch_size(self, n_samples: int) -> int:
+        """Return the number of samples in a batch, with scikit-learn's warning."""
+        if isinstance(self.batch_size, str):
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going "
+                "to be clipped",
+                stacklevel=5,
+            )
+        return min(int(self.batch_size), n_samples)
+
+    def _validation_batches(
+        self, valid: FitData, net: Net, train_data: DeviceData | None
+    ) -> BatchLoader:
+        """Return the batches of the validation set.
+
+        `train_data` is the training set if both sets index the same arrays.
+        """
+        widest = widest_layer_size(net.module_.eval(), valid.X.shape[1])
+        if (
+            train_data is None
+            or valid.indices is None
+            or not train_data.shares_features
+        ):
+            data = _on_device_of(net, valid)
+        else:
+            data = train_data.with_indices(valid.indices)
+        return BatchLoader(data, samples_per_chunk(widest))
+
+    # Scores
+
+    def _make_train_scorer(
+        self, train: FitData, net: Net, data: DeviceData
+    ) -> Callable[[], float]:
+        """Return a function that scores the training set with the present weights."""
+        score = self._make_scorer(train, net)
+        widest = widest_layer_size(net.module_.eval(), train.X.shape[1])
+        batches = BatchLoader(data, samples_per_chunk(widest))
+
+        def score_train() -> float:
+            network = net.module_.eval()
+            if self.scoring is not None:
+                return score(torch.empty(0))  # the scorer predicts by itself
+            return score(torch.cat([network(x) for x, *_ in batches]))
+
+        return score_train
+
+    def _make_scorer(self, data: FitData, net: Net) -> Callable[[Tensor], float]:
+        """Return a function from the logits of samples to their score."""
+        if self.scoring is None:
+            targets, weight = data.select(data.targets), data.loss_weight
+            weight = None if weight is None else data.select(weight)
+            return lambda logits: self._score_logits(logits, targets, weight)
+        # The scorer sees arrays without feature names, so the estimator has none.
+        scored = copy.copy(self)
+        scored.__dict__.pop("feature_names_in_", None)
+        scored.net_, scored.device_ = net, net.flat_.values.device
+        scorer = check_scoring(scored, scoring=self.scoring)
+        own = data.gather()
+        weights = {}
+        if own.weight is not None and _takes_sample_weight(scorer):
+            weights["sample_weight"] = own.weight
+        return lambda _: float(scorer(scored, own.X, own.y, **weights))
+
+
+def _takes_sample_weight(scorer: Callable[..., float]) -> bool:
+    """Return whether a scorer's metric takes sample weights."""
+    metric = getattr(scorer, "_score_func", scorer)  # scikit-learn's take them anyway
+    return "sample_weight" in signature(metric).parameters
+
+
+def _on_device_of(net: Net, data: FitData) -> DeviceData:
+    """Move samples to the device of the net, once for all nets that share them."""
+    dtype, device = net.flat_.values.dtype, net.flat_.values.device
+    tensors = {} if data.device_tensors is None else data.device_tensors
+    if ("X", device, dtype) not in tensors:
+        X = data.X
+        if isinstance(X, np.ndarray):
+            X = on_device(X, dtype, device)
+        tensors["X", device, dtype] = X
+    if ("y", device, dtype) not in tensors:
+        y = torch.from_numpy(data.targets)
+        if y.is_floating_point():
+            y = y.to(dtype)
+        tensors["y", device, dtype] = y.to(device)
+    X, y = tensors["X", device, dtype], tensors["y", device, dtype]
+    return DeviceData(X, y, data.loss_weight, dtype, device, data.indices)

@@ -1,0 +1,164 @@
+"""Targets of the classifiers: labels, indicators, probabilities, class weights."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+
+from skmlp._sklearn_compat import attach_unique
+from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.training.losses import Loss, classification_loss
+
+# Types of targets with exactly one label for each sample.
+_SINGLE_LABEL = ("binary", "multiclass")
+
+
+class LabeledNetwork(BaseNetwork):
+    """Encodes and weights the targets of a classifier; not for direct use."""
+
+    loss: str
+    label_smoothing: float
+    class_weight: Mapping[Any, float] | str | None
+
+    classes_: np.ndarray
+
+    def _set_target_attributes(self, y: np.ndarray) -> None:
+        classes = self.__dict__.pop("_partial_classes", None)
+        self._sparse_targets = scipy.sparse.issparse(y)
+        if y.dtype.kind != "O":
+            y = attach_unique(y)  # all functions below need the unique labels
+        if self.loss == "kullback_leibler" and (
+            (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
+        ):
+            self._check_probabilities(y)
+            self._target_type = "probabilities"
+            self.classes_ = np.arange(y.shape[1])
+        else:
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+            self._target_type = type_of_target(y, input_name="y")
+            if self._target_type == "multilabel-indicator":
+                self.classes_ = np.arange(y.shape[1])
+            elif self._target_type == "multiclass-multioutput":
+                raise ValueError(
+                    "Multioutput target data is not supported; give one label a row or "
+                    "an indicator matrix."
+                )
+            else:
+                self.classes_ = unique_labels(y) if classes is None else classes
+                self._check_two_classes()
+                two = len(self.classes_) == 2
+                self._target_type = "binary" if two else "multiclass"
+        self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
+
+    def _check_new_targets(self, y: np.ndarray) -> None:
+        if self.warm_start and self._target_type in ("binary", "multiclass"):
+            labels = unique_labels(y)
+            if not np.array_equal(labels, self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in "
+                    f"the previous call to fit. Previously got {self.classes_}, `y` "
+                    f"has {labels}"
+                )
+
+    def _check_two_classes(self) -> None:
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class only, {self.classes_.tolist()[0]!r}; a classifier "
+                "needs rows of at least two."
+            )
+
+    def _check_probabilities(self, y: np.ndarray) -> None:
+        if y.ndim != 2 or (y < 0).any() or not np.allclose(y.sum(axis=1), 1.0):
+            raise ValueError(
+                "y has to hold a row of probabilities that sum to 1 for each sample, "
+                "or labels."
+            )
+
+    def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
+        if hasattr(y, "toarray"):
+            y = y.toarray()
+        if self._target_type in ("probabilities", "multilabel-indicator"):
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(
+                    f"{name} has shape {y.shape}, but {len(self.classes_)} columns "
+                    "were learnt."
+                )
+            return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
+        if y.ndim == 2:
+            y = column_or_1d(y)
+        known = np.isin(y, self.classes_)
+        if not known.all():
+            unknown = unique_labels(y[~known])
+            raise ValueError(
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. '{name}' has {unknown}."
+            )
+        index = np.searchsorted(self.classes_, y)
+        if self._target_type == "binary":
+            return index[:, np.newaxis].astype(np.float32)
+        if self.loss == "kullback_leibler":
+            return np.eye(len(self.classes_), dtype=np.float32)[index]
+        return index.astype(np.int64)
+
+    def _make_loss(self) -> Loss:
+        exclusive = self._target_type in ("multiclass", "probabilities")
+        if self.loss == "kullback_leibler" and not exclusive:
+            # For a single logit the divergence from a label is the cross-entropy.
+            return classification_loss("log_loss", exclusive, 0.0)
+        return classification_loss(self.loss, exclusive, self.label_smoothing)
+
+    def _loss_weights(
+        self, y: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        if self._target_type == "probabilities":
+            raise ValueError(
+                "class_weight needs labels, but y holds probabilities; use "
+                "sample_weight."
+            )
+        weights = self._class_weights_per_sample(y)
+        if not (weights >= 0).all() or np.isinf(weights).any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} has to hold finite numbers, none "
+                "of them negative."
+            )
+        return weights if weight is None else weights * weight
+
+    def _class_weights_per_sample(self, y: np.ndarray) -> np.ndarray:
+        """Return for each sample the weight of its class."""
+        if self.class_weight == "balanced" or self._target_type not in _SINGLE_LABEL:
+            return compute_sample_weight(self.class_weight, y)
+        # A dict has all classes, and these samples may lack some of them.
+        y, classes = y.ravel(), self.classes_
+        class_weights = compute_class_weight(self.class_weight, classes=classes, y=y)
+        return class_weights[np.searchsorted(classes, y)]
+
+    def _follows_sklearn(self) -> bool:
+        return False
+
+    def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
+        if self._follows_sklearn():
+            return y if self.n_outputs_ == 1 else None
+        strata = self._train_size_strata(y)
+        if strata is None:
+            return None
+        counts = np.unique(strata, return_counts=True)[1]
+        n_valid = max(2, math.ceil(self.validation_fraction * len(y)))
+        # Both sets need a sample of every class.
+        possible = len(counts) <= n_valid <= len(y) - len(counts) and counts.min() > 1
+        return strata if possible else None
+
+    def _train_size_strata(self, y: np.ndarray) -> np.ndarray | None:
+        return y if self._target_type in _SINGLE_LABEL else None

@@ -1,0 +1,181 @@
+"""One training of a net: what it trains on, for how long, and its best weights.
+
+A run is trained alone by `skmlp.training.trainer.train` or with others by
+`skmlp.training.packs.pack.train_pack`. It is dropped when training ends. What remains
+is in its net.
+"""
+
+import math
+import operator
+import warnings
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.net import Net
+from skmlp.training.optimizers.weight_averaging import AveragedWeights
+from skmlp.training.snapshot import TensorSnapshot
+
+# Called with the number of epochs that ended since the last call.
+ProgressCallback = Callable[[int], None]
+
+
+def ignore_progress(epochs: int) -> None:
+    """Do nothing."""
+
+
+class RunCheckpoint(Protocol):
+    """Stores a run after its epochs, so that a later run can continue from there."""
+
+    def load(self, run: "TrainingRun") -> None:
+        """Put a run that is about to begin into the stored state, if there is one."""
+
+    def save(self, run: "TrainingRun", last: bool) -> None:
+        """Store the run after an epoch; `last` says that no other epoch follows."""
+
+
+class TrainingRun:
+    """One training of a net.
+
+    Parameters
+    ----------
+    net : Net
+        Initialized.
+    train : BatchLoader
+        Batches of the training set.
+    valid : BatchLoader or None
+        Batches of the validation set.
+    max_epochs : int
+        Largest number of epochs, those of the checkpoint included.
+    score : callable or None
+        From the logits of the validation set to their score.
+    train_score : callable or None
+        Computes the score of the training set, if the history shall have it.
+    generator : Generator or None
+        Source of dropout and augmentation.
+    checkpoint : RunCheckpoint or None
+        Stores the run after its epochs.
+
+    Attributes
+    ----------
+    flat : FlatParameters
+        The trained parameters of the net as one vector.
+    average : AveragedWeights or None
+        Moving average of the weights.
+    best_weights : TensorSnapshot or None
+        The weights of the best epoch so far, if they shall be restored.
+    error : FloatingPointError or None
+        Set in a pack if the loss is not finite. The net is of no use then.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        train: BatchLoader,
+        valid: BatchLoader | None,
+        max_epochs: int,
+        *,
+        score: Callable[[Tensor], float] | None = None,
+        train_score: Callable[[], float] | None = None,
+        generator: torch.Generator | None = None,
+        checkpoint: RunCheckpoint | None = None,
+    ) -> None:
+        self.net = net
+        self.train = train
+        self.valid = valid
+        self.max_epochs = max_epochs
+        self.score = score
+        self.train_score = train_score
+        self.generator = generator
+        self.checkpoint = checkpoint
+        self.flat = net.flat_
+        self.average: AveragedWeights | None = None
+        if net.weight_averaging is not None:
+            self.average = AveragedWeights(net.flat_, net.module_, net.weight_averaging)
+        self.best_weights: TensorSnapshot | None = None
+        self.error: FloatingPointError | None = None
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The vector of parameters and the running statistics of the network."""
+        return [self.flat.values, *self.net.module_.buffers()]
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return self.flat.values.device
+
+    @property
+    def ended(self) -> bool:
+        """Whether no other epoch follows."""
+        done = self.net.converged_ or self.net.epochs_ >= self.max_epochs
+        return done or self.error is not None
+
+    def load_checkpoint(self, progress_callback: ProgressCallback) -> None:
+        """Continue from the checkpoint, if there is one."""
+        if self.checkpoint is not None:
+            self.checkpoint.load(self)
+            progress_callback(self.net.epochs_)
+
+    def save_checkpoint(self) -> None:
+        """Store the run after an epoch, if there is a checkpoint."""
+        if self.checkpoint is not None:
+            self.checkpoint.save(self, last=self.ended)
+
+    def record_validation(self, logits: Tensor) -> None:
+        """Write loss and score of the logits of the validation set into the history."""
+        assert self.valid is not None
+        net, data = self.net, self.valid.data
+        _, y, weight = data.gather(torch.from_numpy(data.index))
+        weight = None if weight is None else weight / weight.sum()
+        sample_losses, _ = net.criterion_.sample_losses_and_gradient(logits, y, weight)
+        loss = net.criterion_.mean_loss(sample_losses, weight)
+        net.record("valid_loss", float(loss), operator.lt)
+        if self.score is not None:
+            net.record("valid_score", self.score(logits), operator.gt)
+
+    def finish_epoch(self) -> None:
+        """Save the best weights, move the learning rate, and decide about stopping."""
+        net, monitor, record = self.net, self.net.monitor, self.net.history[-1]
+        loss, score = record["train_loss"], record.get("valid_score")
+        monitor.samples_seen += len(self.train.data)
+        if monitor.add_epoch(loss, score, record.get("valid_loss", math.inf)):
+            self.save_best_weights()
+        if net.verbose:
+            print(f"Iteration {net.epochs_}, loss = {loss:.8f}")  # noqa: T201
+            if score is not None:
+                print(f"Validation score: {score:f}")  # noqa: T201
+        net.schedule.after_epoch(net.optimizer_, monitor.samples_seen)
+        net.converged_ = False
+        if (message := monitor.stalled()) is None:
+            return
+        net.converged_, consequence = net.schedule.on_plateau(net.optimizer_)
+        if net.verbose:
+            print(message + consequence)  # noqa: T201
+        if not net.converged_:
+            monitor.reset_patience()
+
+    def save_best_weights(self) -> None:
+        """Take a snapshot of the weights as the best so far."""
+        if self.net.monitor.restore_best_weights:
+            self.best_weights = TensorSnapshot(self.weights)
+
+    def finish(self) -> None:
+        """Restore the best weights and leave the network ready to predict."""
+        if self.best_weights is not None:
+            self.best_weights.restore()
+            self.best_weights = None
+            self.net.monitor.at_best = True
+        self.net.module_.eval()
+
+    def interrupt(self) -> None:
+        """Mark the run as ended by Ctrl-C."""
+        self.net.converged_ = self.net.interrupted_ = True
+
+
+def warn_interrupted(stacklevel: int) -> None:
+    """Warn as scikit-learn does after Ctrl-C."""
+    warnings.warn("Training interrupted by user.", stacklevel=stacklevel + 1)

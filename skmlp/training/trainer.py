@@ -1,0 +1,269 @@
+"""The training loop of a single net, without work per batch that nobody asked for.
+
+skorch notifies its callbacks of every batch and writes every batch into the history.
+Here both happen only if a callback has a hook for batches. All other hooks of skorch
+are called as in skorch.
+"""
+
+import math
+import operator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from skmlp.training.compute.cuda_graphs import GraphRecorder
+from skmlp.training.compute.devices import repeatable_convolutions
+from skmlp.training.compute.memory import keep_freed_memory
+from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
+from skmlp.training.data.batches import Batch
+from skmlp.training.epoch_loss import BatchLosses, EpochLoss
+from skmlp.training.modules.layers import dropout_generators
+from skmlp.training.optimizers.flat_optimizers import DECOUPLED, FlatOptimizer
+from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.optimizers.update import Update
+from skmlp.training.run import (
+    ProgressCallback,
+    TrainingRun,
+    ignore_progress,
+    warn_interrupted,
+)
+from skmlp.training.steps import HandwrittenStep, make_step
+
+# Number of steps from which a CUDA graph saves more time than its recording takes.
+_MIN_RECORDED_STEPS = 32
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+def train(
+    run: TrainingRun, progress_callback: ProgressCallback = ignore_progress
+) -> None:
+    """Train the net of a run until it converges or the epochs are over.
+
+    Sets ``epochs_`` and ``converged_`` of the net. Ctrl-C ends training with
+    scikit-learn's warning, and the net keeps the weights it has by then.
+
+    Raises
+    ------
+    FloatingPointError
+        With the number of the epoch as its argument, if its loss is not finite.
+    """
+    Trainer(run).train(progress_callback)
+
+
+class Trainer:
+    """Trains the net of a run; the parts of a step exist as long as this object.
+
+    Attributes
+    ----------
+    penalty : Penalty
+        L2 penalty in the loss.
+    step : callable
+        From a batch to its logits and losses; leaves the gradients.
+    update : Update
+        From gradients to new parameters.
+    recorder : GraphRecorder or None
+        Repeats a step on a GPU as a CUDA graph.
+    """
+
+    def __init__(self, run: TrainingRun) -> None:
+        keep_freed_memory()
+        net = run.net
+        decoupled = net.solver in DECOUPLED
+        self.run = run
+        self.penalty = Penalty(run.flat, 0.0 if decoupled else net.alpha)
+        self.step = make_step(
+            net.module_, net.criterion_, run.flat, self.penalty, net.amp
+        )
+        self.update = Update(
+            run.flat,
+            net.optimizer_,
+            net.alpha if decoupled else 0.0,
+            net.max_grad_norm,
+        )
+        self.recorder: GraphRecorder | None = None
+
+    def train(self, progress_callback: ProgressCallback = ignore_progress) -> None:
+        """Train until the run ends; see the function `train`."""
+        run, net = self.run, self.run.net
+        datasets = {
+            "dataset_train": run.train.data,
+            "dataset_valid": None if run.valid is None else run.valid.data,
+        }
+        if run.max_epochs * len(run.train) >= _MIN_RECORDED_STEPS:
+            self.record_steps()
+        net.epochs_, net.converged_ = 0, False
+        net.notify("on_train_begin", X=run.train.data, y=None)
+        run.load_checkpoint(progress_callback)
+        try:
+            tuner = make_thread_tuner(run.flat.values)
+            with torch.no_grad(), repeatable_convolutions(), tuner:
+                while not run.ended:
+                    net.notify("on_epoch_begin", **datasets)
+                    self.update.begin_epoch()
+                    with self.without_tracking():
+                        self._train_epoch(tuner)
+                    with self._averaged_weights():
+                        self._validate()
+                        net.epochs_ += 1  # a Ctrl-C before this line drops the epoch
+                        run.finish_epoch()
+                    self._notify_epoch_end(datasets)
+                    progress_callback(1)
+                    run.save_checkpoint()
+        except KeyboardInterrupt:
+            warn_interrupted(stacklevel=2)
+            run.interrupt()
+        finally:
+            self.recorder = None  # frees the memory of a step
+        if run.average is not None:
+            run.average.adopt()
+        run.finish()
+        net.notify("on_train_end", X=run.train.data, y=None)
+
+    def record_steps(self) -> None:
+        """Record a CUDA graph of a step, unless a callback may change the step."""
+        net = self.run.net
+        if self.run.flat.values.is_cuda and not net.callbacks:
+            self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
+
+    def without_tracking(self) -> AbstractContextManager[object]:
+        """Return torch's inference mode if no foreign code sees the tensors of a batch.
+
+        Autograd refuses tensors that were made in inference mode.
+        """
+        handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
+            self.run.net.optimizer_, FlatOptimizer
+        )
+        foreign = self.run.train.augment is not None or self._notifies_of_batches()
+        return torch.inference_mode() if handwritten and not foreign else nullcontext()
+
+    def _averaged_weights(self) -> AbstractContextManager[None]:
+        """Give the network its averaged weights for a while, if there are any."""
+        average = self.run.average
+        return nullcontext() if average is None else average.in_place()
+
+    def _train_epoch(self, tuner: ThreadTuner) -> None:
+        """Train on every batch once and record the loss."""
+        net, batches = self.run.net, self.run.train
+        net.module_.train()
+        notify = self._notifies_of_batches()
+        losses = EpochLoss(net.criterion_, self.penalty)
+        n_batches = len(batches)
+        tuner.pause()
+        for batch in batches:
+            if batch[3] == 0.0:
+                continue  # all samples have weight zero
+            if notify:
+                net.notify("on_batch_begin", batch=batch[:2], training=True)
+            tuner.begin_step()
+            net.schedule.before_batch(net.optimizer_, n_batches)
+            logits, parts = self.train_batch(batch, notify)
+            # As in scikit-learn, every sample counts one here, whatever its weight.
+            losses.add(parts, float(logits.shape[0]))
+            if notify:
+                self._notify_batch_end("train", batch, logits, losses, parts)
+        if not notify:
+            net.history.new_batch()  # skorch's Checkpoint reads the last one
+        net.history.record("train_batch_count", n_batches)
+        mean = losses.sum() / len(batches.data)
+        if not math.isfinite(mean):
+            raise FloatingPointError(net.epochs_ + 1)
+        net.record("train_loss", mean, operator.lt)
+
+    def _validate(self) -> None:
+        """Record loss and score of the validation set, and the training score."""
+        run, net, batches = self.run, self.run.net, self.run.valid
+        if batches is not None:
+            net.module_.eval()
+            notify = self._notifies_of_batches()
+            losses = EpochLoss(net.criterion_)
+            all_logits = []
+            for batch in batches:
+                if notify:
+                    net.notify("on_batch_begin", batch=batch[:2], training=False)
+                logits, parts = self._evaluate_batch(batch)
+                all_logits.append(logits)
+                losses.add(parts, batch[3])
+                if notify:
+                    self._notify_batch_end("valid", batch, logits, losses, parts)
+            if not notify:
+                net.history.new_batch()
+            net.history.record("valid_batch_count", len(batches))
+            net.record("valid_loss", losses.sum() / losses.whole, operator.lt)
+            if run.score is not None:
+                score = run.score(torch.cat(all_logits))
+                net.record("valid_score", score, operator.gt)
+        if run.train_score is not None:
+            net.record("train_score", run.train_score(), operator.gt)
+
+    def train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, BatchLosses]:
+        """Update the parameters by one batch; return its logits and parts of losses."""
+        x, y, weight, total = batch
+        if self.recorder is not None and weight is None:
+            logits, *parts = self.recorder.call(self._unweighted_step, x, y)
+            sample_losses, *norms = (part.clone() for part in parts)
+        else:
+            logits, sample_losses, *norms = self.step(x, y, weight, total)
+        self.update.prepare()
+        if notify:
+            net = self.run.net
+            named = list(net.module_.named_parameters())
+            net.notify(
+                "on_grad_computed", named_parameters=named, batch=(x, y), training=True
+            )
+        self.update.step()
+        if self.run.average is not None:
+            self.run.average.update()
+        return logits, BatchLosses(sample_losses, weight, total, norms)
+
+    def _unweighted_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Take the step of samples that all have weight one."""
+        return self.step(x, y, None, float(x.shape[0]))
+
+    def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchLosses]:
+        """Return the logits and the parts of the losses of a validation batch."""
+        x, y, weight, total = batch
+        net = self.run.net
+        logits = net.module_(x)
+        sample_losses, _ = net.criterion_.sample_losses_and_gradient(logits, y, weight)
+        return logits, BatchLosses(sample_losses, weight, total)
+
+    def _notifies_of_batches(self) -> bool:
+        """Return whether a callback has a hook for batches."""
+        return any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in self.run.net.callbacks_
+            for hook in _BATCH_HOOKS
+        )
+
+    def _notify_batch_end(
+        self,
+        prefix: str,
+        batch: Batch,
+        logits: Tensor,
+        losses: EpochLoss,
+        parts: BatchLosses,
+    ) -> None:
+        """Write a batch into the history and notify the callbacks."""
+        net = self.run.net
+        loss = losses.means([parts])[0].to(logits.dtype)
+        net.history.record_batch(f"{prefix}_loss", float(loss))
+        net.history.record_batch(f"{prefix}_batch_size", len(logits))
+        net.notify(
+            "on_batch_end",
+            batch=batch[:2],
+            training=prefix == "train",
+            loss=loss,
+            y_pred=logits.contiguous(),
+        )
+
+    def _notify_epoch_end(self, datasets: dict[str, Any]) -> None:
+        """Notify the callbacks; one that raises KeyboardInterrupt ends training."""
+        try:
+            self.run.net.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            self.run.net.converged_ = True

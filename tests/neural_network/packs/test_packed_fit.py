@@ -1,0 +1,57 @@
+"""Jobs of a packed fit end as their own `fit` would end."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+
+from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network._packs import packed_fit
+from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+NETWORK = MLPClassifier(4, max_iter=3, random_state=0, device="cpu")
+
+
+def make_jobs(n=3):
+    return [FitJob(clone(NETWORK).set_params(alpha=i), X, Y, {}, 0) for i in range(n)]
+
+
+@pytest.fixture
+def broken_packs(monkeypatch):
+    """Let every pack fail."""
+
+    def fail(*args):
+        raise MemoryError("no room for 3 networks")
+
+    monkeypatch.setattr(packed_fit, "train_pack", fail)
+
+
+def test_failed_pack_warns_once_with_cause(broken_packs):
+    with pytest.warns(RuntimeWarning) as warned:
+        list(fit_jobs(make_jobs()))
+    (warning,) = [w for w in warned if w.category is RuntimeWarning]
+    text = str(warning.message)
+    assert "3 networks failed with MemoryError: no room for 3 networks" in text
+    assert "one by one" in text
+
+
+@pytest.mark.filterwarnings("ignore:A pack of 3 networks failed")
+def test_networks_of_failed_pack_are_fitted_alone(broken_packs):
+    epochs, jobs = [], make_jobs()
+    assert list(fit_jobs(jobs, epochs.append)) == jobs
+    assert sum(epochs) == 3 * NETWORK.max_iter
+    for i, job in enumerate(jobs):
+        assert job.error is None
+        assert job.packed == 1
+        alone = clone(NETWORK).set_params(alpha=i).fit(X, Y)
+        np.testing.assert_array_equal(job.estimator.coefs_[0], alone.coefs_[0])
+
+
+def test_pack_that_trains_does_not_warn(recwarn):
+    jobs = make_jobs()
+    list(fit_jobs(jobs))
+    assert [job.packed for job in jobs] == [3, 3, 3]
+    assert not [w for w in recwarn if w.category is RuntimeWarning]

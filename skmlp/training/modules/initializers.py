@@ -20,9 +20,18 @@ _SCALING = {
     "lecun": (1.0, lambda fan: fan.inputs),
 }
 
+# The standard deviation of a standard normal that is truncated at 2, as computed by
+# `scipy.stats.truncnorm(-2, 2).std()`. Keras divides by it in its `VarianceScaling`
+# (https://keras.io/api/layers/initializers), to keep the variance.
+_TRUNCATED_DEVIATION = 0.87962566103423978
+
 NAMES = (
     "auto",
-    *(f"{family}_{law}" for family in _SCALING for law in ("uniform", "normal")),
+    *(
+        f"{family}_{law}"
+        for family in _SCALING
+        for law in ("uniform", "normal", "truncated_normal")
+    ),
     "orthogonal",
     "truncated_normal",
     "identity",
@@ -82,6 +91,9 @@ def _draw_weights(
         if law == "uniform":
             bound = np.sqrt(3.0) * deviation
             return random_state.uniform(-bound, bound, shape)
+        if law == "truncated_normal":
+            deviation /= _TRUNCATED_DEVIATION
+            return deviation * _truncated_normal(shape, random_state)
         return random_state.normal(0.0, deviation, shape)
     if init == "truncated_normal":
         return 0.05 * _truncated_normal(shape, random_state)

@@ -105,12 +105,6 @@ class PixelScaler(PixelTransformer):
             less than 2 or more than 4 dimensions.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelScaler
-        >>> PixelScaler().fit([[0, 51, 255]]).n_features_in_
-        3
         """
         self._divisor_and_low()
         self._check_pixels(X, reset=True)
@@ -138,12 +132,6 @@ class PixelScaler(PixelTransformer):
             differs from `fit`.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelScaler
-        >>> PixelScaler().transform([[0.0, 51.0, 255.0]])
-        array([[0. , 0.2, 1. ]])
         """
         self._validate_params()
         divisor, low = self._divisor_and_low()
@@ -178,12 +166,6 @@ class PixelScaler(PixelTransformer):
             differs from `fit`.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelScaler
-        >>> PixelScaler().inverse_transform([[0.0, 0.5, 1.0]])
-        array([[  0. , 127.5, 255. ]])
         """
         self._validate_params()
         divisor, low = self._divisor_and_low()

@@ -156,12 +156,6 @@ class PixelStandardizer(PixelTransformer):
             overflows float64.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelStandardizer
-        >>> PixelStandardizer().fit([[0, 10], [20, 10]]).mean_
-        array([10., 10.])
         """
         return self._update(X, first=True)
 
@@ -189,13 +183,6 @@ class PixelStandardizer(PixelTransformer):
             earlier calls, or if `scope` was changed.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelStandardizer
-        >>> standardizer = PixelStandardizer().partial_fit([[0, 10]])
-        >>> standardizer.partial_fit([[20, 10]]).mean_
-        array([10., 10.])
         """
         return self._update(X, first=not hasattr(self, "n_samples_seen_"))
 
@@ -223,13 +210,6 @@ class PixelStandardizer(PixelTransformer):
             If `fit` would refuse X, or if the shape of the samples differs from `fit`.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelStandardizer
-        >>> standardizer = PixelStandardizer().fit([[0.0, 10.0], [20.0, 10.0]])
-        >>> standardizer.transform([[10.0, 11.0]])
-        array([[0., 1.]])
         """
         check_is_fitted(self, "n_samples_seen_")
         pixels = self._check_pixels(X, reset=False)
@@ -270,13 +250,6 @@ class PixelStandardizer(PixelTransformer):
             If `fit` would refuse X, or if the shape of the samples differs from `fit`.
         TypeError
             If X is sparse.
-
-        Examples
-        --------
-        >>> from skmlp.preprocessing import PixelStandardizer
-        >>> standardizer = PixelStandardizer().fit([[0.0, 10.0], [20.0, 10.0]])
-        >>> standardizer.inverse_transform([[0.0, 1.0]])
-        array([[10., 11.]])
         """
         check_is_fitted(self, "n_samples_seen_")
         Z = self._check_pixels(X, reset=False)

@@ -1,4 +1,4 @@
-"""The loss of an epoch, from what the steps leave of their batches."""
+"""The loss of an epoch, summed from the results of its steps."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,75 +10,89 @@ from skmlp.training.compute.devices import widest_float
 from skmlp.training.losses import Loss
 from skmlp.training.optimizers.penalty import Penalty
 
-# Batches whose losses are computed by one call of every operation, and wait for it.
-_MANY = 256
+# Batches whose losses are computed together, because a call of torch takes longer than
+# the arithmetic of one batch.
+_BATCHES_AT_ONCE = 256
 
 
 class BatchLosses(NamedTuple):
-    """What the loss of a batch is computed of.
+    """The results of a step from which the loss of its batch is computed.
 
-    `rows` are the loss's, as `Loss.mean_loss` takes them, `weight` those of the
-    rows, which sum to one, or None; `norms` are the penalty's, which is divided by
-    `total`.
+    Parameters
+    ----------
+    sample_losses : Tensor of shape (batch,)
+        As `Loss.mean_loss` takes them.
+    weight : Tensor of shape (batch,) or None
+        Sample weights that sum to one.
+    total : float
+        Sum of the sample weights before, which divides the penalty.
+    norms : sequence of Tensor
+        Norms of the penalized weights, as `Penalty.norms` returns them.
     """
 
-    rows: Tensor
+    sample_losses: Tensor
     weight: Tensor | None
     total: float
     norms: Sequence[Tensor] = ()
 
 
 class EpochLoss:
-    """A sum of the losses of batches, each times what it counts for.
+    """A weighted sum of the losses of batches.
 
     Parameters
     ----------
     loss : Loss
     penalty : Penalty or None
-        Part of the loss where batches are trained on.
+        Part of the loss of a training set.
 
     Attributes
     ----------
-    whole : float
-        Sum of what the batches count for.
+    total_weight : float
+        Sum of the weights of the batches.
     """
 
     def __init__(self, loss: Loss, penalty: Penalty | None = None) -> None:
         self.loss = loss
         self.penalty = penalty
-        self.whole = 0.0
+        self.total_weight = 0.0
         self._sums: list[Tensor] = []
-        self._batches: list[BatchLosses] = []
-        self._counts: list[float] = []
+        self._batches: list[BatchLosses] = []  # not yet in the sums, of equal shapes
+        self._weights: list[float] = []
 
-    def add(self, batch: BatchLosses, count: float) -> None:
-        """Note a batch, and what it counts for."""
-        if self._batches and batch.rows.shape != self._batches[0].rows.shape:
-            self._add_up()
-        self.whole += count
+    def add(self, batch: BatchLosses, weight: float) -> None:
+        """Add the loss of a batch, times `weight`."""
+        batches = self._batches
+        if batches and batch.sample_losses.shape != batches[0].sample_losses.shape:
+            self._sum_batches()
+        self.total_weight += weight
         self._batches.append(batch)
-        self._counts.append(count)
-        if len(self._batches) == _MANY:
-            self._add_up()
+        self._weights.append(weight)
+        if len(self._batches) == _BATCHES_AT_ONCE:
+            self._sum_batches()
 
-    def _add_up(self) -> None:
+    def _sum_batches(self) -> None:
+        """Move the stored batches into the sums."""
         means = self.means(self._batches)
-        self._sums.append(means @ means.new_tensor(self._counts))
-        self._batches, self._counts = [], []
+        self._sums.append(means @ means.new_tensor(self._weights))
+        self._batches, self._weights = [], []
 
     def means(self, batches: Sequence[BatchLosses]) -> Tensor:
-        """Return the losses of equally large batches, in the widest dtype."""
-        rows, weights, totals, norms = zip(*batches, strict=True)
+        """Return the losses ``(batches,)`` of equally large batches.
+
+        They are in float64 if the device has it.
+        """
+        sample_losses, weights, batch_totals, norms = zip(*batches, strict=True)
         weight = None if weights[0] is None else torch.stack(weights)
-        means = self.loss.mean_loss(torch.stack(rows), weight)
+        means = self.loss.mean_loss(torch.stack(sample_losses), weight)
         means = means.to(widest_float(means.device))
         if self.penalty is None:
             return means
-        stretches = map(torch.stack, zip(*norms, strict=True))
-        return means + self.penalty.of_norms(stretches, means.new_tensor(totals))
+        norms_by_slice = map(torch.stack, zip(*norms, strict=True))
+        totals = means.new_tensor(batch_totals)
+        return means + self.penalty.from_norms(norms_by_slice, totals)
 
     def sum(self) -> float:
-        """Return the sum of the losses, each times what it counts for."""
+        """Return the weighted sum of the losses."""
         if self._batches:
-            self._add_up()
+            self._sum_batches()
         return float(torch.stack(self._sums).sum()) if self._sums else 0.0

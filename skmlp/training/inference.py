@@ -49,12 +49,12 @@ def compute_logits(
     # the allocator from using that memory again.
     outputs: Tensor | None = None
     for window in X.windows(np.arange(n_rows), size):
-        in_turn = bool((window.places[1:] > window.places[:-1]).all())
-        rows = window.X if in_turn else window.X[window.places]
+        in_turn = bool((window.positions[1:] > window.positions[:-1]).all())
+        rows = window.X if in_turn else window.X[window.positions]
         part = _compute(network, rows, change, size)
         if outputs is None:
             outputs = part.new_empty((n_rows, *part.shape[1:]))
-        outputs[window.part] = part
+        outputs[window.order_slice] = part
     assert outputs is not None
     return outputs
 

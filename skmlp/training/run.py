@@ -16,8 +16,8 @@ from torch import Tensor
 
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.net import Net
-from skmlp.training.optimizers.weight_averaging import AveragedWeights
 from skmlp.training.snapshot import TensorSnapshot
+from skmlp.training.weight_averaging import AveragedWeights
 
 # Called with the number of epochs that ended since the last call.
 ProgressCallback = Callable[[int], None]

@@ -1,4 +1,4 @@
-"""Learning rates over time."""
+"""Learning-rate schedules."""
 
 import math
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from torch.optim import Optimizer
 
 NAMES = ("constant", "invscaling", "adaptive", "cosine", "onecycle", "step")
 
-# As in scikit-learn, these act on plain gradient descent alone.
+# As in scikit-learn, these change the learning rate of plain gradient descent only.
 _SGD_ONLY = frozenset({"invscaling", "adaptive"})
 
-# These are drawn up for a number of epochs, at the end of which they end.
+# These schedules are defined for a number of epochs.
 WITH_PLANNED_END = ("cosine", "onecycle")
 
-# These are functions of the step; the others move the rate from where it stands.
-_BY_STEP = frozenset({"cosine", "onecycle", "step"})
+# These are functions of the step. The others change the current learning rate.
+_FUNCTIONS_OF_STEP = frozenset({"cosine", "onecycle", "step"})
 
-_SMALLEST_ADAPTIVE_RATE = 1e-6
+_MIN_ADAPTIVE_LEARNING_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
 # Defaults of torch.optim.lr_scheduler.OneCycleLR (Smith and Topin 2017).
-_ONECYCLE_RISE = 0.3
-_ONECYCLE_START = 1 / 25.0
+_ONECYCLE_RISE = 0.3  # fraction of the steps
+_ONECYCLE_START = 1 / 25.0  # fraction of the highest learning rate
 _ONECYCLE_END = _ONECYCLE_START / 1e4
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:
-    """Half a cosine wave from `start` to `end`."""
+    """Return a point of half a cosine wave from `start` to `end`."""
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
@@ -39,15 +39,23 @@ class Schedule:
     name : str
         One of `NAMES`.
     learning_rate_init : float
-        The highest rate.
+        The highest learning rate.
     power_t : float
         Exponent of 'invscaling'.
     step_size, gamma : int, float
-        'step' multiplies the rate by `gamma` every `step_size` epochs.
+        'step' multiplies the learning rate by `gamma` every `step_size` epochs.
     warmup_epochs : float
-        Epochs in which the rate rises linearly to where the schedule starts.
+        Number of epochs in which the learning rate rises linearly to the first value
+        of the schedule.
     total_epochs : int
-        Length of 'cosine' and 'onecycle'.
+        Number of epochs of 'cosine' and 'onecycle'.
+
+    Attributes
+    ----------
+    steps_done : int
+        Number of steps since the start of the schedule.
+    batches_per_epoch : int
+        Number of batches of the current epoch; 0 before the first step.
     """
 
     name: str
@@ -62,44 +70,45 @@ class Schedule:
 
     @classmethod
     def for_solver(cls, solver: str, name: str, **params: float) -> "Schedule":
-        """Return the schedule, constant where the solver ignores it."""
+        """Return the schedule, or a constant one if the solver ignores it."""
         if name in _SGD_ONLY and solver != "sgd":
             name = "constant"
         return cls(name, **params)  # type: ignore[arg-type]
 
     @property
     def has_planned_end(self) -> bool:
-        """Whether the rate has come to its end after the last epoch, as planned."""
+        """Whether the schedule is defined for a number of epochs."""
         return self.name in WITH_PLANNED_END
 
     @property
     def is_past_planned_end(self) -> bool:
-        """Whether steps were taken after the planned end, at the rate that is left."""
+        """Whether steps were taken after the planned end, at the last learning rate."""
         planned = self.total_epochs * self.batches_per_epoch
         return self.has_planned_end and self.steps_done > planned
 
     @property
     def moves_within_epochs(self) -> bool:
-        """Whether the rate is not the same for all batches of an epoch."""
-        return self.name in _BY_STEP or self.warmup_epochs > 0
+        """Whether the learning rate differs between the batches of an epoch."""
+        return self.name in _FUNCTIONS_OF_STEP or self.warmup_epochs > 0
 
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
-        """Set the rate of the coming step."""
+        """Set the learning rate of the next step."""
         if batches_per_epoch != self.batches_per_epoch:
-            if self.batches_per_epoch:  # other rows: as many epochs are behind it
+            # Another training set: the number of epochs so far stays the same.
+            if self.batches_per_epoch:
                 epochs = self.steps_done / self.batches_per_epoch
                 self.steps_done = round(epochs * batches_per_epoch)
             self.batches_per_epoch = batches_per_epoch
         if self.moves_within_epochs:
             warmup = round(self.warmup_epochs * batches_per_epoch)
-            # The step after the warm-up is the first at the schedule's own rate.
-            if self.name in _BY_STEP or self.steps_done <= warmup:
+            # A schedule that is no function of the step takes over after the warm-up.
+            if self.name in _FUNCTIONS_OF_STEP or self.steps_done <= warmup:
                 factor = self.factor(self.steps_done, batches_per_epoch)
-                _set_rate(optimizer, self.learning_rate_init * factor)
+                _set_learning_rate(optimizer, self.learning_rate_init * factor)
         self.steps_done += 1
 
     def factor(self, step: int, batches_per_epoch: int) -> float:
-        """Return what multiplies the initial rate at `step`, counted from 0."""
+        """Return the factor of the initial learning rate at `step`, counted from 0."""
         warmup = round(self.warmup_epochs * batches_per_epoch)
         if step < warmup:
             return (step + 1) / (warmup + 1)
@@ -118,23 +127,24 @@ class Schedule:
         return 1.0
 
     def after_epoch(self, optimizer: Optimizer, samples_seen: int) -> None:
-        """Scale the rate by the number of samples seen, where it depends on it."""
+        """Set the learning rate of 'invscaling' by the number of samples seen."""
         if self.name == "invscaling":
-            rate = self.learning_rate_init / (samples_seen + 1) ** self.power_t
-            _set_rate(optimizer, rate)
+            factor = (samples_seen + 1) ** self.power_t
+            _set_learning_rate(optimizer, self.learning_rate_init / factor)
 
     def on_plateau(self, optimizer: Optimizer) -> tuple[bool, str]:
-        """Return whether to stop when training stalls, and a word on it."""
+        """Return whether to stop when training stalls, and the end of the message."""
         if self.name != "adaptive":
             return True, " Stopping."
-        rate = optimizer.param_groups[0]["lr"]
-        if rate <= _SMALLEST_ADAPTIVE_RATE:
+        learning_rate = optimizer.param_groups[0]["lr"]
+        if learning_rate <= _MIN_ADAPTIVE_LEARNING_RATE:
             return True, " Learning rate too small. Stopping."
-        rate /= _ADAPTIVE_DIVISOR
-        _set_rate(optimizer, rate)
-        return False, f" Setting learning rate to {rate:f}"
+        learning_rate /= _ADAPTIVE_DIVISOR
+        _set_learning_rate(optimizer, learning_rate)
+        return False, f" Setting learning rate to {learning_rate:f}"
 
 
-def _set_rate(optimizer: Optimizer, rate: float) -> None:
+def _set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = learning_rate

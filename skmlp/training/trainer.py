@@ -7,7 +7,8 @@ are called as in skorch.
 
 import math
 import operator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,10 +19,11 @@ from torch import Tensor
 from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.devices import repeatable_convolutions
 from skmlp.training.compute.memory import keep_freed_memory
-from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
+from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
-from skmlp.training.modules.layers import dropout_generators
+from skmlp.training.handwritten_step import HandwrittenStep
+from skmlp.training.modules.layers import dropout_generators, use_thread_tuner
 from skmlp.training.optimizers.flat_optimizers import DECOUPLED, FlatOptimizer
 from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.optimizers.update import Update
@@ -31,7 +33,7 @@ from skmlp.training.run import (
     ignore_progress,
     warn_interrupted,
 )
-from skmlp.training.steps import HandwrittenStep, make_step
+from skmlp.training.steps import make_step
 
 # Number of steps from which a CUDA graph saves more time than its recording takes.
 _MIN_RECORDED_STEPS = 32
@@ -60,6 +62,8 @@ class Trainer:
 
     Attributes
     ----------
+    tuner : ThreadTuner
+        Chooses the number of threads of all operations of a step.
     penalty : Penalty
         L2 penalty in the loss.
     step : callable
@@ -75,15 +79,17 @@ class Trainer:
         net = run.net
         decoupled = net.solver in DECOUPLED
         self.run = run
-        self.penalty = Penalty(run.flat, 0.0 if decoupled else net.alpha)
+        self.tuner = make_thread_tuner(run.flat.values)
+        self.penalty = Penalty(run.flat, 0.0 if decoupled else net.alpha, self.tuner)
         self.step = make_step(
-            net.module_, net.criterion_, run.flat, self.penalty, net.amp
+            net.module_, net.criterion_, run.flat, self.penalty, net.amp, self.tuner
         )
         self.update = Update(
             run.flat,
             net.optimizer_,
             net.alpha if decoupled else 0.0,
             net.max_grad_norm,
+            self.tuner,
         )
         self.recorder: GraphRecorder | None = None
 
@@ -100,13 +106,12 @@ class Trainer:
         net.notify("on_train_begin", X=run.train.data, y=None)
         run.load_checkpoint(progress_callback)
         try:
-            tuner = make_thread_tuner(run.flat.values)
-            with torch.no_grad(), repeatable_convolutions(), tuner:
+            with self.computing():
                 while not run.ended:
                     net.notify("on_epoch_begin", **datasets)
                     self.update.begin_epoch()
                     with self.without_tracking():
-                        self._train_epoch(tuner)
+                        self._train_epoch()
                     with self._averaged_weights():
                         self._validate()
                         net.epochs_ += 1  # a Ctrl-C before this line drops the epoch
@@ -120,9 +125,19 @@ class Trainer:
         finally:
             self.recorder = None  # frees the memory of a step
         if run.average is not None:
-            run.average.adopt()
+            run.average.apply()
         run.finish()
         net.notify("on_train_end", X=run.train.data, y=None)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Set up torch and the network for steps and for validation."""
+        with (
+            torch.no_grad(),
+            repeatable_convolutions(),
+            use_thread_tuner(self.run.net.module_, self.tuner),
+        ):
+            yield
 
     def record_steps(self) -> None:
         """Record a CUDA graph of a step, unless a callback may change the step."""
@@ -144,22 +159,22 @@ class Trainer:
     def _averaged_weights(self) -> AbstractContextManager[None]:
         """Give the network its averaged weights for a while, if there are any."""
         average = self.run.average
-        return nullcontext() if average is None else average.in_place()
+        return nullcontext() if average is None else average.applied()
 
-    def _train_epoch(self, tuner: ThreadTuner) -> None:
+    def _train_epoch(self) -> None:
         """Train on every batch once and record the loss."""
         net, batches = self.run.net, self.run.train
         net.module_.train()
         notify = self._notifies_of_batches()
         losses = EpochLoss(net.criterion_, self.penalty)
         n_batches = len(batches)
-        tuner.pause()
-        for batch in batches:
+        self.tuner.pause()
+        for batch in batches.batches(self.tuner):
             if batch[3] == 0.0:
                 continue  # all samples have weight zero
             if notify:
                 net.notify("on_batch_begin", batch=batch[:2], training=True)
-            tuner.begin_step()
+            self.tuner.begin_step()
             net.schedule.before_batch(net.optimizer_, n_batches)
             logits, parts = self.train_batch(batch, notify)
             # As in scikit-learn, every sample counts one here, whatever its weight.
@@ -182,7 +197,7 @@ class Trainer:
             notify = self._notifies_of_batches()
             losses = EpochLoss(net.criterion_)
             all_logits = []
-            for batch in batches:
+            for batch in batches.batches(self.tuner):
                 if notify:
                     net.notify("on_batch_begin", batch=batch[:2], training=False)
                 logits, parts = self._evaluate_batch(batch)
@@ -193,7 +208,7 @@ class Trainer:
             if not notify:
                 net.history.new_batch()
             net.history.record("valid_batch_count", len(batches))
-            net.record("valid_loss", losses.sum() / losses.whole, operator.lt)
+            net.record("valid_loss", losses.sum() / losses.total_weight, operator.lt)
             if run.score is not None:
                 score = run.score(torch.cat(all_logits))
                 net.record("valid_score", score, operator.gt)

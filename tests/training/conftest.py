@@ -1,4 +1,4 @@
-"""What tests of threads share: a team beside one thread, and the threads asked for."""
+"""Fixtures for tests of threads."""
 
 import pytest
 import torch
@@ -8,18 +8,20 @@ from skmlp.training.compute.threads import single_threaded, using_threads
 
 
 @pytest.fixture
-def alone_and_together():
-    """Computes something on one thread, then with a team of many."""
+def on_one_and_many_threads():
+    """Return a function that computes something on one thread, then on many."""
 
     def compute_twice(n_threads, compute):
+        """Return the two results of ``compute(tuner)``."""
         results = []
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         try:
-            with single_threaded(), ThreadTuner(n_threads) as tuner:
-                for size in (1, n_threads):
-                    tuner.take(size)
-                    results.append(compute())
+            with single_threaded():
+                tuner = ThreadTuner(n_threads)
+                for n in (1, n_threads):
+                    tuner.n_threads = n
+                    results.append(compute(tuner))
         finally:
             torch.set_num_threads(before)
         return results
@@ -28,19 +30,26 @@ def alone_and_together():
 
 
 @pytest.fixture
-def threads_asked_for(monkeypatch):
-    """Lets a module have a team of four; lists the threads that it asks for."""
+def four_threads():
+    """Return a tuner that chose four threads."""
+    tuner = ThreadTuner(4)
+    tuner.n_threads = 4
+    return tuner
+
+
+@pytest.fixture
+def requested_threads(monkeypatch):
+    """Return a function that lists the numbers of threads that a module requests."""
 
     def watch(module):
-        asked_for = []
+        requested = []
 
-        class Noted(using_threads):
-            def __init__(self, n):
-                asked_for.append(n)
-                super().__init__(n)
+        class Recorded(using_threads):
+            def __init__(self, n_threads):
+                requested.append(n_threads)
+                super().__init__(n_threads)
 
-        monkeypatch.setattr(module, "using_threads", Noted)
-        monkeypatch.setattr(module, "tuned_thread_count", lambda: 4)
-        return asked_for
+        monkeypatch.setattr(module, "using_threads", Recorded)
+        return requested
 
     return watch

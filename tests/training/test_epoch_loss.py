@@ -1,4 +1,4 @@
-"""The loss of an epoch, against a sum in float64."""
+"""The loss of an epoch equals a sum in float64."""
 
 import numpy as np
 import pytest
@@ -11,48 +11,52 @@ from skmlp.training.modules.layers import build_mlp
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
-N_BATCHES = [0, 1, epoch_loss._MANY, 2 * epoch_loss._MANY + 1]
+N_BATCHES = [0, 1, epoch_loss._BATCHES_AT_ONCE, 2 * epoch_loss._BATCHES_AT_ONCE + 1]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n", N_BATCHES)
-def test_it_is_the_sum_of_the_means(n, weighted):
+def test_epoch_loss_is_the_weighted_sum_of_batch_losses(n, weighted):
     rng = np.random.default_rng(0)
     sizes = np.where(np.arange(n) < n - 1, 4, 3)  # the last batch is shorter
     counts = rng.integers(0, 50, n).tolist()
     epoch, expected = EpochLoss(SquaredError()), 0.0
     for size, count in zip(sizes, counts, strict=True):
-        rows = torch.from_numpy(rng.exponential(size=size)).float()
+        sample_losses = torch.from_numpy(rng.exponential(size=size)).float()
         weight = torch.from_numpy(rng.dirichlet(np.ones(size))).float()
-        share = weight.double() if weighted else torch.full((size,), 1 / size).double()
-        expected += count * float(rows.double() @ share)
-        epoch.add(BatchLosses(rows, weight if weighted else None, 1.0), count)
+        sample_weight = (
+            weight.double() if weighted else torch.full((size,), 1 / size).double()
+        )
+        expected += count * float(sample_losses.double() @ sample_weight)
+        epoch.add(BatchLosses(sample_losses, weight if weighted else None, 1.0), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-6)
     assert epoch.sum() == epoch.sum()
-    assert epoch.whole == sum(counts)
+    assert epoch.total_weight == sum(counts)
 
 
 @pytest.mark.parametrize("hidden", [(3,), (300,)])  # norms of one part, and of two
-def test_the_penalty_is_that_of_the_weights_at_each_step(hidden):
+def test_epoch_loss_uses_the_penalty_of_each_step(hidden):
     torch.manual_seed(0)
     network = build_mlp(200, hidden, 2)
     flat = FlatParameters(network)
     penalty = Penalty(flat, (0.3, 0.7))
     logits, y = torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 1])
     loss = SoftmaxCrossEntropy()
-    rows, _ = loss.sample_losses_and_gradient(logits, y, None)
+    sample_losses, _ = loss.sample_losses_and_gradient(logits, y, None)
     epoch, expected = EpochLoss(loss, penalty), 0.0
     for total, count in ((5.0, 5.0), (2.0, 5.0), (4.0, 1.0)):
         flat.values.normal_()
         squares = [network[i].weight.detach().double().square().sum() for i in (0, -1)]
-        own = sum(a * float(s) for a, s in zip((0.3, 0.7), squares, strict=True))
+        penalty_value = sum(
+            a * float(s) for a, s in zip((0.3, 0.7), squares, strict=True)
+        )
         mean = torch.nn.functional.cross_entropy(logits, y).item()
-        expected += count * (mean + 0.5 * own / total)
-        epoch.add(BatchLosses(rows, None, total, penalty.norms()), count)
+        expected += count * (mean + 0.5 * penalty_value / total)
+        epoch.add(BatchLosses(sample_losses, None, total, penalty.norms()), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_is_not_finite_stays_so():
+def test_infinite_losses_stay_infinite():
     epoch = EpochLoss(SquaredError())
     for value in (torch.inf, 1.0):
         epoch.add(BatchLosses(torch.tensor([value]), None, 1.0), 1.0)

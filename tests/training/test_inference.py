@@ -1,4 +1,4 @@
-"""Logits of many rows at once."""
+"""Logits of many samples."""
 
 import numpy as np
 import pytest
@@ -28,26 +28,26 @@ def logits_with(threads, network, X):
 
 
 @pytest.mark.parametrize("n_rows", [1, 5, 100_000])
-def test_bits_do_not_depend_on_the_number_of_threads(network, n_rows):
+def test_logits_have_equal_bits_on_any_threads(network, n_rows):
     X = np.random.RandomState(0).rand(n_rows, 50).astype(np.float32)
     one, three = logits_with(1, network, X), logits_with(3, network, X)
     assert one.shape == (n_rows, 3)
     assert torch.equal(one, three)
 
 
-def test_rows_keep_their_order(network):
+def test_samples_keep_their_order(network):
     X = np.random.RandomState(0).rand(100_000, 50).astype(np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(X))
     torch.testing.assert_close(logits_with(2, network, X), expected)
 
 
-def test_sparse_rows_equal_dense_ones(network):
+def test_sparse_samples_give_the_logits_of_dense_ones(network):
     X = scipy.sparse.random(30, 50, 0.2, format="csr", random_state=0, dtype="f4")
     assert torch.equal(compute_logits(network, X), compute_logits(network, X.toarray()))
 
 
-def test_unaligned_rows_give_the_same_bits(network):
+def test_unaligned_samples_give_the_same_bits(network):
     X = np.random.RandomState(0).rand(31, 50).astype(np.float32)
     assert torch.equal(
         compute_logits(network, X[1:]), compute_logits(network, X[1:].copy())
@@ -55,7 +55,7 @@ def test_unaligned_rows_give_the_same_bits(network):
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 1001])
-def test_many_rows_are_activated_in_place_and_to_the_bit(n_rows, monkeypatch):
+def test_many_logits_are_activated_in_chunks_to_the_same_bits(n_rows, monkeypatch):
     monkeypatch.setattr("skmlp.training.inference._ACTIVATED", 100)
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(n_rows, 3)))
     expected, address = torch.softmax(logits, dim=1), logits.data_ptr()

@@ -56,7 +56,7 @@ def ridge(X, y, weight, alpha):
 @pytest.mark.parametrize("alpha", [0.0, 5.0])
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_finds_the_minimum_of_a_penalised_linear_model(
+def test_lbfgs_minimizes_a_penalized_linear_model(
     linear_problem, weighted, batch_size, alpha
 ):
     X, y, weight = linear_problem
@@ -75,7 +75,7 @@ def test_finds_the_minimum_of_a_penalised_linear_model(
     assert 0 < n_iter < 200
 
 
-def test_rows_without_weight_do_not_count(linear_problem):
+def test_samples_without_weight_do_not_count(linear_problem):
     X, y, _ = linear_problem
     weight = (np.arange(40) >= 14).astype(float)  # two whole batches without
     found = []
@@ -85,7 +85,7 @@ def test_rows_without_weight_do_not_count(linear_problem):
     torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
 
 
-def test_says_when_it_did_not_converge(linear_problem):
+def test_unfinished_minimization_warns(linear_problem):
     X, y, _ = linear_problem
     net, train = make(X, y)
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
@@ -93,14 +93,14 @@ def test_says_when_it_did_not_converge(linear_problem):
     assert n_iter == 1
 
 
-def test_leaves_the_network_ready_to_predict(linear_problem):
+def test_minimized_network_is_in_evaluation_mode(linear_problem):
     X, y, _ = linear_problem
     net, train = make(X, y)
     minimize((net, train), tol=1e-8)
     assert not net.module_.training
 
 
-def test_the_loss_is_that_of_the_rows_trained_on(linear_problem):
+def test_loss_is_that_of_the_training_set(linear_problem):
     X, y, weight = linear_problem
     kept = np.arange(5, 30)
     _, loss = minimize(make(X, y, weight, alpha=1.0, index=kept))

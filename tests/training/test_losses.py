@@ -1,4 +1,4 @@
-"""Losses agree with torch's formulas, and their derivatives with autograd."""
+"""Losses match torch's formulas, and their gradients match autograd."""
 
 import math
 
@@ -46,7 +46,7 @@ def multiclass_margin(z, y):
     return (1 + rivals - correct).clamp_min(0)
 
 
-# Loss, targets, and an independent formula of one value a row.
+# Loss, targets, and an independent formula of the sample losses.
 CASES = {
     "softmax": (
         losses.SoftmaxCrossEntropy(),
@@ -128,22 +128,22 @@ def case(request):
     return loss, logits, targets(generator), formula
 
 
-def test_value_is_the_formulas(case):
+def test_losses_match_their_formulas(case):
     loss, logits, y, formula = case
     value, _ = loss.loss_and_gradient(logits, y)
     assert value.shape == (BATCH,)
     torch.testing.assert_close(value, formula(logits, y), rtol=1e-12, atol=1e-12)
 
 
-def test_delta_is_autograds_gradient_of_the_formula(case):
+def test_handwritten_gradients_match_autograd(case):
     loss, logits, y, formula = case
     leaf = logits.clone().requires_grad_()
     (expected,) = torch.autograd.grad(formula(leaf, y).sum(), leaf)
-    _, delta = loss.loss_and_gradient(logits, y)
-    torch.testing.assert_close(delta, expected, rtol=1e-12, atol=1e-12)
+    _, grad = loss.loss_and_gradient(logits, y)
+    torch.testing.assert_close(grad, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_backward_weights_the_rows(case):
+def test_backward_weighs_the_samples(case):
     loss, logits, y, formula = case
     weight = torch.arange(BATCH, dtype=torch.float64)
     gradients = []
@@ -155,63 +155,67 @@ def test_backward_weights_the_rows(case):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_mean_and_its_delta_are_the_rows_own(case, weighted):
+def test_mean_loss_and_gradient_match_the_sample_losses(case, weighted):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
-    value, by_row = loss.loss_and_gradient(logits, y)
+    value, sample_grads = loss.loss_and_gradient(logits, y)
     weight = weight if weighted else None
-    rows, delta = loss.sample_losses_and_gradient(logits, y, weight)
-    mean = loss.mean_loss(rows, weight)
-    share = torch.full_like(value, 1 / BATCH) if weight is None else weight
-    torch.testing.assert_close(mean, value @ share, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(delta, by_row * share[:, None], rtol=1e-12, atol=1e-15)
+    sample_losses, grad = loss.sample_losses_and_gradient(logits, y, weight)
+    mean = loss.mean_loss(sample_losses, weight)
+    sample_weight = torch.full_like(value, 1 / BATCH) if weight is None else weight
+    torch.testing.assert_close(mean, value @ sample_weight, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        grad, sample_grads * sample_weight[:, None], rtol=1e-12, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("n_batches", [1, 3])
-def test_means_of_many_models_are_those_of_each(case, n_batches):
+def test_mean_losses_of_a_pack_match_its_members(case, n_batches):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
-    rows, by_logits = loss.sample_losses_and_gradient(logits, y, weight)
-    expected = loss.mean_loss(rows, weight)
-    models = [tensor.expand(2, *tensor.shape) for tensor in (logits, y, weight)]
+    sample_losses, expected_grad = loss.sample_losses_and_gradient(logits, y, weight)
+    expected = loss.mean_loss(sample_losses, weight)
+    members = [tensor.expand(2, *tensor.shape) for tensor in (logits, y, weight)]
     batches = [
-        loss.sample_losses_and_gradient(models[0].clone(), *models[1:])
+        loss.sample_losses_and_gradient(members[0].clone(), *members[1:])
     ] * n_batches
-    for _, delta in batches:
-        for of_model in delta:
-            torch.testing.assert_close(of_model, by_logits, rtol=1e-12, atol=1e-15)
-    rows = torch.stack([rows for rows, _ in batches])
-    means = loss.mean_loss(rows, weight.expand(n_batches, 2, BATCH))
+    for _, grad in batches:
+        for member_grad in grad:
+            torch.testing.assert_close(
+                member_grad, expected_grad, rtol=1e-12, atol=1e-15
+            )
+    sample_losses = torch.stack([sample_losses for sample_losses, _ in batches])
+    means = loss.mean_loss(sample_losses, weight.expand(n_batches, 2, BATCH))
     torch.testing.assert_close(
         means, expected.expand(n_batches, 2), rtol=1e-12, atol=1e-12
     )
 
 
-FROM_SHARES = (
+LOSSES_WITH_PRIORS = (
     losses.SoftmaxCrossEntropy,
     losses.LogisticCrossEntropy,
     losses.KullbackLeibler,
 )
 
 
-def test_base_logits_are_the_constant_of_least_loss(case):
+def test_prior_logits_have_the_least_loss(case):
     loss, _, y, _ = case
     if not y.is_floating_point():
         y[:OUTPUTS] = torch.arange(OUTPUTS)
     weight = torch.arange(1, BATCH + 1, dtype=torch.float64)
     logits = loss.prior_logits(y, weight, OUTPUTS)
-    if not isinstance(loss, FROM_SHARES):
+    if not isinstance(loss, LOSSES_WITH_PRIORS):
         assert not logits.any()
         return
-    share = weight / weight.sum()
-    _, delta = loss.sample_losses_and_gradient(
-        logits.expand(BATCH, -1).clone(), y, share
+    sample_weight = weight / weight.sum()
+    _, grad = loss.sample_losses_and_gradient(
+        logits.expand(BATCH, -1).clone(), y, sample_weight
     )
-    np.testing.assert_allclose(delta.sum(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(grad.sum(0), 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight", [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-def test_a_class_without_rows_counts_as_half_a_row(weight):
+def test_class_without_samples_counts_as_half_a_sample(weight):
     y, weight = torch.tensor([0, 1, 2]), torch.tensor(weight)
     odds = losses.SoftmaxCrossEntropy().prior_logits(y, weight, 4).exp()
     expected = [3.0, 1.0, 1.0, 1.0] if weight.any() else [2.0, 2.0, 2.0, 1.0]
@@ -224,7 +228,7 @@ def test_a_class_without_rows_counts_as_half_a_row(weight):
 
 @pytest.mark.parametrize("light", [1e-20, 1e-300])
 @pytest.mark.parametrize("heavy", [1.0, 1e308])
-def test_weights_far_apart_have_finite_logits(light, heavy):
+def test_extreme_weights_give_finite_prior_logits(light, heavy):
     y, weight = torch.tensor([0, 1, 1]), torch.tensor([light, heavy, heavy]).double()
     logits = losses.SoftmaxCrossEntropy().prior_logits(y, weight, 2)
     assert logits.isfinite().all()
@@ -232,60 +236,60 @@ def test_weights_far_apart_have_finite_logits(light, heavy):
     np.testing.assert_allclose(odds, logits[1] - logits[0])
 
 
-def test_value_stands_gradcheck(case):
+def test_losses_pass_gradcheck(case):
     loss, logits, y, _ = case
     assert torch.autograd.gradcheck(
         lambda z: loss.value(z, y), logits.clone().requires_grad_()
     )
 
 
-def test_forward_is_the_mean_over_the_batch(case):
+def test_forward_returns_the_mean_of_the_batch(case):
     loss, logits, y, formula = case
     torch.testing.assert_close(loss(logits, y), formula(logits, y).mean())
 
 
-def test_models_in_a_leading_dimension_are_independent(case):
+def test_pack_members_are_independent(case):
     loss, logits, y, _ = case
-    value, delta = loss.loss_and_gradient(
+    value, grad = loss.loss_and_gradient(
         torch.stack([logits, 3 * logits]), torch.stack([y, y])
     )
     for i, z in enumerate((logits, 3 * logits)):
         alone = loss.loss_and_gradient(z, y)
         torch.testing.assert_close(value[i], alone[0], rtol=1e-14, atol=1e-14)
-        torch.testing.assert_close(delta[i], alone[1], rtol=1e-14, atol=1e-14)
+        torch.testing.assert_close(grad[i], alone[1], rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [-1e4, 1e4])
 @pytest.mark.parametrize("name", [name for name in CASES if name != "poisson"])
-def test_extreme_logits_give_finite_values(name, size, dtype):
+def test_extreme_logits_give_finite_losses(name, size, dtype):
     loss, targets, _ = CASES[name]
     generator = torch.Generator().manual_seed(0)
     logits = torch.zeros(BATCH, OUTPUTS, dtype=dtype)
     logits[:, 1] = size
     y = targets(generator)
     y = y.to(dtype) if y.is_floating_point() else y
-    value, delta = loss.loss_and_gradient(logits, y)
+    value, grad = loss.loss_and_gradient(logits, y)
     assert value.isfinite().all()
-    assert delta.isfinite().all()
+    assert grad.isfinite().all()
 
 
-def test_poisson_is_finite_where_its_mean_underflows():
+def test_poisson_is_finite_for_an_underflowing_mean():
     logits = torch.tensor([[-1e4]], dtype=torch.float64)
-    value, delta = losses.Poisson().loss_and_gradient(logits, torch.ones(1, 1).double())
+    value, grad = losses.Poisson().loss_and_gradient(logits, torch.ones(1, 1).double())
     assert value.item() == pytest.approx(1e4 - 1)  # y log y - y z - y + exp(z)
-    assert delta.item() == -1
+    assert grad.item() == -1
 
 
-def test_squared_error_reports_the_mean_and_descends_the_sum():
+def test_squared_error_averages_outputs_but_sums_gradients():
     z = torch.tensor([[1.0, 2.0]])
     y = torch.tensor([[0.0, 4.0]])
-    value, delta = losses.SquaredError().loss_and_gradient(z, y)
+    value, grad = losses.SquaredError().loss_and_gradient(z, y)
     assert value.tolist() == [0.5 * (1 + 4) / 2]
-    assert delta.tolist() == [[1.0, -2.0]]
+    assert grad.tolist() == [[1.0, -2.0]]
 
 
-def test_cross_entropy_is_in_natural_logarithms():
+def test_cross_entropy_uses_natural_logarithms():
     p = torch.tensor([[0.2, 0.2, 0.6]], dtype=torch.float64)
     value, _ = losses.SoftmaxCrossEntropy().loss_and_gradient(
         p.log(), torch.tensor([2])
@@ -294,13 +298,13 @@ def test_cross_entropy_is_in_natural_logarithms():
 
 
 @given(st.floats(0, 0.9), st.integers(2, 6))
-def test_smoothing_rewards_the_smoothed_probabilities(smoothing, n_classes):
-    # The derivative vanishes where the softmax equals (1 - s) on the class + s / K.
+def test_smoothed_loss_is_least_at_the_smoothed_probabilities(smoothing, n_classes):
+    # The gradient is zero if the softmax equals (1 - s) on the class + s / K.
     p = torch.full((1, n_classes), smoothing / n_classes + 1e-9, dtype=torch.float64)
     p[0, 0] = 1 - smoothing + smoothing / n_classes - (n_classes - 1) * 1e-9
     loss = losses.SoftmaxCrossEntropy(smoothing)
-    _, delta = loss.loss_and_gradient(p.log(), torch.tensor([0]))
-    torch.testing.assert_close(delta, torch.zeros_like(delta), rtol=0, atol=1e-8)
+    _, grad = loss.loss_and_gradient(p.log(), torch.tensor([0]))
+    torch.testing.assert_close(grad, torch.zeros_like(grad), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
@@ -319,6 +323,6 @@ def test_every_regression_loss_is_zero_at_its_target(name):
     torch.testing.assert_close(
         losses.OUTPUT_ACTIVATIONS[loss.output_activation](z), y, rtol=1e-14, atol=0
     )
-    value, delta = loss.loss_and_gradient(z, y)
+    value, grad = loss.loss_and_gradient(z, y)
     torch.testing.assert_close(value, torch.zeros(2).double(), rtol=0, atol=1e-15)
-    torch.testing.assert_close(delta, torch.zeros_like(y), rtol=0, atol=1e-15)
+    torch.testing.assert_close(grad, torch.zeros_like(y), rtol=0, atol=1e-15)

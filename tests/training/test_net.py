@@ -140,7 +140,7 @@ class Order(Counter):
         self.notify("train ends")
 
 
-def test_history_of_an_epoch():
+def test_history_records_every_epoch():
     net = run(make_net())
     assert len(net.history) == 5
     for number, row in enumerate(net.history, start=1):
@@ -156,7 +156,7 @@ def test_history_of_an_epoch():
     assert net.history[:, "train_loss_best"] == bests
 
 
-def test_hooks_come_in_skorchs_order():
+def test_hooks_are_called_in_the_order_of_skorch():
     callback = Order()
     run(make_net([callback]), epochs=2)
     assert callback.calls == [
@@ -166,7 +166,7 @@ def test_hooks_come_in_skorchs_order():
     ]
 
 
-def test_without_batch_hooks_nothing_is_notified_per_batch(monkeypatch):
+def test_batches_are_not_notified_without_batch_hooks(monkeypatch):
     notified = []
     notify = Net.notify
     monkeypatch.setattr(
@@ -183,7 +183,7 @@ def test_without_batch_hooks_nothing_is_notified_per_batch(monkeypatch):
     }
 
 
-def test_a_batch_hook_sees_every_batch():
+def test_batch_hooks_see_every_batch():
     callback = BatchEnds()
     net = run(make_net([callback]), epochs=2)
     sizes = [8, 8, 8, 6]
@@ -199,11 +199,11 @@ def test_a_batch_hook_sees_every_batch():
 @pytest.mark.parametrize(
     "callback", [BatchEnds(), Gradients(), Epochs(), PrintLog(sink=str)]
 )
-def test_watching_changes_nothing(callback):
+def test_watching_callbacks_do_not_change_training(callback):
     assert torch.equal(weights(run(make_net([callback]))), weights(run(make_net())))
 
 
-def test_gradients_are_those_of_every_parameter():
+def test_gradient_hook_gets_every_parameter():
     callback = Gradients()
     net = run(make_net([callback]), epochs=1)
     assert len(callback.calls) == N_BATCHES
@@ -213,7 +213,7 @@ def test_gradients_are_those_of_every_parameter():
     assert all(g.abs().max() > 0 for g in callback.calls[0].values())
 
 
-def test_gradient_norm_clipping():
+def test_gradient_norm_clipping_limits_the_gradient():
     seen = Gradients()
     run(make_net([GradientNormClipping(1e-3), seen]), epochs=1)
     for gradients in seen.calls:
@@ -221,7 +221,7 @@ def test_gradient_norm_clipping():
         assert norm <= 1e-3 * (1 + 1e-6)
 
 
-def test_max_grad_norm_is_gradient_norm_clipping():
+def test_max_grad_norm_equals_gradient_norm_clipping():
     by_callback = run(make_net([GradientNormClipping(0.05)]))
     by_parameter = run(make_net(max_grad_norm=0.05))
     torch.testing.assert_close(weights(by_parameter), weights(by_callback))
@@ -230,7 +230,7 @@ def test_max_grad_norm_is_gradient_norm_clipping():
 
 @pytest.mark.parametrize("use_caching", [True, False])
 @pytest.mark.parametrize("on_train", [False, True])
-def test_epoch_scoring_by_a_name_of_scikit_learns(on_train, use_caching):
+def test_epoch_scoring_accepts_scorer_names(on_train, use_caching):
     callback = EpochScoring(
         "accuracy",
         lower_is_better=False,
@@ -244,18 +244,18 @@ def test_epoch_scoring_by_a_name_of_scikit_learns(on_train, use_caching):
     assert net.history[-1, "acc"] > 0.4
 
 
-def test_epoch_scoring_by_a_function():
+def test_epoch_scoring_accepts_functions():
     callback = EpochScoring(lambda net, X, y: 7.0, name="seven")
     assert run(make_net([callback])).history[:, "seven"] == [7.0] * 5
 
 
-def test_batch_scoring():
+def test_batch_scoring_scores_every_epoch():
     callback = BatchScoring("accuracy", lower_is_better=False, name="acc")
     net = run(make_net([callback]))
     assert net.history[:, "acc"] == pytest.approx(net.history[:, "valid_score"])
 
 
-def test_early_stopping():
+def test_early_stopping_callback_ends_training():
     callback = EarlyStopping("train_loss", patience=2, threshold=1e9, sink=str)
     net = run(make_net([callback]), epochs=50)
     assert len(net.history) < 50
@@ -264,7 +264,7 @@ def test_early_stopping():
 
 
 @pytest.mark.parametrize("monitor", ["valid_loss_best", "valid_score_best", None])
-def test_checkpoint(tmp_path, monitor):
+def test_checkpoint_callback_stores_parameters(tmp_path, monitor):
     callback = Checkpoint(monitor=monitor, dirname=tmp_path)
     net = make_net([callback])
     valid = make_rows(1)
@@ -281,7 +281,7 @@ def test_checkpoint(tmp_path, monitor):
         assert net.history[0, "event_cp"]
 
 
-def test_checkpoint_is_what_load_init_state_starts_from(tmp_path):
+def test_load_init_state_starts_from_a_checkpoint(tmp_path):
     checkpoint = TrainEndCheckpoint(dirname=tmp_path)
     first = run(make_net([checkpoint]), epochs=3)
     checkpoint = TrainEndCheckpoint(dirname=tmp_path)
@@ -292,7 +292,7 @@ def test_checkpoint_is_what_load_init_state_starts_from(tmp_path):
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "rmsprop"])
-def test_lr_scheduler(solver):
+def test_lr_scheduler_changes_the_learning_rate(solver):
     callback = LRScheduler("StepLR", step_size=1, gamma=0.5)
     seen = Epochs()
     net = run(make_net([callback, seen], lr=0.08, solver=solver), epochs=4)
@@ -301,7 +301,7 @@ def test_lr_scheduler(solver):
     assert not torch.equal(weights(net), weights(constant))
 
 
-def test_lr_scheduler_by_batch_is_the_schedule():
+def test_lr_scheduler_by_batch_matches_the_schedule():
     callback = LRScheduler("CosineAnnealingLR", T_max=3 * N_BATCHES, step_every="batch")
     by_callback = run(make_net([callback]), epochs=3)
     by_schedule = make_net(schedule="cosine")
@@ -311,7 +311,7 @@ def test_lr_scheduler_by_batch_is_the_schedule():
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_freezer_and_unfreezer(solver):
+def test_freezer_and_unfreezer_stop_and_resume_updates(solver):
     start = make_net().module_
     net = make_net([Freezer("dense1*")], solver=solver, alpha=0.1)
     train_without_validation(net, 2)
@@ -343,7 +343,7 @@ def test_ctrl_c_warns_as_scikit_learn_and_keeps_the_best_weights():
     assert not interrupted.module_.training
 
 
-def test_ctrl_c_in_the_first_epoch_leaves_the_initial_weights():
+def test_ctrl_c_in_the_first_epoch_keeps_the_initial_weights():
     class AtOnce(Callback):
         def on_epoch_begin(self, net, **kwargs):
             raise KeyboardInterrupt
@@ -372,7 +372,7 @@ def test_best_weights_are_those_of_the_best_epoch():
 
 
 @pytest.mark.parametrize("scorer", [None, lambda logits: 1 / 0])
-def test_divergence_is_reported_with_its_epoch_before_anything_is_scored(scorer):
+def test_divergence_is_reported_with_its_epoch_before_scoring(scorer):
     rows = make_rows()
     rows.X[3, 0] = 1e300
     rows.X[4, 0] = math.inf
@@ -383,7 +383,7 @@ def test_divergence_is_reported_with_its_epoch_before_anything_is_scored(scorer)
     assert raised.value.args == (1,)
 
 
-def test_a_batch_without_weight_leaves_the_weights_alone():
+def test_batches_without_weight_do_not_change_parameters():
     weight = np.r_[np.ones(16), np.zeros(8), np.ones(6)]
     rows = make_rows(weight=weight)
     net, alone = make_net(), make_net()
@@ -396,7 +396,7 @@ def test_a_batch_without_weight_leaves_the_weights_alone():
     assert torch.equal(weights(net), weights(alone))
 
 
-def test_validation_rows_without_weight_are_still_predicted():
+def test_validation_samples_without_weight_are_predicted():
     seen = []
     valid = make_rows(1, weight=np.r_[np.zeros(20), np.ones(10)])
     net = make_net()
@@ -417,7 +417,7 @@ def test_validation_rows_without_weight_are_still_predicted():
     ],
     ids=["release", "pickle", "deepcopy"],
 )
-def test_training_goes_on_where_it_was_left(solver, between):
+def test_training_continues_from_a_released_net(solver, between):
     def part(net, seed):
         batches = BatchLoader(make_rows(), BATCH_SIZE, np.random.RandomState(seed))
         trainer.train(TrainingRun(net, batches, None, 2))
@@ -460,7 +460,7 @@ def test_released_nets_hold_no_gradients():
     assert all(p.grad is None for p in net.module_.parameters())
 
 
-def test_predictions_are_encoded_as_targets():
+def test_predictions_are_encoded_like_targets():
     net = run(make_net(), epochs=20)
     X = make_rows().X
     probabilities = net.predict_proba(X)
@@ -469,7 +469,7 @@ def test_predictions_are_encoded_as_targets():
 
 
 @pytest.mark.parametrize("verbose", [False, True])
-def test_verbose_prints_scikit_learns_lines(verbose, capsys):
+def test_verbose_prints_the_lines_of_scikit_learn(verbose, capsys):
     net = run(make_net(verbose=verbose), epochs=2)
     lines = capsys.readouterr().out.splitlines()
     expected = []

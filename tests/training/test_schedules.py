@@ -1,4 +1,4 @@
-"""Learning rates over time are torch's, or scikit-learn's where it has them."""
+"""Schedules match those of torch or scikit-learn."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def optimizer(lr=0.5, momentum=0.0):
 
 
 def rates(schedule, epochs, batches):
-    """The rate of every step."""
+    """Return the learning rate of every step."""
     ours = optimizer(schedule.learning_rate_init)
     found = []
     for epoch in range(epochs):
@@ -25,7 +25,10 @@ def rates(schedule, epochs, batches):
 
 
 def torch_rates(make_scheduler, steps, every=1):
-    """The rate of every step by a scheduler of torch's, moved `every` so many."""
+    """Return the learning rate of every step by a scheduler of torch.
+
+    The scheduler moves after `every` steps.
+    """
     theirs = optimizer()
     scheduler = make_scheduler(theirs)
     found = []
@@ -37,11 +40,11 @@ def torch_rates(make_scheduler, steps, every=1):
     return found
 
 
-def test_constant():
+def test_constant_schedule_never_changes():
     assert rates(Schedule("constant", 0.5), 3, 4) == [0.5] * 12
 
 
-def test_cosine_is_torchs():
+def test_cosine_matches_torch():
     expected = torch_rates(
         lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=20), 20
     )
@@ -51,7 +54,7 @@ def test_cosine_is_torchs():
 
 
 @given(st.integers(2, 6), st.integers(4, 10))
-def test_onecycle_is_torchs(epochs, batches):
+def test_onecycle_matches_torch(epochs, batches):
     steps = epochs * batches
     expected = torch_rates(
         lambda o: torch.optim.lr_scheduler.OneCycleLR(
@@ -64,12 +67,12 @@ def test_onecycle_is_torchs(epochs, batches):
 
 
 @given(st.integers(1, 3))
-def test_onecycle_stands_few_steps(steps):
+def test_onecycle_accepts_few_steps(steps):
     found = rates(Schedule("onecycle", 0.5, total_epochs=1), 1, steps)
     assert all(0 < rate <= 0.5 for rate in found)
 
 
-def test_step_is_torchs():
+def test_step_matches_torch():
     expected = torch_rates(
         lambda o: torch.optim.lr_scheduler.StepLR(o, 2, gamma=0.3), 24, every=3
     )
@@ -77,7 +80,7 @@ def test_step_is_torchs():
     assert ours == pytest.approx(expected)
 
 
-def test_invscaling_is_scikit_learns():
+def test_invscaling_matches_scikit_learn():
     found = rates(Schedule("invscaling", 0.5, power_t=0.25), 3, 4)
     expected = [0.5] * 4 + [0.5 / 5**0.25] * 4 + [0.5 / 9**0.25] * 4
     assert found == pytest.approx(expected)
@@ -95,12 +98,12 @@ def test_adaptive_divides_by_five_until_too_small():
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "adaptive"])
-def test_others_stop_on_a_plateau(name):
+def test_other_schedules_stop_on_a_plateau(name):
     assert Schedule(name, 0.5).on_plateau(optimizer()) == (True, " Stopping.")
 
 
 @pytest.mark.parametrize("name", ["invscaling", "adaptive"])
-def test_scikit_learns_act_on_plain_descent_alone(name):
+def test_schedules_of_scikit_learn_apply_to_sgd_only(name):
     assert Schedule.for_solver("adam", name, learning_rate_init=1.0).name == "constant"
     assert Schedule.for_solver("sgd", name, learning_rate_init=1.0).name == name
 
@@ -110,12 +113,12 @@ def test_scikit_learns_act_on_plain_descent_alone(name):
     st.floats(0.1, 3),
     st.integers(1, 7),
 )
-def test_warm_up_rises_to_the_initial_rate(name, warmup, batches):
+def test_warm_up_rises_to_the_initial_learning_rate(name, warmup, batches):
     schedule = Schedule(name, 0.5, warmup_epochs=warmup, total_epochs=10)
     found = rates(schedule, 10, batches)
     n = round(warmup * batches)
     expected = [0.5 * (i + 1) / (n + 1) for i in range(n + 1)]
-    if name != "invscaling":  # whose rate falls with every epoch from the first
+    if name != "invscaling":  # its learning rate falls from the first epoch on
         assert found[: n + 1] == pytest.approx(expected)
     else:
         assert found[:n] == pytest.approx(expected[:n])
@@ -123,7 +126,7 @@ def test_warm_up_rises_to_the_initial_rate(name, warmup, batches):
         assert found[n + 1 :] == pytest.approx([0.5] * len(found[n + 1 :]))
 
 
-def test_cosine_ends_at_the_same_step_with_a_warm_up():
+def test_warm_up_does_not_change_the_end_of_cosine():
     found = rates(Schedule("cosine", 1.0, warmup_epochs=2, total_epochs=10), 10, 5)
     assert max(found) == found[10] == 1.0
     assert 0 < found[-1] < 0.01

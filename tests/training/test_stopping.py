@@ -45,7 +45,7 @@ def test_loss_stalls_as_in_scikit_learn(losses, tol, patience):
 
 
 @given(numbers)
-def test_the_first_epoch_of_the_best_score_is_kept(scores):
+def test_first_epoch_with_the_best_score_is_kept(scores):
     watching = monitor(n_iter_no_change=math.inf, early_stopping=True)
     kept = [e for e, s in enumerate(scores, 1) if watching.add_epoch(1.0, s)]
     assert kept[-1] == watching.best_epoch == scores.index(max(scores)) + 1
@@ -54,7 +54,7 @@ def test_the_first_epoch_of_the_best_score_is_kept(scores):
 
 
 @pytest.mark.parametrize("ties_by_loss", [False, True])
-def test_a_score_or_loss_that_is_no_number_is_never_the_best(ties_by_loss):
+def test_nan_scores_and_losses_are_never_the_best(ties_by_loss):
     watching = Monitor()
     watching.configure(1e-4, 2, early_stopping=True, ties_by_loss=ties_by_loss)
     for score, loss in [(math.nan, 0.1), (0.5, math.nan), (0.7, 0.4), (math.nan, 0.3)]:
@@ -65,21 +65,21 @@ def test_a_score_or_loss_that_is_no_number_is_never_the_best(ties_by_loss):
     assert watching.stalled()
 
 
-def test_a_loss_that_is_no_number_gives_way_to_any_other():
+def test_nan_losses_are_replaced_by_any_loss():
     watching = by_loss()
     for loss in (math.nan, 0.9, 0.8):
         watching.add_epoch(1.0, 0.5, loss)
     assert watching.best_epoch == 3
 
 
-def test_early_stopping_looks_at_the_score():
+def test_early_stopping_uses_the_score():
     losses = [1.0] * 5
     scores = [0.1, 0.2, 0.3, 0.4, 0.5]
     assert epochs_until_stalled(monitor(early_stopping=True), losses, scores) is None
     assert epochs_until_stalled(monitor(), losses, scores) == 4
 
 
-def test_without_early_stopping_the_best_score_is_still_noted():
+def test_best_score_is_recorded_without_early_stopping():
     watching = monitor(n_iter_no_change=9)
     epochs_until_stalled(watching, [1.0, 0.5, 0.2], [0.3, 0.9, 0.5])
     assert watching.best_epoch == 2
@@ -90,7 +90,7 @@ def test_infinite_patience_never_stalls():
     assert epochs_until_stalled(watching, [1.0] * 50) is None
 
 
-def test_going_on_starts_to_count_anew():
+def test_lowered_learning_rate_resets_the_count():
     watching = monitor(n_iter_no_change=1)
     assert epochs_until_stalled(watching, [1.0, 1.0, 1.0]) == 3
     watching.reset_patience()
@@ -100,7 +100,7 @@ def test_going_on_starts_to_count_anew():
 @pytest.mark.parametrize(
     ("early_stopping", "what"), [(False, "Training loss"), (True, "Validation score")]
 )
-def test_message_is_scikit_learns(early_stopping, what):
+def test_message_equals_that_of_scikit_learn(early_stopping, what):
     watching = monitor(1e-4, 1, early_stopping)
     epochs_until_stalled(watching, [1.0] * 3, [0.5] * 3)
     assert watching.stalled() == (
@@ -115,7 +115,7 @@ def by_loss(tol=1e-4, n_iter_no_change=2):
 
 
 @given(numbers, st.sampled_from([0.0, 0.05]), st.integers(1, 4))
-def test_at_one_score_throughout_the_validation_loss_decides(losses, tol, patience):
+def test_validation_loss_decides_between_equal_scores(losses, tol, patience):
     watching, stop = by_loss(tol, patience), None
     for epoch, loss in enumerate(losses, start=1):
         watching.add_epoch(1.0, 0.5, loss)
@@ -126,7 +126,7 @@ def test_at_one_score_throughout_the_validation_loss_decides(losses, tol, patien
 
 
 @given(st.permutations([0.1, 0.3, 0.5, 0.7]), numbers)
-def test_a_better_score_counts_more_than_any_loss(scores, losses):
+def test_better_score_outweighs_any_loss(scores, losses):
     watching = by_loss(n_iter_no_change=math.inf)
     for score, loss in zip(scores, losses, strict=False):
         watching.add_epoch(1.0, score, loss)
@@ -145,7 +145,7 @@ def test_scores_within_tol_of_the_best_are_ties():
 
 
 @given(numbers, numbers, st.floats(0, 0.5))
-def test_ties_neither_hide_a_better_score_nor_drift_away_from_it(scores, losses, tol):
+def test_ties_neither_hide_better_scores_nor_drift_from_them(scores, losses, tol):
     watching = by_loss(tol, math.inf)
     for score, loss in zip(scores, losses, strict=False):
         watching.add_epoch(1.0, score, loss)

@@ -188,10 +188,7 @@ SHARED: dict[str, Parameter] = {
     "init": Parameter(
         f"{_choices(initializers.NAMES)}, default='auto'",
         "Law of the initial weights. 'auto' is scikit-learn's, biases drawn too; all "
-        "others start the biases at zero, as Keras does. 'he_truncated_normal' is the "
-        "initializer that Keras calls 'he_normal': values beyond two standard "
-        "deviations are drawn again, and the variance is that of 'he_normal'. The "
-        "same holds for 'glorot' and 'lecun'.",
+        "others start the biases at zero, as Keras does.",
         [StrOptions(set(initializers.NAMES))],
     ),
     "label_smoothing": Parameter(

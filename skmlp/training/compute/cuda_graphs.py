@@ -1,7 +1,7 @@
-"""Work that a GPU repeats: recorded once, then launched as a whole.
+"""Record the work of a training step on a GPU once, then launch it by one call.
 
-The kernels of small networks end sooner than Python launches the next ones. A CUDA
-graph launches all of a step's by one call.
+The kernels of a small network end sooner than Python can launch the next ones. A CUDA
+graph holds all kernels of a step and launches them together.
 """
 
 import threading
@@ -13,18 +13,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# The first calls make what later ones find: workspaces of BLAS, shares of batches.
+# The first calls allocate what later calls reuse: workspaces of BLAS, cached tensors.
 CALLS_BEFORE_RECORDING = 3
 
-# Kinds of calls that are counted; of more, none may come often.
-_MOST_KINDS = 64
+# Kinds of calls that are counted. If there are more kinds, none may occur often.
+_MAX_COUNTED_KINDS = 64
 
-# torch records for one thread at a time.
-_one_at_a_time = threading.Lock()
+# torch can record in one thread at a time.
+_recording_lock = threading.Lock()
 
 
 class _RecordedGraph(NamedTuple):
-    """What was launched, from where it reads and to where it writes."""
+    """A CUDA graph with the tensors that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
@@ -32,24 +32,28 @@ class _RecordedGraph(NamedTuple):
 
 
 class GraphRecorder:
-    """Records what a function of tensors launches, once the same call has come often.
+    """Records a function of tensors as a CUDA graph, and calls the graph.
 
-    The function is to do the same to equal shapes, to ask no tensor for its value, and
-    to find what else it reads or writes at its former address. The first kind of call
-    that comes often is recorded, and no other: a recording keeps its memory.
+    The first kind of call that occurs often is recorded. Other kinds are never
+    recorded, because each graph keeps its memory. The function has to meet three
+    conditions:
+
+    - It launches the same kernels for equal shapes and keys.
+    - It reads no value of a tensor on the host.
+    - The other tensors that it reads or writes keep their addresses.
 
     Parameters
     ----------
-    generators : callable
-        Returns the generators that the function draws from. It is called before the
-        recording.
+    get_generators : callable
+        Returns the random generators that the function draws from. It is called before
+        a recording.
     """
 
-    def __init__(self, generators: Callable[[], Iterable[torch.Generator]]) -> None:
-        self._generators = generators
-        self._calls: Counter[Hashable] = Counter()
-        self._kind: Hashable = None
-        self._recording: _RecordedGraph | None = None
+    def __init__(self, get_generators: Callable[[], Iterable[torch.Generator]]) -> None:
+        self._get_generators = get_generators
+        self._n_calls: Counter[Hashable] = Counter()  # by kind
+        self._recorded_kind: Hashable = None
+        self._recorded: _RecordedGraph | None = None
 
     def call(
         self,
@@ -57,52 +61,56 @@ class GraphRecorder:
         *inputs: Tensor,
         key: Hashable = None,
     ) -> tuple[Tensor, ...]:
-        """Return the function's value, which the next call may overwrite.
+        """Return the outputs of the function; the next call may overwrite them.
 
-        `key` is what decides, beside the inputs' shapes, what the function does.
+        `key` holds everything except the inputs' shapes that decides which kernels the
+        function launches.
         """
         kind = key, *(tensor.shape for tensor in inputs)
-        if self._recording is None and self._comes_often(kind):
-            self._kind, self._recording = kind, self._record(function, inputs)
-        if self._recording is None or kind != self._kind:
+        if self._recorded is None and self._count_call(kind):
+            self._recorded_kind = kind
+            self._recorded = self._record(function, inputs)
+        if self._recorded is None or kind != self._recorded_kind:
             return function(*inputs)
-        torch._foreach_copy_(self._recording.inputs, inputs)
-        self._recording.graph.replay()
-        return self._recording.outputs
+        torch._foreach_copy_(self._recorded.inputs, inputs)
+        self._recorded.graph.replay()
+        return self._recorded.outputs
 
-    def _comes_often(self, kind: Hashable) -> bool:
-        """Count a call; return whether as many came before as it takes."""
-        if kind in self._calls or len(self._calls) < _MOST_KINDS:
-            self._calls[kind] += 1
-        return self._calls[kind] > CALLS_BEFORE_RECORDING
+    def _count_call(self, kind: Hashable) -> bool:
+        """Count a call; return whether its kind occurred often enough to record it."""
+        if kind in self._n_calls or len(self._n_calls) < _MAX_COUNTED_KINDS:
+            self._n_calls[kind] += 1
+        return self._n_calls[kind] > CALLS_BEFORE_RECORDING
 
     def _record(
         self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
     ) -> _RecordedGraph:
-        """Record a call, which computes nothing yet."""
+        """Record a call; the recording itself computes nothing."""
         graph, device = torch.cuda.CUDAGraph(), inputs[0].device
-        stream = _stream(device)
+        stream = _recording_stream(device)
         with (
-            _one_at_a_time,
+            _recording_lock,
             torch.cuda.device(device),
-            # What fails while torch records would leave its stream in place.
+            # Restores the current stream if the recording fails.
             torch.cuda.stream(torch.cuda.current_stream(device)),
-            # Generators' tensors are made now, and changed outside of that mode too.
+            # The generators' tensors are made here, and changed outside of inference
+            # mode too.
             torch.inference_mode(False),
         ):
-            for generator in self._generators():
+            for generator in self._get_generators():
                 graph.register_generator_state(generator)
-            own = [tensor.clone() for tensor in inputs]
+            own_inputs = [tensor.clone() for tensor in inputs]
             with torch.cuda.graph(
                 graph, stream=stream, capture_error_mode="thread_local"
             ):
-                outputs = function(*own)
-        # torch resets the generators' places on that stream, a replay sets them here.
+                outputs = function(*own_inputs)
+        # torch resets the generators' offsets on the recording stream. A replay sets
+        # them on the current stream, which has to wait.
         torch.cuda.current_stream(device).wait_stream(stream)
-        return _RecordedGraph(graph, own, outputs)
+        return _RecordedGraph(graph, own_inputs, outputs)
 
 
 @cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream that all recordings on a device are made on."""
+def _recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream on which all graphs of a device are recorded."""
     return torch.cuda.Stream(device)

@@ -1,11 +1,14 @@
-"""Matrix products of dense layers: by oneDNN where it is faster than BLAS.
+"""Matrix products of dense layers, by oneDNN where it is faster than BLAS.
 
-torch's BLAS, MKL, keeps AVX-512 for Intel's processors; on AMD's, oneDNN takes half its
-time, and where they are equals nothing is lost. A call packs the weights anew, so small
-products stay with BLAS, and in training middling ones too. oneDNN's products are shared
-out among the team's threads where a trial shows that it changes no bit. BLAS's are not,
-since its cuts show in a few elements of a few products only, unless they are cut here
-(`SplitProducts`).
+torch's BLAS library is MKL, which uses AVX-512 on Intel's processors only. On AMD's
+processors oneDNN takes half of its time. On Intel's both take the same time.
+
+- Each call of oneDNN first packs the weights, i.e. copies them into the layout of its
+  kernels. Small products therefore stay with BLAS.
+- oneDNN splits a product among threads. That is allowed only where a trial shows that
+  the number of threads does not change the result.
+- BLAS is not allowed to split a product, because its split changes the last bits of
+  some results. Products of middling size are split by `SplitProducts` instead.
 """
 
 from collections.abc import Hashable
@@ -17,10 +20,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skmlp.training.compute.split_products import SplitProducts
-from skmlp.training.compute.thread_tuning import tuned_thread_count
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# What torch's own compiler calls. Its arguments after the bias fuse an activation.
+# The operator that torch's own compiler calls for a linear layer. Its arguments after
+# the bias could fuse an activation.
 _onednn = (
     torch.ops.mkldnn._linear_pointwise.default
     if torch.backends.mkldnn.is_available()
@@ -29,23 +33,23 @@ _onednn = (
 )
 
 # Multiplications from which oneDNN is faster than BLAS.
-_WORTH_ONEDNN = 2**20
+_MIN_ONEDNN_MULTIPLICATIONS = 2**20
 
-# Multiplications, and rows, between which BLAS is faster in parts: of more rows packed
-# weights are worth it, of less BLAS computes them slowly.
-_MIDDLING = range(2**20, 2**22)
-_ROWS_OF_MIDDLING = range(32, 65)
+# Multiplications and batch sizes for which `SplitProducts` is the fastest. Above, it
+# pays to pack the weights. Below, the batched products of BLAS are slow.
+_SPLIT_MULTIPLICATIONS = range(2**20, 2**22)
+_SPLIT_BATCH_SIZES = range(32, 65)
 
-# By the number of rows and of the team's threads, those that a product takes.
-Known = dict[tuple[int, int], int]
+# Number of threads for oneDNN, or 0 for BLAS, by batch size and the tuner's number.
+ThreadChoices = dict[tuple[int, int], int]
 
 
-def _worth_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN computes ``x @ weight.T`` sooner."""
+def _is_faster_by_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Return whether oneDNN is faster than BLAS for ``x @ weight.T``."""
     return (
         _onednn is not None
-        and type(x) is Tensor  # not one of those that trace
-        and x.shape[0] * weight.numel() >= _WORTH_ONEDNN
+        and type(x) is Tensor  # not the stand-in of a tracer
+        and x.shape[0] * weight.numel() >= _MIN_ONEDNN_MULTIPLICATIONS
         and x.dim() == 2 == weight.dim()
         and x.dtype is weight.dtype is torch.float32
         and x.is_cpu
@@ -59,7 +63,8 @@ def affine(
     bias: Tensor | None = None,
     *,
     along_batch: bool = False,
-    known: Known | None = None,
+    n_threads: int = 1,
+    choices: ThreadChoices | None = None,
 ) -> Tensor:
     """Return ``x @ weight.T + bias``, without a derivative.
 
@@ -69,19 +74,21 @@ def affine(
     weight : Tensor of shape (out, in)
     bias : Tensor of shape (out,), optional
     along_batch : bool
-        Whether the values of a unit, not those of a row, may lie together where they
-        are more: what runs along the batch is then faster.
-    known : dict, optional
-        Remembers for the caller how this product is best computed; all its operands of
-        equally many rows are to have one layout.
+        Whether the output may be stored by units, ``(out, batch)`` in memory, if the
+        batch is longer than a row. Operations along the batch are then faster.
+    n_threads : int
+        Number of threads that the product may use.
+    choices : dict, optional
+        A memory of how this product is best computed. All operands that share it and
+        have the same batch size need the same memory layout.
 
     Returns
     -------
     output : Tensor of shape (batch, out)
     """
-    if n_threads := _threads_of(x, weight, bias, x.shape[0], known):
-        with using_threads(n_threads):
-            return _call(x, weight, bias)
+    if n := _onednn_threads(x, weight, bias, x.shape[0], n_threads, choices):
+        with using_threads(n):
+            return _onednn_linear(x, weight, bias)
     if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
         return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
     return F.linear(x, weight, bias)
@@ -91,177 +98,216 @@ def matmul_into(
     out: Tensor,
     a: Tensor,
     b: Tensor,
-    plus: Tensor | None = None,
-    times: float = 0.0,
-    known: Known | None = None,
+    addend: Tensor | None = None,
+    scale: float = 0.0,
+    n_threads: int = 1,
+    choices: ThreadChoices | None = None,
 ) -> None:
-    """Write ``a @ b``, or ``a @ b + times * plus``, into `out`.
+    """Write ``a @ b``, or ``a @ b + scale * addend``, into `out`.
 
-    As in `affine`, `known` remembers.
+    `n_threads` and `choices` have the meaning that they have in `affine`.
     """
-    if n_threads := _threads_of(a, b.mT, None, b.shape[0], known):
-        with using_threads(n_threads):
-            product = _call(a, b.mT, None)
-            if plus is None:
+    if n := _onednn_threads(a, b.mT, None, b.shape[0], n_threads, choices):
+        with using_threads(n):
+            product = _onednn_linear(a, b.mT, None)
+            if addend is None:
                 out.copy_(product)
             else:
-                torch.add(product, plus, alpha=times, out=out)
-    elif plus is None:
+                torch.add(product, addend, alpha=scale, out=out)
+    elif addend is None:
         torch.mm(a, b, out=out)
     else:
-        torch.addmm(plus, a, b, beta=times, out=out)
+        torch.addmm(addend, a, b, beta=scale, out=out)
 
 
 class DenseProducts:
-    """Products of a dense layer, each computed as it was found best before.
+    """The three matrix products of a dense layer in training.
 
     Parameters
     ----------
     weight : Tensor of shape (out, in)
-        Training writes into it.
+        Training changes it in place.
     bias : Tensor of shape (out,)
-    gradient : Tensor of shape (out, in) or None
-        Where the weights' gradient is to be written, if it is wanted.
+    weight_gradient : Tensor of shape (out, in) or None
+        Receives the gradient of the weights. None leaves it out.
     alpha : float
-        Strength of the L2 penalty, whose derivative that gradient has.
+        Strength of the L2 penalty, whose derivative is part of that gradient.
+    tuner : ThreadTuner
+        Chooses the number of threads.
     """
 
     def __init__(
         self,
         weight: Tensor,
         bias: Tensor,
-        gradient: Tensor | None,
+        weight_gradient: Tensor | None,
         alpha: float = 0.0,
+        tuner: ThreadTuner = SINGLE_THREAD,
     ) -> None:
         self.weight = weight
         self.bias = bias
-        self.gradient = gradient
+        self.weight_gradient = weight_gradient
         self.alpha = alpha
-        self._shared: dict[int, SplitProducts | None] = {}  # by numbers of rows
-        self._forward: Known = {}
-        self._differentiate: Known = {}
-        self._backward: Known = {}
+        self._tuner = tuner
+        self._split_products: dict[int, SplitProducts | None] = {}  # by batch size
+        self._forward_choices: ThreadChoices = {}
+        self._weight_gradient_choices: ThreadChoices = {}
+        self._input_gradient_choices: ThreadChoices = {}
 
-    def _for(self, x: Tensor) -> SplitProducts | None:
-        """Return what multiplies by so many rows in parts, if that is best."""
-        n_rows = x.shape[0]
-        if n_rows not in self._shared:
-            shared = None
-            if _is_middling(x, self.weight):
-                shared = SplitProducts(self.weight, self.bias, self.gradient, n_rows)
-            self._shared[n_rows] = shared
-        return self._shared[n_rows]
+    def _split_for(self, x: Tensor) -> SplitProducts | None:
+        """Return the split products for the batch size of `x`, if they are best."""
+        batch_size = x.shape[0]
+        if batch_size not in self._split_products:
+            split = None
+            if _is_faster_split(x, self.weight):
+                split = SplitProducts(
+                    self.weight,
+                    self.bias,
+                    self.weight_gradient,
+                    batch_size,
+                    self._tuner,
+                )
+            self._split_products[batch_size] = split
+        return self._split_products[batch_size]
 
     def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
         """Return ``x @ weight.T + bias``, as `affine` does."""
-        if (shared := self._for(x)) is not None:
-            return shared.forward(x)
+        if (split := self._split_for(x)) is not None:
+            return split.forward(x)
         return affine(
-            x, self.weight, self.bias, along_batch=along_batch, known=self._forward
+            x,
+            self.weight,
+            self.bias,
+            along_batch=along_batch,
+            n_threads=self._tuner.n_threads,
+            choices=self._forward_choices,
         )
 
-    def differentiate(self, delta: Tensor, x: Tensor, total: float) -> None:
-        """Write the weights' gradient, from the derivative by the output.
+    def write_weight_gradient(self, grad: Tensor, x: Tensor, total: float) -> None:
+        """Write the gradient of the weights, penalty included.
 
-        `total` is the weight of the batch's rows, by which the penalty is divided.
+        Parameters
+        ----------
+        grad : Tensor of shape (batch, out)
+            Gradient of the layer's output.
+        x : Tensor of shape (batch, in)
+            Input of the layer.
+        total : float
+            Sum of the batch's sample weights, which divides the penalty.
         """
-        if (shared := self._for(x)) is not None:
-            shared.differentiate(delta, x, self.alpha / total)
-        elif self.gradient is not None:
+        if (split := self._split_for(x)) is not None:
+            split.write_weight_gradient(grad, x, self.alpha / total)
+        elif self.weight_gradient is not None:
             matmul_into(
-                self.gradient,
-                delta.mT,
+                self.weight_gradient,
+                grad.mT,
                 x,
                 self.weight if self.alpha else None,
                 self.alpha / total,
-                self._differentiate,
+                self._tuner.n_threads,
+                self._weight_gradient_choices,
             )
 
-    def backward(self, delta: Tensor, x: Tensor) -> Tensor:
-        """Return the derivative by the input `x`, from that by the output.
+    def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of the input `x`, from that of the output.
 
-        It is laid out as `x` where that costs nothing, so that nobody has to turn it.
+        It gets the memory layout of `x` where that costs nothing. The activation's
+        derivative then needs no copy.
         """
-        if (shared := self._for(x)) is not None:
-            return shared.backward(delta)
-        by_unit = x.stride(0) == 1 < x.shape[0]
-        if by_unit and not _worth_onednn(delta, self.weight.mT):
-            return torch.mm(self.weight.mT, delta.mT).mT
-        return affine(delta, self.weight.mT, known=self._backward)
+        if (split := self._split_for(x)) is not None:
+            return split.input_gradient(grad)
+        stored_by_units = x.stride(0) == 1 < x.shape[0]
+        if stored_by_units and not _is_faster_by_onednn(grad, self.weight.mT):
+            return torch.mm(self.weight.mT, grad.mT).mT
+        return affine(
+            grad,
+            self.weight.mT,
+            n_threads=self._tuner.n_threads,
+            choices=self._input_gradient_choices,
+        )
 
 
 def can_thread_large_products(like: Tensor) -> bool:
-    """Whether a team can share products of any size, of such numbers."""
+    """Return whether threads may share large products of numbers as in `like`."""
     return _onednn is not None and like.is_cpu and like.dtype is torch.float32
 
 
-def _is_middling(x: Tensor, weight: Tensor) -> bool:
-    """Whether products of a layer by `x` are worth threads, but not packed weights."""
+def _is_faster_split(x: Tensor, weight: Tensor) -> bool:
+    """Return whether `SplitProducts` is the fastest for products of a layer by `x`."""
     return (
-        x.shape[0] in _ROWS_OF_MIDDLING
-        and x.shape[0] * weight.numel() in _MIDDLING
+        x.shape[0] in _SPLIT_BATCH_SIZES
+        and x.shape[0] * weight.numel() in _SPLIT_MULTIPLICATIONS
         and x.dtype is weight.dtype is torch.float32
         and x.is_cpu
     )
 
 
-def _threads_of(
-    x: Tensor, weight: Tensor, bias: Tensor | None, n_rows: int, known: Known | None
+def _onednn_threads(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    batch_size: int,
+    n_threads: int,
+    choices: ThreadChoices | None,
 ) -> int:
-    """Return on how many threads oneDNN is to compute a product; 0 is for BLAS."""
-    tuner = tuned_thread_count()
-    if known is not None and (n_rows, tuner) in known:
-        return known[n_rows, tuner]
-    n_threads = tuner if _worth_onednn(x, weight) else 0
-    if n_threads > 1 and not _may_be_shared(n_threads, x, weight, bias):
-        return 1  # maybe only for now
-    if known is not None:
-        known[n_rows, tuner] = n_threads
-    return n_threads
+    """Return on how many threads oneDNN computes a product, or 0 for BLAS."""
+    if choices is not None and (batch_size, n_threads) in choices:
+        return choices[batch_size, n_threads]
+    chosen = n_threads if _is_faster_by_onednn(x, weight) else 0
+    if chosen > 1 and not _has_same_bits_on_threads(chosen, x, weight, bias):
+        return 1  # not stored: the trial may have been refused for the moment
+    if choices is not None:
+        choices[batch_size, n_threads] = chosen
+    return chosen
 
 
-def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    # It could apply ReLU too, but makes zeros of NaN.
+def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Call oneDNN without an activation; its ReLU would turn NaN into zero."""
     return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
 
 
-# Whether a product has the same bits on so many threads as on one, by what decides how
-# its sums are cut; and how many there may be, and on how many draws each is tried.
+# Results of the trials below, by number of threads, shapes and memory layouts. These
+# decide how oneDNN splits the sums of a product.
 _same_bits: dict[Hashable, bool] = {}
-_MOST_KEPT = 1000
-_DRAWS = 10
+_MAX_STORED_TRIALS = 1000
+_DRAWS_PER_TRIAL = 10
 
 
-def _may_be_shared(
+def _has_same_bits_on_threads(
     n_threads: int, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> bool:
-    """Whether threads change no bit of a product of oneDNN's: tried, not assumed."""
+    """Try on random operands whether threads change a bit of a oneDNN product."""
     layout = (x.shape, x.stride(), weight.shape, weight.stride())
-    cut = (n_threads, bias is None, layout)
-    if cut not in _same_bits:
+    key = (n_threads, bias is None, layout)
+    if key not in _same_bits:
+        with using_threads(n_threads) as granted:
+            if not granted:  # other fits run at the moment
+                return False
         generator = torch.Generator().manual_seed(0)
         same = True
-        for _ in range(_DRAWS):
+        for _ in range(_DRAWS_PER_TRIAL):
             drawn = [
                 None if t is None else torch.empty_like(t).normal_(generator=generator)
                 for t in (x, weight, bias)
             ]
-            alone = _call(*drawn)  # type: ignore[arg-type]
-            with using_threads(n_threads) as shared:
-                together = _call(*drawn)  # type: ignore[arg-type]
-            if not shared:  # for now: other fits go on beside
+            on_one_thread = _onednn_linear(*drawn)  # type: ignore[arg-type]
+            with using_threads(n_threads) as granted:
+                on_threads = _onednn_linear(*drawn)  # type: ignore[arg-type]
+            if not granted:  # another fit began meanwhile
                 return False
-            same = same and torch.equal(alone, together)
-        if len(_same_bits) == _MOST_KEPT:
+            same = same and torch.equal(on_one_thread, on_threads)
+        if len(_same_bits) == _MAX_STORED_TRIALS:
             _same_bits.clear()
-        _same_bits[cut] = same
-    return _same_bits[cut]
+        _same_bits[key] = same
+    return _same_bits[key]
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return what `torch.nn.functional.linear` does, with its derivatives."""
-    if _worth_onednn(x, weight) and not torch.is_autocast_enabled("cpu"):
-        return _Affine.apply(x, weight, bias)
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, n_threads: int = 1
+) -> Tensor:
+    """Return what `torch.nn.functional.linear` returns, with its derivatives."""
+    if _is_faster_by_onednn(x, weight) and not torch.is_autocast_enabled("cpu"):
+        return _Affine.apply(x, weight, bias, n_threads)
     return F.linear(x, weight, bias)
 
 
@@ -269,17 +315,22 @@ class _Affine(torch.autograd.Function):
     """`affine` for autograd."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, n_threads: int
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return affine(x, weight, bias)
+        ctx.n_threads = n_threads
+        return affine(x, weight, bias, n_threads=n_threads)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        by_x, by_weight, by_bias = ctx.needs_input_grad
+        x_needs_grad, weight_needs_grad, bias_needs_grad, _ = ctx.needs_input_grad
+        n = ctx.n_threads
         return (
-            affine(delta, weight.mT) if by_x else None,
-            affine(delta.mT, x.mT) if by_weight else None,
-            delta.sum(0) if by_bias else None,
+            affine(grad, weight.mT, n_threads=n) if x_needs_grad else None,
+            affine(grad.mT, x.mT, n_threads=n) if weight_needs_grad else None,
+            grad.sum(0) if bias_needs_grad else None,
+            None,
         )

@@ -1,4 +1,4 @@
-"""Where and in which precision a network is trained."""
+"""The device and the precision in which a network is trained."""
 
 import threading
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ import torch
 
 _FLOATS = {"float32": torch.float32, "float64": torch.float64}
 
-# How many fits want repeatable convolutions now, and what the first of them has found.
+# cuDNN's setting before the first open block of `repeatable_convolutions`, one entry
+# for each open block in any thread.
 _lock = threading.Lock()
-_found: list[bool] = []
+_settings_before_blocks: list[bool] = []
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -30,20 +31,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
         raise ValueError(
             f"device={device!r} is no torch device; use 'auto', 'cpu' or 'cuda'."
         ) from error
-    present = {
+    n_devices = {
         "cpu": lambda: 1,
         "cuda": torch.cuda.device_count,
         "mps": lambda: int(torch.backends.mps.is_available()),
     }.get(resolved.type, lambda: 0)()
-    if present == 0:
+    if n_devices == 0:
         raise ValueError(
             f"device={str(device)!r} was requested, but this machine has no "
             f"{resolved.type.upper()} device; use device='auto' or 'cpu'."
         )
-    if resolved.index is not None and resolved.index >= present:
+    if resolved.index is not None and resolved.index >= n_devices:
         raise ValueError(
             f"device={str(device)!r} was requested, but this machine has "
-            f"{present} {resolved.type.upper()} device(s), counted from 0."
+            f"{n_devices} {resolved.type.upper()} device(s), counted from 0."
         )
     return resolved
 
@@ -51,12 +52,12 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def resolve_dtype(
     dtype: str | None, data_dtype: np.dtype, device: torch.device
 ) -> torch.dtype:
-    """Return the dtype to train in: the data's own if float32 or float64.
+    """Return the dtype to train in: that of the data if it is float32 or float64.
 
     Raises
     ------
     ValueError
-        If float64 is asked for where the device has none.
+        If `dtype` is float64 and the device does not support it.
     """
     if not _has_float64(device):
         if dtype == "float64":
@@ -67,30 +68,37 @@ def resolve_dtype(
         return torch.float32
     if dtype is not None:
         return _FLOATS[dtype]
-    in_double = data_dtype.newbyteorder("=") == np.float64
-    return torch.float64 if in_double else torch.float32
+    is_double = data_dtype.newbyteorder("=") == np.float64
+    return torch.float64 if is_double else torch.float32
 
 
 def widest_float(device: torch.device) -> torch.dtype:
-    """Return float64, or float32 where the device has none."""
+    """Return float64, or float32 on a device without float64."""
     return torch.float64 if _has_float64(device) else torch.float32
 
 
 def _has_float64(device: torch.device) -> bool:
+    """Return whether a device computes in float64; Apple's GPUs do not."""
     return device.type != "mps"
 
 
 @contextmanager
 def repeatable_convolutions() -> Iterator[None]:
-    """Let cuDNN's gradients have the same bits in every run, here and beside."""
+    """Let cuDNN compute gradients with the same bits in every run.
+
+    The setting is global. It returns to its former value when the last of several
+    blocks in several threads ends.
+    """
     cudnn = torch.backends.cudnn
     with _lock:
-        _found.append(cudnn.deterministic if not _found else _found[0])
+        first = not _settings_before_blocks
+        before = cudnn.deterministic if first else _settings_before_blocks[0]
+        _settings_before_blocks.append(before)
         cudnn.deterministic = True
     try:
         yield
     finally:
         with _lock:
-            before = _found.pop()
-            if not _found:
+            before = _settings_before_blocks.pop()
+            if not _settings_before_blocks:
                 cudnn.deterministic = before

@@ -1,4 +1,4 @@
-"""Sources of randomness for one fit; no global generator is drawn from."""
+"""Sources of randomness for one fit; the global generators stay untouched."""
 
 from numbers import Integral
 from typing import Any
@@ -9,10 +9,11 @@ from numpy.random.bit_generator import ISeedSequence
 from sklearn.utils import check_random_state
 
 
-class _Unseeded(ISeedSequence):
-    """Spares the entropy of a generator that is seeded afterwards anyway.
+class _ZeroSeedSequence(ISeedSequence):
+    """A seed sequence of zeros, for a generator that is seeded right afterwards.
 
-    To gather it takes NumPy as long as all else that a small network begins with.
+    Without it NumPy collects entropy from the system. That takes as long as the rest of
+    the set-up of a small network.
     """
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
@@ -23,16 +24,16 @@ class _Unseeded(ISeedSequence):
 def resolve_random_state(
     random_state: int | np.random.RandomState | None,
 ) -> np.random.RandomState:
-    """Return the generator for weights, validation rows and shuffling.
+    """Return the generator for initial weights, validation set and shuffling.
 
-    None gives fresh entropy rather than NumPy's global generator, so that a fit leaves
-    the latter as it was.
+    None gives a generator with fresh entropy. scikit-learn would give NumPy's global
+    generator, which a fit would then change.
     """
     if random_state is None:
         return np.random.RandomState()
     if isinstance(random_state, Integral):
-        # As documented, it takes what has the interface, whatever its annotation.
-        generator = np.random.MT19937(_Unseeded())  # type: ignore[arg-type]
+        # NumPy's documentation allows any seed sequence, its annotation does not.
+        generator = np.random.MT19937(_ZeroSeedSequence())  # type: ignore[arg-type]
         seeded = np.random.RandomState(generator)
         seeded.seed(int(random_state))
         return seeded

@@ -1,9 +1,11 @@
-"""Products of a layer of middling size, cut by its units for threads to share them.
+"""Matrix products of a dense layer of middling size, split by units among threads.
 
-Where oneDNN would pack the weights for longer than it computes, BLAS takes them as they
-lie, units by inputs, so that a unit's values lie together, as in a stack of models. And
-as there, whole products are shared out: a thread has the same units in every step,
-and keeps their weights, their gradients and what the update knows of them in its cache.
+For such a layer oneDNN would pack the weights for longer than it computes. BLAS takes
+the weights in their own layout, but must not split a product among threads. Here the
+layer's units are cut into equal parts, and one batched product computes all parts. Each
+thread computes whole parts, so no sum is split, and the bits stay the same. A thread
+gets the same units in every step, so their weights, gradients and moments stay in its
+cache.
 """
 
 import math
@@ -11,17 +13,18 @@ import math
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import tuned_thread_count
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# Multiplications of a part from which a thread of its own is worth it, and units from
-# which BLAS is as fast as with more.
-_WORTH_A_PART = 2**20
-_LEAST_UNITS = 24
+# Multiplications of a part from which a thread of its own is worth it. From this number
+# of units on, BLAS is as fast as with more units.
+_MIN_MULTIPLICATIONS_PER_PART = 2**20
+_MIN_UNITS_PER_PART = 24
 
-# Units of a part of the gradient. Of larger parts MKL gives a thread others than those
-# that it updates, and where two cores share no cache that takes as long as the product.
-_GRADIENT_UNITS = 16
+# Units of a part of the weights' gradient. MKL gives a thread other units of a larger
+# part than the thread updates. Between cores that share no cache, that transfer takes
+# as long as the product.
+_MIN_UNITS_PER_GRADIENT_PART = 16
 
 
 class SplitProducts:
@@ -31,63 +34,81 @@ class SplitProducts:
     ----------
     weight : Tensor of shape (out, in)
     bias : Tensor of shape (out,)
-    gradient : Tensor of shape (out, in) or None
-        All without gaps.
-    n_rows : int
-        How many rows are multiplied at once.
+    weight_gradient : Tensor of shape (out, in) or None
+        All three are contiguous.
+    batch_size : int
+    tuner : ThreadTuner
+        Chooses the number of threads.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor, gradient: Tensor | None, n_rows: int
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        weight_gradient: Tensor | None,
+        batch_size: int,
+        tuner: ThreadTuner = SINGLE_THREAD,
     ) -> None:
+        self._tuner = tuner
         units, n_inputs = weight.shape
-        most = max(1, n_rows * weight.numel() // _WORTH_A_PART)
-        parts = _parts(units, _LEAST_UNITS, most)
-        self._weight = weight.view(parts, -1, n_inputs)
-        self._bias = bias.view(parts, -1, 1)
-        parts = max(parts, _parts(units, _GRADIENT_UNITS))
-        self._decayed = weight.view(parts, -1, n_inputs)
-        self._gradient = None
-        if gradient is not None:
-            self._gradient = gradient.view(parts, -1, n_inputs)
-        parts = _parts(n_inputs, _LEAST_UNITS, most)
-        self._turned = weight.view(units, parts, -1).permute(1, 2, 0)
+        n_multiplications = batch_size * weight.numel()
+        max_parts = max(1, n_multiplications // _MIN_MULTIPLICATIONS_PER_PART)
+        parts = _number_of_parts(units, _MIN_UNITS_PER_PART, max_parts)
+        self._weight = weight.view(parts, -1, n_inputs)  # (parts, units, in)
+        self._bias = bias.view(parts, -1, 1)  # (parts, units, 1)
+        parts = max(parts, _number_of_parts(units, _MIN_UNITS_PER_GRADIENT_PART))
+        self._penalized = weight.view(parts, -1, n_inputs)  # as the gradient
+        self._weight_gradient = None
+        if weight_gradient is not None:
+            self._weight_gradient = weight_gradient.view(parts, -1, n_inputs)
+        parts = _number_of_parts(n_inputs, _MIN_UNITS_PER_PART, max_parts)
+        by_inputs = weight.view(units, parts, -1).permute(1, 2, 0)
+        self._weight_by_inputs = by_inputs  # (parts, in, out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x @ weight.T + bias``, the values of a unit together."""
-        rows = x.mT.expand(self._weight.shape[0], -1, -1)
-        with _sharing(rows):
-            z = torch.baddbmm(self._bias, self._weight, rows)
+        """Return ``x @ weight.T + bias``, stored by units."""
+        inputs = x.mT.expand(self._weight.shape[0], -1, -1)  # (parts, in, batch)
+        with self._threads_for(inputs):
+            z = torch.baddbmm(self._bias, self._weight, inputs)
         return z.view(-1, x.shape[0]).mT
 
-    def differentiate(self, delta: Tensor, x: Tensor, decay: float) -> None:
-        """Write the weights' gradient, plus `decay` times the weights."""
-        if self._gradient is None:
+    def write_weight_gradient(self, grad: Tensor, x: Tensor, decay: float) -> None:
+        """Write the gradient of the weights, plus `decay` times the weights."""
+        if self._weight_gradient is None:
             return
-        rows = x.expand(self._gradient.shape[0], -1, -1)
-        by_unit = delta.mT.reshape(rows.shape[0], -1, x.shape[0])
-        with _sharing(rows):
-            torch.baddbmm(self._decayed, by_unit, rows, beta=decay, out=self._gradient)
+        inputs = x.expand(self._weight_gradient.shape[0], -1, -1)  # (parts, batch, in)
+        by_units = grad.mT.reshape(inputs.shape[0], -1, x.shape[0])
+        with self._threads_for(inputs):
+            torch.baddbmm(
+                self._penalized,
+                by_units,
+                inputs,
+                beta=decay,
+                out=self._weight_gradient,
+            )
 
-    def backward(self, delta: Tensor) -> Tensor:
-        """Return the derivative by the input, the values of one of them together."""
-        rows = delta.mT.expand(self._turned.shape[0], -1, -1)
-        with _sharing(rows):
-            by_x = torch.bmm(self._turned, rows)
-        return by_x.view(-1, delta.shape[0]).mT
+    def input_gradient(self, grad: Tensor) -> Tensor:
+        """Return the gradient of the input, stored by inputs."""
+        grads = grad.mT.expand(self._weight_by_inputs.shape[0], -1, -1)
+        with self._threads_for(grads):
+            grad_x = torch.bmm(self._weight_by_inputs, grads)
+        return grad_x.view(-1, grad.shape[0]).mT
+
+    def _threads_for(self, parts: Tensor) -> using_threads:
+        """Split a batched product among threads, at most one thread for each part."""
+        return using_threads(min(self._tuner.n_threads, parts.shape[0]))
 
 
-def _parts(size: int, least: int, most: float = math.inf) -> int:
-    """Return into how many equal parts to cut, a power of two.
+def _number_of_parts(size: int, min_size: int, max_parts: float = math.inf) -> int:
+    """Return the largest power of two that cuts `size` into equal parts.
 
-    They are at most `most`, and none is smaller than `least`.
+    There are at most `max_parts`, and none is smaller than `min_size`.
     """
     parts = 1
-    while size % (2 * parts) == 0 and size >= 2 * parts * least and 2 * parts <= most:
+    while (
+        size % (2 * parts) == 0
+        and size >= 2 * parts * min_size
+        and 2 * parts <= max_parts
+    ):
         parts *= 2
     return parts
-
-
-def _sharing(parts: Tensor) -> using_threads:
-    """Share products out, one a part; none is cut, which keeps their bits."""
-    return using_threads(min(tuned_thread_count(), parts.shape[0]))

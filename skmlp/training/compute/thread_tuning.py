@@ -1,116 +1,123 @@
-"""How many threads an operation of a training step takes: as many as the clock favours.
+"""Choose the number of threads of a step's operations by measurement.
 
-The products and the update of a network of middling size last some tens of
-microseconds. Other threads shorten them where their cores are free, and cost
-milliseconds where another process computes there. Only operations whose bits do not
-depend on it are shared out, so the clock decides over nothing but time.
+The matrix products and the update of a network of middling size take some tens of
+microseconds. More threads shorten them while their cores are free. While another
+process computes on those cores, waiting for the threads costs milliseconds. The tuner
+therefore measures during training which number of threads is the fastest. It only
+splits operations whose results are equal to the bit on any number of threads, so its
+choice changes the speed and nothing else.
 """
 
-import threading
 from math import inf
 from time import perf_counter
-from typing import Self
 
 from torch import Tensor
 
 from skmlp.training.compute.threads import available_threads
 
-# Steps timed in a row; fewer where they decide only whether it is worth more of them.
-_STEPS = 16
-_FEW_STEPS = 6
-# Rows of steps after which other numbers are tried again; twice as many each time that
-# they have not been faster.
-_PATIENCE = 8
-_MOST_PATIENCE = 2048
+# Steps that are timed together. A number of threads that is only tried is timed for
+# fewer steps.
+_STEPS_PER_TIMING = 16
+_STEPS_PER_TRIAL = 6
+# Timings of the fastest number of threads, after which the others are tried again. The
+# number doubles, up to a maximum, each time that no other number was faster.
+_TIMINGS_BEFORE_RETRY = 8
+_MAX_TIMINGS_BEFORE_RETRY = 2048
 
-# Parameters from which other threads may shorten an update.
+# Number of parameters from which more threads can shorten an update.
 MIN_TUNED_PARAMETERS = 2**15
 
 
 class ThreadTuner:
-    """The threads that one training loop shares operations out among.
+    """Chooses on how many threads the operations of one training loop run.
+
+    Objects that compute hold the tuner of their training loop and read `n_threads`
+    before each operation.
 
     Parameters
     ----------
-    most : int
-        Number of threads that there are.
+    max_threads : int
+        Number of threads that the training loop may use.
 
-    Notes
-    -----
-    Use it as a context manager, from the thread that trains.
+    Attributes
+    ----------
+    n_threads : int
+        Number of threads for the operations of the current step.
+    candidates : list of int
+        The numbers of threads that are compared: the powers of two below `max_threads`,
+        and `max_threads`.
     """
 
-    def __init__(self, most: int) -> None:
-        self.sizes = [1, *(2**i for i in range(1, most.bit_length()) if 2**i < most)]
-        if most > 1:
-            self.sizes.append(most)
-        self._seconds: dict[int, float] = {}  # of a step, when last timed
-        self._steps, self._elapsed = 0, 0.0
-        self._row, self._limit = _FEW_STEPS, inf  # ends after so many, or so long
-        self._began: float | None = None
-        self._best, self._patience, self._age = 1, _PATIENCE, 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        _here.size = 1
-
-    def take(self, size: int) -> None:
-        """Let the steps that follow have so many threads."""
-        _here.size = size
+    def __init__(self, max_threads: int) -> None:
+        powers = (2**i for i in range(1, max_threads.bit_length()))
+        self.candidates = [1, *(n for n in powers if n < max_threads)]
+        if max_threads > 1:
+            self.candidates.append(max_threads)
+        self.n_threads = 1
+        self._seconds_per_step: dict[int, float] = {}  # by number of threads
+        self._n_steps, self._elapsed = 0, 0.0  # of the current timing
+        self._max_steps, self._max_elapsed = _STEPS_PER_TRIAL, inf
+        self._step_began: float | None = None
+        self._fastest = 1
+        self._n_timings, self._timings_before_retry = 0, _TIMINGS_BEFORE_RETRY
 
     def pause(self) -> None:
-        """Note that what comes before the next step is not part of a step."""
-        self._began = None
+        """Leave the time until the next step out of the measurement."""
+        self._step_began = None
 
     def begin_step(self) -> None:
-        """Time the step before, and choose the number of threads of this one."""
+        """Time the step before, and choose the number of threads of the next one."""
         now = perf_counter()
-        if self._began is not None:
-            self._steps += 1
-            self._elapsed += now - self._began
-        self._began = now
-        if self._steps == self._row or self._elapsed > self._limit:
-            self._seconds[_here.size] = self._elapsed / self._steps
-            self._steps, self._elapsed = 0, 0.0
-            size = self._choose()
-            self._row = _STEPS if size == self._best else _FEW_STEPS
-            # Many threads are given up when one would have been through by now.
-            self._limit = inf if size == 1 else _STEPS * self._seconds.get(1, inf)
-            if size != _here.size:
-                self.take(size)
-                self._began = None  # the first step pays for the change
+        if self._step_began is not None:
+            self._n_steps += 1
+            self._elapsed += now - self._step_began
+        self._step_began = now
+        if self._n_steps == self._max_steps or self._elapsed > self._max_elapsed:
+            self._end_timing()
+
+    def _end_timing(self) -> None:
+        """Store the time of a step, and choose the number of threads to time next."""
+        self._seconds_per_step[self.n_threads] = self._elapsed / self._n_steps
+        self._n_steps, self._elapsed = 0, 0.0
+        n_threads = self._choose()
+        is_trial = n_threads != self._fastest
+        self._max_steps = _STEPS_PER_TRIAL if is_trial else _STEPS_PER_TIMING
+        # More threads are given up once one thread would have finished all steps.
+        on_one_thread = _STEPS_PER_TIMING * self._seconds_per_step.get(1, inf)
+        self._max_elapsed = inf if n_threads == 1 else on_one_thread
+        if n_threads != self.n_threads:
+            self.n_threads = n_threads
+            self._step_began = None  # the first step pays for the change
 
     def _choose(self) -> int:
-        """Return the number that was fastest, or one that has to be tried."""
-        if untried := [n for n in self.sizes if n not in self._seconds]:
-            return untried[0]
-        best = min(self.sizes, key=self._seconds.__getitem__)
-        if best != self._best:
-            self._best, self._patience, self._age = best, _PATIENCE, 0
-        self._age += 1
-        if self._age == self._patience:
-            self._patience, self._age = min(2 * self._patience, _MOST_PATIENCE), 0
-            self._seconds = {best: self._seconds[best]}
-        return best
+        """Return the fastest number of threads, or one that has to be tried."""
+        for n in self.candidates:
+            if n not in self._seconds_per_step:
+                return n
+        fastest = min(self.candidates, key=self._seconds_per_step.__getitem__)
+        if fastest != self._fastest:
+            self._fastest = fastest
+            self._n_timings, self._timings_before_retry = 0, _TIMINGS_BEFORE_RETRY
+        self._n_timings += 1
+        if self._n_timings == self._timings_before_retry:
+            self._n_timings = 0
+            self._timings_before_retry = min(
+                2 * self._timings_before_retry, _MAX_TIMINGS_BEFORE_RETRY
+            )
+            self._seconds_per_step = {fastest: self._seconds_per_step[fastest]}
+        return fastest
 
 
-def make_thread_tuner(values: Tensor) -> ThreadTuner:
-    """Return the threads that steps which move these parameters may be shared among."""
-    worth_it = values.is_cpu and values.numel() >= MIN_TUNED_PARAMETERS
-    return ThreadTuner(available_threads() if worth_it else 1)
+# The tuner of code that does not train, or that was given no other one. Nobody calls
+# its `begin_step`.
+SINGLE_THREAD = ThreadTuner(1)
 
 
-class _Here(threading.local):
-    """The number of threads of the team that this thread trains with."""
+def make_thread_tuner(*parameters: Tensor) -> ThreadTuner:
+    """Return a tuner for steps that update all of these parameters.
 
-    size = 1
-
-
-_here = _Here()
-
-
-def tuned_thread_count() -> int:
-    """Return on how many threads an operation of this thread's may be computed."""
-    return _here.size
+    A network is tuned if it is on the CPU and has enough parameters.
+    """
+    n_parameters = sum(values.numel() for values in parameters)
+    is_tuned = parameters[0].is_cpu and n_parameters >= MIN_TUNED_PARAMETERS
+    return ThreadTuner(available_threads() if is_tuned else 1)

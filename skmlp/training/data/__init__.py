@@ -1,1 +1,1 @@
-"""Data on their way to a network: arrays outside memory, subsets, batches."""
+"""From X to batches: arrays outside memory, subsets, data on the device."""

@@ -1,4 +1,4 @@
-"""Rows on the device as they came, and batches of them in the dtype of training."""
+"""Samples on the device in their own dtype, and batches in the dtype of training."""
 
 import copy
 import math
@@ -13,36 +13,36 @@ from torch import Tensor
 
 from skmlp.training.compute.devices import widest_float
 from skmlp.training.compute.memory import ALIGNMENT
-from skmlp.training.compute.thread_tuning import tuned_thread_count
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.data.sources import Source
 
-# Features, targets, row weights that sum to one (or None), and the sum they had.
+# Features, targets, sample weights that sum to one (or None), and their sum before.
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
 Augment = Callable[[Tensor], Tensor]
 
-# Rows of predictions computed at once: large enough to keep a device busy, small enough
-# that memory does not grow with the number of rows.
-_ELEMENTS_AT_ONCE = 2**21
+# Values of a chunk in its widest layer. A chunk is large enough to keep a device busy.
+# It is small enough that memory does not grow with the number of samples.
+_VALUES_PER_CHUNK = 2**21
 
-# Features of batches gathered together: enough to be worth a call, and for threads to
-# share them, few enough to stay in the last cache.
-_ELEMENTS_GATHERED = 2**20
+# Features of the batches that are gathered by one call. They are worth the call, and
+# enough for several threads. They are few enough to stay in the last-level cache.
+_FEATURES_PER_GATHER = 2**20
 
-# Dtypes that torch can gather and cast batch by batch; others are cast once, up front.
-_COMPACT = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
+# Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
+_KEPT_DTYPES = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
 
 
 class DeviceData(Dataset):
-    """Samples of one fit, resident on its device.
+    """Features, targets and weights on the device, with the indices of the samples.
 
     Parameters
     ----------
     X : ndarray or Tensor of shape (n, features), CSR matrix or Source
-        Kept in its dtype; a sparse matrix stays on the host and is made dense a batch
-        at a time, a source stays where it is and is read a window at a time.
+        Kept in its dtype. A sparse matrix stays on the host, and batches of it become
+        dense. A source that does not fit into memory is read in windows.
     y : Tensor
-        Targets as the loss wants them, one row a sample.
+        Targets of the n samples, as the loss takes them.
     weight : ndarray of shape (n,) or None
         Sample weights.
     dtype : torch.dtype
@@ -50,7 +50,17 @@ class DeviceData(Dataset):
     device : torch.device
         Device of the batches.
     index : ndarray of int or None
-        Rows that belong to the set, in their order; None for all.
+        Indices of the samples that belong to the data, in order; None for all.
+
+    Attributes
+    ----------
+    host_weight : ndarray of shape (n,) or None
+        Sample weights on the host.
+    shares_features : bool
+        Whether data made by `with_indices` uses the same tensor of features. It is
+        false if the features were read from a source.
+    streams : bool
+        Whether the features are read in windows.
     """
 
     def __init__(
@@ -65,7 +75,7 @@ class DeviceData(Dataset):
         index = np.arange(X.shape[0]) if index is None else index
         self.shares_features = not isinstance(X, Source)
         self.streams = isinstance(X, Source) and not X.fits_in_memory(len(index))
-        if isinstance(X, Source) and not self.streams:  # few enough to be read once
+        if isinstance(X, Source) and not self.streams:  # read these samples once
             X, y = X.read(index), y[torch.from_numpy(index)]
             weight = None if weight is None else weight[index]
             index = np.arange(len(index))
@@ -86,22 +96,22 @@ class DeviceData(Dataset):
         self.device = device
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of samples."""
         return len(self.index)
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        """Return features and target of row `i`."""
+        """Return features and target of the `i`-th sample."""
         x, y, _ = self.gather(torch.tensor([self.index[i]]))
         return x[0], y[0]
 
     def with_indices(self, index: np.ndarray) -> "DeviceData":
-        """Return a set of other rows of the same tensors."""
-        taken = copy.copy(self)
-        taken.index = index
-        return taken
+        """Return data of the same tensors with other samples."""
+        data = copy.copy(self)
+        data.index = index
+        return data
 
     def max_abs(self) -> float:
-        """Return the largest absolute feature, of other rows of the tensors too."""
+        """Return the largest absolute feature of all n samples."""
         if isinstance(self.X, Source):
             return self.X.max_abs()
         return float(max(self.X.max(), -float(self.X.min())))
@@ -109,45 +119,57 @@ class DeviceData(Dataset):
     def shuffle(
         self, order: np.ndarray, random_state: np.random.RandomState, batch_size: int
     ) -> np.ndarray:
-        """Return a new order: scikit-learn's, or one that windows can be read in."""
+        """Return the sample indices `order` in scikit-learn's random order.
+
+        Streamed data get an order that can be read in windows.
+        """
         if self.streams:
             return self.X.shuffled(self.index, random_state, batch_size)
         # sklearn.utils.shuffle without its checks, which take as long as an epoch.
-        places = np.arange(len(order))
-        random_state.shuffle(places)
-        return order[places]
+        positions = np.arange(len(order))
+        random_state.shuffle(positions)
+        return order[positions]
 
-    def held(
+    def windows(
         self, order: np.ndarray, batch_size: int
     ) -> Iterator[tuple["DeviceData", Tensor, np.ndarray]]:
-        """Yield the rows of an order in memory, all or in windows of whole batches.
+        """Yield the samples in memory: all at once, or in windows of whole batches.
 
-        With them come their places there, and the part of the order that they are.
+        Yields
+        ------
+        data : DeviceData
+            Whose tensors are in memory.
+        positions : Tensor of int
+            Where `data` holds the samples, in the order of training.
+        order : ndarray of int
+            The part of `order` with these samples.
         """
         if not self.streams:
-            places = torch.from_numpy(order)
+            positions = torch.from_numpy(order)
             on_host = scipy.sparse.issparse(self.X)
-            yield self, places if on_host else places.to(self.device), order
+            yield self, positions if on_host else positions.to(self.device), order
             return
         for window in self.X.windows(order, batch_size):
-            part = copy.copy(self)
-            rows = torch.from_numpy(window.rows)
-            part.X = on_device(window.X, self.dtype, self.device)
-            part.y = self.y[rows.to(self.device)]
+            data = copy.copy(self)
+            index = torch.from_numpy(window.sample_index).to(self.device)
+            data.X = on_device(window.X, self.dtype, self.device)
+            data.y = self.y[index]
             if self.weight is not None:
-                part.weight = self.weight[rows.to(self.device)]
-            places = torch.from_numpy(window.places)
-            yield part, places.to(self.device), order[window.part]
+                data.weight = self.weight[index]
+            positions = torch.from_numpy(window.positions)
+            yield data, positions.to(self.device), order[window.order_slice]
 
-    def gather(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return features, targets and weights of the rows in `index`."""
+    def gather(
+        self, index: Tensor, n_threads: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return features, targets and weights of the samples in `index`."""
         if isinstance(self.X, Tensor):
             index = index.to(self.device)
-            with using_threads(tuned_thread_count()):
+            with using_threads(n_threads):
                 x = self.X.index_select(0, index)
         else:
-            part = self.X[index.numpy()]  # of a CSR matrix or a source
-            dense = np.asarray(part) if self.streams else part.toarray()
+            samples = self.X[index.numpy()]  # of a CSR matrix or a source
+            dense = np.asarray(samples) if self.streams else samples.toarray()
             x = torch.from_numpy(dense.reshape(len(index), -1)).to(self.device)
             x = x.clone() if x.data_ptr() % ALIGNMENT else x
             index = index.to(self.device)
@@ -156,18 +178,23 @@ class DeviceData(Dataset):
 
 
 class BatchLoader:
-    """Iterate over the rows of a `DeviceData` in batches, each epoch in a new order.
+    """Iterates over the batches of a `DeviceData`, each epoch in a new order.
 
     Parameters
     ----------
     data : DeviceData
-        What to draw from.
     batch_size : int
-        Rows in a batch; the last one of an epoch may be shorter.
+        Samples in a batch; the last batch of an epoch may be shorter.
     random_state : RandomState or None
-        Shuffles the order of the epoch before, as scikit-learn does; None keeps it.
+        Shuffles the order of the epoch before, as scikit-learn does. None keeps the
+        order.
     augment : callable or None
         Applied to the features of every batch.
+
+    Attributes
+    ----------
+    order : ndarray of int
+        Sample indices in the order of the current epoch.
     """
 
     def __init__(
@@ -185,10 +212,10 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self.data) // self.batch_size)
+        return -(-len(self.data) // self.batch_size)  # rounded up
 
     def next_order(self) -> np.ndarray:
-        """Return the rows in the order of the coming epoch."""
+        """Draw and return the order of the next epoch."""
         if self.random_state is not None:
             self.order = self.data.shuffle(
                 self.order, self.random_state, self.batch_size
@@ -196,76 +223,89 @@ class BatchLoader:
         return self.order
 
     def follow(self, other: "BatchLoader") -> None:
-        """Go on as if the orders that `other` has drawn had been drawn here."""
+        """Take over order and random state from a loader with the same batches."""
         if self is not other and self.random_state and other.random_state:
             self.random_state.set_state(other.random_state.get_state())
         self.order = other.order
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
+        return self.batches(SINGLE_THREAD)
+
+    def batches(self, tuner: ThreadTuner) -> Iterator[Batch]:
+        """Yield the batches of one epoch, gathered on the tuner's threads."""
         size = self.batch_size
-        for rows, places, order in self.data.held(self.next_order(), size):
-            for stretch in slices_of_size(len(order), size * self._gathered_at_once()):
-                X, Y, W = rows.gather(places[stretch])
+        gathered_size = size * self._batches_per_gather()
+        for data, positions, order in self.data.windows(self.next_order(), size):
+            for gathered in slices_of_size(len(order), gathered_size):
+                X, Y, W = data.gather(positions[gathered], tuner.n_threads)
                 batches = zip(_split(X, size), _split(Y, size), strict=True)
                 for i, (x, y) in enumerate(batches):
                     weight, total = None, float(x.shape[0])
-                    if W is not None and rows.host_weight is not None:
-                        weight = W[i * size : i * size + len(x)]
+                    if W is not None and data.host_weight is not None:
+                        in_gathered = slice(i * size, i * size + len(x))
+                        weight = W[in_gathered]
                         # Summed on the host, so that no batch waits for the device.
-                        of_batch = order[stretch][i * size : i * size + len(x)]
-                        total = float(rows.host_weight[of_batch].sum())
+                        index = order[gathered][in_gathered]
+                        total = float(data.host_weight[index].sum())
                         if total:
                             weight = weight.div_(total)
                     x = x if self.augment is None else self.augment(x)
                     yield x, y, weight, total
 
-    def _gathered_at_once(self) -> int:
-        """Return how many batches to gather by one call."""
-        elements = self.batch_size * max(1, math.prod(self.data.X.shape[1:]))
-        return batches_per_gather(elements, self.data.dtype)
+    def _batches_per_gather(self) -> int:
+        """Return how many batches one call gathers."""
+        n_features = self.batch_size * max(1, math.prod(self.data.X.shape[1:]))
+        return batches_per_gather(n_features, self.data.dtype)
 
 
-def _split(rows: Tensor, size: int) -> Sequence[Tensor]:
-    """Return batches of rows; torch's `split` takes a while to find that it is one."""
-    return (rows,) if rows.shape[0] <= size else rows.split(size)
+def _split(samples: Tensor, size: int) -> Sequence[Tensor]:
+    """Split samples into batches; faster than torch's `split` for a single batch."""
+    return (samples,) if samples.shape[0] <= size else samples.split(size)
 
 
-def batches_per_gather(elements: int, dtype: torch.dtype) -> int:
-    """Return how many steps of so many features to gather by one call."""
-    # At other addresses products may round differently, and these depend on what came
-    # before.
-    if elements * dtype.itemsize % ALIGNMENT:
+def batches_per_gather(n_features: int, dtype: torch.dtype) -> int:
+    """Return how many batches one call gathers; a batch has `n_features` values."""
+    # Batches that are not aligned could change bits of products, and their alignment
+    # would depend on how many batches are gathered before.
+    if n_features * dtype.itemsize % ALIGNMENT:
         return 1
-    return max(1, _ELEMENTS_GATHERED // max(1, elements))
+    return max(1, _FEATURES_PER_GATHER // max(1, n_features))
 
 
-def slices_of_size(n_rows: int, size: int) -> list[slice]:
-    """Return slices of at most `size` rows.
+def slices_of_size(n_samples: int, size: int) -> list[slice]:
+    """Return slices of at most `size` samples.
 
-    As `sklearn.utils.gen_batches`, whose checks take longer than to predict a row.
+    `sklearn.utils.gen_batches` returns the same. Its checks take longer than the
+    prediction of a sample.
     """
-    starts = range(0, n_rows, size)
-    return [slice(start, min(start + size, n_rows)) for start in starts]
+    starts = range(0, n_samples, size)
+    return [slice(start, min(start + size, n_samples)) for start in starts]
 
 
-def samples_per_chunk(widest_layer_size: int) -> int:
-    """Return how many rows to compute together without training on them."""
-    return max(1, _ELEMENTS_AT_ONCE // max(1, widest_layer_size))
+def samples_per_chunk(widest_layer: int) -> int:
+    """Return how many samples to compute at once, to bound the memory.
+
+    `widest_layer` is the number of values of a sample in its widest layer.
+    """
+    return max(1, _VALUES_PER_CHUNK // max(1, widest_layer))
 
 
 def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Wrap an array in a tensor, without a copy where torch can; else cast to dtype."""
+    """Return an array as a tensor that shares its memory, if torch can hold it.
+
+    Otherwise the array is copied, and cast to `dtype` if torch lacks its own dtype.
+    """
     native = X.dtype.newbyteorder("=")
     trained = np.float64 if dtype == torch.float64 else np.float32
-    X = X.astype(native if native in _COMPACT else trained, copy=False)
+    X = X.astype(native if native in _KEPT_DTYPES else trained, copy=False)
     if not X.flags.writeable or any(stride < 0 for stride in X.strides):
         X = X.copy()
     return torch.from_numpy(X)
 
 
 def on_device(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Move an array to a device, in its own dtype if that is one it can have there."""
+    """Copy an array to a device, in its own dtype if the device can hold it."""
     x = as_tensor(X, dtype)
     return x.to(device, widest_float(device) if x.dtype == torch.float64 else x.dtype)
 
@@ -273,8 +313,11 @@ def on_device(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor
 def features(
     X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Return rows as a dense tensor whose address does not change its products."""
+    """Return samples as a dense tensor at an aligned address.
+
+    BLAS may round differently at other addresses. Predictions should not depend on
+    them.
+    """
     x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X, dtype)
     x = x.to(device=device, dtype=dtype)
-    # BLAS may round differently at other alignments; predictions should not.
     return x.clone() if x.data_ptr() % ALIGNMENT else x.contiguous()

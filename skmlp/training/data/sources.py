@@ -1,8 +1,8 @@
-"""Rows that are not in memory: read in blocks, while the network trains.
+"""Arrays outside memory, read in blocks while the network trains.
 
-An array of at most ``WINDOW`` bytes is read once and is then like any other. Of a
-larger one there are two windows in memory: the one that is trained on, and the next,
-which a thread reads meanwhile.
+A source of at most `WINDOW_BYTES` is read once and is then an ordinary array. Of a
+larger source, two windows are in memory: the network trains on one, and a thread reads
+the next one.
 """
 
 import mmap
@@ -15,43 +15,59 @@ import scipy.sparse
 import torch
 from sklearn.utils import gen_batches
 
-WINDOW = 2**26  # bytes of rows held at once, and shuffled among each other
-_BLOCK = 2**20  # bytes of neighbouring rows read at once, wherever the window reaches
+# Bytes of the samples that are in memory at once, and shuffled among each other.
+WINDOW_BYTES = 2**26
+# Bytes of neighboring samples that are read at once. Blocks are shuffled as a whole.
+_BLOCK_BYTES = 2**20
 
-_AROUND = 2**16  # bytes beside a page that a system may map together with it
+# Bytes around a page that the system may map together with it.
+_BYTES_AROUND_PAGE = 2**16
 
-# In the name of the folder of what joblib hands to its workers: arrays that are in the
-# memory of the process that started them.
-_SHARED_BY_JOBLIB = "joblib_memmapping_folder"
+# Part of the name of the folder in which joblib hands arrays to its workers. The memory
+# of the process that started the workers holds these arrays already.
+_JOBLIB_FOLDER = "joblib_memmapping_folder"
 
 
 class Window(NamedTuple):
-    """Rows in memory: a part of an order, in which `places` find theirs."""
+    """Samples in memory, which are a slice of an order.
 
-    part: slice
-    rows: np.ndarray  # their numbers, ascending
+    Parameters
+    ----------
+    order_slice : slice
+        The part of the order with these samples.
+    sample_index : ndarray of int
+        Indices of the samples, in the order of the array.
+    X : ndarray
+        Features, in the same order.
+    positions : ndarray of int
+        Where `X` holds the samples of the slice.
+    """
+
+    order_slice: slice
+    sample_index: np.ndarray
     X: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
 
 
 class Source:
-    """Rows of an array outside memory, all of them or some, as flat rows.
+    """Samples of an array outside memory, with flat features.
 
     Parameters
     ----------
     array : object
-        With ``shape``, ``dtype``, and slices or lists of numbers that give rows.
+        Has a ``shape`` and a ``dtype``, and returns samples for slices or for lists of
+        indices.
     rows : ndarray of int or None
-        Those that belong to the source, ascending; None for all.
+        Ascending indices of the array's rows that belong to the source; None for all.
 
     Attributes
     ----------
     shape : tuple of int
-        Rows and features.
+        Numbers of samples and features.
     sample_shape : tuple of int
-        Shape of a row in the array.
+        Shape of a sample in the array.
     dtype : numpy.dtype
-        Of the rows as they are read.
+        Dtype in which samples are read.
 
     Raises
     ------
@@ -62,152 +78,158 @@ class Source:
     ndim = 2
 
     def __init__(self, array: Any, rows: np.ndarray | None = None) -> None:
-        given = np.dtype(array.dtype)
-        if given.kind not in "fiub":
-            raise TypeError(f"X has dtype {given}, but has to hold numbers.")
-        foreign = given.itemsize > 8 or not given.isnative
-        self.dtype = np.dtype(np.float64) if foreign else given
+        array_dtype = np.dtype(array.dtype)
+        if array_dtype.kind not in "fiub":
+            raise TypeError(f"X has dtype {array_dtype}, but has to hold numbers.")
+        is_foreign = array_dtype.itemsize > 8 or not array_dtype.isnative
+        self.dtype = np.dtype(np.float64) if is_foreign else array_dtype
         self.sample_shape = tuple(map(int, array.shape[1:]))
-        n_rows = int(array.shape[0]) if rows is None else len(rows)
-        self.shape = n_rows, int(np.prod(self.sample_shape, dtype=np.int64))
+        n_samples = int(array.shape[0]) if rows is None else len(rows)
+        self.shape = n_samples, int(np.prod(self.sample_shape, dtype=np.int64))
         self._array, self._rows = array, rows
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of samples."""
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> "Source":
-        """Return some of the rows as a source; none is read."""
-        if isinstance(key, tuple):  # scikit-learn asks for [rows, ...]
+        """Return some of the samples as a source, without reading them."""
+        if isinstance(key, tuple):  # scikit-learn indexes by [index, ...]
             key = key[0]
-        return self.take(np.arange(len(self))[key])
+        return self.with_indices(np.arange(len(self))[key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Read all rows."""
-        rows = self.read(np.arange(len(self))).reshape(len(self), *self.sample_shape)
-        return rows if dtype is None else rows.astype(dtype, copy=False)
+        """Read all samples."""
+        samples = self.read(np.arange(len(self)))
+        samples = samples.reshape(len(self), *self.sample_shape)
+        return samples if dtype is None else samples.astype(dtype, copy=False)
 
-    def take(self, rows: np.ndarray) -> "Source":
-        """Return some of the rows as a source; none is read."""
-        return Source(self._array, rows if self._rows is None else self._rows[rows])
+    def with_indices(self, index: np.ndarray) -> "Source":
+        """Return some of the samples as a source, without reading them."""
+        return Source(self._array, self._array_rows(index))
 
     @property
     def placeholder(self) -> np.ndarray:
-        """An array of this shape that takes no memory, for checks of all but values."""
+        """An array of this shape without memory, to check everything except values."""
         return np.broadcast_to(np.uint8(0), self.shape)
 
     # Sizes
 
     @property
-    def _row_bytes(self) -> int:
+    def _bytes_per_sample(self) -> int:
+        """Bytes of a sample, at least 1."""
         return max(1, self.shape[1] * self.dtype.itemsize)
 
     @property
-    def block_rows(self) -> int:
-        """How many neighbours are read at once: a chunk, where there are such."""
-        rows = _BLOCK // self._row_bytes
+    def samples_per_block(self) -> int:
+        """Number of neighboring samples that are read at once."""
+        n_samples = _BLOCK_BYTES // self._bytes_per_sample
         chunks = getattr(self._array, "chunks", None)
-        if chunks:  # of dask, a tuple for every axis
-            rows = max(rows, int(np.max(chunks[0])))
-        return max(1, min(rows, WINDOW // self._row_bytes))
+        if chunks:  # read whole chunks; dask has a tuple of sizes for every axis
+            n_samples = max(n_samples, int(np.max(chunks[0])))
+        return max(1, min(n_samples, WINDOW_BYTES // self._bytes_per_sample))
 
-    def window_rows(self, multiple: int) -> int:
-        """How many rows are held at once, in whole batches of `multiple`."""
-        return multiple * max(1, WINDOW // self._row_bytes // multiple)
+    def samples_per_window(self, batch_size: int) -> int:
+        """Return the number of samples in a window, a multiple of the batch size."""
+        n_batches = WINDOW_BYTES // self._bytes_per_sample // batch_size
+        return batch_size * max(1, n_batches)
 
-    def fits_in_memory(self, n_rows: int) -> bool:
-        """Whether so many rows are few enough to be kept."""
-        return n_rows * self._row_bytes <= WINDOW
+    def fits_in_memory(self, n_samples: int) -> bool:
+        """Return whether `n_samples` are few enough to be read at once."""
+        return n_samples * self._bytes_per_sample <= WINDOW_BYTES
 
     # Orders
 
-    def sorted_by_position(self, rows: np.ndarray) -> np.ndarray:
-        """Return `rows` in the order in which the array has them."""
-        return rows[np.argsort(self._numbers(rows), kind="stable")]
+    def sorted_by_position(self, index: np.ndarray) -> np.ndarray:
+        """Return sample indices in the order of the array."""
+        return index[np.argsort(self._array_rows(index), kind="stable")]
 
     def shuffled(
-        self, rows: np.ndarray, random_state: np.random.RandomState, multiple: int
+        self, index: np.ndarray, random_state: np.random.RandomState, batch_size: int
     ) -> np.ndarray:
-        """Return ascending rows in a random order that windows can be read in.
+        """Return ascending sample indices in a random order for reading by windows.
 
-        Blocks of neighbours change places, then rows within each window.
+        It shuffles whole blocks first, and then the samples within each window.
         """
-        of_block = self._numbers(rows) // self.block_rows
-        blocks = np.split(rows, np.flatnonzero(np.diff(of_block)) + 1)
-        places = np.arange(len(blocks))
-        random_state.shuffle(places)
-        order = np.concatenate([blocks[place] for place in places])
-        for part in gen_batches(len(order), self.window_rows(multiple)):
-            random_state.shuffle(order[part])
+        block_numbers = self._array_rows(index) // self.samples_per_block
+        blocks = np.split(index, np.flatnonzero(np.diff(block_numbers)) + 1)
+        block_order = np.arange(len(blocks))
+        random_state.shuffle(block_order)
+        order = np.concatenate([blocks[i] for i in block_order])
+        for window in gen_batches(len(order), self.samples_per_window(batch_size)):
+            random_state.shuffle(order[window])
         return order
 
     # Reading
 
-    def read(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return rows, by their numbers in any order, in an array of their own."""
-        numbers = self._numbers(rows)
-        order = np.argsort(numbers, kind="stable")
+    def read(self, index: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the features of samples, in `out` or a new array."""
+        rows = self._array_rows(index)
+        order = np.argsort(rows, kind="stable")
         if out is None:
-            out = np.empty((len(rows), self.shape[1]), self.dtype)
-        ascending = bool((order[1:] > order[:-1]).all())
-        numbers = numbers[order]
-        cuts = np.flatnonzero(np.diff(numbers // self.block_rows)) + 1
-        for part in np.split(np.arange(len(rows)), cuts) if len(rows) else ():
-            wanted = numbers[part]
+            out = np.empty((len(index), self.shape[1]), self.dtype)
+        is_ascending = bool((order[1:] > order[:-1]).all())
+        rows = rows[order]
+        block_starts = np.flatnonzero(np.diff(rows // self.samples_per_block)) + 1
+        for in_block in np.split(np.arange(len(index)), block_starts):
+            if not len(in_block):
+                continue
+            wanted = rows[in_block]
             first, last = int(wanted[0]), int(wanted[-1])
-            block = self._block(first, last + 1)
-            all_of_it = len(wanted) == len(block) and bool((np.diff(wanted) == 1).all())
-            found = block if all_of_it else block[wanted - first]
-            if ascending:
-                out[part[0] : part[-1] + 1] = found
+            block = self._read_block(first, last + 1)
+            is_whole = len(wanted) == len(block) and bool((np.diff(wanted) == 1).all())
+            samples = block if is_whole else block[wanted - first]
+            if is_ascending:
+                out[in_block[0] : in_block[-1] + 1] = samples
             else:
-                out[order[part]] = found
-            _forget(self._array, block)
+                out[order[in_block]] = samples
+            _release_pages(self._array, block)
         return out
 
-    def windows(self, order: np.ndarray, multiple: int) -> Iterator[Window]:
-        """Read the rows of an order, a window of them ahead of those in use.
+    def windows(self, order: np.ndarray, batch_size: int) -> Iterator[Window]:
+        """Read the samples of an order, one window ahead of the one in use.
 
-        The arrays of a window are overwritten once the next is asked for.
+        Two arrays take turns, so the arrays of a window are overwritten once the next
+        window is requested.
         """
-        size = self.window_rows(multiple)
-        parts = list(gen_batches(len(order), size))
-        held = [np.empty((min(size, len(order)), self.shape[1]), self.dtype)]
-        held += [np.empty_like(held[0])] if len(parts) > 1 else []
+        size = self.samples_per_window(batch_size)
+        slices = list(gen_batches(len(order), size))
+        buffers = [np.empty((min(size, len(order)), self.shape[1]), self.dtype)]
+        buffers += [np.empty_like(buffers[0])] if len(slices) > 1 else []
 
         def read(number: int) -> Window:
-            part = parts[number]
-            rows = order[part]
-            by_number = np.argsort(self._numbers(rows), kind="stable")
-            places = np.empty_like(by_number)
-            places[by_number] = np.arange(len(rows))
-            X = held[number % 2][: len(rows)]
-            return Window(part, rows[by_number], self.read(rows[by_number], X), places)
+            order_slice = slices[number]
+            index = order[order_slice]
+            by_row = np.argsort(self._array_rows(index), kind="stable")
+            positions = np.empty_like(by_row)
+            positions[by_row] = np.arange(len(index))
+            X = self.read(index[by_row], buffers[number % 2][: len(index)])
+            return Window(order_slice, index[by_row], X, positions)
 
-        if len(parts) == 1:
+        if len(slices) == 1:
             yield read(0)
             return
         with ThreadPoolExecutor(1, "skmlp-reader") as reader:
-            coming = reader.submit(read, 0)
-            for number in range(1, len(parts)):
-                window = coming.result()
-                coming = reader.submit(read, number)
+            next_window = reader.submit(read, 0)
+            for number in range(1, len(slices)):
+                window = next_window.result()
+                next_window = reader.submit(read, number)
                 yield window
-            yield coming.result()
+            yield next_window.result()
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Read all rows, some at once, each time with the number of the first."""
-        for part in gen_batches(len(self), self.block_rows):
-            yield part.start, self.read(np.arange(part.start, part.stop))
+        """Read all samples in blocks; yield the index of the first one with each."""
+        for block in gen_batches(len(self), self.samples_per_block):
+            yield block.start, self.read(np.arange(block.start, block.stop))
 
     def check_finite(self) -> None:
-        """Refuse what is no finite number, by the row in which it stands."""
+        """Raise ValueError with the first sample that holds NaN or infinity."""
         if self.dtype.kind != "f":
             return
         for start, block in self.blocks():
-            good = np.isfinite(block).all(axis=1)
-            if not good.all():
-                row = int(good.argmin())
+            is_finite = np.isfinite(block).all(axis=1)
+            if not is_finite.all():
+                row = int(is_finite.argmin())
                 what = "NaN" if np.isnan(block[row]).any() else "infinity"
                 raise ValueError(f"Input X contains {what} in row {start + row}.")
 
@@ -217,12 +239,12 @@ class Source:
             max(float(block.max()), -float(block.min())) for _, block in self.blocks()
         )
 
-    def _numbers(self, rows: np.ndarray) -> np.ndarray:
-        """Return which rows of the array those of the source are."""
-        return rows if self._rows is None else self._rows[rows]
+    def _array_rows(self, index: np.ndarray) -> np.ndarray:
+        """Return the array's rows that hold the samples of the source."""
+        return index if self._rows is None else self._rows[index]
 
-    def _block(self, start: int, stop: int) -> np.ndarray:
-        """Return neighbouring rows of the array."""
+    def _read_block(self, start: int, stop: int) -> np.ndarray:
+        """Return neighboring rows of the array, flat."""
         try:
             block = np.asarray(self._array[start:stop])
         except (TypeError, IndexError, KeyError, NotImplementedError):
@@ -236,31 +258,33 @@ class Source:
 
 
 class ConcatenatedArrays:
-    """Flat rows of two arrays or sources, one after the other, as an array."""
+    """The flat samples of two arrays or sources, one after the other, as an array."""
 
     def __init__(self, first: Any, second: Any) -> None:
-        self._parts = first, second
+        self._arrays = first, second
         self.shape = len(first) + len(second), first.shape[1]
         self.dtype = np.result_type(first.dtype, second.dtype)
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return neighbouring rows."""
-        first, second = self._parts
-        start, stop = (max(0, row - len(first)) for row in (rows.start, rows.stop))
-        pieces = first[rows], second[start:stop]
+    def __getitem__(self, index: slice) -> np.ndarray:
+        """Return neighboring samples."""
+        first, second = self._arrays
+        start, stop = (max(0, i - len(first)) for i in (index.start, index.stop))
+        samples = first[index], second[start:stop]
         n_features = self.shape[1]
-        return np.concatenate([np.reshape(p, (len(p), n_features)) for p in pieces])
+        return np.concatenate([np.reshape(s, (len(s), n_features)) for s in samples])
 
 
 def as_source(X: Any) -> Any:
-    """Return what is too large to be kept as a `Source`, tensors and others as arrays.
+    """Return X as a `Source` if it is outside memory and too large to be read at once.
 
-    Anything that is in memory already, and is no tensor, is returned as it is.
+    - A tensor becomes an array.
+    - A smaller array outside memory becomes an array in memory.
+    - Anything else is returned unchanged.
     """
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-    if isinstance(X, Source) or not _outside_memory(X):
+    if isinstance(X, Source) or not _is_outside_memory(X):
         return X
     source = Source(X)
     if not source.fits_in_memory(len(source)):
@@ -268,32 +292,35 @@ def as_source(X: Any) -> Any:
     return X if isinstance(X, np.memmap) else np.asarray(source)
 
 
-def _outside_memory(X: Any) -> bool:
-    """Whether X is rows that somebody keeps elsewhere."""
+def _is_outside_memory(X: Any) -> bool:
+    """Return whether X is a two-dimensional or larger array outside memory."""
     if isinstance(X, np.memmap):
-        return X.ndim > 1 and _SHARED_BY_JOBLIB not in str(X.filename)
+        return X.ndim > 1 and _JOBLIB_FOLDER not in str(X.filename)
     if isinstance(X, np.ndarray) or scipy.sparse.issparse(X):
         return False
     if hasattr(X, "iloc") or hasattr(X, "__array_namespace__"):
-        return False  # a frame, or an array of some device
+        return False  # a data frame, or an array on a device
     needed = ("shape", "dtype", "__getitem__")
     return all(hasattr(X, name) for name in needed) and len(X.shape) > 1
 
 
-def _forget(array: Any, block: np.ndarray) -> None:
-    """Give back the pages of a mapped file, which count as memory of the process."""
+def _release_pages(array: Any, block: np.ndarray) -> None:
+    """Return the pages of a block of a mapped file to the system.
+
+    They would count as memory of the process.
+    """
     mapped = getattr(array, "_mmap", None)
     if (
         mapped is None
         or not hasattr(mmap, "MADV_DONTNEED")
-        or array.mode == "c"  # changes of the caller's would be lost
+        or array.mode == "c"  # the caller's changes would be lost
         or not block.flags.c_contiguous
     ):
         return
     begin = block.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
     if not 0 <= begin <= len(mapped) - block.nbytes:
-        return  # a copy: images that were cropped or turned are no rows of the file
-    first = max(0, begin - _AROUND)
+        return  # a copy, for instance of images that were cropped
+    first = max(0, begin - _BYTES_AROUND_PAGE)
     first -= first % mmap.PAGESIZE
-    last = min(len(mapped), begin + block.nbytes + _AROUND)
+    last = min(len(mapped), begin + block.nbytes + _BYTES_AROUND_PAGE)
     mapped.madvise(mmap.MADV_DONTNEED, first, last - first)

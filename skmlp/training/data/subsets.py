@@ -1,4 +1,4 @@
-"""Which rows a part of the rows is: their number, and their order of coming in."""
+"""Subsets of samples: their number, and the order in which samples enter them."""
 
 from numbers import Integral
 
@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import type_of_target
 
 
 def count_train_samples(train_size: float, n_samples: int) -> int:
-    """Return the number of rows that a float fraction or an int number stands for."""
+    """Return the number of samples for a fraction (float) or a number (int)."""
     if isinstance(train_size, Integral):
         n_train = int(train_size)
     else:
@@ -29,7 +29,11 @@ def sample_order(
     n_smallest: int,
     random_state: int | np.random.RandomState | None,
 ) -> np.ndarray:
-    """Return the rows in random order; stratified, the first n_smallest hold all y."""
+    """Return the indices of the samples in random order.
+
+    Every beginning of a stratified order holds the classes in proportion. Its first
+    `n_smallest` samples hold all classes.
+    """
     rng = check_random_state(random_state)
     if method == "random":
         return rng.permutation(n_samples)
@@ -45,7 +49,7 @@ def sample_order(
 
 
 def _class_codes(y: npt.ArrayLike | None) -> np.ndarray:
-    """Return the class number of each row."""
+    """Return the class index of each sample."""
     if y is None:
         raise ValueError(
             "method='stratified' needs the class labels y; pass y or method='random'."
@@ -60,10 +64,10 @@ def _class_codes(y: npt.ArrayLike | None) -> np.ndarray:
 
 
 def _stratified_order(codes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Order rows so that the first m hold the classes in proportion, whatever m is.
+    """Order samples so that the first m hold the classes in proportion, for every m.
 
-    Row r of a class of c rows comes at (r + 1/2) / c, which is Sainte-Laguë's rule,
-    but the first row of every class comes before all others.
+    Sample r of a class with c samples is sorted by (r + 1/2) / c, which is
+    Sainte-Laguë's rule. The first sample of every class comes before all others.
     """
     order = rng.permutation(len(codes))
     shuffled = codes[order]
@@ -71,5 +75,5 @@ def _stratified_order(codes: np.ndarray, rng: np.random.RandomState) -> np.ndarr
     by_class = np.argsort(shuffled, kind="stable")
     rank = np.empty(len(codes), dtype=np.intp)
     rank[by_class] = np.arange(len(codes)) - np.repeat(counts.cumsum() - counts, counts)
-    place = np.where(rank == 0, 0.0, (rank + 0.5) / counts[shuffled])
-    return order[np.argsort(place, kind="stable")]
+    sort_key = np.where(rank == 0, 0.0, (rank + 0.5) / counts[shuffled])
+    return order[np.argsort(sort_key, kind="stable")]

@@ -1,7 +1,6 @@
-"""Activation functions by name, as torch modules with their written-out derivatives.
+"""Activation functions by name, as torch modules, with handwritten derivatives.
 
-Names are those of scikit-learn (``identity``, ``logistic``, ``tanh``, ``relu``), then
-those of torch.
+The first four names are scikit-learn's, the others are torch's.
 """
 
 from collections.abc import Callable
@@ -25,7 +24,7 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "softplus": nn.Softplus,
 }
 
-# Pooling by maximum commutes with these, so it may come first and save work.
+# Max pooling commutes with these. It may come first, and fewer values are activated.
 NON_DECREASING = frozenset(MODULES) - {"prelu", "gelu", "silu"}
 
 
@@ -34,25 +33,25 @@ def make_activation(name: str, **params: float) -> nn.Module:
     return MODULES[name](**params)
 
 
-def _logistic_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.sigmoid_backward.grad_input(delta, output, grad_input=delta)
+def _logistic_backward(grad: Tensor, output: Tensor) -> Tensor:
+    return _aten.sigmoid_backward.grad_input(grad, output, grad_input=grad)
 
 
-def _tanh_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.tanh_backward.grad_input(delta, output, grad_input=delta)
+def _tanh_backward(grad: Tensor, output: Tensor) -> Tensor:
+    return _aten.tanh_backward.grad_input(grad, output, grad_input=grad)
 
 
-def _relu_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return _aten.threshold_backward.grad_input(delta, output, 0, grad_input=delta)
+def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
+    return _aten.threshold_backward.grad_input(grad, output, 0, grad_input=grad)
 
 
-def _identity_backward(delta: Tensor, output: Tensor) -> Tensor:
-    return delta
+def _identity_backward(grad: Tensor, output: Tensor) -> Tensor:
+    return grad
 
 
-# Forward in place on the pre-activation, and backward in place on the derivative by the
-# output, as a function of the output: what is left of each layer after its forward pass
-# is its output alone.
+# Pairs of a forward and a backward function. The forward function overwrites its input.
+# The backward function maps the gradient of the output, which it overwrites, and the
+# output to the gradient of the input. A layer therefore has to store its output only.
 HANDWRITTEN_GRADIENTS: dict[
     type[nn.Module],
     tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]],
@@ -63,5 +62,6 @@ HANDWRITTEN_GRADIENTS: dict[
     nn.ReLU: (torch.relu_, _relu_backward),
 }
 
-# A unit of these whose weights are all zero outputs zero, and keeps its weights.
+# A unit with zero weights outputs zero, and its weights stay zero in training. Units of
+# these activations can therefore be added without an effect.
 ZERO_AT_ZERO = frozenset({nn.Identity, nn.Tanh, nn.ReLU})

@@ -1,8 +1,8 @@
-"""Convolutional networks of logits, with Keras's border rules for every size.
+"""Convolutional networks from flat images to logits, padded by Keras's rules.
 
-Data are channels last throughout: a batch of rows is viewed as ``(batch, channels,
-height, width)`` in torch's channels_last layout, which every layer here keeps, so that
-neither end of the convolutions copies anything.
+All data are channels last. A batch of flat images is viewed as ``(batch, channels,
+height, width)`` in torch's channels_last layout. All layers keep that layout, so the
+network copies nothing before or after its convolutions.
 """
 
 import math
@@ -12,9 +12,15 @@ from numbers import Integral
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from skmlp.training.modules.activations import NON_DECREASING, make_activation
+from skmlp.training.modules.image_layers import (
+    FlattenImage,
+    GlobalAverage,
+    ImageView,
+    ResidualBlock,
+)
 from skmlp.training.modules.layers import (
     BatchNorm2d,
     Conv2d,
@@ -26,7 +32,7 @@ from skmlp.training.modules.layers import (
 
 
 class Volume(NamedTuple):
-    """Sizes of one image, or of its feature maps between two layers."""
+    """Size of one image, or of its feature maps between two layers."""
 
     channels: int
     height: int
@@ -34,7 +40,7 @@ class Volume(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What each entry of ``conv_channels`` stands for."""
+    """Settings of a convolution or residual block, an entry of `conv_channels`."""
 
     channels: int
     kernel_size: int
@@ -44,58 +50,11 @@ class Stage(NamedTuple):
     dropout: float
 
 
-class ImageView(nn.Module):
-    """View rows, channels last, as ``(batch, channels, height, width)``."""
-
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.image_shape = image_shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a view of `x` in channels_last layout."""
-        return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
-
-    def extra_repr(self) -> str:
-        """Parameters, for torch's repr."""
-        return f"image_shape={self.image_shape}"
-
-
-class FlattenImage(nn.Module):
-    """Lay feature maps out as rows, channels last as Keras does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(batch, height * width * channels)``, a view of channels_last."""
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-
-class GlobalAverage(nn.Module):
-    """Average every feature map (Lin, Chen and Yan 2013, arXiv:1312.4400)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(batch, channels)``."""
-        return x.mean((2, 3))
-
-
-class ResidualBlock(nn.Module):
-    """Sum of a body and a shortcut (He et al. 2015, arXiv:1512.03385).
-
-    The activation after the sum is a layer of its own, so that pooling may precede it.
-    """
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-        self.shortcut = shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the sum, before its activation."""
-        return self.body(x) + self.shortcut(x)
-
-
 def infer_image_shape(n_features: int) -> tuple[int, int, int]:
-    """Return the ``(height, width, channels)`` that rows of `n_features` stand for.
+    """Return the image shape ``(height, width, channels)`` for `n_features` features.
 
-    A square grey image, else a square of three channels, else one line of pixels.
+    It is a square gray image if the number allows it, otherwise a square image with
+    three channels, otherwise one line of pixels.
 
     Examples
     --------
@@ -129,34 +88,33 @@ def build_cnn(
     block: str = "plain",
     head: str = "dense",
 ) -> nn.Sequential:
-    """Return a network from rows of pixels to logits, its weights not yet drawn.
+    """Return a convolutional network, whose weights `initialize` has to draw.
 
-    Where a parameter of the convolutions is a scalar it serves all of them; a sequence
-    gives one each.
+    A scalar applies to all convolutions. A sequence has one entry for each.
 
     Parameters
     ----------
     image_shape : tuple of int
-        Height, width and channels; the rows are images in this order.
+        Height, width and channels of the flat images, stored in this order.
     n_outputs : int
         Number of logits.
     conv_channels : int or sequence of int
         Feature maps of each convolution.
     kernel_size, conv_strides : int or sequence of int
-        Side of the square kernel and the step between its positions, in pixels.
+        Side of the square kernel and step between its positions, in pixels.
     padding : {'same', 'valid'}
-        Whether zeros surround the image so that a side of n pixels gives
-        ``ceil(n / stride)``, or kernels stay within it. An odd number of zeros has the
-        larger half after the image, which is TensorFlow's rule.
+        'same' adds zeros around the image so that a side of n pixels gives ``ceil(n /
+        stride)`` outputs. If their number is odd, the larger half is behind the image,
+        which is TensorFlow's rule. With 'valid' the kernels stay within the image.
     pool : {'max', 'avg', None} or sequence of these
-        Pooling after each convolution, or none.
+        Pooling after each convolution.
     pool_size : int or sequence of int
-        Side of the pooling windows and the step between them.
+        Side of the pooling windows and step between them, in pixels.
     pool_padding : {'same', 'valid', None}
-        Whether windows that reach over the border count, with the pixels that they
-        have, or are left out; None does as `padding`.
+        'same' pools windows that cross the border too, over the pixels that they have.
+        'valid' leaves them out. None takes the value of `padding`.
     hidden_layer_sizes : int or sequence of int
-        Dense layers before the output.
+        Units of the dense layers before the output.
     activation : str
         Name of the activation after every convolution and hidden layer.
     dropout, conv_dropout : float or sequence of float
@@ -164,26 +122,26 @@ def build_cnn(
     channel_dropout : bool
         Whether dropout after convolutions drops whole feature maps.
     batch_norm : bool
-        Whether to normalise every convolution and hidden layer before its activation.
+        Whether to normalize every convolution and hidden layer before its activation.
     block : {'plain', 'residual'}
-        With 'residual' every entry of `conv_channels` but the first is a residual block
-        of two convolutions, the first of which has the stride, and whose shortcut is a
-        1x1 convolution where the sizes change.
+        With 'residual', every entry of `conv_channels` after the first is a residual
+        block of two convolutions. The first one has the stride. The shortcut is a 1x1
+        convolution if the size changes.
     head : {'dense', 'global_average'}
-        What the hidden layers see: every pixel of the last feature maps, or their
-        averages.
+        Input of the hidden layers: all pixels of the last feature maps, or the average
+        of each map.
 
     Returns
     -------
     network : nn.Sequential
-        From ``(batch, height * width * channels)`` to ``(batch, n_outputs)``. Layers
-        are named ``conv1``, ``conv1_pool``, ``block2``, ``dense1``, ``output``.
+        Maps ``(batch, height * width * channels)`` to logits ``(batch, n_outputs)``.
+        Layers are named ``conv1``, ``conv1_pool``, ``block2``, ``dense1``, ``output``.
 
     Raises
     ------
     ValueError
-        For a parameter out of its range, a sequence of another length than
-        `conv_channels`, or an image smaller than a kernel or window under 'valid'.
+        If a parameter is out of its range, if a sequence and `conv_channels` differ in
+        length, or if an image is smaller than a kernel or window with 'valid'.
 
     Examples
     --------
@@ -216,7 +174,8 @@ def build_cnn(
         else:
             name = f"conv{i}"
             volume = _add_convolution(layers, name, volume, stage, padding, batch_norm)
-        # Maxima of a non-decreasing function: the same values, fewer to activate.
+        # Max pooling and a non-decreasing activation commute. Pooling comes first, so
+        # that fewer values are activated.
         pool_first = stage.pool == "max" and activation in NON_DECREASING
         if not pool_first:
             layers[f"{name}_activation"] = make_activation(activation)
@@ -244,19 +203,19 @@ def build_cnn(
 
 
 def _as_tuple(value: object) -> tuple:
-    """Tuple of the entries of a sequence, or of the one scalar."""
+    """Return the entries of a sequence, or one scalar, as a tuple."""
     return tuple(value) if isinstance(value, Iterable) else (value,)
 
 
 def _check_choice(name: str, value: object, choices: tuple) -> None:
-    """Refuse a value that is none of the choices."""
+    """Raise ValueError if a value is not among the choices."""
     if value not in choices:
         listed = ", ".join(map(repr, choices[:-1]))
         raise ValueError(f"{name} must be {listed} or {choices[-1]!r}, got {value!r}.")
 
 
 def _check_positive(name: str, sizes: tuple) -> None:
-    """Refuse a size that is not a positive integer."""
+    """Raise ValueError if a size is not a positive integer."""
     for size in sizes:
         if not isinstance(size, Integral) or size < 1:
             raise ValueError(f"{name} must be positive integers, got {size!r}.")
@@ -270,13 +229,13 @@ def _read_stages(
     pool_size: int | Sequence[int],
     conv_dropout: float | Sequence[float],
 ) -> list[Stage]:
-    """One checked stage for each entry of `conv_channels`."""
+    """Check the settings and return one stage for each entry of `conv_channels`."""
     channels = _as_tuple(conv_channels)
     if not channels:
         raise ValueError(
             "conv_channels has no entries; give at least one, as in (32,)."
         )
-    sizes = {
+    settings = {
         "kernel_size": kernel_size,
         "conv_strides": conv_strides,
         "pool": pool,
@@ -284,44 +243,44 @@ def _read_stages(
         "conv_dropout": conv_dropout,
     }
     owner = f"conv_channels={channels} has {len(channels)}"
-    columns = {
+    per_stage = {
         name: per_layer(name, value, len(channels), owner)
-        for name, value in sizes.items()
+        for name, value in settings.items()
     }
     _check_positive("conv_channels", channels)
     for name in ("kernel_size", "conv_strides", "pool_size"):
-        _check_positive(name, columns[name])
-    for kind in columns["pool"]:
+        _check_positive(name, per_stage[name])
+    for kind in per_stage["pool"]:
         _check_choice("pool", kind, ("max", "avg", None))
-    for rate in columns["conv_dropout"]:
+    for rate in per_stage["conv_dropout"]:
         if not 0 <= rate < 1:
             raise ValueError(f"conv_dropout must be in [0, 1), got {rate!r}.")
-    return [Stage(*row) for row in zip(channels, *columns.values(), strict=True)]
+    return [Stage(*stage) for stage in zip(channels, *per_stage.values(), strict=True)]
 
 
-def _same_border(size: int, window: int, stride: int) -> tuple[int, int]:
-    """Pixels to add before and after, so that there are ceil(size / stride) windows."""
+def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Return the pixels to add before and after for ``ceil(size / stride)`` windows."""
     total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
 
 
-def _borders(
+def _padding_sizes(
     volume: Volume, window: int, stride: int, padding: str
 ) -> list[tuple[int, int]]:
-    """Pixels to add before and after the rows, and before and after the columns."""
+    """Return the pixels to add as ``[(top, bottom), (left, right)]``."""
     if padding == "valid":
         return [(0, 0), (0, 0)]
-    return [_same_border(side, window, stride) for side in volume[1:]]
+    return [_same_padding(side, window, stride) for side in volume[1:]]
 
 
 def _check_fits(
-    name: str, volume: Volume, size: str, window: int, padding: str
+    name: str, volume: Volume, parameter: str, window: int, padding_name: str
 ) -> None:
-    """Refuse a window larger than what it moves over."""
+    """Raise ValueError if a window is larger than the image."""
     if min(volume.height, volume.width) < window:
         raise ValueError(
-            f"{name} has {size}={window}, but its images are {volume.height}x"
-            f"{volume.width} pixels; use {padding}='same'."
+            f"{name} has {parameter}={window}, but its images are {volume.height}x"
+            f"{volume.width} pixels; use {padding_name}='same'."
         )
 
 
@@ -333,11 +292,11 @@ def _add_convolution(
     padding: str,
     batch_norm: bool,
 ) -> Volume:
-    """Append a convolution with its border and normalisation."""
+    """Append a convolution with its padding and normalization."""
     kernel, stride = stage.kernel_size, stage.stride
     if padding == "valid":
         _check_fits(name, volume, "kernel_size", kernel, "padding")
-    (top, bottom), (left, right) = _borders(volume, kernel, stride, padding)
+    (top, bottom), (left, right) = _padding_sizes(volume, kernel, stride, padding)
     symmetric = top == bottom and left == right
     if not symmetric:
         layers[f"{name}_pad"] = nn.ZeroPad2d((left, right, top, bottom))
@@ -358,7 +317,7 @@ def _add_convolution(
 def _make_residual_block(
     name: str, volume: Volume, stage: Stage, activation: str, batch_norm: bool
 ) -> tuple[ResidualBlock, Volume]:
-    """Two convolutions, and a shortcut that is a 1x1 convolution where sizes change."""
+    """Return two convolutions with a shortcut, and the size of their output."""
     body: OrderedDict[str, nn.Module] = OrderedDict()
     inner = _add_convolution(body, "conv1", volume, stage, "same", batch_norm)
     body["conv1_activation"] = make_activation(activation)
@@ -378,13 +337,13 @@ def _add_pool(
     stage: Stage,
     padding: str,
 ) -> Volume:
-    """Append pooling by maximum or average over windows that do not overlap."""
+    """Append max or average pooling over windows that do not overlap."""
     size = stage.pool_size
     if padding == "valid":
         _check_fits(name, volume, "pool_size", size, "pool_padding")
-    (top, bottom), (left, right) = _borders(volume, size, size, padding)
-    # Torch adds as much after as before, and ceil_mode what is still missing; neither
-    # enters a maximum or, not being counted, an average.
+    (top, bottom), (left, right) = _padding_sizes(volume, size, size, padding)
+    # torch pads both sides equally, and ceil_mode adds the missing pixel behind. Padded
+    # pixels do not enter a maximum, and with count_include_pad=False no average either.
     same = padding == "same"
     if stage.pool == "max":
         layers[name] = nn.MaxPool2d(size, padding=(top, left), ceil_mode=same)

@@ -1,4 +1,4 @@
-"""Initial weights, drawn from NumPy's ``RandomState``."""
+"""Initializers: rules for the initial weights, drawn from NumPy's ``RandomState``."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Fan(NamedTuple):
-    """Numbers of inputs and outputs that one unit of a layer is connected to."""
+    """Numbers of inputs and of outputs that a unit is connected to."""
 
     inputs: int
     outputs: int
@@ -20,18 +20,9 @@ _SCALING = {
     "lecun": (1.0, lambda fan: fan.inputs),
 }
 
-# The standard deviation of a standard normal that is truncated at 2, as computed by
-# `scipy.stats.truncnorm(-2, 2).std()`. Keras divides by it in its `VarianceScaling`
-# (https://keras.io/api/layers/initializers), to keep the variance.
-_TRUNCATED_DEVIATION = 0.87962566103423978
-
 NAMES = (
     "auto",
-    *(
-        f"{family}_{law}"
-        for family in _SCALING
-        for law in ("uniform", "normal", "truncated_normal")
-    ),
+    *(f"{scaling}_{kind}" for scaling in _SCALING for kind in ("uniform", "normal")),
     "orthogonal",
     "truncated_normal",
     "identity",
@@ -53,14 +44,13 @@ def draw_layer(
     init : str
         One of `NAMES`. 'auto' is scikit-learn's rule: uniform within
         ``sqrt(6 / (fan_in + fan_out))`` (2 instead of 6 for 'logistic'), biases too.
-        Every other rule starts the biases at zero, as Keras does.
+        All other initializers set the biases to zero, as Keras does.
     activation : str
         Name of the activation that follows.
     shape : tuple of int
-        Shape of the weights, inputs first: ``(in, out)`` or ``(height, width, in,
-        out)``.
+        Shape of the weights, ``(in, out)`` or ``(height, width, in, out)``.
     fan : Fan
-        Connections of one unit.
+        Connections of a unit.
     random_state : RandomState
         Source of the draws.
 
@@ -83,17 +73,14 @@ def _draw_weights(
     fan: Fan,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
-    """Weights of one layer by a named rule."""
-    family, _, law = init.partition("_")
-    if family in _SCALING:
-        scale, fan_of = _SCALING[family]
+    """Draw the weights of one layer by an initializer other than 'auto'."""
+    scaling, _, distribution = init.partition("_")
+    if scaling in _SCALING:
+        scale, fan_of = _SCALING[scaling]
         deviation = np.sqrt(scale / fan_of(fan))
-        if law == "uniform":
+        if distribution == "uniform":
             bound = np.sqrt(3.0) * deviation
             return random_state.uniform(-bound, bound, shape)
-        if law == "truncated_normal":
-            deviation /= _TRUNCATED_DEVIATION
-            return deviation * _truncated_normal(shape, random_state)
         return random_state.normal(0.0, deviation, shape)
     if init == "truncated_normal":
         return 0.05 * _truncated_normal(shape, random_state)
@@ -108,10 +95,10 @@ def _draw_weights(
 def _orthogonal(
     rows: int, columns: int, random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Matrix with orthonormal rows or columns (Saxe et al. 2013, arXiv:1312.6120)."""
+    """Draw an orthonormal matrix (Saxe et al. 2013, arXiv:1312.6120)."""
     gaussian = random_state.normal(size=(max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(gaussian)
-    # Without this sign QR's own convention would make the draw non-uniform.
+    # QR fixes the signs by its own convention. Without this the draw is not uniform.
     q *= np.sign(np.diag(r))
     return q if rows >= columns else q.T
 
@@ -119,7 +106,7 @@ def _orthogonal(
 def _truncated_normal(
     shape: tuple[int, ...], random_state: np.random.RandomState
 ) -> np.ndarray:
-    """Draw standard normals, those beyond two deviations drawn again."""
+    """Draw standard normals, and redraw those beyond two standard deviations."""
     values = random_state.normal(size=shape)
     while (outside := np.abs(values) > 2.0).any():
         values[outside] = random_state.normal(size=int(outside.sum()))

@@ -1,7 +1,8 @@
-"""Networks of logits: layers, the multi-layer perceptron, initial weights."""
+"""Layers, the multi-layer perceptron, and the draw of initial weights."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self, cast
 
 import numpy as np
@@ -10,42 +11,50 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmlp.training.compute.dense_products import linear
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
 from skmlp.training.modules.activations import make_activation
 from skmlp.training.modules.initializers import Fan, draw_layer
 from skmlp.training.modules.introspection import weight_layers
 
 
 class Linear(nn.Linear):
-    """torch's, but building one draws nothing from torch's global generator."""
+    """torch's linear layer, computed by oneDNN where that is faster.
+
+    - Its construction draws nothing from torch's global generator.
+    - `use_thread_tuner` sets its thread tuner for the time of a fit.
+    """
+
+    tuner: ThreadTuner = SINGLE_THREAD
 
     def reset_parameters(self) -> None:
         """Leave the weights to `initialize`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` times the weights, plus the biases."""
-        return linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias, self.tuner.n_threads)
 
 
 class Conv2d(nn.Conv2d):
-    """torch's, but building one draws nothing from torch's global generator."""
+    """torch's convolution; its construction draws nothing from a global generator."""
 
     def reset_parameters(self) -> None:
         """Leave the weights to `initialize`."""
 
 
 class _BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """torch's, but one value in a channel is normalised by the running statistics.
+    """torch's batch normalization, with two differences.
 
-    One value has no variance, and the last batch of an epoch may be one row. When its
-    parameters are not trained, its statistics are not learnt either.
+    - A single value in a channel is normalized by the running statistics, because one
+      value has no variance. The last batch of an epoch may be one sample.
+    - While its parameters are frozen, its running statistics do not change.
     """
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, if anything here is trained."""
+        """Switch to training mode, unless the parameters are frozen."""
         return super().train(mode and self.weight.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise a batch."""
+        """Normalize a batch."""
         if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias
@@ -54,18 +63,21 @@ class _BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
-    """Normalises the units of a dense layer."""
+    """Normalizes the units of a dense layer."""
 
 
 class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
-    """Normalises the channels of a convolution."""
+    """Normalizes the channels of a convolution."""
 
 
 class Dropout(nn.Module):
-    """Zero inputs with probability `p` and scale the rest by ``1 / (1 - p)``.
+    """Sets inputs to zero with probability `p` and scales the rest by ``1 / (1 - p)``.
 
-    Unlike torch's, it draws from a generator of its own, which `seed_dropout` sets for
-    the time of a fit, and `channels` drops whole feature maps.
+    It differs from torch's dropout in two ways.
+
+    - It draws from its attribute `generator`, which `seed_dropout` sets for the time of
+      a fit.
+    - With `channels` it drops whole feature maps.
     """
 
     def __init__(self, p: float, channels: bool = False) -> None:
@@ -76,24 +88,27 @@ class Dropout(nn.Module):
 
     def mask(self, x: Tensor) -> Tensor:
         """Draw the factors, zero or ``1 / (1 - p)``, that multiply `x`."""
-        # Drawn channels last, whatever layout the device has chosen for x.
-        images = x.dim() == 4
-        layout = torch.channels_last if images else torch.contiguous_format
-        whole_maps = x[:, :, :1, :1] if self.channels else x
-        keep = torch.empty_like(whole_maps, memory_format=layout)
-        return keep.bernoulli_(1.0 - self.p, generator=self.generator).div_(1 - self.p)
+        # Channels last, so that the same seed drops the same units in any layout of x.
+        has_maps = x.dim() == 4
+        layout = torch.channels_last if has_maps else torch.contiguous_format
+        like = x[:, :, :1, :1] if self.channels else x  # (batch, channels, 1, 1)
+        mask = torch.empty_like(like, memory_format=layout)
+        return mask.bernoulli_(1.0 - self.p, generator=self.generator).div_(1 - self.p)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` with random zeros while training, else as it is."""
+        """Return `x` with random zeros in training mode, otherwise `x` itself."""
         return x * self.mask(x) if self.training else x
 
     def extra_repr(self) -> str:
-        """Parameters, for torch's repr."""
+        """Return the parameters for torch's repr."""
         return f"p={self.p}, channels={self.channels}"
 
 
 def per_layer(name: str, value: object, n_layers: int, owner: str) -> tuple:
-    """Return one entry of `value` for each layer; a scalar serves every layer."""
+    """Return one entry of `value` for each layer; a scalar applies to all layers.
+
+    `owner` is the part of the error text that tells the number of layers.
+    """
     if not isinstance(value, (tuple, list, np.ndarray)):
         return (value,) * n_layers
     if len(value) != n_layers:
@@ -110,25 +125,25 @@ def build_mlp(
     dropout: float | Sequence[float] = 0.0,
     batch_norm: bool = False,
 ) -> nn.Sequential:
-    """Return a multi-layer perceptron from rows to logits, its weights not yet drawn.
+    """Return a multi-layer perceptron, whose weights `initialize` has to draw.
 
     Parameters
     ----------
     n_inputs, n_outputs : int
         Sizes of the first and last layer.
     hidden_layer_sizes : sequence of int
-        Sizes of the layers between; none makes it a linear model.
+        Sizes of the hidden layers; an empty sequence gives a linear model.
     activation : str
         Name of the activation after every hidden layer.
     dropout : float or sequence of float
-        Probability to drop a hidden unit, one for all layers or one each.
+        Probability to drop a hidden unit, for all layers or one for each.
     batch_norm : bool
-        Whether to normalise every hidden layer before its activation.
+        Whether to normalize every hidden layer before its activation.
 
     Returns
     -------
     network : nn.Sequential
-        From ``(batch, n_inputs)`` to ``(batch, n_outputs)``.
+        Maps features ``(batch, n_inputs)`` to logits ``(batch, n_outputs)``.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width = add_hidden_layers(
@@ -173,17 +188,20 @@ def initialize(
     activation: str,
     random_state: np.random.RandomState,
 ) -> None:
-    """Draw every layer's weights, then biases, in scikit-learn's order."""
+    """Draw the weights and biases of all layers, in scikit-learn's order.
+
+    `activation` is the name of the activation between the layers.
+    """
     with torch.no_grad():
         for layer in weight_layers(network):
             weight = inputs_first(layer.weight)
             fan_in, fan_out = weight.shape[-2:]
-            field = weight.numel() // (fan_in * fan_out)
+            kernel_area = weight.numel() // (fan_in * fan_out)
             drawn = draw_layer(
                 init,
                 activation,
                 tuple(weight.shape),
-                Fan(fan_in * field, fan_out * field),
+                Fan(fan_in * kernel_area, fan_out * kernel_area),
                 random_state,
             )
             for parameter, values in zip((weight, layer.bias), drawn, strict=True):
@@ -191,14 +209,27 @@ def initialize(
 
 
 def seed_dropout(network: nn.Module, generator: torch.Generator | None) -> None:
-    """Give every dropout layer the generator to draw from."""
+    """Set the generator that all dropout layers of a network draw from."""
     for layer in network.modules():
         if isinstance(layer, Dropout):
             layer.generator = generator
 
 
+@contextmanager
+def use_thread_tuner(network: nn.Module, tuner: ThreadTuner) -> Iterator[None]:
+    """Let the linear layers of a network use the tuner's threads within the block."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Linear)]
+    for layer in layers:
+        layer.tuner = tuner
+    try:
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("tuner", None)  # back to the class's attribute
+
+
 def dropout_generators(networks: Iterable[nn.Module]) -> set[torch.Generator]:
-    """Return the generators that the dropout layers of some networks draw from."""
+    """Return the generators that the dropout layers of the networks draw from."""
     return {
         layer.generator
         for network in networks

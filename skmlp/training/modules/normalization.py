@@ -1,7 +1,8 @@
-"""Batch normalisation of dense layers, of one model or of many, differentiated by hand.
+"""Handwritten batch normalization of dense layers, of one network or of a pack.
 
-Leading dimensions are models. In a batch of many models each has its own rows first;
-what fills a short one up to the others' length is no part of its statistics.
+Leading dimensions are pack members. In a batch of a pack the first rows of each member
+are its samples. A member with a shorter batch has padding behind them, which does not
+enter its statistics.
 """
 
 from collections.abc import Callable
@@ -11,83 +12,89 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Of batches that differ more, none may come again.
-_MOST_KEPT = 64
+# Kinds of batches whose tensors are kept. If there are more, none may occur again.
+_MAX_KEPT = 64
 
 
-class Shares(NamedTuple):
-    """What a batch counts for in the statistics of every model.
+class StatisticsWeights(NamedTuple):
+    """The weights of a batch's samples in the statistics of each member.
 
-    One row has no variance: a model with fewer than two is normalised by its running
-    statistics, which stay as they are.
+    One sample has no variance. A member with fewer than two samples is normalized by
+    its running statistics, which do not change.
     """
 
-    real: Tensor | None  # (..., batch, 1): 0 for what fills up; None where nothing does
-    of_rows: Tensor  # (..., batch, 1): 1 / n for each of n rows
-    of_batch: Tensor  # (..., 1, 1): 1, or 0 for the running statistics
-    n: Tensor  # (..., 1, 1)
-    batches: Tensor  # (...): whether there is one to be counted
+    is_sample: Tensor | None  # (..., batch, 1): 0 for padding; None without padding
+    per_sample: Tensor  # (..., batch, 1): 1 / n for each of n samples
+    use_batch: Tensor  # (..., 1, 1): 1, or 0 for the running statistics
+    n_samples: Tensor  # (..., 1, 1): at least 2
+    has_statistics: Tensor  # (...): whether the batch is counted
 
     def mean(self, z: Tensor) -> Tensor:
-        """Return the mean of every model's rows; of fewer than two it is not used."""
-        # A sum's bits, other than a product's, do not depend on who the neighbours are.
-        rows = z if self.real is None else z * self.real
-        return rows.sum(-2, keepdim=True).div_(self.n)
+        """Return the mean over each member's samples; unused for fewer than two."""
+        # The bits of a product would depend on the neighbors in memory, those of a sum
+        # do not.
+        values = z if self.is_sample is None else z * self.is_sample
+        return values.sum(-2, keepdim=True).div_(self.n_samples)
 
 
 class BatchStatisticsWeights:
-    """The shares of the batch at hand, kept for batches of as many rows.
+    """Computes the statistics weights of batches, once for each kind of batch.
 
     Parameters
     ----------
-    counts : callable
-        From the layer's values ``(..., batch, units)`` to the number of rows that each
-        model has; an int for a model without a leading dimension.
+    count_samples : callable
+        Maps the layer's values ``(..., batch, units)`` to each member's number of
+        samples, or to an int for a single network.
     """
 
-    def __init__(self, counts: Callable[[Tensor], int | tuple[int, ...]]) -> None:
-        self._counts = counts
-        # Never dropped again, for a recording of a step reads them.
-        self._shares: dict[tuple[int | tuple[int, ...], int], Shares] = {}
+    def __init__(
+        self, count_samples: Callable[[Tensor], int | tuple[int, ...]]
+    ) -> None:
+        self._count_samples = count_samples
+        # Entries are never dropped, because a CUDA graph may read them.
+        self._kept: dict[tuple[int | tuple[int, ...], int], StatisticsWeights] = {}
 
-    def __call__(self, z: Tensor) -> Shares:
-        """Return the shares of a batch of which `z` are a layer's values."""
-        of = self._counts(z), z.shape[-2]
-        if of in self._shares:
-            return self._shares[of]
-        shares = _shares(z, torch.tensor(of[0]))
-        if len(self._shares) < _MOST_KEPT:
-            self._shares[of] = shares
-        return shares
+    def __call__(self, z: Tensor) -> StatisticsWeights:
+        """Return the statistics weights of a batch with the values `z` of a layer."""
+        counts = self._count_samples(z)
+        kind = counts, z.shape[-2]
+        if kind in self._kept:
+            return self._kept[kind]
+        weights = _statistics_weights(z, torch.tensor(counts))
+        if len(self._kept) < _MAX_KEPT:
+            self._kept[kind] = weights
+        return weights
 
 
-def _shares(z: Tensor, counts: Tensor) -> Shares:
-    """Return what a batch counts for of which each model has the first rows."""
-    filled = bool((counts < z.shape[-2]).any())  # asked on the host, without a wait
+def _statistics_weights(z: Tensor, counts: Tensor) -> StatisticsWeights:
+    """Return the statistics weights for numbers of samples ``(...)`` on the CPU."""
+    padded = bool((counts < z.shape[-2]).any())  # on the CPU, so it waits for no GPU
     counts = counts.to(z.device)
-    batches = counts > 1
-    n = counts.clamp_min(2)[..., None, None].to(z.dtype)
-    of_batch = batches[..., None, None].to(z.dtype)
-    places = torch.arange(z.shape[-2], device=z.device).unsqueeze(1)
-    real = (places < counts[..., None, None]).to(z.dtype)
-    of_rows = real * (of_batch / n)
-    return Shares(real if filled else None, of_rows, of_batch, n, batches)
+    has_statistics = counts > 1
+    n_samples = counts.clamp_min(2)[..., None, None].to(z.dtype)
+    use_batch = has_statistics[..., None, None].to(z.dtype)
+    positions = torch.arange(z.shape[-2], device=z.device).unsqueeze(1)
+    is_sample = (positions < counts[..., None, None]).to(z.dtype)
+    per_sample = is_sample * (use_batch / n_samples)
+    return StatisticsWeights(
+        is_sample if padded else None, per_sample, use_batch, n_samples, has_statistics
+    )
 
 
-class Normalized(NamedTuple):
-    """What the way back needs of a batch."""
+class NormalizedBatch(NamedTuple):
+    """The tensors of a forward pass that the backward pass needs."""
 
     values: Tensor  # (..., batch, units), before weight and bias
-    scale: Tensor  # (..., 1, units)
-    shares: Shares
+    scale: Tensor  # (..., 1, units): one over the standard deviation
+    weights: StatisticsWeights
 
 
 @dataclass
 class Normalization:
-    """Tensors of a batch normalisation, each ``(..., units)``; leading ones are models.
+    """Tensors of a batch normalization, each ``(..., units)``.
 
-    Gradients that are None are not kept. Running statistics and the numbers of batches
-    ``(...)`` in them are changed in place.
+    Training changes the running statistics and the numbers of batches in place. A
+    gradient that is None is not stored.
     """
 
     weight: Tensor
@@ -96,51 +103,55 @@ class Normalization:
     bias_gradient: Tensor | None
     running_mean: Tensor
     running_var: Tensor
-    num_batches_tracked: Tensor
+    num_batches_tracked: Tensor  # (...)
     momentum: float
     eps: float
-    shares: BatchStatisticsWeights
+    statistics_weights: BatchStatisticsWeights
 
     def evaluate(self, z: Tensor) -> Tensor:
-        """Normalise rows that are not trained on by the running statistics."""
+        """Normalize by the running statistics, outside of training."""
         slope = self.weight * torch.rsqrt(self.running_var + self.eps)
         shift = torch.addcmul(self.bias, self.running_mean, slope, value=-1)
         return torch.addcmul(shift.unsqueeze(-2), z, slope.unsqueeze(-2))
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Normalized]:
-        """Normalise a batch, and learn its statistics."""
-        shares = self.shares(z)
+    def forward(self, z: Tensor) -> tuple[Tensor, NormalizedBatch]:
+        """Normalize a batch in training, and update the running statistics."""
+        weights = self.statistics_weights(z)
         running_mean = self.running_mean.unsqueeze(-2)
         running_var = self.running_var.unsqueeze(-2)
-        mean = shares.mean(z)
-        values = z.sub_(running_mean.lerp(mean, shares.of_batch))
-        variance = shares.mean(values.square())
-        scale = torch.rsqrt(running_var.lerp(variance, shares.of_batch) + self.eps)
+        mean = weights.mean(z)
+        # lerp selects: the batch's statistics at 1, the running ones at 0.
+        values = z.sub_(running_mean.lerp(mean, weights.use_batch))
+        variance = weights.mean(values.square())
+        scale = torch.rsqrt(running_var.lerp(variance, weights.use_batch) + self.eps)
         values.mul_(scale)
-        pace = shares.of_batch * self.momentum
-        running_mean.lerp_(mean, pace)
-        unbiased = variance.mul_(shares.n / (shares.n - 1.0))
-        running_var.lerp_(unbiased, pace)
-        self.num_batches_tracked.add_(shares.batches)
+        momentum = weights.use_batch * self.momentum
+        running_mean.lerp_(mean, momentum)
+        n = weights.n_samples
+        unbiased_variance = variance.mul_(n / (n - 1.0))
+        running_var.lerp_(unbiased_variance, momentum)
+        self.num_batches_tracked.add_(weights.has_statistics)
         y = torch.addcmul(self.bias.unsqueeze(-2), values, self.weight.unsqueeze(-2))
-        return y, Normalized(values, scale, shares)
+        return y, NormalizedBatch(values, scale, weights)
 
     def backward(
-        self, delta: Tensor, normalized: Normalized, shift_gradient: Tensor | None
+        self, grad: Tensor, batch: NormalizedBatch, linear_bias_gradient: Tensor | None
     ) -> Tensor:
-        """Return the gradient of what was normalised; leave the others in place.
+        """Return the gradient of the input, and write those of the parameters.
 
-        `shift_gradient` is that of a bias before the normalisation. The mean takes such
-        a bias away again, so where there was one it is zero, and not what rounding
-        leaves of a sum of as much up as down.
+        `linear_bias_gradient` receives the gradient of the bias that the linear layer
+        before has. Subtracting the mean cancels that bias, so its gradient is exactly
+        zero. A computed sum would leave rounding errors.
         """
-        values, scale, shares = normalized
+        values, scale, weights = batch
         slope = scale * self.weight.unsqueeze(-2)
-        by_bias = torch.sum(delta, -2, out=self.bias_gradient).unsqueeze(-2)
-        by_weight = torch.sum(delta * values, -2, out=self.weight_gradient)
-        by_statistics = torch.addcmul(by_bias, values, by_weight.unsqueeze(-2))
-        if shift_gradient is not None:
-            kept = slope * (1.0 - shares.of_batch)
-            torch.mul(by_bias, kept, out=shift_gradient.unsqueeze(-2))
-        delta.addcmul_(by_statistics, shares.of_rows, value=-1.0)
-        return delta.mul_(slope)
+        grad_bias = torch.sum(grad, -2, out=self.bias_gradient).unsqueeze(-2)
+        grad_weight = torch.sum(grad * values, -2, out=self.weight_gradient)
+        # The batch's mean and variance depend on all of its samples.
+        through_statistics = torch.addcmul(grad_bias, values, grad_weight.unsqueeze(-2))
+        if linear_bias_gradient is not None:
+            # Running statistics do not cancel the bias.
+            not_canceled = slope * (1.0 - weights.use_batch)
+            torch.mul(grad_bias, not_canceled, out=linear_bias_gradient.unsqueeze(-2))
+        grad.addcmul_(through_statistics, weights.per_sample, value=-1.0)
+        return grad.mul_(slope)

@@ -1,1 +1,1 @@
-"""From the gradients of a batch to the next parameters, all in one flat vector."""
+"""From gradients to parameters: flat parameters, optimizers, penalty, clipping."""

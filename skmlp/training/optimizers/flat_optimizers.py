@@ -1,9 +1,11 @@
 """Optimizers of one flat vector, by scikit-learn's and torch's names.
 
-scikit-learn's two stochastic solvers are torch's with two differences. Its Adam adds
-epsilon before the second moment is corrected for its bias, so torch's ``eps`` is to be
-``epsilon / sqrt(1 - beta_2**t)`` in step t. Its momentum buffer holds the learning
-rate, so torch's buffer is to be rescaled whenever the rate changes.
+scikit-learn's two stochastic solvers differ from torch's in two points.
+
+- Its Adam adds epsilon before it corrects the bias of the second moment. torch's
+  ``eps`` is therefore set to ``epsilon / sqrt(1 - beta_2**t)`` in step t.
+- Its momentum buffer is multiplied by the learning rate. torch's buffer is therefore
+  rescaled when the learning rate changes.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from skmlp.training.compute.thread_tuning import tuned_thread_count
 from skmlp.training.compute.threads import using_threads
 
 
@@ -21,16 +22,21 @@ class FlatOptimizer(Optimizer):
     """An optimizer of one vector."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add the vector; torch's own imports its compiler, which takes a second."""
+        """Add the vector.
+
+        torch's own method imports its compiler, which takes a second.
+        """
         self.param_groups.append(self.defaults | param_group)
 
-    def update(self) -> None:
-        """Take one step; like `step` without torch's bookkeeping around it."""
+    def update(self, n_threads: int = 1) -> None:
+        """Take one step on `n_threads`, without the bookkeeping around torch's step."""
         raise NotImplementedError
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Take one step."""
-        self.update()
+    def step(  # type: ignore[override]
+        self, closure: Any = None, n_threads: int = 1
+    ) -> None:
+        """Take one step on `n_threads`."""
+        self.update(n_threads)
 
 
 class SGD(FlatOptimizer):
@@ -42,19 +48,20 @@ class SGD(FlatOptimizer):
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
         super().__init__(params, defaults)
 
-    def update(self) -> None:
-        """Take one step; like `step` without torch's bookkeeping around it."""
+    def update(self, n_threads: int = 1) -> None:
+        """Take one step on `n_threads`."""
         for group in self.param_groups:
             (p,) = group["params"]
             state = self.state[p]
             lr, momentum = group["lr"], group["momentum"]
             if momentum and not state:
-                state["momentum_buffer"] = _lasting_zeros(p)
+                state["momentum_buffer"] = _persistent_zeros(p)
             elif momentum and state["lr"] != lr:
                 state["momentum_buffer"].mul_(state["lr"] / lr)
             state["lr"] = lr
             buffer = state.get("momentum_buffer")
-            sgd_step([p], [p.grad], [] if buffer is None else [buffer], group)
+            buffers = [] if buffer is None else [buffer]
+            sgd_step([p], [p.grad], buffers, group, n_threads)
 
 
 class Adam(FlatOptimizer):
@@ -65,25 +72,27 @@ class Adam(FlatOptimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 
-    def update(self) -> None:
-        """Take one step; like `step` without torch's bookkeeping around it."""
+    def update(self, n_threads: int = 1) -> None:
+        """Take one step on `n_threads`."""
         for group in self.param_groups:
             (p,) = group["params"]
             state = self.state[p]
             if not state:
                 state["t"] = 0
-                state["step"] = _lasting_zeros(torch.empty((), device=p.device))
-                state["exp_avg"] = _lasting_zeros(p)
-                state["exp_avg_sq"] = _lasting_zeros(p)
+                state["step"] = _persistent_zeros(torch.empty((), device=p.device))
+                state["exp_avg"] = _persistent_zeros(p)
+                state["exp_avg_sq"] = _persistent_zeros(p)
             state["t"] += 1
-            # The fused kernel reads the number of the step, not the one before.
+            # The fused kernel reads the number of this step.
             state["step"].fill_(state["t"])
             moments = [state["exp_avg"]], [state["exp_avg_sq"]]
-            adam_step([p], [p.grad], moments, state["step"], state["t"], group)
+            adam_step(
+                [p], [p.grad], moments, state["step"], state["t"], group, n_threads
+            )
 
 
-def _lasting_zeros(like: Tensor) -> Tensor:
-    """Return zeros that outlive the inference mode in which a step may be taken."""
+def _persistent_zeros(like: Tensor) -> Tensor:
+    """Return zeros that can be changed after the inference mode of a step."""
     with torch.inference_mode(False):
         return torch.zeros_like(like)
 
@@ -93,10 +102,11 @@ def sgd_step(
     gradients: list[Tensor],
     buffers: list[Tensor],
     group: Mapping[str, Any],
+    n_threads: int,
 ) -> None:
-    """Move `values` down `gradients`; without momentum there are no buffers."""
+    """Update `values` by gradient descent; without momentum, `buffers` is empty."""
     momentum = group["momentum"]
-    with using_threads(tuned_thread_count()):
+    with using_threads(n_threads):
         torch._fused_sgd_(
             values,
             gradients,
@@ -118,17 +128,18 @@ def adam_step(
     step: Tensor,
     t: float,
     group: Mapping[str, Any],
+    n_threads: int,
     from_zero: bool = False,
 ) -> None:
-    """Move `values` by Adam's step number `t`, also given as a tensor.
+    """Update `values` by Adam's step number `t`, which `step` holds as a tensor.
 
-    With `from_zero`, for a rate of one, it is zeros that move, in the place of values
-    that are finite.
+    With `from_zero` the values become the update of zeros. They have to be finite, and
+    the learning rate has to be one.
     """
     beta_1, beta_2 = group["betas"]
-    # AdamW's kernel first shrinks the values, here to nothing.
+    # AdamW's kernel first shrinks the values. A weight decay of one makes them zeros.
     kernel = torch._fused_adamw_ if from_zero else torch._fused_adam_
-    with using_threads(tuned_thread_count()):
+    with using_threads(n_threads):
         kernel(
             values,
             gradients,
@@ -145,7 +156,7 @@ def adam_step(
         )
 
 
-# These take further arguments; the others are the estimator's parameters alone.
+# These take further arguments in `optimizer_params`.
 TORCH_OPTIMIZERS: dict[str, type[Optimizer]] = {
     "nadam": torch.optim.NAdam,
     "rmsprop": torch.optim.RMSprop,
@@ -155,7 +166,8 @@ TORCH_OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 NAMES = ("sgd", "adam", "adamw", *TORCH_OPTIMIZERS)
 
-# With these the L2 penalty shrinks the weights directly (Loshchilov and Hutter 2017).
+# These use decoupled weight decay in place of the L2 penalty (Loshchilov and Hutter
+# 2017).
 DECOUPLED = frozenset({"adamw"})
 
 
@@ -172,7 +184,7 @@ def make_optimizer(
 ) -> Optimizer:
     """Return the optimizer called `solver` for the flat vector `values`.
 
-    `params` are further arguments of torch's class for the solvers that scikit-learn
+    `params` are further arguments of torch's class, for the solvers that scikit-learn
     does not have.
     """
     if solver == "sgd":
@@ -186,9 +198,9 @@ def make_optimizer(
 
 
 def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
-    """Return a copy, on the CPU, of what an optimizer of one vector knows.
+    """Return a copy of the state of an optimizer of one vector, on the CPU.
 
-    Not torch's ``state_dict``, whose first call imports its compiler for a second.
+    The first call of torch's ``state_dict`` would import its compiler for a second.
     """
     (group,) = optimizer.param_groups
     state = optimizer.state.get(group["params"][0], {})
@@ -212,5 +224,5 @@ def load_optimizer_state(
 
 
 def _copied(value: Any, device: torch.device | str) -> Any:
-    """Copy a tensor to a device; anything else is as it is."""
+    """Copy a tensor to a device; return other values unchanged."""
     return value.to(device, copy=True) if isinstance(value, Tensor) else value

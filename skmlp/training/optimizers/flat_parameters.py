@@ -1,7 +1,6 @@
 """All trainable parameters of a network as views of one vector.
 
-An update, a norm, a penalty, a copy of the best weights are then one operation each,
-whatever the number of layers.
+An update, a norm or a snapshot is then one operation for any number of layers.
 """
 
 from collections.abc import Sequence
@@ -20,13 +19,16 @@ class FlatParameters:
     Parameters
     ----------
     network : nn.Module
-        Its trainable parameters and their ``grad`` become views of the two vectors:
-        first every layer's weights, then the biases, then what else there is.
+        Its trainable parameters and their ``grad`` become views of the two vectors. The
+        order is: the weights of all layers, their biases, all other parameters.
 
     Attributes
     ----------
     values, gradients : Tensor of shape (n,)
-        The vectors. ``values.grad`` is ``gradients``.
+        The vectors. ``values.grad`` is ``gradients``. Zeros between the parameters
+        align them.
+    parameters : list of nn.Parameter
+        The trainable parameters in that order.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -38,74 +40,78 @@ class FlatParameters:
         }
         self.parameters = [p for p in ordered.values() if p.requires_grad]
         first = next(network.parameters())
-        places, size = aligned([p.numel() for p in self.parameters], first)
+        slices, size = aligned_slices([p.numel() for p in self.parameters], first)
         self._slices = {
-            id(p): place for p, place in zip(self.parameters, places, strict=True)
+            id(p): at for p, at in zip(self.parameters, slices, strict=True)
         }
         self._weights = weights
         self.values = torch.zeros(size, dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.values)
         for parameter in self.parameters:
-            place = self._slices[id(parameter)]
-            view = _view_like(self.values[place], parameter)
+            at = self._slices[id(parameter)]
+            view = _view_like(self.values[at], parameter)
             view.copy_(parameter.detach())
             parameter.data = view
-            parameter.grad = _view_like(self.gradients[place], parameter)
+            parameter.grad = _view_like(self.gradients[at], parameter)
         self.values.grad = self.gradients
 
     def slice_of(self, parameter: Tensor) -> slice:
-        """Return where in the vector a trained parameter lies."""
+        """Return the slice of the vector that holds a trained parameter."""
         return self._slices[id(parameter)]
 
     def gradient_of(self, parameter: Tensor) -> Tensor | None:
-        """Return the view of the gradients that belongs to `parameter`, if trained."""
-        place = self._slices.get(id(parameter))
-        if place is None:
-            return None
-        return _view_like(self.gradients[place], parameter)
+        """Return the gradient of a parameter as a view; None if it is not trained."""
+        at = self._slices.get(id(parameter))
+        return None if at is None else _view_like(self.gradients[at], parameter)
 
     def frozen(self) -> list[tuple[slice, Tensor]]:
-        """Return the stretches, and copies of them, that were frozen since."""
-        places = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
-        return [(place, self.values[place].clone()) for place in places]
+        """Return slices and copies of the parameters that were frozen meanwhile."""
+        slices = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
+        return [(at, self.values[at].clone()) for at in slices]
 
-    def strengths(self, alpha: float | Sequence[float]) -> tuple[float, ...]:
-        """Return the strength of an L2 penalty for each layer; one may serve all."""
+    def alpha_per_layer(self, alpha: float | Sequence[float]) -> tuple[float, ...]:
+        """Return the strength of an L2 penalty for each layer; a scalar is repeated."""
         n_layers = len(self._weights)
         alphas = per_layer("alpha", alpha, n_layers, f"there are {n_layers} layers")
-        if any(strength < 0 for strength in alphas):
+        if any(a < 0 for a in alphas):
             raise ValueError(f"alpha must be >= 0 for every layer, got {alpha!r}.")
         return tuple(map(float, alphas))
 
-    def decays(self, alpha: float | Sequence[float]) -> list[tuple[slice, float]]:
-        """Return the stretches of the vector that an L2 penalty shrinks.
+    def penalized_slices(
+        self, alpha: float | Sequence[float]
+    ) -> list[tuple[slice, float]]:
+        """Return the slices with weights to penalize, and the strength of each.
 
-        `alpha` is as `strengths` takes it. Adjacent layers of equal strength become one
-        stretch.
+        `alpha` is a scalar or has one entry for each layer. Neighboring layers of equal
+        strength share a slice.
         """
-        stretches: list[tuple[slice, float]] = []
-        for weight, strength in zip(self._weights, self.strengths(alpha), strict=True):
-            place = self._slices.get(id(weight))
-            if place is None or strength == 0:
+        slices: list[tuple[slice, float]] = []
+        alphas = self.alpha_per_layer(alpha)
+        for weight, layer_alpha in zip(self._weights, alphas, strict=True):
+            at = self._slices.get(id(weight))
+            if at is None or layer_alpha == 0:
                 continue
-            if stretches and stretches[-1][1] == strength:
-                place = slice(stretches.pop()[0].start, place.stop)
-            stretches.append((place, strength))
-        return stretches
+            if slices and slices[-1][1] == layer_alpha:
+                at = slice(slices.pop()[0].start, at.stop)
+            slices.append((at, layer_alpha))
+        return slices
 
 
-def aligned(sizes: Sequence[int], like: Tensor) -> tuple[list[slice], int]:
-    """Return where stretches lie in one vector, each aligned, and the vector's size."""
+def aligned_slices(sizes: Sequence[int], like: Tensor) -> tuple[list[slice], int]:
+    """Return aligned slices of these sizes in one vector, and the size of the vector.
+
+    `like` has the dtype of the vector.
+    """
     step = ALIGNMENT // like.element_size()
-    places, end = [], 0
+    slices, end = [], 0
     for size in sizes:
-        places.append(slice(end, end + size))
-        end += -(-size // step) * step
-    return places, end
+        slices.append(slice(end, end + size))
+        end += -(-size // step) * step  # rounded up
+    return slices, end
 
 
 def stored_shape(parameter: Tensor) -> tuple[int, ...]:
-    """Return the shape that a parameter has in the vector, images channels last."""
+    """Return the shape of a parameter in the vector; kernels are channels last."""
     if parameter.dim() == 4:
         n, channels, height, width = parameter.shape
         return n, height, width, channels

@@ -8,76 +8,92 @@ from torch import Tensor
 
 from skmlp.training.compute.thread_tuning import (
     MIN_TUNED_PARAMETERS,
-    tuned_thread_count,
+    SINGLE_THREAD,
+    ThreadTuner,
 )
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 
 
-class _Stretch(NamedTuple):
-    """Weights of one strength, in parts that a thread each takes the norm of."""
+class _PenalizedSlice(NamedTuple):
+    """Weights with one strength of the penalty, as views of the flat vectors."""
 
-    parts: Tensor
-    gradients: Tensor
+    parts: Tensor  # (parts, weights): each thread computes the norm of one part
+    gradients: Tensor  # (parts * weights,)
     alpha: float
 
 
 class Penalty:
-    """Half of alpha times the sum of squares, over the total weight of a batch's rows.
+    """Half of alpha times the sum of squared weights, over a batch's total weight.
 
     Parameters
     ----------
     flat : FlatParameters
-        Whose layers' weights are penalised, biases not.
+        The layers' weights are penalized, their biases are not.
     alpha : float or sequence of float
-        Strength, for all layers or one each.
+        Strength of the penalty, for all layers or one for each.
+    tuner : ThreadTuner
+        Chooses the number of threads.
 
     Attributes
     ----------
     alphas : tuple of float
-        One strength for each layer, in the order of the network.
+        Strength of the penalty for each layer, in the order of the network.
     """
 
-    def __init__(self, flat: FlatParameters, alpha: float | Sequence[float]) -> None:
-        self.alphas = flat.strengths(alpha)
-        self._stretches = [
-            _Stretch(_for_threads(flat.values[place]), flat.gradients[place], strength)
-            for place, strength in flat.decays(self.alphas)
+    def __init__(
+        self,
+        flat: FlatParameters,
+        alpha: float | Sequence[float],
+        tuner: ThreadTuner = SINGLE_THREAD,
+    ) -> None:
+        self.alphas = flat.alpha_per_layer(alpha)
+        self._tuner = tuner
+        self._slices = [
+            _PenalizedSlice(_in_parts(flat.values[at]), flat.gradients[at], strength)
+            for at, strength in flat.penalized_slices(self.alphas)
         ]
 
     def norms(self) -> list[Tensor]:
-        """Return the norms of the parts of each stretch of weights, ``(parts,)``."""
-        return [_norms(stretch.parts) for stretch in self._stretches]
+        """Return the norms of the weights, ``(parts,)`` for each slice."""
+        return [self._norms(penalized.parts) for penalized in self._slices]
 
-    def of_norms(self, norms: Iterable[Tensor], totals: Tensor) -> Tensor:
-        """Return the penalties of steps, from each stretch's norms ``(steps, parts)``.
+    def from_norms(self, norms: Iterable[Tensor], totals: Tensor) -> Tensor:
+        """Return the penalties ``(steps,)`` of some steps.
 
-        `totals` are the weights of the steps' rows.
+        Parameters
+        ----------
+        norms : iterable of Tensor of shape (steps, parts)
+            Results of `norms` in these steps, for each slice.
+        totals : Tensor of shape (steps,)
+            Sums of the batches' sample weights.
         """
         penalties = torch.zeros_like(totals)
-        for of_parts, (_, _, alpha) in zip(norms, self._stretches, strict=True):
-            squares = of_parts.to(totals.dtype).square().sum(-1)
+        for slice_norms, (_, _, alpha) in zip(norms, self._slices, strict=True):
+            squares = slice_norms.to(totals.dtype).square().sum(-1)
             penalties.addcdiv_(squares, totals, value=0.5 * alpha)
         return penalties
 
     def add_to_gradients(self, total: float) -> None:
-        """Add the derivative to all gradients."""
-        for parts, gradients, alpha in self._stretches:
-            with using_threads(tuned_thread_count()):
+        """Add the derivative of the penalty to the gradients."""
+        for parts, gradients, alpha in self._slices:
+            with using_threads(self._tuner.n_threads):
                 gradients.add_(parts.view(-1), alpha=alpha / total)
 
+    def _norms(self, parts: Tensor) -> Tensor:
+        """Return the norms ``(parts,)``.
 
-def _for_threads(weights: Tensor) -> Tensor:
-    """Return the weights as one row, or many of them as two for two threads.
+        A thread computes whole parts, because a split within one would change its bits.
+        """
+        with using_threads(min(self._tuner.n_threads, parts.shape[0])):
+            return torch.linalg.vector_norm(parts, dim=1)
 
-    Each then reads what it updates. A core that reads what another is about to write
-    costs that one more than the norm takes.
+
+def _in_parts(weights: Tensor) -> Tensor:
+    """Return weights in one part, or many weights in two parts for two threads.
+
+    Each thread then reads the weights that it updates. If a core reads what another
+    core is about to write, that slows the other one down by more than the norm takes.
     """
     halves = weights.numel() >= MIN_TUNED_PARAMETERS and weights.numel() % 2 == 0
     return weights.view(2 if halves else 1, -1)
-
-
-def _norms(parts: Tensor) -> Tensor:
-    """Return the norms of parts; a thread's share of one would change its bits."""
-    with using_threads(min(tuned_thread_count(), parts.shape[0])):
-        return torch.linalg.vector_norm(parts, dim=1)

@@ -1,4 +1,4 @@
-"""From a batch's gradients to the next parameters: clipping, decay, optimizer."""
+"""From a batch's gradients to new parameters: weight decay, clipping, optimizer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,23 +6,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 
 
 class Update:
-    """Moves the parameters of one network by the gradients that a step has left.
+    """Updates the parameters of one network by the gradients of a step.
 
     Parameters
     ----------
     flat : FlatParameters
-        What is moved.
     optimizer : torch.optim.Optimizer or None
-        Of the vector of parameters; None if something else moves them.
+        Optimizer of ``flat.values``; None if 'lbfgs' updates the parameters.
     decay : float or sequence of float
-        Share of the weights that a step at rate 1 takes away, whatever the gradient;
-        for all layers or one each.
+        Decoupled weight decay: the fraction of the weights that a step with learning
+        rate 1 subtracts, for all layers or one for each.
     max_grad_norm : float or None
-        Largest norm of the gradient; longer ones are scaled down to it.
+        Largest norm of the gradient. A longer gradient is scaled down to it.
+    tuner : ThreadTuner
+        Chooses the number of threads.
     """
 
     def __init__(
@@ -31,37 +34,43 @@ class Update:
         optimizer: Any,
         decay: float | Sequence[float],
         max_grad_norm: float | None,
+        tuner: ThreadTuner = SINGLE_THREAD,
     ) -> None:
         self.flat = flat
         self.optimizer = optimizer
         self.max_grad_norm = max_grad_norm
-        self._decays = [
-            (flat.values[place], strength) for place, strength in flat.decays(decay)
+        self._tuner = tuner
+        self._decayed_weights = [
+            (flat.values[at], strength) for at, strength in flat.penalized_slices(decay)
         ]
         self._frozen: list[tuple[slice, Tensor]] = []
 
     def begin_epoch(self) -> None:
-        """Leave alone what was frozen meanwhile, by a callback."""
+        """Copy the parameters that a callback has frozen, to leave them unchanged."""
         self._frozen = self.flat.frozen()
 
     def prepare(self) -> None:
-        """Shrink the weights, and gradients that are too long; the frozen have none."""
-        for place, _ in self._frozen:
-            self.flat.gradients[place] = 0.0
-        if self._decays:
-            rate = self.optimizer.param_groups[0]["lr"]
-            for weights, strength in self._decays:
-                weights.mul_(1.0 - rate * strength)
+        """Decay the weights, and clip the gradients; frozen ones become zero."""
+        for at, _ in self._frozen:
+            self.flat.gradients[at] = 0.0
+        if self._decayed_weights:
+            learning_rate = self.optimizer.param_groups[0]["lr"]
+            for weights, strength in self._decayed_weights:
+                weights.mul_(1.0 - learning_rate * strength)
         if self.max_grad_norm is not None:
             gradients = self.flat.gradients
             norm = torch.linalg.vector_norm(gradients)
             gradients.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
 
     def step(self) -> None:
-        """Let the optimizer take its step, on what is not frozen."""
+        """Take the optimizer's step, and restore the frozen parameters."""
         optimizer = self.optimizer
-        # A scheduler of torch's puts a step of its own there, to see it called.
-        own = vars(optimizer).get("step") or getattr(optimizer, "update", None)
-        (own or optimizer.step)()
-        for place, kept in self._frozen:
-            self.flat.values[place] = kept
+        if not isinstance(optimizer, FlatOptimizer):
+            optimizer.step()
+        elif "step" in vars(optimizer):
+            # A scheduler of torch has wrapped `step` to count its calls.
+            optimizer.step(n_threads=self._tuner.n_threads)
+        else:
+            optimizer.update(self._tuner.n_threads)
+        for at, values in self._frozen:
+            self.flat.values[at] = values

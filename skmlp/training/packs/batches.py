@@ -1,7 +1,8 @@
-"""Rows of many networks: which of them each sees in each step, those they share once.
+"""Batches of all pack members, with one copy of the samples that members share.
 
-Networks of one fold and one seed see the same batches. Where such networks stand next
-to each other, ``(sets, batch, features)`` holds each set of rows once for all of them.
+Members with the same fold and the same seed train on the same batches. If they are
+neighbors in the pack, one set of samples serves them all: features have shape ``(sets,
+batch, features)`` in place of ``(members, batch, features)``.
 """
 
 import math
@@ -24,36 +25,41 @@ from skmlp.training.data.batches import (
 
 
 def batch_stream_key(train: BatchLoader) -> Hashable:
-    """Return what two networks have in common that see the same batches for ever."""
+    """Return a key that is equal for loaders with the same batches in all epochs."""
     state = None
     if train.random_state is not None:
         state = pickle.dumps(train.random_state.get_state())
     return data_key(train.data), train.batch_size, state
 
 
-def data_key(rows: DeviceData) -> Hashable:
-    """Return what equal sets of rows have in common."""
-    X = cast(Tensor, rows.X)  # sparse rows are not packed
-    index = rows.index.tobytes()
-    return X.data_ptr(), rows.y.data_ptr(), id(rows.host_weight), index
+def data_key(data: DeviceData) -> Hashable:
+    """Return a key that is equal for data with the same samples of the same tensors."""
+    X = cast(Tensor, data.X)  # packs have no sparse features
+    index = data.index.tobytes()
+    return X.data_ptr(), data.y.data_ptr(), id(data.host_weight), index
 
 
 def common_run_length(keys: Iterable[Hashable]) -> int:
-    """Return how many neighbours of equal key there are, everywhere."""
+    """Return the largest n such that every n neighbors have equal keys."""
     return math.gcd(*(len(list(equal)) for _, equal in groupby(keys)))
 
 
 class PackData:
-    """Sets of rows one below the other, rows that they share but once."""
+    """Several data sets in one tensor, with one copy of each tensor that they share.
+
+    Parameters
+    ----------
+    sets : sequence of DeviceData
+    """
 
     def __init__(self, sets: Sequence[DeviceData]) -> None:
         self.sets = sets
-        self.X, X_offsets = _stack([cast(Tensor, rows.X) for rows in sets])
-        self.y, y_offsets = _stack([rows.y for rows in sets])
+        self.X, X_offsets = _concatenate([cast(Tensor, data.X) for data in sets])
+        self.y, y_offsets = _concatenate([data.y for data in sets])
         self._offsets = torch.tensor([X_offsets, y_offsets])
 
-    def offset(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn sets' own row numbers ``(sets, rows)`` into those of X and y."""
+    def add_offsets(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn sample indices ``(sets, samples)`` of each set into those of X and y."""
         device = self.y.device
         X_offsets, y_offsets = self._offsets
         return (
@@ -62,111 +68,118 @@ class PackData:
         )
 
     def gather(self, X_index: Tensor, y_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and targets, each of the shape of its index and more."""
+        """Return features and targets; their shapes begin with those of the indices."""
         x = self.X.index_select(0, X_index.reshape(-1))
         y = self.y.index_select(0, y_index.reshape(-1))
         return x.view(*X_index.shape, -1), y.view(*y_index.shape, *self.y.shape[1:])
 
 
-def _stack(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-    """Concatenate tensors, equal ones once; return where each begins."""
-    begins: dict[int, int] = {}
+def _concatenate(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+    """Concatenate tensors, repeated ones once; return the offset of each."""
+    offsets: dict[int, int] = {}  # by address
     distinct: list[Tensor] = []
     for tensor in tensors:
-        if tensor.data_ptr() not in begins:
-            begins[tensor.data_ptr()] = sum(map(len, distinct))
+        if tensor.data_ptr() not in offsets:
+            offsets[tensor.data_ptr()] = sum(map(len, distinct))
             distinct.append(tensor)
-    stacked = distinct[0] if len(distinct) == 1 else torch.cat(distinct)
-    return stacked, [begins[tensor.data_ptr()] for tensor in tensors]
+    joined = distinct[0] if len(distinct) == 1 else torch.cat(distinct)
+    return joined, [offsets[tensor.data_ptr()] for tensor in tensors]
 
 
 class PackBatches:
-    """Batches of all models, in which those of equal streams share sets of rows.
+    """Batches of all pack members; members with equal batches share sets of samples.
 
     Parameters
     ----------
-    models : sequence of Batches
-    streams : sequence of hashable
-        `batch_stream_key` each of them, before its first epoch.
+    loaders : sequence of BatchLoader
+        One for each member.
+    stream_keys : sequence of hashable
+        The `batch_stream_key` of each loader before its first epoch.
 
     Attributes
     ----------
-    each : int
-        Number of models, next to each other, that one set of rows serves.
-    drawn : list of Batches
-        One of each stream, which draws the rows of all.
-    streams : list of int
-        The place in `drawn` of every model's stream.
+    members_per_set : int
+        Number of neighboring members that one set of samples serves.
+    stream_loaders : list of BatchLoader
+        One loader of each stream. It draws the orders for all members of the stream.
+    member_streams : list of int
+        The stream of each member, as an index of `stream_loaders`.
     """
 
     def __init__(
-        self, models: Sequence[BatchLoader], streams: Sequence[Hashable]
+        self, loaders: Sequence[BatchLoader], stream_keys: Sequence[Hashable]
     ) -> None:
-        self.models = models
-        self.each = common_run_length(streams)
-        first: dict[Hashable, int] = {}
-        self.streams = [first.setdefault(stream, len(first)) for stream in streams]
-        self.drawn = [models[self.streams.index(i)] for i in range(len(first))]
-        self.rows = PackData([train.data for train in models[:: self.each]])
-        self._shares: StepWeights | None = None
+        self.loaders = loaders
+        self.members_per_set = common_run_length(stream_keys)
+        streams: dict[Hashable, int] = {}
+        self.member_streams = [
+            streams.setdefault(key, len(streams)) for key in stream_keys
+        ]
+        self.stream_loaders = [
+            loaders[self.member_streams.index(i)] for i in range(len(streams))
+        ]
+        self.data = PackData([train.data for train in loaders[:: self.members_per_set]])
+        self._step_weights: StepWeights | None = None
 
     def next_epoch(self, dtype: torch.dtype, device: torch.device) -> "EpochPlan":
-        """Draw every stream's order, and return what becomes of it."""
-        orders = [train.next_order() for train in self.drawn]
-        weighted = any(train.data.host_weight is not None for train in self.drawn)
-        if self._shares is None or weighted:  # else they are those of the epoch before
-            self._shares = StepWeights(self, orders, dtype, device)
-        sets = self.streams[:: self.each]
-        index = torch.from_numpy(_in_steps(self.drawn, orders)[sets])
+        """Draw the orders of all streams, and return the samples of each step."""
+        loaders = self.stream_loaders
+        orders = [train.next_order() for train in loaders]
+        weighted = any(train.data.host_weight is not None for train in loaders)
+        if self._step_weights is None or weighted:  # otherwise equal in all epochs
+            self._step_weights = StepWeights(self, orders, dtype, device)
+        set_streams = self.member_streams[:: self.members_per_set]
+        index = torch.from_numpy(_by_steps(loaders, orders)[set_streams])
         X_index, y_index = (
-            places.view(index.shape).transpose(0, 1).contiguous()
-            for places in self.rows.offset(index.flatten(1))
+            with_offsets.view(index.shape).transpose(0, 1).contiguous()
+            for with_offsets in self.data.add_offsets(index.flatten(1))
         )
-        return EpochPlan(X_index, y_index, self._shares)
+        return EpochPlan(X_index, y_index, self._step_weights)
 
-    def of(
+    def steps(
         self, plan: "EpochPlan", dtype: torch.dtype
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the features of every set, and the targets of every model, by steps."""
-        for part in slices_of_size(
-            len(plan.X_index), self._gathered_at_once(plan, dtype)
-        ):
-            X, Y = self.rows.gather(plan.X_index[part], plan.y_index[part])
-            if self.each > 1:
-                Y = Y.repeat_interleave(self.each, dim=1)
+        """Yield the features of all sets, and the targets of all members, by steps."""
+        steps_per_gather = self._steps_per_gather(plan, dtype)
+        for steps in slices_of_size(len(plan.X_index), steps_per_gather):
+            X, Y = self.data.gather(plan.X_index[steps], plan.y_index[steps])
+            if self.members_per_set > 1:
+                Y = Y.repeat_interleave(self.members_per_set, dim=1)
             yield from zip(X.to(dtype), Y, strict=True)
 
-    def _gathered_at_once(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
-        """Return the steps whose rows to gather by one call."""
-        return batches_per_gather(plan.X_index[0].numel() * self.rows.X.shape[1], dtype)
+    def _steps_per_gather(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
+        """Return how many steps one call gathers."""
+        n_features = plan.X_index[0].numel() * self.data.X.shape[1]
+        return batches_per_gather(n_features, dtype)
 
-    def catch_up(self) -> None:
-        """Let every model have drawn what the first one of its stream has drawn."""
-        for train, i in zip(self.models, self.streams, strict=True):
-            train.follow(self.drawn[i])
+    def synchronize_loaders(self) -> None:
+        """Give each loader the order and the random state of its stream."""
+        for train, i in zip(self.loaders, self.member_streams, strict=True):
+            train.follow(self.stream_loaders[i])
 
 
 class StepWeights:
-    """How much each row counts in each step of an epoch, for every model.
+    """The sample weights of all members in each step of an epoch.
 
     Parameters
     ----------
     batches : PackBatches
     orders : list of ndarray
-        The rows of an epoch, of each stream.
+        The sample indices of an epoch, for each stream.
     dtype : torch.dtype
     device : torch.device
 
     Attributes
     ----------
     counts : list of list of int
-        Number of rows, by steps and models.
+        Number of samples, by steps and members.
     active : list of tuple of bool
-        Whether a model has rows that count.
-    counts_on_device, totals : Tensor of shape (steps, models)
-        The latter are the sums of the rows' weights.
-    weights : Tensor of shape (steps, models, batch)
-        Divided by their totals.
+        Whether a member has samples with weight, by steps and members.
+    counts_on_device : Tensor of shape (steps, members)
+    totals : Tensor of shape (steps, members)
+        Sums of the sample weights.
+    weights : Tensor of shape (steps, members, batch)
+        Sample weights, divided by their totals.
     """
 
     def __init__(
@@ -176,54 +189,62 @@ class StepWeights:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        drawn, models = batches.drawn, batches.streams
-        hosts = [train.data.host_weight for train in drawn]
+        loaders, members = batches.stream_loaders, batches.member_streams
+        host_weights = [train.data.host_weight for train in loaders]
         ones = [np.ones(len(order)) for order in orders]
-        of_rows = [
-            of_row if host is None else host[order]
-            for of_row, host, order in zip(ones, hosts, orders, strict=True)
+        sample_weights = [
+            unweighted if host_weight is None else host_weight[order]
+            for unweighted, host_weight, order in zip(
+                ones, host_weights, orders, strict=True
+            )
         ]
-        weights = _in_steps(drawn, of_rows)
-        counts = _in_steps(drawn, ones).sum(axis=2).astype(np.int64)
+        weights = _by_steps(loaders, sample_weights)  # (streams, steps, batch)
+        counts = _by_steps(loaders, ones).sum(axis=2).astype(np.int64)
         totals = weights.sum(axis=2)
         active = totals > 0
         counts[~active] = 0
         totals[~active] = 1.0
         weights /= totals[:, :, np.newaxis]
-        self.active = [tuple(step) for step in active.T[:, models].tolist()]
-        by_models = counts.T[:, models]
-        self.counts = by_models.tolist()
+        self.active = [tuple(step) for step in active.T[:, members].tolist()]
+        member_counts = counts.T[:, members]
+        self.counts = member_counts.tolist()
         self.counts_on_device = torch.as_tensor(
-            by_models, dtype=widest_float(device), device=device
+            member_counts, dtype=widest_float(device), device=device
         )
         # NumPy converts the values: some devices have no float64, even for a moment.
         native = np.float64 if dtype == torch.float64 else np.float32
         self.totals, self.weights = (
             torch.as_tensor(
-                of_streams.astype(native, copy=False), device=device
-            ).transpose(0, 1)[:, models]
-            for of_streams in (totals, weights)
+                by_stream.astype(native, copy=False), device=device
+            ).transpose(0, 1)[:, members]
+            for by_stream in (totals, weights)
         )
 
 
 class EpochPlan(NamedTuple):
-    """Which rows each set holds in each step of an epoch, and how much they count.
+    """The samples of each set in each step of an epoch, and their weights.
 
-    Batches shorter than the longest are filled with rows of weight zero.
+    A batch that is shorter than the longest one is padded by samples with weight zero.
     """
 
-    X_index: Tensor  # of shape (steps, sets, batch), as is the next
-    y_index: Tensor
-    shares: StepWeights
+    X_index: Tensor  # (steps, sets, batch)
+    y_index: Tensor  # (steps, sets, batch)
+    step_weights: StepWeights
 
 
-def _in_steps(drawn: Sequence[BatchLoader], parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Cut what each stream has of its rows into steps, filled up with zeros."""
-    n_steps = max(map(len, drawn))
-    size = max(train.batch_size for train in drawn)
-    cut = np.zeros((len(drawn), n_steps, size), dtype=parts[0].dtype)
-    for of_stream, train, part in zip(cut, drawn, parts, strict=True):
-        own = np.zeros(len(train) * train.batch_size, dtype=part.dtype)
-        own[: len(part)] = part
-        of_stream[: len(train), : train.batch_size] = own.reshape(len(train), -1)
-    return cut
+def _by_steps(
+    loaders: Sequence[BatchLoader], values: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Arrange one value for each sample by steps, ``(streams, steps, batch)``.
+
+    Shorter streams and batches are padded with zeros.
+    """
+    n_steps = max(map(len, loaders))
+    batch_size = max(train.batch_size for train in loaders)
+    shape = len(loaders), n_steps, batch_size
+    by_steps = np.zeros(shape, dtype=values[0].dtype)
+    for of_stream, train, stream_values in zip(by_steps, loaders, values, strict=True):
+        padded = np.zeros(len(train) * train.batch_size, dtype=stream_values.dtype)
+        padded[: len(stream_values)] = stream_values
+        of_stream[: len(train), : train.batch_size] = padded.reshape(len(train), -1)
+    return by_steps

@@ -1,9 +1,9 @@
-"""Matrix products of a dense layer of many models, all of them by one call of BLAS.
+"""Matrix products of a dense layer of all pack members, by one call of BLAS.
 
-Views of the layer's tensors take longer to make than a small product to compute, so
-they are made once. Products of different models, or sets of models that share their
-rows, are shared out among the team's threads; that no product is cut between threads
-keeps its bits.
+- The views of the layer's tensors are made once. To make them takes longer than a small
+  product.
+- Threads share the products of the members, or of sets of members with the same
+  batches. A thread computes whole products, so their bits do not change.
 """
 
 from typing import NamedTuple
@@ -11,92 +11,116 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import tuned_thread_count
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# Rows below which a unit's values are too few to lie together.
-_SHORT_BATCH = 16
+# Batch size from which it pays to store the output by units, with the batch innermost.
+_MIN_BATCH_BY_UNITS = 16
 
 
-class _Wide(NamedTuple):
-    """Tensors of the units of all models of a set, one below the other."""
+class _SetViews(NamedTuple):
+    """Views of the layer's tensors, with the units of all members of a set joined."""
 
-    weight: Tensor
-    bias: Tensor
-    gradient: Tensor | None
+    weight: Tensor  # (sets, members per set * out, in)
+    bias: Tensor  # (sets, members per set * out, 1)
+    weight_gradient: Tensor | None  # as weight
 
 
 class PackDenseProducts:
-    """What one model has in `DenseProducts`, for models side by side.
+    """The three matrix products of a dense layer of all pack members in training.
+
+    It does for a pack what `DenseProducts` does for one network.
 
     Parameters
     ----------
-    weight : Tensor of shape (models, out, in)
-        Without gaps; training writes into it.
-    bias : Tensor of shape (models, out)
-    gradient : Tensor of shape (models, out, in) or None
-        Where the weights' gradient is to be written, if it is wanted.
+    weight : Tensor of shape (members, out, in)
+        Contiguous. Training changes it in place.
+    bias : Tensor of shape (members, out)
+    weight_gradient : Tensor of shape (members, out, in) or None
+        Receives the gradient of the weights. None leaves it out.
+    tuner : ThreadTuner
+        Chooses the number of threads.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, gradient: Tensor | None) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        weight_gradient: Tensor | None,
+        tuner: ThreadTuner = SINGLE_THREAD,
+    ) -> None:
         self.weight = weight
         self.bias = bias
-        self.gradient = gradient
-        self._turned = weight.mT
-        self._by_sets: dict[int, _Wide] = {}
+        self.weight_gradient = weight_gradient
+        self._tuner = tuner
+        self._weight_by_inputs = weight.mT  # (members, in, out)
+        self._views: dict[int, _SetViews] = {}  # by number of sets
 
-    def _wide(self, sets: int) -> _Wide:
-        if sets not in self._by_sets:
+    def _views_for(self, sets: int) -> _SetViews:
+        """Return the views for a number of sets."""
+        if sets not in self._views:
             n_inputs = self.weight.shape[-1]
-            gradient = self.gradient
-            self._by_sets[sets] = _Wide(
+            gradient = self.weight_gradient
+            self._views[sets] = _SetViews(
                 self.weight.view(sets, -1, n_inputs),
                 self.bias.view(sets, -1, 1),
                 None if gradient is None else gradient.view(sets, -1, n_inputs),
             )
-        return self._by_sets[sets]
+        return self._views[sets]
 
     def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
-        """Return ``x @ weight.T + bias`` of shape (models, batch, out).
+        """Return ``x @ weight.T + bias`` of shape (members, batch, out).
 
-        Each of fewer sets of rows ``(sets, batch, in)`` than models serves as many
-        models next to each other. The length of the batch decides whether what runs
-        along it lies together, whatever `along_batch`.
+        Parameters
+        ----------
+        x : Tensor of shape (sets, batch, in)
+            If there are fewer sets than members, each set is the input of as many
+            neighboring members.
+        along_batch : bool
+            Ignored: the batch size decides how the output is stored.
         """
-        models, units, _ = self.weight.shape
+        members, units, _ = self.weight.shape
         sets, batch, _ = x.shape
-        if batch < _SHORT_BATCH and batch <= units and sets == models:
-            with _sharing(sets):
-                return torch.baddbmm(self.bias.unsqueeze(1), x, self._turned)
-        wide = self._wide(sets)
-        with _sharing(sets):
-            z = torch.baddbmm(wide.bias, wide.weight, x.mT)
-        return (z if sets == models else z.view(models, units, batch)).mT
+        if batch < _MIN_BATCH_BY_UNITS and batch <= units and sets == members:
+            with self._threads_for(sets):
+                return torch.baddbmm(self.bias.unsqueeze(1), x, self._weight_by_inputs)
+        views = self._views_for(sets)
+        with self._threads_for(sets):
+            z = torch.baddbmm(views.bias, views.weight, x.mT)
+        return (z if sets == members else z.view(members, units, batch)).mT
 
-    def differentiate(self, delta: Tensor, x: Tensor, total: float = 1.0) -> None:
-        """Write the weights' gradient, from the derivative by the output.
+    def write_weight_gradient(
+        self, grad: Tensor, x: Tensor, total: float = 1.0
+    ) -> None:
+        """Write the gradient of the weights, without a penalty.
 
-        It is that of the loss alone, so `total` is of no account.
+        Parameters
+        ----------
+        grad : Tensor of shape (members, batch, out)
+            Gradient of the layer's output.
+        x : Tensor of shape (sets, batch, in)
+            Input of the layer.
+        total : float
+            Ignored: it would divide the penalty.
         """
         sets, batch, _ = x.shape
-        gradient = self._wide(sets).gradient
+        gradient = self._views_for(sets).weight_gradient
         if gradient is not None:
-            by_unit = delta.mT
+            by_units = grad.mT
             if sets != len(self.weight):
-                by_unit = by_unit.reshape(sets, -1, batch)
-            with _sharing(sets):
-                torch.bmm(by_unit, x, out=gradient)
+                by_units = by_units.reshape(sets, -1, batch)
+            with self._threads_for(sets):
+                torch.bmm(by_units, x, out=gradient)
 
-    def backward(self, delta: Tensor, x: Tensor) -> Tensor:
-        """Return the derivative by the input `x`, from that by the output."""
-        models, batch, _ = delta.shape
-        with _sharing(models):
-            if batch < _SHORT_BATCH and batch <= self.weight.shape[-1]:
-                return torch.bmm(delta, self.weight)
-            return torch.bmm(self._turned, delta.mT).mT
+    def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of the input `x`, from that of the output."""
+        members, batch, _ = grad.shape
+        with self._threads_for(members):
+            if batch < _MIN_BATCH_BY_UNITS and batch <= self.weight.shape[-1]:
+                return torch.bmm(grad, self.weight)
+            return torch.bmm(self._weight_by_inputs, grad.mT).mT
 
-
-def _sharing(n_products: int) -> using_threads:
-    """Share so many products out, if no thread has to have a part of one."""
-    n_threads = tuned_thread_count()
-    return using_threads(n_threads if n_products >= n_threads else 1)
+    def _threads_for(self, n_products: int) -> using_threads:
+        """Split a batched product among threads if each gets at least one product."""
+        n_threads = self._tuner.n_threads
+        return using_threads(n_threads if n_products >= n_threads else 1)

@@ -1,4 +1,4 @@
-"""The losses of many models over an epoch, from the parts that their steps leave."""
+"""The losses of all pack members over an epoch, from the results of the steps."""
 
 import torch
 from torch import Tensor
@@ -6,50 +6,53 @@ from torch import Tensor
 from skmlp.training.losses import Loss
 from skmlp.training.packs.batches import StepWeights
 
-# Steps whose losses are computed by one call of every operation.
-_MANY = 64
+# Steps whose losses are computed together, because a call of torch takes longer than
+# the arithmetic of one step.
+_STEPS_AT_ONCE = 64
 
 
 class PackEpochLoss:
-    """Sums of the penalised losses of batches, each times its number of rows.
+    """Sums the penalized losses of batches, each times its number of samples.
 
     Parameters
     ----------
     loss : Loss
-    alpha : Tensor of shape (models,)
+    alpha : Tensor of shape (members,)
         Strengths of the L2 penalties.
-    shares : StepWeights
-        What the rows of the epoch's steps count for.
+    step_weights : StepWeights
+        Sample weights of the epoch's steps.
     """
 
-    def __init__(self, loss: Loss, alpha: Tensor, shares: StepWeights) -> None:
+    def __init__(self, loss: Loss, alpha: Tensor, step_weights: StepWeights) -> None:
         self.loss = loss
         self.alpha = alpha
-        self.shares = shares
-        self._done = 0
-        self._steps: list[tuple[Tensor, ...]] = []
-        self._sums = torch.zeros_like(shares.counts_on_device[0])
+        self.step_weights = step_weights
+        self._n_summed = 0  # steps in the sums
+        self._steps: list[tuple[Tensor, ...]] = []  # not yet in the sums
+        self._sums = torch.zeros_like(step_weights.counts_on_device[0])
 
-    def add(self, parts: tuple[Tensor, ...]) -> None:
-        """Note what the next step's `PackParameters.differentiate` returned."""
-        self._steps.append(parts)
-        if len(self._steps) == _MANY:
-            self._add_up()
+    def add(self, results: tuple[Tensor, ...]) -> None:
+        """Add the results of `PackParameters.differentiate` in the next step."""
+        self._steps.append(results)
+        if len(self._steps) == _STEPS_AT_ONCE:
+            self._sum_steps()
 
-    def _add_up(self) -> None:
-        steps = slice(self._done, self._done + len(self._steps))
-        rows, *norms = map(torch.stack, zip(*self._steps, strict=True))
-        losses = self.loss.mean_loss(rows, self.shares.weights[steps])
-        strength = self.alpha / self.shares.totals[steps]
-        for of_layer in norms:
-            losses.addcmul_(of_layer.square_(), strength, value=0.5)
-        counts = self.shares.counts_on_device[steps]
-        # Along memory, where what is added up in which order is the same for all.
+    def _sum_steps(self) -> None:
+        """Move the stored steps into the sums."""
+        steps = slice(self._n_summed, self._n_summed + len(self._steps))
+        sample_losses, *norms = map(torch.stack, zip(*self._steps, strict=True))
+        weights = self.step_weights.weights[steps]
+        losses = self.loss.mean_loss(sample_losses, weights)  # (steps, members)
+        strength = self.alpha / self.step_weights.totals[steps]
+        for layer_norms in norms:
+            losses.addcmul_(layer_norms.square_(), strength, value=0.5)
+        counts = self.step_weights.counts_on_device[steps]
+        # Summed along memory, so that the order of the sum is equal for all members.
         self._sums += (losses.to(counts.dtype) * counts).mT.contiguous().sum(-1)
-        self._done, self._steps = steps.stop, []
+        self._n_summed, self._steps = steps.stop, []
 
     def sum(self) -> list[float]:
-        """Return the sums of every model."""
+        """Return the sum of each member."""
         if self._steps:
-            self._add_up()
+            self._sum_steps()
         return self._sums.tolist()

@@ -1,4 +1,4 @@
-"""One optimizer for many networks, each with its own numbers, steps and moments."""
+"""One optimizer for all pack members, with their own hyperparameters and moments."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import tuned_thread_count
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import (
@@ -25,168 +25,197 @@ SOLVERS = frozenset({"sgd", "adam", "adamw"})
 
 
 def hyperparameters_of(net: Net) -> tuple[Any, ...]:
-    """Return all that an update takes as one number for the networks it moves."""
+    """Return the hyperparameters that one call of a kernel cannot vary."""
     group = net.optimizer_.param_groups[0]
     return tuple(v for k, v in sorted(group.items()) if k not in ("params", "lr"))
 
 
-class _Run(NamedTuple):
-    """Networks next to each other that one call of a kernel can move."""
+class _KernelCall(NamedTuple):
+    """Tensors of neighboring members that one call of a kernel updates."""
 
-    group: dict[str, Any]  # the numbers of all
-    moves: list[Tensor]
+    group: dict[str, Any]  # hyperparameters, equal for all of these members
+    updates: list[Tensor]
     gradients: list[Tensor]
     moments: list[list[Tensor]]
 
 
 class PackOptimizer:
-    """State of the optimizers of all networks of a stack.
+    """State of the optimizers of all members of a pack.
 
-    The kernels know one learning rate and one number of steps. So they move zeros, at a
-    rate of one and after endless steps, where Adam corrects no bias any more; what has
-    become of the zeros is multiplied by each network's rate and correction, and added
-    to its parameters.
+    torch's kernels take one learning rate and one step number. So a kernel updates
+    zeros, with a learning rate of one and an infinite step number, for which Adam
+    corrects no bias. The result is multiplied by the learning rate and the bias
+    correction of each member, and added to its parameters.
 
     Parameters
     ----------
     stack : PackParameters
-        What is moved. Networks of equal `hyperparameters_of` stand next to each other;
-        each goes on from where its own optimizer stands.
+        Neighbors with equal `hyperparameters_of` are updated together. Each member
+        continues from the state of its own optimizer.
+    tuner : ThreadTuner
+        Chooses the number of threads.
+
+    Attributes
+    ----------
+    moments : list of PackVector
+        Moments of Adam, or the momentum buffer.
+    t : ndarray of shape (members,)
+        Numbers of steps.
+    learning_rates : list of float
+        Learning rates of the last step.
     """
 
-    def __init__(self, stack: PackParameters) -> None:
+    def __init__(
+        self, stack: PackParameters, tuner: ThreadTuner = SINGLE_THREAD
+    ) -> None:
         self.stack = stack
-        self._adam = isinstance(stack.nets[0].optimizer_, Adam)
-        self._decoupled = stack.nets[0].solver in DECOUPLED
-        self._names = ("exp_avg", "exp_avg_sq") if self._adam else ("momentum_buffer",)
-        self._moves = stack.values.zeros()
-        self.moments = [stack.values.zeros() for _ in self._names]
+        self._tuner = tuner
+        self._is_adam = isinstance(stack.nets[0].optimizer_, Adam)
+        self._is_decoupled = stack.nets[0].solver in DECOUPLED
+        self._moment_names = (
+            ("exp_avg", "exp_avg_sq") if self._is_adam else ("momentum_buffer",)
+        )
+        self._updates = stack.values.zeros()
+        self.moments = [stack.values.zeros() for _ in self._moment_names]
         self.t = np.zeros(len(stack.nets), dtype=np.int64)
-        self.rates = [_rate(net) for net in stack.nets]
+        self.learning_rates = [_learning_rate(net) for net in stack.nets]
         for i in range(len(stack.nets)):
-            self._take_over(i)
-        self._chosen: tuple[Sequence[bool], list[float]] | None = None
-        # In single precision, as which the kernel of a GPU reads it.
-        self._endless = stack.alpha.new_tensor(math.inf, dtype=torch.float32)
+            self._read_state(i)
+        self._prepared_for: tuple[Sequence[bool], list[float]] | None = None
+        # In float32, because the kernel of a GPU reads it as such.
+        self._infinite_step = stack.alpha.new_tensor(math.inf, dtype=torch.float32)
 
-    def _take_over(self, i: int) -> None:
-        """Go on from where the `i`-th network's own optimizer stands."""
+    def _read_state(self, i: int) -> None:
+        """Read the state of the `i`-th member's own optimizer."""
         net = self.stack.nets[i]
         state = net.optimizer_.state.get(net.flat_.values, {})
         self.t[i] = state.get("t", 0)
-        self.rates[i] = state.get("lr", self.rates[i])
-        for name, moment in zip(self._names, self.moments, strict=True):
+        self.learning_rates[i] = state.get("lr", self.learning_rates[i])
+        for name, moment in zip(self._moment_names, self.moments, strict=True):
             if name in state:
                 self.stack.unflatten(i, state[name], moment)
 
-    def choose(self, active: Sequence[bool]) -> None:
-        """Let `update` move those that are active, by the numbers as they are now."""
-        nets, rates = self.stack.nets, [_rate(net) for net in self.stack.nets]
-        if (active, rates) == self._chosen:
+    def prepare(self, active: Sequence[bool]) -> None:
+        """Read the current learning rates, and let `update` change active members only.
+
+        A member is inactive in a step if it has no samples.
+        """
+        nets = self.stack.nets
+        learning_rates = [_learning_rate(net) for net in nets]
+        if (active, learning_rates) == self._prepared_for:
             return
-        self._chosen = None
-        for i, rate in enumerate(rates):
-            self._rescale(i, rate)
+        self._prepared_for = None
+        for i, learning_rate in enumerate(learning_rates):
+            self._set_learning_rate(i, learning_rate)
         self._active = np.array(active, dtype=np.int64)
-        idle = [i for i, on in enumerate(active) if not on]
-        self._idle = self.stack.alpha.new_tensor(idle, dtype=torch.long)
-        self._rates = self.stack.alpha.new_tensor(self.rates)
+        inactive = [i for i, is_active in enumerate(active) if not is_active]
+        self._inactive = self.stack.alpha.new_tensor(inactive, dtype=torch.long)
+        self._rates = self.stack.alpha.new_tensor(self.learning_rates)  # (members,)
         self._factors = torch.empty_like(self._rates)
-        self._of_parts = [
-            self._factors.view(-1, *[1] * (part.dim() - 1))
-            for part in self.stack.values.parts
+        self._factor_views = [  # broadcast over the members' parameters
+            self._factors.view(-1, *[1] * (tensor.dim() - 1))
+            for tensor in self.stack.values.tensors
         ]
-        self._shares = None
-        if self._decoupled:
-            self._shares = (1.0 - self._rates * self.stack.alpha).unsqueeze(1)
-        numbers = [hyperparameters_of(net) for net in nets]
-        alike = set(zip(numbers, self.t.tolist(), active, strict=True))
-        self._together = len(alike) == 1
-        self._runs = []
-        for _, places in groupby(range(len(nets)), key=numbers.__getitem__):
-            found = list(places)
-            self._runs.append(self._run(slice(found[0], found[-1] + 1)))
-        self._chosen = active, rates
+        self._decay_factors = None
+        if self._is_decoupled:
+            decay = self._rates * self.stack.alpha
+            self._decay_factors = (1.0 - decay).unsqueeze(1)
+        hyperparameters = [hyperparameters_of(net) for net in nets]
+        kinds = set(zip(hyperparameters, self.t.tolist(), active, strict=True))
+        self._has_one_correction = len(kinds) == 1
+        self._calls = []
+        for _, run in groupby(range(len(nets)), key=hyperparameters.__getitem__):
+            members = list(run)
+            self._calls.append(self._kernel_call(slice(members[0], members[-1] + 1)))
+        self._prepared_for = active, learning_rates
 
-    def _run(self, part: slice) -> _Run:
-        """Return the tensors of some networks."""
+    def _kernel_call(self, members: slice) -> _KernelCall:
+        """Return the tensors of some members."""
 
-        def tensors(stacked: PackVector) -> list[Tensor]:
-            if part == slice(0, len(self.stack.nets)):
-                return [stacked.vector]
-            return [of_all[part] for of_all in stacked.parts]
+        def tensors(vector: PackVector) -> list[Tensor]:
+            if members == slice(0, len(self.stack.nets)):
+                return [vector.vector]
+            return [tensor[members] for tensor in vector.tensors]
 
-        return _Run(
-            {**self.stack.nets[part.start].optimizer_.param_groups[0], "lr": 1.0},
-            tensors(self._moves),
+        return _KernelCall(
+            {**self.stack.nets[members.start].optimizer_.param_groups[0], "lr": 1.0},
+            tensors(self._updates),
             tensors(self.stack.gradients),
             [tensors(moment) for moment in self.moments],
         )
 
-    def _rescale(self, i: int, rate: float) -> None:
-        """Keep a momentum buffer, which holds the rate, in step with a new rate."""
-        if rate != self.rates[i] and not self._adam:
-            for part in self.moments[0].parts:
-                part[i].mul_(self.rates[i] / rate)
-        self.rates[i] = rate
+    def _set_learning_rate(self, i: int, learning_rate: float) -> None:
+        """Set a member's learning rate, and rescale its momentum buffer."""
+        if learning_rate != self.learning_rates[i] and not self._is_adam:
+            for buffer in self.moments[0].tensors:
+                buffer[i].mul_(self.learning_rates[i] / learning_rate)
+        self.learning_rates[i] = learning_rate
 
     def update(self) -> None:
         """Take one step."""
-        kept = self._kept()
+        n_threads = self._tuner.n_threads
+        unchanged = self._copy_inactive()
         self.t += self._active
-        if self._shares is not None:
+        if self._decay_factors is not None:
             for weights, _ in self.stack.penalized:
-                weights.mul_(self._shares)
-        torch.mul(self._rates, self._corrections(), out=self._factors)
-        if not self._adam:  # whose kernel makes the zeros itself
-            self._moves.vector.zero_()
-        for group, moves, gradients, moments in self._runs:
-            if self._adam:
-                both, endless = (moments[0], moments[1]), (self._endless, math.inf)
-                adam_step(moves, gradients, both, *endless, group, from_zero=True)
+                weights.mul_(self._decay_factors)
+        torch.mul(self._rates, self._bias_corrections(), out=self._factors)
+        if not self._is_adam:  # Adam's kernel makes the zeros itself
+            self._updates.vector.zero_()
+        for group, updates, gradients, moments in self._calls:
+            if self._is_adam:
+                adam_step(
+                    updates,
+                    gradients,
+                    (moments[0], moments[1]),
+                    self._infinite_step,
+                    math.inf,
+                    group,
+                    n_threads,
+                    from_zero=True,
+                )
             else:
                 buffers = moments[0] if group["momentum"] else []
-                sgd_step(moves, gradients, buffers, group)
-        with using_threads(tuned_thread_count()):
+                sgd_step(updates, gradients, buffers, group, n_threads)
+        with using_threads(n_threads):
             torch._foreach_addcmul_(
-                self.stack.values.parts, self._moves.parts, self._of_parts
+                self.stack.values.tensors, self._updates.tensors, self._factor_views
             )
-        for part, of_idle in kept:
-            part.index_copy_(0, self._idle, of_idle)
+        for tensor, of_inactive in unchanged:
+            tensor.index_copy_(0, self._inactive, of_inactive)
 
-    def _kept(self) -> list[tuple[Tensor, Tensor]]:
-        """Return what an update moves, and copies of what is of those that are idle."""
-        if not len(self._idle):
+    def _copy_inactive(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the tensors that a step changes, with copies for inactive members."""
+        if not len(self._inactive):
             return []
-        moved = [self.stack.values, self._moves, *self.moments]
-        parts = [part for stacked in moved for part in stacked.parts]
-        return [(part, part[self._idle]) for part in parts]
+        changed = [self.stack.values, self._updates, *self.moments]
+        tensors = [tensor for vector in changed for tensor in vector.tensors]
+        return [(tensor, tensor[self._inactive]) for tensor in tensors]
 
-    def _corrections(self) -> float | Tensor:
-        """Return what Adam multiplies the rates with, for all or for each network.
-
-        From the efficient order of section 2 of Kingma and Ba (2014).
-        """
-        if not self._adam:
+    def _bias_corrections(self) -> float | Tensor:
+        """Return Adam's factor of the learning rates, for all members or for each."""
+        if not self._is_adam:
             return 1.0
-        places = range(1 if self._together else len(self.t))
-        groups = [self.stack.nets[i].optimizer_.param_groups[0] for i in places]
-        found = [
-            _correction(int(self.t[i]), *group["betas"])
-            for i, group in zip(places, groups, strict=True)
+        members = range(1 if self._has_one_correction else len(self.t))
+        groups = [self.stack.nets[i].optimizer_.param_groups[0] for i in members]
+        corrections = [
+            _bias_correction(int(self.t[i]), *group["betas"])
+            for i, group in zip(members, groups, strict=True)
         ]
-        return found[0] if self._together else self._rates.new_tensor(found)
+        if self._has_one_correction:
+            return corrections[0]
+        return self._rates.new_tensor(corrections)
 
     def select(self, index: Tensor) -> None:
-        """Go on with some of the networks."""
-        self._chosen = None
+        """Continue with some of the members."""
+        self._prepared_for = None
         self.moments = [moment.select(index) for moment in self.moments]
-        self._moves = self._moves.select(index)
+        self._updates = self._updates.select(index)
         self.t = self.t[index.tolist()]
-        self.rates = [self.rates[i] for i in index.tolist()]
+        self.learning_rates = [self.learning_rates[i] for i in index.tolist()]
 
     def write_back(self, i: int) -> None:
-        """Leave the `i`-th network's optimizer as training alone would have left it."""
+        """Write the state into the `i`-th member's own optimizer."""
         net = self.stack.nets[i]
         values = net.flat_.values
         state = net.optimizer_.state[values]
@@ -194,21 +223,24 @@ class PackOptimizer:
             self.stack.flatten(i, moment, torch.zeros_like(values))
             for moment in self.moments
         ]
-        if self._adam:
+        if self._is_adam:
             state["t"] = int(self.t[i])
             state["step"] = torch.tensor(float(self.t[i]), device=values.device)
             state["exp_avg"], state["exp_avg_sq"] = moments
         else:
             if net.optimizer_.param_groups[0]["momentum"]:
                 (state["momentum_buffer"],) = moments
-            state["lr"] = self.rates[i]
+            state["lr"] = self.learning_rates[i]
 
 
-def _rate(net: Net) -> float:
-    """Return a network's learning rate as it stands."""
+def _learning_rate(net: Net) -> float:
+    """Return the current learning rate of a network."""
     return net.optimizer_.param_groups[0]["lr"]
 
 
-def _correction(t: int, beta_1: float, beta_2: float) -> float:
-    """Return what Adam's rate is multiplied with in step `t`; of none, nothing."""
+def _bias_correction(t: int, beta_1: float, beta_2: float) -> float:
+    """Return the factor of Adam's learning rate in step `t`, and 0 before step 1.
+
+    It is from the efficient order of section 2 of Kingma and Ba (2014).
+    """
     return math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) if t else 0.0

@@ -111,7 +111,8 @@ def train_pack(
     for run in runs:
         run.net.epochs_, run.net.converged_ = 0, False
         run.load_checkpoint(progress_callback)
-    packs = [_Pack(*share) for share in _split_members(_sort_members(runs), n_threads)]
+    parts = _split_members(_sort_members(runs), n_threads)
+    packs = [_Pack(*members, is_alone=len(parts) == 1) for members in parts]
     stop = threading.Event()
     try:
         if len(packs) == 1:
@@ -147,11 +148,10 @@ def _train(
 
     Scorers see the configuration of scikit-learn of the thread that started the pack.
     """
-    tuner = make_thread_tuner(pack.stack.values.vector)
-    with torch.no_grad(), config_context(**(sklearn_config or {})), tuner:
+    with torch.no_grad(), config_context(**(sklearn_config or {})):
         pack.remove_ended()  # the checkpoint of a run may be its last epoch
         while pack.runs and not stop.is_set():
-            pack.run_epoch(tuner)
+            pack.run_epoch()
             progress_callback(sum(run.error is None for run in pack.runs))
             pack.remove_ended()
 
@@ -199,17 +199,24 @@ class _Pack:
         Runs of one `pack_key`, sorted.
     streams : list of hashable
         Equal for runs that see the same batches.
+    is_alone : bool
+        Whether no other pack trains at the same time. A thread tuner then chooses the
+        number of threads of each operation; otherwise it is one.
     """
 
-    def __init__(self, runs: list[TrainingRun], streams: list[Hashable]) -> None:
+    def __init__(
+        self, runs: list[TrainingRun], streams: list[Hashable], is_alone: bool = True
+    ) -> None:
         keep_freed_memory()
         self.runs, self.streams = runs, streams
         nets = [run.net for run in runs]
         # A list of its own: a reference back to the pack would be a cycle, and the
         # data of the pack would outlive the training.
         self.counts = [0] * len(runs)
-        self.stack = PackParameters(nets, self.counts)
-        self.optimizer = PackOptimizer(self.stack)
+        flat_values = [run.flat.values for run in runs]
+        self.tuner = make_thread_tuner(*flat_values) if is_alone else ThreadTuner(1)
+        self.stack = PackParameters(nets, self.counts, self.tuner)
+        self.optimizer = PackOptimizer(self.stack, self.tuner)
         self.widest = max(
             widest_patches(nets[0].module_, runs[0].train.data.X.shape[1]),
             *(
@@ -228,9 +235,9 @@ class _Pack:
             runs_per_set = common_run_length(map(data_key, validation_sets))
             self.valid = PackData(validation_sets[::runs_per_set])
 
-    def run_epoch(self, tuner: ThreadTuner) -> None:
+    def run_epoch(self) -> None:
         """Train every member on its training set once, and validate it."""
-        losses = self._train_epoch(tuner)
+        losses = self._train_epoch()
         for run, loss in zip(self.runs, losses, strict=True):
             self._record_loss(run, loss / len(run.train.data))
         if self.valid is not None:
@@ -239,33 +246,33 @@ class _Pack:
             if run.error is None:
                 run.finish_epoch()
 
-    def _train_epoch(self, tuner: ThreadTuner) -> list[float]:
+    def _train_epoch(self) -> list[float]:
         """Train on every batch once; return each member's sum of losses."""
         runs, stack = self.runs, self.stack
         dtype, device = stack.alpha.dtype, stack.alpha.device
         plan = self.batches.next_epoch(dtype, device)
-        shares, active = plan.shares, plan.shares.active
-        losses = PackEpochLoss(runs[0].net.criterion_, stack.alpha, shares)
+        step_weights, active = plan.step_weights, plan.step_weights.active
+        losses = PackEpochLoss(runs[0].net.criterion_, stack.alpha, step_weights)
         scheduled = [
             i for i, run in enumerate(runs) if run.net.schedule.moves_within_epochs
         ]
-        tuner.pause()
+        self.tuner.pause()
         with torch.inference_mode():  # no foreign code sees the tensors of a step
             steps = zip(
-                self.batches.of(plan, dtype),
-                shares.weights.unbind(),
-                shares.totals.unbind(),
+                self.batches.steps(plan, dtype),
+                step_weights.weights.unbind(),
+                step_weights.totals.unbind(),
                 strict=True,
             )
             for s, ((x, y), weights, totals) in enumerate(steps):
-                tuner.begin_step()
+                self.tuner.begin_step()
                 for i in scheduled:
                     if active[s][i]:
                         net, n_batches = runs[i].net, len(runs[i].train)
                         net.schedule.before_batch(net.optimizer_, n_batches)
                 if scheduled or s == 0 or active[s] != active[s - 1]:
-                    self.optimizer.choose(active[s])
-                self.counts[:] = shares.counts[s]
+                    self.optimizer.prepare(active[s])
+                self.counts[:] = step_weights.counts[s]
                 losses.add(stack.differentiate(x, y, weights, totals))
                 self.optimizer.update()
             return losses.sum()
@@ -296,7 +303,7 @@ class _Pack:
                 )
                 for data, size in zip(valid.sets, sizes, strict=True)
             ]
-            x, _ = valid.gather(*valid.offset(torch.stack(index)))
+            x, _ = valid.gather(*valid.add_offsets(torch.stack(index)))
             chunks.append(step.logits(x.to(self.stack.alpha.dtype)))
         logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
         runs_per_set = len(runs) // len(sizes)
@@ -310,7 +317,7 @@ class _Pack:
         training = [i for i, run in enumerate(self.runs) if not run.ended]
         if len(training) == len(self.runs):
             return
-        self.batches.catch_up()
+        self.batches.synchronize_loaders()
         for i, run in enumerate(self.runs):
             if not run.ended:
                 continue

@@ -1,4 +1,4 @@
-"""How long a step takes in a pack and alone, measured on the networks at hand."""
+"""Measure how long a step takes in a pack and alone, on the networks to train."""
 
 import math
 import time
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 
 from skmlp.training.compute.cuda_graphs import CALLS_BEFORE_RECORDING
-from skmlp.training.compute.devices import repeatable_convolutions
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.modules.layers import dropout_generators
@@ -18,15 +17,15 @@ from skmlp.training.run import TrainingRun
 from skmlp.training.snapshot import GeneratorSnapshot, TensorSnapshot
 from skmlp.training.trainer import Trainer
 
-# The first steps, which pay for the memory and for recordings, are not among them.
-_STEPS = 3
-_FIRST_STEPS = {"cuda": CALLS_BEFORE_RECORDING + 1}
+# Number of timed steps. The steps before allocate memory and record CUDA graphs.
+_TIMED_STEPS = 3
+_FIRST_STEPS = {"cuda": CALLS_BEFORE_RECORDING + 1}  # by device type, otherwise 1
 
 
 def time_single_step(run: TrainingRun) -> float:
-    """Return the seconds of one step of a run that has not been trained yet.
+    """Return the seconds of a step of a run that has not been trained.
 
-    The run is left as it was before.
+    The run does not change.
     """
     net, data = run.net, run.train.data
     weights, generators = TensorSnapshot(run.weights), _dropout_snapshot([run])
@@ -35,16 +34,14 @@ def time_single_step(run: TrainingRun) -> float:
     trainer.record_steps()
 
     def step() -> None:
-        x, y, weight = data.gather(index)
+        x, y, weight = data.gather(index, trainer.tuner.n_threads)
         if weight is not None:
             weight = weight / weight.sum()
         trainer.train_batch((x, y, weight, float(len(index))), notify=False)
 
     net.module_.train()
-    seconds = math.inf
-    tuner = make_thread_tuner(run.flat.values)
-    with torch.no_grad(), repeatable_convolutions(), trainer.without_tracking():
-        seconds = _fastest(step, tuner, run.flat.values.device)
+    with trainer.computing(), trainer.without_tracking():
+        seconds = _shortest_time(step, trainer.tuner, run.device)
     weights.restore()
     net.optimizer_.state.clear()
     generators.restore()
@@ -52,61 +49,60 @@ def time_single_step(run: TrainingRun) -> float:
 
 
 def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
-    """Return the seconds of one step of a pack; the runs are left as they were before.
+    """Return the seconds of a step of a pack; the runs do not change.
 
-    If there are several packs, each in its own thread, no pack has a thread tuner.
+    If there are several packs, each trains in one thread.
     """
-    batch = runs[0].train.batch_size
-    counts = [batch] * len(runs)
+    batch_size = runs[0].train.batch_size
+    counts = [batch_size] * len(runs)
     generators = _dropout_snapshot(runs)
-    stack = PackParameters([run.net for run in runs], counts)
-    optimizer = PackOptimizer(stack)
-    optimizer.choose([True] * len(runs))
-    template = stack.alpha
-    data = PackData([run.train.data for run in runs])
-    orders = [_first(run.train.data.index, batch) for run in runs]
-    index = data.offset(torch.stack(orders))
-    weights = template.new_full((len(runs), batch), 1.0 / batch)
-    totals = template.new_full((len(runs),), float(batch))
+    with single_threaded():
+        flat_values = [run.flat.values for run in runs]
+        tuner = make_thread_tuner(*flat_values) if n_packs == 1 else ThreadTuner(1)
+        stack = PackParameters([run.net for run in runs], counts, tuner)
+        optimizer = PackOptimizer(stack, tuner)
+        optimizer.prepare([True] * len(runs))
+        like = stack.alpha
+        data = PackData([run.train.data for run in runs])
+        index = [_first_indices(run.train.data.index, batch_size) for run in runs]
+        X_index, y_index = data.add_offsets(torch.stack(index))
+        weights = like.new_full((len(runs), batch_size), 1.0 / batch_size)
+        totals = like.new_full((len(runs),), float(batch_size))
 
-    def step() -> None:
-        x, y = data.gather(*index)
-        stack.differentiate(x.to(template.dtype), y, weights, totals)
-        optimizer.update()
+        def step() -> None:
+            x, y = data.gather(X_index, y_index)
+            stack.differentiate(x.to(like.dtype), y, weights, totals)
+            optimizer.update()
 
-    with torch.inference_mode(), single_threaded():
-        tuner = (
-            make_thread_tuner(stack.values.vector) if n_packs == 1 else ThreadTuner(1)
-        )
-        seconds = _fastest(step, tuner, template.device)
+        with torch.inference_mode():
+            seconds = _shortest_time(step, tuner, like.device)
     generators.restore()
     return seconds
 
 
-def _first(index: object, n: int) -> torch.Tensor:
-    """Return `n` row numbers, repeated where there are fewer."""
-    rows = torch.as_tensor(index)
-    return rows.repeat(-(-n // len(rows)))[:n]
+def _first_indices(index: object, n: int) -> torch.Tensor:
+    """Return the first `n` sample indices, repeated if there are fewer."""
+    tensor = torch.as_tensor(index)
+    return tensor.repeat(-(-n // len(tensor)))[:n]
 
 
-def _fastest(
+def _shortest_time(
     step: Callable[[], None], tuner: ThreadTuner, device: torch.device
 ) -> float:
-    """Return the seconds of the fastest of some steps, on any of a team's sizes."""
-    fastest, first = math.inf, _FIRST_STEPS.get(device.type, 1)
-    with tuner:
-        for size in tuner.sizes:
-            tuner.take(size)
-            for i in range(first + _STEPS):
-                start = time.perf_counter()
-                step()
-                if device.type == "cuda":
-                    torch.cuda.current_stream(device).synchronize()
-                if i >= first:
-                    fastest = min(fastest, time.perf_counter() - start)
-    return fastest
+    """Return the seconds of the fastest step on any number of the tuner's threads."""
+    shortest, n_first = math.inf, _FIRST_STEPS.get(device.type, 1)
+    for n_threads in tuner.candidates:
+        tuner.n_threads = n_threads
+        for i in range(n_first + _TIMED_STEPS):
+            start = time.perf_counter()
+            step()
+            if device.type == "cuda":
+                torch.cuda.current_stream(device).synchronize()
+            if i >= n_first:
+                shortest = min(shortest, time.perf_counter() - start)
+    return shortest
 
 
 def _dropout_snapshot(runs: Sequence[TrainingRun]) -> GeneratorSnapshot:
-    """Return the states of the generators from which steps draw."""
+    """Return a snapshot of the generators of the dropout layers."""
     return GeneratorSnapshot(dropout_generators([run.net.module_ for run in runs]))

@@ -1,4 +1,4 @@
-"""Tensors of many models, one for each parameter, that lie in one vector."""
+"""Tensors of all members of a pack, one for each parameter, in one vector."""
 
 import math
 from collections.abc import Sequence
@@ -7,45 +7,45 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from skmlp.training.optimizers.flat_parameters import aligned
+from skmlp.training.optimizers.flat_parameters import aligned_slices
 
 
 class PackVector:
-    """Zeros in one vector, and its parts.
+    """A vector of zeros, and one tensor for each parameter as a view of it.
 
     Parameters
     ----------
     like : Tensor
-        Of the dtype and on the device that they are to have.
+        Has the dtype and the device of the vector.
     shapes : sequence of sequence of int
-        Of the parts, each of which begins with the number of models.
+        Shapes ``(members, ...)`` of the tensors.
 
     Attributes
     ----------
     vector : Tensor of shape (n,)
-        The parts one behind the other, and zeros that align them. A kernel that writes
-        several numbers at once, and those left over at the end in another way, does not
-        come to its end within a part.
-    parts : list of Tensor
-        Views, without gaps.
+        The tensors one after the other, with zeros between them that align them. A
+        vectorized kernel computes the last numbers of a vector in another way than the
+        others. The alignment keeps that border out of the tensors.
+    tensors : list of Tensor
+        Contiguous views of the vector.
     """
 
     def __init__(self, like: Tensor, shapes: Sequence[Sequence[int]]) -> None:
-        places, size = aligned(list(map(math.prod, shapes)), like)
+        slices, size = aligned_slices(list(map(math.prod, shapes)), like)
         self.vector = like.new_zeros(size)
-        self.parts = [
-            self.vector[place].view(*shape)
-            for place, shape in zip(places, shapes, strict=True)
+        self.tensors = [
+            self.vector[at].view(*shape)
+            for at, shape in zip(slices, shapes, strict=True)
         ]
 
     def zeros(self) -> Self:
-        """Return as many zeros, with the same parts."""
-        return type(self)(self.vector, [part.shape for part in self.parts])
+        """Return zeros with the same shapes."""
+        return type(self)(self.vector, [tensor.shape for tensor in self.tensors])
 
     def select(self, index: Tensor) -> Self:
-        """Return a copy of what some of the models have."""
-        shapes = [(len(index), *part.shape[1:]) for part in self.parts]
+        """Return a copy with some of the members."""
+        shapes = [(len(index), *tensor.shape[1:]) for tensor in self.tensors]
         selected = type(self)(self.vector, shapes)
-        for own, part in zip(selected.parts, self.parts, strict=True):
-            torch.index_select(part, 0, index, out=own)
+        for out, tensor in zip(selected.tensors, self.tensors, strict=True):
+            torch.index_select(tensor, 0, index, out=out)
         return selected

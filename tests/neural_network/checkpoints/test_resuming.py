@@ -144,7 +144,7 @@ def test_fit_resumes_with_sparse_data_weights_and_validation_set(
 def test_fit_resumes_with_memory_mapped_data(
     path, tmp_path, monkeypatch, digits, mlp, assert_resumes
 ):
-    monkeypatch.setattr("skmlp.training.data.sources.WINDOW", 20_000)
+    monkeypatch.setattr("skmlp.training.data.sources.WINDOW_BYTES", 20_000)
     X, _ = digits
     X.tofile(tmp_path / "X")
     mapped = np.memmap(tmp_path / "X", X.dtype, "r", shape=X.shape)

@@ -35,8 +35,8 @@ N_SAMPLES = 700
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
-    monkeypatch.setattr(sources, "WINDOW", 4000)
-    monkeypatch.setattr(sources, "_BLOCK", 400)
+    monkeypatch.setattr(sources, "WINDOW_BYTES", 4000)
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", 400)
 
 
 class SliceOnly:
@@ -46,7 +46,7 @@ class SliceOnly:
         self.values, self.shape, self.dtype = values, values.shape, values.dtype
 
     def __getitem__(self, key):
-        assert (key.stop - key.start) * self.values[0].nbytes <= sources.WINDOW
+        assert (key.stop - key.start) * self.values[0].nbytes <= sources.WINDOW_BYTES
         return self.values[key]
 
 

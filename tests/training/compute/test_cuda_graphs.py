@@ -1,4 +1,4 @@
-"""Steps that a GPU repeats: recorded and launched as a whole, to the same bits."""
+"""CUDA graphs of steps give the same bits as plain steps."""
 
 from functools import partial
 
@@ -10,9 +10,9 @@ from torch import nn
 
 from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import CNNClassifier, MLPClassifier
-from skmlp.training.compute import cuda_graphs as replay
+from skmlp.training.compute import cuda_graphs
 from skmlp.training.compute.cuda_graphs import (
-    _MOST_KINDS,
+    _MAX_COUNTED_KINDS,
     CALLS_BEFORE_RECORDING,
     GraphRecorder,
     _RecordedGraph,
@@ -26,21 +26,21 @@ Y = RNG.randint(0, 3, 230)
 
 @pytest.fixture
 def replays(monkeypatch):
-    """The graphs that were replayed, once for each time."""
-    noted = []
+    """List the replayed graphs."""
+    replayed_graphs = []
     call = torch.cuda.CUDAGraph.replay
 
     def replayed(graph):
-        noted.append(graph)
+        replayed_graphs.append(graph)
         call(graph)
 
     monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", replayed)
-    return noted
+    return replayed_graphs
 
 
 def never(monkeypatch):
-    """Let no step be recorded."""
-    monkeypatch.setattr(replay, "CALLS_BEFORE_RECORDING", np.inf)
+    """Prevent recordings."""
+    monkeypatch.setattr(cuda_graphs, "CALLS_BEFORE_RECORDING", np.inf)
 
 
 def curve_and_weights(model):
@@ -63,10 +63,10 @@ def curve_and_weights(model):
     ids=["mlp", "float64", "every chance", "stops", "torch's", "cnn", "norm", "amp"],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_replayed_steps_have_the_bits_of_others(model, replays, monkeypatch):
+def test_graph_replays_have_the_bits_of_plain_steps(model, replays, monkeypatch):
     model.set_params(batch_size=20, max_iter=4, random_state=0, device="cuda")
     replayed = curve_and_weights(model.fit(X, Y))
-    # All steps but the first ones, and the shorter one at the end of every epoch.
+    # All steps except the first ones and the shorter one at the end of every epoch.
     n_full = 10 if model.early_stopping else 11
     assert len(replays) == 4 * n_full - CALLS_BEFORE_RECORDING
     with monkeypatch.context() as patch:
@@ -81,7 +81,7 @@ def test_replayed_steps_have_the_bits_of_others(model, replays, monkeypatch):
     ids=["plain", "every chance", "float64"],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_packs_are_replayed(params, replays, monkeypatch):
+def test_packs_replay_graphs(params, replays, monkeypatch):
     model = MLPClassifier(
         10, batch_size=20, max_iter=4, random_state=0, device="cuda", **params
     )
@@ -100,14 +100,14 @@ def test_packs_are_replayed(params, replays, monkeypatch):
 
 @pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_callbacks_may_change_what_a_step_does(replays):
+def test_steps_with_callbacks_are_not_recorded(replays):
     model = MLPClassifier(10, batch_size=20, max_iter=4, device="cuda")
     model.set_params(callbacks=[Callback()]).fit(X, Y)
     assert not replays
 
 
 @pytest.mark.cuda
-def test_a_value_is_that_of_its_inputs():
+def test_replayed_outputs_follow_the_inputs():
     factor = torch.full((3,), 2.0, device="cuda")
     recorder, calls = GraphRecorder(list), []
 
@@ -120,12 +120,12 @@ def test_a_value_is_that_of_its_inputs():
         (found,) = recorder.call(scaled, x)
         assert found.tolist() == [2.0 * i] * 3
     assert len(calls) == CALLS_BEFORE_RECORDING + 1
-    factor.fill_(3.0)  # read where it is, not as it was
+    factor.fill_(3.0)  # a replay reads its current value
     assert recorder.call(scaled, x)[0].tolist() == (3.0 * x).tolist()
 
 
 @pytest.mark.cuda
-def test_global_generators_are_left_alone():
+def test_recordings_do_not_change_global_generators():
     network = nn.Sequential(Dropout(0.5))
     network[0].generator = torch.Generator("cuda").manual_seed(0)
     recorder = GraphRecorder(partial(dropout_generators, [network]))
@@ -141,7 +141,7 @@ def test_global_generators_are_left_alone():
 
 
 class Graph:
-    """What a recording does, on a CPU: the function again, to the same tensors."""
+    """A stand-in for a graph on a CPU: it calls the function on the same tensors."""
 
     def __init__(self, function, inputs, outputs):
         self.function, self.inputs, self.outputs = function, inputs, outputs
@@ -152,14 +152,14 @@ class Graph:
 
 @pytest.fixture
 def recorder(monkeypatch):
-    """A recorder whose recordings are of a CPU, and noted."""
+    """Return a recorder with stand-ins for graphs."""
     made = GraphRecorder(list)
-    made.noted = []
+    made.replayed_graphs = []
 
     def record(function, inputs):
         own = [tensor.clone() for tensor in inputs]
         outputs = function(*own)
-        made.noted.append(tuple(own[0].shape))
+        made.replayed_graphs.append(tuple(own[0].shape))
         return _RecordedGraph(Graph(function, own, outputs), own, outputs)
 
     monkeypatch.setattr(made, "_record", record)
@@ -170,25 +170,25 @@ def doubled(x):
     return (2 * x,)
 
 
-def test_the_first_kind_of_call_that_comes_often_is_recorded_alone(recorder):
+def test_only_the_first_frequent_kind_of_call_is_recorded(recorder):
     for i in range(20):
         for size in (4, 4, 3):
             x = torch.full((size,), float(i))
             assert recorder.call(doubled, x)[0].tolist() == [2.0 * i] * size
-    assert recorder.noted == [(4,)]
+    assert recorder.replayed_graphs == [(4,)]
 
 
-def test_what_is_recorded_is_told_apart_by_its_key(recorder):
+def test_keys_distinguish_kinds_of_calls(recorder):
     for i in range(20):
         for factor in (2.0, 3.0):
             x = torch.full((2,), float(i))
             (found,) = recorder.call(lambda x, by=factor: (by * x,), x, key=factor)
             assert found.tolist() == [factor * i] * 2
-    assert len(recorder.noted) == 1
+    assert len(recorder.replayed_graphs) == 1
 
 
 def test_calls_of_too_many_kinds_are_not_counted(recorder):
-    for i in range(10 * _MOST_KINDS):
+    for i in range(10 * _MAX_COUNTED_KINDS):
         recorder.call(doubled, torch.zeros(1), key=i)
-    assert len(recorder._calls) == _MOST_KINDS
-    assert not recorder.noted
+    assert len(recorder._n_calls) == _MAX_COUNTED_KINDS
+    assert not recorder.replayed_graphs

@@ -12,7 +12,7 @@ from skmlp.training.modules.layers import Linear
 # Sums of up to 600 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
-# On both sides of what makes oneDNN worth it.
+# Some products of these sizes are faster by oneDNN, others by BLAS.
 SIZES = st.sampled_from([1, 7, 64, 200, 600])
 
 
@@ -23,7 +23,7 @@ def normal(*shape, dtype=torch.float32, seed=0):
 
 @settings(max_examples=40, deadline=None)
 @given(SIZES, SIZES, SIZES, *[st.booleans()] * 3)
-def test_affine_is_a_product_and_a_sum_in_any_layout(n, k, m, turned, biased, along):
+def test_affine_matches_float64_in_any_layout(n, k, m, turned, biased, along):
     x, weight = normal(n, k), normal(m, k, seed=1)
     bias = normal(m, seed=2) if biased else None
     if turned:
@@ -33,7 +33,7 @@ def test_affine_is_a_product_and_a_sum_in_any_layout(n, k, m, turned, biased, al
     np.testing.assert_allclose(found, expected, **TOLERANCE)
 
 
-def test_a_few_units_lie_along_the_batch():
+def test_outputs_of_few_units_are_stored_by_units():
     x, weight, bias = normal(200, 50), normal(10, 50), normal(10)
     assert affine(x, weight, bias, along_batch=True).mT.is_contiguous()
     assert affine(x[:5], weight, bias, along_batch=True).is_contiguous()
@@ -42,19 +42,19 @@ def test_a_few_units_lie_along_the_batch():
 
 @settings(max_examples=40, deadline=None)
 @given(SIZES, SIZES, SIZES, st.sampled_from([None, 0.0, 0.3]))
-def test_matmul_into_writes_where_it_is_told(n, k, m, times):
-    a, b, plus = normal(k, n).t(), normal(k, m, seed=1), normal(n, m, seed=2)
+def test_matmul_into_writes_into_its_output_only(n, k, m, scale):
+    a, b, addend = normal(k, n).t(), normal(k, m, seed=1), normal(n, m, seed=2)
     vector = torch.full((n * m + 2,), 7.0)
-    more = () if times is None else (plus, times)
+    more = () if scale is None else (addend, scale)
     matmul_into(vector[1:-1].view(n, m), a, b, *more)
-    expected = a.double() @ b.double() + (times or 0.0) * plus.double()
+    expected = a.double() @ b.double() + (scale or 0.0) * addend.double()
     np.testing.assert_allclose(vector[1:-1], expected.reshape(-1), **TOLERANCE)
     assert vector[0] == vector[-1] == 7.0
 
 
 @settings(max_examples=30, deadline=None)
 @given(SIZES, SIZES, SIZES, st.sets(st.sampled_from(["x", "weight", "bias"])))
-def test_linear_has_the_derivatives_of_torchs(n, k, m, wanted):
+def test_linear_has_the_gradients_of_torch(n, k, m, wanted):
     tensors = {
         "x": normal(n, k),
         "weight": normal(m, k, seed=1),
@@ -86,7 +86,7 @@ def test_linear_has_the_derivatives_of_torchs(n, k, m, wanted):
 @pytest.mark.filterwarnings("ignore:TF32 acceleration:UserWarning")
 @pytest.mark.parametrize("rows", [2, 600])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_layer_is_torchs_where_the_user_turned_onednn_off(rows, dtype):
+def test_linear_layer_equals_torch_without_onednn(rows, dtype):
     layer = Linear(600, 100, dtype=dtype)
     nn.init.normal_(layer.weight), nn.init.normal_(layer.bias)
     x = normal(rows, 600, dtype=dtype)
@@ -95,7 +95,7 @@ def test_layer_is_torchs_where_the_user_turned_onednn_off(rows, dtype):
         assert torch.equal(layer(x), expected)
 
 
-def test_layer_can_be_traced_and_autocast():
+def test_linear_layer_can_be_traced_and_autocast():
     layer = Linear(600, 100)
     nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
     x = normal(600, 600)
@@ -104,7 +104,7 @@ def test_layer_can_be_traced_and_autocast():
         assert layer(x).dtype is torch.bfloat16
 
 
-def test_layer_gives_the_same_bits_again_and_beside_other_threads():
+def test_affine_gives_equal_bits_in_concurrent_threads():
     from concurrent.futures import ThreadPoolExecutor
 
     x, weight, bias = normal(200, 784), normal(128, 784), normal(128)

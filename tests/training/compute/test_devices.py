@@ -1,4 +1,4 @@
-"""Where and in which precision to train."""
+"""Devices, dtypes and repeatable convolutions."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def two_gpus(monkeypatch):
 
 
 @pytest.mark.parametrize("device", ["cpu", "cpu:0", torch.device("cpu")])
-def test_cpu(device):
+def test_cpu_is_resolved_to_itself(device):
     assert resolve_device(device).type == "cpu"
 
 
@@ -41,12 +41,12 @@ def test_auto_prefers_cuda(two_gpus):
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda")])
-def test_absent_cuda_is_refused_by_name(no_cuda, device):
+def test_missing_cuda_device_is_refused_by_name(no_cuda, device):
     with pytest.raises(ValueError, match="but this machine has no CUDA device; use"):
         resolve_device(device)
 
 
-def test_the_message_is_the_designs(no_cuda):
+def test_missing_device_error_says_what_to_use(no_cuda):
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         resolve_device("cuda")
     assert str(raised.value) == (
@@ -55,13 +55,13 @@ def test_the_message_is_the_designs(no_cuda):
     )
 
 
-def test_an_index_too_high_is_refused(two_gpus):
+def test_too_high_device_index_is_refused(two_gpus):
     with pytest.raises(ValueError, match=r"'cuda:2' .* has 2 CUDA device\(s\)"):
         resolve_device("cuda:2")
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:x"])
-def test_an_unknown_name_is_refused(device):
+def test_unknown_device_name_is_refused(device):
     with pytest.raises(ValueError, match="is no torch device; use 'auto'"):
         resolve_device(device)
 
@@ -72,7 +72,7 @@ def test_devices_that_cannot_train_are_refused():
 
 
 @pytest.mark.cuda
-def test_cuda_is_found():
+def test_cuda_device_is_resolved():
     assert resolve_device("auto").type == "cuda"
 
 
@@ -87,25 +87,25 @@ def test_cuda_is_found():
         ("i8", torch.float32),
     ],
 )
-def test_dtype_is_the_datas_or_float32(data, expected):
+def test_dtype_is_that_of_the_data_or_float32(data, expected):
     assert resolve_dtype(None, np.dtype(data), CPU) == expected
 
 
 @pytest.mark.parametrize("data", ["f8", "f4", "u1"])
-def test_a_given_dtype_wins(data):
+def test_given_dtype_overrides_that_of_the_data(data):
     assert resolve_dtype("float32", np.dtype(data), CPU) == torch.float32
     assert resolve_dtype("float64", np.dtype(data), CPU) == torch.float64
 
 
 @pytest.mark.parametrize("dtype", [None, "float32"])
-def test_mps_has_no_float64(dtype):
+def test_mps_refuses_float64(dtype):
     assert resolve_dtype(dtype, np.dtype("f8"), MPS) == torch.float32
     with pytest.raises(ValueError, match="'mps' has no float64; use dtype='float32'"):
         resolve_dtype("float64", np.dtype("f8"), MPS)
     assert (widest_float(MPS), widest_float(CPU)) == (torch.float32, torch.float64)
 
 
-def test_convolutions_are_repeatable_while_anybody_wants_them_to_be(monkeypatch):
+def test_convolutions_are_repeatable_until_the_last_block_ends(monkeypatch):
     cudnn = torch.backends.cudnn
     monkeypatch.setattr(cudnn, "deterministic", False)
     first, second = repeatable_convolutions(), repeatable_convolutions()

@@ -1,4 +1,4 @@
-"""Batches of one size take memory from the system once."""
+"""Batches of one size reuse the memory of the batches before."""
 
 import os
 import subprocess
@@ -28,8 +28,8 @@ print(before, faults())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' allocators differ")
-def test_batches_of_one_size_take_memory_once():
-    # Dask, in a test before, tells processes that are started to give memory back.
+def test_batches_of_one_size_reuse_their_memory():
+    # Dask sets an environment variable for new processes that releases memory.
     env = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

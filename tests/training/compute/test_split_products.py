@@ -1,4 +1,4 @@
-"""Products in parts, against whole ones in float64, on any number of threads."""
+"""Split products equal whole ones, on any number of threads."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmlp.training.compute import split_products as shared_products_module
+from skmlp.training.compute import split_products
 from skmlp.training.compute.dense_products import DenseProducts
 from skmlp.training.compute.split_products import SplitProducts
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD
 
 # Sums of up to 800 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 UNITS = st.sampled_from([1, 7, 48, 50, 64, 100, 128])
 INPUTS = st.sampled_from([1, 48, 99, 300, 784])
-ROWS = st.sampled_from([1, 5, 32, 100])
+BATCH_SIZES = st.sampled_from([1, 5, 32, 100])
 
 
 def normal(*shape, seed=0):
@@ -23,52 +24,56 @@ def normal(*shape, seed=0):
     return torch.from_numpy(drawn).float()
 
 
-def shared_products(units, inputs, rows):
+def make_products(units, inputs, batch_size, tuner=SINGLE_THREAD):
+    """Return weights, biases, the weights' gradient and the products of a layer."""
     weight, bias = normal(units, inputs), normal(units, seed=1)
     gradient = torch.full_like(weight, torch.nan)
-    return weight, bias, gradient, SplitProducts(weight, bias, gradient, rows)
+    products = SplitProducts(weight, bias, gradient, batch_size, tuner)
+    return weight, bias, gradient, products
 
 
 @settings(max_examples=60, deadline=None)
-@given(UNITS, INPUTS, ROWS, st.sampled_from([0.0, 0.3]))
-def test_they_are_the_products_of_the_layer(units, inputs, rows, decay):
-    weight, bias, gradient, shared = shared_products(units, inputs, rows)
-    x, delta = normal(rows, inputs, seed=2), normal(rows, units, seed=3)
-    z, by_x = shared.forward(x), shared.backward(delta)
-    shared.differentiate(delta, x, decay)
+@given(UNITS, INPUTS, BATCH_SIZES, st.sampled_from([0.0, 0.3]))
+def test_split_products_match_whole_products(units, inputs, batch_size, decay):
+    weight, bias, gradient, products = make_products(units, inputs, batch_size)
+    x, grad = normal(batch_size, inputs, seed=2), normal(batch_size, units, seed=3)
+    z, grad_x = products.forward(x), products.input_gradient(grad)
+    products.write_weight_gradient(grad, x, decay)
     assert z.mT.is_contiguous()
-    assert by_x.mT.is_contiguous()
-    W, X, D = weight.double(), x.double(), delta.double()
+    assert grad_x.mT.is_contiguous()
+    W, X, D = weight.double(), x.double(), grad.double()
     np.testing.assert_allclose(z, X @ W.mT + bias.double(), **TOLERANCE)
-    np.testing.assert_allclose(by_x, D @ W, **TOLERANCE)
+    np.testing.assert_allclose(grad_x, D @ W, **TOLERANCE)
     np.testing.assert_allclose(gradient, D.mT @ X + decay * W, **TOLERANCE)
 
 
-def test_without_a_gradient_nothing_is_written():
+def test_weights_without_gradient_are_not_differentiated():
     weight, bias = normal(64, 300), normal(64)
     before = weight.clone()
-    shared = SplitProducts(weight, bias, None, 100)
-    shared.differentiate(normal(100, 64), normal(100, 300), 0.1)
+    products = SplitProducts(weight, bias, None, 100)
+    products.write_weight_gradient(normal(100, 64), normal(100, 300), 0.1)
     assert torch.equal(weight, before)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
 @pytest.mark.parametrize(
-    ("units", "inputs", "rows"), [(128, 784, 32), (50, 784, 50), (75, 300, 100)]
+    ("units", "inputs", "batch_size"), [(128, 784, 32), (50, 784, 50), (75, 300, 100)]
 )
-def test_threads_change_no_bit(units, inputs, rows, n_threads, alone_and_together):
-    x, delta = normal(rows, inputs, seed=2), normal(rows, units, seed=3)
+def test_threads_do_not_change_split_products(
+    units, inputs, batch_size, n_threads, on_one_and_many_threads
+):
+    x, grad = normal(batch_size, inputs, seed=2), normal(batch_size, units, seed=3)
 
-    def compute():
-        _, _, gradient, shared = shared_products(units, inputs, rows)
-        shared.differentiate(delta, x, 0.1)
-        return shared.forward(x), shared.backward(delta), gradient
+    def compute(tuner):
+        _, _, gradient, products = make_products(units, inputs, batch_size, tuner)
+        products.write_weight_gradient(grad, x, 0.1)
+        return products.forward(x), products.input_gradient(grad), gradient
 
-    assert all(map(torch.equal, *alone_and_together(n_threads, compute)))
+    assert all(map(torch.equal, *on_one_and_many_threads(n_threads, compute)))
 
 
 @pytest.mark.parametrize(
-    ("rows", "dtype", "in_parts"),
+    ("batch_size", "dtype", "is_split"),
     [
         (16, torch.float32, False),  # an epoch's last batch
         (32, torch.float32, True),
@@ -76,30 +81,35 @@ def test_threads_change_no_bit(units, inputs, rows, n_threads, alone_and_togethe
         (64, torch.float32, False),  # enough multiplications for oneDNN
     ],
 )
-def test_a_layer_multiplies_so_where_it_is_worth_it(rows, dtype, in_parts):
+def test_dense_products_are_split_for_middling_sizes(batch_size, dtype, is_split):
     weight, bias = normal(128, 784).to(dtype), normal(128).to(dtype)
     layer = DenseProducts(weight, bias, torch.empty_like(weight))
-    x, delta = normal(rows, 784, seed=2).to(dtype), normal(rows, 128, seed=3).to(dtype)
-    z, by_x = layer.forward(x), layer.backward(delta, x)
-    assert z.mT.is_contiguous() == by_x.mT.is_contiguous() == in_parts
+    x, grad = (
+        normal(batch_size, 784, seed=2).to(dtype),
+        normal(batch_size, 128, seed=3).to(dtype),
+    )
+    z, grad_x = layer.forward(x), layer.input_gradient(grad, x)
+    assert z.mT.is_contiguous() == grad_x.mT.is_contiguous() == is_split
     np.testing.assert_allclose(z, x.double() @ weight.double().mT + bias, **TOLERANCE)
 
 
-def test_parts_are_computed_on_threads_of_their_own(threads_asked_for):
-    asked_for = threads_asked_for(shared_products_module)
-    _, _, _, shared = shared_products(128, 784, 32)
-    x, delta = normal(32, 784, seed=2), normal(32, 128, seed=3)
-    shared.forward(x), shared.differentiate(delta, x, 0.1), shared.backward(delta)
-    assert asked_for == [2, 4, 2]  # of 2, 8 and 2 parts
+def test_each_part_may_use_one_thread(requested_threads, four_threads):
+    requested = requested_threads(split_products)
+    _, _, _, products = make_products(128, 784, 32, four_threads)
+    x, grad = normal(32, 784, seed=2), normal(32, 128, seed=3)
+    products.forward(x)
+    products.write_weight_gradient(grad, x, 0.1)
+    products.input_gradient(grad)
+    assert requested == [2, 4, 2]  # of 2, 8 and 2 parts
 
 
-def test_the_derivative_lies_as_what_it_is_by():
-    """So that the activation's derivative need not turn it."""
+def test_input_gradient_has_the_layout_of_the_input():
+    """The activation's derivative then needs no copy."""
     weight = normal(10, 128)
     layer = DenseProducts(weight, normal(10), torch.empty_like(weight))
-    x, delta = normal(32, 128, seed=2), normal(32, 10, seed=3)
+    x, grad = normal(32, 128, seed=2), normal(32, 10, seed=3)
     for laid_out in (x, x.mT.contiguous().mT):
-        by_x = layer.backward(delta, laid_out)
-        assert by_x.stride() == laid_out.stride()
-        expected = delta.double() @ weight.double()
-        np.testing.assert_allclose(by_x, expected, **TOLERANCE)
+        grad_x = layer.input_gradient(grad, laid_out)
+        assert grad_x.stride() == laid_out.stride()
+        expected = grad.double() @ weight.double()
+        np.testing.assert_allclose(grad_x, expected, **TOLERANCE)

@@ -1,4 +1,4 @@
-"""Threads within a step: chosen by the clock, without a say in the result."""
+"""The number of threads is chosen by measurement, and does not change results."""
 
 import threading
 
@@ -8,8 +8,8 @@ import torch
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier
 from skmlp.training.compute import dense_products as products
-from skmlp.training.compute import thread_tuning as tuner
-from skmlp.training.compute.thread_tuning import ThreadTuner, tuned_thread_count
+from skmlp.training.compute import thread_tuning
+from skmlp.training.compute.thread_tuning import ThreadTuner
 from skmlp.training.compute.threads import (
     available_threads,
     single_threaded,
@@ -18,7 +18,7 @@ from skmlp.training.compute.threads import (
 
 
 class Clock:
-    """Time that goes on by what steps take on each number of threads."""
+    """A clock that moves by the seconds of a step on each number of threads."""
 
     def __init__(self, seconds):
         self.seconds = seconds
@@ -27,106 +27,104 @@ class Clock:
     def __call__(self):
         return self.now
 
-    def train(self, workers, n_steps):
-        """Return on how many threads each step was computed."""
-        sizes = []
+    def train(self, tuner, n_steps):
+        """Return the number of threads of each step."""
+        n_threads = []
         for _ in range(n_steps):
-            workers.begin_step()
-            sizes.append(tuned_thread_count())
-            self.now += self.seconds[tuned_thread_count()]
-        return sizes
+            tuner.begin_step()
+            n_threads.append(tuner.n_threads)
+            self.now += self.seconds[tuner.n_threads]
+        return n_threads
 
 
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock({1: 1.0, 2: 0.7, 4: 0.6, 6: 0.9})
-    monkeypatch.setattr(tuner, "perf_counter", clock)
+    monkeypatch.setattr(thread_tuning, "perf_counter", clock)
     return clock
 
 
 @pytest.mark.parametrize(
-    ("most", "sizes"),
+    ("max_threads", "candidates"),
     [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (6, [1, 2, 4, 6])],
 )
-def test_sizes_double_up_to_all_threads(most, sizes):
-    assert ThreadTuner(most).sizes == sizes
+def test_candidates_double_up_to_all_threads(max_threads, candidates):
+    assert ThreadTuner(max_threads).candidates == candidates
 
 
-def test_the_fastest_number_of_threads_stays(clock):
-    with ThreadTuner(6) as workers:
-        sizes = clock.train(workers, 6 * tuner._STEPS)
-    assert sorted(set(sizes[: 5 * tuner._STEPS])) == [1, 2, 4, 6]
-    assert set(sizes[5 * tuner._STEPS :]) == {4}
-    assert tuned_thread_count() == 1
+def test_fastest_number_of_threads_is_kept(clock):
+    tuner = ThreadTuner(6)
+    n_threads = clock.train(tuner, 6 * thread_tuning._STEPS_PER_TIMING)
+    n_trials = 5 * thread_tuning._STEPS_PER_TIMING
+    assert sorted(set(n_threads[:n_trials])) == [1, 2, 4, 6]
+    assert set(n_threads[n_trials:]) == {4}
 
 
-def test_threads_that_come_too_late_are_given_up_at_once(clock):
+def test_slow_threads_are_given_up_after_one_timed_step(clock):
     clock.seconds = {1: 1.0, 2: 100.0}
-    with ThreadTuner(2) as workers:
-        sizes = clock.train(workers, 4 * tuner._STEPS)
-    assert sizes.count(2) == 2  # the one that is not timed, and the one that is
+    n_threads = clock.train(ThreadTuner(2), 4 * thread_tuning._STEPS_PER_TIMING)
+    assert n_threads.count(2) == 2  # the first step after a change is not timed
 
 
-def test_it_goes_back_when_another_process_takes_the_cores(clock):
-    with ThreadTuner(2) as workers:
-        clock.train(workers, 4 * tuner._STEPS)
-        assert tuned_thread_count() == 2
-        clock.seconds = {1: 1.1, 2: 100.0}
-        sizes = clock.train(workers, 2 * tuner._STEPS)
-    assert sizes.count(2) <= 2
+def test_tuner_returns_to_one_thread_when_the_cores_are_taken(clock):
+    tuner = ThreadTuner(2)
+    clock.train(tuner, 4 * thread_tuning._STEPS_PER_TIMING)
+    assert tuner.n_threads == 2
+    clock.seconds = {1: 1.1, 2: 100.0}
+    n_threads = clock.train(tuner, 2 * thread_tuning._STEPS_PER_TIMING)
+    assert n_threads.count(2) <= 2
 
 
-def test_what_was_slower_is_tried_again_and_ever_more_seldom(clock):
+def test_slower_numbers_are_retried_after_growing_pauses(clock):
     clock.seconds = {1: 1.0, 2: 1.5}
-    with ThreadTuner(2) as workers:
-        sizes = clock.train(workers, 20 * tuner._PATIENCE * tuner._STEPS)
-        tried = np.flatnonzero(np.diff([1, *sizes]) == 1)
-        assert len(tried) > 3
-        pauses = np.diff(tried)
-        assert (pauses[1:] > 1.5 * pauses[:-1]).all()
-        clock.seconds = {1: 1.0, 2: 0.5}
-        sizes = clock.train(workers, 64 * tuner._PATIENCE * tuner._STEPS)
-    assert sizes[-1] == 2
+    tuner = ThreadTuner(2)
+    steps_before_retry = (
+        thread_tuning._TIMINGS_BEFORE_RETRY * thread_tuning._STEPS_PER_TIMING
+    )
+    n_threads = clock.train(tuner, 20 * steps_before_retry)
+    tried = np.flatnonzero(np.diff([1, *n_threads]) == 1)
+    assert len(tried) > 3
+    pauses = np.diff(tried)
+    assert (pauses[1:] > 1.5 * pauses[:-1]).all()
+    clock.seconds = {1: 1.0, 2: 0.5}
+    n_threads = clock.train(tuner, 64 * steps_before_retry)
+    assert n_threads[-1] == 2
 
 
-def test_one_thread_is_tried_again_too(clock):
-    with ThreadTuner(2) as workers:
-        clock.train(workers, 4 * tuner._STEPS)
-        assert tuned_thread_count() == 2
-        clock.seconds = {1: 0.5, 2: 0.7}
-        sizes = clock.train(workers, 16 * tuner._PATIENCE * tuner._STEPS)
-    assert sizes[-1] == 1
+def test_one_thread_is_retried(clock):
+    tuner = ThreadTuner(2)
+    clock.train(tuner, 4 * thread_tuning._STEPS_PER_TIMING)
+    assert tuner.n_threads == 2
+    clock.seconds = {1: 0.5, 2: 0.7}
+    n_steps = 16 * thread_tuning._TIMINGS_BEFORE_RETRY * thread_tuning._STEPS_PER_TIMING
+    assert clock.train(tuner, n_steps)[-1] == 1
 
 
-def test_what_lies_between_epochs_is_not_timed(clock):
-    with ThreadTuner(2) as workers:
-        for _ in range(8):
-            clock.train(workers, tuner._STEPS)
-            clock.now += 1000.0 if tuned_thread_count() == 2 else 0.0
-            workers.pause()
-        assert tuned_thread_count() == 2
+def test_time_between_epochs_is_not_measured(clock):
+    tuner = ThreadTuner(2)
+    for _ in range(8):
+        clock.train(tuner, thread_tuning._STEPS_PER_TIMING)
+        clock.now += 1000.0 if tuner.n_threads == 2 else 0.0
+        tuner.pause()
+    assert tuner.n_threads == 2
 
 
-def test_other_threads_have_no_team(clock):
-    with ThreadTuner(2) as workers:
-        clock.train(workers, 4 * tuner._STEPS)
-        assert tuned_thread_count() == 2
-        seen = []
-        thread = threading.Thread(target=lambda: seen.append(tuned_thread_count()))
-        thread.start()
-        thread.join()
-    assert seen == [1]
+def test_tuners_do_not_affect_each_other(clock):
+    tuner, other = ThreadTuner(2), ThreadTuner(2)
+    clock.train(tuner, 4 * thread_tuning._STEPS_PER_TIMING)
+    assert tuner.n_threads == 2
+    assert other.n_threads == thread_tuning.SINGLE_THREAD.n_threads == 1
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_one_operation_has_the_threads_of_the_only_fit():
+def test_operations_of_the_only_fit_may_use_threads():
     with single_threaded():
         assert available_threads() == 3
         with using_threads(2) as shared:
             assert shared
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
-        with single_threaded():  # as of a fit in another thread
+        with single_threaded():  # like that of a fit in another thread
             assert available_threads() == 1
             with using_threads(2) as shared:
                 assert not shared
@@ -136,8 +134,8 @@ def test_one_operation_has_the_threads_of_the_only_fit():
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_a_thread_beside_the_fit_has_nothing_to_share():
-    """Such as one that trains a network for which one thread is not enough."""
+def test_threads_outside_of_a_fit_get_no_threads_to_use():
+    """Such a thread may train a network that uses several threads anyway."""
     found = []
 
     def beside():
@@ -154,16 +152,18 @@ def test_a_thread_beside_the_fit_has_nothing_to_share():
 
 
 @pytest.fixture
-def restless(monkeypatch):
-    """A team that takes another number of threads in every step."""
+def changing_threads(monkeypatch):
+    """Let tuners change the number of threads often; list the numbers."""
     seen = []
 
-    def choose(workers):
-        sizes = workers.sizes
-        seen.append(sizes[(sizes.index(tuned_thread_count()) + 1) % len(sizes)])
+    def choose(tuner):
+        candidates = tuner.candidates
+        position = candidates.index(tuner.n_threads) + 1
+        seen.append(candidates[position % len(candidates)])
         return seen[-1]
 
-    monkeypatch.setattr(tuner, "_STEPS", 1)
+    monkeypatch.setattr(thread_tuning, "_STEPS_PER_TIMING", 1)
+    monkeypatch.setattr(thread_tuning, "_STEPS_PER_TRIAL", 1)
     monkeypatch.setattr(ThreadTuner, "_choose", choose)
     return seen
 
@@ -173,7 +173,7 @@ def restless(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("network", [MLPClassifier, CNNClassifier])
-def test_the_bits_do_not_depend_on_the_threads(restless, network, solver, dtype):
+def test_fits_give_equal_bits_on_any_threads(changing_threads, network, solver, dtype):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 400)).astype(dtype), rng.integers(0, 5, 400)
     params = {"conv_channels": (3,)} if network is CNNClassifier else {}
@@ -187,30 +187,29 @@ def test_the_bits_do_not_depend_on_the_threads(restless, network, solver, dtype)
         **params,
     )
     weights = [w.tobytes() for w in model.fit(X, y).coefs_]
-    assert set(restless) == {1, 2, 3}
+    assert set(changing_threads) == {1, 2, 3}
     torch.set_num_threads(1)
     assert [w.tobytes() for w in model.fit(X, y).coefs_] == weights
 
 
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_the_bits_of_larger_batches_do_not_depend_on_the_threads(restless):
-    """Of a dense network, all of whose many products are shared one by one."""
+def test_large_batches_give_equal_bits_on_any_threads(changing_threads):
+    """Threads share each product of these batches."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(800, 784)).astype(np.float32), rng.integers(0, 10, 800)
     model = MLPClassifier((128,), batch_size=200, max_iter=6, random_state=0)
     model.set_params(device="cpu")
     weights = [w.tobytes() for w in model.fit(X, y).coefs_]
-    assert set(restless) == {1, 2, 3}
+    assert set(changing_threads) == {1, 2, 3}
     torch.set_num_threads(1)
     assert [w.tobytes() for w in model.fit(X, y).coefs_] == weights
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_a_product_whose_sums_are_cut_by_threads_is_not_shared(monkeypatch):
-    """Such as those of long rows by few units."""
+def test_products_with_sums_split_by_threads_use_one_thread(monkeypatch):
+    """Products of many inputs and few units are such products."""
     monkeypatch.setattr(products, "_same_bits", {})
-    monkeypatch.setattr(products, "tuned_thread_count", lambda: 3)
     numbers = []
 
     def cut(x, weight, bias):
@@ -218,11 +217,11 @@ def test_a_product_whose_sums_are_cut_by_threads_is_not_shared(monkeypatch):
         parts = (t.tensor_split(numbers[-1], 1) for t in (x, weight))
         return sum(a @ b.mT for a, b in zip(*parts, strict=True))
 
-    monkeypatch.setattr(products, "_call", cut)
-    monkeypatch.setattr(products, "_worth_onednn", lambda x, weight: True)
+    monkeypatch.setattr(products, "_onednn_linear", cut)
+    monkeypatch.setattr(products, "_is_faster_by_onednn", lambda x, weight: True)
     x, weight = torch.randn(4, 100_000), torch.randn(4, 100_000)
     with single_threaded():
-        products.affine(x, weight)
-        assert numbers == [1, 3] * products._DRAWS + [1]
-        products.affine(x, weight)
-        assert numbers == [1, 3] * products._DRAWS + [1, 1]
+        products.affine(x, weight, n_threads=3)
+        assert numbers == [1, 3] * products._DRAWS_PER_TRIAL + [1]
+        products.affine(x, weight, n_threads=3)
+        assert numbers == [1, 3] * products._DRAWS_PER_TRIAL + [1, 1]

@@ -1,4 +1,4 @@
-"""Threads are put back, also by fits that overlap."""
+"""Thread counts are limited and restored, also by overlapping fits."""
 
 import threading
 
@@ -20,13 +20,13 @@ def number_in_a_new_thread():
     return found[0]
 
 
-def test_one_thread_here_and_in_new_threads():
+def test_single_threaded_limits_this_thread_and_new_threads():
     with single_threaded(), single_threaded():
         assert torch.get_num_threads() == number_in_a_new_thread() == 1
     assert torch.get_num_threads() == number_in_a_new_thread() == 3
 
 
-def test_blas_has_one_thread_until_the_last_one_out():
+def test_blas_is_limited_until_the_last_block_ends():
     pools = ThreadpoolController().select(prefix="libscipy_openblas")
 
     def threads():
@@ -43,7 +43,7 @@ def test_blas_has_one_thread_until_the_last_one_out():
         assert threads() == before
 
 
-def test_whoever_ends_last_puts_back_what_the_first_found():
+def test_last_block_to_end_restores_the_first_count():
     entered, leave = threading.Event(), threading.Event()
 
     def overlap():

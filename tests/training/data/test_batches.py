@@ -1,4 +1,4 @@
-"""Batches: every row once an epoch, in scikit-learn's order, in training's dtype."""
+"""Batches hold every sample once an epoch, in scikit-learn's order."""
 
 import numpy as np
 import pytest
@@ -20,76 +20,78 @@ from skmlp.training.optimizers.flat_parameters import ALIGNMENT
 CPU = torch.device("cpu")
 
 
-def make_rows(X, weight=None, dtype=torch.float64):
+def make_data(X, weight=None, dtype=torch.float64):
     X = X if scipy.sparse.issparse(X) else np.asarray(X)
     return DeviceData(X, torch.arange(X.shape[0]), weight, dtype, CPU)
 
 
 @given(st.integers(1, 40), st.integers(1, 50), st.booleans(), st.integers(0, 5))
-def test_every_row_once_an_epoch(n_rows, batch_size, shuffled, seed):
-    X = np.arange(2.0 * n_rows).reshape(n_rows, 2)
+def test_every_sample_occurs_once_an_epoch(n_samples, batch_size, shuffled, seed):
+    X = np.arange(2.0 * n_samples).reshape(n_samples, 2)
     random_state = np.random.RandomState(seed) if shuffled else None
-    batches = BatchLoader(make_rows(X), batch_size, random_state)
+    batches = BatchLoader(make_data(X), batch_size, random_state)
     for _ in range(2):
         epoch = list(batches)
         assert len(epoch) == len(batches)
         assert all(len(x) <= batch_size for x, *_ in epoch)
         order = torch.cat([y for _, y, *_ in epoch]).numpy()
-        np.testing.assert_array_equal(np.sort(order), np.arange(n_rows))
+        np.testing.assert_array_equal(np.sort(order), np.arange(n_samples))
         np.testing.assert_array_equal(torch.cat([x for x, *_ in epoch]), X[order])
 
 
-def test_order_is_scikit_learns_shuffle_of_the_epoch_before():
-    batches = BatchLoader(make_rows(np.zeros((9, 1))), 4, np.random.RandomState(0))
+def test_each_epoch_shuffles_the_order_before_as_scikit_learn():
+    batches = BatchLoader(make_data(np.zeros((9, 1))), 4, np.random.RandomState(0))
     random_state, order = np.random.RandomState(0), np.arange(9)
     for _ in range(3):
         order = shuffle(order, random_state=random_state)
-        found = torch.cat([y for _, y, *_ in batches])
-        np.testing.assert_array_equal(found, order)
+        targets = torch.cat([y for _, y, *_ in batches])
+        np.testing.assert_array_equal(targets, order)
 
 
-def test_unshuffled_rows_stay_in_order():
-    batches = BatchLoader(make_rows(np.zeros((5, 1))), 2)
+def test_unshuffled_samples_stay_in_order():
+    batches = BatchLoader(make_data(np.zeros((5, 1))), 2)
     for _ in range(2):
         assert [y.tolist() for _, y, *_ in batches] == [[0, 1], [2, 3], [4]]
 
 
-def test_weights_of_a_batch_sum_to_one_and_keep_their_ratios():
+def test_batch_weights_sum_to_one_and_keep_their_ratios():
     weight = np.array([1.0, 3.0, 2.0, 2.0, 5.0])
-    found = [
+    batches = [
         (w.tolist(), total)
-        for *_, w, total in BatchLoader(make_rows(np.zeros((5, 1)), weight), 2)
+        for *_, w, total in BatchLoader(make_data(np.zeros((5, 1)), weight), 2)
     ]
-    assert found == [([0.25, 0.75], 4.0), ([0.5, 0.5], 4.0), ([1.0], 5.0)]
+    assert batches == [([0.25, 0.75], 4.0), ([0.5, 0.5], 4.0), ([1.0], 5.0)]
 
 
-def test_without_weights_the_total_is_the_number_of_rows():
-    found = [(w, total) for *_, w, total in BatchLoader(make_rows(np.zeros((5, 1))), 2)]
-    assert found == [(None, 2.0), (None, 2.0), (None, 1.0)]
+def test_total_without_weights_is_the_number_of_samples():
+    batches = [
+        (w, total) for *_, w, total in BatchLoader(make_data(np.zeros((5, 1))), 2)
+    ]
+    assert batches == [(None, 2.0), (None, 2.0), (None, 1.0)]
 
 
 @pytest.mark.parametrize(
     ("batch_size", "n_calls"),
-    [(8, 3), (9, 12)],  # those of 9 rows do not begin at multiples of 64 bytes
+    [(8, 3), (9, 12)],  # batches of 9 samples are not aligned to 64 bytes
 )
-def test_batches_gathered_together_are_those_gathered_alone(
+def test_gathering_several_batches_does_not_change_them(
     batch_size, n_calls, monkeypatch
 ):
     rng = np.random.default_rng(0)
     X, weight = rng.normal(size=(100, 3)), rng.random(100)
-    rows = make_rows(X, weight)
-    monkeypatch.setattr("skmlp.training.data.batches._ELEMENTS_GATHERED", 5 * 8 * 3)
-    calls, gather = [], rows.gather
+    data = make_data(X, weight)
+    monkeypatch.setattr("skmlp.training.data.batches._FEATURES_PER_GATHER", 5 * 8 * 3)
+    calls, gather = [], data.gather
 
-    def counted(index):
+    def counted(index, n_threads):
         calls.append(len(index))
-        return gather(index)
+        return gather(index, n_threads)
 
-    monkeypatch.setattr(rows, "gather", counted)
-    found = list(BatchLoader(rows, batch_size, np.random.RandomState(1)))
+    monkeypatch.setattr(data, "gather", counted)
+    batches = list(BatchLoader(data, batch_size, np.random.RandomState(1)))
     assert len(calls) == n_calls
     order = shuffle(np.arange(100), random_state=1)
-    for i, (x, y, w, total) in enumerate(found):
+    for i, (x, y, w, total) in enumerate(batches):
         part = order[i * batch_size : (i + 1) * batch_size]
         np.testing.assert_array_equal(x, X[part])
         np.testing.assert_array_equal(y, part)
@@ -98,21 +100,21 @@ def test_batches_gathered_together_are_those_gathered_alone(
         assert x.data_ptr() % ALIGNMENT == 0
 
 
-def test_training_on_weights_leaves_the_callers_alone():
+def test_batches_do_not_change_the_given_weights():
     weight = np.array([1.0, 3.0, 2.0])
-    list(BatchLoader(make_rows(np.zeros((3, 1)), weight), 2))
+    list(BatchLoader(make_data(np.zeros((3, 1)), weight), 2))
     assert weight.tolist() == [1.0, 3.0, 2.0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_sparse_rows_are_dense_rows(dtype, shuffled):
+def test_sparse_samples_become_dense_batches(dtype, shuffled):
     X = scipy.sparse.random(11, 4, density=0.4, format="csr", random_state=0)
-    found = []
-    for rows in (X, X.toarray()):
+    batches = []
+    for data in (X, X.toarray()):
         random_state = np.random.RandomState(0) if shuffled else None
-        found.append(list(BatchLoader(make_rows(rows, dtype=dtype), 3, random_state)))
-    for (x_sparse, y_sparse, *_), (x, y, *_) in zip(*found, strict=True):
+        batches.append(list(BatchLoader(make_data(data, dtype=dtype), 3, random_state)))
+    for (x_sparse, y_sparse, *_), (x, y, *_) in zip(*batches, strict=True):
         assert x_sparse.dtype == dtype
         assert torch.equal(x_sparse, x)
         assert torch.equal(y_sparse, y)
@@ -121,28 +123,28 @@ def test_sparse_rows_are_dense_rows(dtype, shuffled):
 @pytest.mark.parametrize(
     "dtype", ["f4", "f8", ">f4", ">f8", "f2", "u1", "i1", "u2", "i2", "i4", "i8", "?"]
 )
-def test_any_dtype_keeps_its_values(dtype):
+def test_every_dtype_keeps_its_values(dtype):
     X = np.array([[0, 1], [1, 0], [1, 1]], dtype=dtype)
-    ((x, *_),) = BatchLoader(make_rows(X, dtype=torch.float32), 3)
+    ((x, *_),) = BatchLoader(make_data(X, dtype=torch.float32), 3)
     assert x.dtype == torch.float32
     np.testing.assert_array_equal(x, X.astype("f4"))
 
 
-def test_bytes_stay_bytes_until_their_batch():
-    rows = make_rows(np.zeros((3, 2), dtype=np.uint8), dtype=torch.float32)
-    assert rows.X.dtype == torch.uint8
-    assert rows.gather(torch.tensor([0]))[0].dtype == torch.float32
+def test_bytes_are_cast_batch_by_batch():
+    data = make_data(np.zeros((3, 2), dtype=np.uint8), dtype=torch.float32)
+    assert data.X.dtype == torch.uint8
+    assert data.gather(torch.tensor([0]))[0].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
     "view", [lambda X: X[::-1], lambda X: X[:, ::-1], lambda X: X.T, lambda X: X[::2]]
 )
-def test_any_layout_keeps_its_values(view):
+def test_every_layout_keeps_its_values(view):
     X = view(np.arange(16.0).reshape(4, 4))
     np.testing.assert_array_equal(as_tensor(X), X)
 
 
-def test_read_only_arrays_are_neither_written_nor_warned_about():
+def test_read_only_arrays_are_copied_without_a_warning():
     X = np.arange(4.0).reshape(2, 2)
     X.flags.writeable = False
     np.testing.assert_array_equal(as_tensor(X), X)
@@ -155,24 +157,24 @@ def test_writeable_arrays_are_not_copied():
 
 def test_batches_are_copies():
     X = np.zeros((4, 2))
-    for x, *_ in BatchLoader(make_rows(X), 2):
+    for x, *_ in BatchLoader(make_data(X), 2):
         x += 1
     assert not X.any()
 
 
-def test_augmentation_sees_every_batch():
-    batches = BatchLoader(make_rows(np.ones((5, 2))), 2, augment=lambda x: x * len(x))
+def test_augmentation_is_applied_to_every_batch():
+    batches = BatchLoader(make_data(np.ones((5, 2))), 2, augment=lambda x: x * len(x))
     assert [x.unique().tolist() for x, *_ in batches] == [[2.0], [2.0], [1.0]]
 
 
-def test_rows_are_a_dataset():
-    rows = make_rows(np.arange(6.0).reshape(3, 2))
-    x, y = rows[1]
-    assert (len(rows), x.tolist(), y.item()) == (3, [2.0, 3.0], 1)
+def test_device_data_is_a_dataset():
+    data = make_data(np.arange(6.0).reshape(3, 2))
+    x, y = data[1]
+    assert (len(data), x.tolist(), y.item()) == (3, [2.0, 3.0], 1)
 
 
 @given(st.integers(1, 10**7))
-def test_wider_layers_are_computed_for_fewer_rows(widest):
+def test_wider_layers_give_smaller_chunks(widest):
     assert samples_per_chunk(widest) >= 1
     assert samples_per_chunk(widest) * widest <= max(2**21, widest)
 
@@ -190,11 +192,11 @@ def test_foreign_byte_order_keeps_its_precision():
     assert as_tensor(X).item() == 1 / 3
 
 
-def test_other_rows_of_a_set_share_its_tensors():
-    rows = make_rows(np.arange(12).reshape(6, 2), np.arange(6.0))  # int64: cast once
-    part = rows.with_indices(np.array([4, 1]))
+def test_data_with_other_indices_share_tensors():
+    data = make_data(np.arange(12).reshape(6, 2), np.arange(6.0))  # int64 is cast first
+    part = data.with_indices(np.array([4, 1]))
     assert len(part) == 2
-    assert len(rows) == 6
+    assert len(data) == 6
     assert part[0][0].tolist() == [8.0, 9.0]
-    assert part.X is rows.X
-    assert part.weight is rows.weight
+    assert part.X is data.X
+    assert part.weight is data.weight

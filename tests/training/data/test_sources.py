@@ -1,4 +1,4 @@
-"""Rows outside memory: what is read is what is there, in blocks, ahead of its use."""
+"""Arrays outside memory are read in blocks and windows, ahead of their use."""
 
 import mmap
 import threading
@@ -19,12 +19,12 @@ from skmlp.training.data.sources import ConcatenatedArrays, Source, as_source
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
-    monkeypatch.setattr(sources, "WINDOW", 2000)
-    monkeypatch.setattr(sources, "_BLOCK", 200)
+    monkeypatch.setattr(sources, "WINDOW_BYTES", 2000)
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", 200)
 
 
 class Slices:
-    """An array that gives slices alone, and remembers them."""
+    """An array that supports slices only, and records them."""
 
     def __init__(self, values):
         self.values, self.shape, self.dtype = values, values.shape, values.dtype
@@ -41,7 +41,7 @@ class Slices:
 
 
 class Lists(Slices):
-    """An array that gives lists of rows alone."""
+    """An array that supports lists of indices only."""
 
     def __getitem__(self, key):
         if not isinstance(key, list):
@@ -54,7 +54,7 @@ def values(n_rows=600, dtype=np.uint8):
 
 
 def stored(kind, X, folder):
-    """Return X as it is kept outside memory."""
+    """Return X as an array outside memory."""
     if kind == "memmap":
         np.save(folder / "X.npy", X)
         return np.load(folder / "X.npy", mmap_mode="r")
@@ -82,7 +82,7 @@ def array(request, tmp_path):
         found.file.close()
 
 
-def test_large_arrays_are_sources_and_small_ones_are_read(array):
+def test_large_arrays_become_sources_and_small_ones_are_read(array):
     source = as_source(array)
     assert isinstance(source, Source)
     assert (source.shape, source.dtype) == ((600, 20), np.uint8)
@@ -91,58 +91,58 @@ def test_large_arrays_are_sources_and_small_ones_are_read(array):
     np.testing.assert_array_equal(small, values(50))
 
 
-def test_rows_are_read_in_any_order(array):
+def test_samples_are_read_in_any_order(array):
     rows = np.array([5, 599, 0, 5, 300, 301, 302])
     np.testing.assert_array_equal(Source(array).read(rows), values()[rows])
 
 
-def test_a_window_finds_its_rows(array):
+def test_window_positions_match_the_order(array):
     order = np.random.RandomState(0).permutation(600)
     seen = []
     for window in Source(array).windows(order, 30):
         np.testing.assert_array_equal(
-            window.X[window.places], values()[order[window.part]]
+            window.X[window.positions], values()[order[window.order_slice]]
         )
-        assert len(window.rows) % 30 == 0
-        assert window.X.nbytes <= sources.WINDOW
-        seen.append(window.part)
+        assert len(window.sample_index) % 30 == 0
+        assert window.X.nbytes <= sources.WINDOW_BYTES
+        seen.append(window.order_slice)
     assert [part.start for part in seen] == list(range(0, 600, 90))
 
 
-def test_parts_are_not_read_until_they_have_to_be():
+def test_indexing_a_source_reads_nothing():
     array = Slices(values())
     part = Source(array)[np.array([7, 3, 400]), ...][1:]
     assert (part.shape, array.asked) == ((2, 20), [])
     np.testing.assert_array_equal(np.asarray(part), values()[[3, 400]])
-    # Only the blocks, of ten rows, in which they are.
+    # Only the blocks of ten samples that hold them are read.
     assert array.asked == [(3, 4), (400, 401)]
 
 
 @given(st.integers(1, 700), st.integers(1, 150), st.integers(0, 5))
-def test_shuffled_rows_are_all_rows_in_another_order(n_rows, batch_size, seed):
+def test_shuffling_permutes_all_samples(n_rows, batch_size, seed):
     source = Source(Slices(np.zeros((n_rows, 20), np.uint8)))
     random_state = np.random.RandomState(seed)
     order = source.shuffled(np.arange(n_rows), random_state, batch_size)
     np.testing.assert_array_equal(np.sort(order), np.arange(n_rows))
 
 
-def test_windows_of_shuffled_rows_are_blocks_from_anywhere():
+def test_shuffled_windows_hold_blocks_from_the_whole_array():
     array = Slices(values())
     source = Source(array)
     order = source.shuffled(np.arange(600), np.random.RandomState(0), 10)
-    window = order[: source.window_rows(10)]
-    blocks = np.unique(window // source.block_rows)
+    window = order[: source.samples_per_window(10)]
+    blocks = np.unique(window // source.samples_per_block)
     assert len(blocks) == 10
     assert blocks.max() - blocks.min() > 20
     assert (np.diff(window) != 1).mean() > 0.9
 
 
-def test_chunks_are_read_whole(tmp_path):
+def test_array_chunks_are_read_whole(tmp_path):
     array = stored("zarr", values(), tmp_path)
-    assert Source(array).block_rows == 17
+    assert Source(array).samples_per_block == 17
 
 
-def test_rows_are_read_once_an_epoch_and_by_another_thread():
+def test_another_thread_reads_samples_once_an_epoch():
     array = Slices(values())
     rows = DeviceData(
         Source(array), torch.arange(600), None, torch.float32, torch.device("cpu")
@@ -153,14 +153,14 @@ def test_rows_are_read_once_an_epoch_and_by_another_thread():
         y = torch.cat([y for _, y, *_ in batches])
         np.testing.assert_array_equal(np.sort(y), np.arange(600))
         read = np.concatenate([np.arange(*asked) for asked in array.asked])
-        # A block that two windows share is read twice.
+        # A block in two windows is read twice.
         assert len(read) <= 600 + 10 * 6
     assert all(name.startswith("skmlp-reader") for name in array.threads)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["u1", "f4", "f8", "f2", "i8", ">f4", "?"])
-def test_batches_are_those_of_the_same_order_in_memory(dtype, weighted):
+def test_streamed_batches_equal_those_in_memory(dtype, weighted):
     X = values(dtype=dtype)
     y, weight = torch.arange(600), np.arange(600.0) if weighted else None
     order = np.random.RandomState(3).permutation(600)
@@ -176,7 +176,7 @@ def test_batches_are_those_of_the_same_order_in_memory(dtype, weighted):
             assert equal.all() if isinstance(equal, torch.Tensor) else equal
 
 
-def test_an_error_while_reading_ends_the_reader():
+def test_read_errors_end_the_reader():
     class Broken(Slices):
         def __getitem__(self, key):
             if key.start > 300:
@@ -189,7 +189,7 @@ def test_an_error_while_reading_ends_the_reader():
     assert threading.active_count() == before
 
 
-def test_rows_that_are_left_early_end_the_reader():
+def test_abandoned_windows_end_the_reader():
     before = threading.active_count()
     windows = Source(Slices(values())).windows(np.arange(600), 10)
     next(windows)
@@ -198,45 +198,45 @@ def test_rows_that_are_left_early_end_the_reader():
     assert threading.active_count() == before
 
 
-def test_no_reader_for_rows_that_one_window_holds():
+def test_single_window_needs_no_reader():
     array = Slices(values())
     list(Source(array).windows(np.arange(50), 10))
     assert array.threads == {threading.current_thread().name}
 
 
 @pytest.mark.parametrize(("value", "what"), [(np.nan, "NaN"), (np.inf, "infinity")])
-def test_what_is_no_number_is_named_by_its_row(value, what):
+def test_non_finite_values_are_reported_with_their_row(value, what):
     X = values(dtype=np.float32)
     X[431, 7] = value
     with pytest.raises(ValueError, match=f"^Input X contains {what} in row 431.$"):
         Source(Slices(X)).check_finite()
 
 
-def test_integers_need_not_be_read_to_be_finite():
+def test_integers_are_not_read_to_check_finiteness():
     array = Slices(values())
     Source(array).check_finite()
     assert array.asked == []
 
 
-def test_the_largest_value_is_that_of_any_block():
+def test_largest_value_is_taken_over_all_blocks():
     X = values(dtype=np.int16)
     X[599, 3] = -4000
     assert Source(Slices(X)).max_abs() == 4000
 
 
-def test_words_are_refused():
+def test_arrays_of_strings_are_refused():
     with pytest.raises(TypeError, match="has to hold numbers"):
         Source(Slices(np.full((9, 2), "a")))
 
 
-def test_an_array_that_does_not_keep_its_shape():
+def test_arrays_with_a_wrong_shape_are_refused():
     array = Slices(values())
     array.shape = (700, 20)
     with pytest.raises(ValueError, match=r"X\[600:6\d0\] has shape \(0, 20\)"):
         Source(array).read(np.arange(600, 700))
 
 
-def test_joined_rows_follow_each_other():
+def test_concatenated_samples_keep_their_order():
     joined = Source(ConcatenatedArrays(Source(Slices(values()))[100:], values(7)))
     rows = np.array([0, 499, 500, 506])
     assert joined.shape == (507, 20)
@@ -245,24 +245,24 @@ def test_joined_rows_follow_each_other():
     )
 
 
-# What is in memory
+# Arrays in memory
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float64, torch.bfloat16])
-def test_tensors_are_arrays(dtype):
+def test_tensors_become_arrays(dtype):
     X = torch.ones(3, 2, dtype=dtype)
     array = as_source(X.requires_grad_() if dtype.is_floating_point else X)
     assert isinstance(array, np.ndarray)
     assert array.tolist() == [[1, 1]] * 3
 
 
-def test_arrays_stay_what_they_are():
+def test_arrays_in_memory_stay_unchanged():
     X = values()
     assert as_source(X) is X
 
 
-def test_what_joblib_shares_with_its_workers_is_in_memory(tmp_path):
-    # The same rows have to be shuffled in the same way whatever n_jobs is.
+def test_arrays_shared_by_joblib_count_as_memory(tmp_path):
+    # The samples have to be shuffled in the same way for every n_jobs.
     folder = tmp_path / "joblib_memmapping_folder_1_2_3"
     folder.mkdir()
     shared = stored("memmap", values(), folder)
@@ -273,7 +273,7 @@ def test_what_joblib_shares_with_its_workers_is_in_memory(tmp_path):
 
 
 def resident(array):
-    """Bytes of a mapped file that are in the memory of this process."""
+    """Return the bytes of a mapped file in the memory of this process."""
     total, found = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:
@@ -287,9 +287,9 @@ def resident(array):
     not hasattr(mmap, "MADV_DONTNEED") or not Path("/proc/self/smaps").exists(),
     reason="no pages can be given back here, or none counted",
 )
-def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "WINDOW", 2**20)
-    monkeypatch.setattr(sources, "_BLOCK", 2**18)
+def test_pages_of_mapped_files_are_released(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW_BYTES", 2**20)
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", 2**18)
     X = np.zeros((2**24 // 64, 64), np.uint8)
     array = stored("memmap", X, tmp_path)
     np.add.reduce(array, axis=None)
@@ -307,8 +307,8 @@ def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
         lambda images: images[::2],
     ],
 )
-def test_turned_and_cropped_images_of_a_file_are_read(view, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "WINDOW", 2**14)
+def test_transposed_and_cropped_mapped_images_are_read(view, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "WINDOW_BYTES", 2**14)
     images = np.random.default_rng(0).integers(0, 255, (4000, 3, 4, 5), np.uint8)
     array = view(stored("memmap", images, tmp_path))
     source = Source(array)
@@ -320,7 +320,7 @@ def test_turned_and_cropped_images_of_a_file_are_read(view, tmp_path, monkeypatc
     )
 
 
-def test_changes_of_a_private_map_are_not_lost(tmp_path):
+def test_changes_to_a_private_map_are_not_lost(tmp_path):
     np.save(tmp_path / "X.npy", values())
     array = np.load(tmp_path / "X.npy", mmap_mode="c")
     array[:] = 7

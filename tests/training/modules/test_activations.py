@@ -1,4 +1,4 @@
-"""Activations by name, and written-out derivatives equal to autograd's."""
+"""Activations by name, with handwritten derivatives."""
 
 import pytest
 import torch
@@ -7,14 +7,14 @@ from skmlp.training.modules import activations
 
 
 @pytest.mark.parametrize("name", activations.MODULES)
-def test_keeps_shape_and_dtype(name):
+def test_activations_keep_shape_and_dtype(name):
     x = torch.linspace(-3, 3, 12, dtype=torch.float64).view(3, 4)
     y = activations.make_activation(name).double()(x)
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
 
 
 @pytest.mark.parametrize("name", sorted(activations.NON_DECREASING))
-def test_is_non_decreasing_where_pooling_may_come_first(name):
+def test_activations_after_pooling_are_non_decreasing(name):
     x = torch.linspace(-20, 20, 4001, dtype=torch.float64)
     assert (activations.make_activation(name)(x).diff() >= 0).all()
 
@@ -22,7 +22,7 @@ def test_is_non_decreasing_where_pooling_may_come_first(name):
 @pytest.mark.parametrize(
     "module", activations.HANDWRITTEN_GRADIENTS, ids=lambda m: m.__name__
 )
-def test_derivative_from_the_output_is_autograds(module):
+def test_handwritten_derivatives_match_autograd(module):
     z = torch.tensor([-2.0, -0.5, 0.0, 0.3, 4.0], dtype=torch.float64)
     delta = torch.tensor([1.0, -2.0, 3.0, 0.5, 0.25], dtype=torch.float64)
     leaf = z.clone().requires_grad_()

@@ -9,10 +9,10 @@ from torch import nn
 
 from skmlp.training.modules.activations import MODULES, NON_DECREASING
 from skmlp.training.modules.convolution import (
-    ResidualBlock,
     build_cnn,
     infer_image_shape,
 )
+from skmlp.training.modules.image_layers import ResidualBlock
 from skmlp.training.modules.introspection import weight_layers
 from skmlp.training.modules.layers import Dropout, initialize
 
@@ -20,20 +20,20 @@ TOLERANCE = {"rtol": 0, "atol": 1e-12}
 
 
 def build(image_shape, n_outputs=10, **params):
-    """Network in float64, for inference."""
+    """Return an initialized network in float64 and evaluation mode."""
     network = build_cnn(image_shape, n_outputs, **params).double().eval()
     initialize(network, "auto", "relu", np.random.RandomState(0))
     return network
 
 
-def rows(image_shape, n_rows=2, seed=0):
-    """Random rows of pixels, and the same as images."""
-    images = np.random.default_rng(seed).normal(size=(n_rows, *image_shape))
-    return torch.from_numpy(images.reshape(n_rows, -1)), images
+def rows(image_shape, n_samples=2, seed=0):
+    """Return random flat images, and the same images unflattened."""
+    images = np.random.default_rng(seed).normal(size=(n_samples, *image_shape))
+    return torch.from_numpy(images.reshape(n_samples, -1)), images
 
 
 def maps(network, x):
-    """Output of every layer, by name, channels last."""
+    """Return the output of every layer by name, channels last."""
     outputs = {}
     for name, layer in network.named_children():
         x = layer(x)
@@ -42,10 +42,10 @@ def maps(network, x):
 
 
 def windows(image, size, stride, padding, fill):
-    """Windows of a channels-last batch as in TensorFlow's "A Guide to Convolutions".
+    """Return the windows of a channels-last batch by TensorFlow's padding guide.
 
-    'same': ceil(n / stride) of them, the borders filled, the odd pixel after. 'valid':
-    ceil((n - size + 1) / stride).
+    - 'same' gives ceil(n / stride) windows, with an odd pixel of padding at the end.
+    - 'valid' gives ceil((n - size + 1) / stride) windows.
     """
     border = [(0, 0)]
     for n in image.shape[1:3]:
@@ -56,18 +56,18 @@ def windows(image, size, stride, padding, fill):
         border.append((total // 2, total - total // 2))
     padded = np.pad(image, [*border, (0, 0)], constant_values=fill)
     view = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (1, 2))
-    return view[:, ::stride, ::stride]  # (rows, height, width, channels, size, size)
+    return view[:, ::stride, ::stride]  # (batch, height, width, channels, size, size)
 
 
 def convolve(image, layer, stride, padding):
-    """Cross-correlation with the layer's kernel plus its bias."""
+    """Return the cross-correlation with the layer's kernel, plus its bias."""
     kernel, bias = (p.detach().numpy() for p in (layer.weight, layer.bias))
     view = windows(image, kernel.shape[-1], stride, padding, 0.0)
     return np.einsum("nhwcij,fcij->nhwf", view, kernel) + bias
 
 
 def pool_images(image, kind, size, padding):
-    """Maximum or mean of the pixels that are there."""
+    """Return the maximum or mean of the pixels that are not padding."""
     if kind is None:
         return image
     view = windows(image, size, size, padding, np.nan)
@@ -75,12 +75,12 @@ def pool_images(image, kind, size, padding):
 
 
 def expected_side(n, window, stride, padding):
-    """Output side, as TensorFlow's documentation has it."""
+    """Return the side of the output by TensorFlow's documentation."""
     return math.ceil((n if padding == "same" else n - window + 1) / stride)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5])
-def test_shapes_and_values_follow_the_rule_of_tensorflow(kernel_size):
+def test_convolutions_follow_the_padding_rule_of_tensorflow(kernel_size):
     for stride in (1, 2, 3):
         for padding in ("same", "valid"):
             for size in range(5, 13):
@@ -133,11 +133,11 @@ def test_shapes_and_values_follow_the_rule_of_tensorflow(kernel_size):
     pool=st.sampled_from(["max", "avg"]),
     pool_size=st.integers(1, 6),
 )
-def test_same_holds_for_every_rectangle_however_small(
+def test_same_padding_gives_the_promised_size_for_every_rectangle(
     height, width, channels, kernel_size, stride, pool, pool_size
 ):
     shape = (height, width, channels)
-    x, images = rows(shape, n_rows=1)
+    x, images = rows(shape, n_samples=1)
     network = build(
         shape,
         conv_channels=2,
@@ -165,7 +165,7 @@ def test_same_holds_for_every_rectangle_however_small(
         ("valid", "same", 3),
     ],
 )
-def test_pooling_5x5_by_2x2(pool, padding, pool_padding, side):
+def test_padding_decides_the_size_of_pooled_maps(pool, padding, pool_padding, side):
     network = build(
         (5, 5, 1),
         conv_channels=1,
@@ -178,7 +178,7 @@ def test_pooling_5x5_by_2x2(pool, padding, pool_padding, side):
     assert maps(network, x)["conv1_pool"].shape == (2, side, side, 1)
 
 
-def test_same_pooling_never_counts_the_border():
+def test_same_pooling_does_not_count_the_padding():
     x = torch.full((1, 25), -3.0, dtype=torch.float64)
     for pool in ("max", "avg"):
         network = build((5, 5, 1), conv_channels=1, kernel_size=1, pool=pool)
@@ -192,7 +192,7 @@ def n_parameters(network):
     return sum(p.numel() for p in network.parameters())
 
 
-def test_parameter_counts_of_the_fashion_network():
+def test_fashion_network_has_the_expected_parameter_counts():
     network = build_cnn((28, 28, 1), 10, conv_channels=(32, 64), kernel_size=2)
     assert n_parameters(network.conv1) == 160
     assert n_parameters(network.conv2) == 8_256
@@ -203,7 +203,9 @@ def test_parameter_counts_of_the_fashion_network():
     ("channels", "strides", "total"),
     [((10,), 2, 98_820), ((10, 40, 80), (2, 2, 1), 286_940)],
 )
-def test_parameter_counts_of_the_comparison_networks(channels, strides, total):
+def test_comparison_networks_have_the_expected_parameter_counts(
+    channels, strides, total
+):
     network = build_cnn(
         infer_image_shape(784),
         10,
@@ -216,7 +218,7 @@ def test_parameter_counts_of_the_comparison_networks(channels, strides, total):
     assert n_parameters(network) == total
 
 
-def test_a_convolution_has_its_bias_before_batch_norm_too():
+def test_convolutions_before_batch_norm_have_a_bias():
     network = build_cnn(
         (8, 8, 3), 10, conv_channels=(4, 6), kernel_size=3, batch_norm=True
     )
@@ -235,7 +237,7 @@ def test_a_convolution_has_its_bias_before_batch_norm_too():
 
 
 @pytest.mark.parametrize("activation", sorted(MODULES))
-def test_maximum_pooling_is_of_the_activated_maps_in_either_order(activation):
+def test_max_pooling_and_activation_commute(activation):
     network = build((7, 7, 2), conv_channels=3, activation=activation, batch_norm=True)
     names = [name for name, _ in network.named_children()]
     pool_first = names.index("conv1_pool") < names.index("conv1_activation")
@@ -250,7 +252,7 @@ def test_maximum_pooling_is_of_the_activated_maps_in_either_order(activation):
     )
 
 
-def test_average_pooling_is_of_the_activated_maps():
+def test_average_pooling_follows_the_activation():
     network = build((6, 6, 1), conv_channels=2, pool="avg")
     x, _ = rows((6, 6, 1))
     found = maps(network, x)
@@ -270,13 +272,13 @@ def test_average_pooling_is_of_the_activated_maps():
         (785, (1, 785, 1)),
     ],
 )
-def test_inferred_image_shape_is_grey_then_colour_then_a_line(n_features, shape):
+def test_inferred_image_shape_is_gray_or_color_or_a_line(n_features, shape):
     assert infer_image_shape(n_features) == shape
     network = build(shape, 3, conv_channels=(2, 3))
     assert network(rows(shape)[0]).shape == (2, 3)
 
 
-def test_colour_pixels_are_read_channels_last():
+def test_color_pixels_are_read_channels_last():
     network = build((4, 5, 3), conv_channels=2, padding="valid", pool=None)
     x, images = rows((4, 5, 3))
     expected = convolve(images, network.conv1, 1, "valid")
@@ -287,7 +289,7 @@ def test_colour_pixels_are_read_channels_last():
 @pytest.mark.parametrize("pool", ["max", "avg", None])
 @pytest.mark.parametrize("block", ["plain", "residual"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_no_layer_leaves_channels_last(dtype, pool, block, channels):
+def test_every_layer_keeps_channels_last(dtype, pool, block, channels):
     shape = (9, 9, channels)
     network = build_cnn(
         shape,
@@ -311,7 +313,7 @@ def test_no_layer_leaves_channels_last(dtype, pool, block, channels):
 
     for name, layer in network.named_modules():
         layer.register_forward_hook(note(name))
-    x = rows(shape, n_rows=4)[0].to(dtype)
+    x = rows(shape, n_samples=4)[0].to(dtype)
     network(x)
     assert len(layouts) > 12
     assert [name for name, kept in layouts.items() if not kept] == []
@@ -321,7 +323,7 @@ def test_no_layer_leaves_channels_last(dtype, pool, block, channels):
     assert network.flatten(last).data_ptr() == last.data_ptr()
 
 
-def test_sequences_give_each_convolution_its_own():
+def test_sequences_set_each_convolution():
     network = build_cnn(
         (16, 16, 1),
         10,
@@ -353,7 +355,7 @@ def test_sequences_give_each_convolution_its_own():
     assert network(torch.zeros(5, 256)).shape == (5, 10)
 
 
-def test_global_average_sees_the_mean_of_each_map():
+def test_global_average_returns_the_mean_of_each_map():
     network = build(
         (6, 6, 1), conv_channels=5, head="global_average", hidden_layer_sizes=()
     )
@@ -369,7 +371,7 @@ def residual(**params):
     return build((9, 9, 1), block="residual", pool=None, **params)
 
 
-def test_residual_blocks_are_two_convolutions_and_a_shortcut():
+def test_residual_blocks_have_two_convolutions_and_a_shortcut():
     network = residual(conv_channels=(4, 4, 6), conv_strides=(1, 1, 2))
     assert isinstance(network.block2, ResidualBlock)
     assert len(list(weight_layers(network.block2.body))) == 2
@@ -383,7 +385,7 @@ def test_residual_blocks_are_two_convolutions_and_a_shortcut():
     assert found["block3"].shape == (2, 5, 5, 6)
 
 
-def test_residual_block_adds_the_body_that_numpy_computes():
+def test_residual_block_adds_its_body_to_its_shortcut():
     network = residual(conv_channels=(3, 5), conv_strides=(1, 2), kernel_size=(3, 2))
     found = maps(network, rows((9, 9, 1))[0])
     stem, block = found["conv1_activation"], network.block2
@@ -396,7 +398,7 @@ def test_residual_block_adds_the_body_that_numpy_computes():
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_residual_block_without_weights_is_the_identity(batch_norm):
+def test_residual_block_with_zero_weights_is_the_identity(batch_norm):
     network = residual(conv_channels=(4, 4), batch_norm=batch_norm)
     for p in network.block2.parameters():
         nn.init.zeros_(p)
@@ -404,7 +406,7 @@ def test_residual_block_without_weights_is_the_identity(batch_norm):
     np.testing.assert_array_equal(found["block2"], found["conv1_activation"])
 
 
-def test_a_small_resnet_trains_every_parameter():
+def test_small_resnet_trains_every_parameter():
     network = build_cnn(
         (12, 12, 3),
         10,
@@ -417,7 +419,7 @@ def test_a_small_resnet_trains_every_parameter():
         block="residual",
         head="global_average",
     )
-    x = rows((12, 12, 3), n_rows=8)[0].float()
+    x = rows((12, 12, 3), n_samples=8)[0].float()
     network(x).square().sum().backward()
     assert all(p.grad is not None for p in network.parameters())
     assert network.output.in_features == 16
@@ -470,6 +472,6 @@ def test_a_small_resnet_trains_every_parameter():
         ),
     ],
 )
-def test_errors_name_the_parameter_and_what_would_do(params, message):
+def test_errors_name_the_parameter_and_its_remedy(params, message):
     with pytest.raises(ValueError, match=message):
         build_cnn((8, 8, 1), 10, **params)

@@ -1,4 +1,4 @@
-"""Layers and networks: dropout, batch normalisation, the perceptron, its weights."""
+"""Dropout, batch normalization, and the layers and weights of perceptrons."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def names(network):
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_dropout_zeroes_a_share_and_keeps_the_mean(p):
+def test_dropout_zeroes_a_fraction_and_keeps_the_mean(p):
     dropout = Dropout(p)
     dropout.generator = torch.Generator().manual_seed(0)
     y = dropout(torch.ones(200, 100, dtype=torch.float64))
@@ -34,12 +34,12 @@ def test_dropout_zeroes_a_share_and_keeps_the_mean(p):
     torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)))
 
 
-def test_dropout_predicts_without_chance():
+def test_dropout_is_the_identity_in_evaluation_mode():
     x = torch.ones(3, 4)
     assert torch.equal(Dropout(0.5).eval()(x), x)
 
 
-def test_dropout_draws_from_its_generator_alone():
+def test_dropout_draws_only_from_its_generator():
     dropout, x = Dropout(0.5), torch.ones(20, 10)
     before = torch.get_rng_state()
     found = []
@@ -63,7 +63,7 @@ def test_channel_dropout_drops_whole_maps(memory_format):
     assert maps.unique().tolist() == [0, 2]
 
 
-def test_seed_dropout_reaches_every_layer():
+def test_seed_dropout_sets_the_generator_of_every_layer():
     network = build_mlp(3, [4, 4], 2, dropout=0.5)
     generator = torch.Generator()
     seed_dropout(network, generator)
@@ -71,7 +71,7 @@ def test_seed_dropout_reaches_every_layer():
     assert network.dense2_dropout.generator is generator
 
 
-def test_one_row_is_normalised_by_the_running_statistics():
+def test_single_samples_are_normalized_by_running_statistics():
     norm = BatchNorm1d(3)
     norm(torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) * 2 + 1)
     mean, tracked = norm.running_mean.clone(), norm.num_batches_tracked.clone()
@@ -82,18 +82,18 @@ def test_one_row_is_normalised_by_the_running_statistics():
     assert torch.equal(while_training, norm.eval()(row))
 
 
-def test_more_rows_are_normalised_as_by_torch():
+def test_larger_batches_are_normalized_as_in_torch():
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(BatchNorm1d(3)(x), nn.BatchNorm1d(3)(x))
 
 
-def test_a_network_with_normalised_maps_stands_a_batch_of_one_row():
+def test_normalized_feature_maps_accept_a_single_sample():
     network = build_cnn((2, 2, 1), 3, conv_channels=(4, 4), batch_norm=True)
     initialize(network, "auto", "relu", np.random.RandomState(0))
     assert network.train()(torch.ones(1, 4)).isfinite().all()
 
 
-def test_layers_of_a_perceptron():
+def test_perceptron_has_the_expected_layers():
     network = build_mlp(4, [3, 2], 3, activation="tanh", dropout=[0.0, 0.5])
     assert names(network) == [
         "dense1",
@@ -105,23 +105,23 @@ def test_layers_of_a_perceptron():
     ]
 
 
-def test_normalisation_comes_before_the_activation():
+def test_normalization_comes_before_the_activation():
     network = build_mlp(4, [3], 3, batch_norm=True)
     assert names(network) == ["dense1", "dense1_norm", "dense1_activation", "output"]
 
 
-def test_without_hidden_layers_it_is_linear():
+def test_network_without_hidden_layers_is_linear():
     assert names(build_mlp(4, [], 3)) == ["output"]
 
 
-def test_per_layer_repeats_scalars_and_refuses_other_lengths():
+def test_per_layer_repeats_scalars_and_refuses_wrong_lengths():
     assert per_layer("dropout", 0.5, 2, "") == (0.5, 0.5)
     assert per_layer("dropout", np.array([0.5, 0.1]), 2, "") == (0.5, 0.1)
     with pytest.raises(ValueError, match="dropout has 1 entries, but there are two"):
         per_layer("dropout", [0.5], 2, "there are two")
 
 
-def test_weights_are_drawn_in_scikit_learns_order_into_inputs_first():
+def test_weights_are_drawn_in_the_order_of_scikit_learn():
     network = build_mlp(4, [3], 2).double()
     initialize(network, "auto", "relu", np.random.RandomState(0))
     random_state = np.random.RandomState(0)
@@ -136,7 +136,7 @@ def test_weights_are_drawn_in_scikit_learns_order_into_inputs_first():
         )
 
 
-def test_filters_are_drawn_height_width_in_out():
+def test_kernels_are_drawn_in_height_width_in_out_order():
     network = build_cnn((4, 4, 2), 2, conv_channels=(5,), kernel_size=3).double()
     initialize(network, "auto", "relu", np.random.RandomState(0))
     weight = inputs_first(network.conv1.weight.detach())
@@ -147,7 +147,9 @@ def test_filters_are_drawn_height_width_in_out():
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "prelu"])
-def test_building_draws_nothing_from_torchs_generator(activation, batch_norm):
+def test_building_a_network_does_not_change_the_global_generator(
+    activation, batch_norm
+):
     before = torch.get_rng_state()
     params = {"activation": activation, "batch_norm": batch_norm, "dropout": 0.5}
     for network in (

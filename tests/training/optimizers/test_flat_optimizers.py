@@ -1,4 +1,4 @@
-"""Updates are scikit-learn's, written here in NumPy, and torch's for the others."""
+"""Updates match scikit-learn's formulas in NumPy, or torch for other solvers."""
 
 import copy
 
@@ -12,7 +12,7 @@ from skmlp.training.optimizers import flat_optimizers as optimizers
 
 
 class NumpySGD:
-    """velocity = m velocity - lr g; Nesterov looks one more step ahead."""
+    """Velocity is m * velocity - lr * g. Nesterov looks one step further ahead."""
 
     def __init__(self, momentum, nesterov):
         self.momentum, self.nesterov, self.velocity = momentum, nesterov, 0.0
@@ -25,7 +25,7 @@ class NumpySGD:
 
 
 class NumpyAdam:
-    """Step lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)."""
+    """The step is lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)."""
 
     def __init__(self, beta_1, beta_2, epsilon):
         self.betas, self.epsilon = (beta_1, beta_2), epsilon
@@ -58,7 +58,7 @@ def vector(seed=0, n=5):
 
 
 def agree(optimizer, values, reference, rates, rtol=1e-11):
-    """Run both on one sequence of gradients and rates."""
+    """Compare both on one sequence of gradients and learning rates."""
     expected = values.numpy().copy()
     random_state = np.random.RandomState(1)
     for rate in rates:
@@ -74,7 +74,7 @@ rates = st.lists(st.floats(1e-4, 1.0), min_size=1, max_size=12)
 
 
 @given(rates, st.sampled_from([0.0, 0.5, 0.9]), st.booleans())
-def test_sgd_is_scikit_learns_at_any_rates(rates, momentum, nesterov):
+def test_sgd_matches_scikit_learn_at_changing_learning_rates(rates, momentum, nesterov):
     values = vector()
     optimizer = make("sgd", values, momentum=momentum, nesterov=nesterov)
     agree(optimizer, values, NumpySGD(momentum, nesterov), rates)
@@ -86,19 +86,21 @@ def test_sgd_is_scikit_learns_at_any_rates(rates, momentum, nesterov):
     st.floats(0.1, 0.9999),
     st.sampled_from([1e-8, 1e-3, 1.0]),
 )
-def test_adam_is_scikit_learns_at_any_rates(rates, beta_1, beta_2, epsilon):
+def test_adam_matches_scikit_learn_at_changing_learning_rates(
+    rates, beta_1, beta_2, epsilon
+):
     values = vector()
     optimizer = make("adam", values, betas=(beta_1, beta_2), eps=epsilon)
     agree(optimizer, values, NumpyAdam(beta_1, beta_2, epsilon), rates, rtol=1e-9)
 
 
-def test_adam_without_memory_of_the_second_moment():
+def test_adam_accepts_beta_2_of_zero():
     values = vector()
     optimizer = make("adam", values, betas=(0.9, 0.0))
     agree(optimizer, values, NumpyAdam(0.9, 0.0, 1e-8), [0.1] * 5, rtol=1e-9)
 
 
-def test_adam_moves_zeros_in_the_place_of_other_values():
+def test_adam_from_zero_ignores_the_values():
     group = {"lr": 1.0, "betas": (0.9, 0.999), "eps": 1e-8}
     gradient, moments = vector(1), [vector(2), vector(3).abs()]
     moved = []
@@ -106,7 +108,7 @@ def test_adam_moves_zeros_in_the_place_of_other_values():
         values = values.to(gradient.dtype)
         both = tuple([moment.clone()] for moment in moments)
         step = torch.tensor(4.0), 4
-        optimizers.adam_step([values], [gradient], both, *step, group, from_zero)
+        optimizers.adam_step([values], [gradient], both, *step, group, 1, from_zero)
         moved.append(values)
     assert torch.equal(*moved)
 
@@ -120,7 +122,7 @@ def test_adam_moves_zeros_in_the_place_of_other_values():
         ("adadelta", torch.optim.Adadelta),
     ],
 )
-def test_the_others_are_torchs(solver, theirs):
+def test_other_solvers_match_torch(solver, theirs):
     ours, other = vector(), vector()
     steps = [(ours, make(solver, ours, lr=0.05)), (other, theirs([other], lr=0.05))]
     for seed in range(4):
@@ -131,15 +133,15 @@ def test_the_others_are_torchs(solver, theirs):
     assert not torch.equal(ours, vector())
 
 
-def test_further_arguments_reach_torch():
+def test_optimizer_params_reach_torch():
     optimizer = make("rmsprop", vector(), params={"alpha": 0.5, "centered": True})
     assert optimizer.param_groups[0]["alpha"] == 0.5
     assert optimizer.param_groups[0]["centered"]
 
 
 @pytest.mark.parametrize("solver", optimizers.NAMES)
-def test_state_dict_carries_on(solver):
-    # In float64 torch's own NAdam does not: loading casts a float32 product.
+def test_loaded_state_continues_training(solver):
+    # torch's NAdam does not continue exactly in float64: it loads a product in float32.
     values = vector().float()
     values.grad = torch.zeros_like(values)
     optimizer = make(solver, values)
@@ -160,7 +162,7 @@ def test_state_dict_carries_on(solver):
 
 @pytest.mark.parametrize("solver", optimizers.NAMES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_descends_a_bowl(solver, dtype):
+def test_every_solver_minimizes_a_quadratic(solver, dtype):
     values = torch.tensor([1.0, -2.0], dtype=dtype)
     values.grad = torch.zeros_like(values)
     optimizer = make(solver, values, lr=1.0 if solver == "adadelta" else 0.05)

@@ -23,7 +23,7 @@ def network(request):
     return filled(build_cnn((4, 4, 1), 3, conv_channels=(2,), hidden_layer_sizes=(5,)))
 
 
-def test_values_are_kept_and_shared(network):
+def test_parameters_become_views_with_their_values(network):
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     flat = FlatParameters(network)
     for name, parameter in network.named_parameters():
@@ -45,24 +45,24 @@ def test_gradients_arrive_in_the_vector(network):
         assert view.data_ptr() == parameter.grad.data_ptr()
 
 
-def test_every_parameter_is_aligned_as_if_alone(network):
+def test_every_parameter_is_aligned(network):
     FlatParameters(network)
     assert all(p.data_ptr() % 64 == 0 for p in network.parameters())
 
 
-def test_what_is_between_parameters_stays_zero(network):
+def test_gaps_between_parameters_stay_zero(network):
     flat = FlatParameters(network)
     n_parameters = sum(p.numel() for p in network.parameters())
     assert (flat.values != 0).sum() <= n_parameters <= flat.values.numel()
 
 
-def test_images_keep_their_layout():
+def test_kernels_keep_their_layout():
     network = build_cnn((4, 4, 3), 2, conv_channels=(2,))
     FlatParameters(network)
     assert network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_frozen_parameters_stay_outside():
+def test_frozen_parameters_are_not_in_the_vector():
     network = filled(build_mlp(5, [4], 2))
     network.dense1.weight.requires_grad_(False)
     before = network.dense1.weight.detach().clone()
@@ -74,14 +74,14 @@ def test_frozen_parameters_stay_outside():
 
 
 def penalized(flat, alpha):
-    """Sum of squares that the decays reach, each times its strength."""
+    """Return the sum of penalized squares, each times its strength."""
     return sum(
         strength * flat.values[place].dot(flat.values[place]).item()
-        for place, strength in flat.decays(alpha)
+        for place, strength in flat.penalized_slices(alpha)
     )
 
 
-def test_penalty_reaches_weights_and_nothing_else(network):
+def test_penalized_slices_hold_weights_only(network):
     flat = FlatParameters(network)
     layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     squares = [layer.weight.detach().square().sum().item() for layer in layers]
@@ -91,5 +91,5 @@ def test_penalty_reaches_weights_and_nothing_else(network):
     assert penalized(flat, alphas) == pytest.approx(expected)
 
 
-def test_no_penalty_costs_nothing(network):
-    assert FlatParameters(network).decays(0.0) == []
+def test_zero_penalty_has_no_slices(network):
+    assert FlatParameters(network).penalized_slices(0.0) == []

@@ -1,4 +1,4 @@
-"""The L2 penalty, against autograd."""
+"""The L2 penalty of the weights."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from skmlp.training.optimizers.penalty import Penalty
 ALPHA, TOTAL = (0.3, 0.7), 5.0
 
 
-def test_it_is_what_autograd_makes_of_it():
+def test_penalty_matches_autograd():
     torch.manual_seed(0)
     network = build_mlp(4, [3], 2)
     for parameter in network.parameters():
@@ -29,34 +29,39 @@ def test_it_is_what_autograd_makes_of_it():
     with torch.no_grad():
         penalty = Penalty(flat, ALPHA)
         norms = [of_parts.unsqueeze(0) for of_parts in penalty.norms()]
-        value = penalty.of_norms(norms, torch.tensor([TOTAL]))
+        value = penalty.from_norms(norms, torch.tensor([TOTAL]))
         penalty.add_to_gradients(TOTAL)
     assert_close(value, expected.detach().view(1))
     for parameter, copied in zip(flat.parameters, copies, strict=True):
-        place = flat.slice_of(parameter)
-        added = flat.gradients[place] - before[place]
+        at = flat.slice_of(parameter)
+        added = flat.gradients[at] - before[at]
         own = torch.zeros_like(copied) if copied.grad is None else copied.grad
         assert_close(added.view(own.shape), own, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
 @pytest.mark.parametrize("width", [3, 200, 201])
-def test_threads_change_no_bit(width, n_threads, alone_and_together):
-    """Of an odd number of weights neither, which are not cut into halves."""
+def test_threads_do_not_change_penalty_norms(width, n_threads, on_one_and_many_threads):
+    """An odd number of weights is not cut into halves."""
     torch.manual_seed(0)
     network = build_mlp(333, [width], 2)
     flat = FlatParameters(network)
     flat.values.normal_()
-    penalty = Penalty(flat, (0.3, 0.7))
-    alone, together = alone_and_together(n_threads, penalty.norms)
-    for ours, theirs in zip(together, alone, strict=True):
-        assert torch.equal(ours, theirs)
+
+    def norms(tuner):
+        return Penalty(flat, (0.3, 0.7), tuner).norms()
+
+    on_one, on_many = on_one_and_many_threads(n_threads, norms)
+    assert all(map(torch.equal, on_one, on_many))
     expected = network[0].weight.detach().double().norm()
-    assert_close(alone[0].double().norm(), expected, rtol=1e-5, atol=0)
+    assert_close(on_one[0].double().norm(), expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize(("width", "threads"), [(3, [1, 1]), (200, [2, 1])])
-def test_halves_of_many_weights_are_two_threads(width, threads, threads_asked_for):
-    asked_for = threads_asked_for(penalty_module)
-    Penalty(FlatParameters(build_mlp(333, [width], 2)), (0.3, 0.7)).norms()
-    assert asked_for == threads
+def test_halves_of_many_weights_use_two_threads(
+    width, threads, requested_threads, four_threads
+):
+    requested = requested_threads(penalty_module)
+    flat = FlatParameters(build_mlp(333, [width], 2))
+    Penalty(flat, (0.3, 0.7), four_threads).norms()
+    assert requested == threads

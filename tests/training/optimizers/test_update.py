@@ -1,4 +1,4 @@
-"""What gradients do to parameters, computed by hand."""
+"""Updates of parameters: weight decay, clipping, frozen parameters."""
 
 import pytest
 import torch
@@ -34,18 +34,18 @@ def update(flat, decay=0.0, max_grad_norm=None):
         return Update(flat, optimizer, decay, max_grad_norm)
 
 
-def test_decay_shrinks_weights_and_leaves_gradients(flat):
+def test_decay_shrinks_weights_and_keeps_gradients(flat):
     gradients, values = flat.gradients.clone(), flat.values.clone()
     with torch.no_grad():
         update(flat, DECAY).prepare()
     assert torch.equal(flat.gradients, gradients)
-    factors = [1 - 0.1 * share for share in DECAY] + [1.0, 1.0]  # biases stay
+    factors = [1 - 0.1 * decay for decay in DECAY] + [1.0, 1.0]  # biases stay
     for parameter, factor in zip(flat.parameters, factors, strict=True):
         place = flat.slice_of(parameter)
         assert_close(flat.values[place], values[place] * factor)
 
 
-def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not(flat):
+def test_only_long_gradients_are_clipped(flat):
     flat.gradients.mul_(10.0 / flat.gradients.norm())
     long = flat.gradients.clone()
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not(flat):
     assert torch.equal(flat.gradients, short)
 
 
-def test_a_step_moves_what_is_not_frozen(network, flat):
+def test_step_changes_trainable_parameters_only(network, flat):
     moving = update(flat)
     first, second = network[0], network[-1]
     for parameter in second.parameters():
@@ -73,8 +73,8 @@ def test_a_step_moves_what_is_not_frozen(network, flat):
         assert_close(flat.values[place], expected)
 
 
-def test_what_is_frozen_is_not_part_of_a_long_gradient(network, flat):
-    flat.gradients.zero_()  # between parameters, too
+def test_frozen_parameters_do_not_count_in_the_gradient_norm(network, flat):
+    flat.gradients.zero_()  # the gaps between parameters too
     for parameter in network.parameters():
         parameter.grad.fill_(1.0)
     network.dense1.requires_grad_(False)

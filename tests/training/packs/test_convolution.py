@@ -83,7 +83,7 @@ def assert_equal_to_those_alone(make):
     ],
     ids=str,
 )
-def test_every_kind_of_layer(params):
+def test_every_kind_of_layer_trains_in_a_pack(params):
     assert_equal_to_those_alone(
         lambda: [member_of(60 - 7 * seed, seed, **params) for seed in range(3)]
     )
@@ -116,7 +116,7 @@ def test_members_end_as_they_would_alone(own, batch_size, early_stopping):
     assert_equal_to_those_alone(lambda: [member_of(**shared, **one) for one in own])
 
 
-def test_members_that_share_their_rows():
+def test_members_with_shared_samples_end_as_they_would_alone():
     def make():
         inputs, members = None, []
         for i in range(4):
@@ -133,7 +133,7 @@ def test_members_that_share_their_rows():
 
 
 @pytest.mark.cuda
-def test_on_a_gpu_as_on_the_cpu():
+def test_packs_on_a_gpu_match_those_on_the_cpu():
     params = {"conv_dropout": 0.0, "pool": ("max", "avg"), "kernel_size": (3, 2)}
     both = [
         [member_of(seed=seed, device=device, **params) for seed in range(3)]
@@ -147,7 +147,7 @@ def test_on_a_gpu_as_on_the_cpu():
         )
 
 
-def test_one_that_diverges_harms_no_neighbour_to_the_bit():
+def test_diverging_members_do_not_change_their_neighbors():
     def make(*rates):
         return [member_of(solver="sgd", learning_rate_init=rate) for rate in rates]
 
@@ -163,12 +163,12 @@ def test_one_that_diverges_harms_no_neighbour_to_the_bit():
         torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
 
 
-def test_stacked_kernels_lie_as_in_the_vector():
+def test_packed_kernels_have_the_layout_of_flat_parameters():
     members = [member_of(seed=seed) for seed in range(2)]
     before = [member.net.flat_.values.clone() for member in members]
     stack = PackParameters([member.net for member in members], [1, 1])
     # models, out, height, width, in
-    assert stack.values.parts[0].shape == (2, 3, 3, 3, 1)
+    assert stack.values.tensors[0].shape == (2, 3, 3, 3, 1)
     for i, member in enumerate(members):
         member.net.flat_.values.zero_()
         stack.write_back(i)
@@ -185,11 +185,11 @@ def test_stacked_kernels_lie_as_in_the_vector():
     ],
     ids=lambda params: next(iter(params)),
 )
-def test_what_cannot_be_packed_has_no_key(params):
+def test_unpackable_networks_have_no_key(params):
     assert pack_key(member_of(**params)) is None
 
 
-def test_a_batch_that_passes_in_parts_has_no_key():
+def test_batches_in_chunks_have_no_key():
     images = np.zeros((len(X), 32 * 32))
     params = {"data": images, "batch_size": 40, "conv_channels": 60}
     assert pack_key(member_of(**params)) is None
@@ -214,13 +214,13 @@ def test_a_batch_that_passes_in_parts_has_no_key():
     ],
     ids=str,
 )
-def test_what_a_tensor_cannot_carry_is_in_the_key(params):
+def test_parameters_that_cannot_vary_are_in_the_key(params):
     keys = {pack_key(member_of(**params)), pack_key(member_of(conv_dropout=0.5))}
     if params != {"conv_dropout": 0.5}:
         assert len(keys | {pack_key(member_of())}) == 3
 
 
-def test_windows_that_count_borders_otherwise_are_not_alike():
+def test_pool_padding_is_in_the_key():
     pooled = {
         "pool": "avg",
         "pool_size": 3,
@@ -234,7 +234,7 @@ def test_windows_that_count_borders_otherwise_are_not_alike():
     assert structures[0].shape != structures[1].shape
 
 
-def test_a_perceptron_sees_no_images():
+def test_perceptrons_have_no_image_layers():
     network = build_cnn((8, 8, 1), 3)
     images, dense = pack_structure(network)
     assert len(images) + 3 == len(network)  # dense1, its activation, output
@@ -242,7 +242,7 @@ def test_a_perceptron_sees_no_images():
     assert pack_structure(torch.nn.Sequential(*network[-3:])).images == []
 
 
-def test_widest_patches():
+def test_widest_patches_are_those_of_the_largest_convolution():
     network = build_cnn((8, 8, 2), 3, conv_channels=(5, 6), kernel_size=3)
     assert widest_patches(network, 128) == max(3 * 3 * 2 * 64, 3 * 3 * 5 * 16)
     assert widest_patches(network[-3:], 128) == 0

@@ -85,11 +85,11 @@ def assert_same(members, alone):
             )
 
 
-def test_a_pack_and_its_rows_go_without_the_collector():
+def test_pack_is_freed_without_the_garbage_collector():
     members = [member_of(seed=seed, dropout=0.5, batch_norm=True) for seed in (0, 1)]
     pack = _Pack(members, [0, 1])
     with torch.no_grad():
-        pack.run_epoch(ThreadTuner(1))
+        pack.run_epoch()
     gone = weakref.ref(pack)
     gc.disable()
     try:
@@ -184,7 +184,7 @@ def test_narrow_members_end_as_they_would_alone(shared, own, widths):
     [{"activation": "logistic"}, {"dropout": 0.3}],
     ids=lambda params: next(iter(params)),
 )
-def test_a_unit_that_does_not_stay_zero_is_in_the_key(params):
+def test_widths_are_in_the_key_if_padding_would_change(params):
     narrow, wide = (member_of(hidden_layer_sizes=n, **params) for n in (3, 4))
     assert pack_key(narrow) != pack_key(wide)
 
@@ -196,7 +196,7 @@ def test_a_unit_that_does_not_stay_zero_is_in_the_key(params):
     st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(sorted),
     st.integers(1, 2),
 )
-def test_members_go_on_as_if_there_had_been_no_end(shared, own, ends, n_threads):
+def test_members_continue_from_checkpoints(shared, own, ends, n_threads):
     states = [MemoryCheckpoint({}) for _ in own]
     for end in [*ends, 12]:
         members = [
@@ -225,13 +225,13 @@ def kept_of(rates):
     return [state.stages["fit"]["state"] for state in states]
 
 
-def test_a_member_that_failed_keeps_nothing():
+def test_failed_members_store_no_checkpoint():
     fine, failed = kept_of([0.01, 1e200])
     assert fine["epochs"] == 5
     assert failed is None
 
 
-def test_members_that_were_interrupted_keep_nothing(monkeypatch):
+def test_interrupted_members_store_no_checkpoint(monkeypatch):
     def interrupt(run):
         raise KeyboardInterrupt
 
@@ -263,7 +263,9 @@ def members_of_one_sample(n_seeds, alphas, **params):
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("hidden", [5, (), (30, 7)])
 @pytest.mark.parametrize("n_seeds", [1, 2])
-def test_members_that_share_their_rows(n_seeds, hidden, batch_norm, n_threads):
+def test_members_with_shared_samples_end_as_they_would_alone(
+    n_seeds, hidden, batch_norm, n_threads
+):
     """As long as all train, and when some of those that share them have ended."""
     params = {
         "hidden_layer_sizes": hidden,
@@ -288,7 +290,7 @@ def test_members_that_share_their_rows(n_seeds, hidden, batch_norm, n_threads):
         assert pickle.dumps(states[0]) == pickle.dumps(states[1])
 
 
-def test_rows_of_one_sample_are_one_tensor():
+def test_members_of_one_fit_data_share_a_tensor():
     addresses = {
         m.train.data.X.data_ptr() for m in members_of_one_sample(2, (0.0, 1.0))
     }
@@ -310,7 +312,7 @@ def test_each_member_stops_at_its_own_epoch(batch_norm):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_one_that_diverges_harms_no_neighbour_to_the_bit(batch_norm, dtype):
+def test_diverging_members_do_not_change_their_neighbors(batch_norm, dtype):
     params = {"solver": "sgd", "batch_norm": batch_norm, "dtype": dtype}
     rates = [0.01, 1e200, 0.02]
     members = [member_of(**params, learning_rate_init=rate) for rate in rates]
@@ -326,7 +328,7 @@ def test_one_that_diverges_harms_no_neighbour_to_the_bit(batch_norm, dtype):
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_order_of_members_does_not_matter(batch_norm):
+def test_order_of_members_does_not_matter(batch_norm):
     own = [
         {
             "seed": seed,
@@ -346,12 +348,12 @@ def test_the_order_of_members_does_not_matter(batch_norm):
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n_members", [10, 12])
-def test_threads_change_no_bit_of_a_pack(n_members, solver, dtype, monkeypatch):
+def test_threads_do_not_change_a_pack(n_members, solver, dtype, monkeypatch):
     taken = []
 
     class Noted(using_threads):
         def __enter__(self):
-            taken.append(self.n if super().__enter__() else 1)
+            taken.append(self.n_threads if super().__enter__() else 1)
 
     monkeypatch.setattr(stacked_products, "using_threads", Noted)
     monkeypatch.setattr(tuner, "MIN_TUNED_PARAMETERS", 0)
@@ -385,7 +387,7 @@ def test_threads_change_no_bit_of_a_pack(n_members, solver, dtype, monkeypatch):
     assert all(map(torch.equal, trained(1), trained(3)))
 
 
-def test_members_of_many_rates_take_one_call_of_a_kernel(monkeypatch):
+def test_members_with_different_learning_rates_share_a_kernel_call(monkeypatch):
     calls = []
 
     def counted(*args, **options):
@@ -403,7 +405,7 @@ def test_members_of_many_rates_take_one_call_of_a_kernel(monkeypatch):
     assert len(calls) == 3 * 8  # epochs of the steps that the longest one has
 
 
-def test_members_use_their_own_generators_and_no_global_one():
+def test_members_draw_from_their_own_generators_only():
     members = [member_of(dropout=0.5, seed=seed) for seed in range(2)]
     before = torch.get_rng_state()
     train_pack(members)
@@ -417,7 +419,7 @@ def test_progress_counts_epochs_of_members():
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_interrupted_members_keep_what_they_learnt(n_threads):
+def test_interrupted_members_keep_their_weights(n_threads):
     def interrupt(epochs):
         if all(member.net.epochs_ > 1 for member in members):
             raise KeyboardInterrupt
@@ -449,7 +451,7 @@ def test_interrupted_members_keep_what_they_learnt(n_threads):
     ],
     ids=lambda params: next(iter(params)),
 )
-def test_what_cannot_be_packed_has_no_key(params):
+def test_unpackable_members_have_no_key(params):
     assert pack_key(member_of(**params)) is None
 
 
@@ -468,10 +470,10 @@ def test_what_cannot_be_packed_has_no_key(params):
     ],
     ids=lambda params: next(iter(params)),
 )
-def test_what_a_tensor_cannot_carry_is_in_the_key(params):
+def test_parameters_that_cannot_vary_are_in_the_key(params):
     assert pack_key(member_of(**params)) != pack_key(member_of())
 
 
-def test_numbers_seeds_and_rows_are_not_in_the_key():
+def test_parameters_that_can_vary_are_not_in_the_key():
     other = member_of(rows=90, seed=4, alpha=1.0, learning_rate_init=1.0, max_iter=9)
     assert pack_key(other) == pack_key(member_of())

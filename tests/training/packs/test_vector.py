@@ -8,31 +8,33 @@ SHAPES = [(3, 5, 7), (3, 2, 5), (3, 5)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_parts_are_aligned_views_of_zeros(dtype):
-    stacked = PackVector(torch.empty(0, dtype=dtype), SHAPES)
-    assert [tuple(part.shape) for part in stacked.parts] == SHAPES
-    assert stacked.vector.dtype is dtype
-    assert not stacked.vector.any()
-    assert stacked.vector.nbytes % ALIGNMENT == 0
-    start = stacked.vector.data_ptr()
-    for i, part in enumerate(stacked.parts, start=1):
-        assert part.is_contiguous()
-        assert (part.data_ptr() - start) % ALIGNMENT == 0
-        part.fill_(float(i))
-    assert stacked.vector.sum() == sum(
-        i * part.numel() for i, part in enumerate(stacked.parts, start=1)
+def test_tensors_are_aligned_views_of_zeros(dtype):
+    packed = PackVector(torch.empty(0, dtype=dtype), SHAPES)
+    assert [tuple(tensor.shape) for tensor in packed.tensors] == SHAPES
+    assert packed.vector.dtype is dtype
+    assert not packed.vector.any()
+    assert packed.vector.nbytes % ALIGNMENT == 0
+    start = packed.vector.data_ptr()
+    for i, tensor in enumerate(packed.tensors, start=1):
+        assert tensor.is_contiguous()
+        assert (tensor.data_ptr() - start) % ALIGNMENT == 0
+        tensor.fill_(float(i))
+    assert packed.vector.sum() == sum(
+        i * tensor.numel() for i, tensor in enumerate(packed.tensors, start=1)
     )
 
 
 def test_zeros_and_selections_share_no_memory():
-    stacked = PackVector(torch.empty(0), SHAPES)
-    for part in stacked.parts:
-        part.copy_(torch.arange(3.0).view(-1, *[1] * (part.dim() - 1)).expand_as(part))
-    selected = stacked.select(torch.tensor([2, 0]))
-    for part, own in zip(stacked.parts, selected.parts, strict=True):
-        assert torch.equal(own, part[[2, 0]])
-    zeros = stacked.zeros()
-    assert zeros.vector.shape == stacked.vector.shape
+    packed = PackVector(torch.empty(0), SHAPES)
+    for tensor in packed.tensors:
+        tensor.copy_(
+            torch.arange(3.0).view(-1, *[1] * (tensor.dim() - 1)).expand_as(tensor)
+        )
+    selected = packed.select(torch.tensor([2, 0]))
+    for tensor, own in zip(packed.tensors, selected.tensors, strict=True):
+        assert torch.equal(own, tensor[[2, 0]])
+    zeros = packed.zeros()
+    assert zeros.vector.shape == packed.vector.shape
     assert not zeros.vector.any()
-    stacked.vector.zero_()
-    assert selected.parts[2][0, 0] == 2.0
+    packed.vector.zero_()
+    assert selected.tensors[2][0, 0] == 2.0

@@ -5,7 +5,7 @@ import torch
 
 from skmlp.training.modules.layers import build_mlp
 from skmlp.training.optimizers.flat_parameters import FlatParameters
-from skmlp.training.optimizers.weight_averaging import AveragedWeights
+from skmlp.training.weight_averaging import AveragedWeights
 
 
 def make(decay, batch_norm=False):
@@ -15,7 +15,7 @@ def make(decay, batch_norm=False):
     return network, flat, AveragedWeights(flat, network, decay)
 
 
-def test_it_is_the_recursion_of_its_definition():
+def test_average_follows_its_recursion():
     _, flat, averaged = make(0.5)
     expected, drawn = 0.0, np.random.RandomState(0).rand(20)
     for t, value in enumerate(drawn, start=1):
@@ -23,18 +23,18 @@ def test_it_is_the_recursion_of_its_definition():
         averaged.update()
         decay = min(0.5, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * value
-    averaged.adopt()
+    averaged.apply()
     torch.testing.assert_close(
         flat.values, torch.full_like(flat.values, expected), rtol=1e-6, atol=0
     )
 
 
-def test_trained_weights_come_back_after_a_look_at_the_average():
+def test_trained_weights_return_after_the_averaged_block():
     network, flat, averaged = make(0.9, batch_norm=True)
     flat.values.fill_(1.0)
     averaged.update()
     before = [flat.values.clone(), *(b.clone() for b in network.buffers())]
-    with averaged.in_place():
+    with averaged.applied():
         assert not torch.equal(flat.values, before[0])
     for now, then in zip([flat.values, *network.buffers()], before, strict=True):
         assert torch.equal(now, then)
@@ -45,6 +45,6 @@ def test_running_statistics_are_averaged_and_counts_copied():
     network.train()(torch.randn(8, 3))
     averaged.update()
     expected = [b.clone() for b in network.buffers()]
-    averaged.adopt()
+    averaged.apply()
     for now, then in zip(network.buffers(), expected, strict=True):
         torch.testing.assert_close(now, then)

@@ -17,17 +17,17 @@ class AveragedWeights:
     flat : FlatParameters
         The trained parameters.
     network : nn.Module
-        Their network; its buffers (running statistics) are averaged too.
+        The network; its buffers (running statistics) are averaged too.
     decay : float
-        Share of the average that a step leaves as it is. It grows with the number t
-        of steps, as ``min(decay, (1 + t) / (10 + t))``, so that the start is forgotten.
+        Factor of the old average in a step. In step t it is ``min(decay, (1 + t) / (10
+        + t))``, so that the initial weights lose their influence soon.
 
     Attributes
     ----------
     tensors : list of Tensor
-        The average.
+        The averages of the flat parameters and of the buffers.
     steps : int
-        Number of steps in it.
+        Number of steps in the averages.
     """
 
     def __init__(self, flat: FlatParameters, network: nn.Module, decay: float) -> None:
@@ -37,25 +37,25 @@ class AveragedWeights:
         self.steps = 0
 
     def update(self) -> None:
-        """Take in the weights of one more step."""
+        """Add the weights of one more step to the average."""
         self.steps += 1
-        share = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        new_factor = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         for average, current in zip(self.tensors, self._current, strict=True):
             if average.is_floating_point():
-                average.lerp_(current, share)
+                average.lerp_(current, new_factor)
             else:
                 average.copy_(current)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Let the network have the average for a while."""
+    def applied(self) -> Iterator[None]:
+        """Give the network the averaged weights within the block."""
         trained = TensorSnapshot(self._current)
-        self.adopt()
+        self.apply()
         try:
             yield
         finally:
             trained.restore()
 
-    def adopt(self) -> None:
-        """Let the network have the average for good."""
+    def apply(self) -> None:
+        """Give the network the averaged weights."""
         TensorSnapshot(self._current, self.tensors).restore()

@@ -1,0 +1,177 @@
+"""A training step of any network, with gradients by autograd.
+
+On a CPU a batch of images is computed in chunks. The feature maps of a chunk fit into
+the caches, and the allocator reuses their memory for the next chunk. The gradients of
+the chunks add up. If a batch has few chunks, only the convolutions run in chunks, and
+the dense layers see the whole batch in a handwritten step.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+from sklearn.utils import gen_even_slices
+from torch import Tensor, nn
+
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.data.batches import samples_per_chunk
+from skmlp.training.handwritten_step import (
+    DenseStructure,
+    HandwrittenStep,
+    dense_structure,
+    single_network_layer,
+)
+from skmlp.training.losses import Loss
+from skmlp.training.modules.introspection import widest_layer_size
+from skmlp.training.modules.layers import _BatchNorm
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
+
+# Chunks whose graphs autograd may keep at the same time until the dense layers have
+# computed the features' gradient. A chunk has two million values in its widest layer.
+_MAX_KEPT_CHUNKS = 8
+
+
+class AutogradStep:
+    """Computes loss and gradients of a batch by autograd.
+
+    Parameters
+    ----------
+    network : nn.Sequential
+    loss : Loss
+    flat : FlatParameters
+        Receives the gradients.
+    penalty : Penalty
+        Its derivative is part of the gradients.
+    amp : bool
+        Whether to compute in mixed precision.
+    tuner : ThreadTuner
+        Chooses the number of threads.
+    max_kept_chunks : int
+        Chunks of a batch up to which the dense layers see the whole batch.
+
+    Attributes
+    ----------
+    chunk_size : int or None
+        Samples that are computed together. None until the first batch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Sequential,
+        loss: Loss,
+        flat: FlatParameters,
+        penalty: Penalty,
+        amp: bool,
+        tuner: ThreadTuner = SINGLE_THREAD,
+        max_kept_chunks: int = _MAX_KEPT_CHUNKS,
+    ) -> None:
+        self.network = network
+        self.loss = loss
+        self.flat = flat
+        self.penalty = penalty
+        self.amp = amp
+        self.max_kept_chunks = max_kept_chunks
+        # Batch normalization needs all samples of a batch at once.
+        self.uses_chunks = flat.values.device.type == "cpu" and not any(
+            isinstance(layer, _BatchNorm) for layer in network.modules()
+        )
+        self.chunk_size: int | None = None
+        self.tuner = tuner
+        self.image_layers, dense_layers = _split_before_dense(network)
+        self.dense_layers = [
+            single_network_layer(layer, flat, tuner) for layer in dense_layers
+        ]
+
+    def __call__(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, total: float
+    ) -> tuple[Tensor, ...]:
+        """Compute a batch as `steps.Step` describes it."""
+        logits, sample_losses = self._without_penalty(x, y, weight)
+        self.penalty.add_to_gradients(total)
+        return logits, sample_losses, *self.penalty.norms()
+
+    def _without_penalty(
+        self, x: Tensor, y: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Write the gradients of the loss; return logits and sample losses."""
+        self.flat.gradients.zero_()
+        batch_size = x.shape[0]
+        if not self.uses_chunks:
+            return self._add_gradients(x, y, weight)
+        if self.chunk_size is None:
+            widest = widest_layer_size(self.network, x.shape[1])
+            self.chunk_size = samples_per_chunk(widest)
+        if batch_size <= self.chunk_size:
+            return self._add_gradients(x, y, weight)
+        n_chunks = -(-batch_size // self.chunk_size)  # rounded up
+        chunks = list(gen_even_slices(batch_size, n_chunks))
+        if self.dense_layers and not self.amp and n_chunks <= self.max_kept_chunks:
+            front = _ChunkedFront(self.image_layers, chunks)
+            step = HandwrittenStep(self.dense_layers, self.loss, self.tuner, front)
+            logits, sample_losses = step(x, y, weight)
+            return logits, sample_losses
+        results = []
+        for chunk in chunks:
+            fraction = (chunk.stop - chunk.start) / batch_size
+            chunk_weight = None if weight is None else weight[chunk]
+            results.append(
+                self._add_gradients(x[chunk], y[chunk], chunk_weight, fraction)
+            )
+        logits, sample_losses = map(torch.cat, zip(*results, strict=True))
+        return logits, sample_losses
+
+    def _add_gradients(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, fraction: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradients of samples that are a `fraction` of the batch."""
+        with (
+            torch.enable_grad(),
+            torch.autocast(x.device.type, torch.bfloat16)
+            if self.amp
+            else nullcontext(),
+        ):
+            logits = self.network(x)
+        with torch.enable_grad():
+            logits = logits.to(x.dtype)
+        sample_losses, grad = self.loss.sample_losses_and_gradient(
+            logits.detach(), y, weight
+        )
+        if weight is None and fraction != 1.0:
+            grad.mul_(fraction)
+        logits.backward(grad)
+        return logits.detach(), sample_losses
+
+
+def _split_before_dense(
+    network: nn.Sequential,
+) -> tuple[nn.Sequential, list[DenseStructure]]:
+    """Return the layers before the first linear one, and the dense layers after.
+
+    The list is empty if a handwritten step cannot compute the dense layers.
+    """
+    layers = list(network)
+    linear = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
+    first = linear[0] if linear else len(layers)
+    return nn.Sequential(*layers[:first]), dense_structure(layers[first:]) or []
+
+
+class _ChunkedFront:
+    """Computes the layers before the dense ones by autograd, in chunks of a batch."""
+
+    def __init__(self, layers: nn.Sequential, chunks: Sequence[slice]) -> None:
+        self.layers = layers
+        self.chunks = chunks
+
+    def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Return the features of the batch, and of each chunk with its graph."""
+        with torch.enable_grad():
+            features = [self.layers(x[chunk]) for chunk in self.chunks]
+        return torch.cat([of_chunk.detach() for of_chunk in features]), features
+
+    def backward(self, grad: Tensor, saved: list[Tensor]) -> None:
+        """Add to the parameters' gradients, and free the graph of each chunk."""
+        for chunk in reversed(self.chunks):
+            features = saved.pop()
+            if features.requires_grad:
+                features.backward(grad[chunk])

@@ -1,0 +1,253 @@
+"""A training step of a multi-layer perceptron, with handwritten gradients.
+
+For small networks the bookkeeping of autograd takes longer than the arithmetic. The
+formulas are those of back-propagation. One step computes one network ``(batch, units)``
+or a pack ``(members, batch, units)``, because all formulas allow leading dimensions.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from skmlp.training.compute.dense_products import DenseProducts
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.losses import Loss
+from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS
+from skmlp.training.modules.layers import BatchNorm1d, Dropout
+from skmlp.training.modules.normalization import (
+    BatchStatisticsWeights,
+    Normalization,
+)
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
+
+
+class DenseStructure(NamedTuple):
+    """A linear layer with the normalization, activation and dropout behind it."""
+
+    linear: nn.Linear
+    norm: BatchNorm1d | None = None
+    activation: type[nn.Module] = nn.Identity
+    dropout: Dropout | None = None
+
+
+def dense_structure(network: Iterable[nn.Module]) -> list[DenseStructure] | None:
+    """Return the layers of a multi-layer perceptron.
+
+    The result is None if there is another module among them, or an activation without
+    a handwritten derivative.
+    """
+    layers: list[DenseStructure] = []
+    for module in network:
+        if isinstance(module, nn.Linear):
+            layers.append(DenseStructure(module))
+        elif not layers:
+            return None
+        elif isinstance(module, BatchNorm1d):
+            layers[-1] = layers[-1]._replace(norm=module)
+        elif isinstance(module, Dropout):
+            layers[-1] = layers[-1]._replace(dropout=module)
+        elif type(module) in HANDWRITTEN_GRADIENTS:
+            layers[-1] = layers[-1]._replace(activation=type(module))
+        else:
+            return None
+    return layers
+
+
+class LayerProducts(Protocol):
+    """Matrix products of a dense layer of one network, or of all members of a pack."""
+
+    weight: Tensor
+
+    def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
+        """Return the layer's output before normalization and activation."""
+
+    def write_weight_gradient(self, grad: Tensor, x: Tensor, total: float) -> None:
+        """Write the weights' gradient, from the output's and the layer's input."""
+
+    def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of the layer's input `x`, from that of its output."""
+
+
+@dataclass
+class DenseLayer:
+    """Tensors and functions of a dense layer of one network or of a pack.
+
+    A gradient that is None is not computed. `activate` and `activation_gradient` are a
+    pair of `HANDWRITTEN_GRADIENTS`. `draw_mask` draws the dropout mask of a batch.
+    """
+
+    products: LayerProducts
+    bias_gradient: Tensor | None
+    norm: Normalization | None
+    activate: Callable[[Tensor], Tensor]
+    activation_gradient: Callable[[Tensor, Tensor], Tensor]
+    draw_mask: Callable[[Tensor], Tensor] | None
+
+
+def dense_layer(
+    structure: DenseStructure,
+    value_of: Callable[[Tensor], Tensor],
+    gradient_of: Callable[[Tensor], Tensor | None],
+    draw_mask: Callable[[Tensor], Tensor] | None,
+    count_samples: Callable[[Tensor], int | tuple[int, ...]],
+    make_products: Callable[..., LayerProducts],
+) -> DenseLayer:
+    """Return a layer for a `HandwrittenStep`.
+
+    Parameters
+    ----------
+    structure : DenseStructure
+        A layer of the network, or of the first member of a pack.
+    value_of, gradient_of : callable
+        Map a parameter or buffer of that layer to the tensor that is trained, and to
+        its gradient.
+    draw_mask : callable or None
+        Draws the dropout mask of a batch.
+    count_samples : callable
+        Counts a batch's samples, as `BatchStatisticsWeights` takes it.
+    make_products : callable
+        Maps weights, biases and the weights' gradient to `LayerProducts`.
+    """
+    linear, norm, activation, _ = structure
+    normalization = None
+    if norm is not None:
+        running_mean, running_var, n_batches = map(value_of, norm.buffers())
+        normalization = Normalization(
+            value_of(norm.weight),
+            value_of(norm.bias),
+            gradient_of(norm.weight),
+            gradient_of(norm.bias),
+            running_mean,
+            running_var,
+            n_batches,
+            cast(float, norm.momentum),
+            norm.eps,
+            BatchStatisticsWeights(count_samples),
+        )
+    return DenseLayer(
+        make_products(
+            value_of(linear.weight), value_of(linear.bias), gradient_of(linear.weight)
+        ),
+        gradient_of(linear.bias),
+        normalization,
+        *HANDWRITTEN_GRADIENTS[activation],
+        draw_mask,
+    )
+
+
+def single_network_layer(
+    structure: DenseStructure,
+    flat: FlatParameters,
+    tuner: ThreadTuner,
+    alpha: float = 0.0,
+) -> DenseLayer:
+    """Return a layer of one network, with the penalty in its weights' gradient."""
+    return dense_layer(
+        structure,
+        Tensor.detach,
+        flat.gradient_of,
+        None if structure.dropout is None else structure.dropout.mask,
+        partial(_count_normalized_samples, structure.norm),
+        partial(DenseProducts, alpha=alpha, tuner=tuner),
+    )
+
+
+def _count_normalized_samples(norm: BatchNorm1d | None, z: Tensor) -> int:
+    """Return how many samples give the statistics of a batch: none while frozen."""
+    return z.shape[0] if norm is not None and norm.training else 0
+
+
+class Front(Protocol):
+    """The layers before the dense ones, with a forward and a backward pass."""
+
+    def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
+        """Return the input of the dense layers, and what `backward` needs."""
+
+    def backward(self, grad: Tensor, saved: Any) -> None:
+        """Write the parameters' gradients, from the gradient of the output."""
+
+
+class HandwrittenStep:
+    """Computes loss and gradients of a batch by handwritten formulas.
+
+    Parameters
+    ----------
+    layers : list of DenseLayer
+    loss : Loss
+    tuner : ThreadTuner
+        Chooses the number of threads of the loss.
+    front : Front, optional
+        The layers before the dense ones.
+    penalty : Penalty, optional
+        Penalty of one network, whose norms are part of the result. The layers' products
+        add its derivative.
+    """
+
+    def __init__(
+        self,
+        layers: list[DenseLayer],
+        loss: Loss,
+        tuner: ThreadTuner = SINGLE_THREAD,
+        front: Front | None = None,
+        penalty: Penalty | None = None,
+    ) -> None:
+        self.layers = layers
+        self.loss = loss
+        self.tuner = tuner
+        self.front = front
+        self.penalty = penalty
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits in evaluation mode."""
+        if self.front is not None:
+            x, _ = self.front.forward(x)
+        for layer in self.layers:
+            x = layer.products.forward(x)
+            x = layer.activate(x if layer.norm is None else layer.norm.evaluate(x))
+        return x
+
+    def __call__(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, total: float = 1.0
+    ) -> tuple[Tensor, ...]:
+        """Compute a batch as `steps.Step` describes it."""
+        if self.front is not None:
+            x, saved_by_front = self.front.forward(x, training=True)
+        inputs, normalized, outputs, masks = [x], [], [], []
+        for layer in self.layers:
+            # The loss computes along the batch, so it likes logits stored by outputs.
+            is_last = layer is self.layers[-1]
+            a = layer.products.forward(inputs[-1], along_batch=is_last)
+            if layer.norm is not None:
+                a, normalized_batch = layer.norm.forward(a)
+                normalized.append(normalized_batch)
+            a = layer.activate(a)
+            mask = None if layer.draw_mask is None else layer.draw_mask(a)
+            outputs.append(a)
+            masks.append(mask)
+            inputs.append(a if mask is None else a * mask)
+        logits = inputs[-1]
+        sample_losses, grad = self.loss.sample_losses_and_gradient(
+            logits, y, weight, self.tuner.n_threads
+        )
+        for i in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[i]
+            if (mask := masks[i]) is not None:
+                grad = grad.mul_(mask)
+            grad = layer.activation_gradient(grad, outputs[i])
+            if layer.norm is not None:
+                batch = normalized.pop()
+                grad = layer.norm.backward(grad, batch, layer.bias_gradient)
+            elif layer.bias_gradient is not None:
+                torch.sum(grad, -2, out=layer.bias_gradient)
+            layer.products.write_weight_gradient(grad, inputs[i], total)
+            if i or self.front is not None:
+                grad = layer.products.input_gradient(grad, inputs[i])
+        if self.front is not None:
+            self.front.backward(grad, saved_by_front)
+        norms = () if self.penalty is None else self.penalty.norms()
+        return logits, sample_losses, *norms

@@ -1,0 +1,104 @@
+"""The interface of losses, and the output activations.
+
+Every loss maps logits ``(..., batch, outputs)`` and targets to the losses of the
+samples ``(..., batch)``, and to the gradient of each loss with respect to its logits.
+Leading dimensions are the members of a pack.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Loss(nn.Module, ABC):
+    """A loss, with the output activation that turns logits into predictions."""
+
+    output_activation: str
+
+    @abstractmethod
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each sample, and its gradient by the logits."""
+
+    def sample_losses_and_gradient(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sample losses, and the gradient of their mean.
+
+        The sample losses are an intermediate result, from which `mean_loss` computes
+        the mean of many batches at once.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (..., batch, outputs)
+        y : Tensor
+            Targets.
+        weight : Tensor of shape (..., batch) or None
+            Sample weights that sum to one. None weighs all samples equally.
+        n_threads : int
+            Number of threads that may compute the members of a pack.
+        """
+        sample_losses, grad = self.loss_and_gradient(logits, y)
+        return sample_losses, weigh_gradient(grad, weight)
+
+    def mean_loss(self, sample_losses: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the mean losses ``(...)`` of batches.
+
+        `sample_losses` are those of `sample_losses_and_gradient`. They and the sample
+        weights have shape ``(..., batch)``.
+        """
+        if weight is None:
+            return sample_losses.mean(-1)
+        return torch.linalg.vecdot(sample_losses, weight)
+
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the logits ``(n_outputs,)`` with the least loss without features.
+
+        They are zeros for a loss without a formula for them. A target without a sample
+        counts as half a sample.
+        """
+        return torch.zeros(n_outputs, dtype=torch.float64)
+
+    def value(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each sample, differentiable by autograd."""
+        return _HandwrittenGradient.apply(logits, y, self)
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the mean loss of a batch, for skorch's callbacks."""
+        return self.value(logits, y).mean()
+
+
+class _HandwrittenGradient(torch.autograd.Function):
+    """Lets autograd use the handwritten gradient of a loss."""
+
+    @staticmethod
+    def forward(ctx, logits, y, loss):
+        sample_losses, grad = loss.loss_and_gradient(logits, y)
+        ctx.save_for_backward(grad)
+        return sample_losses
+
+    @staticmethod
+    def backward(ctx, *grads):
+        (grad,) = ctx.saved_tensors
+        return grad * grads[0].unsqueeze(-1), None, None
+
+
+def weigh_gradient(grad: Tensor, weight: Tensor | None) -> Tensor:
+    """Turn gradients of samples ``(..., batch, outputs)`` into those of the mean."""
+    if weight is None:
+        return grad.mul_(1.0 / grad.shape[-2])
+    return grad.mul_(weight.unsqueeze(-1))
+
+
+def _probability(logits: Tensor) -> Tensor:
+    """Return the logistic function, bounded so that rounding gives neither 0 nor 1."""
+    finfo = torch.finfo(logits.dtype)
+    return torch.sigmoid(logits).clamp_(finfo.tiny, 1.0 - finfo.eps / 2)
+
+
+OUTPUT_ACTIVATIONS = {
+    "softmax": lambda logits: torch.softmax(logits, dim=-1),
+    "logistic": _probability,
+    "identity": lambda logits: logits,
+    "exp": torch.exp,
+}

@@ -1,0 +1,247 @@
+"""Losses of classifiers."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from skmlp.training.compute.threads import using_threads
+from skmlp.training.losses.base import Loss, weigh_gradient
+
+
+@cache
+def _log_bounds(dtype: torch.dtype) -> tuple[float, float]:
+    """Return the logarithms of the bounds of scikit-learn's probabilities."""
+    eps = torch.finfo(dtype).eps
+    return math.log(eps), math.log1p(-eps)
+
+
+def _clip_log(log_probability: Tensor) -> Tensor:
+    """Bound log-probabilities as scikit-learn bounds probabilities in its loss."""
+    return log_probability.clamp(*_log_bounds(log_probability.dtype))
+
+
+def _over_classes(function: Callable[[Tensor, int], Tensor], logits: Tensor) -> Tensor:
+    """Apply softmax or its logarithm over the classes."""
+    batch, n_classes = logits.shape[-2:]
+    if n_classes >= batch:
+        return function(logits, -1)
+    # torch vectorizes over the last dimension, which should be the longer one.
+    return function(logits.mT, -2).mT
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Return log-probabilities."""
+    return _over_classes(torch.log_softmax, logits)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Return probabilities with the rounding errors of `_log_softmax`."""
+    return _log_softmax(logits).exp_()
+
+
+def _softmax_of_members(logits: Tensor, n_threads: int) -> Tensor:
+    """Return probabilities of a pack's members, which threads may share."""
+    # Each thread gets whole members. torch computes the ends of a thread's part by
+    # another exponential function, so a split within a member would change bits.
+    with using_threads(n_threads if len(logits) % n_threads == 0 else 1):
+        return _over_classes(torch.softmax, logits)
+
+
+def _normalized_weights(weight: Tensor) -> Tensor:
+    """Return sample weights that sum to one, equal ones if all are zero."""
+    weight = weight.double().clamp_min(0.0)
+    weight = weight if weight.any() else torch.ones_like(weight)
+    weight = weight / weight.max()  # the sum of large weights may overflow
+    return weight / weight.sum()
+
+
+def _log_priors(priors: Tensor, weight: Tensor) -> Tensor:
+    """Return log-priors; a target without a sample counts as half a sample."""
+    half_a_sample = 0.5 / float(torch.count_nonzero(weight))
+    return torch.where(priors > 0, priors, half_a_sample).log()
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Cross-entropy of a softmax against class indices, ``-log p[y]``.
+
+    With `label_smoothing` s the target is ``(1 - s)`` on the class plus ``s / K`` on
+    each of the K classes (Szegedy et al. 2015, arXiv:1512.00567).
+    """
+
+    output_activation = "softmax"
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are class indices of shape ``(..., batch)``."""
+        log_p = _log_softmax(logits)
+        index = y.unsqueeze(-1)
+        sample_losses = _clip_log(log_p.gather(-1, index)).neg_().squeeze(-1)
+        grad = log_p.exp()
+        class_target = 1.0 - self.label_smoothing
+        grad.scatter_(-1, index, -class_target, reduce="add")
+        if self.label_smoothing:
+            mean_log_p = _clip_log(log_p).mean(-1)
+            sample_losses = (
+                class_target * sample_losses - self.label_smoothing * mean_log_p
+            )
+            grad -= self.label_smoothing / logits.shape[-1]
+        return sample_losses, grad
+
+    def sample_losses_and_gradient(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Return the probability of each sample's class, and the gradient of the mean.
+
+        The logarithms are left to `mean_loss`, which takes those of many batches at
+        once. With label smoothing the result is that of the base class.
+        """
+        if self.label_smoothing:
+            return super().sample_losses_and_gradient(logits, y, weight)
+        index = y.unsqueeze(-1)
+        is_pack = logits.dim() > 2
+        p = _softmax_of_members(logits, n_threads) if is_pack else _softmax(logits)
+        class_p = p.gather(-1, index)
+        # The gradient is p minus one for the class. Both calls compute it; each is the
+        # faster one for its number of dimensions.
+        if is_pack:
+            p.scatter_add_(-1, index, torch.full_like(class_p, -1.0))
+        else:
+            p.scatter_(-1, index, -1.0, reduce="add")
+        return class_p.squeeze(-1), weigh_gradient(p, weight)
+
+    def mean_loss(self, sample_losses: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the mean losses ``(...)`` of batches.
+
+        Without label smoothing, `sample_losses` are probabilities.
+        """
+        if self.label_smoothing:
+            return super().mean_loss(sample_losses, weight)
+        eps = torch.finfo(sample_losses.dtype).eps
+        log_p = sample_losses.clamp(eps, 1.0 - eps).log_()
+        return super().mean_loss(log_p.neg_(), weight)
+
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the logarithms of the class priors, smoothed like the targets."""
+        weight = _normalized_weights(weight)
+        priors = weight.new_zeros(n_outputs).index_add_(0, y, weight)
+        priors = (1.0 - self.label_smoothing) * priors
+        logits = _log_priors(priors + self.label_smoothing / n_outputs, weight)
+        return logits - logits.mean()
+
+
+class LogisticCrossEntropy(Loss):
+    """Cross-entropy of logistic outputs against 0 or 1, summed over the outputs.
+
+    With `label_smoothing` s a target t becomes ``(1 - s) t + s / 2``.
+    """
+
+    output_activation = "logistic"
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are 0 or 1, of the shape of the logits."""
+        target = y.to(logits.dtype)
+        if self.label_smoothing:
+            target = (1.0 - self.label_smoothing) * target + self.label_smoothing / 2
+        p = torch.sigmoid(logits)
+        # log(1 - p) is inaccurate for p near 1. It is scikit-learn's formula, and the
+        # loss curve has to be equal, because it decides when to stop.
+        eps = torch.finfo(p.dtype).eps
+        clipped = p.clamp(eps, 1.0 - eps)
+        log_p = torch.xlogy(target, clipped) + torch.xlogy(1.0 - target, 1.0 - clipped)
+        return log_p.sum(-1).neg_(), p - target
+
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the log-odds of a one in each output, smoothed like the targets."""
+        weight = _normalized_weights(weight)
+        ones, zeros = (
+            (1.0 - self.label_smoothing) * (weight @ target) + self.label_smoothing / 2
+            for target in (y.double(), 1.0 - y.double())
+        )
+        return _log_priors(ones, weight) - _log_priors(zeros, weight)
+
+
+class KullbackLeibler(Loss):
+    """Divergence of a softmax from target probabilities, ``sum t log(t / p)``."""
+
+    output_activation = "softmax"
+
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are probabilities, of the shape of the logits."""
+        target = y.to(logits.dtype)
+        log_p = _log_softmax(logits)
+        divergences = torch.xlogy(target, target) - target * _clip_log(log_p)
+        grad = log_p.exp() * target.sum(-1, keepdim=True) - target
+        return divergences.sum(-1), grad
+
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the logarithms of the mean probabilities."""
+        weight = _normalized_weights(weight)
+        logits = _log_priors(weight @ y.double(), weight)
+        return logits - logits.mean()
+
+
+class Hinge(Loss):
+    """Multi-class hinge loss of Crammer and Singer (2001), optionally squared.
+
+    - For exclusive classes it is ``max(0, 1 + m - z)`` with the logit z of the class
+      and the maximum m of the other logits.
+    - Otherwise (two classes with one logit, or several labels) it is ``max(0, 1 - s
+      z)`` with the sign s of the target, summed over the outputs.
+    - Probabilities are the softmax or logistic function of the logits, uncalibrated.
+    """
+
+    def __init__(self, exclusive: bool, squared: bool = False) -> None:
+        super().__init__()
+        self.output_activation = "softmax" if exclusive else "logistic"
+        self.exclusive = exclusive
+        self.squared = squared
+
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are class indices, or 0 and 1 of the shape of the logits."""
+        if self.exclusive:
+            index = y.unsqueeze(-1)
+            rival = logits.scatter(-1, index, -math.inf).argmax(-1, keepdim=True)
+            margin = 1.0 + logits.gather(-1, rival) - logits.gather(-1, index)
+            one = torch.ones_like(margin)
+            direction = torch.zeros_like(logits)
+            direction.scatter_add_(-1, rival, one).scatter_add_(-1, index, -one)
+        else:
+            direction = 1.0 - 2.0 * y.to(logits.dtype)
+            margin = 1.0 + direction * logits
+        hinge = margin.clamp_min(0.0)
+        if self.squared:
+            return hinge.square().sum(-1), direction * (2.0 * hinge)
+        return hinge.sum(-1), direction * (margin > 0)
+
+
+CLASSIFICATION_LOSSES = (
+    "log_loss",
+    "hinge",
+    "squared_hinge",
+    "kullback_leibler",
+)
+
+
+def classification_loss(name: str, exclusive: bool, label_smoothing: float) -> Loss:
+    """Return the loss called `name`.
+
+    Targets are class indices if the classes are `exclusive`, otherwise 0 or 1 for each
+    output.
+    """
+    if name == "kullback_leibler":
+        return KullbackLeibler()
+    if name == "log_loss":
+        if exclusive:
+            return SoftmaxCrossEntropy(label_smoothing)
+        return LogisticCrossEntropy(label_smoothing)
+    return Hinge(exclusive, squared=name == "squared_hinge")

@@ -1,0 +1,55 @@
+"""Layers of convolutional networks that torch does not have.
+
+Images and feature maps have shape ``(batch, channels, height, width)`` in torch's
+channels_last layout.
+"""
+
+from torch import Tensor, nn
+
+
+class ImageView(nn.Module):
+    """Views flat images, channels last, as ``(batch, channels, height, width)``."""
+
+    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a view of `x` in channels_last layout."""
+        return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        """Return the parameters for torch's repr."""
+        return f"image_shape={self.image_shape}"
+
+
+class FlattenImage(nn.Module):
+    """Flattens feature maps to features, channels last as in Keras."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a view ``(batch, height * width * channels)``."""
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class GlobalAverage(nn.Module):
+    """Averages every feature map (Lin, Chen and Yan 2013, arXiv:1312.4400)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the averages ``(batch, channels)``."""
+        return x.mean((2, 3))
+
+
+class ResidualBlock(nn.Module):
+    """Sum of a body and a shortcut (He et al. 2015, arXiv:1512.03385).
+
+    The activation after the sum is a separate layer, so pooling may come before it.
+    """
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum, before its activation."""
+        return self.body(x) + self.shortcut(x)

@@ -1,5 +1,6 @@
 """Data, estimators, callbacks and comparisons that several tests share."""
 
+import numpy as np
 import pytest
 import sklearn.neural_network
 from numpy.testing import assert_allclose
@@ -16,6 +17,13 @@ def digits():
     """300 digits of 8x8 pixels in [0, 1], and their labels."""
     X, y = load_digits(return_X_y=True)
     return X[:300] / 16, y[:300]
+
+
+@pytest.fixture(scope="session")
+def digits32(digits):
+    """The same digits in float32."""
+    X, y = digits
+    return X.astype(np.float32), y
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""L-BFGS minimises the penalised loss over all rows."""
+"""L-BFGS minimizes the penalized loss over the training set."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def minimize(problem, max_iter=200, tol=1e-10):
 
 
 def ridge(X, y, weight, alpha):
-    """Minimise sum of w (y - Xb)^2 / 2 + alpha / 2 |b|^2 in closed form."""
+    """Minimize sum of w (y - Xb)^2 / 2 + alpha / 2 |b|^2 in closed form."""
     design = np.column_stack([X, np.ones(len(X))])
     penalty = alpha * np.diag([1.0] * X.shape[1] + [0.0])
     weighted = design * weight[:, None]
@@ -64,9 +64,9 @@ def test_lbfgs_minimizes_a_penalized_linear_model(
     n_iter, loss = minimize((net, train))
     expected = ridge(X, y, weight if weighted else np.ones(40), alpha)
     output = net.module_.output
-    found = np.append(output.weight.detach(), output.bias.detach())
-    # It stops at changes of the loss by 2e-9, of which the parameters are the root.
-    np.testing.assert_allclose(found, expected, rtol=5e-5)
+    solutions = np.append(output.weight.detach(), output.bias.detach())
+    # It stops if the loss changes by 2e-9. The parameters then differ by its root.
+    np.testing.assert_allclose(solutions, expected, rtol=5e-5)
     w = weight / weight.sum() if weighted else np.full(40, 1 / 40)
     total = weight.sum() if weighted else 40
     residual = y - X @ expected[:-1] - expected[-1]
@@ -77,12 +77,12 @@ def test_lbfgs_minimizes_a_penalized_linear_model(
 
 def test_samples_without_weight_do_not_count(linear_problem):
     X, y, _ = linear_problem
-    weight = (np.arange(40) >= 14).astype(float)  # two whole batches without
-    found = []
+    weight = (np.arange(40) >= 14).astype(float)  # two batches without weight
+    solutions = []
     for net, train in (make(X, y, weight, 7, 1.0), make(X[14:], y[14:], alpha=1.0)):
         minimize((net, train))
-        found.append(net.module_.output.weight.detach())
-    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
+        solutions.append(net.module_.output.weight.detach())
+    torch.testing.assert_close(*solutions, rtol=1e-8, atol=1e-10)
 
 
 def test_unfinished_minimization_warns(linear_problem):

@@ -1,4 +1,4 @@
-"""The net: skorch's callbacks, its history, interruption, best weights, release."""
+"""Training of a net: callbacks of skorch, history, interruption, best weights."""
 
 import copy
 import math
@@ -35,7 +35,7 @@ N_ROWS, N_CLASSES, BATCH_SIZE = 30, 3, 8
 N_BATCHES = 4
 
 
-def make_rows(seed=0, weight=None, n_rows=N_ROWS):
+def make_data(seed=0, weight=None, n_rows=N_ROWS):
     random_state = np.random.RandomState(seed)
     y = np.arange(n_rows) % N_CLASSES
     X = random_state.normal(size=(n_rows, 4)) + np.eye(N_CLASSES, 4)[y]
@@ -81,8 +81,8 @@ def accuracy(y):
 
 def run(net, epochs=5, train=None, valid=None):
     """Train with a validation set, in an order drawn from one seed."""
-    train = train or make_rows()
-    valid = valid or make_rows(1)
+    train = train or make_data()
+    valid = valid or make_data(1)
     batches = BatchLoader(train, BATCH_SIZE, np.random.RandomState(0))
     valid_batches = BatchLoader(valid, 100)
     score = accuracy(valid.y)
@@ -92,7 +92,7 @@ def run(net, epochs=5, train=None, valid=None):
 
 def train_without_validation(net, epochs, data=None):
     """Train in the order of the data."""
-    batches = BatchLoader(data or make_rows(), BATCH_SIZE)
+    batches = BatchLoader(data or make_data(), BATCH_SIZE)
     trainer.train(TrainingRun(net, batches, None, epochs))
 
 
@@ -267,8 +267,8 @@ def test_early_stopping_callback_ends_training():
 def test_checkpoint_callback_stores_parameters(tmp_path, monitor):
     callback = Checkpoint(monitor=monitor, dirname=tmp_path)
     net = make_net([callback])
-    valid = make_rows(1)
-    batches = BatchLoader(make_rows(), BATCH_SIZE)
+    valid = make_data(1)
+    batches = BatchLoader(make_data(), BATCH_SIZE)
     valid_batches = None if monitor is None else BatchLoader(valid, 100)
     score = accuracy(valid.y)
     trainer.train(TrainingRun(net, batches, valid_batches, 4, score=score))
@@ -324,7 +324,7 @@ def test_freezer_and_unfreezer_stop_and_resume_updates(solver):
 
 
 class Interrupt(Callback):
-    """Presses Ctrl-C while the third epoch trains."""
+    """Presses Ctrl-C during the third epoch."""
 
     def on_batch_begin(self, net, training, **kwargs):
         if net.epochs_ == 2 and training:
@@ -366,17 +366,17 @@ def test_best_weights_are_those_of_the_best_epoch():
     net = run(make_net([Snapshot()], lr=2.0, early_stopping=True, batch_norm=True), 12)
     scores = net.history[:, "valid_score"]
     best = int(np.argmax(scores))
-    assert best < 11  # else this shows nothing
+    assert best < 11  # otherwise the last weights would be the best ones
     for name, value in net.module_.state_dict().items():
         assert torch.equal(value, snapshots[best][name]), name
 
 
 @pytest.mark.parametrize("scorer", [None, lambda logits: 1 / 0])
 def test_divergence_is_reported_with_its_epoch_before_scoring(scorer):
-    rows = make_rows()
+    rows = make_data()
     rows.X[3, 0] = 1e300
     rows.X[4, 0] = math.inf
-    batches = BatchLoader(rows, BATCH_SIZE), BatchLoader(make_rows(1), 100)
+    batches = BatchLoader(rows, BATCH_SIZE), BatchLoader(make_data(1), 100)
     run = TrainingRun(make_net(), *batches, 5, score=scorer)
     with pytest.raises(FloatingPointError) as raised:
         trainer.train(run)
@@ -385,7 +385,7 @@ def test_divergence_is_reported_with_its_epoch_before_scoring(scorer):
 
 def test_batches_without_weight_do_not_change_parameters():
     weight = np.r_[np.ones(16), np.zeros(8), np.ones(6)]
-    rows = make_rows(weight=weight)
+    rows = make_data(weight=weight)
     net, alone = make_net(), make_net()
     train_without_validation(net, 2, rows)
     kept = np.r_[0:16, 24:30]
@@ -398,9 +398,9 @@ def test_batches_without_weight_do_not_change_parameters():
 
 def test_validation_samples_without_weight_are_predicted():
     seen = []
-    valid = make_rows(1, weight=np.r_[np.zeros(20), np.ones(10)])
+    valid = make_data(1, weight=np.r_[np.zeros(20), np.ones(10)])
     net = make_net()
-    batches = BatchLoader(make_rows(), BATCH_SIZE), BatchLoader(valid, 10)
+    batches = BatchLoader(make_data(), BATCH_SIZE), BatchLoader(valid, 10)
     score = lambda logits: seen.append(len(logits)) or 0.5  # noqa: E731
     trainer.train(TrainingRun(net, *batches, 1, score=score))
     assert seen == [N_ROWS]
@@ -419,7 +419,7 @@ def test_validation_samples_without_weight_are_predicted():
 )
 def test_training_continues_from_a_released_net(solver, between):
     def part(net, seed):
-        batches = BatchLoader(make_rows(), BATCH_SIZE, np.random.RandomState(seed))
+        batches = BatchLoader(make_data(), BATCH_SIZE, np.random.RandomState(seed))
         trainer.train(TrainingRun(net, batches, None, 2))
 
     with_make = make_net(solver=solver)
@@ -435,7 +435,7 @@ def test_training_continues_from_a_released_net(solver, between):
 
 
 class _Picklable:
-    """Make an optimizer, as a function that pickle finds."""
+    """Make an optimizer; a function of the module can be pickled."""
 
     def __init__(self, solver):
         self.solver = solver
@@ -462,7 +462,7 @@ def test_released_nets_hold_no_gradients():
 
 def test_predictions_are_encoded_like_targets():
     net = run(make_net(), epochs=20)
-    X = make_rows().X
+    X = make_data().X
     probabilities = net.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_array_equal(net.predict(X), probabilities.argmax(1))

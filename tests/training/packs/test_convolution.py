@@ -18,18 +18,18 @@ X, Y = load_digits(n_class=3, return_X_y=True)
 X = X / 16
 
 
-def member_of(rows=60, seed=0, data=X, **params):
-    """Return a net of an estimator's, ready to train on some of the rows."""
+def member_of(n_samples=60, seed=0, data=X, **params):
+    """Return a run of an estimator that trains on some of the samples."""
     defaults = {"max_iter": 3, "batch_size": 20, "random_state": seed}
     defaults |= {"conv_channels": (3, 4), "hidden_layer_sizes": 5}
     estimator = CNNClassifier(**(defaults | params))
-    chosen = np.random.RandomState(seed).permutation(len(data))[:rows]
+    chosen = np.random.RandomState(seed).permutation(len(data))[:n_samples]
     inputs = estimator._check_fit_inputs(data[chosen], Y[chosen])
     return estimator._prepare_training(inputs)
 
 
-def assert_equal_to_those_alone(make):
-    """Train members together and alone; all that they learnt is the same."""
+def assert_members_end_as_alone(make):
+    """Train members in a pack and alone, and compare all results."""
     members, alone = make(), make()
     (key,) = {pack_key(member) for member in members}
     assert key is not None
@@ -84,14 +84,14 @@ def assert_equal_to_those_alone(make):
     ids=str,
 )
 def test_every_kind_of_layer_trains_in_a_pack(params):
-    assert_equal_to_those_alone(
+    assert_members_end_as_alone(
         lambda: [member_of(60 - 7 * seed, seed, **params) for seed in range(3)]
     )
 
 
 OWN = st.fixed_dictionaries(
     {
-        "rows": st.integers(40, 60),
+        "n_samples": st.integers(40, 60),
         "seed": st.integers(0, 3),
         "learning_rate_init": st.sampled_from([0.001, 0.03]),
         "learning_rate": st.sampled_from(["constant", "cosine"]),
@@ -113,7 +113,7 @@ OWN = st.fixed_dictionaries(
 def test_members_end_as_they_would_alone(own, batch_size, early_stopping):
     shared = {"batch_size": batch_size, "early_stopping": early_stopping}
     shared |= {"conv_dropout": 0.2, "conv_channels": 2, "activation": "tanh"}
-    assert_equal_to_those_alone(lambda: [member_of(**shared, **one) for one in own])
+    assert_members_end_as_alone(lambda: [member_of(**shared, **one) for one in own])
 
 
 def test_members_with_shared_samples_end_as_they_would_alone():
@@ -129,7 +129,7 @@ def test_members_with_shared_samples_end_as_they_would_alone():
             members.append(estimator._prepare_training(inputs))
         return members
 
-    assert_equal_to_those_alone(make)
+    assert_members_end_as_alone(make)
 
 
 @pytest.mark.cuda
@@ -158,7 +158,7 @@ def test_diverging_members_do_not_change_their_neighbors():
     for one, other in zip(members[::2], others, strict=True):
         assert one.error is None
         ours, theirs = one.net.flat_.values, other.net.flat_.values
-        # cuBLAS chooses its kernels by the number of products.
+        # cuBLAS chooses a kernel by the number of products.
         atol = 0.0 if ours.is_cpu else 1e-12
         torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
 
@@ -167,7 +167,7 @@ def test_packed_kernels_have_the_layout_of_flat_parameters():
     members = [member_of(seed=seed) for seed in range(2)]
     before = [member.net.flat_.values.clone() for member in members]
     stack = PackParameters([member.net for member in members], [1, 1])
-    # models, out, height, width, in
+    # (members, out, height, width, in)
     assert stack.values.tensors[0].shape == (2, 3, 3, 3, 1)
     for i, member in enumerate(members):
         member.net.flat_.values.zero_()

@@ -13,12 +13,12 @@ from sklearn.datasets import load_iris
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
-from skmlp.training.compute import thread_tuning as tuner
+from skmlp.training.compute import thread_tuning
 from skmlp.training.compute.thread_tuning import ThreadTuner
 from skmlp.training.compute.threads import single_threaded, using_threads
 from skmlp.training.optimizers.flat_optimizers import adam_step
-from skmlp.training.packs import dense_products as stacked_products
-from skmlp.training.packs import optimizer as stacked_optimizer
+from skmlp.training.packs import dense_products as dense_products
+from skmlp.training.packs import optimizer as pack_optimizer
 from skmlp.training.packs.pack import _Pack, pack_key, train_pack
 from skmlp.training.run import TrainingRun
 from skmlp.training.trainer import train
@@ -27,8 +27,8 @@ X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(0)) / X.std(0)
 
 
-def member_of(rows=150, seed=0, checkpoint=None, **params):
-    """Return a net of an estimator's, ready to train on some of the rows."""
+def member_of(n_samples=150, seed=0, checkpoint=None, **params):
+    """Return a run of an estimator that trains on some of the samples."""
     defaults = {
         "hidden_layer_sizes": 5,
         "max_iter": 5,
@@ -36,7 +36,7 @@ def member_of(rows=150, seed=0, checkpoint=None, **params):
         "random_state": seed,
     }
     estimator = MLPClassifier(**(defaults | params))
-    chosen = np.random.RandomState(seed).permutation(150)[:rows]
+    chosen = np.random.RandomState(seed).permutation(150)[:n_samples]
     inputs = estimator._check_fit_inputs(X[chosen], Y[chosen])
     return estimator._prepare_training(inputs, checkpoint=checkpoint)
 
@@ -99,7 +99,7 @@ def test_pack_is_freed_without_the_garbage_collector():
         gc.enable()
 
 
-SHARED = st.fixed_dictionaries(
+PACK_PARAMS = st.fixed_dictionaries(
     {
         "solver": st.sampled_from(["sgd", "adam", "adamw"]),
         "batch_size": st.sampled_from([7, 20, 48]),
@@ -110,9 +110,9 @@ SHARED = st.fixed_dictionaries(
         "batch_norm": st.booleans(),
     }
 )
-OWN = st.fixed_dictionaries(
+MEMBER_PARAMS = st.fixed_dictionaries(
     {
-        "rows": st.integers(70, 150),
+        "n_samples": st.integers(70, 150),
         "seed": st.integers(0, 5),
         "learning_rate_init": st.sampled_from([0.001, 0.03, 0.3]),
         "learning_rate": st.sampled_from(["constant", "adaptive", "cosine", "step"]),
@@ -129,7 +129,7 @@ OWN = st.fixed_dictionaries(
 
 
 @settings(max_examples=15, derandomize=True)
-@given(SHARED, st.lists(OWN, min_size=2, max_size=5), st.integers(1, 3))
+@given(PACK_PARAMS, st.lists(MEMBER_PARAMS, min_size=2, max_size=5), st.integers(1, 3))
 def test_members_end_as_they_would_alone(shared, own, n_threads):
     members = [member_of(**shared, **params) for params in own]
     (key,) = {pack_key(member) for member in members}
@@ -146,8 +146,8 @@ def test_members_end_as_they_would_alone(shared, own, n_threads):
     st.fixed_dictionaries(
         {
             "solver": st.sampled_from(["sgd", "adam", "adamw"]),
-            # A linear layer's shift is normalised away by the next one: without a
-            # gradient, Adam goes where rounding leads.
+            # The next normalization cancels the bias of a linear layer. Its gradient
+            # is a rounding error, which Adam would turn into full steps.
             "layer": st.sampled_from(
                 [
                     {"activation": "relu"},
@@ -161,7 +161,7 @@ def test_members_end_as_they_would_alone(shared, own, n_threads):
             "early_stopping": st.booleans(),
         }
     ),
-    st.lists(OWN, min_size=2, max_size=4),
+    st.lists(MEMBER_PARAMS, min_size=2, max_size=4),
     st.lists(st.tuples(*[st.integers(1, 9)] * 2), min_size=4, max_size=4, unique=True),
 )
 def test_narrow_members_end_as_they_would_alone(shared, own, widths):
@@ -191,8 +191,8 @@ def test_widths_are_in_the_key_if_padding_would_change(params):
 
 @settings(max_examples=15, derandomize=True)
 @given(
-    SHARED,
-    st.lists(OWN, min_size=2, max_size=5),
+    PACK_PARAMS,
+    st.lists(MEMBER_PARAMS, min_size=2, max_size=5),
     st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(sorted),
     st.integers(1, 2),
 )
@@ -205,17 +205,17 @@ def test_members_continue_from_checkpoints(shared, own, ends, n_threads):
         ]
         for member in members:
             member.max_epochs = min(member.max_epochs, end)
-        advanced = []
-        train_pack(members, advanced.append, n_threads)
-        assert sum(advanced) == sum(member.net.epochs_ for member in members)
+        epochs = []
+        train_pack(members, epochs.append, n_threads)
+        assert sum(epochs) == sum(member.net.epochs_ for member in members)
     alone = [member_of(**shared, **params) for params in own]
     for member in alone:
         train_alone(member)
     assert_same(members, alone)
 
 
-def kept_of(rates):
-    """Train members of some rates; return where each may go on from."""
+def checkpoints_of(rates):
+    """Train members with some learning rates; return their checkpoints."""
     states = [MemoryCheckpoint({}) for _ in rates]
     members = [
         member_of(checkpoint=state, solver="sgd", learning_rate_init=rate)
@@ -226,7 +226,7 @@ def kept_of(rates):
 
 
 def test_failed_members_store_no_checkpoint():
-    fine, failed = kept_of([0.01, 1e200])
+    fine, failed = checkpoints_of([0.01, 1e200])
     assert fine["epochs"] == 5
     assert failed is None
 
@@ -237,11 +237,11 @@ def test_interrupted_members_store_no_checkpoint(monkeypatch):
 
     monkeypatch.setattr(TrainingRun, "finish_epoch", interrupt)
     with pytest.warns(UserWarning, match="interrupted"):
-        assert kept_of([0.01, 0.1]) == [None, None]
+        assert checkpoints_of([0.01, 0.1]) == [None, None]
 
 
-def members_of_one_sample(n_seeds, alphas, **params):
-    """Return members that share their rows, and with one seed also their order."""
+def members_of_one_fit_data(n_seeds, alphas, **params):
+    """Return members with the same samples, and for one seed in the same order."""
     estimators = [
         MLPClassifier(
             alpha=alpha, random_state=seed, max_iter=3 + 4 * i, batch_size=20, **params
@@ -250,12 +250,12 @@ def members_of_one_sample(n_seeds, alphas, **params):
         for seed in range(n_seeds)
     ]
     inputs = estimators[0]._check_fit_inputs(X, Y).for_several_networks()
-    learnt = vars(estimators[0])
+    checked_attributes = vars(estimators[0])
     members = []
     for estimator in estimators:
-        own = estimator.get_params()
-        vars(estimator).update(learnt)
-        members.append(estimator.set_params(**own)._prepare_training(inputs))
+        own_params = estimator.get_params()
+        vars(estimator).update(checked_attributes)
+        members.append(estimator.set_params(**own_params)._prepare_training(inputs))
     return members
 
 
@@ -266,7 +266,7 @@ def members_of_one_sample(n_seeds, alphas, **params):
 def test_members_with_shared_samples_end_as_they_would_alone(
     n_seeds, hidden, batch_norm, n_threads
 ):
-    """As long as all train, and when some of those that share them have ended."""
+    """That holds while all members train, and after some of them ended."""
     params = {
         "hidden_layer_sizes": hidden,
         "batch_norm": batch_norm,
@@ -275,7 +275,7 @@ def test_members_with_shared_samples_end_as_they_would_alone(
     }
     alphas = (0.0, 0.1, 3.0)
     members, alone = (
-        members_of_one_sample(n_seeds, alphas, **params) for _ in range(2)
+        members_of_one_fit_data(n_seeds, alphas, **params) for _ in range(2)
     )
     train_pack(members, n_threads=n_threads)
     for member in alone:
@@ -292,7 +292,7 @@ def test_members_with_shared_samples_end_as_they_would_alone(
 
 def test_members_of_one_fit_data_share_a_tensor():
     addresses = {
-        m.train.data.X.data_ptr() for m in members_of_one_sample(2, (0.0, 1.0))
+        m.train.data.X.data_ptr() for m in members_of_one_fit_data(2, (0.0, 1.0))
     }
     assert len(addresses) == 1
 
@@ -332,7 +332,7 @@ def test_order_of_members_does_not_matter(batch_norm):
     own = [
         {
             "seed": seed,
-            "rows": 150 - 10 * seed,
+            "n_samples": 150 - 10 * seed,
             "batch_norm": batch_norm,
             "learning_rate_init": 0.001 * (seed % 2 + 1),
         }
@@ -349,18 +349,18 @@ def test_order_of_members_does_not_matter(batch_norm):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n_members", [10, 12])
 def test_threads_do_not_change_a_pack(n_members, solver, dtype, monkeypatch):
-    taken = []
+    granted = []
 
-    class Noted(using_threads):
+    class Recorded(using_threads):
         def __enter__(self):
-            taken.append(self.n_threads if super().__enter__() else 1)
+            granted.append(self.n_threads if super().__enter__() else 1)
 
-    monkeypatch.setattr(stacked_products, "using_threads", Noted)
-    monkeypatch.setattr(tuner, "MIN_TUNED_PARAMETERS", 0)
+    monkeypatch.setattr(dense_products, "using_threads", Recorded)
+    monkeypatch.setattr(thread_tuning, "MIN_TUNED_PARAMETERS", 0)
 
-    def trained(size):
-        taken.clear()
-        monkeypatch.setattr(ThreadTuner, "_choose", lambda tuner: size)
+    def train_on(n_threads):
+        granted.clear()
+        monkeypatch.setattr(ThreadTuner, "_choose", lambda tuner: n_threads)
         members = [
             member_of(
                 hidden_layer_sizes=(60, 30),
@@ -381,10 +381,10 @@ def test_threads_do_not_change_a_pack(n_members, solver, dtype, monkeypatch):
                 train_pack(members)
         finally:
             torch.set_num_threads(before)
-        assert max(taken) == size
+        assert max(granted) == n_threads
         return [member.net.flat_.values for member in members]
 
-    assert all(map(torch.equal, trained(1), trained(3)))
+    assert all(map(torch.equal, train_on(1), train_on(3)))
 
 
 def test_members_with_different_learning_rates_share_a_kernel_call(monkeypatch):
@@ -394,15 +394,15 @@ def test_members_with_different_learning_rates_share_a_kernel_call(monkeypatch):
         calls.append(args)
         adam_step(*args, **options)
 
-    monkeypatch.setattr(stacked_optimizer, "adam_step", counted)
+    monkeypatch.setattr(pack_optimizer, "adam_step", counted)
     rates = np.geomspace(1e-4, 1e-1, 6)
-    # Of unequal numbers of rows: some have steps that others have not.
+    # Some members have more samples, and therefore more steps, than others.
     members = [
-        member_of(learning_rate_init=rate, rows=rows, max_iter=3)
-        for rate, rows in zip(rates, (150, 130, 90) * 2, strict=True)
+        member_of(learning_rate_init=rate, n_samples=n_samples, max_iter=3)
+        for rate, n_samples in zip(rates, (150, 130, 90) * 2, strict=True)
     ]
     train_pack(members)
-    assert len(calls) == 3 * 8  # epochs of the steps that the longest one has
+    assert len(calls) == 3 * 8  # 3 epochs with the 8 steps of the largest member
 
 
 def test_members_draw_from_their_own_generators_only():
@@ -427,7 +427,7 @@ def test_interrupted_members_keep_their_weights(n_threads):
     members = [member_of(max_iter=500, seed=seed) for seed in range(2)]
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         train_pack(members, interrupt, n_threads)
-    # The slower thread is the one that interrupts, or has just been.
+    # The slower of the threads raises the interrupt.
     assert min(member.net.epochs_ for member in members) == 2
     for seed, member in enumerate(members):
         assert member.net.epochs_ == 2 if n_threads == 1 else member.net.epochs_ < 500
@@ -475,5 +475,7 @@ def test_parameters_that_cannot_vary_are_in_the_key(params):
 
 
 def test_parameters_that_can_vary_are_not_in_the_key():
-    other = member_of(rows=90, seed=4, alpha=1.0, learning_rate_init=1.0, max_iter=9)
+    other = member_of(
+        n_samples=90, seed=4, alpha=1.0, learning_rate_init=1.0, max_iter=9
+    )
     assert pack_key(other) == pack_key(member_of())

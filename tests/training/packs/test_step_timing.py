@@ -1,4 +1,4 @@
-"""Steps measured before training leave no trace."""
+"""Steps that are timed before training do not change it."""
 
 import numpy as np
 import pytest
@@ -32,10 +32,10 @@ def make_members(solver):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_timed_steps_do_not_change_training(solver):
-    tried, fresh = make_members(solver), make_members(solver)
-    assert 0 < time_single_step(tried[0]) < 60
-    assert 0 < time_pack_step(tried) < 60
-    for one, other in zip(tried, fresh, strict=True):
+    timed, fresh = make_members(solver), make_members(solver)
+    assert 0 < time_single_step(timed[0]) < 60
+    assert 0 < time_pack_step(timed) < 60
+    for one, other in zip(timed, fresh, strict=True):
         for member in (one, other):
             train(member)
         assert torch.equal(one.net.flat_.values, other.net.flat_.values)

@@ -49,7 +49,7 @@ class PackOptimizer:
 
     Parameters
     ----------
-    stack : PackParameters
+    parameters : PackParameters
         Neighbors with equal `hyperparameters_of` are updated together. Each member
         continues from the state of its own optimizer.
     tuner : ThreadTuner
@@ -66,41 +66,41 @@ class PackOptimizer:
     """
 
     def __init__(
-        self, stack: PackParameters, tuner: ThreadTuner = SINGLE_THREAD
+        self, parameters: PackParameters, tuner: ThreadTuner = SINGLE_THREAD
     ) -> None:
-        self.stack = stack
+        self.parameters = parameters
         self._tuner = tuner
-        self._is_adam = isinstance(stack.nets[0].optimizer_, Adam)
-        self._is_decoupled = stack.nets[0].solver in DECOUPLED
+        self._is_adam = isinstance(parameters.nets[0].optimizer_, Adam)
+        self._is_decoupled = parameters.nets[0].solver in DECOUPLED
         self._moment_names = (
             ("exp_avg", "exp_avg_sq") if self._is_adam else ("momentum_buffer",)
         )
-        self._updates = stack.values.zeros()
-        self.moments = [stack.values.zeros() for _ in self._moment_names]
-        self.t = np.zeros(len(stack.nets), dtype=np.int64)
-        self.learning_rates = [_learning_rate(net) for net in stack.nets]
-        for i in range(len(stack.nets)):
+        self._updates = parameters.values.zeros()
+        self.moments = [parameters.values.zeros() for _ in self._moment_names]
+        self.t = np.zeros(len(parameters.nets), dtype=np.int64)
+        self.learning_rates = [_learning_rate(net) for net in parameters.nets]
+        for i in range(len(parameters.nets)):
             self._read_state(i)
         self._prepared_for: tuple[Sequence[bool], list[float]] | None = None
         # In float32, because the kernel of a GPU reads it as such.
-        self._infinite_step = stack.alpha.new_tensor(math.inf, dtype=torch.float32)
+        self._infinite_step = parameters.alpha.new_tensor(math.inf, dtype=torch.float32)
 
     def _read_state(self, i: int) -> None:
         """Read the state of the `i`-th member's own optimizer."""
-        net = self.stack.nets[i]
+        net = self.parameters.nets[i]
         state = net.optimizer_.state.get(net.flat_.values, {})
         self.t[i] = state.get("t", 0)
         self.learning_rates[i] = state.get("lr", self.learning_rates[i])
         for name, moment in zip(self._moment_names, self.moments, strict=True):
             if name in state:
-                self.stack.unflatten(i, state[name], moment)
+                self.parameters.unflatten(i, state[name], moment)
 
     def prepare(self, active: Sequence[bool]) -> None:
         """Read the current learning rates, and let `update` change active members only.
 
         A member is inactive in a step if it has no samples.
         """
-        nets = self.stack.nets
+        nets = self.parameters.nets
         learning_rates = [_learning_rate(net) for net in nets]
         if (active, learning_rates) == self._prepared_for:
             return
@@ -109,16 +109,18 @@ class PackOptimizer:
             self._set_learning_rate(i, learning_rate)
         self._active = np.array(active, dtype=np.int64)
         inactive = [i for i, is_active in enumerate(active) if not is_active]
-        self._inactive = self.stack.alpha.new_tensor(inactive, dtype=torch.long)
-        self._rates = self.stack.alpha.new_tensor(self.learning_rates)  # (members,)
+        self._inactive = self.parameters.alpha.new_tensor(inactive, dtype=torch.long)
+        self._rates = self.parameters.alpha.new_tensor(
+            self.learning_rates
+        )  # (members,)
         self._factors = torch.empty_like(self._rates)
         self._factor_views = [  # broadcast over the members' parameters
             self._factors.view(-1, *[1] * (tensor.dim() - 1))
-            for tensor in self.stack.values.tensors
+            for tensor in self.parameters.values.tensors
         ]
         self._decay_factors = None
         if self._is_decoupled:
-            decay = self._rates * self.stack.alpha
+            decay = self._rates * self.parameters.alpha
             self._decay_factors = (1.0 - decay).unsqueeze(1)
         hyperparameters = [hyperparameters_of(net) for net in nets]
         kinds = set(zip(hyperparameters, self.t.tolist(), active, strict=True))
@@ -133,14 +135,17 @@ class PackOptimizer:
         """Return the tensors of some members."""
 
         def tensors(vector: PackVector) -> list[Tensor]:
-            if members == slice(0, len(self.stack.nets)):
+            if members == slice(0, len(self.parameters.nets)):
                 return [vector.vector]
             return [tensor[members] for tensor in vector.tensors]
 
         return _KernelCall(
-            {**self.stack.nets[members.start].optimizer_.param_groups[0], "lr": 1.0},
+            {
+                **self.parameters.nets[members.start].optimizer_.param_groups[0],
+                "lr": 1.0,
+            },
             tensors(self._updates),
-            tensors(self.stack.gradients),
+            tensors(self.parameters.gradients),
             [tensors(moment) for moment in self.moments],
         )
 
@@ -157,7 +162,7 @@ class PackOptimizer:
         unchanged = self._copy_inactive()
         self.t += self._active
         if self._decay_factors is not None:
-            for weights, _ in self.stack.penalized:
+            for weights, _ in self.parameters.penalized:
                 weights.mul_(self._decay_factors)
         torch.mul(self._rates, self._bias_corrections(), out=self._factors)
         if not self._is_adam:  # Adam's kernel makes the zeros itself
@@ -179,7 +184,9 @@ class PackOptimizer:
                 sgd_step(updates, gradients, buffers, group, n_threads)
         with using_threads(n_threads):
             torch._foreach_addcmul_(
-                self.stack.values.tensors, self._updates.tensors, self._factor_views
+                self.parameters.values.tensors,
+                self._updates.tensors,
+                self._factor_views,
             )
         for tensor, of_inactive in unchanged:
             tensor.index_copy_(0, self._inactive, of_inactive)
@@ -188,7 +195,7 @@ class PackOptimizer:
         """Return the tensors that a step changes, with copies for inactive members."""
         if not len(self._inactive):
             return []
-        changed = [self.stack.values, self._updates, *self.moments]
+        changed = [self.parameters.values, self._updates, *self.moments]
         tensors = [tensor for vector in changed for tensor in vector.tensors]
         return [(tensor, tensor[self._inactive]) for tensor in tensors]
 
@@ -197,7 +204,7 @@ class PackOptimizer:
         if not self._is_adam:
             return 1.0
         members = range(1 if self._has_one_correction else len(self.t))
-        groups = [self.stack.nets[i].optimizer_.param_groups[0] for i in members]
+        groups = [self.parameters.nets[i].optimizer_.param_groups[0] for i in members]
         corrections = [
             _bias_correction(int(self.t[i]), *group["betas"])
             for i, group in zip(members, groups, strict=True)
@@ -216,11 +223,11 @@ class PackOptimizer:
 
     def write_back(self, i: int) -> None:
         """Write the state into the `i`-th member's own optimizer."""
-        net = self.stack.nets[i]
+        net = self.parameters.nets[i]
         values = net.flat_.values
         state = net.optimizer_.state[values]
         moments = [
-            self.stack.flatten(i, moment, torch.zeros_like(values))
+            self.parameters.flatten(i, moment, torch.zeros_like(values))
             for moment in self.moments
         ]
         if self._is_adam:

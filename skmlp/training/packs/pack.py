@@ -215,19 +215,19 @@ class _Pack:
         self.counts = [0] * len(runs)
         flat_values = [run.flat.values for run in runs]
         self.tuner = make_thread_tuner(*flat_values) if is_alone else ThreadTuner(1)
-        self.stack = PackParameters(nets, self.counts, self.tuner)
-        self.optimizer = PackOptimizer(self.stack, self.tuner)
+        self.parameters = PackParameters(nets, self.counts, self.tuner)
+        self.optimizer = PackOptimizer(self.parameters, self.tuner)
         self.widest = max(
             widest_patches(nets[0].module_, runs[0].train.data.X.shape[1]),
             *(
                 layer.products.weight.shape[-2:].numel()
-                for layer in self.stack.step.layers
+                for layer in self.parameters.step.layers
             ),
         )
-        self._stack_data()
+        self._join_data()
 
-    def _stack_data(self) -> None:
-        """Stack the training and validation sets of the runs."""
+    def _join_data(self) -> None:
+        """Join the training and validation sets of the runs."""
         self.batches = PackBatches([run.train for run in self.runs], self.streams)
         validation_sets = [run.valid.data for run in self.runs if run.valid is not None]
         self.valid: PackData | None = None
@@ -248,11 +248,11 @@ class _Pack:
 
     def _train_epoch(self) -> list[float]:
         """Train on every batch once; return each member's sum of losses."""
-        runs, stack = self.runs, self.stack
-        dtype, device = stack.alpha.dtype, stack.alpha.device
+        runs, parameters = self.runs, self.parameters
+        dtype, device = parameters.alpha.dtype, parameters.alpha.device
         plan = self.batches.next_epoch(dtype, device)
         step_weights, active = plan.step_weights, plan.step_weights.active
-        losses = PackEpochLoss(runs[0].net.criterion_, stack.alpha, step_weights)
+        losses = PackEpochLoss(runs[0].net.criterion_, parameters.alpha, step_weights)
         scheduled = [
             i for i, run in enumerate(runs) if run.net.schedule.moves_within_epochs
         ]
@@ -273,7 +273,7 @@ class _Pack:
                 if scheduled or s == 0 or active[s] != active[s - 1]:
                     self.optimizer.prepare(active[s])
                 self.counts[:] = step_weights.counts[s]
-                losses.add(stack.differentiate(x, y, weights, totals))
+                losses.add(parameters.differentiate(x, y, weights, totals))
                 self.optimizer.update()
             return losses.sum()
 
@@ -291,7 +291,7 @@ class _Pack:
 
     def _validate(self, valid: PackData) -> None:
         """Record every member's validation loss and score."""
-        runs, step = self.runs, self.stack.step
+        runs, step = self.runs, self.parameters.step
         sizes = [len(data) for data in valid.sets]
         chunk_size = max(1, samples_per_chunk(self.widest) // len(runs))
         chunks = []
@@ -304,12 +304,12 @@ class _Pack:
                 for data, size in zip(valid.sets, sizes, strict=True)
             ]
             x, _ = valid.gather(*valid.add_offsets(torch.stack(index)))
-            chunks.append(step.logits(x.to(self.stack.alpha.dtype)))
+            chunks.append(step.logits(x.to(self.parameters.alpha.dtype)))
         logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
         runs_per_set = len(runs) // len(sizes)
         for i, run in enumerate(runs):
             if run.error is None:
-                self.stack.write_back(i)
+                self.parameters.write_back(i)
                 run.record_validation(logits[i, : sizes[i // runs_per_set]])
 
     def remove_ended(self) -> None:
@@ -321,15 +321,17 @@ class _Pack:
         for i, run in enumerate(self.runs):
             if not run.ended:
                 continue
-            self.stack.write_back(i)
+            self.parameters.write_back(i)
             self.optimizer.write_back(i)
             if not (run.error or run.net.interrupted_):
                 run.save_checkpoint()
             run.finish()
         self.runs = [self.runs[i] for i in training]
         self.streams = [self.streams[i] for i in training]
-        index = torch.tensor(training, dtype=torch.long, device=self.stack.alpha.device)
-        self.stack.select(index)
+        index = torch.tensor(
+            training, dtype=torch.long, device=self.parameters.alpha.device
+        )
+        self.parameters.select(index)
         self.optimizer.select(index)
         if training:
-            self._stack_data()
+            self._join_data()

@@ -59,10 +59,10 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
     with single_threaded():
         flat_values = [run.flat.values for run in runs]
         tuner = make_thread_tuner(*flat_values) if n_packs == 1 else ThreadTuner(1)
-        stack = PackParameters([run.net for run in runs], counts, tuner)
-        optimizer = PackOptimizer(stack, tuner)
+        parameters = PackParameters([run.net for run in runs], counts, tuner)
+        optimizer = PackOptimizer(parameters, tuner)
         optimizer.prepare([True] * len(runs))
-        like = stack.alpha
+        like = parameters.alpha
         data = PackData([run.train.data for run in runs])
         index = [_first_indices(run.train.data.index, batch_size) for run in runs]
         X_index, y_index = data.add_offsets(torch.stack(index))
@@ -71,7 +71,7 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
 
         def step() -> None:
             x, y = data.gather(X_index, y_index)
-            stack.differentiate(x.to(like.dtype), y, weights, totals)
+            parameters.differentiate(x.to(like.dtype), y, weights, totals)
             optimizer.update()
 
         with torch.inference_mode():

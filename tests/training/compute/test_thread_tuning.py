@@ -138,14 +138,14 @@ def test_threads_outside_of_a_fit_get_no_threads_to_use():
     """Such a thread may train a network that uses several threads anyway."""
     found = []
 
-    def beside():
+    def outside_of_the_fit():
         torch.set_num_threads(3)
         with using_threads(2) as shared:
             found.extend([available_threads(), shared, torch.get_num_threads()])
         found.append(torch.get_num_threads())
 
     with single_threaded():
-        thread = threading.Thread(target=beside)
+        thread = threading.Thread(target=outside_of_the_fit)
         thread.start()
         thread.join()
     assert found == [1, False, 3, 3]

@@ -166,12 +166,12 @@ def test_diverging_members_do_not_change_their_neighbors():
 def test_packed_kernels_have_the_layout_of_flat_parameters():
     members = [member_of(seed=seed) for seed in range(2)]
     before = [member.net.flat_.values.clone() for member in members]
-    stack = PackParameters([member.net for member in members], [1, 1])
+    parameters = PackParameters([member.net for member in members], [1, 1])
     # (members, out, height, width, in)
-    assert stack.values.tensors[0].shape == (2, 3, 3, 3, 1)
+    assert parameters.values.tensors[0].shape == (2, 3, 3, 3, 1)
     for i, member in enumerate(members):
         member.net.flat_.values.zero_()
-        stack.write_back(i)
+        parameters.write_back(i)
         assert torch.equal(member.net.flat_.values, before[i])
 
 

@@ -284,19 +284,19 @@ def test_module_uses_public_names_of_other_packages(module):
 @pytest.mark.parametrize(
     ("module", "source", "name"),
     [
-        ("benchmarks._run", "from skmlp import training", "skmlp.training"),
+        ("benchmarks.running.fitting", "from skmlp import training", "skmlp.training"),
         (
-            "benchmarks._run",
+            "benchmarks.running.fitting",
             "from skmlp.neural_network import _mlp as m",
             "skmlp.neural_network._mlp",
         ),
         (
-            "benchmarks._run",
+            "benchmarks.running.fitting",
             "from skmlp.neural_network._mlp import MLPClassifier",
             "skmlp.neural_network._mlp.MLPClassifier",
         ),
         (
-            "benchmarks._run",
+            "benchmarks.running.fitting",
             "from skmlp import neural_network as n\nn._mlp.draw()",
             "skmlp.neural_network._mlp.draw",
         ),
@@ -307,7 +307,7 @@ def test_module_uses_public_names_of_other_packages(module):
             "skmlp.training.net",
         ),
         (
-            "benchmarks._run",
+            "benchmarks.running.fitting",
             "import_module('skmlp.training')",
             "skmlp.training",
         ),
@@ -335,13 +335,13 @@ def test_private_name_is_seen(module, source, name):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("benchmarks._run", "import keras, skmlp\nskmlp.__version__"),
+        ("benchmarks.running.fitting", "import keras, skmlp\nskmlp.__version__"),
         (
-            "benchmarks._run",
+            "benchmarks.running.fitting",
             "from skmlp.neural_network import CNNClassifier as C\nC.fit",
         ),
         ("benchmarks.experiments.a", "from .._tables import show"),
-        ("benchmarks._run", "from benchmarks._tables import show"),
+        ("benchmarks.running.fitting", "from benchmarks._tables import show"),
         (
             "skmlp.inspection._summary",
             "from skmlp.neural_network._pipelines import split_pipeline",

@@ -1,22 +1,24 @@
 """The registry of experiments and programs, in the order in which they are listed."""
 
-from benchmarks._experiment import Experiment, Program
-from benchmarks.experiments.activations import ACTIVATIONS_AND_INITIALISERS
-from benchmarks.experiments.capacity import CAPACITY
+from benchmarks.definitions.experiment import Experiment, Program
+from benchmarks.experiments.best_networks import RECORDS
 from benchmarks.experiments.cifar10_mlp import CIFAR10_MLP
-from benchmarks.experiments.compare import COMPARE
-from benchmarks.experiments.continual import CONTINUAL
-from benchmarks.experiments.dropin import DROPIN
-from benchmarks.experiments.ensemble import ENSEMBLE
-from benchmarks.experiments.fashion_cnn import FASHION_CNN
-from benchmarks.experiments.fashion_mlp import FASHION_MLP
-from benchmarks.experiments.hidden_units import HIDDEN_UNITS
+from benchmarks.experiments.drop_in import DROPIN
+from benchmarks.experiments.fashion_mnist.activations import (
+    ACTIVATIONS_AND_INITIALISERS,
+)
+from benchmarks.experiments.fashion_mnist.capacity import CAPACITY
+from benchmarks.experiments.fashion_mnist.continual import CONTINUAL
+from benchmarks.experiments.fashion_mnist.fashion_cnn import FASHION_CNN
+from benchmarks.experiments.fashion_mnist.fashion_mlp import FASHION_MLP
+from benchmarks.experiments.fashion_mnist.hidden_units import HIDDEN_UNITS
+from benchmarks.experiments.fashion_mnist.normalization import NORMALIZATION
+from benchmarks.experiments.fashion_mnist.optimizers import OPTIMIZERS
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
-from benchmarks.experiments.in_keras import IN_KERAS
-from benchmarks.experiments.normalization import NORMALIZATION
-from benchmarks.experiments.open_choices import OPEN_CHOICES
-from benchmarks.experiments.optimizers import OPTIMIZERS
-from benchmarks.experiments.record import RECORDS
+from benchmarks.experiments.keras_networks import IN_KERAS
+from benchmarks.experiments.mnist.compare import COMPARE
+from benchmarks.experiments.mnist.ensemble import ENSEMBLE
+from benchmarks.experiments.mnist.protocol_choices import OPEN_CHOICES
 from benchmarks.experiments.tabular import TABULAR
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -48,12 +50,12 @@ PROGRAMS: dict[str, Program] = {
         Program(
             "search",
             "packed grid searches beside those that fit one by one",
-            "benchmarks.search._command",
+            "benchmarks.search.command",
         ),
         Program(
             "speed",
             "seconds and memory beside peers' and hand-written loops'",
-            "benchmarks.speed._command",
+            "benchmarks.speed.command",
         ),
     )
 }
@@ -65,12 +67,12 @@ TOOLS: dict[str, Program] = {
         Program(
             "report",
             "every stored run on one HTML page; of --out, or the committed ones",
-            "benchmarks.report._command",
+            "benchmarks.report.command",
         ),
         Program(
             "pictures",
             "every display, drawn of models of compare",
-            "benchmarks.pictures._command",
+            "benchmarks.pictures.command",
         ),
     )
 }

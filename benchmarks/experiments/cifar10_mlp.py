@@ -6,8 +6,14 @@ than the MLP, and shows what is lost by flattening.
 
 from __future__ import annotations
 
-from benchmarks._experiment import Component, Experiment, Model
-from benchmarks.experiments.fashion_mlp import ADAM, MLP, SCALE, fixed_epochs
+from benchmarks.definitions.experiment import Experiment
+from benchmarks.definitions.model import Component, Model
+from benchmarks.experiments.fashion_mnist.fashion_mlp import (
+    ADAM,
+    MLP,
+    SCALE,
+    fixed_epochs,
+)
 
 CNN = Component(
     "skmlp.neural_network.CNNClassifier",

@@ -8,9 +8,15 @@ sub-folders (or file names up to the first dot) are the classes. ``--image-size`
 
 from __future__ import annotations
 
-from benchmarks._experiment import IMAGE_FILES, Component, Experiment, Model
-from benchmarks.experiments.fashion_mlp import ADAM, MLP, SCALE, fixed_epochs
-from benchmarks.experiments.normalization import SOFTMAX
+from benchmarks.definitions.experiment import IMAGE_FILES, Experiment
+from benchmarks.definitions.model import Component, Model
+from benchmarks.experiments.fashion_mnist.fashion_mlp import (
+    ADAM,
+    MLP,
+    SCALE,
+    fixed_epochs,
+)
+from benchmarks.experiments.fashion_mnist.normalization import SOFTMAX
 
 EPOCHS, BATCH_SIZE = 10, 128
 LINEAR = fixed_epochs(EPOCHS, batch_size=BATCH_SIZE, **ADAM)

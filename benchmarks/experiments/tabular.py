@@ -8,7 +8,8 @@ their columns are to agree. The ensemble is what scikit-learn's MLP lacks.
 
 from __future__ import annotations
 
-from benchmarks._experiment import BUNDLED, Component, Experiment, Model
+from benchmarks.definitions.experiment import BUNDLED, Experiment
+from benchmarks.definitions.model import Component, Model
 
 SCALE = (Component("sklearn.preprocessing.StandardScaler"),)
 OURS = Component("skmlp.neural_network.MLPClassifier")
@@ -40,7 +41,7 @@ TABULAR = Experiment(
     ),
     dataset=BUNDLED,
     quick_dataset=BUNDLED,
-    runner="benchmarks._cross_validated",
-    layout="benchmarks._by_dataset",
+    runner="benchmarks.running.cross_validation",
+    layout="benchmarks.tables.dataset_table",
     pictures=(),
 )

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks._datasets import Data
-from benchmarks._experiment import Component, Experiment, Model, Request, Validation
+from benchmarks.data.datasets import Data
+from benchmarks.definitions.experiment import Experiment
+from benchmarks.definitions.model import Component, Model, Validation
+from benchmarks.definitions.request import Request
 
 
 class SpyClassifier(LogisticRegression):
@@ -84,6 +86,6 @@ def data():
 
 @pytest.fixture
 def records(request_, data):
-    from benchmarks._run import run_all
+    from benchmarks.running.fitting import run_all
 
     return list(run_all(request_, data))

@@ -5,13 +5,13 @@ from statistics import fmean
 
 import pytest
 
-from benchmarks._results import COMMITTED, latest, read
-from benchmarks.experiments.compare import COMPARE, PROTOCOL
-from benchmarks.experiments.open_choices import (
+from benchmarks.experiments.mnist.compare import COMPARE, PROTOCOL
+from benchmarks.experiments.mnist.protocol_choices import (
     INITIAL_WEIGHTS,
     KEPT_WEIGHTS,
     MOVED_IMAGES,
 )
+from benchmarks.result_store.result_files import COMMITTED, latest, read
 
 MODELS = {model.name: model for model in COMPARE.models}
 PUBLISHED = [model for model in COMPARE.models if model.reported]

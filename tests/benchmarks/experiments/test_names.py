@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks._experiment import Component
+from benchmarks.definitions.model import Component
 from benchmarks.experiments import EXPERIMENTS
 
 PUBLIC = {"neural_network", "preprocessing", "augmentation", "model_selection"}

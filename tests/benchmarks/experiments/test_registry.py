@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks._datasets import NAMES
-from benchmarks._experiment import BUNDLED
+from benchmarks.data.datasets import NAMES
+from benchmarks.definitions.experiment import BUNDLED
 from benchmarks.experiments import EXPERIMENTS
 
 RECORDS = [name for name in EXPERIMENTS if name.startswith("record-")]

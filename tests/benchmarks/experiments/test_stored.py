@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from benchmarks._results import COMMITTED, latest, read
 from benchmarks.experiments import EXPERIMENTS
+from benchmarks.result_store.result_files import COMMITTED, latest, read
 
 EXPERIMENTS_OF_FITS = {
     name: {model.name: model for model in experiment.models}
     for name, experiment in EXPERIMENTS.items()
-    if experiment.runner == "benchmarks._run"
+    if experiment.runner == "benchmarks.running.fitting"
 }
 FILES = [
     path

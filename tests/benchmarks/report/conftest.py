@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from benchmarks import _first_layer
-from benchmarks.report import _page, _runs
+from benchmarks.report import html_page, stored_runs
+from benchmarks.result_store import first_layer_images
 
 VOID = {"meta", "link", "img", "input"}
 
@@ -141,7 +141,9 @@ def make_record():
             "command": "python -m benchmarks compare --dataset mnist --seeds 3",
         }
         if seed == 0:
-            record["first_layer"] = _first_layer.encode(network(0, 784, 50), (28, 28))
+            record["first_layer"] = first_layer_images.encode(
+                network(0, 784, 50), (28, 28)
+            )
         return record | changes
 
     return make
@@ -200,10 +202,12 @@ def store(tmp_path):
 @pytest.fixture
 def runs_of(store):
     """Return a function that makes runs of records."""
-    return lambda records: _runs.read([store(records)]).runs
+    return lambda records: stored_runs.read([store(records)]).runs
 
 
 @pytest.fixture
 def page_of(store, read_html):
     """Return a function that makes a page of records and reads it."""
-    return lambda records: read_html(_page.render(_runs.read([store(records)])))
+    return lambda records: read_html(
+        html_page.render(stored_runs.read([store(records)]))
+    )

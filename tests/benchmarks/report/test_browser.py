@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks.report._command import write
+from benchmarks.report.command import write
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is missing")
 from selenium.webdriver.common.by import By  # noqa: E402

@@ -1,7 +1,7 @@
 import pytest
 
-from benchmarks.__main__ import main
-from benchmarks.report._command import OK, USAGE
+from benchmarks.command_line.main import main
+from benchmarks.report.command import OK, USAGE
 
 
 def test_the_committed_runs_are_the_default(tmp_path, capsys):

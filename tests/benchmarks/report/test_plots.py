@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.report import _plots
-from benchmarks.report._tasks import group
+from benchmarks.report import plots
+from benchmarks.report.task_groups import group
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_every_run_with_both_figures_is_a_dot(task_of, many, make_record):
         experiment="compare", dataset="data-0", model="x", n_parameters=None
     )
     task = task_of([*many(12), bad])
-    plot = _plots.scatter(task, "n_parameters")
+    plot = plots.scatter(task, "n_parameters")
     assert len(plot.dots) == 12
     assert len(plot.marks) == 4
     more = {dot.run.number: dot.x for dot in plot.dots}
@@ -36,7 +36,7 @@ def test_a_mark_is_the_mean_over_seeds(task_of, make_record):
     task = task_of(
         [make_record(seed=i, test_accuracy=a) for i, a in enumerate((0.9, 0.96))]
     )
-    plot = _plots.scatter(task, "n_parameters")
+    plot = plots.scatter(task, "n_parameters")
     (mark,) = plot.marks
     assert mark.y == pytest.approx(plot.y.place(0.93))
     assert mark.best
@@ -51,7 +51,7 @@ def test_the_front_is_marked(task_of, make_record):
             for name, (n, accuracy) in figures.items()
         ]
     )
-    plot = _plots.scatter(task, "n_parameters")
+    plot = plots.scatter(task, "n_parameters")
     assert plot.best == ["a", "c"]
     assert plot.stairs.count("V") == 2
 
@@ -60,7 +60,7 @@ def test_the_front_is_marked(task_of, make_record):
     "change", [{"n_parameters": None}, {"n_parameters": 0}, {"test_accuracy": None}]
 )
 def test_without_figures_there_is_nothing_to_draw(change, task_of, make_record):
-    assert _plots.scatter(task_of([make_record(**change)]), "n_parameters") is None
+    assert plots.scatter(task_of([make_record(**change)]), "n_parameters") is None
 
 
 @settings(max_examples=25)
@@ -72,7 +72,7 @@ def test_without_figures_there_is_nothing_to_draw(change, task_of, make_record):
     )
 )
 def test_labels_cover_neither_each_other_nor_the_edge(figures):
-    from benchmarks.report._runs import Run
+    from benchmarks.report.stored_runs import Run
 
     runs = [
         Run(
@@ -90,8 +90,8 @@ def test_labels_cover_neither_each_other_nor_the_edge(figures):
         )
         for i, (n, accuracy, length) in enumerate(figures)
     ]
-    plot = _plots.scatter(group(runs)[0], "n_parameters")
-    boxes = [_plots.label_box(mark.label) for mark in plot.marks if mark.label]
+    plot = plots.scatter(group(runs)[0], "n_parameters")
+    boxes = [plots.label_box(mark.label) for mark in plot.marks if mark.label]
     for i, (left, top, right, bottom) in enumerate(boxes):
         assert left >= 0
         assert right <= plot.width
@@ -116,7 +116,7 @@ def points(path):
 
 def test_a_curve_goes_through_its_values(task_of, make_record):
     task = task_of([make_record()])
-    frame = _plots.frame(task.runs)
+    frame = plots.frame(task.runs)
     (run,) = task.runs
     for axis, line, values in zip(
         (frame.loss, frame.score),
@@ -136,7 +136,7 @@ def test_a_curve_goes_through_its_values(task_of, make_record):
 
 def test_a_missing_value_breaks_the_curve(task_of, make_record):
     task = task_of([make_record(loss_curve=[1.0, 0.5, None, 0.4, 0.3])])
-    line = _plots.frame(task.runs).lines(task.runs[0], 120)[0]
+    line = plots.frame(task.runs).lines(task.runs[0], 120)[0]
     assert line.path.count("M") == 2
 
 
@@ -145,7 +145,7 @@ def test_a_long_curve_is_thinned_but_not_its_end_nor_its_best_epoch(
 ):
     values = [0.5 + i / 4000 for i in range(1000)]
     task = task_of([make_record(validation_scores=values, best_epoch=777)])
-    frame = _plots.frame(task.runs)
+    frame = plots.frame(task.runs)
     line = next(x for x in frame.lines(task.runs[0], 30) if x.part == "validation")
     drawn = points(line.path)
     assert len(drawn) <= 40
@@ -159,7 +159,7 @@ def test_a_long_curve_is_thinned_but_not_its_end_nor_its_best_epoch(
 
 def test_panels_share_axes_that_hold_every_curve(task_of, many):
     task = task_of(many(12))
-    frame = _plots.frame(task.runs)
+    frame = plots.frame(task.runs)
     for run in task.runs:
         for line in frame.lines(run, 60):
             for x, y in points(line.path):
@@ -169,10 +169,10 @@ def test_panels_share_axes_that_hold_every_curve(task_of, many):
 
 def test_losses_of_zero_or_less_and_runs_without_curves_are_drawn(task_of, make_record):
     task = task_of([make_record(loss_curve=[1.0, 0.0, -1.0])])
-    assert _plots.frame(task.runs).loss.place(-1.0) > 0
+    assert plots.frame(task.runs).loss.place(-1.0) > 0
     bare = make_record(loss_curve=None, validation_scores=None)
-    assert _plots.frame(task_of([bare]).runs) is None
-    score = _plots.frame(task_of([make_record(loss_curve=None)]).runs)
+    assert plots.frame(task_of([bare]).runs) is None
+    score = plots.frame(task_of([make_record(loss_curve=None)]).runs)
     assert score.loss is None
     assert score.score is not None
 
@@ -190,4 +190,4 @@ def test_losses_of_zero_or_less_and_runs_without_curves_are_drawn(task_of, make_
     ],
 )
 def test_a_curve_says_which_rows_it_is_of(name, part):
-    assert _plots.part_of(name) == part
+    assert plots.part_of(name) == part

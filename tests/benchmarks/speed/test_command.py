@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from benchmarks.__main__ import main
-from benchmarks.speed import _command, _contestants
-from benchmarks.speed._workloads import OBVIOUS, OURS, PLAIN, SKLEARN, find
+from benchmarks.command_line.main import main
+from benchmarks.speed import command, contestants
+from benchmarks.speed.workloads import OBVIOUS, OURS, PLAIN, SKLEARN, find
 
 
 def test_quick_trial_stores_what_the_table_shows(tmp_path, capsys):
     argv = ["speed", "--quick", "--threads", "1", "--out", str(tmp_path)]
-    assert main([*argv, "--only", "row 7;growth: 1,000"]) == _command.OK
+    assert main([*argv, "--only", "row 7;growth: 1,000"]) == command.OK
     stored = tmp_path / "speed-quick.jsonl"
     records = [json.loads(line) for line in stored.read_text().splitlines()]
     assert [(r["workload"], r["contestant"], r["error"]) for r in records[:3]] == [
@@ -46,14 +46,14 @@ def test_stored_speed_does_not_disturb_the_other_tables(tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_is_one_sentence(argv, sentence, capsys, tmp_path):
-    assert main(["speed", *argv, "--out", str(tmp_path / "none")]) == _command.USAGE
+    assert main(["speed", *argv, "--out", str(tmp_path / "none")]) == command.USAGE
     assert capsys.readouterr().err.startswith(sentence)
     assert not (tmp_path / "none").exists()
 
 
 def test_a_line_that_is_no_record_is_named(tmp_path, capsys):
     (tmp_path / "speed.jsonl").write_text('{"workload": "mlp"}\n')
-    assert main(["speed", "--tables", "--out", str(tmp_path)]) == _command.USAGE
+    assert main(["speed", "--tables", "--out", str(tmp_path)]) == command.USAGE
     assert capsys.readouterr().err.startswith("Line 1 of ")
 
 
@@ -69,10 +69,10 @@ def test_predictions_are_measured_of_fitted_networks(contestant, monkeypatch):
     rng = np.random.default_rng(0)
     X, y = rng.random((40, 784), dtype=np.float32), np.arange(40) % 10
     work = find("predict one row").quick()
-    _contestants.prepare(contestant, work, X, y)()
+    contestants.prepare(contestant, work, X, y)()
 
 
 def test_an_absent_package_is_named(monkeypatch):
-    monkeypatch.setitem(_contestants.NEEDS, "peer", ("no_such_package", "json"))
-    assert _contestants.missing("peer").startswith("no_such_package not installed")
-    assert _contestants.missing(OURS) is None
+    monkeypatch.setitem(contestants.NEEDS, "peer", ("no_such_package", "json"))
+    assert contestants.missing("peer").startswith("no_such_package not installed")
+    assert contestants.missing(OURS) is None

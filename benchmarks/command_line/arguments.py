@@ -1,0 +1,185 @@
+"""The words of the command line, and the request that they make."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn
+
+from benchmarks.definitions.experiment import BUNDLED, Experiment
+from benchmarks.definitions.request import Request
+from benchmarks.experiments import EXPERIMENTS, PROGRAMS, TOOLS
+from benchmarks.result_store import result_files
+
+USAGE = 2
+
+# Every experiment and program in turn.
+ALL = "all"
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{message}\n")
+
+
+def train_size(text: str) -> float | int:
+    """Read a share of the rows (with a decimal point) or a number of rows."""
+    try:
+        size = float(text) if "." in text else int(text)
+    except ValueError:
+        size = 0
+    if not (0 < size <= 1 if isinstance(size, float) else size > 0):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a share of the rows in (0.0, 1.0] "
+            "nor a positive number of rows."
+        )
+    return size
+
+
+def count(text: str) -> int:
+    """Read a number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1.")
+    return int(text)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Read a height and a width: ``32x32``."""
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 32x32.")
+    return int(height), int(width)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = _Parser(
+        prog="python -m benchmarks",
+        description="Run an experiment, store its runs, print its table, draw its "
+        f"pictures. {', '.join(PROGRAMS)} have options of their own.",
+    )
+    options: dict[str, dict[str, Any]] = {
+        "experiment": {
+            "nargs": "?",
+            "help": f"default: compare; see --list; {ALL} runs every one",
+        },
+        "--list": {"action": "store_true", "help": "name the experiments"},
+        "--dataset": {
+            "metavar": "NAME",
+            "help": "digits, mnist, fashion-mnist, cifar10, digit-files, or the path "
+            "of a folder of images or of a CSV file (default: the experiment's own)",
+        },
+        "--image-size": {
+            "type": image_size,
+            "metavar": "HxW",
+            "help": "to which the files of a folder are resized (default: 32x32)",
+        },
+        "--grey": {
+            "action": "store_true",
+            "help": "read the files of a folder without their colours",
+        },
+        "--train-size": {
+            "type": train_size,
+            "metavar": "SIZE",
+            "help": "share (0.1) or number (6000) of training rows, every k-th",
+        },
+        "--seeds": {
+            "type": count,
+            "metavar": "N",
+            "help": "runs of each model, with the seeds 0 to N-1",
+        },
+        "--device": {"default": "auto", "help": "auto, cpu, cuda, ... (default: auto)"},
+        "--threads": {
+            "type": count,
+            "metavar": "N",
+            "help": "threads for one run (default: 1 on digits, else torch's choice); "
+            "with many small networks and a busy machine 1 is fastest",
+        },
+        "--models": {
+            "type": names,
+            "default": (),
+            "help": "only these: a,b (default: all; a few of them if no --dataset is "
+            "given either)",
+        },
+        "--quick": {
+            "action": "store_true",
+            "help": "a few hundred rows, two epochs, one seed, of digits unless "
+            "--dataset is given: a trial, not a result",
+        },
+        "--data-home": {"metavar": "DIR", "help": "where data sets are, or are put"},
+        "--out": {
+            "type": Path,
+            "metavar": "DIR",
+            "help": "where runs and pictures are stored "
+            f"(default: {result_files.DEFAULT})",
+        },
+        "--resume": {
+            "action": "store_true",
+            "help": "keep the runs that --out already has, do the others",
+        },
+        "--tables": {
+            "action": "store_true",
+            "help": "run nothing; print the tables of the runs stored in --out "
+            "(default: the committed ones)",
+        },
+        "--markdown": {"action": "store_true", "help": "print tables as Markdown"},
+    }
+    for name, settings in options.items():
+        parser.add_argument(name, **settings)
+    return parser
+
+
+def find_experiment(name: str) -> Experiment:
+    """Look an experiment up by name."""
+    if name not in EXPERIMENTS:
+        known = ", ".join([*EXPERIMENTS, *PROGRAMS, *TOOLS, ALL])
+        raise ValueError(f"Unknown experiment {name!r}; there is {known}.")
+    return EXPERIMENTS[name]
+
+
+def make_request(args: argparse.Namespace) -> Request:
+    """Check what was asked for, before anything is loaded."""
+    experiment = find_experiment(args.experiment or "compare")
+    experiment.select(args.models)
+    dataset = choose_dataset(experiment, args)
+    from benchmarks.running import environment
+
+    environment.check_device(args.device)
+    own_size = dataset == experiment.dataset or experiment.spares_test_rows
+    return Request(
+        experiment=experiment,
+        dataset=dataset,
+        train_size=args.train_size or (experiment.train_size if own_size else None),
+        seeds=args.seeds or (1 if args.quick else experiment.seeds),
+        device=args.device,
+        # 64 pixels are too little work to share: a second thread would only wait.
+        threads=args.threads or (1 if dataset == "digits" else None),
+        models=args.models or (experiment.first_look if args.dataset is None else ()),
+        quick=args.quick,
+        image_size=args.image_size,
+        grey=args.grey,
+    )
+
+
+def choose_dataset(experiment: Experiment, args: argparse.Namespace) -> str:
+    """Return the data set that was asked for, or the default, and check it."""
+    from benchmarks.data import datasets
+
+    if experiment.dataset == BUNDLED:
+        if args.dataset is not None or args.train_size is not None:
+            raise ValueError(
+                f"Experiment {experiment.name!r} has data sets of its own; "
+                "leave --dataset and --train-size out."
+            )
+        return BUNDLED
+    default = experiment.quick_dataset if args.quick else experiment.dataset
+    dataset = args.dataset or default
+    datasets.check_name(dataset)
+    return dataset

@@ -1,0 +1,119 @@
+"""One experiment from request to table: run, store, print, draw."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from benchmarks.definitions.experiment import BUNDLED
+from benchmarks.definitions.model import Model
+from benchmarks.definitions.request import Request
+from benchmarks.result_store import result_files
+from benchmarks.tables import results_page
+
+OK, RUN_FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run(request: Request, args: argparse.Namespace, console: Console) -> int:
+    """Run, store each run as it ends, print the table of what was stored, draw."""
+    from benchmarks.data import datasets
+    from benchmarks.data.image_files import DEFAULT_SIZE, Reading
+    from benchmarks.running import environment
+
+    if lacks := request.experiment.lacks:
+        raise ValueError(lacks)
+    environment.use_threads(request.threads)
+    folder = result_files.open_store(args.out or result_files.DEFAULT)
+    data, dataset = None, BUNDLED
+    if request.dataset != BUNDLED:
+        reading = Reading(request.image_size or DEFAULT_SIZE, request.grey)
+        data = datasets.load(request.dataset, args.data_home, reading)
+        dataset = data.name
+    if request.experiment.saves_models:
+        request = replace(request, models_folder=folder)
+    name = result_files.result_name(request, dataset)
+    path = folder / result_files.file_name(request, dataset)
+    wanted = {
+        result_files.key_of(request, dataset, model.name, seed)
+        for model in request.experiment.select(request.models)
+        for seed in range(request.seeds)
+    }
+    done: set[result_files.Key] = set()
+    if args.resume and path.exists():
+        stored = result_files.latest(result_files.read([path]))
+        done = wanted & {result_files.key(run) for run in stored if not run["error"]}
+    runner = import_module(request.experiment.runner)
+    status = OK
+    with progress_bar() as progress:
+        bar = progress.add_task("", total=len(wanted), completed=len(done))
+
+        def starting(model: Model, seed: int) -> None:
+            progress.update(bar, description=f"{model.name} seed {seed}")
+
+        try:
+            for record in runner.run_all(request, data, starting, frozenset(done)):
+                result_files.append(path, record)
+                done.add(result_files.key(record))
+                progress.advance(bar)
+                status = RUN_FAILED if record["error"] else status
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+            said = f"Interrupted after {len(done)} of {len(wanted)} runs"
+            progress.console.print(f"{said}; --resume does the others.")
+    if done:
+        stored = [r for r in result_files.read([path]) if result_files.key(r) in done]
+        for records in result_files.grouped(stored):
+            show(records, args.markdown, console)
+            draw(request, records, folder, name)
+        print(f"Stored in {path}", file=sys.stderr)
+    return status
+
+
+def draw(
+    request: Request, records: list[result_files.Record], folder: Path, name: str
+) -> None:
+    """Draw the experiment's pictures beside the records, if matplotlib is there."""
+    if not request.experiment.pictures:
+        return
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        print(
+            "No pictures without matplotlib: pip install 'skmlp[plot]'", file=sys.stderr
+        )
+        return
+    from benchmarks.tables import experiment_pictures
+
+    for path in experiment_pictures.draw(request.experiment, records, folder, name):
+        print(f"Drawn in {path}", file=sys.stderr)
+
+
+def show(records: list[result_files.Record], markdown: bool, console: Console) -> None:
+    """Print one table in the asked form."""
+    if markdown:
+        print(results_page.markdown(records))
+    else:
+        results_page.print_table(records, console)
+
+
+def progress_bar() -> Progress:
+    """Make the bar over the runs, on stderr so that stdout holds only tables."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,194 @@
+"""Data sets by name or by path, as training and test arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from benchmarks.data import image_files
+from benchmarks.data.image_files import DEFAULT_READING, Reading
+from benchmarks.definitions.experiment import IMAGE_FILES
+from skmlp import datasets
+
+TARGET_NAMES = ("label", "target", "class", "y")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Flat rows and labels for training and test.
+
+    `pixel_max` is the value of a white pixel and `image_shape` is (height, width) or
+    (height, width, 3); both are ``None`` for a table. `remarks` say what is to be known
+    of where the rows come from.
+    """
+
+    name: str
+    X_train: np.ndarray
+    y_train: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    pixel_max: float | None = None
+    image_shape: tuple[int, ...] | None = None
+    remarks: tuple[str, ...] = ()
+
+    def head(self, n_train: int, n_test: int) -> Data:
+        """Keep at most so many rows of each part, evenly spaced."""
+        train = _spaced(len(self.y_train), n_train)
+        test = _spaced(len(self.y_test), n_test)
+        return replace(
+            self,
+            X_train=self.X_train[train],
+            y_train=self.y_train[train],
+            X_test=self.X_test[test],
+            y_test=self.y_test[test],
+        )
+
+
+def _spaced(n_rows: int, at_most: int) -> np.ndarray:
+    """Return at most so many row numbers, evenly spaced."""
+    return np.linspace(0, n_rows - 1, min(n_rows, at_most)).astype(int)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is neither a known data set nor a path, before any work."""
+    if name not in NAMES and not Path(name).exists():
+        raise ValueError(
+            f"Unknown dataset {name!r}; use {', '.join(NAMES)}, "
+            "or the path of a folder of images or of a CSV file."
+        )
+
+
+def load(
+    name: str, data_home: str | None = None, reading: Reading = DEFAULT_READING
+) -> Data:
+    """Load a data set by name, a folder of images or a CSV file by path.
+
+    A folder with the sub-folders ``train`` and ``test`` has its own split; of anything
+    else without one (digits, a plain folder, a CSV file) a fifth of the rows is for
+    test, stratified, always the same. `reading` is how the files of a folder are read.
+    """
+    check_name(name)
+    if name == IMAGE_FILES:
+        with image_files.written_digits() as folder:
+            return replace(_load_folder(folder, reading), name=reading.named(name))
+    if name in LOADERS:
+        return LOADERS[name](data_home)
+    path = Path(name)
+    return _load_folder(path, reading) if path.is_dir() else _load_csv(path)
+
+
+def _load_digits(data_home: str | None) -> Data:
+    """scikit-learn's 1,797 digits of 8x8 pixels, 0 to 16."""
+    X, y = load_digits(return_X_y=True)
+    return _split("digits", X.astype(np.uint8), y, pixel_max=16.0, image_shape=(8, 8))
+
+
+def _fetch(name: str, fetch: Callable[..., Any], data_home: str | None) -> Data:
+    """Take both parts from one of skmlp's fetchers."""
+    train = fetch(subset="train", data_home=data_home)
+    test = fetch(subset="test", data_home=data_home)
+    return Data(
+        name,
+        train.data,
+        train.target,
+        test.data,
+        test.target,
+        pixel_max=255.0,
+        image_shape=train.images.shape[1:],
+    )
+
+
+LOADERS: dict[str, Callable[[str | None], Data]] = {
+    "digits": _load_digits,
+    "mnist": partial(_fetch, "mnist", datasets.fetch_mnist),
+    "fashion-mnist": partial(_fetch, "fashion-mnist", datasets.fetch_fashion_mnist),
+    "cifar10": partial(_fetch, "cifar10", datasets.fetch_cifar10),
+}
+NAMES = (*LOADERS, IMAGE_FILES)
+
+
+def _split(name: str, X: np.ndarray, y: np.ndarray, **facts: Any) -> Data:
+    """Set a fifth of the rows aside for test."""
+    try:
+        X_train, X_test, y_train, y_test = train_test_split(
+            X, y, test_size=0.2, random_state=0, stratify=y
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"Dataset {name!r} cannot be split into training and test rows: {error}"
+        ) from error
+    return Data(name, X_train, y_train, X_test, y_test, **facts)
+
+
+def _load_folder(path: Path, reading: Reading) -> Data:
+    """Read a folder of images, all resized alike."""
+    name = reading.named(path.resolve().name)
+    facts: dict[str, Any] = {"pixel_max": 255.0, "image_shape": reading.image_shape}
+    if (path / "train").is_dir() and (path / "test").is_dir():
+        train = image_files.read(path / "train", reading)
+        test = image_files.read(path / "test", reading)
+        remarks = (*train.remarks, *test.remarks)
+        return Data(name, train.X, train.y, test.X, test.y, remarks=remarks, **facts)
+    images = image_files.read(path, reading)
+    return _split(name, images.X, images.y, remarks=images.remarks, **facts)
+
+
+def _load_csv(path: Path) -> Data:
+    """Read numbers and one column of classes: named label, target, class or y, or last.
+
+    Whole numbers from 0 to 255 that fill a square are the pixels of images.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read as CSV: {error}") from error
+    if frame.shape[1] < 2:
+        raise ValueError(
+            f"{str(path)!r} has {frame.shape[1]} column; "
+            "a data set needs features and one column of classes."
+        )
+    missing = frame.isna().sum()
+    if missing.any():
+        column = missing.index[missing > 0][0]
+        raise ValueError(
+            f"Column {column!r} of {str(path)!r} lacks {missing[column]:,} of "
+            f"{len(frame):,} values; fill them in, or leave out the rows or the column."
+        )
+    named = [c for c in frame.columns if str(c).lower() in TARGET_NAMES]
+    target = named[0] if named else frame.columns[-1]
+    features = frame.drop(columns=target)
+    texts = features.columns[
+        [not pd.api.types.is_numeric_dtype(t) for t in features.dtypes]
+    ]
+    if len(texts):
+        raise ValueError(
+            f"Column {texts[0]!r} of {str(path)!r} is not numeric; "
+            "encode it or leave it out."
+        )
+    X, y = features.to_numpy(), frame[target].to_numpy()
+    side = isqrt(X.shape[1])
+    is_image = (
+        X.dtype.kind in "iu"
+        and side > 1
+        and side * side == X.shape[1]
+        and X.min() >= 0
+        and 1 < X.max() <= 255
+    )
+    if not is_image:
+        return _split(path.stem, X.astype(np.float32), y)
+    return _split(
+        path.stem,
+        X.astype(np.uint8),
+        y,
+        pixel_max=float(X.max()),
+        image_shape=(side, side),
+    )

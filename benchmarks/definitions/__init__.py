@@ -1,0 +1,1 @@
+"""Plain data that define an experiment; nothing heavy is imported."""

@@ -1,0 +1,88 @@
+"""`compare-in-keras`, `fashion-in-keras`: the same protocols, followed by Keras itself.
+
+Figures that a source prints are of single runs of Keras. These are means of several, of
+networks of the same layers, laws, optimizers and rules as those that `compare`,
+`fashion-mlp` and `fashion-cnn` have where they add nothing; so they tell what the
+source's recipe gives, whoever follows it. Keras's own random numbers decide, so a seed
+gives other runs than ours. Keras comes with the extra `peers`.
+"""
+
+from __future__ import annotations
+
+from benchmarks.definitions.experiment import Experiment
+from benchmarks.definitions.model import Component, Model
+from benchmarks.experiments.fashion_mnist.fashion_cnn import FASHION_CNN
+from benchmarks.experiments.fashion_mnist.fashion_mlp import FASHION_MLP
+from benchmarks.experiments.mnist.compare import COMPARE, PROTOCOL
+
+NEEDS = ("keras", "tensorflow")
+
+# What Keras's networks are told, of what ours are.
+TOLD = (
+    "conv_channels",
+    "kernel_size",
+    "conv_strides",
+    "pool",
+    "pool_size",
+    "conv_dropout",
+    "hidden_layer_sizes",
+    "dropout",
+    "alpha",
+    "init",
+    "solver",
+    "learning_rate_init",
+    "momentum",
+    "nesterovs_momentum",
+    "batch_size",
+    "max_iter",
+    "early_stopping",
+    "tol",
+    "n_iter_no_change",
+)
+
+COLUMNS = ("model", "architecture", "parameters", "epochs", "fit s", "test accuracy")
+
+
+def in_keras(model: Model) -> Model:
+    """Return the same network, trained by Keras; nothing is watched."""
+    params = {k: v for k, v in model.estimator.params.items() if k in TOLD}
+    return Model(
+        model.name,
+        Component("benchmarks.running.keras_classifier.KerasClassifier", params),
+        model.preprocessing,
+        model.validation,
+        model.reported,
+    )
+
+
+COMPARE_IN_KERAS = Experiment(
+    name="compare-in-keras",
+    summary="networks of compare, trained by Keras",
+    # Those that see images as they are; Keras has done with its generator of moves.
+    models=tuple(
+        in_keras(model)
+        for model in PROTOCOL
+        if "augmentation" not in model.estimator.params
+    ),
+    dataset=COMPARE.dataset,
+    reported_for=COMPARE.reported_for,
+    seeds=5,
+    columns=COLUMNS,
+    needs=NEEDS,
+)
+
+FASHION_IN_KERAS = Experiment(
+    name="fashion-in-keras",
+    summary="networks of fashion-mlp and fashion-cnn, trained by Keras",
+    models=(
+        *map(in_keras, FASHION_MLP.select(("adam-5",))),
+        *map(in_keras, FASHION_CNN.select(("cnn-32-64",))),
+    ),
+    dataset=FASHION_MLP.dataset,
+    reported_for=FASHION_MLP.reported_for,
+    seeds=5,
+    columns=COLUMNS,
+    needs=NEEDS,
+)
+
+IN_KERAS = (COMPARE_IN_KERAS, FASHION_IN_KERAS)

@@ -1,0 +1,132 @@
+"""Weights, filters and confusion matrices as small PNG, on any background.
+
+Colours differ in opacity alone: no weight, and no confusion, is the page's own
+background, in light and dark. Blue and orange are told apart by every kind of eye.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.report.stored_runs import Run
+from benchmarks.result_store import first_layer_images
+
+NEGATIVE, POSITIVE, CONFUSED = (33, 113, 181), (217, 95, 2), (217, 95, 2)
+LEVELS = 16  # to each side of zero; more would not be seen, and not compress
+SMALL_TILE = 12  # pixels; below it is a filter
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG as a data URL, with the size that it is shown in."""
+
+    url: str
+    width: int
+    height: int
+    shown: int = 0
+    total: int = 0
+    tile: tuple[int, ...] = ()
+
+
+def weights_of(run: Run, most: int) -> Picture | None:
+    """Lay a run's first-layer images out in rows; None if none are stored.
+
+    `most` is how many pixels there may be in all; the images beyond are left out.
+    """
+    stored = run.mapping("first_layer")
+    try:
+        images = first_layer_images.decode(stored)
+        n, height, width, channels = images.shape
+        total = int(stored["units"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not n * height * width or channels not in (1, 3):
+        return None
+    images = images[: max(1, most // (height * width * channels))]
+    across = 5 if len(images) <= 10 else 8 if len(images) <= 32 else 10
+    gap = 1 if width < SMALL_TILE else 2
+    sheet = _sheet(images, across, gap)
+    picture = _coloured(sheet) if channels == 3 else _diverging(sheet[..., 0])
+    # Large pixels for a filter, small ones for an image, so that both are seen.
+    zoom = max(1, round(300 / sheet.shape[1]))
+    return Picture(
+        _url(picture),
+        sheet.shape[1] * zoom,
+        sheet.shape[0] * zoom,
+        len(images),
+        total,
+        (height, width),
+    )
+
+
+def _sheet(images: np.ndarray, across: int, gap: int) -> np.ndarray:
+    """Lay images out in rows; zeros in between."""
+    n, height, width, channels = images.shape
+    down = math.ceil(n / across)
+    sheet = np.zeros(
+        (down * (height + gap) - gap, across * (width + gap) - gap, channels)
+    )
+    for i, image in enumerate(images):
+        top, left = (i // across) * (height + gap), (i % across) * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _diverging(levels: np.ndarray) -> Image.Image:
+    """Draw levels in blue below zero and in orange above, clear at zero."""
+    # A few strong weights would leave all the others pale.
+    limit = np.quantile(np.abs(levels[levels != 0]), 0.99) if levels.any() else 1
+    shares = (levels / limit).clip(-1, 1)
+    steps = np.rint(shares * LEVELS).astype(int) + LEVELS
+    colours = [NEGATIVE] * LEVELS + [POSITIVE] * (LEVELS + 1)
+    opacity = [round(255 * abs(i - LEVELS) / LEVELS) for i in range(2 * LEVELS + 1)]
+    return _palette(steps, colours, opacity)
+
+
+def _coloured(levels: np.ndarray) -> Image.Image:
+    """Draw three channels of levels from -127 to 127 as colours; grey is zero."""
+    return Image.fromarray((levels + 127).astype(np.uint8), "RGB").quantize(64)
+
+
+def confusion(counts: np.ndarray, largest: float) -> Picture:
+    """Draw the share of each true class that got another label, one pixel a cell.
+
+    The square root of the share is drawn, `largest` in full colour: errors of a
+    percent are seen beside those of ten. The diagonal stays clear.
+    """
+    shares = np.sqrt(confused(counts) / (largest or 1))
+    steps = np.rint(shares * 31).clip(0, 31).astype(int)
+    opacity = [round(255 * i / 31) for i in range(32)]
+    n = len(counts)
+    size = n * max(1, 180 // n)
+    return Picture(_url(_palette(steps, [CONFUSED] * 32, opacity)), size, size, n, n)
+
+
+def confused(counts: np.ndarray) -> np.ndarray:
+    """Return the share of each true class that was predicted as another one."""
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    np.fill_diagonal(shares, 0)
+    return shares.clip(0, 1)
+
+
+def _palette(
+    steps: np.ndarray, colours: Sequence[tuple[int, int, int]], opacity: list[int]
+) -> Image.Image:
+    image = Image.fromarray(steps.astype(np.uint8), "P")
+    image.putpalette([part for colour in colours for part in colour])
+    image.info["transparency"] = bytes(opacity)
+    return image
+
+
+def _url(image: Image.Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Stored runs: JSON lines that are appended and never rewritten."""

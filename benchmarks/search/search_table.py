@@ -1,0 +1,99 @@
+"""The table of stored records: medians, ratios to a packed search, what is aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from benchmarks.tables.timing_tables import Record, Timings, commands_of, versions
+
+PARTS = ("digits", "wider", "growth", "convolutions", "halving", "memory")
+COLUMNS = ("work", "search", "s", "theirs / packed", "of CPU time", "target")
+
+# The least ratio of a search's time to that of the packed one.
+TARGETS = {
+    ("digits", "scikit-learn"): 5.0,
+    ("digits", "scikit-learn, 2 jobs"): 3.0,
+    ("digits", "skorch"): 20.0,
+    ("digits", "scikeras"): 60.0,
+    ("digits", "one by one"): 10.0,
+    ("growth", "one by one"): 0.95,
+    ("convolutions", "one by one"): 0.95,
+}
+MOST_BYTES = 2e9
+
+_SIZES = ("members", "units", "rows", "filters")
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    """Return what the records of one packed search and its rivals have in common."""
+    return record["part"], record.get("moved"), *map(record.get, _SIZES)
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Keep the last record of each place and contestant, in the order of parts."""
+    last = {(_place(r), r["contestant"]): r for r in records}
+    return sorted(last.values(), key=lambda record: PARTS.index(record["part"]))
+
+
+def rows(records: list[Record]) -> list[tuple[str, ...]]:
+    """Return the cells of every record."""
+    packed = {_place(r): r for r in records if r["contestant"] == "packed"}
+    return [_row(record, packed.get(_place(record))) for record in records]
+
+
+def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
+    """Return the cells of one record."""
+    start = _work(record), record["contestant"]
+    if record["error"]:
+        return (*start, record["error"], "", "", "")
+    seconds = f"{median(record['seconds']):.3f}"
+    if "bytes_at_peak" in record:
+        peak = f"{record['bytes_at_peak'] / 1e6:.0f} MB"
+        return (*start, seconds, peak, "", f"< {MOST_BYTES / 1e6:.0f} MB")
+    if packed is None or record is packed:
+        return (*start, seconds, "", "", "")
+    # The processor time of jobs is that of other processes.
+    of_cpu = (
+        ""
+        if "jobs" in record["contestant"]
+        else _ratio(record, packed, "processor_seconds")
+    )
+    target = TARGETS.get((record["part"], record["contestant"]))
+    return (
+        *start,
+        seconds,
+        _ratio(record, packed, "seconds"),
+        of_cpu,
+        "" if target is None else f"≥ {target:.2f}",
+    )
+
+
+def _work(record: Record) -> str:
+    """Name a part; of one that moves a size, the size."""
+    moved = record.get("moved", "filters")
+    return f"{moved}: {record[moved]}" if moved in record else record["part"]
+
+
+def _ratio(record: Record, packed: Record, name: str) -> str:
+    """Write the median over rounds of a search's time to that of the packed one."""
+    pairs = zip(record[name], packed[name], strict=False)
+    return f"{median(theirs / ours for theirs, ours in pairs):.2f}"
+
+
+def table(records: list[Record]) -> Timings:
+    """Return the table of the records, and what its figures depend on."""
+    first = records[0]
+    rounds = {len(r["seconds"]) for r in records if len(r["seconds"]) > 1} or {1}
+    ends = sorted({min(rounds), max(rounds)})
+    threads = sorted({r["threads"] for r in records})
+    heading = [
+        f"search: medians of {' to '.join(map(str, ends))} rounds, in turn"
+        + (" (quick: a trial, not a result)" if first["quick"] else ""),
+        versions(first),
+        f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, "
+        f"{' or '.join(map(str, threads))} threads.",
+    ]
+    commands = commands_of(records)
+    return Timings(heading, COLUMNS, rows(records), commands, whole_names=True)

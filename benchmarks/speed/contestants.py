@@ -1,0 +1,254 @@
+"""How each contestant fits and predicts, as its own documentation shows.
+
+A contestant's function gets a workload and rows and returns what is to be measured;
+what it does before is not. Only the package that it needs is imported.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed.workloads import (
+    BEST,
+    KERAS,
+    OBVIOUS,
+    OURS,
+    PLAIN,
+    SKLEARN,
+    SKORCH,
+    Workload,
+)
+
+Job = Callable[[], Any]
+
+# Rows to fit before predictions are measured.
+FITTED_ROWS = 1_000
+
+NEEDS = {KERAS: ("keras", "tensorflow")}
+
+
+def missing(contestant: str) -> str | None:
+    """Return why a contestant cannot take part, or None."""
+    absent = [name for name in NEEDS.get(contestant, ()) if find_spec(name) is None]
+    if not absent:
+        return None
+    return f"{' and '.join(absent)} not installed; pip install skmlp[peers]"
+
+
+def prepare(contestant: str, work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    """Return the job of a contestant: one fit, or `repeat` predictions."""
+    warnings.simplefilter("ignore")  # that epochs are few is meant
+    if work.kind == "fit":
+        return _FITS[contestant](work, X, y)
+    predict = _PREDICTIONS[contestant](work, X, y)
+
+    def job() -> None:
+        for _ in range(work.repeat):
+            predict()
+
+    return job
+
+
+def estimator(work: Workload, ours: bool) -> Any:
+    """Return our estimator, or scikit-learn's, for a workload."""
+    network = work.network
+    params: dict[str, Any] = {
+        "hidden_layer_sizes": network.hidden,
+        "solver": network.solver,
+        "learning_rate_init": network.learning_rate,
+        "batch_size": network.batch_size,
+        "alpha": network.alpha,
+        "max_iter": work.epochs,
+        "random_state": 0,
+    }
+    if not ours:
+        from sklearn.neural_network import MLPClassifier as Theirs
+
+        return Theirs(**params)
+    from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
+
+    if network.augmented:
+        from skmlp.augmentation import RandomAffine
+
+        # Row 10 of compare: rotation, shifts, zoom, shear.
+        params["augmentation"] = RandomAffine(
+            degrees=10,
+            translate=0.2,
+            shear=5.73,
+            scale=(0.9, 1.1, 0.9, 1.1),
+            padding_mode="edge",
+        )
+    if network.convolutions:
+        return CNNClassifier(
+            conv_channels=network.convolutions,
+            kernel_size=network.kernel_size,
+            conv_strides=network.strides,
+            pool="max" if network.pool else None,
+            **params,
+        )
+    if not network.hidden:
+        del params["hidden_layer_sizes"]
+        return SoftmaxRegression(**params)
+    return MLPClassifier(**params)
+
+
+def _fit_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
+    return lambda work, X, y: lambda: estimator(work, ours).fit(X, y)
+
+
+def _fit_plain(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    plain = replace(work, network=replace(work.network, augmented=False))
+    return lambda: estimator(plain, ours=True).fit(X, y)
+
+
+def _predict_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
+    def prepare(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+        fitted = estimator(work, ours).fit(*_some(X, y))
+        return lambda: fitted.predict_proba(X[: work.rows])
+
+    return prepare
+
+
+def _some(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows enough to have a fitted network."""
+    return X[:FITTED_ROWS], y[:FITTED_ROWS]
+
+
+def _skorch(work: Workload, n_inputs: int) -> Any:
+    import torch
+    from skorch import NeuralNetClassifier
+
+    from benchmarks.speed.torch_loops import make_module
+
+    network = work.network
+    settings: dict[str, Any] = {"optimizer": torch.optim.Adam}
+    if network.solver == "sgd":
+        settings = {
+            "optimizer": torch.optim.SGD,
+            "optimizer__momentum": 0.9,
+            "optimizer__nesterov": True,
+        }
+    return NeuralNetClassifier(
+        make_module(network, n_inputs),
+        criterion=torch.nn.CrossEntropyLoss,
+        lr=network.learning_rate,
+        optimizer__weight_decay=network.alpha / network.batch_size,
+        batch_size=network.batch_size,
+        max_epochs=work.epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+        **settings,
+    )
+
+
+def _fit_skorch(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    from benchmarks.speed.torch_loops import shaped
+
+    images = shaped(X, work.network)
+    return lambda: _skorch(work, X.shape[1]).fit(images, y)
+
+
+def _predict_skorch(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    # Its criterion is a cross-entropy of logits, from which it takes the softmax.
+    fitted = _skorch(work, X.shape[1]).fit(*_some(X, y))
+    return lambda: fitted.predict_proba(X[: work.rows])
+
+
+def _keras(work: Workload, n_inputs: int) -> Any:
+    import keras
+
+    network = work.network
+    layers: list[Any] = [keras.Input((n_inputs,))]
+    if network.convolutions:
+        side = round(n_inputs**0.5)
+        layers.append(keras.layers.Reshape((side, side, 1)))
+    for filters, stride in zip(network.convolutions, network.strides, strict=True):
+        layers.append(
+            keras.layers.Conv2D(
+                filters, network.kernel_size, stride, "same", activation="relu"
+            )
+        )
+        if network.pool:
+            layers.append(keras.layers.MaxPooling2D(2))
+    if network.convolutions:
+        layers.append(keras.layers.Flatten())
+    layers += [keras.layers.Dense(size, activation="relu") for size in network.hidden]
+    layers.append(keras.layers.Dense(10, activation="softmax"))
+    model = keras.Sequential(layers)
+    optimizer = (
+        keras.optimizers.Adam(network.learning_rate)
+        if network.solver == "adam"
+        else keras.optimizers.SGD(network.learning_rate, momentum=0.9, nesterov=True)
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    return model
+
+
+def _fit_keras(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    # Its graphs are traced before, for a full batch and the rest, though every new
+    # model pays for that; and it has no L2 penalty. Both are to its advantage.
+    model, size = _keras(work, X.shape[1]), work.network.batch_size
+    first = min(len(X), size + len(X) % size)
+    model.fit(X[:first], y[:first], batch_size=size, verbose=0)
+    return lambda: model.fit(X, y, batch_size=size, epochs=work.epochs, verbose=0)
+
+
+def _predict_keras(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    model, size = _keras(work, X.shape[1]), work.network.batch_size
+    if work.rows == 1:
+        # What its documentation advises for a few rows.
+        row = X[:1]
+        return lambda: np.asarray(model(row, training=False))
+    model.predict(X[: 2 * size], batch_size=size, verbose=0)
+    return lambda: model.predict(X[: work.rows], batch_size=size, verbose=0)
+
+
+def _loop(name: str) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
+    def prepare(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+        from benchmarks.speed import torch_loops
+
+        train = {OBVIOUS: torch_loops.obvious, BEST: torch_loops.best}[name]
+        return lambda: train(X, y, work.network, work.epochs)
+
+    return prepare
+
+
+def _predict_by_module(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    import torch
+
+    from benchmarks.speed.torch_loops import make_module
+
+    module = make_module(work.network, X.shape[1]).eval()
+
+    def predict() -> np.ndarray:
+        with torch.inference_mode():
+            logits = module(torch.from_numpy(X[: work.rows]))
+            return torch.softmax(logits, dim=1).numpy()
+
+    return predict
+
+
+_FITS: dict[str, Callable[[Workload, np.ndarray, np.ndarray], Job]] = {
+    OURS: _fit_estimator(ours=True),
+    PLAIN: _fit_plain,
+    SKLEARN: _fit_estimator(ours=False),
+    SKORCH: _fit_skorch,
+    KERAS: _fit_keras,
+    OBVIOUS: _loop(OBVIOUS),
+    BEST: _loop(BEST),
+}
+
+_PREDICTIONS: dict[str, Callable[[Workload, np.ndarray, np.ndarray], Job]] = {
+    OURS: _predict_estimator(ours=True),
+    SKLEARN: _predict_estimator(ours=False),
+    SKORCH: _predict_skorch,
+    KERAS: _predict_keras,
+    OBVIOUS: _predict_by_module,
+}

@@ -1,0 +1,140 @@
+"""Rounds of slices, and the records that come of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.running import environment
+from benchmarks.speed import fresh_processes
+from benchmarks.speed.contestants import missing
+from benchmarks.speed.worker import Worker
+from benchmarks.speed.workloads import Workload, describe
+
+Record = dict[str, Any]
+
+
+def run_all(
+    workloads: list[Workload],
+    *,
+    rounds: int,
+    threads: int,
+    quick: bool,
+    data_home: str | None,
+    command: str,
+    starting: Callable[[str], None],
+) -> Iterator[Record]:
+    """Yield a record for every workload and contestant."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="skmlp-speed-")))
+        write_data(folder, {work.data for work in workloads}, quick, data_home)
+        workers: dict[str, Worker] = {}
+        for work in workloads:
+            starting(work.name)
+            if quick:
+                work = work.quick()
+            skipped = {name: _absence(name, work) for name in work.contestants}
+            present = [name for name in work.contestants if not skipped[name]]
+            for name in present:
+                if work.kind in ("fit", "predict") and name not in workers:
+                    workers[name] = Worker(name, threads)
+                    stack.enter_context(closing(workers[name]))
+            load = [_load()]
+            slices, failed = alternate(work, present, rounds, workers, folder)
+            load.append(_load())
+            for name in work.contestants:
+                yield {
+                    "experiment": "speed",
+                    **describe(work),
+                    "contestant": name,
+                    "slices": slices.get(name, []),
+                    "error": skipped[name] or failed.get(name),
+                    "quick": quick,
+                    **environment.describe(),
+                    "threads": threads,
+                    "peers": environment.peers(),
+                    "load_average": load,
+                    "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "command": command,
+                }
+
+
+def alternate(
+    work: Workload,
+    contestants: list[str],
+    rounds: int,
+    workers: dict[str, Worker],
+    folder: Path,
+) -> tuple[dict[str, list[dict[str, float]]], dict[str, str]]:
+    """Take one slice of each contestant in turn; the first, to warm up, is dropped."""
+    slices: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
+    failed: dict[str, str] = {}
+    warm_up = work.kind in ("fit", "predict")
+    for i in range(rounds + warm_up):
+        for name in contestants:
+            if name in failed:
+                continue
+            try:
+                measured = _slice(work, name, workers, folder)
+            except RuntimeError as error:
+                failed[name] = str(error)
+            else:
+                if i or not warm_up:
+                    slices[name].append(measured)
+    return slices, failed
+
+
+def _slice(
+    work: Workload, contestant: str, workers: dict[str, Worker], folder: Path
+) -> dict[str, float]:
+    if work.kind == "import":
+        return {"seconds": fresh_processes.seconds_of_import(contestant)}
+    if work.kind == "memory":
+        return {"bytes": fresh_processes.bytes_at_peak(contestant, work, folder)}
+    return workers[contestant].slice(work, folder)
+
+
+def _absence(contestant: str, work: Workload) -> str | None:
+    """Return why a contestant cannot do the work, or None."""
+    if work.kind == "memory" and not fresh_processes.can_tell_memory():
+        return "this system does not tell a process the peak of its memory"
+    return missing(contestant)
+
+
+def write_data(
+    folder: Path, names: set[str], quick: bool, data_home: str | None
+) -> None:
+    """Write rows once, for every process to map: pixels in [0, 1], in float32.
+
+    `quick` draws pixels at random, so that it needs no data set.
+    """
+    from benchmarks.data import datasets
+
+    for name in names:
+        if quick and name != "digits":
+            rng = np.random.default_rng(0)
+            X, y = rng.integers(0, 256, (1_000, 784)), rng.integers(0, 10, 1_000)
+            top = 255.0
+        else:
+            data = datasets.load(name, data_home)
+            X = np.concatenate([data.X_train, data.X_test])
+            y = np.concatenate([data.y_train, data.y_test])
+            top = data.pixel_max or 1.0
+        if name != "digits":
+            np.save(folder / "images.npy", X.astype(np.uint8))
+            if not quick:  # 100,000 rows to predict
+                X, y = np.resize(X, (100_000, X.shape[1])), np.resize(y, 100_000)
+        np.save(folder / f"{name}-X.npy", (X / np.float32(top)).astype(np.float32))
+        np.save(folder / f"{name}-y.npy", y.astype(np.int64))
+
+
+def _load() -> float | None:
+    """Return how many processes wanted a core in the last minute."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

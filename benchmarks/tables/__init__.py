@@ -1,0 +1,1 @@
+"""Tables and pictures that are made from stored records alone."""

@@ -1,0 +1,89 @@
+"""The table of estimators cross-validated on several data sets: a data set a row."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.result_store.result_files import Record
+from benchmarks.tables.model_summaries import mean_and_deviation
+from benchmarks.tables.model_table import (
+    explanations,
+    failures,
+    markdown_table,
+    measured_by,
+    print_heading,
+    surroundings,
+)
+
+
+def lines(records: list[Record]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and, for each data set, accuracies, then seconds in all."""
+    models: dict[str, list[Record]] = {}
+    for record in records:
+        if not record["error"]:
+            models.setdefault(record["model"], []).append(record)
+    datasets = dict.fromkeys(name for r in records for name in r.get("scores", ()))
+    rows = [
+        [
+            name,
+            str(next(r["rows"][name] for r in records if name in r.get("rows", ()))),
+            *(
+                mean_and_deviation(tuple(fmean(run["scores"][name]) for run in runs))
+                for runs in models.values()
+            ),
+        ]
+        for name in datasets
+    ]
+    seconds = [
+        f"{fmean(sum(run['seconds'].values()) for run in runs):.1f}"
+        for runs in models.values()
+    ]
+    rows.append(["seconds, all folds of all sets", "", *seconds])
+    return ["data set", "rows", *models], rows
+
+
+def heading(records: list[Record]) -> list[str]:
+    """State what the table shows, on which versions and hardware."""
+    first = records[0]
+    quick = ", quick: few rows and epochs, for tests" if first["quick"] else ""
+    seeds = 1 + max(r["seed"] for r in records)
+    folds = {r["folds"] for r in records if "folds" in r}
+    return [
+        f"{first['experiment']} on data sets that come with scikit-learn{quick}",
+        f"Accuracy by cross-validation over {', '.join(map(str, folds))} stratified "
+        f"folds; mean and deviation over {seeds} seeds, each of folds and of networks.",
+        *surroundings(records),
+    ]
+
+
+def print_table(records: list[Record], console: Console) -> None:
+    """Print the table with its heading."""
+    print_heading(heading(records), console)
+    header, rows = lines(records)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for i, name in enumerate(header):
+        table.add_column(
+            name.replace("-", " ") if i else name,
+            justify="right" if i else "left",
+            no_wrap=not i,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in failures(records) + explanations(records):
+        console.print(line, highlight=False, markup=False)
+
+
+def markdown(records: list[Record]) -> str:
+    """Write the same as Markdown, with the commands that made it."""
+    title, *rest = heading(records)
+    text = [f"### {title}", "", *rest, "", *measured_by(records), ""]
+    text += markdown_table(*lines(records))
+    if said := failures(records) + explanations(records):
+        text += ["", *(f"- {line}" for line in said)]
+    return "\n".join(text) + "\n"

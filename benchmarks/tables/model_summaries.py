@@ -1,0 +1,185 @@
+"""One model's stored runs as one row of a table, and the columns there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+
+from benchmarks.result_store.result_files import Record
+
+# Names of figures as a record spells them, and in words.
+FIGURES = {
+    "train_loss": "train loss",
+    "train_accuracy": "train accuracy",
+    "validation_accuracy": "validation accuracy",
+    "gap": "gap",
+    "mean_of_weeks": "mean of weeks",
+    "test_accuracy": "test accuracy",
+    "test_loss": "test loss",
+    "micro_f1": "micro F1",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model's runs, summarised: means over the seeds that trained to an end.
+
+    `figures` holds by name the values of all runs; `members` are the mean accuracies
+    of an ensemble's single members, one for each run.
+    """
+
+    model: str
+    layers: str
+    architecture: str
+    n_parameters: str
+    train_rows: str
+    rows_trained_on: str
+    epochs: str
+    fit_seconds: str
+    n_done: int
+    members: tuple[float, ...]
+    reported: tuple[float, ...]
+    figures: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Test accuracies."""
+        return self.figures.get("test_accuracy", ())
+
+    @property
+    def reported_text(self) -> str:
+        """The reported figures, as their source prints them."""
+        return " / ".join(f"{figure:.4f}" for figure in self.reported)
+
+    def cell(self, figure: str) -> str:
+        """Mean of a figure ± sample deviation over seeds."""
+        if not self.n_done:
+            return "failed"
+        return mean_and_deviation(self.figures.get(figure, ()))
+
+    def difference(self, figure: str) -> str:
+        """Our mean less the higher reported figure."""
+        ours = self.figures.get(figure, ())
+        if not self.reported or not ours:
+            return ""
+        return f"{fmean(ours) - max(self.reported):+.4f}"
+
+    def falls_short(self, figure: str) -> bool:
+        """Whether our mean is more than two deviations below what is reported."""
+        ours = self.figures.get(figure, ())
+        if not self.reported or len(ours) < 2:
+            return False
+        return fmean(ours) + 2 * stdev(ours) < max(self.reported)
+
+
+def mean_and_deviation(figures: tuple[float, ...]) -> str:
+    """Write ``0.9512 ±0.0013``; one figure has no deviation, none is empty."""
+    if len(figures) > 1:
+        return f"{fmean(figures):.4f} ±{stdev(figures):.4f}"
+    return f"{figures[0]:.4f}" if figures else ""
+
+
+Column = tuple[str, Callable[[Row], str]]
+
+
+def _figure(name: str) -> Callable[[Row], str]:
+    return lambda row: row.cell(name)
+
+
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "model": lambda row: row.model,
+    "layers": lambda row: row.layers,
+    "architecture": lambda row: row.architecture,
+    "parameters": lambda row: row.n_parameters,
+    "train size": lambda row: row.train_rows,
+    "rows trained on": lambda row: row.rows_trained_on,
+    "epochs": lambda row: row.epochs,
+    "fit s": lambda row: row.fit_seconds,
+    **{words: _figure(name) for name, words in FIGURES.items()},
+    "accuracy on rows left out": _figure("test_accuracy"),
+}
+SEEDS: Column = ("seeds", lambda row: str(row.n_done))
+MEMBERS: Column = ("average member", lambda row: mean_and_deviation(row.members))
+
+
+def reported_columns(figure: str) -> tuple[Column, ...]:
+    """Return what the source prints, and how far a figure of ours is from it."""
+    return (
+        ("reported", lambda row: row.reported_text),
+        ("difference", lambda row: row.difference(figure)),
+    )
+
+
+def summarise(records: Iterable[Record]) -> list[Row]:
+    """Make a row for each model, in the order of the records."""
+    runs: dict[str, list[Record]] = {}
+    for record in records:
+        runs.setdefault(record["model"], []).append(record)
+    return [_row(model, each) for model, each in runs.items()]
+
+
+def _row(model: str, runs: list[Record]) -> Row:
+    done = [run for run in runs if not run["error"]]
+    values = {name: tuple(map(float, _values(done, name))) for name in FIGURES}
+    seconds = [run["fit_seconds"] for run in done if "fit_seconds" in run]
+    return Row(
+        model=model,
+        layers=one(run.get("layers") for run in done),
+        architecture=one(run["architecture"] for run in runs),
+        n_parameters=one(run.get("n_parameters") for run in done),
+        train_rows=one(train_rows(run) for run in runs),
+        rows_trained_on=one(run["rows"]["train"] for run in runs),
+        epochs=f"{fmean(run['epochs'] for run in done):.0f}" if done else "",
+        fit_seconds=_seconds(seconds),
+        n_done=len(done),
+        members=tuple(
+            fmean(run["member_accuracies"])
+            for run in done
+            if run.get("member_accuracies")
+        ),
+        reported=tuple(runs[-1]["reported"]),
+        figures={name: found for name, found in values.items() if found},
+    )
+
+
+def _values(runs: list[Record], figure: str) -> list[float]:
+    """Take a figure from every run that has it."""
+    found = []
+    for run in runs:
+        if figure == "gap":
+            if run.get("validation_accuracy") is not None:
+                found.append(run["train_accuracy"] - run["validation_accuracy"])
+        elif figure == "mean_of_weeks":
+            if weeks := run.get("curves", {}).get("week_score"):
+                found.append(fmean(weeks))
+        elif figure == "train_loss":
+            # Of the last epoch's weights where they were scored, else over its batches.
+            curve = run.get("curves", {}).get(figure) or run.get("loss_curve")
+            if curve and curve[-1] is not None:
+                found.append(curve[-1])
+        elif run.get(figure) is not None:
+            found.append(run[figure])
+    return found
+
+
+def train_rows(run: Record) -> int:
+    """Count the rows a model was given, its validation rows among them."""
+    return run["rows"]["train"] + run["rows"]["validation"]
+
+
+def one(values: Iterable[object]) -> str:
+    """Write the value that all share, or the different ones."""
+    seen = dict.fromkeys(values)
+    return " or ".join(
+        f"{value:,}" if isinstance(value, int) else str(value)
+        for value in seen
+        if value is not None
+    )
+
+
+def _seconds(times: list[float]) -> str:
+    """Write a mean time; below ten seconds with hundredths."""
+    if not times:
+        return ""
+    return f"{fmean(times):.2f}" if fmean(times) < 10 else f"{fmean(times):.0f}"

@@ -1,0 +1,83 @@
+"""The table of `dropin`: scikit-learn's figures and ours side by side, from records."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.result_store.result_files import Record
+from benchmarks.tables.model_table import print_heading
+
+HEADER = (
+    "task",
+    "epochs",
+    "score: theirs",
+    "ours",
+    "largest weight difference",
+    "fit s: theirs",
+    "ours",
+)
+
+
+def lines(records: list[Record]) -> list[tuple[str, ...]]:
+    """Make a line for each task: means over seeds, of differences the largest."""
+    tasks: dict[str, list[Record]] = {}
+    for record in records:
+        tasks.setdefault(record["model"], []).append(record)
+
+    def mean(runs: list[Record], name: str, which: int) -> float:
+        return fmean(run[name][which] for run in runs)
+
+    return [
+        (
+            task,
+            f"{mean(runs, 'epochs', 1):.0f}",
+            f"{mean(runs, 'scores', 0):.4f}",
+            f"{mean(runs, 'scores', 1):.4f}",
+            f"{max(run['largest_weight_difference'] for run in runs):.0e}",
+            f"{mean(runs, 'fit_seconds', 0):.2f}",
+            f"{mean(runs, 'fit_seconds', 1):.2f}",
+        )
+        for task, runs in tasks.items()
+    ]
+
+
+def heading(records: list[Record]) -> list[str]:
+    """State what the table shows, on which versions and hardware."""
+    first = records[0]
+    quick = ", quick: few epochs, for tests" if first["quick"] else ""
+    versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
+    return [
+        f"{first['experiment']}{quick}",
+        "scikit-learn's networks beside skmlp's: same parameters, random_state and "
+        "rows, float64, CPU. Scores are accuracies on a fifth of the rows (R² of "
+        "numbers); means over seeds 0 to "
+        f"{max(r['seed'] for r in records)}; of weight differences the largest.",
+        f"{versions}.",
+        f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, "
+        f"{first['threads']} threads.",
+    ]
+
+
+def print_table(records: list[Record], console: Console) -> None:
+    """Print the table with its heading."""
+    print_heading(heading(records), console)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in HEADER:
+        text = name == "task"
+        table.add_column(name, justify="left" if text else "right", no_wrap=text)
+    for line in lines(records):
+        table.add_row(*line)
+    console.print(table)
+
+
+def markdown(records: list[Record]) -> str:
+    """Write the same as Markdown, with the command that made it."""
+    title, *rest = heading(records)
+    commands = ", ".join(f"`{c}`" for c in dict.fromkeys(r["command"] for r in records))
+    rows = [HEADER, ("---", *("---:",) * (len(HEADER) - 1)), *lines(records)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"### {title}\n\n{' '.join(rest)}\n\nMeasured by {commands}.\n\n{table}\n"

@@ -1,0 +1,182 @@
+import os
+import signal
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from benchmarks.definitions.model import Component, Model, Validation
+from benchmarks.running import fitting
+from benchmarks.running.fitting import run_all
+from benchmarks.running.preparation import SPARED, cut, prepare, split
+
+
+def test_validation_rows_are_the_same_for_every_seed(spy, records):
+    first, second = (call["X_val"][:, 0] for call in spy.calls[:2])
+    expected = train_test_split(np.arange(100.0), test_size=0.1, random_state=4487)[1]
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(first, second)
+    assert {r["seed"] for r in records if r["model"] == "drawn"} == {0, 1}
+
+
+def test_no_test_row_reaches_fit(spy, records):
+    assert len(spy.calls) == 4
+    for call in spy.calls + spy.warm_ups:
+        assert (call["X"][:, 0] >= 0).all()
+        assert call["X_val"] is None or (call["X_val"][:, 0] >= 0).all()
+
+
+def test_each_model_is_warmed_up_once_and_that_is_no_run(spy, records):
+    assert len(spy.warm_ups) == 2
+    assert len(records) == 4
+
+
+def test_without_a_seed_the_last_rows_are_for_validation(spy, records):
+    call = spy.calls[2]
+    np.testing.assert_array_equal(call["X"][:, 0], np.arange(80))
+    np.testing.assert_array_equal(call["X_val"][:, 0], np.arange(80, 100))
+    assert records[2]["rows"] == {"train": 80, "validation": 20, "test": 40}
+    assert 0 <= records[2]["validation_accuracy"] <= 1
+
+
+def test_training_and_validation_rows_part_the_whole(data):
+    for validation in (Validation(0.1, 4487), Validation(0.1)):
+        (X, _), (X_val, _) = split(data.X_train, data.y_train, validation)
+        both = np.concatenate([X, X_val])[:, 0]
+        np.testing.assert_array_equal(np.sort(both), np.arange(100))
+
+
+def test_a_tenth_is_every_tenth_row(data, request_):
+    part = cut(data, replace(request_, train_size=0.1))
+    np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
+    np.testing.assert_array_equal(part.X_test, data.X_test)
+
+
+def test_where_test_rows_are_spared_those_left_out_are_scored(data, request_):
+    sparing = replace(request_.experiment, spares_test_rows=True)
+    part = cut(data, replace(request_, experiment=sparing, train_size=0.1))
+    left_out = np.setdiff1d(np.arange(100), np.arange(0, 100, 10))
+    np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
+    np.testing.assert_array_equal(part.X_test[:, 0], left_out)
+    np.testing.assert_array_equal(part.y_test, data.y_train[left_out])
+    assert SPARED in part.remarks
+    for size in (None, 1.0):
+        with pytest.raises(ValueError, match="leaves out none"):
+            cut(data, replace(request_, experiment=sparing, train_size=size))
+
+
+def test_preprocessing_learns_from_training_rows_alone(experiment, data):
+    model = replace(
+        experiment.models[0],
+        preprocessing=(Component("sklearn.preprocessing.StandardScaler"),),
+    )
+    rows = prepare(model, data)
+    np.testing.assert_allclose(rows.train[0].mean(axis=0), 0, atol=1e-12)
+    assert rows.test[0][:, 0].mean() < -1
+
+
+def test_a_table_is_standardised_in_place_of_pixel_steps(experiment, data):
+    model = replace(
+        experiment.models[0], preprocessing=(Component("no.such.PixelStep"),)
+    )
+    rows = prepare(model, replace(data, image_shape=None, pixel_max=None))
+    np.testing.assert_allclose(rows.train[0].std(axis=0), 1)
+
+
+def test_a_record_says_what_ran_on_what_with_what_result(records):
+    record = records[0]
+    assert record["model"] == "drawn"
+    assert record["parameters"] == {"max_iter": 200, "random_state": 0}
+    assert (record["epochs"], record["best_epoch"], record["layers"]) == (3, 2, 1)
+    assert record["n_parameters"] == 5
+    assert np.sum(record["confusion_matrix"]) == 40
+    trace = np.trace(record["confusion_matrix"])
+    assert record["test_accuracy"] == trace / 40
+    assert record["reported"] == [0.8, 0.9]
+    assert list(record["classes"]) == [0, 1]
+    assert set(record["versions"]) >= {"python", "skmlp", "torch", "numpy"}
+    assert record["command"].startswith("python -m benchmarks spied")
+
+
+def test_first_layers_are_stored_of_one_seed(records):
+    stored = {r["seed"]: r.get("first_layer") for r in records if r["model"] == "drawn"}
+    assert stored[0]["shape"] == [1, 2, 2, 1]
+    assert stored[1] is None
+
+
+def test_reported_figures_stand_beside_their_own_protocol_only(request_, data):
+    for change in ({"train_size": 50}, {"quick": True}, {"dataset": "other"}):
+        request = replace(request_, **change, models=("drawn",))
+        assert [r["reported"] for r in run_all(request, data)] == [[], []]
+
+
+def test_a_training_that_fails_is_recorded_and_the_next_runs(
+    spy, request_, data, monkeypatch
+):
+    monkeypatch.setattr(spy, "fails", "loss became non-finite")
+    records = list(run_all(request_, data))
+    assert len(records) == 4
+    assert records[0]["error"] == "ValueError: loss became non-finite"
+    assert "test_accuracy" not in records[0]
+
+
+def test_convergence_warnings_are_recorded_others_shown_as_well():
+    def warn_twice():
+        with fitting._recorded_warnings() as said:
+            warnings.warn("100 epochs", ConvergenceWarning, stacklevel=1)
+            warnings.warn("shown", UserWarning, stacklevel=1)
+        return said
+
+    with pytest.warns(UserWarning, match="shown") as shown:
+        said = warn_twice()
+    assert said == ["ConvergenceWarning: 100 epochs", "UserWarning: shown"]
+    assert len(shown) == 1
+
+
+def test_a_fit_that_swallows_ctrl_c_makes_no_record(spy, request_, data, monkeypatch):
+    fit = spy.fit
+
+    def interrupted(self, *args, **kwargs):
+        fit(self, *args, **kwargs)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            return self
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(spy, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(run_all(request_, data))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_ensemble_is_recorded_with_its_members(data, request_):
+    member = Component("skmlp.neural_network.MLPClassifier", {"hidden_layer_sizes": 3})
+    ensemble = Component(
+        "skmlp.neural_network.EnsembleClassifier",
+        {"estimator": member, "n_estimators": 2},
+    )
+    experiment = replace(
+        request_.experiment, models=(Model("two", ensemble), Model("one", member))
+    )
+    request = replace(request_, experiment=experiment, seeds=1, quick=True)
+    two, one = run_all(request, data)
+    assert len(two["member_accuracies"]) == 2
+    assert one["member_accuracies"] is None
+    assert two["n_parameters"] == 2 * one["n_parameters"]
+    assert (two["epochs"], two["layers"]) == (2, one["layers"])
+    assert two["architecture"] == "2 of dense 3"
+
+
+def test_quick_caps_rows_and_epochs(request_, data, spy):
+    many = replace(
+        data,
+        X_train=np.repeat(data.X_train, 10, axis=0),
+        y_train=np.repeat(data.y_train, 10),
+    )
+    record = next(run_all(replace(request_, quick=True), many))
+    assert record["rows"]["train"] + record["rows"]["validation"] == 400
+    assert record["parameters"]["max_iter"] == 2

@@ -1,4 +1,4 @@
-"""The words of the command line, and the request that they make."""
+"""The options of the command line, and the request that they make."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from benchmarks.result_store import result_files
 
 USAGE = 2
 
-# Every experiment and program in turn.
+# The name that runs every experiment and program.
 ALL = "all"
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence."""
+    """A parser that reports an error in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{message}\n")
 
 
 def train_size(text: str) -> float | int:
-    """Read a share of the rows (with a decimal point) or a number of rows."""
+    """Read a fraction of the samples (with a decimal point) or a number of samples."""
     try:
         size = float(text) if "." in text else int(text)
     except ValueError:
@@ -39,7 +39,7 @@ def train_size(text: str) -> float | int:
 
 
 def count(text: str) -> int:
-    """Read a number from 1."""
+    """Read a positive integer."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1.")
     return int(text)
@@ -54,12 +54,12 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Read names with commas between them."""
+    """Read names that are separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the options."""
+    """Return the parser of the options."""
     parser = _Parser(
         prog="python -m benchmarks",
         description="Run an experiment, store its runs, print its table, draw its "
@@ -118,7 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
             "type": Path,
             "metavar": "DIR",
             "help": "where runs and pictures are stored "
-            f"(default: {result_files.DEFAULT})",
+            f"(default: {result_files.DEFAULT_FOLDER})",
         },
         "--resume": {
             "action": "store_true",
@@ -137,7 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def find_experiment(name: str) -> Experiment:
-    """Look an experiment up by name."""
+    """Return the experiment with this name."""
     if name not in EXPERIMENTS:
         known = ", ".join([*EXPERIMENTS, *PROGRAMS, *TOOLS, ALL])
         raise ValueError(f"Unknown experiment {name!r}; there is {known}.")
@@ -145,23 +145,24 @@ def find_experiment(name: str) -> Experiment:
 
 
 def make_request(args: argparse.Namespace) -> Request:
-    """Check what was asked for, before anything is loaded."""
+    """Check the options before any data are loaded, and return the request."""
     experiment = find_experiment(args.experiment or "compare")
     experiment.select(args.models)
     dataset = choose_dataset(experiment, args)
     from benchmarks.running import environment
 
     environment.check_device(args.device)
-    own_size = dataset == experiment.dataset or experiment.spares_test_rows
+    own_size = dataset == experiment.dataset or experiment.scores_left_out_samples
     return Request(
         experiment=experiment,
         dataset=dataset,
         train_size=args.train_size or (experiment.train_size if own_size else None),
         seeds=args.seeds or (1 if args.quick else experiment.seeds),
         device=args.device,
-        # 64 pixels are too little work to share: a second thread would only wait.
+        # Images of 64 pixels are too little work for a second thread.
         threads=args.threads or (1 if dataset == "digits" else None),
-        models=args.models or (experiment.first_look if args.dataset is None else ()),
+        models=args.models
+        or (experiment.default_models if args.dataset is None else ()),
         quick=args.quick,
         image_size=args.image_size,
         grey=args.grey,
@@ -169,7 +170,7 @@ def make_request(args: argparse.Namespace) -> Request:
 
 
 def choose_dataset(experiment: Experiment, args: argparse.Namespace) -> str:
-    """Return the data set that was asked for, or the default, and check it."""
+    """Check and return the requested data set, or the default."""
     from benchmarks.data import datasets
 
     if experiment.dataset == BUNDLED:

@@ -25,7 +25,7 @@ from benchmarks.experiments import EXPERIMENTS, PROGRAMS, TOOLS
 from benchmarks.result_store import result_files
 from benchmarks.tables import results_page
 
-# What `all` hands on to the programs, which have options of their own.
+# Options that `all` passes to the programs, which have options of their own.
 SHARED_OPTIONS = ("quick", "threads", "data_home", "out")
 
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def list_experiments(console: Console) -> int:
-    """Name each experiment, what it is, its models and its default data set."""
+    """Print the name, summary, models and default data set of each experiment."""
     table = Table("experiment", "what it compares", box=box.SIMPLE_HEAD)
     for name, experiment in EXPERIMENTS.items():
         models = ", ".join(model.name for model in experiment.models)
@@ -65,7 +65,7 @@ def list_experiments(console: Console) -> int:
 
 
 def run_every_one(words: Sequence[str], args: argparse.Namespace) -> int:
-    """Run every experiment and program in turn; return the worst status."""
+    """Run every experiment and program in turn, and return the worst exit status."""
     others = [word for word in words if word != ALL]
     shared = [
         word
@@ -76,8 +76,10 @@ def run_every_one(words: Sequence[str], args: argparse.Namespace) -> int:
     worst = OK
     for name in (*EXPERIMENTS, *PROGRAMS):
         print(f"\n{name}", file=sys.stderr)
-        if name in EXPERIMENTS and (lacks := EXPERIMENTS[name].lacks):
-            print(lacks, file=sys.stderr)
+        if name in EXPERIMENTS and (
+            missing_packages := EXPERIMENTS[name].missing_packages
+        ):
+            print(missing_packages, file=sys.stderr)
             continue
         options = [str(word) for word in shared] if name in PROGRAMS else others
         status = main([name, *options])
@@ -89,7 +91,7 @@ def run_every_one(words: Sequence[str], args: argparse.Namespace) -> int:
 
 def show_stored(args: argparse.Namespace, console: Console) -> int:
     """Print the tables of stored runs that match the options."""
-    folder = args.out or result_files.COMMITTED
+    folder = args.out or result_files.COMMITTED_FOLDER
     if args.experiment:
         find_experiment(args.experiment)
     wanted = {k: getattr(args, k) for k in ("experiment", "dataset", "train_size")}
@@ -105,9 +107,9 @@ def show_stored(args: argparse.Namespace, console: Console) -> int:
     ]
     if not records:
         raise ValueError(f"No stored run in {str(folder)!r} matches.")
-    tables = result_files.grouped(records)
+    tables = result_files.group_by_table(records)
     if args.markdown:
-        print(results_page.page(tables), end="")
+        print(results_page.make_page(tables), end="")
         return OK
     for table in tables:
         session.show(table, False, console)

@@ -1,4 +1,4 @@
-"""One experiment from request to table: run, store, print, draw."""
+"""One experiment from request to table: run, store, print and draw."""
 
 from __future__ import annotations
 
@@ -27,45 +27,47 @@ OK, RUN_FAILED, INTERRUPTED = 0, 1, 130
 
 
 def run(request: Request, args: argparse.Namespace, console: Console) -> int:
-    """Run, store each run as it ends, print the table of what was stored, draw."""
+    """Run and store the experiment, print its table and draw its pictures."""
     from benchmarks.data import datasets
-    from benchmarks.data.image_files import DEFAULT_SIZE, Reading
+    from benchmarks.data.image_files import DEFAULT_SIZE, ReadOptions
     from benchmarks.running import environment
 
-    if lacks := request.experiment.lacks:
-        raise ValueError(lacks)
+    if missing_packages := request.experiment.missing_packages:
+        raise ValueError(missing_packages)
     environment.use_threads(request.threads)
-    folder = result_files.open_store(args.out or result_files.DEFAULT)
+    folder = result_files.open_folder(args.out or result_files.DEFAULT_FOLDER)
     data, dataset = None, BUNDLED
     if request.dataset != BUNDLED:
-        reading = Reading(request.image_size or DEFAULT_SIZE, request.grey)
+        reading = ReadOptions(request.image_size or DEFAULT_SIZE, request.grey)
         data = datasets.load(request.dataset, args.data_home, reading)
         dataset = data.name
     if request.experiment.saves_models:
         request = replace(request, models_folder=folder)
     name = result_files.result_name(request, dataset)
-    path = folder / result_files.file_name(request, dataset)
+    path = folder / result_files.record_file_name(request, dataset)
     wanted = {
-        result_files.key_of(request, dataset, model.name, seed)
+        result_files.request_key(request, dataset, model.name, seed)
         for model in request.experiment.select(request.models)
         for seed in range(request.seeds)
     }
     done: set[result_files.Key] = set()
     if args.resume and path.exists():
-        stored = result_files.latest(result_files.read([path]))
-        done = wanted & {result_files.key(run) for run in stored if not run["error"]}
+        stored = result_files.latest_runs(result_files.read([path]))
+        done = wanted & {
+            result_files.run_key(run) for run in stored if not run["error"]
+        }
     runner = import_module(request.experiment.runner)
     status = OK
     with progress_bar() as progress:
         bar = progress.add_task("", total=len(wanted), completed=len(done))
 
-        def starting(model: Model, seed: int) -> None:
+        def on_start(model: Model, seed: int) -> None:
             progress.update(bar, description=f"{model.name} seed {seed}")
 
         try:
-            for record in runner.run_all(request, data, starting, frozenset(done)):
+            for record in runner.run_all(request, data, on_start, frozenset(done)):
                 result_files.append(path, record)
-                done.add(result_files.key(record))
+                done.add(result_files.run_key(record))
                 progress.advance(bar)
                 status = RUN_FAILED if record["error"] else status
         except KeyboardInterrupt:
@@ -73,8 +75,10 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
             said = f"Interrupted after {len(done)} of {len(wanted)} runs"
             progress.console.print(f"{said}; --resume does the others.")
     if done:
-        stored = [r for r in result_files.read([path]) if result_files.key(r) in done]
-        for records in result_files.grouped(stored):
+        stored = [
+            r for r in result_files.read([path]) if result_files.run_key(r) in done
+        ]
+        for records in result_files.group_by_table(stored):
             show(records, args.markdown, console)
             draw(request, records, folder, name)
         print(f"Stored in {path}", file=sys.stderr)
@@ -84,7 +88,7 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
 def draw(
     request: Request, records: list[result_files.Record], folder: Path, name: str
 ) -> None:
-    """Draw the experiment's pictures beside the records, if matplotlib is there."""
+    """Draw the experiment's pictures next to the records if matplotlib is installed."""
     if not request.experiment.pictures:
         return
     try:
@@ -101,7 +105,7 @@ def draw(
 
 
 def show(records: list[result_files.Record], markdown: bool, console: Console) -> None:
-    """Print one table in the asked form."""
+    """Print one table in the requested form."""
     if markdown:
         print(results_page.markdown(records))
     else:
@@ -109,7 +113,7 @@ def show(records: list[result_files.Record], markdown: bool, console: Console) -
 
 
 def progress_bar() -> Progress:
-    """Make the bar over the runs, on stderr so that stdout holds only tables."""
+    """Return the progress bar; it writes to stderr, so stdout holds only tables."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Data sets that come with scikit-learn, and one made in the likeness of another."""
+"""Tables that come with scikit-learn, and synthetic ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _digits_multilabel() -> tuple[np.ndarray, np.ndarray]:
-    """Whether a digit is odd, over four, nought."""
+    """Return three labels for each digit: odd, greater than four, zero."""
     X, y = _digits()
     return X, np.column_stack([y % 2, y > 4, y == 0]).astype(int)
 
@@ -35,26 +35,30 @@ def _iris() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _diabetes() -> tuple[np.ndarray, np.ndarray]:
-    """Ten measurements and a number to predict, of mean 0 and variance 1."""
+    """Return ten features and a target, standardized to mean 0 and variance 1."""
     X, y = datasets.load_diabetes(return_X_y=True)
     return scale(X), scale(y)
 
 
 def _wide() -> tuple[np.ndarray, np.ndarray]:
-    """As many rows and columns as a tenth of MNIST has."""
+    """Return as many samples and features as a tenth of MNIST has."""
     return datasets.make_classification(
         6000, 784, n_informative=50, n_classes=10, random_state=0
     )
 
 
 def california_like(n_rows: int = 5_000) -> tuple[np.ndarray, np.ndarray]:
-    """Make districts like those of the California housing data, which is no download.
+    """Make synthetic districts that resemble the California housing data.
 
-    Eight columns with its names, ranges and skewed distributions: median income,
-    house age, rooms, bedrooms, population, occupants, latitude, longitude. Prices rise
-    with income, fall with the distance to two cities and to a slanting coast, and
-    vary by chance. The classes are the prices below and above their median, as
-    Grinsztajn et al. (2022, arXiv:2207.08815) make of the original.
+    The California housing data need a download. These are drawn at random instead:
+
+    * The eight columns have the names, ranges and skewed distributions of the original:
+      median income, house age, rooms, bedrooms, population, occupants, latitude,
+      longitude.
+    * Prices rise with income. They fall with the distance to two cities and to a
+      slanting coast, and they vary by chance.
+    * The classes are the prices below and above the median, as in Grinsztajn et al.
+      (2022, arXiv:2207.08815).
     """
     rng = np.random.default_rng(0)
     income = rng.lognormal(1.2, 0.45, n_rows)

@@ -15,20 +15,20 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from benchmarks.data import image_files
-from benchmarks.data.image_files import DEFAULT_READING, Reading
+from benchmarks.data.image_files import DEFAULT_READ_OPTIONS, ReadOptions
 from benchmarks.definitions.experiment import IMAGE_FILES
 from skmlp import datasets
 
-TARGET_NAMES = ("label", "target", "class", "y")
+TARGET_COLUMN_NAMES = ("label", "target", "class", "y")
 
 
 @dataclass(frozen=True)
 class Data:
-    """Flat rows and labels for training and test.
+    """Flat samples and labels of the training set and the test set.
 
-    `pixel_max` is the value of a white pixel and `image_shape` is (height, width) or
-    (height, width, 3); both are ``None`` for a table. `remarks` say what is to be known
-    of where the rows come from.
+    `pixel_max` is the value of a white pixel. `image_shape` is (height, width) or
+    (height, width, 3). Both are None for a table. `remarks` state facts about the
+    source of the samples.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Data:
     image_shape: tuple[int, ...] | None = None
     remarks: tuple[str, ...] = ()
 
-    def head(self, n_train: int, n_test: int) -> Data:
-        """Keep at most so many rows of each part, evenly spaced."""
-        train = _spaced(len(self.y_train), n_train)
-        test = _spaced(len(self.y_test), n_test)
+    def take_evenly(self, n_train: int, n_test: int) -> Data:
+        """Return at most this many samples of each set, evenly spaced."""
+        train = _evenly_spaced(len(self.y_train), n_train)
+        test = _evenly_spaced(len(self.y_test), n_test)
         return replace(
             self,
             X_train=self.X_train[train],
@@ -53,13 +53,13 @@ class Data:
         )
 
 
-def _spaced(n_rows: int, at_most: int) -> np.ndarray:
-    """Return at most so many row numbers, evenly spaced."""
+def _evenly_spaced(n_rows: int, at_most: int) -> np.ndarray:
+    """Return at most this many indices, evenly spaced."""
     return np.linspace(0, n_rows - 1, min(n_rows, at_most)).astype(int)
 
 
 def check_name(name: str) -> None:
-    """Refuse what is neither a known data set nor a path, before any work."""
+    """Raise ValueError if `name` is neither a known data set nor an existing path."""
     if name not in NAMES and not Path(name).exists():
         raise ValueError(
             f"Unknown dataset {name!r}; use {', '.join(NAMES)}, "
@@ -68,18 +68,21 @@ def check_name(name: str) -> None:
 
 
 def load(
-    name: str, data_home: str | None = None, reading: Reading = DEFAULT_READING
+    name: str, data_home: str | None = None, reading: ReadOptions = DEFAULT_READ_OPTIONS
 ) -> Data:
     """Load a data set by name, a folder of images or a CSV file by path.
 
-    A folder with the sub-folders ``train`` and ``test`` has its own split; of anything
-    else without one (digits, a plain folder, a CSV file) a fifth of the rows is for
-    test, stratified, always the same. `reading` is how the files of a folder are read.
+    A folder with the sub-folders ``train`` and ``test`` has its own split. Other data
+    without a split (digits, a plain folder, a CSV file) get a stratified test set of a
+    fifth of the samples, always the same. `reading` says how the files of a folder are
+    read.
     """
     check_name(name)
     if name == IMAGE_FILES:
-        with image_files.written_digits() as folder:
-            return replace(_load_folder(folder, reading), name=reading.named(name))
+        with image_files.write_digit_files() as folder:
+            return replace(
+                _load_folder(folder, reading), name=reading.dataset_name(name)
+            )
     if name in LOADERS:
         return LOADERS[name](data_home)
     path = Path(name)
@@ -87,13 +90,13 @@ def load(
 
 
 def _load_digits(data_home: str | None) -> Data:
-    """scikit-learn's 1,797 digits of 8x8 pixels, 0 to 16."""
+    """Load scikit-learn's 1,797 digits of 8x8 pixels, from 0 to 16."""
     X, y = load_digits(return_X_y=True)
     return _split("digits", X.astype(np.uint8), y, pixel_max=16.0, image_shape=(8, 8))
 
 
 def _fetch(name: str, fetch: Callable[..., Any], data_home: str | None) -> Data:
-    """Take both parts from one of skmlp's fetchers."""
+    """Load training set and test set with one of skmlp's fetchers."""
     train = fetch(subset="train", data_home=data_home)
     test = fetch(subset="test", data_home=data_home)
     return Data(
@@ -116,8 +119,8 @@ LOADERS: dict[str, Callable[[str | None], Data]] = {
 NAMES = (*LOADERS, IMAGE_FILES)
 
 
-def _split(name: str, X: np.ndarray, y: np.ndarray, **facts: Any) -> Data:
-    """Set a fifth of the rows aside for test."""
+def _split(name: str, X: np.ndarray, y: np.ndarray, **data_fields: Any) -> Data:
+    """Split off a fifth of the samples as the test set."""
     try:
         X_train, X_test, y_train, y_test = train_test_split(
             X, y, test_size=0.2, random_state=0, stratify=y
@@ -126,26 +129,33 @@ def _split(name: str, X: np.ndarray, y: np.ndarray, **facts: Any) -> Data:
         raise ValueError(
             f"Dataset {name!r} cannot be split into training and test rows: {error}"
         ) from error
-    return Data(name, X_train, y_train, X_test, y_test, **facts)
+    return Data(name, X_train, y_train, X_test, y_test, **data_fields)
 
 
-def _load_folder(path: Path, reading: Reading) -> Data:
-    """Read a folder of images, all resized alike."""
-    name = reading.named(path.resolve().name)
-    facts: dict[str, Any] = {"pixel_max": 255.0, "image_shape": reading.image_shape}
+def _load_folder(path: Path, reading: ReadOptions) -> Data:
+    """Read a folder of images, all resized to the same size."""
+    name = reading.dataset_name(path.resolve().name)
+    data_fields: dict[str, Any] = {
+        "pixel_max": 255.0,
+        "image_shape": reading.image_shape,
+    }
     if (path / "train").is_dir() and (path / "test").is_dir():
         train = image_files.read(path / "train", reading)
         test = image_files.read(path / "test", reading)
         remarks = (*train.remarks, *test.remarks)
-        return Data(name, train.X, train.y, test.X, test.y, remarks=remarks, **facts)
+        return Data(
+            name, train.X, train.y, test.X, test.y, remarks=remarks, **data_fields
+        )
     images = image_files.read(path, reading)
-    return _split(name, images.X, images.y, remarks=images.remarks, **facts)
+    return _split(name, images.X, images.y, remarks=images.remarks, **data_fields)
 
 
 def _load_csv(path: Path) -> Data:
-    """Read numbers and one column of classes: named label, target, class or y, or last.
+    """Read numbers and one column of classes.
 
-    Whole numbers from 0 to 255 that fill a square are the pixels of images.
+    The column of classes is named label, target, class or y. Without such a name it is
+    the last column. Integers from 0 to 255 that fill a square are read as the pixels of
+    images.
     """
     try:
         frame = pd.read_csv(path)
@@ -163,8 +173,8 @@ def _load_csv(path: Path) -> Data:
             f"Column {column!r} of {str(path)!r} lacks {missing[column]:,} of "
             f"{len(frame):,} values; fill them in, or leave out the rows or the column."
         )
-    named = [c for c in frame.columns if str(c).lower() in TARGET_NAMES]
-    target = named[0] if named else frame.columns[-1]
+    dataset_name = [c for c in frame.columns if str(c).lower() in TARGET_COLUMN_NAMES]
+    target = dataset_name[0] if dataset_name else frame.columns[-1]
     features = frame.drop(columns=target)
     texts = features.columns[
         [not pd.api.types.is_numeric_dtype(t) for t in features.dtypes]

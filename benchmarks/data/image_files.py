@@ -1,4 +1,4 @@
-"""Folders of image files: how they are read, and one that every machine can have."""
+"""Folders of image files: reading one, and writing one for machines without any."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEFAULT_SIZE = (32, 32)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the files of a folder become rows: size, and grey or colour."""
+class ReadOptions:
+    """How image files are read: their size, and whether without color."""
 
     image_size: tuple[int, int] = DEFAULT_SIZE
     grey: bool = False
@@ -31,27 +31,27 @@ class Reading:
         """The shape of one image."""
         return self.image_size if self.grey else (*self.image_size, 3)
 
-    def named(self, name: str) -> str:
-        """Name what is read otherwise than by default: ``cats-grey-16x16``."""
+    def dataset_name(self, name: str) -> str:
+        """Return the name with the options that differ: ``cats-grey-16x16``."""
         name += "-grey" if self.grey else ""
         size = self.image_size
         return name + (f"-{size[0]}x{size[1]}" if size != DEFAULT_SIZE else "")
 
 
-DEFAULT_READING = Reading()
+DEFAULT_READ_OPTIONS = ReadOptions()
 
 
 @dataclass(frozen=True)
-class Images:
-    """Flat images, the names of their classes, and what was read."""
+class ImageFolderData:
+    """Flat images, their class names, and remarks on the files that were read."""
 
     X: np.ndarray
     y: np.ndarray
     remarks: tuple[str, ...]
 
 
-def read(folder: Path, reading: Reading) -> Images:
-    """Read a folder with a progress bar; a broken file is left out, and named."""
+def read(folder: Path, reading: ReadOptions) -> ImageFolderData:
+    """Read a folder with a progress bar. A broken file is skipped and named."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = load_image_folder(
@@ -67,16 +67,16 @@ def read(folder: Path, reading: Reading) -> Images:
     colour = "grey" if reading.grey else "in colour"
     remarks = [f"{folder.name}: read from {files}, {height}x{width}, {colour}."]
     for warning in caught:
-        # Where the folder lies on this machine is nobody else's business.
+        # The record must not hold the path of the folder on this machine.
         said = str(warning.message).replace(str(folder), folder.name)
         print(said, file=sys.stderr)
         remarks.append(said)
-    return Images(found.data, found.target_names[found.target], tuple(remarks))
+    return ImageFolderData(found.data, found.target_names[found.target], tuple(remarks))
 
 
 @contextmanager
-def written_digits() -> Iterator[Path]:
-    """Write scikit-learn's digits to a folder of PNG files, one of them broken."""
+def write_digit_files() -> Iterator[Path]:
+    """Write scikit-learn's digits as PNG files, one broken; yield the folder."""
     from PIL import Image
 
     X, y = load_digits(return_X_y=True)

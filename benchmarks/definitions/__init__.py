@@ -1,1 +1,1 @@
-"""Plain data that define an experiment; nothing heavy is imported."""
+"""Plain data that define an experiment. Nothing heavy is imported here."""

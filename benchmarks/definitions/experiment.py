@@ -9,10 +9,10 @@ from typing import Any
 
 from benchmarks.definitions.model import Model
 
-# The name for data sets that come with scikit-learn, where an experiment has several.
+# The data set name of experiments that use several data sets of scikit-learn.
 BUNDLED = "bundled"
 
-# The name for digits that are written to files, to be read from them again.
+# The data set name of digits that are written to image files and read again.
 IMAGE_FILES = "digit-files"
 
 COLUMNS = (
@@ -51,45 +51,47 @@ class Picture:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Models, and the data they are compared on.
+    """Models, and the data that they are compared on.
 
     Parameters
     ----------
     name, summary, models
-        What ``--list`` prints.
+        ``--list`` prints these.
     dataset : str
-        The default, or `BUNDLED` for an experiment that has several of its own.
+        The default data set, or `BUNDLED` if the experiment has several of its own.
     train_size : float or int, optional
-        A share or a number of rows, every k-th; all for ``None``.
+        The fraction or number of training samples, every k-th. None means all.
     seeds : int
-        Runs of each model.
+        The number of runs of each model.
     reported_for : tuple of str and train size, optional
-        Data set and train size that the reported figures hold for. They stand beside
-        ours for no other.
+        The data set and train size that the reported figures hold for. The table shows
+        them for no other.
     figure : str
-        The figure of a record that `reported` is to be compared with.
-    first_look : tuple of str
-        Models that run when nothing at all is asked for; all for none.
+        The figure of a record that is compared with `reported`.
+    default_models : tuple of str
+        Models that run if the user chooses neither models nor a data set. An empty
+        tuple means all.
     quick_dataset : str
-        What a trial runs on: a data set that every machine has.
+        The data set of a trial. Every machine has it.
     runner : str
         The module whose `run_all` yields the records.
     layout : str
-        The module whose `print_table` and `markdown` show them.
+        The module whose `print_table` and `markdown` show the records.
     columns, details : tuple of str
         Columns of the table, and the names of the tables below it
         (``benchmarks.tables.detail_tables``).
     pictures : tuple of Picture
-        What is drawn when the runs have ended.
+        Pictures that are drawn when the runs have ended.
     example : int, optional
-        Number of a test row whose label is predicted before and after training.
+        Index of a test sample whose label is predicted before and after training.
     saves_models : bool
-        Whether the fitted models of seed 0 are saved beside the records.
-    spares_test_rows : bool
-        Whether models are scored on the training rows that the train size leaves out,
-        as is right where what comes out decides how models are trained.
+        Whether the fitted models of seed 0 are saved next to the records.
+    scores_left_out_samples : bool
+        Whether models are scored on the training samples that the train size leaves
+        out. Experiments whose outcome decides how models are trained need this, because
+        the test set must not decide anything.
     notes : tuple of str
-        Sentences shown under the table.
+        Sentences below the table.
     needs : tuple of str
         Packages that only this experiment imports.
     """
@@ -102,7 +104,7 @@ class Experiment:
     seeds: int = 3
     reported_for: tuple[str, float | int | None] | None = None
     figure: str = "test_accuracy"
-    first_look: tuple[str, ...] = ()
+    default_models: tuple[str, ...] = ()
     quick_dataset: str = "digits"
     runner: str = "benchmarks.running.fitting"
     layout: str = "benchmarks.tables.model_table"
@@ -111,20 +113,20 @@ class Experiment:
     pictures: tuple[Picture, ...] = (Picture("curves"),)
     example: int | None = None
     saves_models: bool = False
-    spares_test_rows: bool = False
+    scores_left_out_samples: bool = False
     notes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
     @property
-    def lacks(self) -> str | None:
-        """What keeps it from running here, if anything does."""
+    def missing_packages(self) -> str | None:
+        """Why the experiment cannot run here, or None."""
         absent = [name for name in self.needs if find_spec(name) is None]
         if not absent:
             return None
         return f"{self.name} needs {' and '.join(absent)}; pip install skmlp[peers]"
 
     def select(self, names: tuple[str, ...]) -> tuple[Model, ...]:
-        """Return the named models in the experiment's order; all for no name."""
+        """Return the named models in the experiment's order. No name means all."""
         known = {model.name for model in self.models}
         for name in names:
             if name not in known:
@@ -137,7 +139,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Program:
-    """A command with options, records and a table of its own: ``module.main(argv)``."""
+    """A command with its own options, records and table: ``module.main(argv)``."""
 
     name: str
     summary: str

@@ -1,7 +1,7 @@
-"""What an experiment is: models by name, with parameters, as plain data.
+"""A model of an experiment: public names and parameters, as plain data.
 
-A definition imports nothing heavy, so listing the experiments is instant, and it can
-be printed, compared and stored.
+A definition imports nothing heavy. Listing the experiments is therefore instant, and a
+definition can be printed, compared and stored.
 """
 
 from __future__ import annotations
@@ -14,62 +14,66 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Component:
-    """A class or function by its public name, with the parameters to call it with.
+    """A class or function by its public name, with its arguments.
 
-    Parameters may hold further components (an augmentation, the members of an
-    ensemble), alone or in tuples; they are built with it.
+    Arguments may hold further components, alone or in tuples (an augmentation, the
+    members of an ensemble). They are built together with it.
     """
 
     path: str
     params: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, **facts: Any) -> Any:
+    def build(self, **known_params: Any) -> Any:
         """Make the object.
 
-        `facts` (the seed, the device, the image's shape) are set where the object has
-        such a parameter and the definition leaves it open; ``None`` sets nothing.
+        The seed, the device and the image shape are `known_params`. They are set where
+        the object has such a parameter and the definition does not give it. None sets
+        nothing.
         """
         module, _, name = self.path.rpartition(".")
         made = getattr(import_module(module), name)(
-            **{key: _built(value, facts) for key, value in self.params.items()}
+            **{
+                key: _build_value(value, known_params)
+                for key, value in self.params.items()
+            }
         )
         if hasattr(made, "get_params"):
             own = made.get_params(deep=False)
             made.set_params(
                 **{
                     key: value
-                    for key, value in facts.items()
+                    for key, value in known_params.items()
                     if key in own and key not in self.params and value is not None
                 }
             )
         return made
 
 
-def _built(value: Any, facts: Mapping[str, Any]) -> Any:
-    """Build the components in a parameter's value, in tuples and lists too."""
+def _build_value(value: Any, known_params: Mapping[str, Any]) -> Any:
+    """Build the components in a parameter's value, also in tuples and lists."""
     if isinstance(value, Component):
-        return value.build(**facts)
+        return value.build(**known_params)
     if isinstance(value, tuple | list):
-        return type(value)(_built(item, facts) for item in value)
+        return type(value)(_build_value(item, known_params) for item in value)
     return value
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Which training rows are held out, and what they are for.
+    """The validation set: which part of the training samples it is.
 
     Parameters
     ----------
     fraction : float
-        Share of the training rows, in (0, 1).
+        Fraction of the training samples, in (0, 1).
     random_state : int, optional
-        Drawn with this seed, the same rows for every seed of the weights; without it
-        the last rows, as Keras's ``validation_split`` takes them.
+        Seed of the split, the same for every seed of the weights. Without it the last
+        samples are taken, as Keras's ``validation_split`` does.
 
     Notes
     -----
-    They reach `fit` as ``X_val, y_val``; whether they stop training and choose weights
-    is for the estimator's parameters to say.
+    `fit` receives the samples as ``X_val, y_val``. The estimator's parameters say
+    whether they stop training and choose the weights.
     """
 
     fraction: float
@@ -77,21 +81,21 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Weeks:
-    """Training rows that arrive week by week; after each, the test rows are scored.
+class WeeklySchedule:
+    """Training samples that arrive week by week; every week the test set is scored.
 
-    Every week's network passes over that week's rows `max_iter` times.
+    Every week's network passes over that week's samples `max_iter` times.
 
     Parameters
     ----------
     continual : bool
-        Whether a week goes on from the network of the week before, by `partial_fit`,
-        rather than from new weights.
+        Whether a week continues with the network of the week before, by `partial_fit`.
+        Otherwise it starts with new weights.
     season : float
-        In [0, 1): how far a class's share of the rows rises and falls over the weeks.
-        0 makes all weeks alike.
+        In [0, 1): how far the share of a class rises and falls over the weeks. With 0
+        all weeks are alike.
     n_weeks : int
-        All rows come in so many weeks, each row once.
+        The number of weeks. Each sample comes once.
     """
 
     continual: bool
@@ -101,30 +105,31 @@ class Weeks:
 
 @dataclass(frozen=True)
 class Model:
-    """One row of an experiment's table.
+    """One line of an experiment's table.
 
     Parameters
     ----------
     name, estimator, preprocessing, validation
-        What is trained on what; the steps before the estimator are fitted on the rows
-        to train on.
+        The network and its data. The preprocessing steps are fitted on the training
+        set, without the validation set.
     reported : tuple of float
-        The experiment's figure (`Experiment.figure`) as its source prints it; where
-        text and table of the source differ there are two.
+        The experiment's figure (`Experiment.figure`) as its source prints it. There are
+        two where text and table of the source differ.
     reported_curves : mapping of str to tuple of float
-        What the source prints for every epoch, by the names of a record's curves.
-    watch : tuple of str
-        What is scored after every epoch besides validation rows: ``"train"`` and
-        ``"test"`` rows, and ``"running"``, the training accuracy of the batches as
-        they pass. Watched rows decide nothing.
-    weeks : Weeks, optional
-        How the training rows arrive, if not at once.
+        Values that the source prints for every epoch, by the names of a record's
+        curves.
+    monitor : tuple of str
+        Sets that are scored after every epoch in addition to the validation set:
+        ``"train"``, ``"test"``, and ``"running"`` (the training accuracy of the batches
+        during the epoch). These scores decide nothing.
+    weeks : WeeklySchedule, optional
+        How the training samples arrive, if not at once.
     train_size : int, optional
-        Every k-th of the training rows, to that number, for this model alone.
+        The number of training samples (every k-th) for this model alone.
     dataset : str, optional
-        A data set of its own, where the experiment's are `BUNDLED`.
+        The model's own data set in an experiment that is `BUNDLED`.
     note : str
-        A sentence on the reported figure, shown under the table if that is.
+        A sentence on the reported figure. It is shown where the figure is.
     """
 
     name: str
@@ -133,8 +138,8 @@ class Model:
     validation: Validation | None = None
     reported: tuple[float, ...] = ()
     reported_curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    watch: tuple[str, ...] = ()
-    weeks: Weeks | None = None
+    monitor: tuple[str, ...] = ()
+    weeks: WeeklySchedule | None = None
     train_size: int | None = None
     dataset: str | None = None
     note: str = ""

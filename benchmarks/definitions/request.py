@@ -1,4 +1,4 @@
-"""What a user asks for: an experiment, the data, the number of seeds."""
+"""A user's request: an experiment, the data and the number of seeds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from benchmarks.definitions.experiment import BUNDLED, Experiment
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for: an experiment, on which data, with how many seeds.
+    """A user's request: an experiment, its data and the number of seeds.
 
-    `image_size` and `grey` are how the files of a folder are read; `models_folder` is
-    where fitted models are saved, if anywhere.
+    `image_size` and `grey` say how the files of a folder are read. Fitted models are
+    saved in `models_folder` if it is given.
     """
 
     experiment: Experiment
@@ -28,14 +28,14 @@ class Request:
     grey: bool = False
     models_folder: Path | None = None
 
-    def meets_protocol(self) -> bool:
-        """Whether the reported figures hold for this."""
+    def matches_source_protocol(self) -> bool:
+        """Whether the reported figures hold for this request."""
         place = (self.dataset, self.train_size)
         return not self.quick and self.experiment.reported_for == place
 
     @property
     def command(self) -> str:
-        """The command that repeats this, without the places of files on one machine."""
+        """The command that repeats this request, without paths of this machine."""
         words = ["python -m benchmarks", self.experiment.name]
         if self.dataset != BUNDLED:
             words.append(f"--dataset {Path(self.dataset).name}")

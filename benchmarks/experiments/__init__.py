@@ -1,11 +1,11 @@
-"""The registry of experiments and programs, in the order in which they are listed."""
+"""The registry of experiments and programs, in the order of ``--list``."""
 
 from benchmarks.definitions.experiment import Experiment, Program
-from benchmarks.experiments.best_networks import RECORDS
+from benchmarks.experiments.best_networks import BEST_NETWORKS
 from benchmarks.experiments.cifar10_mlp import CIFAR10_MLP
-from benchmarks.experiments.drop_in import DROPIN
+from benchmarks.experiments.drop_in import DROP_IN
 from benchmarks.experiments.fashion_mnist.activations import (
-    ACTIVATIONS_AND_INITIALISERS,
+    ACTIVATIONS_AND_INITIALIZERS,
 )
 from benchmarks.experiments.fashion_mnist.capacity import CAPACITY
 from benchmarks.experiments.fashion_mnist.continual import CONTINUAL
@@ -15,32 +15,32 @@ from benchmarks.experiments.fashion_mnist.hidden_units import HIDDEN_UNITS
 from benchmarks.experiments.fashion_mnist.normalization import NORMALIZATION
 from benchmarks.experiments.fashion_mnist.optimizers import OPTIMIZERS
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
-from benchmarks.experiments.keras_networks import IN_KERAS
+from benchmarks.experiments.keras_networks import KERAS_EXPERIMENTS
 from benchmarks.experiments.mnist.compare import COMPARE
 from benchmarks.experiments.mnist.ensemble import ENSEMBLE
-from benchmarks.experiments.mnist.protocol_choices import OPEN_CHOICES
+from benchmarks.experiments.mnist.protocol_choices import PROTOCOL_CHOICES
 from benchmarks.experiments.tabular import TABULAR
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         COMPARE,
-        *OPEN_CHOICES,
+        *PROTOCOL_CHOICES,
         FASHION_MLP,
         FASHION_CNN,
         NORMALIZATION,
         HIDDEN_UNITS,
         CAPACITY,
         OPTIMIZERS,
-        ACTIVATIONS_AND_INITIALISERS,
+        ACTIVATIONS_AND_INITIALIZERS,
         CONTINUAL,
         CIFAR10_MLP,
         IMAGE_FOLDER,
         TABULAR,
         ENSEMBLE,
-        *RECORDS,
-        *IN_KERAS,
-        DROPIN,
+        *BEST_NETWORKS,
+        *KERAS_EXPERIMENTS,
+        DROP_IN,
     )
 }
 
@@ -60,7 +60,7 @@ PROGRAMS: dict[str, Program] = {
     )
 }
 
-# Programs that measure nothing: they show.
+# Programs that show results and measure nothing.
 TOOLS: dict[str, Program] = {
     tool.name: tool
     for tool in (

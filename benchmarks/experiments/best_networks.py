@@ -1,7 +1,8 @@
-"""`record-...`: the best figures of one network in some minutes on a CPU.
+"""`record-...`: the best figures of one network after some minutes on a CPU.
 
-Each recipe and its last epoch were written down before they met a test row. Training is
-on all training rows, so that nothing is left to validate on.
+The recipes are ours; there is no source. Each recipe and its last epoch were written
+down before the network was scored on a test sample. All training samples are trained
+on, so there is no validation set.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from benchmarks.definitions.experiment import Experiment
 from benchmarks.definitions.model import Component, Model
 from benchmarks.experiments.recipes import (
     compose,
-    moves,
     one_cycle,
+    random_affine,
     three_convolutions,
 )
 
 SCALE = Component("skmlp.preprocessing.PixelScaler")
 FLIP = Component("skmlp.augmentation.RandomHorizontalFlip")
-# Every image flipped: with the image itself the two views that prediction averages.
+# Flips every image. Prediction averages the image and its mirror image.
 MIRROR = Component("skmlp.augmentation.RandomHorizontalFlip", {"p": 1.0})
 
 
@@ -35,7 +36,7 @@ def _record(
     )
 
 
-RECORDS = (
+BEST_NETWORKS = (
     _record(
         "fashion-mlp",
         "fashion-mnist",
@@ -58,7 +59,7 @@ RECORDS = (
             25,
             **three_convolutions(hidden_layer_sizes=(192,), dropout=0.5),
             batch_size=128,
-            augmentation=compose(FLIP, moves(0, 0.07, 0.05, 0)),
+            augmentation=compose(FLIP, random_affine(0, 0.07, 0.05, 0)),
             predict_augmentation=MIRROR,
             predict_views=1,
         ),
@@ -72,7 +73,7 @@ RECORDS = (
             20,
             **three_convolutions(hidden_layer_sizes=(128,), dropout=0.5),
             batch_size=128,
-            augmentation=moves(12, 0.1, 0.15, 10),
+            augmentation=random_affine(12, 0.1, 0.15, 10),
         ),
     ),
 )

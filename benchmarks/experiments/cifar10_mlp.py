@@ -1,7 +1,7 @@
-"""`cifar10-mlp`: 32x32x3 pixels flattened, dense 512, Adam, 20 epochs; a CNN beside it.
+"""`cifar10-mlp`: flattened 32x32x3 pixels, dense 512, Adam, 20 epochs; and a CNN.
 
-The source names no batch; 32 is Keras's default. The CNN is ours, of fewer parameters
-than the MLP, and shows what is lost by flattening.
+The MLP follows its source, which names no batch size; 32 is Keras's default. The CNN is
+ours. It has fewer parameters than the MLP and shows the cost of flattening.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ CIFAR10_MLP = Experiment(
                 fixed_epochs(20, hidden_layer_sizes=(512,), batch_size=32, **ADAM),
             ),
             (SCALE,),
-            watch=("test",),
+            monitor=("test",),
         ),
-        Model("cnn-16-32-64", CNN, (SCALE,), watch=("test",)),
+        Model("cnn-16-32-64", CNN, (SCALE,), monitor=("test",)),
     ),
     dataset="cifar10",
     notes=(

@@ -1,4 +1,7 @@
-"""`dropin`: scikit-learn's networks and ours with the same parameters, side by side."""
+"""`dropin`: networks of scikit-learn and of skmlp with the same parameters.
+
+There is no source: scikit-learn's own results are the reference.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def _model(
 NESTEROV = {"solver": "sgd", "learning_rate_init": 0.01}
 EARLY_STOPPING = {"hidden_layer_sizes": (100, 50), "early_stopping": True}
 
-DROPIN = Experiment(
+DROP_IN = Experiment(
     name="dropin",
     summary="scikit-learn's networks beside ours, weight by weight",
     models=(

@@ -1,9 +1,9 @@
-"""`image-folder`: images in files, classes from their names, three networks.
+"""`image-folder`: a folder of image files, and three networks.
 
-By default scikit-learn's digits are written to a folder of PNG files, one of them
-broken, and read again; ``--dataset FOLDER`` reads a folder of your own, where
-sub-folders (or file names up to the first dot) are the classes. ``--image-size`` and
-``--grey`` say how.
+No source reports figures for this protocol. By default scikit-learn's digits are
+written to a folder of PNG files, one of them broken, and are read again. ``--dataset
+FOLDER`` reads a folder of your own, where sub-folders (or file names up to the first
+dot) are the classes. ``--image-size`` and ``--grey`` are the options of reading.
 """
 
 from __future__ import annotations

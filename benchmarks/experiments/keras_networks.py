@@ -1,10 +1,11 @@
-"""`compare-in-keras`, `fashion-in-keras`: the same protocols, followed by Keras itself.
+"""`compare-in-keras`, `fashion-in-keras`: the same protocols, with Keras itself.
 
-Figures that a source prints are of single runs of Keras. These are means of several, of
-networks of the same layers, laws, optimizers and rules as those that `compare`,
-`fashion-mlp` and `fashion-cnn` have where they add nothing; so they tell what the
-source's recipe gives, whoever follows it. Keras's own random numbers decide, so a seed
-gives other runs than ours. Keras comes with the extra `peers`.
+A figure that a source prints is that of a single run of Keras. These figures are means
+over several runs. The networks have the layers, initializers, optimizers and stopping
+rules of the models of `compare`, `fashion-mlp` and `fashion-cnn` that add nothing to
+the protocol. The figures therefore show what the source's recipe gives with either
+package. Keras uses its own random numbers, so a seed gives other runs than in skmlp.
+The extra `peers` installs Keras.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from benchmarks.experiments.mnist.compare import COMPARE, PROTOCOL
 
 NEEDS = ("keras", "tensorflow")
 
-# What Keras's networks are told, of what ours are.
-TOLD = (
+# Parameters of skmlp's networks that Keras's networks also have.
+KERAS_PARAMETERS = (
     "conv_channels",
     "kernel_size",
     "conv_strides",
@@ -44,8 +45,8 @@ COLUMNS = ("model", "architecture", "parameters", "epochs", "fit s", "test accur
 
 
 def in_keras(model: Model) -> Model:
-    """Return the same network, trained by Keras; nothing is watched."""
-    params = {k: v for k, v in model.estimator.params.items() if k in TOLD}
+    """Return the same network, trained by Keras and without monitoring."""
+    params = {k: v for k, v in model.estimator.params.items() if k in KERAS_PARAMETERS}
     return Model(
         model.name,
         Component("benchmarks.running.keras_classifier.KerasClassifier", params),
@@ -58,7 +59,7 @@ def in_keras(model: Model) -> Model:
 COMPARE_IN_KERAS = Experiment(
     name="compare-in-keras",
     summary="networks of compare, trained by Keras",
-    # Those that see images as they are; Keras has done with its generator of moves.
+    # Without augmentation: Keras has removed the generator that the protocol names.
     models=tuple(
         in_keras(model)
         for model in PROTOCOL
@@ -85,4 +86,4 @@ FASHION_IN_KERAS = Experiment(
     needs=NEEDS,
 )
 
-IN_KERAS = (COMPARE_IN_KERAS, FASHION_IN_KERAS)
+KERAS_EXPERIMENTS = (COMPARE_IN_KERAS, FASHION_IN_KERAS)

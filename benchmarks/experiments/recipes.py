@@ -1,4 +1,4 @@
-"""What our own recipes share: augmentations, and Adam in one cycle."""
+"""Parts of our own recipes: augmentations, and Adam with one cycle."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from benchmarks.definitions.model import Component
 
 
-def moves(
+def random_affine(
     degrees: float, translate: float, zoom: float, shear: float, **more: Any
 ) -> Component:
-    """Return small random rotations, shifts, zooms of either axis and shears."""
+    """Return small random rotations, shifts, zooms of each axis and shears."""
     low, high = 1 - zoom, 1 + zoom
     params = {
         "degrees": degrees,
@@ -23,15 +23,15 @@ def moves(
 
 
 def compose(*transforms: Component) -> Component:
-    """Return augmentations one after the other."""
+    """Return augmentations that are applied one after another."""
     return Component("skmlp.augmentation.Compose", {"transforms": transforms})
 
 
 def one_cycle(epochs: int, **params: Any) -> dict[str, Any]:
     """Return parameters that train for exactly `epochs` epochs.
 
-    The learning rate rises and falls once (Smith and Topin 2017, arXiv:1708.07120); the
-    weights that are kept are an average of the last ones.
+    The learning rate rises and falls once (Smith and Topin 2017, arXiv:1708.07120). The
+    final weights are an average of the last ones.
     """
     return {
         "solver": "adam",
@@ -49,5 +49,5 @@ def one_cycle(epochs: int, **params: Any) -> dict[str, Any]:
 
 
 def three_convolutions(**params: Any) -> dict[str, Any]:
-    """Return three convolutions of 3x3, each with a maximum over 2x2."""
+    """Return three convolutions of 3x3, each with max-pooling of 2x2."""
     return {"conv_channels": (32, 64, 128), "kernel_size": 3, "pool": "max", **params}

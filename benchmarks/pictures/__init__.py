@@ -1,1 +1,1 @@
-"""`pictures`: small models of the comparison, and every display drawn of them."""
+"""`pictures`: small models of `compare`, and every display drawn for them."""

@@ -23,7 +23,7 @@ DOTS_PER_INCH = 80
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks {NAME}",
         description="Train small models and draw every display of them.",
@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--out": {
             "type": Path,
             "metavar": "DIR",
-            "default": result_files.DEFAULT / NAME,
+            "default": result_files.DEFAULT_FOLDER / NAME,
         },
     }
     for name, settings in options.items():
@@ -66,12 +66,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def draw_all(args: argparse.Namespace) -> None:
-    """Draw what was asked for, and a page that shows all of it."""
+    """Draw the requested pictures, and a page that shows them if all are drawn."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from benchmarks.pictures.gallery import PICTURES, close
-    from benchmarks.pictures.trained_models import Studio
+    from benchmarks.pictures.trained_models import TrainedModels
 
     for name in args.only:
         if name not in PICTURES:
@@ -91,9 +91,9 @@ def draw_all(args: argparse.Namespace) -> None:
         device=args.device,
         quick=args.quick,
     )
-    studio = Studio(data, request)
-    if args.out.parts[0] == str(result_files.DEFAULT):
-        result_files.open_store(result_files.DEFAULT)
+    studio = TrainedModels(data, request)
+    if args.out.parts[0] == str(result_files.DEFAULT_FOLDER):
+        result_files.open_folder(result_files.DEFAULT_FOLDER)
     args.out.mkdir(parents=True, exist_ok=True)
     captions = {}
     for name in args.only or PICTURES:
@@ -108,17 +108,17 @@ def draw_all(args: argparse.Namespace) -> None:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure as a small PNG, of the 256 colours that are nearest to its own."""
+    """Write a figure as a small PNG with the 256 colors nearest to its own."""
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=DOTS_PER_INCH)
     image = Image.open(drawn).convert("RGB")
-    # The other methods merge rare colours, such as the ends of a colour scale.
+    # The other methods merge rare colors, such as the ends of a color scale.
     few = image.quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """Write the command that repeats this."""
+    """Return the command that repeats this."""
     words = [f"python -m benchmarks {NAME} --dataset {args.dataset}"]
     if args.train_size is not None:
         words.append(f"--train-size {args.train_size}")
@@ -128,7 +128,7 @@ def command_of(args: argparse.Namespace) -> str:
 
 
 def page(captions: dict[str, str], command: str) -> str:
-    """Write the page that shows every picture."""
+    """Return the page that shows every picture."""
     lines = ["# Pictures", "", f"Made by `{command}`.", ""]
     for name, caption in captions.items():
         lines += [f"## {name}", "", caption, "", f"![{caption}]({name}.png)", ""]

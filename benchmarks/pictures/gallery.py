@@ -1,4 +1,4 @@
-"""Every picture by its name: a function that draws it and says what it shows."""
+"""The pictures by name: functions that draw them and return a caption."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.pipeline import make_pipeline
 
-from benchmarks.pictures.trained_models import Studio
+from benchmarks.pictures.trained_models import TrainedModels
 from skmlp.inspection import (
     AugmentationDisplay,
     FeatureMapDisplay,
@@ -26,15 +26,15 @@ from skmlp.inspection import (
 from skmlp.model_selection import TrainSizeSplit
 from skmlp.preprocessing import PixelScaler
 
-LR, MLP, SMALL, CNN, MOVED = "lr", "mlp-50", "cnn-1", "cnn-3", "cnn-3-moved"
-FEWEST_ROWS = 60  # a batch, and a tenth of them for validation
+LR, MLP, SMALL, CNN, AUGMENTED = "lr", "mlp-50", "cnn-1", "cnn-3", "cnn-3-moved"
+FEWEST_ROWS = 60  # one batch, when a tenth is used for validation
 SEEDS = (0, 1, 2)
 
-# A figure and a sentence on what it shows.
+# A figure and its caption.
 Picture = tuple[Figure, str]
 
 
-def first_images(studio: Studio) -> Picture:
+def first_images(studio: TrainedModels) -> Picture:
     """Draw the first 50 training images under their labels."""
     figure, axes = plt.subplots(5, 10, figsize=(7.5, 4.4), layout="constrained")
     for ax, image, label in zip(
@@ -46,8 +46,8 @@ def first_images(studio: Studio) -> Picture:
     return figure, f"The first 50 training images of {studio.data.name}."
 
 
-def training_curves(studio: Studio) -> Picture:
-    """Draw loss and accuracy of the epochs, of training and validation rows."""
+def training_curves(studio: TrainedModels) -> Picture:
+    """Draw loss and accuracy over the epochs, of training set and validation set."""
     names = (LR, MLP, SMALL, CNN)
     figure, axes = plt.subplots(
         len(names), 2, figsize=(8, 2.3 * len(names)), layout="constrained"
@@ -69,7 +69,7 @@ def training_curves(studio: Studio) -> Picture:
     )
 
 
-def softmax_weights(studio: Studio) -> Picture:
+def softmax_weights(studio: TrainedModels) -> Picture:
     """Draw the weights of every class."""
     display = WeightImageDisplay.from_estimator(studio.fitted(LR)[-1])
     display.figure_.suptitle("Weights of the classes")
@@ -79,8 +79,8 @@ def softmax_weights(studio: Studio) -> Picture:
     )
 
 
-def hidden_weights(studio: Studio) -> Picture:
-    """Draw what every hidden unit looks at."""
+def hidden_weights(studio: TrainedModels) -> Picture:
+    """Draw the weights of every hidden unit."""
     display = WeightImageDisplay.from_estimator(studio.fitted(MLP)[-1])
     display.figure_.suptitle("Weights of the hidden units")
     return display.figure_, (
@@ -89,8 +89,8 @@ def hidden_weights(studio: Studio) -> Picture:
     )
 
 
-def output_unit(studio: Studio) -> Picture:
-    """Draw the hidden units as one class sees them, framed by its weights."""
+def output_unit(studio: TrainedModels) -> Picture:
+    """Draw the hidden units, framed by their weights to one class."""
     network = studio.fitted(MLP)[-1]
     weights = network.coefs_[-1]
     label = network.classes_[np.argmax((np.abs(weights) > 0.75).sum(axis=0))]
@@ -103,7 +103,7 @@ def output_unit(studio: Studio) -> Picture:
     )
 
 
-def filters(studio: Studio) -> Picture:
+def filters(studio: TrainedModels) -> Picture:
     """Draw the filters of the first convolution."""
     display = WeightImageDisplay.from_estimator(studio.fitted(CNN)[-1])
     display.figure_.suptitle("Filters of the first convolution")
@@ -113,9 +113,9 @@ def filters(studio: Studio) -> Picture:
     )
 
 
-def augmentation(studio: Studio) -> Picture:
-    """Draw originals beside augmented copies."""
-    network = studio.unfitted(MOVED)
+def augmentation(studio: TrainedModels) -> Picture:
+    """Draw images with augmented copies."""
+    network = studio.unfitted(AUGMENTED)
     labels, places = np.unique(studio.data.y_train, return_index=True)
     display = AugmentationDisplay.from_estimator(
         network, studio.images[places[:4]], n_copies=7, random_state=studio.seed
@@ -126,8 +126,8 @@ def augmentation(studio: Studio) -> Picture:
     )
 
 
-def feature_maps(studio: Studio) -> Picture:
-    """Draw what every layer makes of the first test image."""
+def feature_maps(studio: TrainedModels) -> Picture:
+    """Draw the output of every layer for the first test image."""
     row, label = studio.data.X_test[0], studio.data.y_test[0]
     display = FeatureMapDisplay.from_estimator(
         studio.fitted(CNN), row, image_shape=studio.data.image_shape, max_maps=40
@@ -139,7 +139,7 @@ def feature_maps(studio: Studio) -> Picture:
     )
 
 
-def worst_mistakes(studio: Studio) -> Picture:
+def worst_mistakes(studio: TrainedModels) -> Picture:
     """Draw the test images with the largest loss."""
     X, y = studio.data.X_test, studio.data.y_test
     probabilities = studio.fitted(CNN).predict_proba(X)
@@ -155,8 +155,8 @@ def worst_mistakes(studio: Studio) -> Picture:
     )
 
 
-def train_sizes(studio: Studio) -> Picture:
-    """Draw accuracy against the number of training rows."""
+def train_sizes(studio: TrainedModels) -> Picture:
+    """Draw accuracy against the number of training samples."""
     models = {
         name: make_pipeline(
             PixelScaler(pixel_max=studio.data.pixel_max), studio.unfitted(name)
@@ -181,7 +181,7 @@ def train_sizes(studio: Studio) -> Picture:
     )
 
 
-def confusion(studio: Studio) -> Picture:
+def confusion(studio: TrainedModels) -> Picture:
     """Draw scikit-learn's confusion matrix."""
     figure, ax = plt.subplots(figsize=(5.5, 5), layout="constrained")
     ConfusionMatrixDisplay.from_estimator(
@@ -195,11 +195,11 @@ def confusion(studio: Studio) -> Picture:
     return figure, "scikit-learn's confusion matrix of the same CNN on the test rows."
 
 
-def calibration(studio: Studio) -> Picture:
+def calibration(studio: TrainedModels) -> Picture:
     """Draw scikit-learn's reliability curves of the predicted classes."""
     figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
     for name, marker, color in (
-        (LR, "s", "#0072B2"),  # of Okabe and Ito, as the other displays
+        (LR, "s", "#0072B2"),  # colors of Okabe and Ito, as in the other displays
         (MLP, "o", "#E69F00"),
         (CNN, "^", "#009E73"),
     ):
@@ -225,7 +225,7 @@ def calibration(studio: Studio) -> Picture:
     )
 
 
-PICTURES: dict[str, Callable[[Studio], Picture]] = {
+PICTURES: dict[str, Callable[[TrainedModels], Picture]] = {
     "first-images": first_images,
     "training-curves": training_curves,
     "softmax-weights": softmax_weights,
@@ -242,5 +242,5 @@ PICTURES: dict[str, Callable[[Studio], Picture]] = {
 
 
 def close(figure: Any) -> None:
-    """Let go of a figure's memory."""
+    """Release a figure's memory."""
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""What the pictures are of: a data set, and models of `compare` trained on it."""
+"""A data set, and the models of `compare` that are trained on it for the pictures."""
 
 from __future__ import annotations
 
@@ -18,53 +18,55 @@ from benchmarks.running import preparation
 
 
 @dataclass
-class Studio:
-    """A data set and a request for `compare`; models are trained when first needed.
+class TrainedModels:
+    """Models of `compare`, each trained when it is first needed.
 
     Parameters
     ----------
-    whole : Data
-        Images, all of them.
+    full_data : Data
+        All images.
     request : Request
-        Train size, device, and whether a trial is enough.
+        Train size, device, and whether this is a trial.
     seed : int
-        Of every weight and every draw.
+        Seed of all weights and draws.
     """
 
-    whole: Data
+    full_data: Data
     request: Request
     seed: int = 0
     _fitted: dict[str, Pipeline] = field(default_factory=dict)
 
     @cached_property
     def data(self) -> Data:
-        """The rows that the request leaves."""
-        return preparation.cut(self.whole, self.request)
+        """The samples of the requested train size."""
+        return preparation.reduce_data(self.full_data, self.request)
 
     @property
     def images(self) -> np.ndarray:
-        """Images of the training rows, ``(n, height, width[, 3])``."""
+        """Training images of shape (n, height, width[, 3])."""
         return self.as_images(self.data.X_train)
 
     def as_images(self, X: np.ndarray) -> np.ndarray:
-        """Return rows as images with pixels in [0, 1]."""
+        """Return flat samples as images with pixels in [0, 1]."""
         assert self.data.image_shape is not None
         assert self.data.pixel_max is not None
         return X.reshape(len(X), *self.data.image_shape) / self.data.pixel_max
 
     def model(self, name: str) -> Model:
-        """Return a model's definition."""
+        """Return the definition of a model."""
         (found,) = self.request.experiment.select((name,))
         return found
 
     def unfitted(self, name: str) -> Any:
-        """Return a model's network."""
-        return preparation.build(self.model(name), self.data, self.request, self.seed)
+        """Return the unfitted network of a model."""
+        return preparation.build_estimator(
+            self.model(name), self.data, self.request, self.seed
+        )
 
     def fitted(self, name: str) -> Pipeline:
         """Return a model with its preprocessing, trained by the protocol."""
         if name not in self._fitted:
-            rows = preparation.prepare(self.model(name), self.data)
+            rows = preparation.prepare_data(self.model(name), self.data)
             network = self.unfitted(name).set_params(record_train_score=True)
             held_out = rows.validation and dict(
                 zip(("X_val", "y_val"), rows.validation, strict=True)

@@ -13,7 +13,7 @@ OK, USAGE = 0, 2
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks report",
         description="Write stored runs on one HTML page that needs no network.",
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line and return its exit status."""
     args = make_parser().parse_args(argv)
     try:
-        n_runs = write(args.folders or [result_files.COMMITTED], args.out)
+        n_runs = write(args.folders or [result_files.COMMITTED_FOLDER], args.out)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -45,12 +45,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def write(folders: Sequence[Path], path: Path) -> int:
-    """Write the page and return how many runs it shows.
+    """Write the page and return the number of runs that it shows.
 
     Raises
     ------
     ValueError
-        If there is no run, or a line is no record; nothing is written then.
+        If there is no run, or a line is not a record. Nothing is written then.
     OSError
         If the page cannot be written.
     """
@@ -58,6 +58,6 @@ def write(folders: Sequence[Path], path: Path) -> int:
 
     found = stored_runs.read(folders)
     page = html_page.render(found)
-    # A damaged record may hold half a character, which UTF-8 does not know.
+    # A damaged record may hold half of a surrogate pair, which UTF-8 cannot encode.
     path.write_bytes(page.encode("utf-8", "xmlcharrefreplace"))
     return len(found.runs)

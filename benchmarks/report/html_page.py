@@ -1,4 +1,4 @@
-"""The page: what the templates are given, and the one file they make."""
+"""The page: the values that the templates need, and the resulting file."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.report import plots, png_images, task_groups
 from benchmarks.report.plots import Frame, Line, Scatter
 from benchmarks.report.png_images import Picture
-from benchmarks.report.stored_runs import Found, Run
+from benchmarks.report.stored_runs import Run, StoredRuns
 from benchmarks.report.task_groups import Model, Task
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-# What a thousand runs may weigh, of 5 MB: pixels of weights, points of curves.
+# Limits for a page of a thousand runs: pixels of weights and points of curves.
 PIXELS, POINTS = 1_200_000, 60_000
 MOST_POINTS, LEAST_POINTS = 120, 24
 
 DETAILS_TOGETHER = 100
-MOST_CLASSES = 30  # whose confusions are written out as a table
+MOST_CLASSES = 30  # confusion matrices up to this size are also written as a table
 
 COSTS = (
     ("n_parameters", "Parameters"),
@@ -37,7 +37,7 @@ COSTS = (
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: `rank` says how soon a narrow page leaves it out."""
+    """A column of the table. Narrow pages hide the columns of highest `rank` first."""
 
     name: str
     css: str
@@ -72,7 +72,7 @@ class Row:
 
     @classmethod
     def of(cls, run: Run) -> Row:
-        """Write a run's figures down."""
+        """Return the line of a run."""
         return cls(
             run,
             (
@@ -103,7 +103,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class View:
-    """Everything that is shown of a task."""
+    """All drawings of a task."""
 
     task: Task
     scatters: list[tuple[str, Scatter]]
@@ -119,14 +119,14 @@ class View:
 
     @property
     def parts(self) -> list[str]:
-        """Which rows the curves are of."""
+        """The sets that the curves show."""
         lines = (line for panel in self.panels for line in panel.lines)
         return sorted({line.part for line in lines})
 
     @property
     def steps(self) -> str:
-        """What the curves run over."""
-        return "weeks" if any(run.by_weeks for run in self.task.runs) else "epochs"
+        """The unit of the curves' horizontal axis."""
+        return "weeks" if any(run.is_weekly for run in self.task.runs) else "epochs"
 
     @property
     def has_best(self) -> bool:
@@ -136,7 +136,7 @@ class View:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Versions and hardware, and the runs that had them."""
+    """Versions and hardware, and the runs that share them."""
 
     hardware: str
     versions: tuple[tuple[str, str], ...]
@@ -144,12 +144,12 @@ class Surroundings:
 
     @property
     def finished(self) -> str:
-        """The days from the first to the last run."""
+        """The days of the first and the last run."""
         return days(self.runs)
 
 
-def render(found: Found) -> str:
-    """Write the page; the same runs always make the same page."""
+def render(found: StoredRuns) -> str:
+    """Return the page. The same runs always give the same page."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -163,7 +163,7 @@ def render(found: Found) -> str:
         "seconds": seconds,
         "decimals": decimals,
     }
-    tasks = task_groups.group(found.runs)
+    tasks = task_groups.group_into_tasks(found.runs)
     curves = sum(len(run.losses) + len(run.scores) for run in found.runs)
     points = max(LEAST_POINTS, min(MOST_POINTS, POINTS // max(1, curves)))
     pixels = PIXELS // max(1, sum(bool(r.mapping("first_layer")) for r in found.runs))
@@ -182,7 +182,7 @@ def render(found: Found) -> str:
         tasks=tasks,
         views=[view(task, points, pixels) for task in tasks],
         days=days(found.runs),
-        surroundings=surroundings(found.runs),
+        surroundings=describe_environments(found.runs),
         commands=list(dict.fromkeys(run.text("command") for run in found.runs)),
         details=list(details(found.runs, templates)),
         details_together=DETAILS_TOGETHER,
@@ -223,7 +223,7 @@ def view(task: Task, points: int, pixels: int) -> View:
 
 
 def details(runs: Sequence[Run], templates: Environment) -> Iterator[str]:
-    """Write what each run's dialog holds: many together, compressed, as base64."""
+    """Yield the dialogs of the runs, in compressed groups, as base64."""
     template = templates.get_template("run.html")
     for first in range(0, len(runs), DETAILS_TOGETHER):
         pages = []
@@ -246,15 +246,15 @@ def details(runs: Sequence[Run], templates: Environment) -> Iterator[str]:
 
 
 def steps(counts: Any) -> list[list[int]]:
-    """Return how dark each cell of a confusion matrix is, from 0 to 9."""
+    """Return the darkness of each cell of a confusion matrix, from 0 to 9."""
     shares = png_images.confused(counts)
     largest = shares.max() or 1
-    # Upwards, so that a single error is seen.
+    # Rounded up, so that a single error is visible.
     return [[int(-(-9 * (x / largest) ** 0.5 // 1)) for x in line] for line in shares]
 
 
-def surroundings(runs: Iterable[Run]) -> list[Surroundings]:
-    """Part runs by versions and hardware, the most frequent first."""
+def describe_environments(runs: Iterable[Run]) -> list[Surroundings]:
+    """Group runs by versions and hardware, the largest group first."""
     found: dict[tuple, list[Run]] = {}
     for run in runs:
         versions = tuple((k, str(v)) for k, v in run.mapping("versions").items() if v)
@@ -264,7 +264,7 @@ def surroundings(runs: Iterable[Run]) -> list[Surroundings]:
 
 
 def hardware(run: Run) -> str:
-    """Name the machine and how much of it a run used."""
+    """Describe the machine and the part of it that a run used."""
     words = [run.text("platform"), run.text("cpu")]
     for name, unit in (("cpu_count", "CPU"), ("threads", "thread")):
         if count := run.figure(name):
@@ -275,7 +275,7 @@ def hardware(run: Run) -> str:
 
 
 def days(runs: Iterable[Run]) -> str:
-    """Write the first and the last day on which a run ended."""
+    """Write the days on which the first and the last run ended."""
     found = sorted({day for run in runs if (day := run.text("finished")[:10])})
     return " to ".join(dict.fromkeys((found[0], found[-1]))) if found else ""
 
@@ -291,12 +291,12 @@ def grouped(value: float | None) -> str:
 
 
 def decimals(value: float | None) -> str:
-    """Write a number of epochs, for an ensemble a mean."""
+    """Write a number of epochs, which is a mean for an ensemble."""
     return "" if value is None else f"{value:.1f}".removesuffix(".0")
 
 
 def seconds(value: float | None) -> str:
-    """Write a time; short ones with hundredths."""
+    """Write a time. Below ten seconds it has two decimals."""
     if value is None:
         return ""
     return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
@@ -307,5 +307,5 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return what a page's policy names its own style and script by."""
+    """Return the hash of a style or script for the page's security policy."""
     return b64encode(sha256(text.encode()).digest()).decode("ascii")

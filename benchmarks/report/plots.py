@@ -1,6 +1,6 @@
-"""What is drawn where: accuracy against a cost, and training curves.
+"""The coordinates of the drawings: accuracy against a cost, and training curves.
 
-Drawings are plain data, in units of the SVG's view box; templates write them down.
+Drawings are plain data in units of the SVG's view box. The templates write them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from statistics import median
 from benchmarks.report import plot_axes
 from benchmarks.report.plot_axes import Axis
 from benchmarks.report.stored_runs import Curve, Run
-from benchmarks.report.task_groups import Model, Task, front
+from benchmarks.report.task_groups import Model, Task, pareto_front
 
 WIDTH, HEIGHT = 460, 330
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 14, 44
-LETTER, LINE, MOST_LETTERS = 6.8, 14, 24  # of a label, on the safe side
+LETTER, LINE, MOST_LETTERS = 6.8, 14, 24  # upper limits for the size of a label
 
 PANEL_WIDTH, PANEL_LEFT, PANEL_RIGHT = 248, 40, 8
 LOSS_HEIGHT, SCORE_HEIGHT, GAP, FOOT = 74, 92, 12, 22
@@ -36,7 +36,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Label:
-    """A text that starts, ends or has its middle at a place."""
+    """A text that starts, ends or is centered at a position."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Mark:
-    """The mean of one model's runs; its label has a place if there is room for one."""
+    """The mean of one model's runs. It has a label if there is space for one."""
 
     x: float
     y: float
@@ -69,7 +69,7 @@ class Scatter:
 
     @property
     def best(self) -> list[str]:
-        """Models on the Pareto front, by rising cost."""
+        """Models on the Pareto front, ordered by cost."""
         chosen = sorted((m for m in self.marks if m.best), key=lambda mark: mark.x)
         return [mark.model.name for mark in chosen]
 
@@ -88,47 +88,51 @@ def scatter(task: Task, cost: str) -> Scatter | None:
         return None
     x_axis = plot_axes.logarithmic([p[1] for p in pairs], LEFT, WIDTH - RIGHT)
     y_axis = plot_axes.accuracy([p[2] for p in pairs], HEIGHT - BOTTOM, TOP)
-    dots = [Dot(x_axis.place(x), y_axis.place(y), r, m.kind) for r, x, y, m in pairs]
+    dots = [
+        Dot(x_axis.position(x), y_axis.position(y), r, m.kind) for r, x, y, m in pairs
+    ]
     means: list[tuple[Model, float, float]] = []
     for model in task.models:
         own = [(x, y) for _, x, y, m in pairs if m is model]
         if own:
             xs, ys = zip(*own, strict=True)
             means.append((model, sum(xs) / len(xs), sum(ys) / len(ys)))
-    chosen = front([(x, y) for _, x, y in means])
+    chosen = pareto_front([(x, y) for _, x, y in means])
     marks = [
-        Mark(x_axis.place(x), y_axis.place(y), model, i in chosen)
+        Mark(x_axis.position(x), y_axis.position(y), model, i in chosen)
         for i, (model, x, y) in enumerate(means)
     ]
     best = [marks[i] for i in chosen]
-    return Scatter(x_axis, y_axis, dots, _label(marks), _stairs(best))
+    return Scatter(x_axis, y_axis, dots, _place_labels(marks), _stairs(best))
 
 
 def _stairs(best: list[Mark]) -> str:
-    """Write the path along the front: what is attained at each cost."""
+    """Return the path along the Pareto front: the best accuracy at each cost."""
     path = f"M{best[0].x:.1f} {HEIGHT - BOTTOM}V{best[0].y:.1f}"
     path += "".join(f"H{mark.x:.1f}V{mark.y:.1f}" for mark in best[1:])
     return path + f"H{WIDTH - RIGHT}"
 
 
-def _label(marks: list[Mark]) -> list[Mark]:
-    """Give each mark's label a free place, the front's first; some may get none."""
+def _place_labels(marks: list[Mark]) -> list[Mark]:
+    """Give each mark's label a free position, if any; the front has priority."""
     taken: list[Box] = [(m.x - 6, m.y - 6, m.x + 6, m.y + 6) for m in marks]
     labels: dict[str, Label] = {}
     for mark in sorted(marks, key=lambda mark: (not mark.best, mark.y)):
         name = mark.model.name
         text = name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
-        for label in _around(mark, text):
+        for label in _candidate_labels(mark, text):
             box = label_box(label)
-            if _inside(box) and not any(_overlap(box, other) for other in taken):
+            if _is_inside_axes(box) and not any(
+                _boxes_overlap(box, other) for other in taken
+            ):
                 taken.append(box)
                 labels[name] = label
                 break
     return [Mark(m.x, m.y, m.model, m.best, labels.get(m.model.name)) for m in marks]
 
 
-def _around(mark: Mark, text: str) -> Iterable[Label]:
-    """Propose labels of a mark, the most readable first."""
+def _candidate_labels(mark: Mark, text: str) -> Iterable[Label]:
+    """Yield possible labels of a mark, the most readable first."""
     for right, down, anchor in (
         (-9, -4, "end"),
         (9, 4, "start"),
@@ -143,28 +147,28 @@ def _around(mark: Mark, text: str) -> Iterable[Label]:
 
 
 def label_box(label: Label) -> Box:
-    """Return what a label covers at most: left, top, right, bottom."""
+    """Return the largest box of a label: left, top, right, bottom."""
     wide = len(label.text) * LETTER
     left = label.x - wide * {"start": 0, "middle": 0.5, "end": 1}[label.anchor]
     return left, label.y - LINE + 4, left + wide, label.y + 3
 
 
-def _inside(box: Box) -> bool:
-    """Whether a label stays within the axes."""
+def _is_inside_axes(box: Box) -> bool:
+    """Whether a label is inside the axes."""
     left, top, right, bottom = box
     across = left >= LEFT + 2 and right <= WIDTH - 2
     return across and top >= TOP - 8 and bottom <= HEIGHT - BOTTOM - 1
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    """Whether two boxes have a part in common."""
+def _boxes_overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes overlap."""
     apart = one[2] <= other[0] or other[2] <= one[0]
     return not (apart or one[3] <= other[1] or other[3] <= one[1])
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of one run, and where its best epoch is."""
+    """One curve of one run, with the position of its best epoch."""
 
     path: str
     part: str
@@ -174,7 +178,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Frame:
-    """The axes that all panels of a task share; a height of 0 is left out."""
+    """The axes that all panels of a task share. An axis may be missing."""
 
     epochs: Axis
     loss: Axis | None
@@ -189,18 +193,18 @@ class Frame:
             for name, values in curves.items():
                 if axis is None:
                     continue
-                kept = run.kept_epoch(values) if axis is self.score else None
-                path = _path(self.epochs, axis, values, points, kept)
-                best = kept and (
-                    self.epochs.place(kept),
-                    axis.place(values[kept - 1] or 0),
+                best_epoch = run.best_epoch_in(values) if axis is self.score else None
+                path = _path(self.epochs, axis, values, points, best_epoch)
+                best = best_epoch and (
+                    self.epochs.position(best_epoch),
+                    axis.position(values[best_epoch - 1] or 0),
                 )
                 drawn.append(Line(path, part_of(name), run, best))
         return drawn
 
 
 def part_of(name: str) -> str:
-    """Tell from a curve's name which rows it is of."""
+    """Return the set that a curve shows, by the curve's name."""
     if "validation" in name:
         return "validation"
     return "test" if name.startswith(("test", "week")) else "training"
@@ -212,7 +216,7 @@ def frame(
     loss_height: int = LOSS_HEIGHT,
     score_height: int = SCORE_HEIGHT,
 ) -> Frame | None:
-    """Make the axes for the curves of some runs; None if none has any."""
+    """Make the axes for the curves of some runs; None if there are no curves."""
     losses = _values(runs, lambda run: run.losses)
     scores = _values(runs, lambda run: run.scores)
     lengths = [
@@ -223,7 +227,7 @@ def frame(
     if not lengths:
         return None
     left, right = PANEL_LEFT, width - PANEL_RIGHT
-    # A few long runs would leave the short ones no room on equal steps.
+    # On a linear axis, a few long runs would compress the short ones.
     if max(lengths) > 3 * median(lengths):
         epochs = plot_axes.logarithmic([1, max(lengths)], left, right)
     else:
@@ -247,7 +251,7 @@ def frame(
 def _values(
     runs: Iterable[Run], curves: Callable[[Run], Mapping[str, Curve]]
 ) -> list[float]:
-    """Collect all values of some curves."""
+    """Return all values of some curves."""
     return [
         value
         for run in runs
@@ -257,10 +261,11 @@ def _values(
     ]
 
 
-def _path(x: Axis, y: Axis, values: Curve, points: int, kept: int | None) -> str:
-    """Write a curve as a path of relative steps; a missing value breaks it.
+def _path(x: Axis, y: Axis, values: Curve, points: int, best_epoch: int | None) -> str:
+    """Write a curve as a path of relative steps. A missing value interrupts it.
 
-    Epochs that would be drawn too close are left out, not the last and the `kept` one.
+    Epochs that are too close to the previous point are omitted, except the last one and
+    `best_epoch`.
     """
     least = abs(x.stop - x.start) / points
     path, last, drawn = [], None, None
@@ -268,11 +273,11 @@ def _path(x: Axis, y: Axis, values: Curve, points: int, kept: int | None) -> str
         if value is None:
             last = None
             continue
-        place = (round(x.place(i + 1), 1), round(y.place(value), 1))
+        place = (round(x.position(i + 1), 1), round(y.position(value), 1))
         near = drawn is not None and place[0] - drawn[0] < least
         if last is None:
             path.append(f"M{place[0]:g} {place[1]:g}")
-        elif near and i + 1 not in (kept, len(values)):
+        elif near and i + 1 not in (best_epoch, len(values)):
             continue
         else:
             dx, dy = place[0] - last[0], place[1] - last[1]

@@ -1,7 +1,7 @@
-"""Weights, filters and confusion matrices as small PNG, on any background.
+"""Weights, filters and confusion matrices as small PNG images on any background.
 
-Colours differ in opacity alone: no weight, and no confusion, is the page's own
-background, in light and dark. Blue and orange are told apart by every kind of eye.
+Colors differ only in opacity. Zero is the page's own background, in light and dark
+mode. Blue and orange can be distinguished with every kind of color vision.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from benchmarks.report.stored_runs import Run
 from benchmarks.result_store import first_layer_images
 
 NEGATIVE, POSITIVE, CONFUSED = (33, 113, 181), (217, 95, 2), (217, 95, 2)
-LEVELS = 16  # to each side of zero; more would not be seen, and not compress
-SMALL_TILE = 12  # pixels; below it is a filter
+LEVELS = 16  # on each side of zero; more levels are not visible and compress badly
+SMALL_TILE = 12  # in pixels; a smaller image is a filter
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as a data URL, with the size that it is shown in."""
+    """A PNG as a data URL, with its size on the page."""
 
     url: str
     width: int
@@ -36,9 +36,9 @@ class Picture:
 
 
 def weights_of(run: Run, most: int) -> Picture | None:
-    """Lay a run's first-layer images out in rows; None if none are stored.
+    """Arrange a run's first-layer images in rows; None if none are stored.
 
-    `most` is how many pixels there may be in all; the images beyond are left out.
+    `most` is the largest number of pixels. Images beyond it are omitted.
     """
     stored = run.mapping("first_layer")
     try:
@@ -54,7 +54,7 @@ def weights_of(run: Run, most: int) -> Picture | None:
     gap = 1 if width < SMALL_TILE else 2
     sheet = _sheet(images, across, gap)
     picture = _coloured(sheet) if channels == 3 else _diverging(sheet[..., 0])
-    # Large pixels for a filter, small ones for an image, so that both are seen.
+    # A filter gets large pixels and an image small ones, so that both are visible.
     zoom = max(1, round(300 / sheet.shape[1]))
     return Picture(
         _url(picture),
@@ -67,7 +67,7 @@ def weights_of(run: Run, most: int) -> Picture | None:
 
 
 def _sheet(images: np.ndarray, across: int, gap: int) -> np.ndarray:
-    """Lay images out in rows; zeros in between."""
+    """Arrange images in rows, separated by zeros."""
     n, height, width, channels = images.shape
     down = math.ceil(n / across)
     sheet = np.zeros(
@@ -80,8 +80,8 @@ def _sheet(images: np.ndarray, across: int, gap: int) -> np.ndarray:
 
 
 def _diverging(levels: np.ndarray) -> Image.Image:
-    """Draw levels in blue below zero and in orange above, clear at zero."""
-    # A few strong weights would leave all the others pale.
+    """Draw levels in blue below zero and in orange above it, transparent at zero."""
+    # With the maximum as limit, a few strong weights would make all others pale.
     limit = np.quantile(np.abs(levels[levels != 0]), 0.99) if levels.any() else 1
     shares = (levels / limit).clip(-1, 1)
     steps = np.rint(shares * LEVELS).astype(int) + LEVELS
@@ -91,15 +91,16 @@ def _diverging(levels: np.ndarray) -> Image.Image:
 
 
 def _coloured(levels: np.ndarray) -> Image.Image:
-    """Draw three channels of levels from -127 to 127 as colours; grey is zero."""
+    """Draw three channels of levels from -127 to 127 as colors. Grey is zero."""
     return Image.fromarray((levels + 127).astype(np.uint8), "RGB").quantize(64)
 
 
 def confusion(counts: np.ndarray, largest: float) -> Picture:
-    """Draw the share of each true class that got another label, one pixel a cell.
+    """Draw the fraction of each true class with another predicted label.
 
-    The square root of the share is drawn, `largest` in full colour: errors of a
-    percent are seen beside those of ten. The diagonal stays clear.
+    One pixel is one cell. The square root of the fraction is drawn, and `largest` has
+    full color, so that errors of one percent are visible next to errors of ten percent.
+    The diagonal is transparent.
     """
     shares = np.sqrt(confused(counts) / (largest or 1))
     steps = np.rint(shares * 31).clip(0, 31).astype(int)
@@ -110,7 +111,7 @@ def confusion(counts: np.ndarray, largest: float) -> Picture:
 
 
 def confused(counts: np.ndarray) -> np.ndarray:
-    """Return the share of each true class that was predicted as another one."""
+    """Return the fraction of each true class that was predicted as another class."""
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     np.fill_diagonal(shares, 0)

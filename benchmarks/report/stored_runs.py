@@ -1,4 +1,4 @@
-"""Stored records as runs, whatever an older or damaged one lacks."""
+"""Stored records as runs, with None for fields that a record lacks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ KINDS = {
     "CNNClassifier": "CNN",
     "EnsembleClassifier": "ensemble",
 }
-CURVES = ("loss_curve", "validation_scores")  # and those under "curves"
+CURVES = ("loss_curve", "validation_scores")  # in addition to those under "curves"
 WEEKS = "week_score"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. Figures that were not stored, or are no numbers, are None.
+    """One run. A figure that is missing or not a number is None.
 
-    `number` is its place among all runs of the page; `replaced` says that a later
-    record is of the same experiment, data, model and seed. `losses` and `scores` are
-    curves over epochs by what they are of (training, validation). `confusion` counts
-    test rows, true classes down, predicted ones across.
+    `number` is its index among all runs of the page. `replaced` says that a later
+    record has the same experiment, data, model and seed. `losses` and `scores` are
+    curves over epochs by the set that they show. `confusion` counts test samples, with
+    true classes in lines and predicted classes in columns.
     """
 
     number: int
@@ -48,22 +48,22 @@ class Run:
         return "" if value is None else str(value)
 
     def figure(self, name: str) -> float | None:
-        """Return a field that is a finite number, else None."""
+        """Return a field if it is a finite number, else None."""
         return _finite(self.record.get(name))
 
     @property
     def key(self) -> result_files.Key:
-        """What a later run of the same has too."""
-        return tuple(map(_hashable, result_files.key(self.record)))
+        """The key that a later run of the same model and seed shares."""
+        return tuple(map(_hashable, result_files.run_key(self.record)))
 
     @property
     def group(self) -> result_files.Key:
-        """What runs have in common that can be compared."""
-        return tuple(map(_hashable, result_files.group(self.record)))
+        """The key that comparable runs share."""
+        return tuple(map(_hashable, result_files.table_key(self.record)))
 
     @property
     def error(self) -> str:
-        """Why training failed; empty if it did not."""
+        """The reason of a failed training; empty if it succeeded."""
         return self.text("error")
 
     @property
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def order(self) -> float:
-        """The model's place in its experiment."""
+        """The model's position in its experiment."""
         order = self.figure("order")
         return math.inf if order is None else order
 
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def size(self) -> str:
-        """The share or number of training rows; empty if it is all."""
+        """The fraction or number of training samples; empty for all of them."""
         size = self.record["train_size"]
         if isinstance(size, float) and 0 < size <= 1:
             return f"{size:.4%}".rstrip("%").rstrip("0").rstrip(".") + "%"
@@ -93,8 +93,8 @@ class Run:
             return f"{size:,} rows"
         return "" if size is None else str(size)
 
-    def kept_epoch(self, values: Curve) -> int | None:
-        """Return the epoch, from 1, whose weights were best, if a curve has it."""
+    def best_epoch_in(self, values: Curve) -> int | None:
+        """Return the best epoch, counted from 1, if a curve has it."""
         epoch = self.figure("best_epoch")
         if epoch is None or not 1 <= epoch <= len(values):
             return None
@@ -111,15 +111,15 @@ class Run:
         return {k: v for k, v in self._curves().items() if "loss" not in k}
 
     @property
-    def by_weeks(self) -> bool:
-        """Whether the curves have a value for each week, not for each epoch."""
+    def is_weekly(self) -> bool:
+        """Whether the curves have one value for each week, not for each epoch."""
         return WEEKS in self.mapping("curves")
 
     def _curves(self) -> dict[str, Curve]:
-        """Return lists of numbers by the record's names for them."""
+        """Return lists of numbers by their names in the record."""
         stored = {name: self.record.get(name) for name in CURVES}
         stored |= self.mapping("curves")
-        if self.by_weeks:
+        if self.is_weekly:
             stored = {WEEKS: stored[WEEKS]}
         return {
             name: tuple(map(_finite, values))
@@ -130,7 +130,7 @@ class Run:
 
     @property
     def confusion(self) -> np.ndarray | None:
-        """Counts of test rows, ``(classes, classes)``."""
+        """Counts of test samples, of shape (classes, classes)."""
         try:
             counts = np.array(self.record.get("confusion_matrix"), dtype=np.float64)
         except (TypeError, ValueError):
@@ -140,7 +140,7 @@ class Run:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes; numbers from 0 where none were stored."""
+        """Names of the classes; numbers from 0 if no names were stored."""
         counts = self.confusion
         n = 0 if counts is None else len(counts)
         names = self.record.get("classes")
@@ -149,31 +149,31 @@ class Run:
         return [str(i) for i in range(n)]
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """Return a field that is a mapping, else an empty one."""
+        """Return a field if it is a mapping, else an empty mapping."""
         value = self.record.get(name)
         return value if isinstance(value, dict) else {}
 
     def sequence(self, name: str) -> list[Any]:
-        """Return a field that is a list, else an empty one."""
+        """Return a field if it is a list, else an empty list."""
         value = self.record.get(name)
         return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True)
-class Found:
-    """All runs of some folders, in order, and how many other records by experiment."""
+class StoredRuns:
+    """All runs of some folders, and the number of other records by experiment."""
 
     runs: tuple[Run, ...]
     others: Counter[str]
 
 
-def read(folders: Sequence[Path]) -> Found:
-    """Read the folders' ``*.jsonl``; records of no run (of `speed`, say) are counted.
+def read(folders: Sequence[Path]) -> StoredRuns:
+    """Read the ``*.jsonl`` of folders. Records that are not runs are only counted.
 
     Raises
     ------
     ValueError
-        If a folder does not exist, a line is no record, or there is no run at all.
+        If a folder does not exist, a line is not a record, or there is no run at all.
     """
     records: list[Record] = []
     others: Counter[str] = Counter()
@@ -181,7 +181,7 @@ def read(folders: Sequence[Path]) -> Found:
         if not folder.is_dir():
             raise ValueError(f"{str(folder)!r} is no folder of stored runs.")
         for path in sorted(folder.glob("*.jsonl")):
-            for _, record in result_files.numbered(path):
+            for _, record in result_files.read_lines(path):
                 if _is_run(record):
                     records.append(record)
                 else:
@@ -191,22 +191,22 @@ def read(folders: Sequence[Path]) -> Found:
         raise ValueError(f"No stored run in {places}; python -m benchmarks makes some.")
     last = {Run(i, record).key: i for i, record in enumerate(records)}
     runs = [Run(i, record) for i, record in enumerate(records)]
-    return Found(
+    return StoredRuns(
         tuple(Run(r.number, r.record, last[r.key] != r.number) for r in runs), others
     )
 
 
 def _is_run(record: Any) -> bool:
-    """Whether a record is of one model and seed, not of two packages side by side."""
+    """Whether a record describes one model and seed, and not two packages."""
     try:
-        result_files.key(record)
+        result_files.run_key(record)
     except (KeyError, TypeError):
         return False
     return "largest_weight_difference" not in record
 
 
 def _experiment(record: Any, path: Path) -> str:
-    """Name what a record that is no run belongs to."""
+    """Return the experiment of a record that is not a run."""
     name = record.get("experiment") if isinstance(record, dict) else None
     return name if isinstance(name, str) else path.stem
 
@@ -218,5 +218,5 @@ def _finite(value: Any) -> float | None:
 
 
 def _hashable(value: Any) -> Any:
-    """Return what a damaged record may hold in a key's place as something to hash."""
+    """Return a hashable value, also if a damaged record holds a list or mapping."""
     return repr(value) if isinstance(value, dict | list) else value

@@ -1,4 +1,4 @@
-"""Runs that can be compared: tasks, and in each the models with their seeds."""
+"""Tasks: groups of comparable runs, by model and seed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from benchmarks.report.stored_runs import Run
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a task with its runs, of each seed the last one."""
+    """One model of a task with the last run of each seed."""
 
     name: str
     runs: tuple[Run, ...]
 
     @property
     def first(self) -> Run:
-        """The run of the lowest seed that has figures, else the lowest seed's."""
+        """The run of the lowest seed that did not fail, else the first run."""
         return next((r for r in self.runs if not r.error), self.runs[0])
 
     @property
@@ -34,23 +34,23 @@ class Model:
         return fmean(figures) if figures else None
 
     def deviation(self, name: str) -> float | None:
-        """Return the sample deviation of a figure over two seeds or more."""
+        """Return the sample deviation of a figure over at least two seeds."""
         figures = self.figures(name)
         return stdev(figures) if len(figures) > 1 else None
 
     def figures(self, name: str) -> list[float]:
-        """Return a figure of every seed that has it."""
+        """Return the values of a figure, of every seed that has it."""
         return [f for run in self.runs if (f := run.figure(name)) is not None]
 
     @property
     def reported(self) -> list[float]:
-        """The figures that the experiment's source prints for test accuracy."""
+        """The test accuracies that the experiment's source reports."""
         values = self.first.sequence("reported")
         return [value for value in values if isinstance(value, float)]
 
     @property
     def confusion(self) -> np.ndarray | None:
-        """Counts of test rows over all seeds."""
+        """Counts of test samples over all seeds."""
         found = [counts for run in self.runs if (counts := run.confusion) is not None]
         if not found or len({counts.shape for counts in found}) > 1:
             return None
@@ -59,50 +59,50 @@ class Model:
 
 @dataclass(frozen=True)
 class Task:
-    """One experiment on one data set of one size, and its models in their order."""
+    """One experiment on one data set of one size, with its models."""
 
     number: int
     models: tuple[Model, ...]
 
     @property
     def runs(self) -> list[Run]:
-        """Runs of all models."""
+        """The runs of all models."""
         return [run for model in self.models for run in model.runs]
 
     @property
     def name(self) -> str:
-        """The experiment, and that it was only a trial."""
+        """The experiment's name, marked if it was a trial."""
         first = self.runs[0]
         return first.text("experiment") + (" (quick)" if first.record["quick"] else "")
 
     @property
     def data(self) -> str:
-        """The data set and how much of it."""
+        """The data set and the part of it."""
         first = self.runs[0]
         size = first.size + " of rows" * first.size.endswith("%")
         return f"{first.text('dataset')}, {size or 'all rows'}"
 
     @property
     def measure(self) -> str:
-        """What its models are compared by: where no test rows took part, validation."""
+        """The figure that compares models: test accuracy, else validation accuracy."""
         tested = any(run.figure("test_accuracy") is not None for run in self.runs)
         return "test_accuracy" if tested else "validation_accuracy"
 
     @property
     def best(self) -> Model | None:
-        """The model of the highest mean accuracy."""
+        """The model with the highest mean accuracy."""
         scored = [m for m in self.models if m.mean(self.measure) is not None]
         return max(scored, key=lambda m: m.mean(self.measure) or 0, default=None)
 
     @property
     def remarks(self) -> list[str]:
-        """What there is to know of the data."""
+        """Remarks on the data."""
         said = (r for run in self.runs for r in run.sequence("data_remarks"))
         return list(dict.fromkeys(map(str, said)))
 
 
-def group(runs: Iterable[Run]) -> list[Task]:
-    """Part runs into tasks by experiment, data and size; trials come last."""
+def group_into_tasks(runs: Iterable[Run]) -> list[Task]:
+    """Group runs into tasks by experiment, data and size; trials are last."""
     tasks: dict[tuple, dict[str, list[Run]]] = {}
     kept = [run for run in runs if not run.replaced]
     for run in sorted(kept, key=lambda run: (run.order, run.seed)):
@@ -115,15 +115,15 @@ def group(runs: Iterable[Run]) -> list[Task]:
     ]
 
 
-def front(points: list[tuple[float, float]]) -> list[int]:
-    """Return which points (cost, gain) are on the Pareto front, by rising cost.
+def pareto_front(points: list[tuple[float, float]]) -> list[int]:
+    """Return the indices of points (cost, gain) on the Pareto front, by rising cost.
 
-    No other point has at most their cost and at least their gain; of equal points the
+    No other point has at most their cost and at least their gain. Of equal points the
     first counts.
 
     Examples
     --------
-    >>> front([(3, 0.9), (1, 0.8), (2, 0.7), (4, 0.9)])
+    >>> pareto_front([(3, 0.9), (1, 0.8), (2, 0.7), (4, 0.9)])
     [1, 0]
     """
     order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i))

@@ -1,4 +1,4 @@
-"""A network's first layer as images in a record: small, of one byte a weight."""
+"""A network's first layer as images in a record: small, with one byte per weight."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ import numpy as np
 
 MAX_IMAGES = 50
 
-# 50 images of MNIST's size; as text a third more, so a record stays under 60 kB.
+# 50 images of MNIST's size. Base64 adds a third, so a record stays below 60 kB.
 MAX_WEIGHTS = MAX_IMAGES * 28 * 28
 
 
 def encode(
     estimator: Any, image_shape: tuple[int, ...] | None
 ) -> dict[str, Any] | None:
-    """Describe what the first units of a fitted network look for, as images.
+    """Store the first layer of a fitted network as images.
 
     Parameters
     ----------
     estimator : fitted estimator
-        With ``coefs_``; of an ensemble the first member.
+        It has ``coefs_``. Of an ensemble, the first member is stored.
     image_shape : tuple of int or None
-        Height, width and (in colour) channels of the rows.
+        Height, width and (in color) channels of the samples.
 
     Returns
     -------
     stored : dict or None
-        ``kind`` (weights of pixels, or filters of a convolution), ``shape`` (images,
-        height, width, channels), ``units`` (how many there are; of the first so many
-        as fit there is an image), ``limit`` (the largest weight, to either side of 0)
-        and ``values``: base64 of the weights as int8, 127 being the limit. None
-        where a first layer is no images or its weights are not finite.
+        The images, with these keys:
+
+        * ``kind``: "weights" of pixels, or "filters" of a convolution
+        * ``shape``: images, height, width, channels
+        * ``units``: the number of units; only the first ones are stored if there are
+          many
+        * ``limit``: the largest absolute weight
+        * ``values``: base64 of the weights as int8, where 127 is the limit
+
+        None if the first layer cannot be shown as images or its weights are not finite.
     """
     network = (getattr(estimator, "estimators_", None) or [estimator])[0]
     if image_shape is None or not hasattr(network, "coefs_"):
@@ -62,6 +67,6 @@ def encode(
 
 
 def decode(stored: dict[str, Any]) -> np.ndarray:
-    """Return the images, ``(n, height, width, channels)`` in int8, 127 the limit."""
+    """Return int8 images of shape (n, height, width, channels), from -127 to 127."""
     levels = np.frombuffer(b64decode(stored["values"]), dtype=np.int8)
     return levels.reshape(stored["shape"])

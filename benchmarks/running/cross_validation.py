@@ -1,7 +1,7 @@
-"""Estimators of any package, cross-validated on several data sets.
+"""Cross-validation of estimators of any package on several data sets.
 
-Every estimator stands behind a scaler that is fitted on each fold's training rows. The
-seed draws folds and network alike; all estimators meet the same folds.
+Every estimator follows a scaler that is fitted on the training samples of each fold.
+The seed determines folds and network. All estimators see the same folds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from benchmarks.data.bundled_tables import TABLES
 from benchmarks.definitions.experiment import BUNDLED
 from benchmarks.definitions.model import Model
 from benchmarks.definitions.request import Request
-from benchmarks.result_store.result_files import Key, Record, key_of
-from benchmarks.running.fitting import heading
-from benchmarks.running.preparation import QUICK_EPOCHS, QUICK_ROWS, limit_epochs
+from benchmarks.result_store.result_files import Key, Record, request_key
+from benchmarks.running.fitting import describe_run
+from benchmarks.running.preparation import QUICK_EPOCHS, QUICK_SAMPLES, set_epochs
 
 DATASETS = ("breast-cancer", "wine", "iris", "digits", "california-like")
 FOLDS = 5
@@ -31,48 +31,50 @@ FOLDS = 5
 def run_all(
     request: Request,
     data: None,
-    starting: Callable[[Model, int], None] = lambda model, seed: None,
+    on_start: Callable[[Model, int], None] = lambda model, seed: None,
     done: Container[Key] = (),
 ) -> Iterator[Record]:
     """Yield a record for every model and every seed from 0."""
     for model in request.experiment.select(request.models):
-        # The first fit pays for imports and thread pools.
-        cross_validate(model, "iris", replace(request, quick=True), seed=0)
+        # The first fit includes the time of imports and of starting thread pools.
+        cross_validate_model(model, "iris", replace(request, quick=True), seed=0)
         for seed in range(request.seeds):
-            if key_of(request, BUNDLED, model.name, seed) not in done:
-                starting(model, seed)
+            if request_key(request, BUNDLED, model.name, seed) not in done:
+                on_start(model, seed)
                 yield run_model(model, request, seed)
 
 
 def run_model(model: Model, request: Request, seed: int) -> Record:
     """Cross-validate one model on every data set."""
-    found = {name: cross_validate(model, name, request, seed) for name in DATASETS}
+    results = {
+        name: cross_validate_model(model, name, request, seed) for name in DATASETS
+    }
     return {
-        **heading(request, BUNDLED, model, seed),
+        **describe_run(request, BUNDLED, model, seed),
         "parameters": dict(model.estimator.params),
         "folds": FOLDS,
-        "rows": {name: one["rows"] for name, one in found.items()},
-        "scores": {name: one["scores"] for name, one in found.items()},
-        "seconds": {name: one["seconds"] for name, one in found.items()},
+        "rows": {name: result["rows"] for name, result in results.items()},
+        "scores": {name: result["scores"] for name, result in results.items()},
+        "seconds": {name: result["seconds"] for name, result in results.items()},
         "device_name": "cpu",
         "error": None,
     }
 
 
-def cross_validate(
+def cross_validate_model(
     model: Model, dataset: str, request: Request, seed: int
 ) -> dict[str, Any]:
-    """Return rows, the accuracy of each fold, and seconds for all folds."""
+    """Return the number of samples, the accuracy of each fold, and the seconds."""
     X, y = TABLES[dataset]()
     estimator = model.estimator.build(random_state=seed, device=request.device)
     if request.quick:
-        every = max(1, len(y) // QUICK_ROWS[0])
+        every = max(1, len(y) // QUICK_SAMPLES[0])
         X, y = X[::every], y[::every]
-        limit_epochs(estimator, QUICK_EPOCHS)
+        set_epochs(estimator, QUICK_EPOCHS)
     steps = [step.build() for step in model.preprocessing]
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     started = perf_counter()
-    # Some do not converge within their default of epochs, and are scored as such.
+    # Estimators that do not converge within their default epochs are scored anyway.
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         scores = cross_val_score(make_pipeline(*steps, estimator), X, y, cv=folds)
     seconds = perf_counter() - started

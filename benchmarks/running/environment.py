@@ -1,4 +1,4 @@
-"""What a figure depends on besides the program: versions, hardware, threads."""
+"""The environment of a run: versions, hardware and threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PEERS = ("keras", "tensorflow", "tensorflow-cpu", "scikeras")
 
 
 def describe(also: Sequence[str] = ()) -> dict[str, Any]:
-    """Return versions, of packages `also` too, platform, processors and threads."""
+    """Return versions (also of the packages in `also`), platform, CPUs and threads."""
     return {
         "versions": {
             "python": platform.python_version(),
@@ -32,26 +32,26 @@ def describe(also: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def peers() -> dict[str, str | None]:
-    """Return the versions of packages that only comparisons need."""
+def peer_versions() -> dict[str, str | None]:
+    """Return the versions of the packages that only comparisons need."""
     return {name: _version(name) for name in PEERS}
 
 
 def device_name(device: str) -> str:
-    """Return a GPU's model name; a CPU stays ``cpu``."""
+    """Return the model name of a GPU, or ``cpu``."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(torch.device(device))
     return device
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch use so many threads; ``None`` leaves it its own choice."""
+    """Set torch's number of threads. None leaves torch's choice."""
     if threads is not None:
         torch.set_num_threads(threads)
 
 
 def check_device(device: str) -> None:
-    """Refuse what is no device, or a CUDA device that is not there, before any work."""
+    """Raise ValueError if a device is unknown or a CUDA device is missing."""
     try:
         torch.device("cpu" if device == "auto" else device)
     except RuntimeError:
@@ -73,14 +73,14 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_count() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _cpu_name() -> str | None:
-    """Return the processor's model where the system tells it."""
+    """Return the processor's model if the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""One run: a model fitted with one seed, measured, and written down as one record."""
+"""A run: one model is fitted with one seed, scored, and described as one record."""
 
 from __future__ import annotations
 
@@ -20,37 +20,43 @@ from benchmarks.data.datasets import Data
 from benchmarks.definitions.model import Model
 from benchmarks.definitions.request import Request
 from benchmarks.result_store import first_layer_images
-from benchmarks.result_store.result_files import Key, Record, key_of, result_name
+from benchmarks.result_store.result_files import Key, Record, request_key, result_name
 from benchmarks.running import environment, epoch_scores, weekly_training
-from benchmarks.running.preparation import Rows, build, cut, limit_epochs, prepare
+from benchmarks.running.preparation import (
+    PreparedData,
+    build_estimator,
+    prepare_data,
+    reduce_data,
+    set_epochs,
+)
 from skmlp.persistence import save_model
 
-WARM_UP_ROWS = 300
+WARM_UP_SAMPLES = 300
 
-# Batches larger than the few rows of a trial are clipped, with this warning.
+# The start of scikit-learn's warning if a trial has fewer samples than a batch.
 CLIPPED = "Got `batch_size` less than 1 or larger than sample size"
 
 
-def measure(
-    estimator: Any, rows: Rows, model: Model, example: int | None = None
+def fit_and_score(
+    estimator: Any, rows: PreparedData, model: Model, example: int | None = None
 ) -> tuple[Any, Record]:
-    """Fit on the training rows, then score; the test rows are for scoring only.
+    """Fit on the training set, then score. The test set is used for scoring only.
 
-    Return the fitted estimator and its figures. `example` is the number of a test row
-    to tell the label of, predicted before and after.
+    Return the fitted estimator and its figures. `example` is the index of a test sample
+    whose label is predicted before and after training.
     """
     X_test, y_test = rows.test
     pictured = None if example is None or example >= len(y_test) else X_test[example]
-    watching = epoch_scores.callbacks(
-        model.watch,
+    monitors = epoch_scores.make_callbacks(
+        model.monitor,
         {"train": rows.train, "test": rows.test},
         np.unique(rows.train[1]),
         pictured,
     )
-    if watching:
-        estimator.set_params(callbacks=watching)
+    if monitors:
+        estimator.set_params(callbacks=monitors)
     curves: dict[str, list[float]] = {}
-    with _recorded_warnings() as said, _uninterrupted():
+    with _recorded_warnings() as messages, _reraised_interrupts():
         started = perf_counter()
         if model.weeks is None:
             kept = {}
@@ -58,14 +64,14 @@ def measure(
                 kept = {"X_val": rows.validation[0], "y_val": rows.validation[1]}
             estimator.fit(*rows.train, **kept)
         else:
-            estimator, of_weeks = weekly_training.train(
+            estimator, of_weeks = weekly_training.train_weekly(
                 estimator, rows.train, rows.test, model.weeks
             )
             curves["week_score"] = of_weeks
         seconds = perf_counter() - started
     history = getattr(estimator, "history_", ())
-    seconds -= sum(epoch.get(epoch_scores.SECONDS, 0.0) for epoch in history)
-    if watching:
+    seconds -= sum(epoch.get(epoch_scores.SCORING_SECONDS, 0.0) for epoch in history)
+    if monitors:
         estimator.set_params(callbacks=None)
 
     probabilities = estimator.predict_proba(X_test)
@@ -75,7 +81,7 @@ def measure(
     layers = getattr(networks[0], "coefs_", None)
     return estimator, {
         "layers": layers and len(layers),
-        "n_parameters": sum(_count(network) for network in networks),
+        "n_parameters": sum(_count_parameters(network) for network in networks),
         "epochs": estimator.max_iter
         if model.weeks
         else mean([network.n_iter_ for network in networks]),
@@ -89,7 +95,7 @@ def measure(
         "micro_f1": f1_score(y_test, predicted, average="micro"),
         "loss_curve": getattr(estimator, "loss_curve_", None),
         "validation_scores": getattr(estimator, "validation_scores_", None),
-        "curves": curves | epoch_scores.curves(history),
+        "curves": curves | epoch_scores.read_curves(history),
         "classes": estimator.classes_,
         "confusion_matrix": confusion_matrix(
             y_test, predicted, labels=estimator.classes_
@@ -100,16 +106,16 @@ def measure(
             "row": example,
             "pixels": pictured,
             "label": y_test[example],
-            "before": history[0][epoch_scores.BEFORE],
+            "before": history[0][epoch_scores.LABEL_BEFORE],
             "after": predicted[example],
         },
-        "warnings": said,
+        "warnings": messages,
         "device": str(getattr(networks[0], "device_", "cpu")),
     }
 
 
-def heading(request: Request, dataset: str, model: Model, seed: int) -> Record:
-    """Return what every record says of what was asked, and of where it ran."""
+def describe_run(request: Request, dataset: str, model: Model, seed: int) -> Record:
+    """Return the fields of a record that describe the request and the environment."""
     return {
         "experiment": request.experiment.name,
         "dataset": dataset,
@@ -127,15 +133,17 @@ def heading(request: Request, dataset: str, model: Model, seed: int) -> Record:
 
 
 def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
-    """Do one run and describe it; training that fails is a result too."""
-    rows = prepare(model, data)
-    estimator = build(model, data, request, seed)
+    """Do one run and describe it. A failed training is a result too."""
+    rows = prepare_data(model, data)
+    estimator = build_estimator(model, data, request, seed)
     parameters = estimator.get_params(deep=False)
     model_file = None
     try:
-        fitted, figures = measure(estimator, rows, model, request.experiment.example)
+        fitted, figures = fit_and_score(
+            estimator, rows, model, request.experiment.example
+        )
         figures["error"] = None
-        # Of one seed: stored for each, they would outweigh all the rest.
+        # Pixels are stored with one seed only, because they outweigh the other fields.
         if seed > 0 and figures["example"] is not None:
             del figures["example"]["pixels"]
         if seed == 0:
@@ -147,9 +155,9 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
                 save_model(fitted, request.models_folder / model_file)
     except (ValueError, RuntimeError) as error:
         figures = {"error": f"{type(error).__name__}: {error}", "device": "cpu"}
-    meets_protocol = request.meets_protocol()
+    matches_source_protocol = request.matches_source_protocol()
     return {
-        **heading(request, data.name, model, seed),
+        **describe_run(request, data.name, model, seed),
         "parameters": parameters,
         "preprocessing": [repr(step) for step in rows.steps],
         "rows": {
@@ -163,48 +171,54 @@ def run_model(model: Model, data: Data, request: Request, seed: int) -> Record:
         "weeks": model.weeks and asdict(model.weeks),
         **figures,
         "model_file": model_file,
-        "reported": list(model.reported) if meets_protocol else [],
-        "reported_curves": dict(model.reported_curves) if meets_protocol else {},
+        "reported": list(model.reported) if matches_source_protocol else [],
+        "reported_curves": dict(model.reported_curves)
+        if matches_source_protocol
+        else {},
         "device_name": environment.device_name(figures["device"]),
     }
 
 
 def warm_up(model: Model, data: Data, request: Request) -> None:
-    """Fit for an epoch on a few rows: a first fit pays for imports and thread pools."""
-    few = data.head(WARM_UP_ROWS, 1)
-    estimator = build(model, few, request, seed=0)
-    # What fails here fails again, and is recorded, in the run itself.
-    with suppress(ValueError, RuntimeError), _recorded_warnings(), _uninterrupted():
-        limit_epochs(estimator, 1).fit(*prepare(model, few).train)
+    """Fit one epoch on a few samples: a first fit includes imports and threads."""
+    few = data.take_evenly(WARM_UP_SAMPLES, 1)
+    estimator = build_estimator(model, few, request, seed=0)
+    # An error here occurs again in the run itself, where it is recorded.
+    with (
+        suppress(ValueError, RuntimeError),
+        _recorded_warnings(),
+        _reraised_interrupts(),
+    ):
+        set_epochs(estimator, 1).fit(*prepare_data(model, few).train)
 
 
 def run_all(
     request: Request,
     data: Data,
-    starting: Callable[[Model, int], None] = lambda model, seed: None,
+    on_start: Callable[[Model, int], None] = lambda model, seed: None,
     done: Container[Key] = (),
 ) -> Iterator[Record]:
-    """Yield each run's record as it ends: every model, every seed from 0, not yet done.
+    """Yield the record of each run that is not `done`, for every model and every seed.
 
-    `starting` is called before each run. The times are those of later fits, as the
-    first of every model is not measured.
+    `on_start` is called before each run. Every model is fitted once before its first
+    run, so that no run includes the time of a first fit.
     """
-    data = cut(data, request)
+    data = reduce_data(data, request)
     for model in request.experiment.select(request.models):
         seeds = [
             seed
             for seed in range(request.seeds)
-            if key_of(request, data.name, model.name, seed) not in done
+            if request_key(request, data.name, model.name, seed) not in done
         ]
         if seeds:
             warm_up(model, data, request)
         for seed in seeds:
-            starting(model, seed)
+            on_start(model, seed)
             yield run_model(model, data, request, seed)
 
 
-def _count(estimator: Any) -> int:
-    """Count weights and biases."""
+def _count_parameters(estimator: Any) -> int:
+    """Return the number of weights and biases."""
     if hasattr(estimator, "n_parameters_"):
         return int(estimator.n_parameters_)
     return sum(part.size for part in (*estimator.coefs_, *estimator.intercepts_))
@@ -212,13 +226,13 @@ def _count(estimator: Any) -> int:
 
 @contextmanager
 def _recorded_warnings() -> Iterator[list[str]]:
-    """Collect warnings; those that were not to be expected are shown as well."""
-    said: list[str] = []
+    """Collect warnings, and show the unexpected ones."""
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield said
+        yield messages
     for warning in caught:
-        said.append(f"{warning.category.__name__}: {warning.message}")
+        messages.append(f"{warning.category.__name__}: {warning.message}")
         expected = issubclass(warning.category, ConvergenceWarning) or str(
             warning.message
         ).startswith(CLIPPED)
@@ -229,11 +243,11 @@ def _recorded_warnings() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Raise KeyboardInterrupt again after a `fit` that ended early on Ctrl-C.
+def _reraised_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt after a `fit` that Ctrl-C ended early.
 
-    scikit-learn's contract for `fit` is to keep the model trained so far; as a record
-    it would pass for a complete run.
+    scikit-learn's `fit` returns the model that was trained so far. Without the
+    exception its record would pass for a complete run.
     """
     interrupts: list[int] = []
 

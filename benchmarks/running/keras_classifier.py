@@ -1,7 +1,7 @@
-"""A network trained by Keras itself, by the names of our parameters.
+"""A classifier that Keras trains, with skmlp's parameter names.
 
-What it is not told is as Keras has it, so that a protocol that was written for Keras
-can be followed by the library that its figures presumably came from.
+Parameters that are not given have Keras's defaults. A protocol that was written for
+Keras can therefore be repeated with Keras itself.
 """
 
 from __future__ import annotations
@@ -16,29 +16,34 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 class KerasClassifier(ClassifierMixin, BaseEstimator):
-    """Convolutions, dense layers and softmax, trained as our networks are.
+    """Convolutions, dense layers and softmax, trained by Keras as skmlp trains them.
 
     Parameters
     ----------
     conv_channels, conv_strides, conv_dropout : sequence
-        One entry for each convolution; 'same' padding, ReLU.
+        One entry for each convolution, which has 'same' padding and ReLU.
     kernel_size, pool_size : int
-        Of all convolutions, and of the pooling behind each.
+        Size of all convolutions, and of the pooling after each.
     pool : 'max' or None
+        The pooling.
     hidden_layer_sizes, dropout
-        Units of the dense layers, and what is dropped of each.
+        Units of the dense layers, and the dropout after each.
     alpha : float or sequence of float
-        scikit-learn's strength of the L2 penalty, of all layers of weights or each.
+        Strength of the L2 penalty in scikit-learn's sense: one value for all layers or
+        one value for each layer.
     init : str
-        Name of Keras's law of the first weights.
+        Keras's name of the initializer.
     solver, learning_rate_init, momentum, nesterovs_momentum
-        'sgd' or 'adam', the rest of which is Keras's.
+        'sgd' or 'adam'. The optimizer's other parameters have Keras's defaults.
     batch_size, max_iter : int
+        Samples per step, and the largest number of epochs.
     early_stopping : bool
-        By the accuracy of ``X_val, y_val``, for want of `tol` more in more than
-        `n_iter_no_change` epochs; the last weights stay.
+        Whether training stops when the accuracy on ``X_val, y_val`` did not increase by
+        more than `tol` for more than `n_iter_no_change` epochs. The last weights stay.
     image_shape : tuple of int, optional
+        Height, width and channels.
     random_state : int, optional
+        Seed of Keras and of the order of the samples.
     """
 
     def __init__(
@@ -95,8 +100,8 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
         X_val: np.ndarray | None = None,
         y_val: np.ndarray | None = None,
     ) -> Self:
-        """Train; the weights of the last epoch are kept."""
-        keras = _keras()
+        """Train. The result has the weights of the last epoch."""
+        keras = _import_keras()
         if self.random_state is not None:
             keras.utils.set_random_seed(self.random_state)
         self.classes_, encoded = np.unique(y, return_inverse=True)
@@ -108,7 +113,9 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
             "val_accuracy", min_delta=self.tol, patience=self.n_iter_no_change + 1
         )
         trained = self.network_.fit(
-            _shuffled(keras, X, encoded, self.batch_size, self.random_state),
+            _make_shuffled_batches(
+                keras, X, encoded, self.batch_size, self.random_state
+            ),
             shuffle=False,
             epochs=self.max_iter,
             validation_data=held_out,
@@ -128,12 +135,12 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
         n_convolutions = len(self.conv_channels)
         n_weights = n_convolutions + len(self.hidden_layer_sizes) + 1
         alphas = iter(np.broadcast_to(self.alpha, n_weights))
-        dropped = np.broadcast_to(self.conv_dropout, n_convolutions)
+        dropout_rates = np.broadcast_to(self.conv_dropout, n_convolutions)
         strides = self.conv_strides or (1,) * n_convolutions
 
-        def shared() -> dict[str, Any]:
-            # Keras adds l2 * sum(w ** 2) to a mean loss, scikit-learn's alpha half of
-            # alpha times that over the rows of a batch.
+        def layer_options() -> dict[str, Any]:
+            # Keras adds l2 * sum(w ** 2) to a mean loss. scikit-learn adds half of that
+            # with alpha, divided by the number of samples in a batch.
             strength = float(next(alphas)) / 2 / self.batch_size
             penalty = keras.regularizers.L2(strength) if strength else None
             return {"kernel_initializer": self.init, "kernel_regularizer": penalty}
@@ -142,7 +149,7 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
         if n_convolutions:
             network.add(layers.Reshape((*(self.image_shape or ()), 1)[:3]))
         for channels, stride, p in zip(
-            self.conv_channels, strides, dropped, strict=True
+            self.conv_channels, strides, dropout_rates, strict=True
         ):
             network.add(
                 layers.Conv2D(
@@ -151,7 +158,7 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
                     stride,
                     "same",
                     activation="relu",
-                    **shared(),
+                    **layer_options(),
                 )
             )
             if self.pool is not None:
@@ -161,10 +168,12 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
         if n_convolutions:
             network.add(layers.Flatten())
         for units in self.hidden_layer_sizes:
-            network.add(layers.Dense(units, activation="relu", **shared()))
+            network.add(layers.Dense(units, activation="relu", **layer_options()))
             if self.dropout:
                 network.add(layers.Dropout(self.dropout))
-        network.add(layers.Dense(len(self.classes_), activation="softmax", **shared()))
+        network.add(
+            layers.Dense(len(self.classes_), activation="softmax", **layer_options())
+        )
         optimizer = keras.optimizers.Adam(self.learning_rate_init)
         if self.solver == "sgd":
             optimizer = keras.optimizers.SGD(
@@ -184,10 +193,10 @@ class KerasClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def _shuffled(
+def _make_shuffled_batches(
     keras: Any, X: np.ndarray, y: np.ndarray, batch_size: int, seed: int | None
 ) -> Any:
-    """Return batches, in a new order every epoch; seeded, Keras repeats the first."""
+    """Return batches in a new order every epoch; a seeded Keras repeats the first."""
 
     class Shuffled(keras.utils.PyDataset):
         def __init__(self) -> None:
@@ -208,7 +217,7 @@ def _shuffled(
     return Shuffled()
 
 
-def _keras() -> Any:
+def _import_keras() -> Any:
     """Import Keras on TensorFlow, with as many threads as torch has."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -216,7 +225,7 @@ def _keras() -> Any:
     import tensorflow
 
     threads = tensorflow.config.threading
-    if not threads.get_intra_op_parallelism_threads():  # they are chosen once
+    if not threads.get_intra_op_parallelism_threads():  # they can be set only once
         threads.set_intra_op_parallelism_threads(torch.get_num_threads())
         threads.set_inter_op_parallelism_threads(1)
     return keras

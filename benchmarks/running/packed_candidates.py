@@ -1,8 +1,8 @@
 """Models as the candidates of one packed search, scored over folds.
 
-All chosen models must be one estimator but for parameters that a grid can move, and
-share their preprocessing. A record of a candidate holds its scores over the folds, of
-the rows trained on and of those left out; test rows take no part.
+All chosen models must be the same estimator, differ only in parameters that a grid can
+vary, and share their preprocessing. A candidate's record holds its scores on the
+training and validation samples of each fold. The test set is not used.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sklearn.pipeline import make_pipeline
 from benchmarks.data.datasets import Data
 from benchmarks.definitions.model import Model
 from benchmarks.definitions.request import Request
-from benchmarks.result_store.result_files import Key, Record, key_of
+from benchmarks.result_store.result_files import Key, Record, request_key
 from benchmarks.running import environment
-from benchmarks.running.fitting import heading
-from benchmarks.running.preparation import build, cut
+from benchmarks.running.fitting import describe_run
+from benchmarks.running.preparation import build_estimator, reduce_data
 from skmlp.model_selection import PackedGridSearchCV
 
 FOLDS = 3
@@ -33,36 +33,38 @@ FOLDS = 3
 def run_all(
     request: Request,
     data: Data,
-    starting: Callable[[Model, int], None] = lambda model, seed: None,
+    on_start: Callable[[Model, int], None] = lambda model, seed: None,
     done: Container[Key] = (),
 ) -> Iterator[Record]:
-    """Yield a record for every model and seed; each seed is one search over all."""
-    data = cut(data, request)
+    """Yield a record for every model and seed; each seed is one search."""
+    data = reduce_data(data, request)
     models = request.experiment.select(request.models)
     for seed in range(request.seeds):
         missing = [
             model
             for model in models
-            if key_of(request, data.name, model.name, seed) not in done
+            if request_key(request, data.name, model.name, seed) not in done
         ]
         if missing:
-            starting(missing[0], seed)
-            yield from search(missing, data, request, seed)
+            on_start(missing[0], seed)
+            yield from run_search(missing, data, request, seed)
 
 
-def search(
+def run_search(
     models: list[Model], data: Data, request: Request, seed: int
 ) -> Iterator[Record]:
-    """Search over the models' networks at once; the folds are drawn with the seed."""
-    networks = [build(model, data, request, seed) for model in models]
-    moved = _moved([network.get_params(deep=False) for network in networks])
+    """Search over the models' networks at once. The seed determines the folds."""
+    networks = [build_estimator(model, data, request, seed) for model in models]
+    varied = _varied_parameters(
+        [network.get_params(deep=False) for network in networks]
+    )
     steps = [s.build(pixel_max=data.pixel_max) for s in models[0].preprocessing]
     last = type(networks[0]).__name__.lower()
     grid = [
-        {f"{last}__{name}": [network.get_params()[name]] for name in moved}
+        {f"{last}__{name}": [network.get_params()[name]] for name in varied}
         for network in networks
     ]
-    found = PackedGridSearchCV(
+    search = PackedGridSearchCV(
         make_pipeline(*steps, networks[0]),
         grid,
         cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
@@ -70,17 +72,19 @@ def search(
         refit=False,
     )
     started = perf_counter()
-    # So many epochs are meant.
+    # The small number of epochs is intended.
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        found.fit(data.X_train, data.y_train)
+        search.fit(data.X_train, data.y_train)
     seconds = perf_counter() - started
     for i, (model, network) in enumerate(zip(models, networks, strict=True)):
         scores: dict[str, list[float]] = {
-            part: [found.cv_results_[f"split{k}_{part}_score"][i] for k in range(FOLDS)]
+            part: [
+                search.cv_results_[f"split{k}_{part}_score"][i] for k in range(FOLDS)
+            ]
             for part in ("train", "test")
         }
         yield {
-            **heading(request, data.name, model, seed),
+            **describe_run(request, data.name, model, seed),
             "parameters": network.get_params(deep=False),
             "preprocessing": [repr(step) for step in steps],
             "rows": {"train": len(data.y_train), "validation": 0, "test": 0},
@@ -101,8 +105,8 @@ def search(
         }
 
 
-def _moved(all_params: list[dict[str, Any]]) -> list[str]:
-    """Name the parameters that differ between networks; at least one."""
+def _varied_parameters(all_params: list[dict[str, Any]]) -> list[str]:
+    """Return the names of parameters that differ between networks; at least one."""
     first = all_params[0]
-    moved = [k for k in first if any(other[k] != first[k] for other in all_params)]
-    return moved or ["hidden_layer_sizes"]
+    varied = [k for k in first if any(other[k] != first[k] for other in all_params)]
+    return varied or ["hidden_layer_sizes"]

@@ -1,9 +1,10 @@
-"""New data every week: a network from scratch each time, or one that goes on.
+"""New data every week: a new network each week, or one that is trained further.
 
-All training rows come once, spread over the weeks with a seed that is always the same.
-Without seasons the weeks are alike but for chance. With them each class has its time of
-the year, as sandals and coats have: its share of a week is proportional to ``1 + season
-* cos(2 pi (week / n_weeks - k / n_classes))`` for class k.
+Each training sample comes once. The same seed always distributes the samples over the
+weeks. Without seasons the weeks differ only by chance. With seasons the share of a
+class in a week is proportional to ``1 + season * cos(2 pi (week / n_weeks - k /
+n_classes))`` for class k, so each class has its time of the year, like sandals and
+coats.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from benchmarks.definitions.model import Weeks
+from benchmarks.definitions.model import WeeklySchedule
 
-SEED = 0
+ORDER_SEED = 0
 
 Part = tuple[np.ndarray, np.ndarray]
 
 
-def split(y: np.ndarray, weeks: Weeks) -> list[np.ndarray]:
-    """Return the numbers of each week's rows, in no order."""
-    rng = np.random.default_rng(SEED)
+def split_into_weeks(y: np.ndarray, weeks: WeeklySchedule) -> list[np.ndarray]:
+    """Return the indices of each week's samples, in random order."""
+    rng = np.random.default_rng(ORDER_SEED)
     if not weeks.season:
         return np.array_split(rng.permutation(len(y)), weeks.n_weeks)
     parts: list[list[np.ndarray]] = [[] for _ in range(weeks.n_weeks)]
@@ -37,23 +38,24 @@ def split(y: np.ndarray, weeks: Weeks) -> list[np.ndarray]:
     return [rng.permutation(np.concatenate(part)) for part in parts]
 
 
-def train(
-    estimator: Any, train: Part, test: Part, weeks: Weeks
+def train_weekly(
+    estimator: Any, train: Part, test: Part, weeks: WeeklySchedule
 ) -> tuple[Any, list[float]]:
-    """Train through all weeks; return the last network and the accuracy after each.
+    """Train through all weeks; return the last network and each week's accuracy.
 
-    Every week's rows are passed over `estimator.max_iter` times by `partial_fit`: by a
-    new network each week, or by one that goes on. Both draw their weights and orders of
-    rows from a generator of the same seed, so that their first weeks are equal.
+    `partial_fit` passes over every week's samples `estimator.max_iter` times. The
+    network is new each week, or it is the one of the week before. Both kinds draw their
+    weights and the order of samples from generators of the same seed, so their first
+    weeks are equal.
     """
     X, y = train
     classes = np.unique(y)
     seed = estimator.random_state
     model, scores = None, []
-    for rows in split(y, weeks):
+    for rows in split_into_weeks(y, weeks):
         if model is None or not weeks.continual:
             model = clone(estimator)
-            # A number would give every pass the same order of rows.
+            # An integer would give every pass the same order of samples.
             model.set_params(random_state=np.random.RandomState(seed))
         for _ in range(estimator.max_iter):
             model.partial_fit(X[rows], y[rows], classes=classes)

@@ -1,9 +1,9 @@
-"""`search`: packed searches beside searches that fit one network after the other.
+"""`search`: packed searches compared with searches that fit networks one by one.
 
-Seconds are those of the clock, processor seconds those of this process; on a machine
-with other work only the latter mean anything.
+Seconds are wall-clock time. Processor seconds are the CPU time of this process. On a
+machine with other work only the latter are meaningful.
 
-* ``_contestants``: one grid of networks, by every package's own means.
-* ``_parts``: what is measured, and what a record of each part holds.
-* ``_table``: the table, made from stored records alone, and what is aimed at.
+* ``contestants``: one grid of networks, searched with each package's own tools.
+* ``measurements``: the parts of the benchmark, and the content of their records.
+* ``search_table``: the table with target ratios, made from stored records alone.
 """

@@ -21,7 +21,7 @@ ROUNDS = 3
 
 
 def run_all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the records of the parts that were asked for."""
+    """Yield the records of the requested parts."""
     command = f"python -m benchmarks search --rounds {args.rounds}"
     command += f" --threads {args.threads}" + (" --quick" if args.quick else "")
     if tuple(args.parts) != search_table.PARTS:
@@ -38,8 +38,12 @@ def run_all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             measurements.digits,
             args.rounds,
             args.quick,
-            [name for name in args.contestants if name in measurements.SOON_DONE],
-            measurements.MORE_UNITS,
+            [
+                name
+                for name in args.contestants
+                if name in measurements.FAST_CONTESTANTS
+            ],
+            measurements.WIDER_UNITS,
         ),
         "growth": partial(measurements.growth, args.rounds, args.quick),
         "convolutions": partial(measurements.convolutions, args.rounds, args.quick),
@@ -55,15 +59,15 @@ def run_all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 "error": None,
                 **measured,
                 **environment.describe(),
-                "peers": environment.peers(),
+                "peers": environment.peer_versions(),
                 "threads": args.threads,
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "command": command,
             }
 
 
-def _choice(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """Read names with semicolons between them, of those that are known."""
+def _parse_choice(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a function that reads known names, separated by semicolons."""
 
     def read(text: str) -> tuple[str, ...]:
         given = tuple(name.strip() for name in text.split(";"))
@@ -78,7 +82,7 @@ def _choice(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks search",
         description="Time packed searches beside searches that fit one by one.",
@@ -86,14 +90,14 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "--parts",
-        type=_choice(search_table.PARTS),
+        type=_parse_choice(search_table.PARTS),
         default=search_table.PARTS,
         help=f"of {'; '.join(search_table.PARTS)}, with ';' between them "
         "(default: all)",
     )
     add(
         "--contestants",
-        type=_choice(tuple(CONTESTANTS)),
+        type=_parse_choice(tuple(CONTESTANTS)),
         default=tuple(CONTESTANTS),
         help="of the searches on digits, with ';' between them (default: all)",
     )
@@ -105,7 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"where records are stored (default: {result_files.DEFAULT})",
+        help=f"where records are stored (default: {result_files.DEFAULT_FOLDER})",
     )
     add("--tables", action="store_true", help="run nothing; print the stored table")
     add("--markdown", action="store_true", help="print the table as Markdown")
@@ -118,7 +122,7 @@ def main(argv: Sequence[str]) -> int:
     name = f"search{'-quick' if args.quick else ''}.jsonl"
     if args.tables:
         try:
-            path = (args.out or result_files.COMMITTED) / name
+            path = (args.out or result_files.COMMITTED_FOLDER) / name
             records = timing_tables.read(
                 path, "search", ("part", "contestant", "seconds")
             )
@@ -131,7 +135,7 @@ def main(argv: Sequence[str]) -> int:
     if args.quick:
         args.rounds = 1
     environment.use_threads(args.threads)
-    path = result_files.open_store(args.out or result_files.DEFAULT) / name
+    path = result_files.open_folder(args.out or result_files.DEFAULT_FOLDER) / name
     records = []
     for record in run_all(args):
         result_files.append(path, record)

@@ -1,4 +1,4 @@
-"""Who takes part in `search`: one grid of networks, by every package's own means."""
+"""The contestants of `search`: one grid, searched with each package's own tools."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import MLPClassifier
 
 EPOCHS, BATCH, FOLDS = 10, 32, 5
-RATES, ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1), (1e-5, 1e-3, 1e-1)
+LEARNING_RATES, ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1), (1e-5, 1e-3, 1e-1)
 
 
-def _scikit_learns(estimator: type, search: type, units: int, **options: Any) -> Any:
-    """Search over a class with scikit-learn's names of parameters."""
+def _search_estimator(estimator: type, search: type, units: int, **options: Any) -> Any:
+    """Return a search over an estimator with scikit-learn's parameter names."""
     network = estimator(units, batch_size=BATCH, max_iter=EPOCHS, random_state=0)
-    grid = {"learning_rate_init": RATES, "alpha": ALPHAS}
+    grid = {"learning_rate_init": LEARNING_RATES, "alpha": ALPHAS}
     return search(network, grid, cv=FOLDS, refit=False, **options)
 
 
-def _over_skorch(units: int) -> Any:
-    """Search over a network of skorch's."""
+def _search_skorch(units: int) -> Any:
+    """Return a search over a network of skorch."""
     import torch
     from skorch import NeuralNetClassifier
 
@@ -44,12 +44,12 @@ def _over_skorch(units: int) -> Any:
         iterator_train__shuffle=True,
         verbose=0,
     )
-    grid = {"lr": RATES, "optimizer__weight_decay": ALPHAS}
+    grid = {"lr": LEARNING_RATES, "optimizer__weight_decay": ALPHAS}
     return GridSearchCV(network, grid, cv=FOLDS, refit=False)
 
 
-def _over_scikeras(units: int) -> Any:
-    """Search over a network of Keras's."""
+def _search_scikeras(units: int) -> Any:
+    """Return a search over a network of Keras."""
     import keras
     from scikeras.wrappers import KerasClassifier
 
@@ -72,18 +72,18 @@ def _over_scikeras(units: int) -> Any:
         epochs=EPOCHS,
         verbose=0,
     )
-    grid = {"optimizer__learning_rate": RATES, "model__alpha": ALPHAS}
+    grid = {"optimizer__learning_rate": LEARNING_RATES, "model__alpha": ALPHAS}
     return GridSearchCV(network, grid, cv=FOLDS, refit=False)
 
 
-# From the number of hidden units to a search over networks of so many.
+# Functions that take the number of hidden units and return a search.
 CONTESTANTS: dict[str, Callable[[int], Any]] = {
-    "packed": partial(_scikit_learns, MLPClassifier, PackedGridSearchCV),
-    "one by one": partial(_scikit_learns, MLPClassifier, GridSearchCV),
-    "scikit-learn": partial(_scikit_learns, TheirMLPClassifier, GridSearchCV),
+    "packed": partial(_search_estimator, MLPClassifier, PackedGridSearchCV),
+    "one by one": partial(_search_estimator, MLPClassifier, GridSearchCV),
+    "scikit-learn": partial(_search_estimator, TheirMLPClassifier, GridSearchCV),
     "scikit-learn, 2 jobs": partial(
-        _scikit_learns, TheirMLPClassifier, GridSearchCV, n_jobs=2
+        _search_estimator, TheirMLPClassifier, GridSearchCV, n_jobs=2
     ),
-    "skorch": _over_skorch,
-    "scikeras": _over_scikeras,
+    "skorch": _search_skorch,
+    "scikeras": _search_scikeras,
 }

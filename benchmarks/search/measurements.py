@@ -1,20 +1,23 @@
-"""What is measured, part by part.
+"""The parts of the benchmark, and the records that they yield.
 
-``digits`` searches the same 12 candidates in 5 folds by every contestant, in float32,
-in alternation, in one process (but for its jobs), and ``wider`` those of more hidden
-units by the contestants that are soon done. ``growth`` sets a packed search beside
-scikit-learn's over the same networks, for more and more members, units and rows;
-``convolutions`` does so over CNNs of 8 x 8 pixels with more and more filters.
-``halving`` sets a halving search whose survivors go on beside one whose survivors start
-anew, in alternation. ``memory`` is the peak of a packed search of 500 members, in a
-process of its own.
+* ``digits``: every contestant searches the same 12 candidates in 5 folds, in float32.
+  The contestants take turns in one process (jobs have their own).
+* ``wider``: the same with more hidden units, by the fast contestants.
+* ``growth``: a packed search and scikit-learn's search over the same networks, for
+  growing numbers of members, units and rows.
+* ``convolutions``: the same with CNNs of 8 x 8 pixels and a growing number of filters.
+* ``halving``: a halving search whose survivors continue with their weights, and one
+  whose survivors start again, in turn.
+* ``memory``: the peak memory of a packed search of 500 members in a new process.
 
-A part yields a dict for each contestant: ``contestant``; ``seconds`` of the clock and
-``processor_seconds`` of this process, lists with an entry a round; ``error``, why it
-did not take part, if it did not. Those of ``growth`` say what was ``moved`` and their
-``members``, ``units`` and ``rows``, those of ``convolutions`` their ``members``,
-``rows`` and ``filters``; that of ``memory`` says ``members``, ``rows``,
-``bytes_before`` and ``bytes_at_peak``.
+A part yields a dict for each contestant:
+
+* ``contestant``, and ``error`` with the reason if it did not take part
+* ``seconds`` (wall clock) and ``processor_seconds`` (CPU time of this process): lists
+  with one entry for each round
+* ``growth``: ``moved`` (the size that grows), ``members``, ``units`` and ``rows``
+* ``convolutions``: ``members``, ``rows`` and ``filters``
+* ``memory``: ``members``, ``rows``, ``bytes_before`` and ``bytes_at_peak``
 """
 
 from __future__ import annotations
@@ -44,11 +47,11 @@ from benchmarks.search.contestants import (
 from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
 from skmlp.neural_network import CNNClassifier, MLPClassifier
 
-# Hidden units of ``digits`` and of ``wider``, and who takes part in the latter.
-UNITS, MORE_UNITS = 20, 50
-SOON_DONE = ("packed", "one by one", "scikit-learn", "scikit-learn, 2 jobs")
+# Hidden units of ``digits`` and ``wider``, and the contestants of ``wider``.
+UNITS, WIDER_UNITS = 20, 50
+FAST_CONTESTANTS = ("packed", "one by one", "scikit-learn", "scikit-learn, 2 jobs")
 
-# One of the three is moved, the others stay in the middle of its range.
+# One of the three sizes grows. The others have these middle values.
 MIDDLE = {"members": 16, "units": 50, "rows": 500}
 GROWTH = {
     "members": (1, 2, 4, 16, 64, 256),
@@ -56,18 +59,18 @@ GROWTH = {
     "rows": (100, 500, 2_000, 8_000),
 }
 N_FEATURES = 64
-SHORT = {"batch_size": BATCH, "max_iter": 3, "random_state": 0}
+SHORT_FIT = {"batch_size": BATCH, "max_iter": 3, "random_state": 0}
 FILTERS = ((4,), (8,), (16,), (16, 32), (32, 64))
 
-# A contestant's round of the digits search takes so long at least, and is a mean.
-SECONDS_A_ROUND = 2.0
+# A round of the digits search is repeated for at least this time and averaged.
+MIN_SECONDS_PER_ROUND = 2.0
 
-# Searches of milliseconds are repeated for so long, or so often.
-SECONDS_AT_LEAST = 0.5
-MOST_ROUNDS = 31
+# Short searches get more rounds: for this time, or at most this number.
+MIN_SECONDS = 0.5
+MAX_ROUNDS = 31
 
 # 27 candidates for 10 epochs, 9 for 30, 3 for 90, 1 for 270.
-HALVED_RATES = tuple(np.geomspace(1e-4, 1e-1, 9).tolist())
+HALVING_LEARNING_RATES = tuple(np.geomspace(1e-4, 1e-1, 9).tolist())
 HALVING = {"resource": "max_iter", "max_resources": 270, "random_state": 0}
 
 MEMBERS_IN_MEMORY = 500
@@ -81,27 +84,27 @@ Measured = dict[str, Any]
 def digits(
     rounds: int, quick: bool, wanted: Sequence[str], units: int
 ) -> Iterator[Measured]:
-    """Yield the times of every contestant that is installed."""
+    """Yield the times of every installed contestant."""
     X, y = _digits(quick)
-    X = X.astype(np.float32)  # which all of them can train in
+    X = X.astype(np.float32)  # a dtype in which all of them can train
     times: dict[str, list[tuple[float, float]]] = {}
-    errors = {name: _absence(name) for name in wanted}
+    errors = {name: _why_absent(name) for name in wanted}
     present = [name for name in wanted if errors[name] is None]
-    # The first round pays for imports and thread pools.
+    # The first round includes the time of imports and of starting thread pools.
     for i in range(rounds + 1):
         for name in present:
             if i == 0:
-                _timed(CONTESTANTS[name](units), X[:100], y[:100])
+                _time_search(CONTESTANTS[name](units), X[:100], y[:100])
             else:
-                measured = [_timed(CONTESTANTS[name](units), X, y)]
-                # A single short search would pay for the threads that still spin.
-                while not quick and sum(s for s, _ in measured) < SECONDS_A_ROUND:
-                    measured.append(_timed(CONTESTANTS[name](units), X, y))
+                measured = [_time_search(CONTESTANTS[name](units), X, y)]
+                # A single short search would include threads that still spin.
+                while not quick and sum(s for s, _ in measured) < MIN_SECONDS_PER_ROUND:
+                    measured.append(_time_search(CONTESTANTS[name](units), X, y))
                 times.setdefault(name, []).append(tuple(np.mean(measured, axis=0)))
     for name in wanted:
         yield {
             "contestant": name,
-            **_columns(times.get(name, [])),
+            **_as_record_times(times.get(name, [])),
             "error": errors[name],
         }
 
@@ -112,31 +115,31 @@ def _digits(quick: bool) -> tuple[np.ndarray, np.ndarray]:
     return (X[:200] / 16, y[:200]) if quick else (X / 16, y)
 
 
-def _absence(contestant: str) -> str | None:
+def _why_absent(contestant: str) -> str | None:
     """Return why a contestant cannot take part, or None."""
     package = contestant if contestant in ("skorch", "scikeras") else "sklearn"
     return None if find_spec(package) else f"{package} is not installed"
 
 
-# How packs grow
+# Growing packs
 
 
 def growth(rounds: int, quick: bool) -> Iterator[Measured]:
-    """Yield the times of a packed search and of one in turn, for growing sizes."""
+    """Yield the times of packed and sequential searches for growing sizes."""
     for moved, sizes in GROWTH.items():
         for size in sizes[:2] if quick else sizes:
             sizes_now = {**MIDDLE, moved: size}
-            network = MLPClassifier(sizes_now.pop("units"), **SHORT)
+            network = MLPClassifier(sizes_now.pop("units"), **SHORT_FIT)
             for measured in _side_by_side(network, rounds, **sizes_now):
                 yield {"moved": moved, **MIDDLE, moved: size, **measured}
 
 
 def convolutions(rounds: int, quick: bool) -> Iterator[Measured]:
-    """Yield the times of a packed search and of one in turn, for more filters."""
+    """Yield the times of packed and sequential searches for more and more filters."""
     members, rows = MIDDLE["members"], MIDDLE["rows"]
     for filters in FILTERS[:1] if quick else FILTERS:
         network = CNNClassifier(
-            filters, hidden_layer_sizes=32, dtype="float32", **SHORT
+            filters, hidden_layer_sizes=32, dtype="float32", **SHORT_FIT
         )
         for measured in _side_by_side(network, rounds, members, rows):
             yield {
@@ -150,22 +153,24 @@ def convolutions(rounds: int, quick: bool) -> Iterator[Measured]:
 def _side_by_side(
     network: Any, rounds: int, members: int, rows: int
 ) -> Iterator[Measured]:
-    """Yield the times of a packed search and of one in turn."""
+    """Yield the times of a packed and a sequential search."""
     searches = {"packed": PackedGridSearchCV, "one by one": GridSearchCV}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
     for search in searches.values():
-        seconds, _ = _timed(*_members(search, network, members, rows))
-        rounds = max(rounds, min(MOST_ROUNDS, int(SECONDS_AT_LEAST / seconds)))
+        seconds, _ = _time_search(*_make_search(search, network, members, rows))
+        rounds = max(rounds, min(MAX_ROUNDS, int(MIN_SECONDS / seconds)))
     for _ in range(rounds):
         for name, search in searches.items():
-            measured = _timed(*_members(search, network, members, rows))
+            measured = _time_search(*_make_search(search, network, members, rows))
             times[name].append(measured)
     for name in searches:
-        yield {"contestant": name, **_columns(times[name])}
+        yield {"contestant": name, **_as_record_times(times[name])}
 
 
-def _members(search: type, network: Any, members: int, rows: int) -> tuple[Any, ...]:
-    """Return a search of so many members, and its rows."""
+def _make_search(
+    search: type, network: Any, members: int, rows: int
+) -> tuple[Any, ...]:
+    """Return a search with this number of members, and its samples."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(rows + 50, N_FEATURES)), rng.integers(0, 10, rows + 50)
     y[:10] = np.arange(10)
@@ -178,10 +183,10 @@ def _members(search: type, network: Any, members: int, rows: int) -> tuple[Any, 
 
 
 def halving(rounds: int, quick: bool) -> Iterator[Measured]:
-    """Yield the times of searches whose survivors start anew, and go on."""
+    """Yield the times of searches whose survivors start again or continue."""
     X, y = _digits(quick)
-    network = MLPClassifier(MORE_UNITS, batch_size=BATCH, random_state=0)
-    grid = {"learning_rate_init": HALVED_RATES, "alpha": ALPHAS}
+    network = MLPClassifier(WIDER_UNITS, batch_size=BATCH, random_state=0)
+    grid = {"learning_rate_init": HALVING_LEARNING_RATES, "alpha": ALPHAS}
     times: dict[str, list[tuple[float, float]]] = {"packed": [], "going on": []}
     for i in range(rounds + 1):
         for name, measured in times.items():
@@ -189,35 +194,35 @@ def halving(rounds: int, quick: bool) -> Iterator[Measured]:
                 network, grid, cv=FOLDS, refit=False, **HALVING
             )
             search.warm_start = name == "going on"
-            taken = _timed(search, X, y)
+            taken = _time_search(search, X, y)
             if i:
                 measured.append(taken)
     for name, measured in times.items():
-        yield {"contestant": name, **_columns(measured)}
+        yield {"contestant": name, **_as_record_times(measured)}
 
 
 # Memory
 
 
 def memory(quick: bool, data_home: str | None) -> Iterator[Measured]:
-    """Yield the peak of a process that makes a packed search of many members."""
+    """Yield the peak memory of a packed search of many members in a new process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        found = pool.submit(peak_of_a_search, quick, data_home).result()
+        found = pool.submit(measure_search_peak, quick, data_home).result()
     yield {"contestant": "packed", **found}
 
 
-def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
-    """Search on a tenth of MNIST (`quick`: on digits) and tell the peak of memory."""
+def measure_search_peak(quick: bool, data_home: str | None) -> Measured:
+    """Search on a tenth of MNIST (`quick`: on digits), and return the peak memory."""
     from benchmarks.data import datasets
 
     data = datasets.load("digits" if quick else "mnist", data_home)
     members = 10 if quick else MEMBERS_IN_MEMORY
     X, y = data.X_train[::10] / (data.pixel_max or 1.0), data.y_train[::10]
-    network = MLPClassifier(MORE_UNITS, batch_size=BATCH, max_iter=1, random_state=0)
+    network = MLPClassifier(WIDER_UNITS, batch_size=BATCH, max_iter=1, random_state=0)
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members // FOLDS)}
-    before = _peak()
-    seconds, processor = _timed(
+    before = _peak_memory()
+    seconds, processor = _time_search(
         PackedGridSearchCV(network, grid, cv=FOLDS, refit=False), X, y
     )
     return {
@@ -226,13 +231,13 @@ def peak_of_a_search(quick: bool, data_home: str | None) -> Measured:
         "seconds": [seconds],
         "processor_seconds": [processor],
         "bytes_before": before,
-        "bytes_at_peak": _peak(),
+        "bytes_at_peak": _peak_memory(),
     }
 
 
-def _peak() -> int:
-    """Return the most memory that this process ever had resident, in bytes."""
-    if sys.platform == "linux":  # where getrusage counts what the parent had, too
+def _peak_memory() -> int:
+    """Return the peak of this process's resident memory, in bytes."""
+    if sys.platform == "linux":  # on Linux getrusage includes the memory of the parent
         status = Path("/proc/self/status").read_text()
         return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
     import resource
@@ -241,18 +246,18 @@ def _peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-# What is common to the parts
+# Shared by all parts
 
 
-def _timed(search: Any, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Search and return seconds and processor seconds; few epochs are meant."""
+def _time_search(search: Any, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Search and return wall-clock and CPU seconds. The few epochs are intended."""
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         started, processor = perf_counter(), process_time()
         search.fit(X, y)
         return perf_counter() - started, process_time() - processor
 
 
-def _columns(times: list[tuple[float, float]]) -> Measured:
+def _as_record_times(times: list[tuple[float, float]]) -> Measured:
     """Return times as two lists."""
     return {
         "seconds": [round(seconds, 4) for seconds, _ in times],

@@ -1,4 +1,4 @@
-"""The table of stored records: medians, ratios to a packed search, what is aimed at."""
+"""The table of stored records: medians, ratios to a packed search, and targets."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from benchmarks.tables.timing_tables import Record, Timings, commands_of, versions
+from benchmarks.tables.timing_tables import Record, TimingTable, commands_of, versions
 
 PARTS = ("digits", "wider", "growth", "convolutions", "halving", "memory")
 COLUMNS = ("work", "search", "s", "theirs / packed", "of CPU time", "target")
 
-# The least ratio of a search's time to that of the packed one.
+# The least ratio of a search's time to the packed search's time.
 TARGETS = {
     ("digits", "scikit-learn"): 5.0,
     ("digits", "scikit-learn, 2 jobs"): 3.0,
@@ -21,40 +21,40 @@ TARGETS = {
     ("growth", "one by one"): 0.95,
     ("convolutions", "one by one"): 0.95,
 }
-MOST_BYTES = 2e9
+MAX_BYTES = 2e9
 
 _SIZES = ("members", "units", "rows", "filters")
 
 
-def _place(record: Record) -> tuple[Any, ...]:
-    """Return what the records of one packed search and its rivals have in common."""
+def _comparison_key(record: Record) -> tuple[Any, ...]:
+    """Return the key that the records of a packed search and its rivals share."""
     return record["part"], record.get("moved"), *map(record.get, _SIZES)
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """Keep the last record of each place and contestant, in the order of parts."""
-    last = {(_place(r), r["contestant"]): r for r in records}
+    """Return the last record of each comparison and contestant, ordered by part."""
+    last = {(_comparison_key(r), r["contestant"]): r for r in records}
     return sorted(last.values(), key=lambda record: PARTS.index(record["part"]))
 
 
 def rows(records: list[Record]) -> list[tuple[str, ...]]:
     """Return the cells of every record."""
-    packed = {_place(r): r for r in records if r["contestant"] == "packed"}
-    return [_row(record, packed.get(_place(record))) for record in records]
+    packed = {_comparison_key(r): r for r in records if r["contestant"] == "packed"}
+    return [_row(record, packed.get(_comparison_key(record))) for record in records]
 
 
 def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
     """Return the cells of one record."""
-    start = _work(record), record["contestant"]
+    start = _work_name(record), record["contestant"]
     if record["error"]:
         return (*start, record["error"], "", "", "")
     seconds = f"{median(record['seconds']):.3f}"
     if "bytes_at_peak" in record:
         peak = f"{record['bytes_at_peak'] / 1e6:.0f} MB"
-        return (*start, seconds, peak, "", f"< {MOST_BYTES / 1e6:.0f} MB")
+        return (*start, seconds, peak, "", f"< {MAX_BYTES / 1e6:.0f} MB")
     if packed is None or record is packed:
         return (*start, seconds, "", "", "")
-    # The processor time of jobs is that of other processes.
+    # The CPU time of this process does not include that of the jobs.
     of_cpu = (
         ""
         if "jobs" in record["contestant"]
@@ -70,20 +70,20 @@ def _row(record: Record, packed: Record | None) -> tuple[str, ...]:
     )
 
 
-def _work(record: Record) -> str:
-    """Name a part; of one that moves a size, the size."""
+def _work_name(record: Record) -> str:
+    """Return the name of a part, or the size that grows in it."""
     moved = record.get("moved", "filters")
     return f"{moved}: {record[moved]}" if moved in record else record["part"]
 
 
 def _ratio(record: Record, packed: Record, name: str) -> str:
-    """Write the median over rounds of a search's time to that of the packed one."""
+    """Write the median over rounds of the ratio to the packed search."""
     pairs = zip(record[name], packed[name], strict=False)
     return f"{median(theirs / ours for theirs, ours in pairs):.2f}"
 
 
-def table(records: list[Record]) -> Timings:
-    """Return the table of the records, and what its figures depend on."""
+def table(records: list[Record]) -> TimingTable:
+    """Return the table of the records, with versions and hardware."""
     first = records[0]
     rounds = {len(r["seconds"]) for r in records if len(r["seconds"]) > 1} or {1}
     ends = sorted({min(rounds), max(rounds)})
@@ -96,4 +96,4 @@ def table(records: list[Record]) -> Timings:
         f"{' or '.join(map(str, threads))} threads.",
     ]
     commands = commands_of(records)
-    return Timings(heading, COLUMNS, rows(records), commands, whole_names=True)
+    return TimingTable(heading, COLUMNS, rows(records), commands, whole_names=True)

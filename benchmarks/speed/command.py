@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.result_store import result_files
 from benchmarks.speed import interleaved_rounds, speed_table
-from benchmarks.speed.workloads import WORKLOADS, Workload, find
+from benchmarks.speed.workloads import WORKLOADS, Workload, find_workload
 from benchmarks.tables import timing_tables
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -19,7 +19,7 @@ ROUNDS, QUICK_ROUNDS = 5, 1
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks speed",
         description="Time skmlp, its peers and hand-written torch loops side by side.",
@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"where records are stored (default: {result_files.DEFAULT})",
+        help=f"where records are stored (default: {result_files.DEFAULT_FOLDER})",
     )
     add("--tables", action="store_true", help="run nothing; print the stored table")
     add("--markdown", action="store_true", help="print the table as Markdown")
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     args = make_parser().parse_args(argv)
     try:
         if args.tables:
-            path = (args.out or result_files.COMMITTED) / file_name(args.quick)
+            path = (args.out or result_files.COMMITTED_FOLDER) / file_name(args.quick)
             names = {work.name for work in chosen(args.only)}
             needed = "workload", "contestant", "slices"
             records = speed_table.latest(timing_tables.read(path, "speed", needed))
@@ -73,32 +73,32 @@ def main(argv: Sequence[str]) -> int:
 
 
 def file_name(quick: bool) -> str:
-    """Name the file of the records."""
+    """Return the name of the file of records."""
     return "speed-quick.jsonl" if quick else "speed.jsonl"
 
 
 def chosen(only: str | None) -> list[Workload]:
-    """Return the workloads whose names begin with one of the given words."""
+    """Return the workloads whose names start with one of the given words."""
     if only is None:
         return list(WORKLOADS)
     words = tuple(word.strip() for word in only.split(";") if word.strip())
     for word in words:
         if not any(work.name.startswith(word) for work in WORKLOADS):
-            find(word)
+            find_workload(word)
     return [work for work in WORKLOADS if work.name.startswith(words)]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run, store each record as it comes, and print the table."""
+    """Run, store each record when it is complete, and print the table."""
     workloads = chosen(args.only)
     rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
     threads = args.threads or torch.get_num_threads()
     words = ["python -m benchmarks speed", f"--rounds {rounds} --threads {threads}"]
     words += [f"--only '{args.only}'"] if args.only else []
     words += ["--quick"] if args.quick else []
-    path = result_files.open_store(args.out or result_files.DEFAULT) / file_name(
-        args.quick
-    )
+    path = result_files.open_folder(
+        args.out or result_files.DEFAULT_FOLDER
+    ) / file_name(args.quick)
     records, status = [], OK
     try:
         for record in interleaved_rounds.run_all(
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             quick=args.quick,
             data_home=args.data_home,
             command=" ".join(words),
-            starting=lambda name: print(name, file=sys.stderr),
+            on_start=lambda name: print(name, file=sys.stderr),
         ):
             result_files.append(path, record)
             records.append(record)

@@ -1,7 +1,7 @@
-"""How each contestant fits and predicts, as its own documentation shows.
+"""How each contestant fits and predicts, following its own documentation.
 
-A contestant's function gets a workload and rows and returns what is to be measured;
-what it does before is not. Only the package that it needs is imported.
+A contestant's function receives a workload and samples, prepares them, and returns the
+job that is measured. Only the package that it needs is imported.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from benchmarks.speed.workloads import (
 
 Job = Callable[[], Any]
 
-# Rows to fit before predictions are measured.
+# The number of samples that are fitted before predictions are measured.
 FITTED_ROWS = 1_000
 
 NEEDS = {KERAS: ("keras", "tensorflow")}
 
 
-def missing(contestant: str) -> str | None:
+def why_absent(contestant: str) -> str | None:
     """Return why a contestant cannot take part, or None."""
     absent = [name for name in NEEDS.get(contestant, ()) if find_spec(name) is None]
     if not absent:
@@ -43,7 +43,7 @@ def missing(contestant: str) -> str | None:
 
 def prepare(contestant: str, work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
     """Return the job of a contestant: one fit, or `repeat` predictions."""
-    warnings.simplefilter("ignore")  # that epochs are few is meant
+    warnings.simplefilter("ignore")  # the small number of epochs is intended
     if work.kind == "fit":
         return _FITS[contestant](work, X, y)
     predict = _PREDICTIONS[contestant](work, X, y)
@@ -56,7 +56,7 @@ def prepare(contestant: str, work: Workload, X: np.ndarray, y: np.ndarray) -> Jo
 
 
 def estimator(work: Workload, ours: bool) -> Any:
-    """Return our estimator, or scikit-learn's, for a workload."""
+    """Return the estimator of skmlp or scikit-learn for a workload."""
     network = work.network
     params: dict[str, Any] = {
         "hidden_layer_sizes": network.hidden,
@@ -109,14 +109,14 @@ def _fit_plain(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
 
 def _predict_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
     def prepare(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
-        fitted = estimator(work, ours).fit(*_some(X, y))
+        fitted = estimator(work, ours).fit(*_first_samples(X, y))
         return lambda: fitted.predict_proba(X[: work.rows])
 
     return prepare
 
 
-def _some(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows enough to have a fitted network."""
+def _first_samples(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return enough samples to fit a network."""
     return X[:FITTED_ROWS], y[:FITTED_ROWS]
 
 
@@ -149,15 +149,15 @@ def _skorch(work: Workload, n_inputs: int) -> Any:
 
 
 def _fit_skorch(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
-    from benchmarks.speed.torch_loops import shaped
+    from benchmarks.speed.torch_loops import as_images
 
-    images = shaped(X, work.network)
+    images = as_images(X, work.network)
     return lambda: _skorch(work, X.shape[1]).fit(images, y)
 
 
 def _predict_skorch(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
-    # Its criterion is a cross-entropy of logits, from which it takes the softmax.
-    fitted = _skorch(work, X.shape[1]).fit(*_some(X, y))
+    # Its criterion is a cross-entropy of logits, so skorch applies the softmax.
+    fitted = _skorch(work, X.shape[1]).fit(*_first_samples(X, y))
     return lambda: fitted.predict_proba(X[: work.rows])
 
 
@@ -192,8 +192,9 @@ def _keras(work: Workload, n_inputs: int) -> Any:
 
 
 def _fit_keras(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
-    # Its graphs are traced before, for a full batch and the rest, though every new
-    # model pays for that; and it has no L2 penalty. Both are to its advantage.
+    # Keras traces its graphs before the measurement, for a full batch and the rest,
+    # although every new model needs that time. It also has no L2 penalty. Both favor
+    # Keras.
     model, size = _keras(work, X.shape[1]), work.network.batch_size
     first = min(len(X), size + len(X) % size)
     model.fit(X[:first], y[:first], batch_size=size, verbose=0)
@@ -203,7 +204,7 @@ def _fit_keras(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
 def _predict_keras(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
     model, size = _keras(work, X.shape[1]), work.network.batch_size
     if work.rows == 1:
-        # What its documentation advises for a few rows.
+        # Keras's documentation recommends this for a few samples.
         row = X[:1]
         return lambda: np.asarray(model(row, training=False))
     model.predict(X[: 2 * size], batch_size=size, verbose=0)
@@ -214,7 +215,7 @@ def _loop(name: str) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
     def prepare(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
         from benchmarks.speed import torch_loops
 
-        train = {OBVIOUS: torch_loops.obvious, BEST: torch_loops.best}[name]
+        train = {OBVIOUS: torch_loops.train_obvious, BEST: torch_loops.train_best}[name]
         return lambda: train(X, y, work.network, work.epochs)
 
     return prepare

@@ -1,4 +1,4 @@
-"""What needs a new process each time: importing a package, the peak of memory."""
+"""Measurements that need a new process: import time and peak memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def seconds_of_import(contestant: str) -> float:
-    """Time a new interpreter that imports a package and ends."""
+    """Return the time of a new interpreter that imports a package and ends."""
     started = perf_counter()
     subprocess.run(
         [sys.executable, "-c", IMPORTS[contestant]], check=True, capture_output=True
@@ -41,14 +41,15 @@ def seconds_of_import(contestant: str) -> float:
 
 
 def bytes_at_peak(contestant: str, work: Workload, folder: Path) -> int:
-    """Return the peak memory of a fit or of predictions, above what was there before.
+    """Return how far a fit or predictions raise the peak memory, in bytes.
 
-    Before are the interpreter, the imports, a small fit and, for predictions, the rows.
+    The memory before includes the interpreter, the imports, a small fit and, for
+    predictions, the samples.
 
     Raises
     ------
     RuntimeError
-        With what went wrong in the process.
+        With the error of the process.
     """
     if contestant == FLOAT32:
         return work.rows * N_PIXELS * 4
@@ -56,7 +57,9 @@ def bytes_at_peak(contestant: str, work: Workload, folder: Path) -> int:
         contestant, work = OURS, replace(work, rows=work.rows // 2)
     context = get_context("spawn")
     connection, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(contestant, work, folder, theirs))
+    process = context.Process(
+        target=_send_peak, args=(contestant, work, folder, theirs)
+    )
     process.start()
     theirs.close()
     try:
@@ -70,21 +73,21 @@ def bytes_at_peak(contestant: str, work: Workload, folder: Path) -> int:
     return answer
 
 
-def can_tell_memory() -> bool:
-    """Whether this system tells a process the peak of its own memory."""
+def can_measure_memory() -> bool:
+    """Whether this system reports the peak memory of a process."""
     return _STATUS.exists()
 
 
-def _serve(
+def _send_peak(
     contestant: str, work: Workload, folder: Path, connection: Connection
 ) -> None:
     try:
-        connection.send(_peak(contestant, work, folder))
+        connection.send(_measure_peak(contestant, work, folder))
     except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
         connection.send(f"{type(error).__name__}: {error}")
 
 
-def _peak(contestant: str, work: Workload, folder: Path) -> int:
+def _measure_peak(contestant: str, work: Workload, folder: Path) -> int:
     """Measure in this process, which is new."""
     import warnings
 
@@ -97,22 +100,22 @@ def _peak(contestant: str, work: Workload, folder: Path) -> int:
     fitted.predict_proba(few)
     path = folder / "images.npy"
     if "fit" in work.name:
-        before = _resident("VmHWM")
+        before = _read_memory("VmHWM")
         X = np.load(path)[: work.rows]
         fitted.fit(X, np.arange(len(X)) % 10)
     else:
         images = np.load(path, mmap_mode="r")
         X = np.empty((work.rows, N_PIXELS), np.uint8)
         for start in range(0, work.rows, len(images)):
-            # In place, so that no copy raises the peak before.
+            # In place, because a copy would raise the peak before the measurement.
             X[start : start + len(images)] = images[: work.rows - start]
-        before = _resident("VmHWM")
+        before = _read_memory("VmHWM")
         fitted.predict_proba(X)
-    return max(0, _resident("VmHWM") - before)
+    return max(0, _read_memory("VmHWM") - before)
 
 
-def _resident(name: str) -> int:
-    """Return a figure of this process's memory in bytes; VmHWM is its peak."""
+def _read_memory(name: str) -> int:
+    """Return a memory figure of this process in bytes. VmHWM is the peak."""
     for line in _STATUS.read_text(encoding="ascii").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024

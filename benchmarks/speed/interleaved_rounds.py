@@ -1,4 +1,4 @@
-"""Rounds of slices, and the records that come of them."""
+"""Rounds of measured slices, and their records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.running import environment
 from benchmarks.speed import fresh_processes
-from benchmarks.speed.contestants import missing
+from benchmarks.speed.contestants import why_absent
 from benchmarks.speed.worker import Worker
 from benchmarks.speed.workloads import Workload, describe
 
@@ -29,7 +29,7 @@ def run_all(
     quick: bool,
     data_home: str | None,
     command: str,
-    starting: Callable[[str], None],
+    on_start: Callable[[str], None],
 ) -> Iterator[Record]:
     """Yield a record for every workload and contestant."""
     with ExitStack() as stack:
@@ -37,18 +37,18 @@ def run_all(
         write_data(folder, {work.data for work in workloads}, quick, data_home)
         workers: dict[str, Worker] = {}
         for work in workloads:
-            starting(work.name)
+            on_start(work.name)
             if quick:
                 work = work.quick()
-            skipped = {name: _absence(name, work) for name in work.contestants}
+            skipped = {name: _why_absent(name, work) for name in work.contestants}
             present = [name for name in work.contestants if not skipped[name]]
             for name in present:
                 if work.kind in ("fit", "predict") and name not in workers:
                     workers[name] = Worker(name, threads)
                     stack.enter_context(closing(workers[name]))
-            load = [_load()]
-            slices, failed = alternate(work, present, rounds, workers, folder)
-            load.append(_load())
+            load = [_load_average()]
+            slices, failed = measure_in_turn(work, present, rounds, workers, folder)
+            load.append(_load_average())
             for name in work.contestants:
                 yield {
                     "experiment": "speed",
@@ -59,21 +59,21 @@ def run_all(
                     "quick": quick,
                     **environment.describe(),
                     "threads": threads,
-                    "peers": environment.peers(),
+                    "peers": environment.peer_versions(),
                     "load_average": load,
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "command": command,
                 }
 
 
-def alternate(
+def measure_in_turn(
     work: Workload,
     contestants: list[str],
     rounds: int,
     workers: dict[str, Worker],
     folder: Path,
 ) -> tuple[dict[str, list[dict[str, float]]], dict[str, str]]:
-    """Take one slice of each contestant in turn; the first, to warm up, is dropped."""
+    """Measure one slice of each contestant in turn, after a warm-up that is dropped."""
     slices: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     failed: dict[str, str] = {}
     warm_up = work.kind in ("fit", "predict")
@@ -82,7 +82,7 @@ def alternate(
             if name in failed:
                 continue
             try:
-                measured = _slice(work, name, workers, folder)
+                measured = _measure_slice(work, name, workers, folder)
             except RuntimeError as error:
                 failed[name] = str(error)
             else:
@@ -91,7 +91,7 @@ def alternate(
     return slices, failed
 
 
-def _slice(
+def _measure_slice(
     work: Workload, contestant: str, workers: dict[str, Worker], folder: Path
 ) -> dict[str, float]:
     if work.kind == "import":
@@ -101,19 +101,19 @@ def _slice(
     return workers[contestant].slice(work, folder)
 
 
-def _absence(contestant: str, work: Workload) -> str | None:
+def _why_absent(contestant: str, work: Workload) -> str | None:
     """Return why a contestant cannot do the work, or None."""
-    if work.kind == "memory" and not fresh_processes.can_tell_memory():
+    if work.kind == "memory" and not fresh_processes.can_measure_memory():
         return "this system does not tell a process the peak of its memory"
-    return missing(contestant)
+    return why_absent(contestant)
 
 
 def write_data(
     folder: Path, names: set[str], quick: bool, data_home: str | None
 ) -> None:
-    """Write rows once, for every process to map: pixels in [0, 1], in float32.
+    """Write samples that all processes map: pixels in [0, 1], in float32.
 
-    `quick` draws pixels at random, so that it needs no data set.
+    With `quick` the pixels are random, so that no data set is needed.
     """
     from benchmarks.data import datasets
 
@@ -129,12 +129,12 @@ def write_data(
             top = data.pixel_max or 1.0
         if name != "digits":
             np.save(folder / "images.npy", X.astype(np.uint8))
-            if not quick:  # 100,000 rows to predict
+            if not quick:  # 100,000 samples for prediction
                 X, y = np.resize(X, (100_000, X.shape[1])), np.resize(y, 100_000)
         np.save(folder / f"{name}-X.npy", (X / np.float32(top)).astype(np.float32))
         np.save(folder / f"{name}-y.npy", y.astype(np.int64))
 
 
-def _load() -> float | None:
-    """Return how many processes wanted a core in the last minute."""
+def _load_average() -> float | None:
+    """Return the system's load average of the last minute."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

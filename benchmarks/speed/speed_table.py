@@ -1,4 +1,4 @@
-"""The table of stored records: medians, ratios to ours, and what is aimed at."""
+"""The table of stored records: medians, ratios to ours, and targets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.speed.workloads import OURS, WORKLOADS
-from benchmarks.tables.timing_tables import Record, Timings, commands_of, versions
+from benchmarks.tables.timing_tables import Record, TimingTable, commands_of, versions
 
 
 @dataclass(frozen=True)
-class Line:
-    """One contestant's line under a workload.
+class SpeedRow:
+    """One contestant's line of a workload.
 
-    `ratio` is theirs to ours: over 1, we are faster or smaller. `cpu_ratio` is that of
-    the CPU's time, which other processes' work changes little.
+    `ratio` is the contestant's time or memory divided by ours. Above 1, skmlp is faster
+    or smaller. `cpu_ratio` is the ratio of CPU times, which other processes affect
+    little.
     """
 
     workload: str
@@ -27,29 +28,29 @@ class Line:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """What stands in the columns after the name of the work."""
-        ratios = (_two_digits(ratio) for ratio in (self.ratio, self.cpu_ratio))
+        """The cells in the columns after the name of the work."""
+        ratios = (_format_ratio(ratio) for ratio in (self.ratio, self.cpu_ratio))
         return (self.contestant, self.figure, *ratios, self.target_text)
 
     @property
     def target_text(self) -> str:
-        """What the ratio is to be at least."""
+        """The least ratio that is aimed at."""
         return "" if self.target is None else f"≥ {self.target:.2f}"
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """Keep the last record of each workload and contestant, in the order of both."""
+    """Return the last record of each workload and contestant, ordered by both."""
     last = {(r["workload"], r["contestant"]): r for r in records}
     order = {work.name: i for i, work in enumerate(WORKLOADS)}
     return sorted(last.values(), key=lambda r: order.get(r["workload"], len(order)))
 
 
-def lines(records: list[Record]) -> list[Line]:
-    """Summarise records, a line each."""
+def make_speed_rows(records: list[Record]) -> list[SpeedRow]:
+    """Summarize each record as one line."""
     ours = {r["workload"]: r for r in records if r["contestant"] == OURS}
     targets = {work.name: work.targets for work in WORKLOADS}
     return [
-        Line(
+        SpeedRow(
             record["workload"],
             record["contestant"],
             _figure(record),
@@ -62,13 +63,13 @@ def lines(records: list[Record]) -> list[Line]:
 
 
 def _values(record: Record, name: str | None = None) -> list[float]:
-    """Return what is called `name`, or seconds or bytes, of each round."""
+    """Return the values called `name`, or seconds or bytes, of all rounds."""
     names = [name] if name else ["seconds", "bytes"]
     return [slice_[n] for slice_ in record["slices"] for n in names if n in slice_]
 
 
-def _two_digits(ratio: float | None) -> str:
-    """Write a ratio with as many digits as it deserves."""
+def _format_ratio(ratio: float | None) -> str:
+    """Write a ratio with two decimals if it is below 10."""
     if ratio is None:
         return ""
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
@@ -77,7 +78,7 @@ def _two_digits(ratio: float | None) -> str:
 def _ratio(
     record: Record, ours: Record | None, name: str | None = None
 ) -> float | None:
-    """Return the median over rounds of theirs to ours."""
+    """Return the median over rounds of the ratio to ours."""
     if ours is None or ours is record:
         return None
     pairs = zip(_values(record, name), _values(ours, name), strict=False)
@@ -99,17 +100,17 @@ def _figure(record: Record) -> str:
 
 
 def heading(records: list[Record]) -> list[str]:
-    """State what the figures depend on."""
+    """Describe the measurement, the versions and the hardware."""
     rounds = {len(r["slices"]) for r in records if r["slices"]}
     loads = [x for r in records for x in r["load_average"] if x is not None]
     said = [
-        f"speed: medians of {_one(rounds)} rounds, one slice of each in turn"
+        f"speed: medians of {_join(rounds)} rounds, one slice of each in turn"
         + (" (quick: a trial, not a result)" if records[0]["quick"] else ""),
         versions(records[0]),
         f"{records[0]['platform']}, {records[0]['cpu']}, "
-        f"{_one({r['cpu_count'] for r in records})} CPUs, "
-        f"{_one({r['threads'] for r in records})} threads for every contestant, on "
-        f"{_one({r['finished'][:10] for r in records})}.",
+        f"{_join({r['cpu_count'] for r in records})} CPUs, "
+        f"{_join({r['threads'] for r in records})} threads for every contestant, on "
+        f"{_join({r['finished'][:10] for r in records})}.",
     ]
     if loads:
         said.append(
@@ -119,12 +120,12 @@ def heading(records: list[Record]) -> list[str]:
     return said
 
 
-def _one(values: Iterable[object]) -> str:
+def _join(values: Iterable[object]) -> str:
     return " or ".join(map(str, sorted(values, key=str)))
 
 
-def absences(records: list[Record]) -> list[str]:
-    """Say which contestants were skipped or failed, and why."""
+def note_absences(records: list[Record]) -> list[str]:
+    """Name the contestants that were skipped or failed, and the reason."""
     said = {f"{r['contestant']}: {r['error']}" for r in records if r["error"]}
     return sorted(said)
 
@@ -132,19 +133,19 @@ def absences(records: list[Record]) -> list[str]:
 COLUMNS = ("work", "by", "median", "theirs / ours", "of CPU time", "target")
 
 
-def _rows(records: list[Record]) -> list[tuple[str, ...]]:
-    """Return the cells, the name of the work once."""
+def _cells(records: list[Record]) -> list[tuple[str, ...]]:
+    """Return the cells. The name of the work is written once."""
     rows: list[tuple[str, ...]] = []
     before = None
-    for line in lines(records):
+    for line in make_speed_rows(records):
         rows.append((line.workload if line.workload != before else "", *line.cells))
         before = line.workload
     return rows
 
 
-def table(records: list[Record]) -> Timings:
+def table(records: list[Record]) -> TimingTable:
     """Return the table of the records."""
     commands = commands_of(records)
-    return Timings(
-        heading(records), COLUMNS, _rows(records), commands, absences(records)
+    return TimingTable(
+        heading(records), COLUMNS, _cells(records), commands, note_absences(records)
     )

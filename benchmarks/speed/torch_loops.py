@@ -1,7 +1,7 @@
-"""Hand-written torch loops: the obvious one, and the best that we know.
+"""Hand-written torch loops: the obvious one, and the fastest that we know.
 
-Both have the L2 penalty in the update; the obvious one leaves it to Adam's
-``weight_decay``. Both sum the loss of an epoch.
+Both apply the L2 penalty in the update. The obvious loop uses Adam's ``weight_decay``.
+Both sum the loss of an epoch.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from benchmarks.speed.workloads import Network
 
 N_CLASSES = 10
 
-# Multiplications from which threads are faster than one, and from which oneDNN, which
-# packs the weights first, is faster than MKL on AMD's processors.
-MIDDLING, LARGE = 2**20, 2**22
+# Multiplications above which several threads are faster than one, and above which
+# oneDNN is faster than MKL on AMD processors. oneDNN packs the weights first.
+MEDIUM, LARGE = 2**20, 2**22
 
-# Units whose gradient MKL computes on the thread that updates them.
-UNITS_OF_A_PART = 16
+# Units in one slice, whose gradient MKL computes on the thread that updates them.
+UNITS_PER_SLICE = 16
 
-# Features that are gathered by one call, and stay in the last cache.
-GATHERED = 2**20
+# Features that one call gathers. They fit in the last-level cache.
+GATHERED_FEATURES = 2**20
 
 
 def make_module(
     network: Network, n_inputs: int, pool_first: bool = False
 ) -> nn.Sequential:
-    """Return torch's module of a network; images are ``(batch, 1, side, side)``."""
+    """Return the torch module of a network. Images are ``(batch, 1, side, side)``."""
     layers: list[nn.Module] = []
     width, channels = n_inputs, 1
     side = math.isqrt(n_inputs)
@@ -52,7 +52,7 @@ def make_module(
                 padding=low if low == high else 0,
             )
         )
-        # ReLU does not decrease, so it may follow the maximum.
+        # ReLU is monotonic, so it may follow the maximum.
         tail = [nn.ReLU()] + ([nn.MaxPool2d(2)] if network.pool else [])
         layers += reversed(tail) if pool_first else tail
         channels, side = filters, after // 2 if network.pool else after
@@ -65,18 +65,22 @@ def make_module(
     return nn.Sequential(*layers, nn.Linear(width, N_CLASSES))
 
 
-def shaped(X: np.ndarray, network: Network) -> np.ndarray:
-    """Return rows as images where the network has convolutions."""
+def as_images(X: np.ndarray, network: Network) -> np.ndarray:
+    """Return samples as images if the network has convolutions."""
     if not network.convolutions:
         return X
     side = math.isqrt(X.shape[1])
     return X.reshape(-1, 1, side, side)
 
 
-def obvious(X: np.ndarray, y: np.ndarray, network: Network, epochs: int) -> list[float]:
-    """Train as torch's tutorials do; return the loss of every epoch."""
+def train_obvious(
+    X: np.ndarray, y: np.ndarray, network: Network, epochs: int
+) -> list[float]:
+    """Train as torch's tutorials do, and return the loss of every epoch."""
     module = make_module(network, X.shape[1])
-    dataset = TensorDataset(torch.from_numpy(shaped(X, network)), torch.from_numpy(y))
+    dataset = TensorDataset(
+        torch.from_numpy(as_images(X, network)), torch.from_numpy(y)
+    )
     loader = DataLoader(dataset, batch_size=network.batch_size, shuffle=True)
     criterion = nn.CrossEntropyLoss()
     decay = network.alpha / network.batch_size
@@ -106,14 +110,16 @@ def obvious(X: np.ndarray, y: np.ndarray, network: Network, epochs: int) -> list
     return curve
 
 
-def best(X: np.ndarray, y: np.ndarray, network: Network, epochs: int) -> list[float]:
-    """Train as fast as we know how to by hand; return the loss of every epoch."""
+def train_best(
+    X: np.ndarray, y: np.ndarray, network: Network, epochs: int
+) -> list[float]:
+    """Train with the fastest loop that we know, and return the loss of every epoch."""
     if network.convolutions:
-        return _best_by_autograd(X, y, network, epochs)
-    return _best_written_out(X, y, network, epochs)
+        return _train_by_autograd(X, y, network, epochs)
+    return _train_handwritten(X, y, network, epochs)
 
 
-def _flat(parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _flatten_parameters(parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Make all parameters and their gradients views of two vectors."""
     values = torch.cat([p.detach().reshape(-1) for p in parameters])
     gradients = torch.zeros_like(values)
@@ -128,7 +134,7 @@ def _flat(parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
 def _optimizer(
     network: Network, values: Tensor, gradients: Tensor
 ) -> Callable[[], object]:
-    """Return one fused step on the two vectors."""
+    """Return a function that does one fused step on the two vectors."""
     first, second = torch.zeros_like(values), torch.zeros_like(values)
     count = torch.zeros(())
     if network.solver == "sgd":
@@ -169,14 +175,14 @@ def _optimizer(
 def _batches(
     rows: Tensor, labels: Tensor, size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches in a new order, several of them gathered at once."""
-    many = size * max(1, GATHERED // (size * rows.shape[1]))
+    """Yield batches in random order. One call gathers several of them."""
+    many = size * max(1, GATHERED_FEATURES // (size * rows.shape[1]))
     for index in torch.randperm(len(rows)).split(many):
         yield from zip(rows[index].split(size), labels[index].split(size), strict=True)
 
 
 def _by_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether a product is large, and torch has oneDNN."""
+    """Whether a product is large enough for oneDNN, and torch has it."""
     large = len(x) * weight.numel() >= LARGE
     return large and torch.backends.mkldnn.is_available()
 
@@ -185,11 +191,11 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-def _outputs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return ``x @ weight.T + bias``, the values of a unit together where MKL's."""
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``x @ weight.T + bias``; MKL's result is stored unit by unit."""
     if _by_onednn(x, weight):
         return _onednn(x, weight, bias)
-    if len(x) * weight.numel() < MIDDLING or len(weight) % 2:
+    if len(x) * weight.numel() < MEDIUM or len(weight) % 2:
         return torch.addmm(bias.unsqueeze(1), weight, x.t()).t()
     halves = weight.view(2, -1, weight.shape[1])
     rows = x.t().expand(2, -1, -1)
@@ -197,38 +203,38 @@ def _outputs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return z.view(-1, len(x)).t()
 
 
-def _gradient(
-    delta: Tensor, x: Tensor, weight: Tensor, decay: float, out: Tensor
+def _write_weight_grad(
+    grad: Tensor, x: Tensor, weight: Tensor, decay: float, out: Tensor
 ) -> None:
-    """Write ``delta.T @ x + decay * weight``."""
+    """Write ``grad.T @ x + decay * weight`` to `out`."""
     if _by_onednn(x, weight):
-        product = _onednn(delta.t(), x.t())
+        product = _onednn(grad.t(), x.t())
         torch.add(product, weight, alpha=decay, out=out)
         return
-    if len(x) * weight.numel() < MIDDLING or len(weight) % UNITS_OF_A_PART:
-        torch.addmm(weight, delta.t(), x, beta=decay, out=out)
+    if len(x) * weight.numel() < MEDIUM or len(weight) % UNITS_PER_SLICE:
+        torch.addmm(weight, grad.t(), x, beta=decay, out=out)
         return
-    weight, out = (t.view(-1, UNITS_OF_A_PART, t.shape[1]) for t in (weight, out))
-    by_unit = delta.t().reshape(len(out), UNITS_OF_A_PART, -1)
+    weight, out = (t.view(-1, UNITS_PER_SLICE, t.shape[1]) for t in (weight, out))
+    by_unit = grad.t().reshape(len(out), UNITS_PER_SLICE, -1)
     torch.baddbmm(weight, by_unit, x.expand(len(out), -1, -1), beta=decay, out=out)
 
 
-def _derivative(delta: Tensor, weight: Tensor, x: Tensor) -> Tensor:
-    """Return ``delta @ weight``, laid out as `x`."""
-    if _by_onednn(delta, weight):
-        return _onednn(delta, weight.t())
-    return delta @ weight if x.is_contiguous() else (weight.t() @ delta.t()).t()
+def _input_grad(grad: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """Return ``grad @ weight`` in the memory layout of `x`."""
+    if _by_onednn(grad, weight):
+        return _onednn(grad, weight.t())
+    return grad @ weight if x.is_contiguous() else (weight.t() @ grad.t()).t()
 
 
 @torch.inference_mode()
-def _best_written_out(
+def _train_handwritten(
     X: np.ndarray, y: np.ndarray, network: Network, epochs: int
 ) -> list[float]:
-    """Tensors at hand, batches by index, the backward pass written out, fused Adam.
+    """Train with handwritten gradients, batches by index and a fused Adam.
 
-    In inference mode, which spares torch what autograd needs to know of tensors; the
-    penalty's gradient is added where a product is put into its place, and the losses of
-    an epoch are computed at its end.
+    * Inference mode saves the bookkeeping that autograd needs.
+    * The penalty's gradient is added in the same call as the product of a gradient.
+    * The losses of an epoch are computed at its end.
     """
     rows, labels, n = torch.from_numpy(X), torch.from_numpy(y), len(y)
     linears = [
@@ -237,46 +243,52 @@ def _best_written_out(
         if isinstance(layer, nn.Linear)
     ]
     weights = [layer.weight for layer in linears]
-    values, gradients = _flat([*weights, *(layer.bias for layer in linears)])
+    values, gradients = _flatten_parameters(
+        [*weights, *(layer.bias for layer in linears)]
+    )
     step = _optimizer(network, values, gradients)
     n_weights = sum(w.numel() for w in weights)
-    decayed = values[:n_weights]
+    flat_weights = values[:n_weights]
     parts = [(x.weight.data, x.bias.data, x.weight.grad, x.bias.grad) for x in linears]
     curve = []
     for _ in range(epochs):
-        probabilities, squares = [], []
+        probabilities, squared_norms = [], []
         for x, target in _batches(rows, labels[:, None], network.batch_size):
             size = len(x)
             inputs = [x]
             for i, (weight, bias, _, _) in enumerate(parts):
-                z = _outputs(inputs[-1], weight, bias)
+                z = _linear(inputs[-1], weight, bias)
                 inputs.append(z if i == len(parts) - 1 else z.relu_())
-            delta = torch.softmax(inputs[-1].t(), dim=0).t()
-            probabilities.append(delta.gather(1, target))
-            squares.append(decayed.dot(decayed))
-            delta.scatter_(1, target, -1.0, reduce="add").div_(size)
+            grad = torch.softmax(inputs[-1].t(), dim=0).t()
+            probabilities.append(grad.gather(1, target))
+            squared_norms.append(flat_weights.dot(flat_weights))
+            grad.scatter_(1, target, -1.0, reduce="add").div_(size)
             for i in range(len(parts) - 1, -1, -1):
                 weight, _, weight_gradient, bias_gradient = parts[i]
-                _gradient(
-                    delta, inputs[i], weight, network.alpha / size, weight_gradient
+                _write_weight_grad(
+                    grad, inputs[i], weight, network.alpha / size, weight_gradient
                 )
-                torch.sum(delta, 0, out=bias_gradient)
+                torch.sum(grad, 0, out=bias_gradient)
                 if i:
-                    delta = torch.ops.aten.threshold_backward(
-                        _derivative(delta, weight, inputs[i]), inputs[i], 0
+                    grad = torch.ops.aten.threshold_backward(
+                        _input_grad(grad, weight, inputs[i]), inputs[i], 0
                     )
             step()
-        total = 0.5 * network.alpha * torch.stack(squares).sum()
+        total = 0.5 * network.alpha * torch.stack(squared_norms).sum()
         total -= torch.cat(probabilities).log_().sum()
         curve.append(float(total) / n)
     return curve
 
 
-def _best_by_autograd(
+def _train_by_autograd(
     X: np.ndarray, y: np.ndarray, network: Network, epochs: int
 ) -> list[float]:
-    """Tensors at hand, batches by index, channels last, pooling first, fused update."""
-    rows, labels, n = torch.from_numpy(shaped(X, network)), torch.from_numpy(y), len(y)
+    """Train with autograd, batches by index, channels last and a fused update."""
+    rows, labels, n = (
+        torch.from_numpy(as_images(X, network)),
+        torch.from_numpy(y),
+        len(y),
+    )
     module = make_module(network, X.shape[1], pool_first=True)
     module = module.to(memory_format=torch.channels_last)
     parameters = list(module.parameters())

@@ -1,4 +1,4 @@
-"""A contestant's process: it waits for a slice of work and answers with its time."""
+"""The process of a contestant: it receives work and returns the time."""
 
 from __future__ import annotations
 
@@ -31,27 +31,28 @@ class Worker:
     Parameters
     ----------
     contestant : str
+        Who does the work.
     threads : int
-        For OpenMP, BLAS, torch and TensorFlow alike.
+        Number of threads of OpenMP, BLAS, torch and TensorFlow.
     """
 
     def __init__(self, contestant: str, threads: int) -> None:
         context = get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(contestant, threads, theirs), daemon=True
+            target=_serve_slices, args=(contestant, threads, theirs), daemon=True
         )
-        with _environment({name: str(threads) for name in THREAD_VARIABLES}):
+        with _environment_variables({name: str(threads) for name in THREAD_VARIABLES}):
             self._process.start()
         theirs.close()
 
     def slice(self, work: Workload, folder: Path) -> dict[str, float]:
-        """Let it do the work once; return seconds of the clock and of its CPUs.
+        """Measure the work once, and return wall-clock seconds and CPU seconds.
 
         Raises
         ------
         RuntimeError
-            With what went wrong there.
+            With the error of the process.
         """
         self._connection.send((work, folder))
         try:
@@ -70,8 +71,8 @@ class Worker:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables while a process starts; it inherits them."""
+def _environment_variables(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables while a process starts, which inherits them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -84,25 +85,25 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(contestant: str, threads: int, connection: Connection) -> None:
-    """Measure what is asked for until the parent closes."""
+def _serve_slices(contestant: str, threads: int, connection: Connection) -> None:
+    """Measure the requested work until the parent closes the connection."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    jobs_of: Any = None
+    thread_limits: Any = None
     while True:
         try:
             work, folder = connection.recv()
         except (EOFError, KeyboardInterrupt):
             return
         try:
-            if jobs_of is None:
-                jobs_of = _limited(threads)
+            if thread_limits is None:
+                thread_limits = _limit_threads(threads)
             connection.send(_measure(contestant, work, folder))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             connection.send(f"{type(error).__name__}: {error}")
 
 
-def _limited(threads: int) -> Any:
-    """Hold every BLAS and OpenMP that scikit-learn brings to so many threads."""
+def _limit_threads(threads: int) -> Any:
+    """Limit every BLAS and OpenMP that scikit-learn loads to this number of threads."""
     import sklearn  # noqa: F401
     from threadpoolctl import threadpool_limits
 
@@ -117,7 +118,7 @@ def _measure(contestant: str, work: Workload, folder: Path) -> dict[str, float]:
     y = np.load(folder / f"{work.data}-y.npy")
     if work.kind == "fit":
         X, y = X[: work.rows], y[: work.rows]
-    # A memory map's pages are shared by all processes; an array without its class.
+    # asarray drops the class memmap. All processes share the pages of the memory map.
     job = prepare(contestant, work, np.asarray(X), y)
     gc.collect()
     started, cpu = perf_counter(), process_time()

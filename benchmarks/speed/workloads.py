@@ -1,4 +1,4 @@
-"""What is measured: networks, rows, epochs, and the ratios that are aimed at."""
+"""The work that is measured: networks, samples, epochs and target ratios."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 OURS = "skmlp"
 SKLEARN, SKORCH, KERAS = "scikit-learn", "skorch", "keras"
 OBVIOUS, BEST = "torch, obvious", "torch, best"
-# Ourselves again, to see what something costs: without it, or on half the rows.
+# skmlp again, to see a cost: without augmentation, or on half the samples.
 PLAIN, HALF = "skmlp, not augmented", "skmlp, half the rows"
 FLOAT32 = "the rows in float32"
 CONTESTANTS = (OURS, SKLEARN, SKORCH, KERAS, OBVIOUS, BEST)
 
-# Rows of `--quick`, which only tries whether everything runs.
-QUICK_ROWS = 120
+# Number of samples with `--quick`, which only tries whether everything runs.
+QUICK_SAMPLES = 120
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network and how it is trained, in words that all packages have.
+    """A network and its training, in terms that all packages have.
 
-    No convolutions make it a multi-layer perceptron; `solver` 'sgd' has Nesterov
-    momentum 0.9, and 'adam' the defaults that all packages share. The L2 penalty is
+    Without convolutions it is a multi-layer perceptron. The `solver` 'sgd' has Nesterov
+    momentum 0.9, and 'adam' has the defaults that all packages share. The L2 penalty is
     scikit-learn's default.
     """
 
@@ -41,10 +41,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Workload:
-    """One line of the table: something that several contestants do.
+    """Work that several contestants do; one section of the table.
 
-    `targets` are the least ratios of their time (or memory) to ours, by contestant;
-    `kind` is 'fit', 'predict', or, in fresh processes, 'import' or 'memory'.
+    `targets` are the least ratios of a contestant's time (or memory) to ours. `kind` is
+    'fit', 'predict', or, in new processes, 'import' or 'memory'.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Workload:
     targets: Mapping[str, float] = field(default_factory=dict)
 
     def quick(self) -> Workload:
-        """Return the same with a hundred rows and an epoch."""
+        """Return the same work with a hundred samples and one epoch."""
         return replace(
             self,
-            rows=min(self.rows, QUICK_ROWS),
+            rows=min(self.rows, QUICK_SAMPLES),
             epochs=min(self.epochs, 1),
             repeat=min(self.repeat, 2),
         )
@@ -69,7 +69,7 @@ class Workload:
 
 MLP = Network()
 FASHION_CNN = Network(convolutions=(32, 64), strides=(1, 1), pool=True)
-ROW_7 = Network(
+COMPARE_ROW_7 = Network(
     hidden=(50,),
     convolutions=(10, 40, 80),
     kernel_size=5,
@@ -80,10 +80,10 @@ ROW_7 = Network(
     alpha=0.0,
 )
 
-# The best hand-written loop may be a tenth faster than we are.
-TENTH = 1 / 1.10
+# skmlp may be a tenth slower than the best hand-written loop.
+AT_MOST_A_TENTH_SLOWER = 1 / 1.10
 
-MLP_TARGETS = {SKLEARN: 1.5, SKORCH: 3.0, KERAS: 2.5, BEST: TENTH}
+MLP_TARGETS = {SKLEARN: 1.5, SKORCH: 3.0, KERAS: 2.5, BEST: AT_MOST_A_TENTH_SLOWER}
 NETWORKS_ONLY = (OURS, SKORCH, KERAS, OBVIOUS, BEST)
 PREDICTORS = (OURS, SKLEARN, SKORCH, KERAS, OBVIOUS)
 GROWTH = (OURS, SKLEARN, BEST)
@@ -117,14 +117,16 @@ WORKLOADS: tuple[Workload, ...] = (
         contestants=NETWORKS_ONLY,
         targets={KERAS: 1.0, SKORCH: 2.0},
     ),
-    Workload("compare, row 7", "fit", ROW_7, rows=6_000, contestants=NETWORKS_ONLY),
+    Workload(
+        "compare, row 7", "fit", COMPARE_ROW_7, rows=6_000, contestants=NETWORKS_ONLY
+    ),
     Workload(
         "row 7, augmented",
         "fit",
-        replace(ROW_7, augmented=True),
+        replace(COMPARE_ROW_7, augmented=True),
         rows=6_000,
         contestants=(OURS, PLAIN),
-        # Augmentation is to take less than a third of a step.
+        # Augmentation should take less than a third of a step.
         targets={PLAIN: 2 / 3},
     ),
     Workload(
@@ -160,7 +162,7 @@ WORKLOADS: tuple[Workload, ...] = (
         "memory",
         rows=200_000,
         contestants=(OURS, HALF, SKLEARN),
-        targets={HALF: TENTH},
+        targets={HALF: AT_MOST_A_TENTH_SLOWER},
     ),
     *(
         Workload(f"growth: {rows:,} rows", "fit", rows=rows, contestants=GROWTH)
@@ -179,7 +181,7 @@ WORKLOADS: tuple[Workload, ...] = (
 )
 
 
-def find(name: str) -> Workload:
+def find_workload(name: str) -> Workload:
     """Return the workload called `name`.
 
     Raises
@@ -197,7 +199,7 @@ def find(name: str) -> Workload:
 
 
 def describe(workload: Workload) -> dict[str, Any]:
-    """Return what a record says about the work."""
+    """Return the fields of a record that describe the work."""
     return {
         "workload": workload.name,
         "kind": workload.kind,

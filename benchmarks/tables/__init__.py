@@ -1,1 +1,1 @@
-"""Tables and pictures that are made from stored records alone."""
+"""Tables and pictures, made from stored records alone."""

@@ -1,4 +1,4 @@
-"""The table of estimators cross-validated on several data sets: a data set a row."""
+"""The table of cross-validated estimators: one line for each data set."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.result_store.result_files import Record
-from benchmarks.tables.model_summaries import mean_and_deviation
+from benchmarks.tables.model_summaries import format_mean_and_deviation
 from benchmarks.tables.model_table import (
-    explanations,
-    failures,
+    describe_environments,
+    explanatory_notes,
     markdown_table,
     measured_by,
+    note_failures,
     print_heading,
-    surroundings,
 )
 
 
-def lines(records: list[Record]) -> tuple[list[str], list[list[str]]]:
-    """Return the header and, for each data set, accuracies, then seconds in all."""
+def table_rows(records: list[Record]) -> tuple[list[str], list[list[str]]]:
+    """Return the header, a line of accuracies for each data set, a line of seconds."""
     models: dict[str, list[Record]] = {}
     for record in records:
         if not record["error"]:
@@ -32,7 +32,9 @@ def lines(records: list[Record]) -> tuple[list[str], list[list[str]]]:
             name,
             str(next(r["rows"][name] for r in records if name in r.get("rows", ()))),
             *(
-                mean_and_deviation(tuple(fmean(run["scores"][name]) for run in runs))
+                format_mean_and_deviation(
+                    tuple(fmean(run["scores"][name]) for run in runs)
+                )
                 for runs in models.values()
             ),
         ]
@@ -47,7 +49,7 @@ def lines(records: list[Record]) -> tuple[list[str], list[list[str]]]:
 
 
 def heading(records: list[Record]) -> list[str]:
-    """State what the table shows, on which versions and hardware."""
+    """Describe the content of the table, the versions and the hardware."""
     first = records[0]
     quick = ", quick: few rows and epochs, for tests" if first["quick"] else ""
     seeds = 1 + max(r["seed"] for r in records)
@@ -56,14 +58,14 @@ def heading(records: list[Record]) -> list[str]:
         f"{first['experiment']} on data sets that come with scikit-learn{quick}",
         f"Accuracy by cross-validation over {', '.join(map(str, folds))} stratified "
         f"folds; mean and deviation over {seeds} seeds, each of folds and of networks.",
-        *surroundings(records),
+        *describe_environments(records),
     ]
 
 
 def print_table(records: list[Record], console: Console) -> None:
     """Print the table with its heading."""
     print_heading(heading(records), console)
-    header, rows = lines(records)
+    header, rows = table_rows(records)
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for i, name in enumerate(header):
         table.add_column(
@@ -75,15 +77,15 @@ def print_table(records: list[Record], console: Console) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    for line in failures(records) + explanations(records):
+    for line in note_failures(records) + explanatory_notes(records):
         console.print(line, highlight=False, markup=False)
 
 
 def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown, with the commands that made it."""
+    """Return the table as Markdown, with the commands that measured it."""
     title, *rest = heading(records)
     text = [f"### {title}", "", *rest, "", *measured_by(records), ""]
-    text += markdown_table(*lines(records))
-    if said := failures(records) + explanations(records):
+    text += markdown_table(*table_rows(records))
+    if said := note_failures(records) + explanatory_notes(records):
         text += ["", *(f"- {line}" for line in said)]
     return "\n".join(text) + "\n"

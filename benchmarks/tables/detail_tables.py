@@ -1,4 +1,4 @@
-"""What stands below a table: small tables of their own, from stored records too."""
+"""Small tables below the table of an experiment, also made from stored records."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rich.table import Table
 
 from benchmarks.definitions.experiment import Experiment
 from benchmarks.result_store.result_files import Record
-from benchmarks.tables.model_summaries import mean_and_deviation
+from benchmarks.tables.model_summaries import format_mean_and_deviation
 
 
 @dataclass(frozen=True)
-class Block:
-    """A titled table of texts; its first column is set to the left."""
+class DetailTable:
+    """A titled table of texts. Its first column is left-aligned."""
 
     title: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
     def as_table(self) -> Table:
-        """Lay it out for the terminal."""
+        """Return the table for the terminal."""
         table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
         for i, name in enumerate(self.header):
             table.add_column(name, justify="right" if i else "left")
@@ -33,8 +33,10 @@ class Block:
         return table
 
 
-def blocks(experiment: Experiment, records: Sequence[Record]) -> Iterator[Block]:
-    """Yield what the experiment wants below its table."""
+def make_detail_tables(
+    experiment: Experiment, records: Sequence[Record]
+) -> Iterator[DetailTable]:
+    """Yield the tables that the experiment shows below its table."""
     models: dict[str, list[Record]] = {}
     for record in records:
         if not record["error"]:
@@ -46,8 +48,8 @@ def blocks(experiment: Experiment, records: Sequence[Record]) -> Iterator[Block]
 Models = dict[str, list[Record]]
 
 
-def epochs(models: Models) -> Iterator[Block]:
-    """Show reported and our mean curves side by side, an epoch a row."""
+def epoch_table(models: Models) -> Iterator[DetailTable]:
+    """Compare reported curves with the mean of ours, one epoch per line."""
     for model, runs in models.items():
         reported = runs[-1].get("reported_curves") or {}
         if not reported:
@@ -67,7 +69,7 @@ def epochs(models: Models) -> Iterator[Block]:
                 row += [f"{c[epoch]:.4f}" if epoch < len(c) else "" for c in both]
             rows.append(tuple(row))
         title = f"{model}, every epoch (ours: mean over {len(runs)} seeds)"
-        yield Block(title, tuple(header), rows)
+        yield DetailTable(title, tuple(header), rows)
 
 
 CURVE_NAMES = {
@@ -77,14 +79,14 @@ CURVE_NAMES = {
 }
 
 
-def confusion(models: Models) -> Iterator[Block]:
+def confusion_tables(models: Models) -> Iterator[DetailTable]:
     """Show the confusion matrix of every model's first run."""
     for model, runs in models.items():
         first = runs[0]
-        # Records of before there were classes in them have numbered ones.
+        # Early records have no class names; their classes are numbered.
         matrix = first["confusion_matrix"]
         labels = tuple(map(str, first.get("classes") or range(len(matrix))))
-        yield Block(
+        yield DetailTable(
             f"{model}, confusion matrix of seed {first['seed']}: rows are true labels, "
             "columns predicted ones",
             ("", *labels),
@@ -95,8 +97,8 @@ def confusion(models: Models) -> Iterator[Block]:
         )
 
 
-def example(models: Models) -> Iterator[Block]:
-    """Show the label predicted for one test row before and after training."""
+def example_table(models: Models) -> Iterator[DetailTable]:
+    """Show the label predicted for one test sample before and after training."""
     rows = [
         (
             model,
@@ -115,11 +117,13 @@ def example(models: Models) -> Iterator[Block]:
     }
     if rows:
         title = f"Test row {', '.join(map(str, numbers))}, counted from 0"
-        yield Block(title, ("model", "seed", "before", "after", "true label"), rows)
+        yield DetailTable(
+            title, ("model", "seed", "before", "after", "true label"), rows
+        )
 
 
-def weeks(models: Models) -> Iterator[Block]:
-    """Set static beside continual learning, week by week and in all."""
+def weekly_tables(models: Models) -> Iterator[DetailTable]:
+    """Compare static with continual learning, for each week and over all weeks."""
     pairs: dict[float, dict[bool, list[Record]]] = {}
     for runs in models.values():
         plan = runs[0]["weeks"]
@@ -141,103 +145,108 @@ def weeks(models: Models) -> Iterator[Block]:
                 for of_kind in curves
             )
             gains = tuple(b - a for a, b in zip(static, continual, strict=True))
-            cells = (mean_and_deviation(static), mean_and_deviation(continual))
-            gain = mean_and_deviation(gains)
+            cells = (
+                format_mean_and_deviation(static),
+                format_mean_and_deviation(continual),
+            )
+            gain = format_mean_and_deviation(gains)
             rows.append((name, *cells, gain if gain.startswith("-") else f"+{gain}"))
         kind = f"each class with its season of {season}" if season else "all alike"
-        yield Block(
+        yield DetailTable(
             f"Test accuracy after each week; weeks {kind}",
             ("week", "static", "continual", "continual - static"),
             rows,
         )
 
 
-def best(models: Models) -> Iterator[Block]:
-    """Name the candidate of the highest mean validation accuracy."""
+def best_candidate_table(models: Models) -> Iterator[DetailTable]:
+    """Show the candidate with the highest mean validation accuracy."""
     means = {
         model: tuple(run["validation_accuracy"] for run in runs)
         for model, runs in models.items()
     }
     if means:
         model = max(means, key=lambda name: fmean(means[name]))
-        cells = (model, mean_and_deviation(means[model]))
-        yield Block("The best candidate", ("model", "validation accuracy"), [cells])
+        cells = (model, format_mean_and_deviation(means[model]))
+        yield DetailTable(
+            "The best candidate", ("model", "validation accuracy"), [cells]
+        )
 
 
-def laws(models: Models) -> Iterator[Block]:
-    """Set the laws of initial weights in order."""
-    yield from _in_order(models, "initial weights", lambda params: params["init"])
+def initializer_table(models: Models) -> Iterator[DetailTable]:
+    """Rank the initializers."""
+    yield from _rank_choices(models, "initial weights", lambda params: params["init"])
 
 
-def kept(models: Models) -> Iterator[Block]:
-    """Set in order which weights are kept in the end."""
+def final_weights_table(models: Models) -> Iterator[DetailTable]:
+    """Rank the choices of final weights."""
 
     def which(params: Record) -> str:
         if params["weight_averaging"] is not None:
             return f"average, decay {params['weight_averaging']}"
         return "best epoch" if params["restore_best_weights"] else "last epoch"
 
-    yield from _in_order(models, "weights kept", which)
+    yield from _rank_choices(models, "weights kept", which)
 
 
-def moved(models: Models) -> Iterator[Block]:
-    """Set Keras's ways of moving images in order."""
+def image_moves_table(models: Models) -> Iterator[DetailTable]:
+    """Rank Keras's ways of moving images."""
 
     def which(params: Record) -> str:
         nearest = "nearest" in str(params["augmentation"])
         return "until 2017: nearest pixel" if nearest else "since: a mix of four"
 
-    yield from _in_order(models, "images moved as by Keras", which)
+    yield from _rank_choices(models, "images moved as by Keras", which)
 
 
-def _in_order(
+def _rank_choices(
     models: Models, title: str, choice: Callable[[Record], str]
-) -> Iterator[Block]:
-    """Set choices in order, each by its mean over the networks, the best one first.
+) -> Iterator[DetailTable]:
+    """Rank choices by their mean accuracy over the networks, the best one first.
 
-    Of seeds that every network has with every choice.
+    Only seeds that every network has with every choice count.
     """
     if not models:
         return
     seeds = set.intersection(*({r["seed"] for r in runs} for runs in models.values()))
-    found: dict[str, dict[int, list[float]]] = {}
+    accuracies_by_choice: dict[str, dict[int, list[float]]] = {}
     for run in (run for runs in models.values() for run in runs):
         if run["seed"] in seeds:
-            of_seeds = found.setdefault(choice(run["parameters"]), {})
-            of_seeds.setdefault(run["seed"], []).append(run["test_accuracy"])
+            by_seed = accuracies_by_choice.setdefault(choice(run["parameters"]), {})
+            by_seed.setdefault(run["seed"], []).append(run["test_accuracy"])
     means = {
-        name: tuple(fmean(accuracies) for accuracies in of_seeds.values())
-        for name, of_seeds in found.items()
+        name: tuple(fmean(accuracies) for accuracies in by_seed.values())
+        for name, by_seed in accuracies_by_choice.items()
     }
     best_first = sorted(means, key=lambda name: fmean(means[name]), reverse=True)
     header = (title, "accuracy on rows left out")
-    rows = [(name, mean_and_deviation(means[name])) for name in best_first]
-    yield Block("Means over the networks, the best first", header, rows)
+    rows = [(name, format_mean_and_deviation(means[name])) for name in best_first]
+    yield DetailTable("Means over the networks, the best first", header, rows)
 
 
-DETAILS: dict[str, Callable[[Models], Iterator[Block]]] = {
-    "epochs": epochs,
-    "confusion": confusion,
-    "example": example,
-    "weeks": weeks,
-    "best": best,
-    "laws": laws,
-    "kept": kept,
-    "moved": moved,
+DETAILS: dict[str, Callable[[Models], Iterator[DetailTable]]] = {
+    "epochs": epoch_table,
+    "confusion": confusion_tables,
+    "example": example_table,
+    "weeks": weekly_tables,
+    "best": best_candidate_table,
+    "laws": initializer_table,
+    "kept": final_weights_table,
+    "moved": image_moves_table,
 }
 
 
-# Curves that every network keeps itself.
-STORED_APART = ("loss_curve", "validation_scores")
+# Curves that are fields of the record itself.
+RECORD_CURVES = ("loss_curve", "validation_scores")
 
 
 def mean_curve(runs: Sequence[Record], name: str) -> list[float]:
-    """Return a curve's mean over runs, for the epochs that all of them have."""
+    """Return the mean of a curve over runs, for the epochs that all of them have."""
     curves = [
-        (run if name in STORED_APART else run.get("curves", {})).get(name) or []
+        (run if name in RECORD_CURVES else run.get("curves", {})).get(name) or []
         for run in runs
     ]
-    # What was not finite is stored as null.
+    # A value that was not finite is stored as null.
     return [
         math.nan if None in values else fmean(values)
         for values in zip(*curves, strict=False)

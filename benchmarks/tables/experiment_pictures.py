@@ -1,4 +1,4 @@
-"""Pictures of an experiment, from its stored records and the models beside them."""
+"""Pictures of an experiment, from its stored records and saved models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Models = Mapping[str, Sequence[Record]]
 
-# Curves of a record: what they are, where they belong, what to do without them.
+# Names of a record's curves, and the curves that replace missing ones.
 TRAIN_LOSS, TEST_LOSS = "train_loss", "test_loss"
 TRAIN_SCORE, TEST_SCORE = "train_score", "test_score"
 ALL_LINES = (TRAIN_LOSS, TEST_LOSS, TRAIN_SCORE, TEST_SCORE)
@@ -36,7 +36,7 @@ INSTEAD = {
 def draw(
     experiment: Experiment, records: Sequence[Record], folder: Path, stem: str
 ) -> list[Path]:
-    """Draw all pictures that the records suffice for; return their files."""
+    """Draw all pictures for which the records suffice; return their paths."""
     paths = []
     for picture in experiment.pictures:
         models: dict[str, list[Record]] = {}
@@ -60,7 +60,7 @@ def curves(
     lines: Sequence[str] = ALL_LINES,
     log_loss_axis: bool = False,
 ) -> Figure | None:
-    """Draw loss and accuracy over the epochs, means over seeds."""
+    """Draw loss and accuracy over the epochs, as means over seeds."""
     drawn, held_out = {}, "validation"
     for model, runs in models.items():
         found = dict.fromkeys(ALL_LINES)
@@ -94,7 +94,7 @@ def curves(
 
 
 def weeks(models: Models, folder: Path) -> Figure:
-    """Draw test accuracy over the weeks, means over seeds."""
+    """Draw test accuracy over the weeks, as means over seeds."""
     figure, (ax,) = _figure(1)
     for model, runs in models.items():
         scores = mean_curve(runs, "week_score")
@@ -106,7 +106,7 @@ def weeks(models: Models, folder: Path) -> Figure:
 
 
 def _name_lines(ax: Any, held_out: str, several: bool) -> None:
-    """Say which rows are dashed, and leave out what a single kind of line needs not."""
+    """Name the set that each line shows, and omit what all lines have in common."""
     kinds = {line.get_label().rpartition(", ")[2] for line in ax.get_lines()}
     for line in ax.get_lines():
         name, _, kind = line.get_label().rpartition(", ")
@@ -121,7 +121,7 @@ def _name_lines(ax: Any, held_out: str, several: bool) -> None:
 
 
 def validation_curve(models: Models, folder: Path) -> Figure | None:
-    """Draw accuracy over the width, a panel for every depth of several widths."""
+    """Draw accuracy over the width, with a panel for every depth of several widths."""
     sizes = {
         m: runs[0]["parameters"]["hidden_layer_sizes"] for m, runs in models.items()
     }
@@ -162,7 +162,7 @@ def confusion_matrix(models: Models, folder: Path) -> Figure:
 
 
 def feature_maps(models: Models, folder: Path) -> Figure | None:
-    """Draw what every layer of the first model makes of the experiment's test row."""
+    """Draw the test sample's feature maps in the first saved model."""
     for runs in models.values():
         for run in runs:
             path = folder / (run.get("model_file") or "")
@@ -183,7 +183,7 @@ DRAW: dict[str, Any] = {
 def _figure(
     n_panels: int, width: float = 5.0, height: float = 4.0, **options: Any
 ) -> tuple[Figure, Any]:
-    """Make a figure of panels side by side that no window system knows of."""
+    """Make a figure with panels side by side, without any window system."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * n_panels, height), layout="constrained")

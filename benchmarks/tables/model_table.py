@@ -1,7 +1,7 @@
-"""The usual table: a row for each model, what stands beside it and what below it.
+"""The default table: one line for each model, with notes and further tables below it.
 
-Figures come from stored records, and from nothing else. Which of them are shown, and
-the sentences below, are the definition's of the records' experiment.
+All figures come from stored records. The definition of the experiment chooses which of
+them are shown, and gives the sentences below the table.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from rich.table import Table
 from benchmarks.definitions.experiment import COLUMNS, Experiment
 from benchmarks.result_store.result_files import Record
 from benchmarks.tables import detail_tables
-from benchmarks.tables.model_summaries import COLUMNS as KNOWN_COLUMNS
 from benchmarks.tables.model_summaries import (
     FIGURES,
-    MEMBERS,
-    SEEDS,
+    KNOWN_COLUMNS,
+    MEMBERS_COLUMN,
+    SEEDS_COLUMN,
     Column,
-    Row,
-    mean_and_deviation,
-    one,
+    ModelSummary,
+    count_training_samples,
+    format_mean_and_deviation,
+    join_distinct,
     reported_columns,
-    summarise,
-    train_rows,
+    summarize,
 )
 
 NARROW = {
@@ -39,7 +39,7 @@ NARROW = {
 }
 TEXT_COLUMNS = ("model", "architecture")
 
-# For records of an experiment that there is no more.
+# The definition for records of an experiment that no longer exists.
 UNKNOWN = Experiment("", "", (), "")
 
 
@@ -51,15 +51,16 @@ def definition(records: list[Record]) -> Experiment:
 
 
 def heading(records: list[Record]) -> list[str]:
-    """State the task, the number of runs, the versions, the hardware, the command."""
+    """Describe the task, the number of runs, the versions and the hardware."""
     first = records[0]
     size = "" if first["train_size"] is None else f", train size {first['train_size']}"
     quick = ", quick: small data and few epochs, for tests" if first["quick"] else ""
     models = dict.fromkeys(record["model"] for record in records)
-    seeds = one(len(_of(records, model)) for model in models)
+    seeds = join_distinct(len(_runs_of(records, model)) for model in models)
     train, held, test = (
-        one(
-            train_rows(run) if part == "train" else run["rows"][part] for run in records
+        join_distinct(
+            count_training_samples(run) if part == "train" else run["rows"][part]
+            for run in records
         )
         for part in ("train", "validation", "test")
     )
@@ -69,41 +70,43 @@ def heading(records: list[Record]) -> list[str]:
         f"{train} training rows, {held} of them for validation; {test} test rows.",
         *remarks,
         f"Runs: {len(records)}, {seeds} for each model; mean and deviation over seeds.",
-        *surroundings(records),
+        *describe_environments(records),
     ]
 
 
-def surroundings(records: list[Record]) -> list[str]:
-    """State versions and hardware."""
-    packages = sorted({p for run in records for p in run["versions"]}, key=_rank)
+def describe_environments(records: list[Record]) -> list[str]:
+    """Describe versions and hardware."""
+    packages = sorted(
+        {p for run in records for p in run["versions"]}, key=_package_order
+    )
     versions = ", ".join(
-        f"{package} {one(run['versions'].get(package) for run in records)}"
+        f"{package} {join_distinct(run['versions'].get(package) for run in records)}"
         for package in packages
     )
     return [
         f"{versions}.",
-        f"{one(run['platform'] for run in records)}, "
-        f"{one(run['cpu'] for run in records)}, "
-        f"{one(run['cpu_count'] for run in records)} CPUs, "
-        f"{one(run['threads'] for run in records)} threads; "
-        f"device {one(run['device_name'] for run in records)}.",
+        f"{join_distinct(run['platform'] for run in records)}, "
+        f"{join_distinct(run['cpu'] for run in records)}, "
+        f"{join_distinct(run['cpu_count'] for run in records)} CPUs, "
+        f"{join_distinct(run['threads'] for run in records)} threads; "
+        f"device {join_distinct(run['device_name'] for run in records)}.",
     ]
 
 
-def first_seeds(records: Iterable[Record]) -> list[str]:
-    """Say what the first seeds alone give where a model has more runs than others."""
-    rows = summarise(records)
+def note_first_seeds(records: Iterable[Record]) -> list[str]:
+    """Compare the first seeds of models that have more runs than others."""
+    rows = summarize(records)
     least = min((len(row.accuracies) for row in rows if row.accuracies), default=0)
     return [
-        f"{row.model}: {mean_and_deviation(row.accuracies[:least])} "
+        f"{row.model}: {format_mean_and_deviation(row.accuracies[:least])} "
         f"over the first {least} of its {len(row.accuracies)} seeds"
         for row in rows
         if len(row.accuracies) > least > 1
     ]
 
 
-def failures(records: Iterable[Record]) -> list[str]:
-    """Say which runs failed, and why."""
+def note_failures(records: Iterable[Record]) -> list[str]:
+    """Name the runs that failed, and the reason."""
     return [
         f"{run['model']} seed {run['seed']} failed: {run['error']}"
         for run in records
@@ -111,10 +114,10 @@ def failures(records: Iterable[Record]) -> list[str]:
     ]
 
 
-def explanations(records: list[Record]) -> list[str]:
-    """Return the definition's sentences on what the table shows; none on a trial.
+def explanatory_notes(records: list[Record]) -> list[str]:
+    """Return the definition's sentences about the table; none for a trial.
 
-    Those on a model are about the figure that is reported for it, and stand beside it.
+    A sentence about a model explains its reported figure. It is shown with that figure.
     """
     if records[0]["quick"]:
         return []
@@ -128,24 +131,26 @@ def explanations(records: list[Record]) -> list[str]:
     return [*experiment.notes, *of_models]
 
 
-def unexplained(records: list[Record]) -> list[str]:
-    """Name the models that fall short of what is reported without a word on why."""
+def unexplained_shortfalls(records: list[Record]) -> list[str]:
+    """Name the models that are below their reported figure and have no explanation."""
     experiment = definition(records)
     explained = {model.name for model in experiment.models if model.note}
     return [
         row.model
-        for row in summarise(records)
-        if row.falls_short(experiment.figure) and row.model not in explained
+        for row in summarize(records)
+        if row.is_below_reported(experiment.figure) and row.model not in explained
     ]
 
 
-def notes(records: list[Record]) -> list[str]:
-    """Say what a table's columns have no room for."""
-    return first_seeds(records) + failures(records) + explanations(records)
+def make_notes(records: list[Record]) -> list[str]:
+    """Return the notes below the table."""
+    return (
+        note_first_seeds(records) + note_failures(records) + explanatory_notes(records)
+    )
 
 
 def print_heading(lines: list[str], console: Console) -> None:
-    """Print a title, and beneath it what is to be known of the table."""
+    """Print a title and the lines below it."""
     title, *rest = lines
     console.print(title, style="bold", highlight=False)
     for line in rest:
@@ -153,38 +158,38 @@ def print_heading(lines: list[str], console: Console) -> None:
 
 
 def print_table(records: list[Record], console: Console) -> None:
-    """Print one table with its heading, and beside it what there is to compare with."""
+    """Print one table with its heading, and a second one with figures to compare."""
     print_heading(heading(records), console)
-    experiment, rows = definition(records), summarise(records)
-    columns = columns_of(experiment)
+    experiment, rows = definition(records), summarize(records)
+    columns = get_columns(experiment)
     console.print(_table(rows, columns))
-    if beside := _beside(rows, experiment.figure):
+    if comparison := _comparison_columns(rows, experiment.figure):
         figure = next(c for c in columns if c[0] == FIGURES[experiment.figure])
         console.print()
-        console.print(_table(rows, (columns[0], figure, *beside)))
-    for block in detail_tables.blocks(experiment, records):
+        console.print(_table(rows, (columns[0], figure, *comparison)))
+    for block in detail_tables.make_detail_tables(experiment, records):
         console.print()
         console.print(block.title, highlight=False)
         console.print(block.as_table())
-    for line in notes(records):
+    for line in make_notes(records):
         console.print(line, highlight=False, markup=False)
 
 
-def columns_of(experiment: Experiment) -> tuple[Column, ...]:
+def get_columns(experiment: Experiment) -> tuple[Column, ...]:
     """Return the experiment's columns."""
     names = experiment.columns or COLUMNS
     return tuple((name, KNOWN_COLUMNS[name]) for name in names)
 
 
-def _beside(rows: list[Row], figure: str) -> tuple[Column, ...]:
-    """Columns of what a figure stands beside, if anything."""
-    members = (MEMBERS,) if any(row.members for row in rows) else ()
+def _comparison_columns(rows: list[ModelSummary], figure: str) -> tuple[Column, ...]:
+    """Return the columns that a figure is compared with, if any."""
+    members = (MEMBERS_COLUMN,) if any(row.members for row in rows) else ()
     reported = reported_columns(figure) if any(row.reported for row in rows) else ()
     return members + reported
 
 
-def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
-    """Lay out rows so that at a narrow width cells break at their spaces, if any."""
+def _table(rows: list[ModelSummary], columns: tuple[Column, ...]) -> Table:
+    """Lay out the table so that cells break only at spaces."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name, cell in columns:
         table.add_column(
@@ -199,9 +204,13 @@ def _table(rows: list[Row], columns: tuple[Column, ...]) -> Table:
 
 
 def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown, one wide table, with the commands that made it."""
-    experiment, rows = definition(records), summarise(records)
-    columns = (*columns_of(experiment), SEEDS, *_beside(rows, experiment.figure))
+    """Return one wide table as Markdown, with the commands that measured it."""
+    experiment, rows = definition(records), summarize(records)
+    columns = (
+        *get_columns(experiment),
+        SEEDS_COLUMN,
+        *_comparison_columns(rows, experiment.figure),
+    )
     title, *rest = heading(records)
     lines = [f"### {title}", "", *rest, "", *measured_by(records), ""]
     lines += markdown_table(
@@ -209,15 +218,15 @@ def markdown(records: list[Record]) -> str:
         [[cell(row) for _, cell in columns] for row in rows],
         TEXT_COLUMNS,
     )
-    for block in detail_tables.blocks(experiment, records):
+    for block in detail_tables.make_detail_tables(experiment, records):
         lines += ["", block.title, "", *markdown_table(block.header, block.rows)]
-    if said := notes(records):
+    if said := make_notes(records):
         lines += ["", *(f"- {line}" for line in said)]
     return "\n".join(lines) + "\n"
 
 
 def measured_by(records: list[Record]) -> list[str]:
-    """List the commands that made the records."""
+    """Return the lines that list the commands of the records."""
     commands = dict.fromkeys(run["command"] for run in records)
     return ["Measured by", "", *(f"- `{command}`" for command in commands)]
 
@@ -225,17 +234,17 @@ def measured_by(records: list[Record]) -> list[str]:
 def markdown_table(
     header: Iterable[str], rows: Iterable[Iterable[str]], text: Iterable[str] = ()
 ) -> list[str]:
-    """Write the lines of a table; the columns named `text` are set to the left."""
+    """Return the lines of a table. The columns named in `text` are left-aligned."""
     header, text = list(header), set(text) or {next(iter(header))}
     marks = ("---" if name in text else "---:" for name in header)
     return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]
 
 
-def _of(records: list[Record], model: str) -> list[Record]:
+def _runs_of(records: list[Record], model: str) -> list[Record]:
     return [record for record in records if record["model"] == model]
 
 
-def _rank(package: str) -> tuple[int, str]:
-    """Ourselves first, Python next, the others by name."""
+def _package_order(package: str) -> tuple[int, str]:
+    """Sort skmlp first, Python next, and the others by name."""
     first = ("skmlp", "python")
     return (first.index(package) if package in first else len(first), package)

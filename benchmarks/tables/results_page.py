@@ -1,4 +1,4 @@
-"""Which table shows which experiment's records, and the page of all of them."""
+"""The table of any experiment's records, and the page of all tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks.result_store.result_files import Record
 from benchmarks.tables.model_table import definition
 
-PAGE = """\
+PAGE_HEAD = """\
 # Stored results
 
 Made from the records beside it by
@@ -23,21 +23,21 @@ other work too, and no measure of speed.
 """
 
 
-def layout(records: list[Record]) -> Any:
-    """Return the module that lays out these records."""
+def table_module(records: list[Record]) -> Any:
+    """Return the module that prints these records."""
     return import_module(definition(records).layout)
 
 
 def print_table(records: list[Record], console: Console) -> None:
     """Print one table with its heading."""
-    layout(records).print_table(records, console)
+    table_module(records).print_table(records, console)
 
 
 def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown."""
-    return layout(records).markdown(records)
+    """Return the table as Markdown."""
+    return table_module(records).markdown(records)
 
 
-def page(tables: list[list[Record]]) -> str:
-    """Write every table, with a word on how to read them."""
-    return "\n".join([PAGE, *map(markdown, tables)])
+def make_page(tables: list[list[Record]]) -> str:
+    """Return the page of all tables, with an introduction."""
+    return "\n".join([PAGE_HEAD, *map(markdown, tables)])

@@ -1,4 +1,4 @@
-"""The table of `dropin`: scikit-learn's figures and ours side by side, from records."""
+"""The table of `dropin`: figures of scikit-learn and of skmlp side by side."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ HEADER = (
 )
 
 
-def lines(records: list[Record]) -> list[tuple[str, ...]]:
-    """Make a line for each task: means over seeds, of differences the largest."""
+def table_rows(records: list[Record]) -> list[tuple[str, ...]]:
+    """Return a line for each task: means over seeds, largest weight difference."""
     tasks: dict[str, list[Record]] = {}
     for record in records:
         tasks.setdefault(record["model"], []).append(record)
@@ -46,7 +46,7 @@ def lines(records: list[Record]) -> list[tuple[str, ...]]:
 
 
 def heading(records: list[Record]) -> list[str]:
-    """State what the table shows, on which versions and hardware."""
+    """Describe the content of the table, the versions and the hardware."""
     first = records[0]
     quick = ", quick: few epochs, for tests" if first["quick"] else ""
     versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
@@ -69,15 +69,15 @@ def print_table(records: list[Record], console: Console) -> None:
     for name in HEADER:
         text = name == "task"
         table.add_column(name, justify="left" if text else "right", no_wrap=text)
-    for line in lines(records):
+    for line in table_rows(records):
         table.add_row(*line)
     console.print(table)
 
 
 def markdown(records: list[Record]) -> str:
-    """Write the same as Markdown, with the command that made it."""
+    """Return the table as Markdown, with the command that measured it."""
     title, *rest = heading(records)
     commands = ", ".join(f"`{c}`" for c in dict.fromkeys(r["command"] for r in records))
-    rows = [HEADER, ("---", *("---:",) * (len(HEADER) - 1)), *lines(records)]
+    rows = [HEADER, ("---", *("---:",) * (len(HEADER) - 1)), *table_rows(records)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"### {title}\n\n{' '.join(rest)}\n\nMeasured by {commands}.\n\n{table}\n"

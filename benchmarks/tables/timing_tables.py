@@ -1,4 +1,4 @@
-"""What the suites that measure time share: stored records, the table's two forms."""
+"""Records and tables that the programs `speed` and `search` share."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Record = dict[str, Any]
 
 
 def read(path: Path, suite: str, needed: Iterable[str]) -> list[Record]:
-    """Read the records of a suite, which have what is `needed`.
+    """Read the records of a program. Every record has the `needed` fields.
 
     Raises
     ------
     ValueError
-        If a line is not such a record; names the file and the line.
+        If a line is not such a record. The message names the file and the line.
     """
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -41,16 +41,16 @@ def read(path: Path, suite: str, needed: Iterable[str]) -> list[Record]:
 
 
 def versions(record: Record) -> str:
-    """Name the versions of our packages and of the peers."""
+    """Return the versions of our packages and of the peers."""
     packages = {**record["versions"], **record["peers"]}
     return ", ".join(f"{name} {v}" for name, v in packages.items() if v) + "."
 
 
 @dataclass(frozen=True)
-class Timings:
+class TimingTable:
     """A table of measurements, whose first two columns are names.
 
-    `whole_names` keeps these from being broken where the terminal is narrow.
+    With `whole_names` the names are not broken where the terminal is narrow.
     """
 
     heading: list[str]
@@ -61,14 +61,14 @@ class Timings:
     whole_names: bool = False
 
     def show(self, as_markdown: bool) -> None:
-        """Print it, to the terminal or as Markdown."""
+        """Print the table, for the terminal or as Markdown."""
         if as_markdown:
             print(self.markdown(), end="")
         else:
             self.print_to(Console())
 
     def print_to(self, console: Console) -> None:
-        """Print it with its heading."""
+        """Print the table with its heading."""
         print_heading(self.heading, console)
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
         for i, name in enumerate(self.columns):
@@ -81,7 +81,7 @@ class Timings:
             console.print(line, style="dim", highlight=False, markup=False)
 
     def markdown(self) -> str:
-        """Write it with the commands that measured it."""
+        """Return the table as Markdown, with the commands that measured it."""
         title, *rest = self.heading
         text = [f"**{title}**: {' '.join(rest)}", ""]
         text += [f"Measured by {', '.join(f'`{c}`' for c in self.commands)}.", ""]
@@ -94,5 +94,5 @@ class Timings:
 
 
 def commands_of(records: list[Record]) -> list[str]:
-    """Return the commands that measured the records, each once."""
+    """Return the commands that measured the records, without repetition."""
     return list(dict.fromkeys(record["command"] for record in records))

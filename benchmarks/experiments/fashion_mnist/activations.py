@@ -1,9 +1,9 @@
-"""`activations`: one MLP with six activations, and with nine laws of initial weights.
+"""`activations`: one MLP with six activations, and with nine initializers.
 
-784-128-64-10 on Fashion-MNIST, Adam, batches of 32, 10 epochs. The activations start
-from Glorot's uniform weights, the initialisers are followed by ReLU; "relu" is their
-common model. All-zero weights are there to show that units which start alike stay
-alike.
+The network is 784-128-64-10 on Fashion-MNIST, with Adam, batches of 32 and 10 epochs.
+No source reports figures for this protocol. The activations are combined with Glorot's
+uniform initializer, the other initializers with ReLU. Model "relu" belongs to both
+groups. All-zero weights are included to show that units which start equal stay equal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.experiments.fashion_mnist.fashion_mlp import (
 
 EPOCHS = 10
 ACTIVATIONS = ("tanh", "logistic", "relu", "prelu", "elu", "softplus")
-INITIALISERS = (
+INITIALIZERS = (
     "glorot_normal",
     "he_uniform",
     "he_normal",
@@ -29,7 +29,7 @@ INITIALISERS = (
     "truncated_normal",
     "zeros",
 )
-# As many as a picture has colours.
+# As many as a picture has colors.
 PICTURED = ("glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal")
 
 
@@ -40,17 +40,17 @@ def _model(name: str, activation: str, init: str) -> Model:
         "activation": activation,
         "init": init,
     }
-    return Model(name, Component(MLP, params), (SCALE,), watch=("train", "test"))
+    return Model(name, Component(MLP, params), (SCALE,), monitor=("train", "test"))
 
 
 LINES = {"lines": ("train_loss", "test_score")}
 
-ACTIVATIONS_AND_INITIALISERS = Experiment(
+ACTIVATIONS_AND_INITIALIZERS = Experiment(
     name="activations",
     summary="one MLP with six activations, and with nine laws of initial weights",
     models=(
         *(_model(name, name, "glorot_uniform") for name in ACTIVATIONS),
-        *(_model(name.replace("_", "-"), "relu", name) for name in INITIALISERS),
+        *(_model(name.replace("_", "-"), "relu", name) for name in INITIALIZERS),
     ),
     dataset="fashion-mnist",
     columns=(

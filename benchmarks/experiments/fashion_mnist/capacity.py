@@ -1,9 +1,9 @@
-"""`capacity`: too small a network, and too few rows for a large one.
+"""`capacity`: too small a network, and too few samples for a large one.
 
-Adam for 20 epochs on Fashion-MNIST. Softmax regression learns from 80% of the training
-rows and can do no better; 784-64-64-10 learns from the first tenth of them and does far
-better there than elsewhere. The last rows are for validation, as Keras takes them. The
-gap between training and validation accuracy is the result.
+Adam trains for 20 epochs on Fashion-MNIST. Softmax regression trains on 80% of the
+training samples and underfits. 784-64-64-10 trains on the first tenth of them and
+overfits. The last samples are the validation set, as in Keras. The gap between training
+and validation accuracy is the result.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ CAPACITY = Experiment(
             Component(SOFTMAX, UNDERFIT),
             (SCALE,),
             Validation(fraction=0.2),
-            watch=("train",),
+            monitor=("train",),
         ),
         Model(
             "overfit",
             Component(MLP, OVERFIT),
             (SCALE,),
             Validation(fraction=0.9),
-            watch=("train",),
+            monitor=("train",),
         ),
     ),
     dataset="fashion-mnist",

@@ -1,22 +1,24 @@
-"""`continual`: new data every week, learnt from scratch or on top of what was learnt.
+"""`continual`: new data every week, for a new network or for further training.
 
-The training rows of Fashion-MNIST come in twelve weeks of about 5,000, each row once.
-"static" trains a new 784-128-10 on each week's rows, "continual" goes on with the
-network of the week before by `partial_fit`; both pass over a week's rows five times, so
-they cost the same, and their first weeks are equal. After every week the whole test set
-is scored.
+No source reports figures for this protocol:
 
-In the first pair the weeks are alike. That favours going on: nothing that was learnt
-grows old. In the second the classes have their seasons, as clothes do: within the
-twelve weeks each class's share rises and falls by 95%, at another time for each class,
-while the test rows stay mixed. There the static network knows one season alone, and
-what continual learning forgets can be seen.
+* The training samples of Fashion-MNIST come in twelve weeks of about 5,000, each once.
+* "static" trains a new 784-128-10 on each week's samples. "continual" trains the
+  network of the week before further, by `partial_fit`.
+* Both pass over a week's samples five times, so they cost the same. Their first weeks
+  are equal.
+* The whole test set is scored after every week.
+
+In the first pair all weeks are alike, which favors further training. In the second pair
+the classes have seasons: each class's share rises and falls by 95% within the twelve
+weeks, at another time for each class. The test set stays mixed. The static network then
+knows a single season, and the pair shows what continual training forgets.
 """
 
 from __future__ import annotations
 
 from benchmarks.definitions.experiment import Experiment, Picture
-from benchmarks.definitions.model import Component, Model, Weeks
+from benchmarks.definitions.model import Component, Model, WeeklySchedule
 from benchmarks.experiments.fashion_mnist.fashion_mlp import (
     ADAM,
     MLP,
@@ -29,7 +31,7 @@ NETWORK = Component(MLP, fixed_epochs(PASSES, batch_size=32, **ADAM))
 
 
 def _model(name: str, continual: bool, season: float) -> Model:
-    return Model(name, NETWORK, (SCALE,), weeks=Weeks(continual, season))
+    return Model(name, NETWORK, (SCALE,), weeks=WeeklySchedule(continual, season))
 
 
 STEADY, SEASONAL = ("static", "continual"), ("static-seasons", "continual-seasons")

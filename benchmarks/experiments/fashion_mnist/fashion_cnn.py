@@ -1,9 +1,9 @@
 """`fashion-cnn`: two convolutions of 2x2 with max-pooling on Fashion-MNIST.
 
-The source pools with 'same' padding; 28 and 14 are even, so no border is padded and
-both rules give 14x14 and 7x7. Test image 5 is predicted before and after training; the
-fitted models of seed 0 are saved beside the records, and the feature maps of that image
-are drawn from the first of them.
+The source pools with 'same' padding. 28 and 14 are even, so both paddings give 14x14
+and 7x7. Test image 5 is predicted before and after training. The fitted models of seed
+0 are saved next to the records, and the feature maps of that image are drawn from the
+first of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _model(name: str, **more: Any) -> Model:
 FASHION_CNN = Experiment(
     name="fashion-cnn",
     summary="conv 32, conv 64, dense 128 on Fashion-MNIST: Adam, 10 epochs",
-    # The second is ours: the same, but for the average of the last weights.
+    # The second model is ours. It differs in the average of the last weights.
     models=(_model("cnn-32-64"), _model("cnn-32-64-averaged", weight_averaging=0.999)),
     dataset="fashion-mnist",
     columns=(

@@ -1,8 +1,8 @@
-"""`fashion-mlp`: 784-128-10 on Fashion-MNIST, from raw pixels to Adam on scaled ones.
+"""`fashion-mlp`: 784-128-10 on Fashion-MNIST, from raw pixels to Adam.
 
-Each run ends at its given epoch, and its figures are those of the last epoch's weights
-(in `adam-5-averaged`, which is ours, of an average over the last steps): the validation
-rows of the third are scored after every epoch and decide nothing.
+Each run ends at the epoch that the source gives, and is scored with the weights of that
+epoch. `adam-5-averaged` is ours: it is scored with an average over the last steps. The
+validation set of `adam-5` is scored after every epoch and decides nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCALE = Component("skmlp.preprocessing.PixelScaler")
 
 
 def fixed_epochs(epochs: int, **params: Any) -> dict[str, Any]:
-    """Return Keras's defaults as our parameters, for exactly `epochs` epochs."""
+    """Return Keras's defaults in skmlp's parameters, for exactly `epochs` epochs."""
     return {
         "hidden_layer_sizes": (128,),
         "alpha": 0.0,
@@ -69,10 +69,10 @@ FASHION_MLP = Experiment(
             Validation(fraction=0.1),
             reported=(0.8751,),
             reported_curves=REPORTED_CURVES,
-            watch=("running",),
+            monitor=("running",),
         ),
-        # Ours: the same, but for the average of the last weights, which a few steps up
-        # or down at the end of the last epoch do not move.
+        # Ours: the same with an average of the last weights, which changes little in
+        # the last few steps.
         Model(
             "adam-5-averaged",
             Component(

@@ -1,8 +1,8 @@
-"""`hidden-units`: a grid search over the number of hidden nodes, N1 to Nk.
+"""`hidden-units`: a grid search over the number of hidden units, N1 to Nk.
 
-Every width (of each hidden layer alike) and depth is a candidate of one packed search
-on a tenth of Fashion-MNIST; its scores over three folds, of the rows trained on and of
-those left out, make the validation curve. Test rows take no part.
+Every width (the same for each hidden layer) and depth is a candidate of one packed
+search on a tenth of Fashion-MNIST. The scores on the training and validation samples of
+three folds make the validation curve. The test set is not used.
 """
 
 from __future__ import annotations

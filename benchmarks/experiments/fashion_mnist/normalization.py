@@ -1,11 +1,16 @@
-"""`normalization`: softmax regression on Fashion-MNIST, its pixels scaled in four ways.
+"""`normalization`: softmax regression with pixels scaled in four ways; an MLP.
 
-Plain gradient descent on batches of 1,024: raw pixels with two learning rates, pixels
-to [0, 1], to [-1, 1], and z-scores by the training mean and deviation of all pixels;
-then an MLP of 256 units on z-scores. The source gives learning rates and the batch, and
-one training accuracy for softmax, which stands beside its last case here; plain descent
-and 200 epochs are ours. Training and test rows are scored after every epoch to draw
-both curves: test rows are watched, and choose nothing.
+Plain gradient descent trains on batches of 1,024 of Fashion-MNIST, with:
+
+* raw pixels and two learning rates
+* pixels scaled to [0, 1], and to [-1, 1]
+* z-scores by the training mean and deviation of all pixels
+* an MLP of 256 units on z-scores
+
+The source gives learning rates and the batch size. It prints one training accuracy for
+softmax regression, which the table shows for z-scores. Plain descent and 200 epochs are
+our choices. Training set and test set are scored after every epoch to draw both curves.
+The scores decide nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ def _softmax(
         Component(SOFTMAX, params),
         steps,
         reported=reported,
-        watch=("train", "test"),
+        monitor=("train", "test"),
     )
 
 
@@ -63,7 +68,7 @@ NORMALIZATION = Experiment(
             ),
             Z_SCORE,
             reported=(MLP_REPORTED,),
-            watch=("train", "test"),
+            monitor=("train", "test"),
         ),
     ),
     dataset="fashion-mnist",

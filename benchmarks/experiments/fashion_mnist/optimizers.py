@@ -1,14 +1,16 @@
-"""`optimizers`: one MLP on Fashion-MNIST under seven optimizers; three sizes of batch.
+"""`optimizers`: one MLP on Fashion-MNIST with seven optimizers; three batch sizes.
 
-The MLP is 784-128-10. Every optimizer has the constants of its paper or of Keras,
-chosen before any run: SGD 0.01 (momentum 0.9), RMSprop 0.001 with rho 0.9, Adam 0.001,
-Adagrad 0.01, and Adadelta 1 with rho 0.95 (Zeiler 2012, arXiv:1212.5701), which scales
-its steps itself; Keras's 0.001 for the last two would hardly move them. All share
-batches of 32, 10 epochs and, for each seed, initial weights.
+The MLP is 784-128-10. No source reports figures for this protocol. Every optimizer has
+the constants of its paper or of Keras, which were chosen before any run:
 
-Batch, mini-batch and stochastic gradient descent (all rows, 32 rows and 1 row a step)
-learn from 1,000 rows, at one rate, for 50 epochs. Test rows are watched, and choose
-nothing.
+* SGD 0.01 (momentum 0.9), RMSprop 0.001 with rho 0.9, Adam 0.001
+* Adagrad 0.01, and Adadelta 1 with rho 0.95 (Zeiler 2012, arXiv:1212.5701), which
+  scales its steps itself. Keras's 0.001 would hardly change the weights with these two.
+* All have batches of 32, 10 epochs and, for each seed, the same initial weights.
+
+Batch, mini-batch and stochastic gradient descent (all samples, 32 and 1 per step) train
+on 1,000 samples with one learning rate for 50 epochs. The test set is scored after
+every epoch, and decides nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ SGD: dict[str, Any] = {"solver": "sgd", "learning_rate_init": 0.01}
 PLAIN: dict[str, Any] = {**SGD, "momentum": 0.0}
 MOMENTUM: dict[str, Any] = {**SGD, "momentum": 0.9, "nesterovs_momentum": False}
 NESTEROV: dict[str, Any] = {**SGD, "momentum": 0.9, "nesterovs_momentum": True}
-# Epsilon as in Keras; torch's RMSprop calls rho alpha.
+# Epsilon as in Keras. The parameter rho is called alpha in torch's RMSprop.
 ADAGRAD: dict[str, Any] = {
     "solver": "adagrad",
     "learning_rate_init": 0.01,
@@ -69,7 +71,7 @@ OPTIMIZERS = Experiment(
                 name,
                 Component(MLP, fixed_epochs(EPOCHS, batch_size=BATCH_SIZE, **params)),
                 (SCALE,),
-                watch=WATCH,
+                monitor=WATCH,
             )
             for name, params in OPTIMIZERS_BY_NAME.items()
         ),
@@ -78,7 +80,7 @@ OPTIMIZERS = Experiment(
                 name,
                 Component(MLP, fixed_epochs(FEW_ROWS_EPOCHS, batch_size=size, **PLAIN)),
                 (SCALE,),
-                watch=WATCH,
+                monitor=WATCH,
                 train_size=FEW_ROWS,
             )
             for name, size in BATCH_SIZES.items()

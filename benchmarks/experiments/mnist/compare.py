@@ -1,19 +1,24 @@
 """`compare`: softmax regression, MLPs and CNNs on a tenth of MNIST.
 
-Every tenth training row, pixels in [0, 1] (LR and MLP also less the training mean),
-10% of these rows for validation with a fixed seed, batches of 50, SGD with Nesterov
-momentum 0.9, at most 100 epochs, early stopping on validation accuracy (min_delta 1e-4,
-patience 5).
+The protocol of the source:
 
-The protocol does not say how weights begin: its rows begin by He's uniform law. Those
-called `-last` add nothing to it: they keep the weights of the last epoch, as Keras does
-by default, and see an image as it is. The others are ours in that they keep an average
-over about the last ninth of the steps (no more than some 500), by which they are
-validated too; `open_choices` tells why. The two rows that train on moved images are
-also asked for the mean of 8 views of an image; called `-one-view` they are not.
+* every tenth training sample, and 10% of these for validation with a fixed seed
+* pixels in [0, 1]; for LR and MLP the training mean is subtracted
+* batches of 50, SGD with Nesterov momentum 0.9, at most 100 epochs
+* early stopping on validation accuracy (min_delta 1e-4, patience 5)
 
-A patience of 5 is used up when more than 5 epochs have brought nothing, as in
-scikit-learn, and in Keras in 2017, which such figures were presumably made with.
+The patience is exhausted after more than 5 epochs without improvement, as in
+scikit-learn and in the Keras of 2017, which presumably made the reported figures.
+
+The protocol does not say how weights are initialized. Our choice is He's uniform
+initializer.
+
+* Models whose name ends in `-last` add nothing else to the protocol. They end with the
+  weights of the last epoch, which is Keras's default, and predict each image once.
+* The other models also average the weights over about the last ninth of the steps (at
+  most some 500). The average is what is validated. `protocol_choices` gives the reason.
+* The two models that train on augmented images also average their predictions over 8
+  views of an image. Those with `-one-view` do not.
 """
 
 from __future__ import annotations
@@ -25,15 +30,15 @@ from benchmarks.definitions.experiment import Experiment
 from benchmarks.definitions.model import Component, Model, Validation
 from benchmarks.experiments.recipes import (
     compose,
-    moves,
     one_cycle,
+    random_affine,
     three_convolutions,
 )
 
 BATCH_SIZE = 50
 
-# Keras adds 0.0001 * sum(w ** 2) to the batch's mean loss; scikit-learn's alpha adds
-# 0.5 * alpha * sum(w ** 2) / batch size. Equal for this alpha.
+# Keras adds 0.0001 * sum(w ** 2) to the batch's mean loss. scikit-learn's alpha adds
+# 0.5 * alpha * sum(w ** 2) / batch size. Both are equal for this alpha.
 KERAS_L2 = 2 * BATCH_SIZE * 1e-4
 
 AVERAGED: dict[str, Any] = {"weight_averaging": 0.998}
@@ -57,12 +62,12 @@ TRAINING: dict[str, Any] = {
 
 VALIDATION = Validation(fraction=0.1, random_state=4487)
 SCALE = Component("skmlp.preprocessing.PixelScaler")
-CENTRE = Component(
+CENTER = Component(
     "skmlp.preprocessing.PixelStandardizer", {"scope": "feature", "with_std": False}
 )
 
 
-def _row(
+def _protocol_model(
     name: str,
     network: str,
     preprocessing: tuple[Component, ...],
@@ -74,20 +79,20 @@ def _row(
 
 
 def _lr(name: str, learning_rate: float, *reported: float) -> Model:
-    return _row(
+    return _protocol_model(
         name,
         "SoftmaxRegression",
-        (SCALE, CENTRE),
+        (SCALE, CENTER),
         reported,
         learning_rate_init=learning_rate,
     )
 
 
 def _mlp(name: str, hidden: tuple[int, ...], *reported: float, **more: Any) -> Model:
-    return _row(
+    return _protocol_model(
         name,
         "MLPClassifier",
-        (SCALE, CENTRE),
+        (SCALE, CENTER),
         reported,
         learning_rate_init=0.1,
         hidden_layer_sizes=hidden,
@@ -102,7 +107,7 @@ def _cnn(
     *reported: float,
     **more: Any,
 ) -> Model:
-    return _row(
+    return _protocol_model(
         name,
         "CNNClassifier",
         (SCALE,),
@@ -122,18 +127,22 @@ DEEP = ((10, 40, 80), (2, 2, 1))
 DROPOUT: dict[str, Any] = {"conv_dropout": (0.0, 0.0, 0.5), "dropout": 0.5}
 
 # ImageDataGenerator(rotation_range=10, width_shift_range=0.2, height_shift_range=0.2,
-# shear_range=0.1, zoom_range=0.1), which zooms each axis by its own factor and draws
-# the border's pixels out. Until the end of 2017 its shear was in radians and a pixel
-# the nearest one's value; since then the shear is in degrees and a pixel a mix of four
-# (keras-team/keras#8868, #8849).
-MOVES_OF_2017 = moves(10, 0.2, 0.1, 5.73, interpolation="nearest", padding_mode="edge")
-MOVES_SINCE = moves(10, 0.2, 0.1, 0.1, interpolation="bilinear", padding_mode="edge")
-MOVES = MOVES_OF_2017
+# shear_range=0.1, zoom_range=0.1) zooms each axis by its own factor and repeats the
+# pixels of the border. Until the end of 2017 its shear was in radians and it took the
+# nearest pixel. Since then the shear is in degrees and a pixel is interpolated between
+# four (keras-team/keras#8868, #8849).
+KERAS_AFFINE_2017 = random_affine(
+    10, 0.2, 0.1, 5.73, interpolation="nearest", padding_mode="edge"
+)
+KERAS_AFFINE_NOW = random_affine(
+    10, 0.2, 0.1, 0.1, interpolation="bilinear", padding_mode="edge"
+)
+KERAS_AFFINE = KERAS_AFFINE_2017
 NOISE = Component("skmlp.augmentation.GaussianNoise", {"sigma": 0.05})
 
-# Ours: what a trained network says of an image and of small moves of it, averaged.
+# Ours: the average prediction for an image and for small moves of it.
 VIEWS: dict[str, Any] = {
-    "predict_augmentation": moves(6, 0.05, 0.05, 5),
+    "predict_augmentation": random_affine(6, 0.05, 0.05, 5),
     "predict_views": 8,
 }
 ONE_VIEW: dict[str, Any] = {"predict_augmentation": None}
@@ -141,13 +150,13 @@ ONE_VIEW: dict[str, Any] = {"predict_augmentation": None}
 NOISY_FOR_ALL_EPOCHS: dict[str, Any] = {
     **DROPOUT,
     **VIEWS,
-    "augmentation": compose(MOVES, NOISE),
+    "augmentation": compose(KERAS_AFFINE, NOISE),
     "early_stopping": False,
     "n_iter_no_change": 100,
 }
 
-# Ours, from the same rows: trained on all of them, validation rows too, to an epoch
-# fixed beforehand. The recipe was written down before it met a test row.
+# Ours: trained on the same samples, including the validation set, up to an epoch that
+# was fixed in advance. The recipe was written down before any test sample was scored.
 BEST = Model(
     "best",
     Component(
@@ -157,7 +166,7 @@ BEST = Model(
             **three_convolutions(hidden_layer_sizes=(128,), dropout=0.5),
             batch_size=100,
             weight_averaging=0.998,
-            augmentation=moves(12, 0.1, 0.15, 10),
+            augmentation=random_affine(12, 0.1, 0.15, 10),
             **VIEWS,
         ),
     ),
@@ -175,19 +184,27 @@ PROTOCOL = (
     _cnn("cnn-3-dropout", *DEEP, 0.9726, 0.9756, **DROPOUT),
     # One alpha for each layer of weights: three convolutions, dense, output.
     _cnn("cnn-3-l2", *DEEP, 0.9637, alpha=(0.0, 0.0, KERAS_L2, KERAS_L2, 0.0)),
-    _cnn("cnn-3-moved", *DEEP, 0.9807, 0.9843, **DROPOUT, augmentation=MOVES, **VIEWS),
+    _cnn(
+        "cnn-3-moved",
+        *DEEP,
+        0.9807,
+        0.9843,
+        **DROPOUT,
+        augmentation=KERAS_AFFINE,
+        **VIEWS,
+    ),
     _cnn("cnn-3-moved-noisy", *DEEP, 0.9851, 0.9911, **NOISY_FOR_ALL_EPOCHS),
 )
 
 
-MOVED = PROTOCOL[-2:]
-OF_THE_LAST_EPOCH = (
+AUGMENTED = PROTOCOL[-2:]
+LAST_EPOCH_NOTE = (
     "at a rate that never falls single epochs end low, and the last one is kept"
 )
 
 
 def variant(model: Model, name: str, **params: Any) -> Model:
-    """Return a model that differs in its name and in some parameters."""
+    """Return a model with another name and some other parameters."""
     estimator = replace(model.estimator, params={**model.estimator.params, **params})
     return replace(model, name=f"{model.name}-{name}", estimator=estimator)
 
@@ -197,15 +214,19 @@ COMPARE = Experiment(
     summary="softmax regression, MLPs and CNNs side by side",
     models=(
         *PROTOCOL,
-        *(variant(model, "last", **LAST) for model in PROTOCOL if model not in MOVED),
         *(
-            replace(variant(model, "last", **LAST, **ONE_VIEW), note=OF_THE_LAST_EPOCH)
-            for model in MOVED
+            variant(model, "last", **LAST)
+            for model in PROTOCOL
+            if model not in AUGMENTED
         ),
-        *(variant(model, "one-view", **ONE_VIEW) for model in MOVED),
+        *(
+            replace(variant(model, "last", **LAST, **ONE_VIEW), note=LAST_EPOCH_NOTE)
+            for model in AUGMENTED
+        ),
+        *(variant(model, "one-view", **ONE_VIEW) for model in AUGMENTED),
         BEST,
     ),
     dataset="digits",
     reported_for=("mnist", 0.1),
-    first_look=("lr", "mlp-50", "mlp-500-500", "cnn-1", "cnn-3", "best"),
+    default_models=("lr", "mlp-50", "mlp-500-500", "cnn-1", "cnn-3", "best"),
 )

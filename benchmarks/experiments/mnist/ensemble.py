@@ -1,6 +1,6 @@
-"""`ensemble`: five networks that differ in their seeds, beside their average member.
+"""`ensemble`: five networks with different seeds, and their average member.
 
-Members and protocol are rows of `compare`; every run draws five seeds from its own.
+Members and protocol are models of `compare`. Every run draws five seeds from its own.
 """
 
 from __future__ import annotations

@@ -1,17 +1,21 @@
-"""What the protocol of `compare` leaves open, judged on rows that no run of it sees.
+"""Choices that the protocol of `compare` leaves open, decided without its test set.
 
-`initial-weights`: three of its networks begin with every law that `MLPClassifier` and
-`CNNClassifier` know, zeros and identity aside, and keep their last weights.
-`kept-weights`: begun by the law of `compare`, they keep the weights of the last epoch,
-of the best one by validation accuracy, or an average over the last steps, which then
-is what is validated too. `moves`: the network that sees augmented images sees them as
-Keras moved them until the end of 2017, or since.
+* `initial-weights`: three networks of `compare` start from every initializer of
+  `MLPClassifier` and `CNNClassifier`, except zeros and identity. They end with the
+  weights of the last epoch.
+* `kept-weights`: the same networks, with the initializer of `compare`, end with the
+  weights of the last epoch, with those of the best epoch by validation accuracy, or
+  with an average over the last steps, which is then also validated.
+* `moves`: the network that trains on augmented images sees them moved as in Keras until
+  the end of 2017, or as in Keras since then.
 
-All score the 54,000 training rows that `compare` leaves out. The choice of the highest
-mean over networks and seeds is what `compare` takes, however small its lead: of the
-laws the first three are as good as one another. When these questions were put, test
-accuracies of Glorot's law, of averaged weights in some rows, and of He's law with last
-weights were known; the answers are those of the rows left out alone.
+All are scored on the 54,000 training samples that `compare` leaves out. `compare` uses
+the choice with the highest mean over networks and seeds, even if its lead is small. The
+first three initializers are equally good.
+
+When these questions were asked, some test accuracies were known: those of Glorot's
+initializer, of averaged weights in some models, and of He's initializer with last
+weights. The answers depend on the left-out training samples alone.
 """
 
 from __future__ import annotations
@@ -21,20 +25,24 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.definitions.experiment import Experiment
-from benchmarks.experiments.fashion_mnist.activations import INITIALISERS
+from benchmarks.experiments.fashion_mnist.activations import INITIALIZERS
 from benchmarks.experiments.mnist.compare import (
     AVERAGED,
     COMPARE,
+    KERAS_AFFINE_2017,
+    KERAS_AFFINE_NOW,
     LAST,
-    MOVES_OF_2017,
-    MOVES_SINCE,
     ONE_VIEW,
     variant,
 )
 
 NETWORKS = ("mlp-500-500", "cnn-1", "cnn-3")
-LAWS = ("auto", "glorot_uniform", *(law for law in INITIALISERS if law != "zeros"))
-KEPT: dict[str, Mapping[str, Any]] = {
+INITIALIZER_NAMES = (
+    "auto",
+    "glorot_uniform",
+    *(law for law in INITIALIZERS if law != "zeros"),
+)
+FINAL_WEIGHTS: dict[str, Mapping[str, Any]] = {
     "last": LAST,
     "best": {**LAST, "restore_best_weights": True},
     "averaged": AVERAGED,
@@ -67,7 +75,7 @@ def _experiment(
         ),
         details=(detail,),
         pictures=(),
-        spares_test_rows=True,
+        scores_left_out_samples=True,
     )
 
 
@@ -75,22 +83,22 @@ INITIAL_WEIGHTS = _experiment(
     "initial-weights",
     "networks of compare from nine laws, scored on rows that it leaves out",
     "laws",
-    {law.replace("_", "-"): {**LAST, "init": law} for law in LAWS},
+    {law.replace("_", "-"): {**LAST, "init": law} for law in INITIALIZER_NAMES},
 )
 KEPT_WEIGHTS = _experiment(
     "kept-weights",
     "networks of compare that keep last, best or averaged weights, scored so too",
     "kept",
-    KEPT,
+    FINAL_WEIGHTS,
 )
-MOVED_IMAGES = _experiment(
+IMAGE_MOVES = _experiment(
     "moves",
     "a network of compare whose images move as in Keras until 2017, or since",
     "moved",
     {
-        "of-2017": {"augmentation": MOVES_OF_2017, **ONE_VIEW},
-        "since": {"augmentation": MOVES_SINCE, **ONE_VIEW},
+        "of-2017": {"augmentation": KERAS_AFFINE_2017, **ONE_VIEW},
+        "since": {"augmentation": KERAS_AFFINE_NOW, **ONE_VIEW},
     },
     ("cnn-3-moved",),
 )
-OPEN_CHOICES = (INITIAL_WEIGHTS, KEPT_WEIGHTS, MOVED_IMAGES)
+PROTOCOL_CHOICES = (INITIAL_WEIGHTS, KEPT_WEIGHTS, IMAGE_MOVES)

@@ -30,9 +30,9 @@ def test_a_train_size_belongs_to_the_experiments_own_data():
 
 
 def test_reported_figures_hold_for_their_own_protocol():
-    assert request_of("normalization").meets_protocol()
+    assert request_of("normalization").matches_source_protocol()
     for words in (["--quick"], ["--dataset", "digits"], ["--train-size", "0.5"]):
-        assert not request_of("normalization", *words).meets_protocol()
+        assert not request_of("normalization", *words).matches_source_protocol()
 
 
 @pytest.mark.parametrize("option", [["--dataset", "digits"], ["--train-size", "9"]])

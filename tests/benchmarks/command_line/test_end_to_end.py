@@ -18,7 +18,7 @@ def store(tmp_path_factory):
 def test_without_a_word_a_few_models_have_a_first_look(tmp_path):
     assert main(["--quick", "--out", str(tmp_path)]) == OK
     records = result_files.read(tmp_path.glob("*.jsonl"))
-    assert tuple(r["model"] for r in records) == COMPARE.first_look
+    assert tuple(r["model"] for r in records) == COMPARE.default_models
     assert {r["threads"] for r in records} == {1}
 
 

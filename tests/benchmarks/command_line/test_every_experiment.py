@@ -55,7 +55,7 @@ def test_every_model_ran_once_without_an_error(ran, name):
     paths = [p for p in ran[0].glob(f"{name}-*.jsonl") if p.stem.endswith("-quick")]
     records = [r for r in result_files.read(paths) if r["experiment"] == name]
     experiment = EXPERIMENTS[name]
-    models = experiment.first_look or [model.name for model in experiment.models]
+    models = experiment.default_models or [model.name for model in experiment.models]
     assert [(r["model"], r["seed"]) for r in records] == [(m, 0) for m in models]
     assert {r["error"] for r in records} == {None}
     assert {r["quick"] for r in records} == {True}

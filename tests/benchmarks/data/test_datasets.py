@@ -70,7 +70,7 @@ def test_a_class_of_one_row_cannot_be_split(tmp_path):
 
 
 def test_head_keeps_evenly_spaced_rows():
-    data = load("digits").head(100, 50)
+    data = load("digits").take_evenly(100, 50)
     assert (len(data.y_train), len(data.y_test)) == (100, 50)
     assert len(np.unique(data.y_train)) == 10
 

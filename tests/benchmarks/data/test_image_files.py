@@ -4,7 +4,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from benchmarks.data import datasets, image_files
-from benchmarks.data.image_files import Reading
+from benchmarks.data.image_files import ReadOptions
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def pets(tmp_path):
 @pytest.mark.parametrize(
     ("reading", "shape", "n_features", "suffix"),
     [
-        (Reading(), (32, 32, 3), 3072, ""),
-        (Reading((8, 4)), (8, 4, 3), 96, "-8x4"),
-        (Reading(grey=True), (32, 32), 1024, "-grey"),
-        (Reading((16, 16), grey=True), (16, 16), 256, "-grey-16x16"),
+        (ReadOptions(), (32, 32, 3), 3072, ""),
+        (ReadOptions((8, 4)), (8, 4, 3), 96, "-8x4"),
+        (ReadOptions(grey=True), (32, 32), 1024, "-grey"),
+        (ReadOptions((16, 16), grey=True), (16, 16), 256, "-grey-16x16"),
     ],
 )
 def test_a_folder_is_read_as_asked_for(pets, reading, shape, n_features, suffix):
@@ -34,7 +34,7 @@ def test_a_folder_is_read_as_asked_for(pets, reading, shape, n_features, suffix)
 
 def test_a_broken_file_is_named_without_its_place_and_left_out(pets, capsys):
     (pets / "cat.11.png").write_bytes(b"no image")
-    images = image_files.read(pets, Reading())
+    images = image_files.read(pets, ReadOptions())
     assert len(images.X) == 10
     _, said = images.remarks
     assert said.startswith(f"{pets.name}/cat.11.png cannot be read as an image")
@@ -44,13 +44,13 @@ def test_a_broken_file_is_named_without_its_place_and_left_out(pets, capsys):
 
 def test_kinds_of_files_are_counted(pets):
     Image.new("L", (2, 2)).save(pets / "dog.12.jpg")
-    (said,) = image_files.read(pets, Reading((8, 8), grey=True)).remarks
+    (said,) = image_files.read(pets, ReadOptions((8, 8), grey=True)).remarks
     assert said == f"{pets.name}: read from 10 .png files and 1 .jpg files, 8x8, grey."
 
 
 def test_digits_come_back_from_their_files(capsys):
-    with image_files.written_digits() as folder:
-        images = image_files.read(folder, Reading((8, 8), grey=True))
+    with image_files.write_digit_files() as folder:
+        images = image_files.read(folder, ReadOptions((8, 8), grey=True))
     X, y = load_digits(return_X_y=True)
     assert not folder.exists()
     assert len(images.X) == len(X)

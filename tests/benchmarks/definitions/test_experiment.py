@@ -12,9 +12,9 @@ def test_a_component_builds_what_it_names():
 
 def test_facts_fill_only_parameters_left_open():
     path = "sklearn.linear_model.SGDClassifier"
-    facts = {"random_state": 7, "image_shape": (8, 8), "max_iter": None}
-    left_open = Component(path).build(**facts)
-    given = Component(path, {"random_state": 1}).build(**facts)
+    known_params = {"random_state": 7, "image_shape": (8, 8), "max_iter": None}
+    left_open = Component(path).build(**known_params)
+    given = Component(path, {"random_state": 1}).build(**known_params)
     assert (left_open.random_state, given.random_state) == (7, 1)
     assert left_open.max_iter == 1000
 

@@ -7,11 +7,11 @@ import pytest
 
 from benchmarks.experiments.mnist.compare import COMPARE, PROTOCOL
 from benchmarks.experiments.mnist.protocol_choices import (
+    IMAGE_MOVES,
     INITIAL_WEIGHTS,
     KEPT_WEIGHTS,
-    MOVED_IMAGES,
 )
-from benchmarks.result_store.result_files import COMMITTED, latest, read
+from benchmarks.result_store.result_files import COMMITTED_FOLDER, latest_runs, read
 
 MODELS = {model.name: model for model in COMPARE.models}
 PUBLISHED = [model for model in COMPARE.models if model.reported]
@@ -64,14 +64,14 @@ def test_every_model_trains_alike_on_the_same_rows():
     [
         (INITIAL_WEIGHTS, "init", PROTOCOL),
         (KEPT_WEIGHTS, "weight_averaging", PROTOCOL),
-        (MOVED_IMAGES, "augmentation", PROTOCOL[-2:-1]),
+        (IMAGE_MOVES, "augmentation", PROTOCOL[-2:-1]),
     ],
     ids=["initial-weights", "kept-weights", "moves"],
 )
 def test_what_the_protocol_leaves_open_is_what_the_stored_runs_put_first(
     experiment, parameter, of
 ):
-    runs = latest(read([COMMITTED / f"{experiment.name}-mnist-0.1.jsonl"]))
+    runs = latest_runs(read([COMMITTED_FOLDER / f"{experiment.name}-mnist-0.1.jsonl"]))
     assert len(runs) == experiment.seeds * len(experiment.models)
     accuracies = {}
     for run in runs:

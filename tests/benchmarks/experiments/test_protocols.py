@@ -46,7 +46,7 @@ def test_normalization_has_five_cases_and_an_mlp():
     }
     assert given["mlp-256"]["hidden_layer_sizes"] == (256,)
     for model in models("normalization").values():
-        assert model.watch == ("train", "test")
+        assert model.monitor == ("train", "test")
         softmax = model.estimator.path.endswith("SoftmaxRegression")
         assert softmax == (model.name != "mlp-256")
 
@@ -143,7 +143,7 @@ def test_fashion_cnn_is_the_source_network():
 def test_fashion_mlp_has_the_reported_epochs():
     model = models("fashion-mlp")["adam-5"]
     assert {len(curve) for curve in model.reported_curves.values()} == {5}
-    assert model.watch == ("running",)
+    assert model.monitor == ("running",)
     assert model.validation.fraction == 0.1
 
 

@@ -8,7 +8,7 @@ from benchmarks.data.datasets import NAMES
 from benchmarks.definitions.experiment import BUNDLED
 from benchmarks.experiments import EXPERIMENTS
 
-RECORDS = [name for name in EXPERIMENTS if name.startswith("record-")]
+BEST_NETWORKS = [name for name in EXPERIMENTS if name.startswith("record-")]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
@@ -26,7 +26,7 @@ def test_names_are_those_of_the_command_line():
         assert name == experiment.name
 
 
-FIXED = ("fashion-mlp", "fashion-cnn", *RECORDS)
+FIXED = ("fashion-mlp", "fashion-cnn", *BEST_NETWORKS)
 
 
 @pytest.mark.parametrize("name", FIXED)
@@ -38,7 +38,7 @@ def test_a_protocol_of_fixed_epochs_keeps_the_last_ones_weights(name):
         assert model.validation is None or not params["restore_best_weights"]
 
 
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("name", BEST_NETWORKS)
 def test_a_record_validates_on_nothing(name):
     assert [model.validation for model in EXPERIMENTS[name].models] == [None]
 

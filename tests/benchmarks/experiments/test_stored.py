@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.experiments import EXPERIMENTS
-from benchmarks.result_store.result_files import COMMITTED, latest, read
+from benchmarks.result_store.result_files import COMMITTED_FOLDER, latest_runs, read
 
 EXPERIMENTS_OF_FITS = {
     name: {model.name: model for model in experiment.models}
@@ -14,7 +14,7 @@ EXPERIMENTS_OF_FITS = {
 }
 FILES = [
     path
-    for path in sorted(COMMITTED.glob("*.jsonl"))
+    for path in sorted(COMMITTED_FOLDER.glob("*.jsonl"))
     if path.stem.startswith(tuple(EXPERIMENTS_OF_FITS))
 ]
 
@@ -32,7 +32,7 @@ def test_there_are_such_files():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_parameters_and_order_are_those_of_the_definition(path):
-    for run in latest(read([path])):
+    for run in latest_runs(read([path])):
         models = EXPERIMENTS_OF_FITS[run["experiment"]]
         model = models[run["model"]]
         built = model.estimator.build().get_params(deep=False)

@@ -12,7 +12,7 @@ from benchmarks.data import datasets
 from benchmarks.definitions.request import Request
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.pictures.gallery import PICTURES
-from benchmarks.pictures.trained_models import Studio
+from benchmarks.pictures.trained_models import TrainedModels
 from benchmarks.result_store import result_files
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def test_every_picture_is_drawn(drawn):
 
 
 def test_the_committed_ones_are_complete():
-    assert_complete(result_files.COMMITTED / "pictures")
+    assert_complete(result_files.COMMITTED_FOLDER / "pictures")
 
 
 def test_readme_shows_what_is_there_and_says_what_made_it():
@@ -70,7 +70,7 @@ def test_only_some(tmp_path):
 def test_models_are_trained_by_the_protocol():
     data = datasets.load("digits")
     request = Request(EXPERIMENTS["compare"], dataset="digits", quick=True)
-    studio = Studio(data, request)
+    studio = TrainedModels(data, request)
     model = studio.fitted("lr")
     assert studio.fitted("lr") is model
     network = model[-1]

@@ -23,7 +23,7 @@ def test_costs_are_drawn_between_the_ends_in_their_order(values):
 
 def check(axis, values):
     low, high = sorted((axis.start, axis.stop))
-    places = [axis.place(value) for value in sorted(values)]
+    places = [axis.position(value) for value in sorted(values)]
     assert all(low - 1e-6 <= place <= high + 1e-6 for place in places)
     assert places == pytest.approx(sorted(places, reverse=axis.stop < axis.start))
     ticks = sorted(place for place, _ in axis.ticks)
@@ -34,14 +34,14 @@ def check(axis, values):
 
 def test_halving_the_error_is_always_as_long():
     axis = plot_axes.accuracy([0.5, 0.999], 0, 100)
-    first = axis.place(0.95) - axis.place(0.9)
-    assert axis.place(0.99) - axis.place(0.98) == pytest.approx(first)
+    first = axis.position(0.95) - axis.position(0.9)
+    assert axis.position(0.99) - axis.position(0.98) == pytest.approx(first)
 
 
 def test_no_error_at_all_is_drawn_at_the_end():
     axis = plot_axes.accuracy([0.9, 0.98, 1.0], 0, 100)
-    assert axis.place(0.9) < axis.place(0.98) < 90
-    assert axis.place(1.0) == pytest.approx(100)
+    assert axis.position(0.9) < axis.position(0.98) < 90
+    assert axis.position(1.0) == pytest.approx(100)
 
 
 def test_the_ticks_of_accuracy_say_most():
@@ -53,7 +53,9 @@ def test_the_ticks_of_accuracy_say_most():
 
 def test_what_is_no_accuracy_has_equal_steps():
     axis = plot_axes.accuracy([-1.0, 0.5], 0, 100)
-    assert axis.place(-0.25) == pytest.approx((axis.place(-1) + axis.place(0.5)) / 2)
+    assert axis.position(-0.25) == pytest.approx(
+        (axis.position(-1) + axis.position(0.5)) / 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,4 +63,4 @@ def test_what_is_no_accuracy_has_equal_steps():
     [(950, "950"), (39_760, "39.8k"), (2.5e6, "2.5M"), (3e9, "3G"), (0.03, "0.03")],
 )
 def test_numbers_are_short(value, text):
-    assert plot_axes.short(value) == text
+    assert plot_axes.format_short(value) == text

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.report import plots
-from benchmarks.report.task_groups import group
+from benchmarks.report.task_groups import group_into_tasks
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def task_of(runs_of):
     """Return a function that makes the one task of some records."""
 
     def make(records):
-        (task,) = group(runs_of(records))
+        (task,) = group_into_tasks(runs_of(records))
         return task
 
     return make
@@ -38,7 +38,7 @@ def test_a_mark_is_the_mean_over_seeds(task_of, make_record):
     )
     plot = plots.scatter(task, "n_parameters")
     (mark,) = plot.marks
-    assert mark.y == pytest.approx(plot.y.place(0.93))
+    assert mark.y == pytest.approx(plot.y.position(0.93))
     assert mark.best
     assert plot.best == ["mlp-50"]
 
@@ -90,7 +90,7 @@ def test_labels_cover_neither_each_other_nor_the_edge(figures):
         )
         for i, (n, accuracy, length) in enumerate(figures)
     ]
-    plot = plots.scatter(group(runs)[0], "n_parameters")
+    plot = plots.scatter(group_into_tasks(runs)[0], "n_parameters")
     boxes = [plots.label_box(mark.label) for mark in plot.marks if mark.label]
     for i, (left, top, right, bottom) in enumerate(boxes):
         assert left >= 0
@@ -125,7 +125,8 @@ def test_a_curve_goes_through_its_values(task_of, make_record):
         strict=True,
     ):
         wanted = [
-            (frame.epochs.place(i), axis.place(v)) for i, v in enumerate(values, 1)
+            (frame.epochs.position(i), axis.position(v))
+            for i, v in enumerate(values, 1)
         ]
         drawn = points(line.path)
         assert len(drawn) == len(wanted)
@@ -149,7 +150,7 @@ def test_a_long_curve_is_thinned_but_not_its_end_nor_its_best_epoch(
     line = next(x for x in frame.lines(task.runs[0], 30) if x.part == "validation")
     drawn = points(line.path)
     assert len(drawn) <= 40
-    assert drawn[-1][0] == pytest.approx(frame.epochs.place(1000), abs=1)
+    assert drawn[-1][0] == pytest.approx(frame.epochs.position(1000), abs=1)
     assert any(
         x == pytest.approx(line.best[0], abs=1)
         and y == pytest.approx(line.best[1], abs=1)
@@ -169,7 +170,7 @@ def test_panels_share_axes_that_hold_every_curve(task_of, many):
 
 def test_losses_of_zero_or_less_and_runs_without_curves_are_drawn(task_of, make_record):
     task = task_of([make_record(loss_curve=[1.0, 0.0, -1.0])])
-    assert plots.frame(task.runs).loss.place(-1.0) > 0
+    assert plots.frame(task.runs).loss.position(-1.0) > 0
     bare = make_record(loss_curve=None, validation_scores=None)
     assert plots.frame(task_of([bare]).runs) is None
     score = plots.frame(task_of([make_record(loss_curve=None)]).runs)

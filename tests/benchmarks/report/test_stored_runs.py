@@ -10,10 +10,10 @@ KEYS = ("experiment", "dataset", "train_size", "quick", "model", "seed")
 
 
 def test_every_committed_run_is_read_and_every_other_record_counted():
-    found = read([result_files.COMMITTED])
+    found = read([result_files.COMMITTED_FOLDER])
     lines = sum(
         len(path.read_text(encoding="utf-8").splitlines())
-        for path in result_files.COMMITTED.glob("*.jsonl")
+        for path in result_files.COMMITTED_FOLDER.glob("*.jsonl")
     )
     assert len(found.runs) + found.others.total() == lines
     assert [run.number for run in found.runs] == list(range(len(found.runs)))
@@ -79,7 +79,7 @@ def test_a_run_over_weeks_has_the_weeks_curve_alone(make_record, runs_of):
     curves = {"week_score": [0.5, 0.6, 0.7]}
     weekly, other = runs_of([make_record(curves=curves), make_record(seed=1)])
     assert (weekly.losses, set(weekly.scores)) == ({}, {"week_score"})
-    assert (weekly.by_weeks, other.by_weeks) == (True, False)
+    assert (weekly.is_weekly, other.is_weekly) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_later_record_of_the_same_run_replaces_the_first(make_record, runs_of)
 )
 def test_the_best_epoch_is_one_that_the_curve_has(best, kept, make_record, runs_of):
     (run,) = runs_of([make_record(best_epoch=best)])
-    assert run.kept_epoch((0.1, 0.2, None)) == kept
+    assert run.best_epoch_in((0.1, 0.2, None)) == kept
 
 
 def test_records_of_two_packages_side_by_side_are_no_runs(make_record, store):

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.report.task_groups import front, group
+from benchmarks.report.task_groups import group_into_tasks, pareto_front
 
 COST = st.integers(0, 6)
 
 
 @given(st.lists(st.tuples(COST, COST), min_size=1, max_size=12))
 def test_the_front_is_what_no_other_point_beats(points):
-    chosen = front(points)
+    chosen = pareto_front(points)
 
     def beaten(i):
         cost, gain = points[i]
@@ -35,7 +35,7 @@ def test_runs_are_parted_by_experiment_data_and_size_trials_last(make_record, ru
             make_record(seed=1),
         ]
     )
-    tasks = group(runs)
+    tasks = group_into_tasks(runs)
     assert [(task.name, task.data) for task in tasks] == [
         ("compare", "mnist, 10% of rows"),
         ("compare", "mnist, all rows"),
@@ -45,7 +45,7 @@ def test_runs_are_parted_by_experiment_data_and_size_trials_last(make_record, ru
 
 
 def test_models_keep_their_order_and_seeds_count(make_record, runs_of):
-    (task,) = group(
+    (task,) = group_into_tasks(
         runs_of(
             [
                 make_record(model="b", order=1, seed=10),
@@ -61,7 +61,7 @@ def test_models_keep_their_order_and_seeds_count(make_record, runs_of):
 
 def test_a_replaced_run_counts_for_nothing(make_record, runs_of):
     runs = runs_of([make_record(test_accuracy=0.1), make_record(test_accuracy=0.9)])
-    (task,) = group(runs)
+    (task,) = group_into_tasks(runs)
     assert task.best.mean("test_accuracy") == 0.9
     assert len(task.runs) == 1
 
@@ -69,7 +69,7 @@ def test_a_replaced_run_counts_for_nothing(make_record, runs_of):
 def test_means_are_over_the_seeds_that_have_the_figure(make_record, runs_of):
     records = [make_record(seed=i, test_accuracy=a) for i, a in enumerate((0.9, 0.8))]
     failed = make_record(seed=2, error="ValueError: no", test_accuracy=None)
-    (model,) = group(runs_of([*records, failed]))[0].models
+    (model,) = group_into_tasks(runs_of([*records, failed]))[0].models
     assert model.mean("test_accuracy") == pytest.approx(fmean((0.9, 0.8)))
     assert model.deviation("test_accuracy") == pytest.approx(stdev((0.9, 0.8)))
     assert model.mean("no such figure") is None
@@ -78,14 +78,14 @@ def test_means_are_over_the_seeds_that_have_the_figure(make_record, runs_of):
 
 def test_a_model_is_known_by_a_run_that_did_not_fail(make_record, runs_of):
     failed = make_record(seed=0, error="ValueError: no", estimator="")
-    (model,) = group(runs_of([failed, make_record(seed=1)]))[0].models
+    (model,) = group_into_tasks(runs_of([failed, make_record(seed=1)]))[0].models
     assert (model.first.seed, model.kind) == (1, "MLP")
 
 
 def test_a_task_without_figures_has_no_best_model(make_record, runs_of):
     nothing = {"test_accuracy": None, "validation_accuracy": None}
     failed = make_record(error="ValueError: no", **nothing)
-    assert group(runs_of([failed]))[0].best is None
+    assert group_into_tasks(runs_of([failed]))[0].best is None
 
 
 def test_without_test_rows_models_are_compared_by_validation(make_record, runs_of):
@@ -93,19 +93,19 @@ def test_without_test_rows_models_are_compared_by_validation(make_record, runs_o
         make_record(model=name, test_accuracy=None, validation_accuracy=accuracy)
         for name, accuracy in (("a", 0.8), ("b", 0.9))
     ]
-    (task,) = group(runs_of(records))
+    (task,) = group_into_tasks(runs_of(records))
     assert (task.measure, task.best.name) == ("validation_accuracy", "b")
 
 
 def test_remarks_on_the_data_are_said_once(make_record, runs_of):
     said = [make_record(seed=i, data_remarks=["Pixels from JPEG."]) for i in range(2)]
-    assert group(runs_of(said))[0].remarks == ["Pixels from JPEG."]
+    assert group_into_tasks(runs_of(said))[0].remarks == ["Pixels from JPEG."]
 
 
 def test_confusions_are_added_up_where_classes_are_the_same(make_record, runs_of):
     pair = [make_record(seed=i, confusion_matrix=[[3, i], [1, 4]]) for i in range(2)]
-    (model,) = group(runs_of(pair))[0].models
+    (model,) = group_into_tasks(runs_of(pair))[0].models
     assert model.confusion.tolist() == [[6, 1], [2, 8]]
     other = make_record(seed=2)
-    (model,) = group(runs_of([*pair, other]))[0].models
+    (model,) = group_into_tasks(runs_of([*pair, other]))[0].models
     assert model.confusion is None

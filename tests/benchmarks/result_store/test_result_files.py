@@ -78,22 +78,22 @@ def test_json_that_is_no_record_is_refused(tmp_path, line):
 def test_the_last_record_of_a_run_counts():
     runs = [KEYS | {"test_accuracy": a} for a in (0.1, 0.2)]
     other = KEYS | {"seed": 1, "test_accuracy": 0.3}
-    assert result_files.latest([*runs, other]) == [runs[1], other]
+    assert result_files.latest_runs([*runs, other]) == [runs[1], other]
 
 
 def test_tables_part_by_data_and_size_and_keep_the_models_order():
     last, first = KEYS | {"order": 5, "model": "cnn"}, KEYS | {"order": 0}
     tenth = KEYS | {"train_size": 0.1}
-    assert sorted(map(len, result_files.grouped([last, tenth, first]))) == [1, 2]
-    assert [first, last] in result_files.grouped([last, tenth, first])
+    assert sorted(map(len, result_files.group_by_table([last, tenth, first]))) == [1, 2]
+    assert [first, last] in result_files.group_by_table([last, tenth, first])
 
 
 def test_only_the_default_folder_hides_itself_from_git(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (
-        result_files.open_store(result_files.DEFAULT) / ".gitignore"
+        result_files.open_folder(result_files.DEFAULT_FOLDER) / ".gitignore"
     ).read_text() == "*\n"
-    assert list(result_files.open_store(tmp_path / "chosen").iterdir()) == []
+    assert list(result_files.open_folder(tmp_path / "chosen").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_only_the_default_folder_hides_itself_from_git(tmp_path, monkeypatch):
 def test_a_file_for_each_experiment_data_set_and_size(dataset, size, quick, name):
     experiment = Experiment("compare", "", (), "digits")
     request = Request(experiment, dataset, size, quick=quick)
-    assert result_files.file_name(request, dataset) == name
+    assert result_files.record_file_name(request, dataset) == name

@@ -30,7 +30,7 @@ def test_both_mlps_have_the_same_scores(records):
 
 
 def test_the_table_has_a_row_for_each_data_set(records):
-    header, rows = dataset_table.lines(records)
+    header, rows = dataset_table.table_rows(records)
     assert header == ["data set", "rows", *(m.name for m in TABULAR.models)]
     assert [row[0] for row in rows[:-1]] == list(cross_validation.DATASETS)
     mean = np.mean(records[0]["scores"]["wine"])

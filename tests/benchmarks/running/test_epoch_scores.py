@@ -21,16 +21,16 @@ def rows():
     return {"train": (X[:300], y[:300]), "test": (X[300:400], y[300:400])}
 
 
-def fitted(rows, watch, example=None, **params):
+def fitted(rows, monitor, example=None, **params):
     X, y = rows["train"]
-    callbacks = epoch_scores.callbacks(watch, rows, np.unique(y), example)
+    callbacks = epoch_scores.make_callbacks(monitor, rows, np.unique(y), example)
     model = MLPClassifier(20, random_state=0, callbacks=callbacks, **params)
     return model.fit(X, y)
 
 
 def test_the_last_epochs_scores_are_those_of_the_fitted_network(rows):
     model = fitted(rows, ("train", "test"), max_iter=4)
-    curves = epoch_scores.curves(model.history_)
+    curves = epoch_scores.read_curves(model.history_)
     for part, (X, y) in rows.items():
         scores = curves[f"{part}_score"]
         assert len(scores) == 4
@@ -46,7 +46,7 @@ def test_of_two_classes_as_well():
     labels = np.array(["benign", "malign"])[y]
     rows = {"train": (X[:300], labels[:300]), "test": (X[300:], labels[300:])}
     model = fitted(rows, ("test", "running"), max_iter=3)
-    curves = epoch_scores.curves(model.history_)
+    curves = epoch_scores.read_curves(model.history_)
     assert curves["test_score"][-1] == pytest.approx(model.score(*rows["test"]))
     assert 0.3 < curves["running_score"][0] <= curves["running_score"][-1] <= 1
 
@@ -60,9 +60,9 @@ def test_watching_changes_nothing(rows):
 
 def test_the_running_score_is_of_the_batches_before_their_step(rows):
     # One batch that is all rows: its accuracy is that of the weights before.
-    watch = ("train", "running")
-    model = fitted(rows, watch, batch_size=300, max_iter=6, learning_rate_init=0.01)
-    curves = epoch_scores.curves(model.history_)
+    monitor = ("train", "running")
+    model = fitted(rows, monitor, batch_size=300, max_iter=6, learning_rate_init=0.01)
+    curves = epoch_scores.read_curves(model.history_)
     np.testing.assert_allclose(curves["running_score"][1:], curves["train_score"][:-1])
 
 
@@ -70,17 +70,17 @@ def test_the_example_is_predicted_with_the_initial_weights(rows):
     X, y = rows["train"]
     example = rows["test"][0][5]
     model = fitted(rows, (), example, max_iter=2)
-    before = [epoch.get(epoch_scores.BEFORE) for epoch in model.history_]
+    before = [epoch.get(epoch_scores.LABEL_BEFORE) for epoch in model.history_]
     hardly = MLPClassifier(20, random_state=0, learning_rate_init=1e-12, max_iter=1)
     assert before == [hardly.fit(X, y).predict([example])[0], None]
 
 
 def test_rows_are_not_copied_with_the_callback(rows):
-    (callback,) = epoch_scores.callbacks(("train",), rows, np.arange(10), None)
+    (callback,) = epoch_scores.make_callbacks(("train",), rows, np.arange(10), None)
     for again in (clone(callback, safe=False), copy.deepcopy(callback)):
         assert again.parts.value["train"][0] is rows["train"][0]
 
 
 def test_nothing_to_watch_is_no_callback(rows):
-    assert epoch_scores.callbacks((), rows, np.arange(10), None) == []
-    assert epoch_scores.curves(()) == {}
+    assert epoch_scores.make_callbacks((), rows, np.arange(10), None) == []
+    assert epoch_scores.read_curves(()) == {}

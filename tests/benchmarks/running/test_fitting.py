@@ -11,7 +11,12 @@ from sklearn.model_selection import train_test_split
 from benchmarks.definitions.model import Component, Model, Validation
 from benchmarks.running import fitting
 from benchmarks.running.fitting import run_all
-from benchmarks.running.preparation import SPARED, cut, prepare, split
+from benchmarks.running.preparation import (
+    LEFT_OUT_SAMPLES_REMARK,
+    prepare_data,
+    reduce_data,
+    split_validation,
+)
 
 
 def test_validation_rows_are_the_same_for_every_seed(spy, records):
@@ -44,28 +49,28 @@ def test_without_a_seed_the_last_rows_are_for_validation(spy, records):
 
 def test_training_and_validation_rows_part_the_whole(data):
     for validation in (Validation(0.1, 4487), Validation(0.1)):
-        (X, _), (X_val, _) = split(data.X_train, data.y_train, validation)
+        (X, _), (X_val, _) = split_validation(data.X_train, data.y_train, validation)
         both = np.concatenate([X, X_val])[:, 0]
         np.testing.assert_array_equal(np.sort(both), np.arange(100))
 
 
 def test_a_tenth_is_every_tenth_row(data, request_):
-    part = cut(data, replace(request_, train_size=0.1))
+    part = reduce_data(data, replace(request_, train_size=0.1))
     np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
     np.testing.assert_array_equal(part.X_test, data.X_test)
 
 
 def test_where_test_rows_are_spared_those_left_out_are_scored(data, request_):
-    sparing = replace(request_.experiment, spares_test_rows=True)
-    part = cut(data, replace(request_, experiment=sparing, train_size=0.1))
+    sparing = replace(request_.experiment, scores_left_out_samples=True)
+    part = reduce_data(data, replace(request_, experiment=sparing, train_size=0.1))
     left_out = np.setdiff1d(np.arange(100), np.arange(0, 100, 10))
     np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
     np.testing.assert_array_equal(part.X_test[:, 0], left_out)
     np.testing.assert_array_equal(part.y_test, data.y_train[left_out])
-    assert SPARED in part.remarks
+    assert LEFT_OUT_SAMPLES_REMARK in part.remarks
     for size in (None, 1.0):
         with pytest.raises(ValueError, match="leaves out none"):
-            cut(data, replace(request_, experiment=sparing, train_size=size))
+            reduce_data(data, replace(request_, experiment=sparing, train_size=size))
 
 
 def test_preprocessing_learns_from_training_rows_alone(experiment, data):
@@ -73,7 +78,7 @@ def test_preprocessing_learns_from_training_rows_alone(experiment, data):
         experiment.models[0],
         preprocessing=(Component("sklearn.preprocessing.StandardScaler"),),
     )
-    rows = prepare(model, data)
+    rows = prepare_data(model, data)
     np.testing.assert_allclose(rows.train[0].mean(axis=0), 0, atol=1e-12)
     assert rows.test[0][:, 0].mean() < -1
 
@@ -82,7 +87,7 @@ def test_a_table_is_standardised_in_place_of_pixel_steps(experiment, data):
     model = replace(
         experiment.models[0], preprocessing=(Component("no.such.PixelStep"),)
     )
-    rows = prepare(model, replace(data, image_shape=None, pixel_max=None))
+    rows = prepare_data(model, replace(data, image_shape=None, pixel_max=None))
     np.testing.assert_allclose(rows.train[0].std(axis=0), 1)
 
 
@@ -125,14 +130,14 @@ def test_a_training_that_fails_is_recorded_and_the_next_runs(
 
 def test_convergence_warnings_are_recorded_others_shown_as_well():
     def warn_twice():
-        with fitting._recorded_warnings() as said:
+        with fitting._recorded_warnings() as messages:
             warnings.warn("100 epochs", ConvergenceWarning, stacklevel=1)
             warnings.warn("shown", UserWarning, stacklevel=1)
-        return said
+        return messages
 
     with pytest.warns(UserWarning, match="shown") as shown:
-        said = warn_twice()
-    assert said == ["ConvergenceWarning: 100 epochs", "UserWarning: shown"]
+        messages = warn_twice()
+    assert messages == ["ConvergenceWarning: 100 epochs", "UserWarning: shown"]
     assert len(shown) == 1
 
 

@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 
+import benchmarks.definitions.experiment as definition_module
 from benchmarks.command_line import main
 from benchmarks.experiments import EXPERIMENTS
-from benchmarks.experiments.keras_networks import COMPARE_IN_KERAS, IN_KERAS, TOLD
+from benchmarks.experiments.keras_networks import (
+    COMPARE_IN_KERAS,
+    KERAS_EXPERIMENTS,
+    KERAS_PARAMETERS,
+)
 from benchmarks.experiments.mnist.compare import COMPARE
-from benchmarks.running.keras_classifier import KerasClassifier, _keras, _shuffled
+from benchmarks.running.keras_classifier import (
+    KerasClassifier,
+    _import_keras,
+    _make_shuffled_batches,
+)
 
 HERE = {model.name: model for model in COMPARE_IN_KERAS.models}
 OURS = {model.name: model for model in COMPARE.models}
@@ -22,7 +31,7 @@ def test_keras_is_told_what_the_rows_that_add_nothing_are(name):
         ours.reported,
     )
     told, known = theirs.estimator.params, ours.estimator.params
-    assert told == {k: v for k, v in known.items() if k in TOLD}
+    assert told == {k: v for k, v in known.items() if k in KERAS_PARAMETERS}
     untold = {k for k in known if k not in told}
     assert untold <= {
         "scoring",  # accuracy
@@ -32,9 +41,9 @@ def test_keras_is_told_what_the_rows_that_add_nothing_are(name):
     }
 
 
-@pytest.mark.parametrize("experiment", IN_KERAS, ids=lambda e: e.name)
+@pytest.mark.parametrize("experiment", KERAS_EXPERIMENTS, ids=lambda e: e.name)
 def test_without_keras_it_says_what_to_install(experiment, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "find_spec", lambda name: None)
+    monkeypatch.setattr(definition_module, "find_spec", lambda name: None)
     assert main.main([experiment.name]) == main.USAGE
     told = f"{experiment.name} needs keras and tensorflow; pip install skmlp[peers]"
     assert capsys.readouterr().err.strip() == told
@@ -42,9 +51,9 @@ def test_without_keras_it_says_what_to_install(experiment, monkeypatch, capsys):
 
 def test_nothing_else_lacks_anything():
     assert {e.name for e in EXPERIMENTS.values() if e.needs} == {
-        e.name for e in IN_KERAS
+        e.name for e in KERAS_EXPERIMENTS
     }
-    assert not any(e.lacks for e in EXPERIMENTS.values() if not e.needs)
+    assert not any(e.missing_packages for e in EXPERIMENTS.values() if not e.needs)
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorFlow's own
@@ -76,7 +85,7 @@ def test_every_epoch_has_an_order_of_its_own():
     pytest.importorskip("keras")
     pytest.importorskip("tensorflow")
     X = np.arange(9.0)[:, np.newaxis]
-    batches = _shuffled(_keras(), X, np.arange(9), 2, 0)
+    batches = _make_shuffled_batches(_import_keras(), X, np.arange(9), 2, 0)
     epochs = []
     for _ in range(3):
         rows, labels = zip(*(batches[i] for i in range(len(batches))), strict=True)

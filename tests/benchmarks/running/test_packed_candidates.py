@@ -44,7 +44,7 @@ def test_scores_are_those_of_fits_in_turn():
     request = Request(HIDDEN_UNITS, "digits", quick=True, models=("5", "20"))
     data = load("digits").head(200, 10)
     models = HIDDEN_UNITS.select(request.models)
-    found = packed_candidates.search(models, data, request, seed=1)
+    found = packed_candidates.run_search(models, data, request, seed=1)
     for model, record in zip(models, found, strict=True):
         network = model.estimator.build(random_state=1).set_params(max_iter=2)
         pipeline = make_pipeline(PixelScaler(pixel_max=16.0), network)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.command_line.main import OK, USAGE, main
-from benchmarks.experiments.drop_in import DROPIN
+from benchmarks.experiments.drop_in import DROP_IN
 from benchmarks.running import side_by_side
 
 CHOSEN = "iris-lbfgs,diabetes-adam"
@@ -43,16 +43,16 @@ def test_the_table_puts_both_packages_side_by_side(ran, form, capsys):
         assert word in printed
 
 
-@pytest.mark.parametrize("model", DROPIN.models[:-1], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", DROP_IN.models[:-1], ids=lambda model: model.name)
 def test_the_two_are_one_network(model):
-    record = side_by_side.compare(model, seed=0, quick=True)
+    record = side_by_side.compare_packages(model, seed=0, quick=True)
     assert record["largest_weight_difference"] < 1e-9
     assert record["scores"][0] == pytest.approx(record["scores"][1], abs=1e-6)
     assert record["epochs"] == [2, 2]
 
 
 def test_a_model_that_is_not_theirs_shows(monkeypatch):
-    model = DROPIN.models[0]
+    model = DROP_IN.models[0]
     theirs = side_by_side._build
 
     def one_more_epoch(package, ours, seed, quick):
@@ -61,7 +61,7 @@ def test_a_model_that_is_not_theirs_shows(monkeypatch):
         return network.set_params(max_iter=network.max_iter + more)
 
     monkeypatch.setattr(side_by_side, "_build", one_more_epoch)
-    record = side_by_side.compare(replace(model), seed=0, quick=True)
+    record = side_by_side.compare_packages(replace(model), seed=0, quick=True)
     assert record["largest_weight_difference"] > 1e-6
 
 

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks.definitions.model import Weeks
+from benchmarks.definitions.model import WeeklySchedule
 from benchmarks.running import weekly_training
 from skmlp.neural_network import MLPClassifier
 
 plans = st.builds(
-    Weeks,
+    WeeklySchedule,
     continual=st.booleans(),
     season=st.sampled_from([0.0, 0.3, 0.95]),
     n_weeks=st.integers(1, 20),
@@ -20,7 +20,7 @@ plans = st.builds(
 @settings(deadline=None, max_examples=50)
 @given(plans, st.lists(st.integers(0, 9), min_size=20, max_size=300))
 def test_every_row_comes_in_one_week(weeks, labels):
-    parts = weekly_training.split(np.array(labels), weeks)
+    parts = weekly_training.split_into_weeks(np.array(labels), weeks)
     assert len(parts) == weeks.n_weeks
     together = np.sort(np.concatenate(parts))
     np.testing.assert_array_equal(together, np.arange(len(labels)))
@@ -29,15 +29,15 @@ def test_every_row_comes_in_one_week(weeks, labels):
 def test_the_weeks_are_the_same_whatever_is_trained():
     y = np.repeat(np.arange(10), 50)
     for season in (0.0, 0.95):
-        static = weekly_training.split(y, Weeks(False, season))
-        continual = weekly_training.split(y, Weeks(True, season))
+        static = weekly_training.split_into_weeks(y, WeeklySchedule(False, season))
+        continual = weekly_training.split_into_weeks(y, WeeklySchedule(True, season))
         for one, other in zip(static, continual, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 def test_a_class_has_its_season_at_its_own_time():
     y = np.repeat(np.arange(10), 6_000)
-    parts = weekly_training.split(y, Weeks(True, 0.95))
+    parts = weekly_training.split_into_weeks(y, WeeklySchedule(True, 0.95))
     counts = np.array([np.bincount(y[part], minlength=10) for part in parts])
     assert counts.min() > 0
     most = counts.argmax(axis=0)
@@ -49,7 +49,7 @@ def test_a_class_has_its_season_at_its_own_time():
 
 def test_without_seasons_every_week_has_all_classes_alike():
     y = np.repeat(np.arange(10), 6_000)
-    for part in weekly_training.split(y, Weeks(True)):
+    for part in weekly_training.split_into_weeks(y, WeeklySchedule(True)):
         counts = np.bincount(y[part], minlength=10)
         assert counts.sum() == 5_000
         assert np.abs(counts - 500).max() < 100
@@ -65,8 +65,8 @@ def digits():
 def test_each_week_is_passed_over_so_many_times(digits, continual):
     train, test = digits
     network = MLPClassifier(20, max_iter=3, random_state=0)
-    model, scores = weekly_training.train(
-        network, train, test, Weeks(continual, n_weeks=4)
+    model, scores = weekly_training.train_weekly(
+        network, train, test, WeeklySchedule(continual, n_weeks=4)
     )
     assert len(scores) == 4
     assert scores[-1] == model.score(*test)
@@ -76,10 +76,10 @@ def test_each_week_is_passed_over_so_many_times(digits, continual):
 
 def test_static_learning_is_a_fit_of_the_last_week_alone(digits):
     train, test = digits
-    weeks = Weeks(False, n_weeks=4)
+    weeks = WeeklySchedule(False, n_weeks=4)
     network = MLPClassifier(20, max_iter=3, random_state=0, shuffle=False)
-    model, _ = weekly_training.train(network, train, test, weeks)
-    rows = weekly_training.split(train[1], weeks)[-1]
+    model, _ = weekly_training.train_weekly(network, train, test, weeks)
+    rows = weekly_training.split_into_weeks(train[1], weeks)[-1]
     alone = MLPClassifier(
         20, max_iter=3, random_state=np.random.RandomState(0), shuffle=False
     )
@@ -93,7 +93,9 @@ def test_going_on_wins_where_weeks_are_alike(digits):
     train, test = digits
     network = MLPClassifier(50, max_iter=3, random_state=0)
     last = [
-        weekly_training.train(network, train, test, Weeks(continual, n_weeks=6))[1][-1]
+        weekly_training.train_weekly(
+            network, train, test, WeeklySchedule(continual, n_weeks=6)
+        )[1][-1]
         for continual in (False, True)
     ]
     assert last[1] > last[0] + 0.05

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.command_line.main import main
 from benchmarks.speed import command, contestants
-from benchmarks.speed.workloads import OBVIOUS, OURS, PLAIN, SKLEARN, find
+from benchmarks.speed.workloads import OBVIOUS, OURS, PLAIN, SKLEARN, find_workload
 
 
 def test_quick_trial_stores_what_the_table_shows(tmp_path, capsys):
@@ -68,11 +68,11 @@ def test_predictions_are_measured_of_fitted_networks(contestant, monkeypatch):
 
     rng = np.random.default_rng(0)
     X, y = rng.random((40, 784), dtype=np.float32), np.arange(40) % 10
-    work = find("predict one row").quick()
+    work = find_workload("predict one row").quick()
     contestants.prepare(contestant, work, X, y)()
 
 
 def test_an_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(contestants.NEEDS, "peer", ("no_such_package", "json"))
-    assert contestants.missing("peer").startswith("no_such_package not installed")
-    assert contestants.missing(OURS) is None
+    assert contestants.why_absent("peer").startswith("no_such_package not installed")
+    assert contestants.why_absent(OURS) is None

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.speed import speed_table
-from benchmarks.speed.workloads import BEST, KERAS, OURS, SKLEARN, find
+from benchmarks.speed.workloads import BEST, KERAS, OURS, SKLEARN, find_workload
 
 
 def record(
@@ -12,8 +12,8 @@ def record(
 ):
     return {
         "workload": workload,
-        "kind": find(workload).kind,
-        "rows": find(workload).rows,
+        "kind": find_workload(workload).kind,
+        "rows": find_workload(workload).rows,
         "contestant": contestant,
         "slices": [{key: value, "cpu_seconds": value * cpu} for value in values],
         "error": None,
@@ -42,7 +42,9 @@ def records():
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios(records):
-    ratios = {line.contestant: line.ratio for line in speed_table.lines(records)}
+    ratios = {
+        line.contestant: line.ratio for line in speed_table.make_speed_rows(records)
+    }
     assert ratios == {
         OURS: None,
         SKLEARN: pytest.approx(2.0),  # of 3, 1.5 and 2
@@ -52,19 +54,21 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios(records):
 
 
 def test_targets_stand_beside_the_ratios(records):
-    lines = {line.contestant: line for line in speed_table.lines(records)}
+    lines = {line.contestant: line for line in speed_table.make_speed_rows(records)}
     assert lines[SKLEARN].target_text == "≥ 1.50"
     assert lines[BEST].target_text == "≥ 0.91"
     assert lines[OURS].target_text == ""
 
 
 def test_figures_have_units(records):
-    figures = {line.contestant: line.figure for line in speed_table.lines(records)}
+    figures = {
+        line.contestant: line.figure for line in speed_table.make_speed_rows(records)
+    }
     assert figures[OURS] == "1.00 s"
     assert figures[KERAS] == "skipped"
     one = record(OURS, [1.5e-4], "predict one row")
     memory = record(OURS, [3 * 2**20], "peak of fit, 60,000 images", "bytes")
-    assert [line.figure for line in speed_table.lines([one, memory])] == [
+    assert [line.figure for line in speed_table.make_speed_rows([one, memory])] == [
         "150 µs",
         "3 MiB",
     ]
@@ -99,7 +103,7 @@ def test_both_forms_name_conditions_and_absences(records):
 
 def test_time_of_the_cpu_is_compared_too():
     ours, theirs = record(OURS, [4.0, 1.0], cpu=0.5), record(SKLEARN, [3.0, 3.0])
-    (_, line) = speed_table.lines([ours, theirs])
+    (_, line) = speed_table.make_speed_rows([ours, theirs])
     assert line.ratio == pytest.approx((0.75 + 3) / 2)
     assert line.cpu_ratio == pytest.approx((1.5 + 6) / 2)
     assert line.cells == (SKLEARN, "3.00 s", "1.88", "3.75", "≥ 1.50")

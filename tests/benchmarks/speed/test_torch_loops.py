@@ -7,8 +7,14 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from benchmarks.speed.torch_loops import best, make_module, obvious
-from benchmarks.speed.workloads import FASHION_CNN, MLP, ROW_7, WORKLOADS, Network
+from benchmarks.speed.torch_loops import make_module, train_best, train_obvious
+from benchmarks.speed.workloads import (
+    COMPARE_ROW_7,
+    FASHION_CNN,
+    MLP,
+    WORKLOADS,
+    Network,
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +23,7 @@ def digits():
     return (X / 16).astype(np.float32), y.astype(np.int64)
 
 
-@pytest.mark.parametrize("loop", [obvious, best])
+@pytest.mark.parametrize("loop", [train_obvious, train_best])
 @pytest.mark.parametrize(
     "network",
     [
@@ -40,7 +46,7 @@ def test_loss_falls_as_digits_are_learnt(loop, network, digits):
 
 def test_both_loops_train_alike(digits):
     curves = []
-    for loop in (obvious, best):
+    for loop in (train_obvious, train_best):
         torch.manual_seed(0)
         curves.append(loop(*digits, MLP, 5))
     # Other batches, and the penalty in one of the losses.
@@ -52,7 +58,7 @@ def test_networks_have_the_parameters_of_the_experiments_they_stand_for():
         return sum(p.numel() for p in make_module(network, 784).parameters())
 
     assert count(MLP) == 101_770
-    assert count(ROW_7) == 286_940
+    assert count(COMPARE_ROW_7) == 286_940
     assert count(FASHION_CNN) == 160 + 8_256 + 3_137 * 128 + 1_290
 
 

@@ -4,16 +4,22 @@ import pytest
 
 from benchmarks.definitions.experiment import Experiment
 from benchmarks.experiments import EXPERIMENTS, PROGRAMS
-from benchmarks.result_store.result_files import COMMITTED, grouped, read
+from benchmarks.result_store.result_files import COMMITTED_FOLDER, group_by_table, read
 from benchmarks.tables import detail_tables, model_table, results_page
-from benchmarks.tables.model_table import explanations, markdown, unexplained
-from benchmarks.tables.results_page import layout
+from benchmarks.tables.model_table import (
+    explanatory_notes,
+    markdown,
+    unexplained_shortfalls,
+)
+from benchmarks.tables.results_page import table_module
 
 
 def blocks(*records, details):
     experiment = Experiment("e", "s", (), "digits", details=details)
     return list(
-        detail_tables.blocks(experiment, [{"error": None, **r} for r in records])
+        detail_tables.make_detail_tables(
+            experiment, [{"error": None, **r} for r in records]
+        )
     )
 
 
@@ -128,8 +134,10 @@ def test_a_mean_curve_ends_with_the_shortest_and_keeps_its_gaps():
 
 
 def committed():
-    paths = sorted(COMMITTED.glob("*.jsonl"))
-    return grouped(read(p for p in paths if not p.stem.startswith(tuple(PROGRAMS))))
+    paths = sorted(COMMITTED_FOLDER.glob("*.jsonl"))
+    return group_by_table(
+        read(p for p in paths if not p.stem.startswith(tuple(PROGRAMS)))
+    )
 
 
 @pytest.mark.parametrize("records", committed(), ids=lambda r: r[0]["experiment"])
@@ -140,20 +148,20 @@ def test_every_committed_record_has_its_table(records):
 
 @pytest.mark.parametrize(
     "records",
-    [r for r in committed() if layout(r) is model_table],
+    [r for r in committed() if table_module(r) is model_table],
     ids=lambda r: r[0]["experiment"],
 )
 def test_what_falls_short_of_its_source_is_explained(records):
-    assert unexplained(records) == []
+    assert unexplained_shortfalls(records) == []
 
 
 def test_a_figure_that_falls_short_wants_a_word(records, monkeypatch, experiment):
     monkeypatch.setitem(EXPERIMENTS, experiment.name, experiment)
     for record, accuracy in zip(records, (0.80, 0.81, 0.5, 0.5), strict=True):
         record["test_accuracy"] = accuracy
-    assert unexplained(records) == ["drawn"]
+    assert unexplained_shortfalls(records) == ["drawn"]
     records[1]["test_accuracy"] = 0.95
-    assert unexplained(records) == []
+    assert unexplained_shortfalls(records) == []
 
 
 def test_notes_stand_under_the_table_but_not_under_a_trials(
@@ -165,13 +173,13 @@ def test_notes_stand_under_the_table_but_not_under_a_trials(
     models = (first, experiment.models[1])
     noted = replace(experiment, models=models, notes=("Mind the gap.",))
     monkeypatch.setitem(EXPERIMENTS, experiment.name, noted)
-    assert explanations(records) == ["Mind the gap.", "drawn: It was raining."]
+    assert explanatory_notes(records) == ["Mind the gap.", "drawn: It was raining."]
     text = markdown(records)
     assert "- drawn: It was raining." in text
     records[0]["test_accuracy"] = records[1]["test_accuracy"] = 0.1
-    assert unexplained(records) == []
+    assert unexplained_shortfalls(records) == []
     other_data = [record | {"reported": []} for record in records]
-    assert explanations(other_data) == ["Mind the gap."]
+    assert explanatory_notes(other_data) == ["Mind the gap."]
     for record in records:
         record["quick"] = True
-    assert explanations(records) == []
+    assert explanatory_notes(records) == []

@@ -17,15 +17,15 @@ def printed(records, width=80):
 def test_a_row_is_the_mean_and_deviation_over_seeds(records):
     accuracies = [r["test_accuracy"] for r in records[:2]]
     records[1]["test_accuracy"] = accuracies[1] = accuracies[0] - 0.25
-    row = model_table.summarise(records)[0]
-    mean_and_deviation = f"{fmean(accuracies):.4f} ±{stdev(accuracies):.4f}"
-    assert row.cell("test_accuracy") == mean_and_deviation
+    row = model_table.summarize(records)[0]
+    format_mean_and_deviation = f"{fmean(accuracies):.4f} ±{stdev(accuracies):.4f}"
+    assert row.cell("test_accuracy") == format_mean_and_deviation
     assert row.reported_text == "0.8000 / 0.9000"
     assert row.difference("test_accuracy") == f"{fmean(accuracies) - 0.9:+.4f}"
 
 
 def test_one_seed_has_no_deviation(records):
-    row = model_table.summarise(records[:1])[0]
+    row = model_table.summarize(records[:1])[0]
     assert "±" not in row.cell("test_accuracy")
 
 
@@ -33,7 +33,7 @@ def test_a_table_needs_nothing_but_what_was_stored(records, tmp_path):
     path = tmp_path / "runs.jsonl"
     for record in records:
         result_files.append(path, record)
-    stored = result_files.latest(result_files.read([path]))
+    stored = result_files.latest_runs(result_files.read([path]))
     assert printed(stored) == printed(records)
     assert model_table.markdown(stored) == model_table.markdown(records)
 
@@ -67,7 +67,7 @@ def test_eighty_columns_hold_every_figure_whole(records):
     records[0]["test_accuracy"] = 0.1
     lines = printed(records).splitlines()
     assert max(map(len, lines)) <= 80
-    row = model_table.summarise(records)[0]
+    row = model_table.summarize(records)[0]
     text = "\n".join(lines)
     for figure in ("286,940", "60,000", "1234", "100", row.cell("test_accuracy")):
         assert figure in text
@@ -77,7 +77,7 @@ def test_failed_runs_are_named_and_left_out_of_the_mean(records):
     records[0] = {
         k: v for k, v in records[0].items() if k not in ("test_accuracy", "epochs")
     } | {"error": "ValueError: loss became non-finite"}
-    row = model_table.summarise(records)[0]
+    row = model_table.summarize(records)[0]
     assert row.cell("test_accuracy") == f"{records[1]['test_accuracy']:.4f}"
     assert "drawn seed 0 failed: ValueError: loss" in printed(records)
     assert "- drawn seed 0 failed" in model_table.markdown(records)
@@ -85,8 +85,8 @@ def test_failed_runs_are_named_and_left_out_of_the_mean(records):
 
 def test_more_seeds_than_others_have_are_said(records):
     more = records[0] | {"seed": 2, "test_accuracy": 1.0}
-    first = model_summaries.mean_and_deviation(
-        model_table.summarise(records)[0].accuracies
+    first = model_summaries.format_mean_and_deviation(
+        model_table.summarize(records)[0].accuracies
     )
     said = f"drawn: {first} over the first 2 of its 3 seeds"
     assert said in printed([*records, more])
@@ -98,8 +98,8 @@ def test_an_ensemble_stands_beside_its_average_member(records):
     assert "average member" not in model_table.markdown(records)
     for record, accuracy in zip(records[:2], (0.5, 0.7), strict=True):
         record["member_accuracies"] = [accuracy - 0.1, accuracy + 0.1]
-    assert model_table.summarise(records)[0].members == (0.5, 0.7)
-    text = model_summaries.mean_and_deviation((0.5, 0.7))
+    assert model_table.summarize(records)[0].members == (0.5, 0.7)
+    text = model_summaries.format_mean_and_deviation((0.5, 0.7))
     assert text in model_table.markdown(records)
     assert text in printed(records)
 
@@ -113,7 +113,7 @@ def test_reported_columns_only_where_figures_were_reported(records):
 
 def test_a_page_has_every_table(records):
     other = [record | {"dataset": "mnist"} for record in records]
-    page = results_page.page([records, other])
+    page = results_page.make_page([records, other])
     assert page.count("\n### spied on ") == 2
     assert model_table.markdown(records) in page
     assert model_table.markdown(other) in page

@@ -1,4 +1,4 @@
-"""A classifier that notes what reaches its fit, and an experiment made of it."""
+"""A classifier that records what reaches its fit, and an experiment that uses it."""
 
 import sys
 from types import ModuleType
@@ -14,7 +14,7 @@ from benchmarks.definitions.request import Request
 
 
 class SpyClassifier(LogisticRegression):
-    """Logistic regression with a validation set in fit and nets' fitted attributes."""
+    """Logistic regression with a validation set in fit and a network's attributes."""
 
     calls: list[dict]
     warm_ups: list[dict]
@@ -49,7 +49,7 @@ def spy(monkeypatch):
 
 @pytest.fixture
 def experiment(spy):
-    """Two models: one with validation rows drawn, one with the last rows."""
+    """Two models: one with a drawn validation set, one with the last samples."""
     estimator = Component("spies.SpyClassifier", {"max_iter": 200})
     return Experiment(
         name="spied",
@@ -71,7 +71,7 @@ def request_(experiment):
 
 @pytest.fixture
 def data():
-    """Rows that tell their number and part: train 0, 1, ...; test -1, -2, ..."""
+    """Samples that encode their index and set: train 0, 1, ...; test -1, -2, ..."""
     train, test = np.arange(100.0), -1 - np.arange(40.0)
     return Data(
         "digits",

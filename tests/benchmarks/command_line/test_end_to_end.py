@@ -15,7 +15,7 @@ def store(tmp_path_factory):
     return folder
 
 
-def test_without_a_word_a_few_models_have_a_first_look(tmp_path):
+def test_command_without_arguments_runs_the_default_models(tmp_path):
     assert main(["--quick", "--out", str(tmp_path)]) == OK
     records = result_files.read(tmp_path.glob("*.jsonl"))
     assert tuple(r["model"] for r in records) == COMPARE.default_models
@@ -35,7 +35,7 @@ def test_every_model_of_compare_runs_on_digits(store):
         if held_out:
             last = record["validation_scores"][-1]
             assert record["validation_accuracy"] == pytest.approx(last)
-        # Two epochs are few, but all there are of a cycle of learning rates.
+        # A cycle of learning rates ends after these two epochs by design.
         ended = record["parameters"]["learning_rate"] == "onecycle"
         assert any("ConvergenceWarning" in w for w in record["warnings"]) != ended
 
@@ -49,7 +49,7 @@ def test_layers_and_parameters_are_counted_from_the_fitted_network(store):
     assert found["cnn-1"] == (3, 26 * 10 + 161 * 50 + 51 * 10)
 
 
-def test_a_run_repeats_to_the_last_digit(store, tmp_path):
+def test_repeated_run_has_identical_figures(store, tmp_path):
     argv = ["--quick", "--models", "mlp-50,cnn-3-dropout", "--out", str(tmp_path)]
     assert main(argv) == OK
     first = {r["model"]: r for r in result_files.read(store.glob("*.jsonl"))}
@@ -58,7 +58,7 @@ def test_a_run_repeats_to_the_last_digit(store, tmp_path):
             assert again[figure] == first[again["model"]][figure]
 
 
-def test_own_table_of_numbers_is_compared_too(tmp_path):
+def test_own_csv_file_is_accepted(tmp_path):
     from sklearn.datasets import load_iris
 
     load_iris(as_frame=True).frame.to_csv(tmp_path / "iris.csv", index=False)

@@ -1,6 +1,6 @@
-"""``all --quick``: every experiment on a few hundred rows that every machine has.
+"""``all --quick``: every experiment on a few hundred samples.
 
-The two programs among them are tried by their own tests; here they note their call.
+The two programs have tests of their own. Here only their call is recorded.
 """
 
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from benchmarks.command_line.session import INTERRUPTED, OK, RUN_FAILED
 from benchmarks.experiments import EXPERIMENTS, PROGRAMS
 from benchmarks.result_store import result_files
 
-# Those that need peers' packages are left out, whether these are installed or not.
+# Experiments that need peers' packages are excluded, installed or not.
 RUN = {name: e for name, e in EXPERIMENTS.items() if not e.needs}
 
 
@@ -44,7 +44,7 @@ def records_of(folder, experiment):
     return result_files.read([path])
 
 
-def test_every_program_is_called_with_the_options_that_it_knows(ran):
+def test_every_program_gets_the_options_it_knows(ran):
     folder, calls = ran
     options = ["--quick", "--threads", "1", "--out", str(folder)]
     assert calls == {program.module: options for program in PROGRAMS.values()}
@@ -69,14 +69,14 @@ def test_every_picture_is_drawn(ran, name):
 
 
 @pytest.mark.parametrize("form", [[], ["--markdown"]])
-def test_stored_records_give_every_table_again(ran, form, capsys):
+def test_stored_records_give_every_table(ran, form, capsys):
     assert main(["--tables", "--out", str(ran[0]), *form]) == OK
     printed = capsys.readouterr().out
     for experiment in RUN.values():
         assert f"{experiment.name} " in printed or f"{experiment.name}," in printed
 
 
-def test_watched_rows_are_scored_at_every_epoch(ran):
+def test_monitored_sets_are_scored_every_epoch(ran):
     for record in records_of(ran[0], "normalization"):
         curves = record["curves"]
         assert set(curves) >= {"train_loss", "train_score", "test_loss", "test_score"}
@@ -84,12 +84,12 @@ def test_watched_rows_are_scored_at_every_epoch(ran):
         assert curves["test_score"][-1] == pytest.approx(record["test_accuracy"])
         assert curves["train_score"][-1] == pytest.approx(record["train_accuracy"])
         assert record["parameters"]["callbacks"] is None
-        # Of raw pixels the probabilities end in 0, whose logarithm is cut off.
+        # Raw pixels give probabilities of 0, whose logarithm is clipped.
         if not record["model"].startswith("raw"):
             assert curves["test_loss"][-1] == pytest.approx(record["test_loss"])
 
 
-def test_the_example_is_told_before_and_after_and_the_model_is_saved(ran):
+def test_example_is_predicted_twice_and_the_model_saved(ran):
     from skmlp.persistence import load_model
 
     for record in records_of(ran[0], "fashion-cnn"):
@@ -101,7 +101,7 @@ def test_the_example_is_told_before_and_after_and_the_model_is_saved(ran):
         assert record["micro_f1"] == pytest.approx(record["test_accuracy"])
 
 
-def test_the_first_weeks_are_equal_and_later_ones_are_not(ran):
+def test_only_the_first_weeks_of_a_pair_are_equal(ran):
     weeks = {
         r["model"]: r["curves"]["week_score"] for r in records_of(ran[0], "continual")
     }
@@ -114,7 +114,7 @@ def test_the_first_weeks_are_equal_and_later_ones_are_not(ran):
         assert len(weeks[static]) == 12
 
 
-def test_a_broken_file_is_named_and_left_out(ran):
+def test_broken_file_is_named_and_skipped(ran):
     for record in records_of(ran[0], "image-folder"):
         read, broken = record["data_remarks"]
         assert read == "digits: read from 1,797 .png files, 32x32, in colour."
@@ -130,7 +130,7 @@ def test_a_broken_file_is_named_and_left_out(ran):
         ([OK, INTERRUPTED, OK], INTERRUPTED, 2),
     ],
 )
-def test_the_worst_status_is_that_of_all(statuses, worst, n_called, monkeypatch):
+def test_exit_status_of_all_is_the_worst(statuses, worst, n_called, monkeypatch):
     called = []
 
     def note(argv):

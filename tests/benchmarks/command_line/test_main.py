@@ -37,7 +37,7 @@ def test_list_names_every_experiment_and_model(capsys):
         (["nope", "--tables"], "Unknown experiment 'nope'"),
     ],
 )
-def test_an_unknown_name_is_one_sentence_listing_what_there_is(
+def test_unknown_experiment_lists_the_known_ones(
     argv, sentence, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_an_unknown_name_is_one_sentence_listing_what_there_is(
 
 
 @pytest.mark.parametrize("size", ["0", "1.5", "-3", "0.0", "tenth", "nan"])
-def test_a_train_size_that_is_neither_share_nor_number_is_refused(size, capsys):
+def test_invalid_train_size_is_refused(size, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([f"--train-size={size}"])
     assert exit_.value.code == USAGE
@@ -58,7 +58,7 @@ def test_a_train_size_that_is_neither_share_nor_number_is_refused(size, capsys):
 
 @pytest.mark.parametrize("option", ["--seeds", "--threads"])
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
-def test_seeds_and_threads_are_counted_from_one(option, number, capsys):
+def test_seeds_and_threads_must_be_positive(option, number, capsys):
     with pytest.raises(SystemExit):
         main([f"{option}={number}"])
     assert f"argument {option}: '{number}' is not a number" in capsys.readouterr().err
@@ -77,7 +77,7 @@ def test_threads_are_set_and_recorded(spied, tmp_path):
     assert "--threads 2" in records[1]["command"]
 
 
-def test_a_run_stores_every_record_and_prints_their_table(spied, tmp_path, capsys):
+def test_run_stores_every_record_and_prints_a_table(spied, tmp_path, capsys):
     assert main(["spied", "--seeds", "2", "--out", str(tmp_path)]) == OK
     stored = result_files.read([tmp_path / "spied-digits-all.jsonl"])
     assert [(r["model"], r["seed"]) for r in stored] == [
@@ -93,18 +93,14 @@ def test_a_run_stores_every_record_and_prints_their_table(spied, tmp_path, capsy
     assert capsys.readouterr().out.startswith("# Stored results")
 
 
-def test_by_default_runs_go_to_a_folder_that_git_does_not_see(
-    spied, tmp_path, monkeypatch
-):
+def test_default_folder_is_ignored_by_git(spied, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["spied", "--seeds", "1", "--models", "drawn"]) == OK
     assert [p.name for p in tmp_path.iterdir()] == ["skmlp-results"]
     assert (tmp_path / "skmlp-results" / ".gitignore").read_text() == "*\n"
 
 
-def test_a_second_run_replaces_the_first_in_the_table_not_in_the_file(
-    spied, tmp_path, capsys
-):
+def test_second_run_replaces_the_first_in_the_table_only(spied, tmp_path, capsys):
     argv = ["spied", "--seeds", "1", "--models", "drawn", "--out", str(tmp_path)]
     assert [main(argv), main(argv)] == [OK, OK]
     assert len(result_files.read(tmp_path.glob("*.jsonl"))) == 2
@@ -113,7 +109,7 @@ def test_a_second_run_replaces_the_first_in_the_table_not_in_the_file(
     assert "Runs: 1, 1 for each model" in capsys.readouterr().out
 
 
-def test_ctrl_c_keeps_the_finished_runs(spied, spy, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_stores_the_finished_runs(spied, spy, tmp_path, monkeypatch, capsys):
     fit = spy.fit
 
     def fit_or_interrupt(self, *args, **kwargs):
@@ -129,7 +125,7 @@ def test_ctrl_c_keeps_the_finished_runs(spied, spy, tmp_path, monkeypatch, capsy
     assert len(result_files.read(tmp_path.glob("*.jsonl"))) == 2
 
 
-def test_resume_does_only_what_is_missing_or_failed(
+def test_resume_runs_only_missing_or_failed_runs(
     spied, spy, tmp_path, monkeypatch, capsys
 ):
     argv = ["spied", "--seeds", "2", "--out", str(tmp_path)]
@@ -146,7 +142,7 @@ def test_resume_does_only_what_is_missing_or_failed(
     assert "Runs: 4, 2 for each model" in capsys.readouterr().out
 
 
-def test_a_failed_training_shows_in_the_exit_status(
+def test_failed_training_sets_the_exit_status(
     spied, spy, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(spy, "fails", "loss became non-finite")
@@ -154,7 +150,9 @@ def test_a_failed_training_shows_in_the_exit_status(
     assert "loss became non-finite" in capsys.readouterr().out
 
 
-def test_data_that_cannot_be_had_is_one_sentence(spied, tmp_path, monkeypatch, capsys):
+def test_unavailable_data_is_reported_in_one_sentence(
+    spied, tmp_path, monkeypatch, capsys
+):
     def offline(data_home):
         raise OSError("MNIST is not in 'there' and cannot be downloaded.")
 
@@ -165,12 +163,12 @@ def test_data_that_cannot_be_had_is_one_sentence(spied, tmp_path, monkeypatch, c
     )
 
 
-def test_no_stored_run_is_said(tmp_path, capsys):
+def test_missing_stored_runs_are_reported(tmp_path, capsys):
     assert main(["--tables", "--out", str(tmp_path)]) == USAGE
     assert capsys.readouterr().err.startswith("No stored run in ")
 
 
-def test_every_stored_table_is_whole_in_eighty_columns(monkeypatch, capsys):
+def test_stored_tables_fit_in_eighty_columns(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["--tables"]) == OK
     lines = capsys.readouterr().out.splitlines()

@@ -6,7 +6,7 @@ from PIL import Image
 from benchmarks.data.datasets import load
 
 
-def test_digits_are_small_whole_numbers_split_once_and_for_all():
+def test_digits_are_small_integers_with_a_fixed_split():
     first, again = load("digits"), load("digits")
     assert first.X_train.dtype == np.uint8
     assert first.X_train.max() == first.pixel_max == 16
@@ -14,7 +14,7 @@ def test_digits_are_small_whole_numbers_split_once_and_for_all():
     np.testing.assert_array_equal(first.X_test, again.X_test)
 
 
-def test_unknown_names_are_told_what_there_is():
+def test_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="'nix'; use digits, mnist, fashion-mnist, c"):
         load("nix")
 
@@ -26,7 +26,7 @@ def csv(tmp_path, frame):
 
 
 @pytest.mark.parametrize("target", ["label", "Class", "anything"])
-def test_a_csv_column_of_classes_is_found_by_name_or_is_the_last(tmp_path, target):
+def test_class_column_of_a_csv_is_named_or_the_last(tmp_path, target):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(50, 3)), columns=["a", "b", "c"])
     frame[target] = ["cat", "dog"] * 25
@@ -39,7 +39,7 @@ def test_a_csv_column_of_classes_is_found_by_name_or_is_the_last(tmp_path, targe
     assert data.image_shape is None
 
 
-def test_a_csv_of_pixels_is_images(tmp_path):
+def test_csv_of_pixels_is_read_as_images(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.integers(0, 256, size=(20, 9)))
     frame["label"] = [0, 1] * 10
@@ -48,7 +48,7 @@ def test_a_csv_of_pixels_is_images(tmp_path):
     assert data.X_train.dtype == np.uint8
 
 
-def test_a_csv_with_text_or_gaps_or_without_features_is_refused(tmp_path):
+def test_csv_with_text_gaps_or_no_features_is_refused(tmp_path):
     frame = pd.DataFrame({"town": ["x", "y"], "label": [0, 1]})
     with pytest.raises(ValueError, match=r"Column 'town' of .* is not numeric"):
         load(csv(tmp_path, frame))
@@ -63,19 +63,19 @@ def test_a_csv_with_text_or_gaps_or_without_features_is_refused(tmp_path):
         load(str(empty))
 
 
-def test_a_class_of_one_row_cannot_be_split(tmp_path):
+def test_class_with_one_sample_cannot_be_split(tmp_path):
     frame = pd.DataFrame({"a": range(10), "label": [0] * 9 + [1]})
     with pytest.raises(ValueError, match="'own' cannot be split into training and"):
         load(csv(tmp_path, frame))
 
 
-def test_head_keeps_evenly_spaced_rows():
+def test_take_evenly_returns_evenly_spaced_samples():
     data = load("digits").take_evenly(100, 50)
     assert (len(data.y_train), len(data.y_test)) == (100, 50)
     assert len(np.unique(data.y_train)) == 10
 
 
-def test_a_folder_of_images_with_its_own_split_keeps_it(tmp_path):
+def test_folder_with_its_own_split_uses_it(tmp_path):
     for part, n in (("train", 3), ("test", 2)):
         for label, grey in (("cat", 0), ("dog", 255)):
             (tmp_path / part / label).mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_a_folder_of_images_with_its_own_split_keeps_it(tmp_path):
     assert set(data.y_test[data.X_test[:, 0] == 255]) == {"dog"}
 
 
-def test_a_plain_folder_of_images_is_split(tmp_path):
+def test_plain_folder_of_images_is_split(tmp_path):
     for i in range(10):
         Image.new("RGB", (6, 6), (i, 0, 0)).save(tmp_path / f"{'ab'[i % 2]}.{i}.png")
     data = load(str(tmp_path))

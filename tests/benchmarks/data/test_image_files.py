@@ -24,7 +24,9 @@ def pets(tmp_path):
         (ReadOptions((16, 16), grey=True), (16, 16), 256, "-grey-16x16"),
     ],
 )
-def test_a_folder_is_read_as_asked_for(pets, reading, shape, n_features, suffix):
+def test_folder_is_read_with_the_given_options(
+    pets, reading, shape, n_features, suffix
+):
     data = datasets.load(str(pets), reading=reading)
     assert data.image_shape == shape
     assert data.X_train.shape == (8, n_features)
@@ -32,7 +34,7 @@ def test_a_folder_is_read_as_asked_for(pets, reading, shape, n_features, suffix)
     assert set(data.y_train) == {"cat", "dog"}
 
 
-def test_a_broken_file_is_named_without_its_place_and_left_out(pets, capsys):
+def test_broken_file_is_skipped_and_named_without_its_path(pets, capsys):
     (pets / "cat.11.png").write_bytes(b"no image")
     images = image_files.read(pets, ReadOptions())
     assert len(images.X) == 10
@@ -48,7 +50,7 @@ def test_kinds_of_files_are_counted(pets):
     assert said == f"{pets.name}: read from 10 .png files and 1 .jpg files, 8x8, grey."
 
 
-def test_digits_come_back_from_their_files(capsys):
+def test_digits_survive_writing_and_reading(capsys):
     with image_files.write_digit_files() as folder:
         images = image_files.read(folder, ReadOptions((8, 8), grey=True))
     X, y = load_digits(return_X_y=True)

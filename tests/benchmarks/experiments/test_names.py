@@ -1,4 +1,4 @@
-"""Definitions name nothing but what users can import."""
+"""Definitions only name objects that users can import."""
 
 import pytest
 
@@ -9,7 +9,7 @@ PUBLIC = {"neural_network", "preprocessing", "augmentation", "model_selection"}
 
 
 def components(value):
-    """Walk a definition down to its last component."""
+    """Yield all components of a definition, including nested ones."""
     if isinstance(value, Component):
         yield value
         value = tuple(value.params.values())
@@ -21,7 +21,7 @@ def components(value):
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
 def test_components_are_public_and_take_their_parameters(experiment):
     for model in experiment.models:
-        # Peers' networks are users' of the benchmarks alone.
+        # The networks of peers belong to the benchmarks.
         ours = () if experiment.needs else model.estimator
         for component in components((ours, model.preprocessing)):
             package, module, *_ = component.path.split(".")

@@ -1,4 +1,4 @@
-"""The definitions keep to the protocols of their sources."""
+"""The definitions follow the protocols of their sources."""
 
 import pytest
 
@@ -17,14 +17,14 @@ FASHION = ("normalization", "hidden-units", "capacity", "optimizers", "activatio
 
 
 @pytest.mark.parametrize("name", [*FASHION, "continual", "fashion-mlp", "fashion-cnn"])
-def test_what_is_of_fashion_mnist_runs_on_it(name):
+def test_fashion_mnist_experiments_use_fashion_mnist(name):
     assert EXPERIMENTS[name].dataset == "fashion-mnist"
 
 
 @pytest.mark.parametrize(
     "name", [*FASHION, "continual", "fashion-mlp", "cifar10-mlp", "image-folder"]
 )
-def test_epochs_are_fixed_and_validation_chooses_nothing(name):
+def test_epochs_are_fixed_and_validation_decides_nothing(name):
     for model in EXPERIMENTS[name].models:
         given = model.estimator.params
         assert given["n_iter_no_change"] >= given["max_iter"]
@@ -51,7 +51,7 @@ def test_normalization_has_five_cases_and_an_mlp():
         assert softmax == (model.name != "mlp-256")
 
 
-def test_normalization_scales_as_its_names_say():
+def test_normalization_scales_as_its_model_names_say():
     import numpy as np
 
     pixels = np.array([[0, 255], [51, 204]], dtype=np.uint8)
@@ -68,7 +68,7 @@ def test_normalization_scales_as_its_names_say():
     np.testing.assert_allclose(scaled["z-score"], z_scores, rtol=1e-5)
 
 
-def test_capacity_holds_out_what_keras_holds_out():
+def test_capacity_validates_on_the_samples_keras_takes():
     of, given = models("capacity"), params("capacity")
     assert (of["underfit"].validation.fraction, of["overfit"].validation.fraction) == (
         0.2,
@@ -80,7 +80,7 @@ def test_capacity_holds_out_what_keras_holds_out():
     assert given["overfit"]["hidden_layer_sizes"] == (64, 64)
 
 
-def test_optimizers_are_seven_and_share_everything_else():
+def test_seven_optimizers_share_everything_else():
     given = params("optimizers")
     seven = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam"]
     assert list(given)[:7] == seven
@@ -93,7 +93,7 @@ def test_optimizers_are_seven_and_share_everything_else():
     assert momenta == [(0.0, None), (0.9, False), (0.9, True)]
 
 
-def test_descents_are_of_all_rows_of_some_and_of_one():
+def test_gradient_descent_has_three_batch_sizes():
     of, given = models("optimizers"), params("optimizers")
     three = ("batch", "mini-batch", "stochastic")
     assert [given[name]["batch_size"] for name in three] == [1_000, 32, 1]
@@ -101,7 +101,7 @@ def test_descents_are_of_all_rows_of_some_and_of_one():
     assert {given[name]["momentum"] for name in three} == {0.0}
 
 
-def test_activations_are_six_on_the_same_weights():
+def test_six_activations_share_the_initializer():
     given = list(params("activations").values())
     six = ["tanh", "logistic", "relu", "prelu", "elu", "softplus"]
     assert [p["activation"] for p in given[:6]] == six
@@ -113,7 +113,7 @@ def test_activations_are_six_on_the_same_weights():
     assert len({tuple(p[k] for k in shared) for p in given}) == 1
 
 
-def test_static_and_continual_differ_in_nothing_else():
+def test_static_and_continual_differ_only_in_training():
     pairs = list(models("continual").values())
     for static, continual in (pairs[:2], pairs[2:]):
         assert static.estimator == continual.estimator

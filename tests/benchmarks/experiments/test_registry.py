@@ -12,7 +12,7 @@ BEST_NETWORKS = [name for name in EXPERIMENTS if name.startswith("record-")]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS)
-def test_an_experiment_is_well_defined(experiment):
+def test_experiment_is_well_defined(experiment):
     names = [model.name for model in experiment.models]
     assert len(set(names)) == len(names)
     assert experiment.dataset in (*NAMES, BUNDLED)
@@ -21,7 +21,7 @@ def test_an_experiment_is_well_defined(experiment):
     assert reported == (experiment.reported_for is not None)
 
 
-def test_names_are_those_of_the_command_line():
+def test_registry_names_are_the_command_lines_names():
     for name, experiment in EXPERIMENTS.items():
         assert name == experiment.name
 
@@ -30,7 +30,7 @@ FIXED = ("fashion-mlp", "fashion-cnn", *BEST_NETWORKS)
 
 
 @pytest.mark.parametrize("name", FIXED)
-def test_a_protocol_of_fixed_epochs_keeps_the_last_ones_weights(name):
+def test_fixed_epochs_end_with_the_last_weights(name):
     for model in EXPERIMENTS[name].models:
         params = model.estimator.params
         assert params["n_iter_no_change"] >= params["max_iter"]
@@ -39,11 +39,11 @@ def test_a_protocol_of_fixed_epochs_keeps_the_last_ones_weights(name):
 
 
 @pytest.mark.parametrize("name", BEST_NETWORKS)
-def test_a_record_validates_on_nothing(name):
+def test_best_networks_have_no_validation_set(name):
     assert [model.validation for model in EXPERIMENTS[name].models] == [None]
 
 
-def test_the_fashion_cnn_record_is_of_a_small_network():
+def test_best_fashion_cnn_is_a_small_network():
     (model,) = EXPERIMENTS["record-fashion-cnn"].models
     network = model.estimator.build()
     rows = np.zeros((20, 784), np.float32)

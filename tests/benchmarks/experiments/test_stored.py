@@ -1,4 +1,4 @@
-"""Every committed run is of its definition as it stands."""
+"""Committed runs match their definitions."""
 
 import json
 
@@ -26,12 +26,12 @@ def as_stored(value):
         return repr(value)
 
 
-def test_there_are_such_files():
+def test_committed_files_exist():
     assert len(FILES) >= 15
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_parameters_and_order_are_those_of_the_definition(path):
+def test_stored_parameters_and_order_match_the_definition(path):
     for run in latest_runs(read([path])):
         models = EXPERIMENTS_OF_FITS[run["experiment"]]
         model = models[run["model"]]

@@ -1,4 +1,4 @@
-"""pictures: a trial run draws every one; those that are committed are all there."""
+"""A trial draws every picture, and the committed pictures are complete."""
 
 import re
 from pathlib import Path
@@ -45,11 +45,11 @@ def test_every_picture_is_drawn(drawn):
     assert command in (drawn / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_committed_ones_are_complete():
+def test_committed_pictures_are_complete():
     assert_complete(result_files.COMMITTED_FOLDER / "pictures")
 
 
-def test_readme_shows_what_is_there_and_says_what_made_it():
+def test_readme_shows_existing_pictures_and_their_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split("## Pictures")[1].split("\n## ")[0]
     shown = re.findall(r"^!\[.+\]\((.+)\)$", section, flags=re.MULTILINE)
@@ -61,7 +61,7 @@ def test_readme_shows_what_is_there_and_says_what_made_it():
     assert f"`{made}`" in page
 
 
-def test_only_some(tmp_path):
+def test_only_requested_pictures_are_drawn(tmp_path):
     options = ["--quick", "--only", "first-images", "--out", str(tmp_path)]
     assert main(["pictures", *options]) == OK
     assert [path.name for path in tmp_path.iterdir()] == ["first-images.png"]
@@ -74,7 +74,7 @@ def test_models_are_trained_by_the_protocol():
     model = studio.fitted("lr")
     assert studio.fitted("lr") is model
     network = model[-1]
-    trained_on = 0.9 * len(studio.data.y_train)  # a tenth is held out
+    trained_on = 0.9 * len(studio.data.y_train)  # a tenth is the validation set
     assert network.t_ == trained_on * network.n_iter_
     assert len(network.validation_scores_) == network.n_iter_
     assert all("train_score" in record for record in network.history_)
@@ -92,14 +92,14 @@ def test_models_are_trained_by_the_protocol():
         (["--device", "nope"], "device='nope' is no device"),
     ],
 )
-def test_what_is_unknown_is_said(options, sentence, capsys, tmp_path, monkeypatch):
+def test_unknown_names_are_refused(options, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["pictures", *options]) == USAGE
     assert capsys.readouterr().err.startswith(sentence)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_has_no_pictures(tmp_path, capsys):
+def test_data_without_images_are_refused(tmp_path, capsys):
     table = tmp_path / "table.csv"
     rows = [f"{i / 7},{i % 3 / 3},{i % 2}" for i in range(40)]
     table.write_text("\n".join(["a,b,label", *rows]))

@@ -1,4 +1,4 @@
-"""Records as files hold them, without running anything, and pages made of them."""
+"""Stored records without any run, and pages made of them."""
 
 import json
 from html.parser import HTMLParser
@@ -20,7 +20,7 @@ class Element:
         self.children, self.texts = [], []
 
     def all(self, tag):
-        """Return the elements of a name below this one, in their order."""
+        """Return the elements with a name below this one, in order."""
         return [
             found
             for child in self.children
@@ -28,19 +28,19 @@ class Element:
         ]
 
     def one(self, tag, **attributes):
-        """Return the only element of a name that has these attributes."""
+        """Return the only element with this name and these attributes."""
         wanted = attributes.items()
         (found,) = [e for e in self.all(tag) if wanted <= e.attributes.items()]
         return found
 
     @property
     def text(self):
-        """All text within."""
+        """All text within the element."""
         return "".join(x if isinstance(x, str) else x.text for x in self.texts)
 
 
 class Reader(HTMLParser):
-    """Reads a page, and refuses one whose elements do not close in order."""
+    """A parser that refuses a page whose elements do not close in order."""
 
     def __init__(self):
         super().__init__()
@@ -80,7 +80,7 @@ def read_html():
 
 
 def network(seed, *shape):
-    """Return something with a first layer."""
+    """Return an object with a first layer."""
 
     class Network:
         coefs_ = (np.random.default_rng(seed).normal(size=shape),)
@@ -151,7 +151,7 @@ def make_record():
 
 @pytest.fixture(scope="session")
 def many(make_record):
-    """Return a function that makes the records of so many runs of four models."""
+    """Return a function that makes this number of records of four models."""
     models = (
         ("lr", "softmax", "SoftmaxRegression", 7_850, 1.0),
         ("mlp-50", "dense 50", "MLPClassifier", 39_760, 2.0),
@@ -201,13 +201,13 @@ def store(tmp_path):
 
 @pytest.fixture
 def runs_of(store):
-    """Return a function that makes runs of records."""
+    """Return a function that makes runs from records."""
     return lambda records: stored_runs.read([store(records)]).runs
 
 
 @pytest.fixture
 def page_of(store, read_html):
-    """Return a function that makes a page of records and reads it."""
+    """Return a function that makes a page from records and reads it."""
     return lambda records: read_html(
         html_page.render(stored_runs.read([store(records)]))
     )

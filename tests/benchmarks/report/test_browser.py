@@ -1,4 +1,4 @@
-"""The page in a real browser: Chromium, headless, from disk, without a network."""
+"""The page in a real browser: headless Chromium, from disk, without a network."""
 
 import json
 import os
@@ -26,7 +26,7 @@ WIDE, NARROW = 1280, 400
 
 
 class Page:
-    """The page as a reader has it before them."""
+    """The page as a reader sees it."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -44,7 +44,7 @@ class Page:
         return self
 
     def run(self, script, *arguments):
-        """Return what a script returns."""
+        """Return the value that a script returns."""
         return self.driver.execute_script(script, *arguments)
 
     def find(self, selector):
@@ -56,7 +56,7 @@ class Page:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def column(self, name):
-        """Return the cells of the shown rows in the column of a name."""
+        """Return the cells of the visible lines in a column."""
         return self.run(
             """const heads = [...document.querySelectorAll("#table th")];
             const i = heads.findIndex(head => head.textContent === arguments[0]);
@@ -67,13 +67,13 @@ class Page:
         )
 
     def sort(self, name):
-        """Press the button in a column's head and return how it says it is sorted."""
+        """Press the button in a column's head and return the announced order."""
         head = next(head for head in self.all("#table th") if head.text == name)
         head.find_element(By.TAG_NAME, "button").click()
         return head.get_attribute("aria-sort")
 
     def show(self, n=0):
-        """Press the button of the n-th shown run and wait for its details."""
+        """Press the button of the n-th visible run and wait for its details."""
         buttons = self.all("#table tr:not([hidden]) td.model button")
         self.run("arguments[0].focus()", buttons[n])
         buttons[n].send_keys(Keys.ENTER)
@@ -81,7 +81,7 @@ class Page:
         return self.find("#run-title").text
 
     def faults(self):
-        """Return the serious faults that axe finds in what is shown."""
+        """Return the serious faults that axe reports for the visible page."""
         axe = Axe(self.driver)
         axe.inject()
         found = axe.run()["violations"]
@@ -92,7 +92,7 @@ class Page:
         ]
 
     def cut_off(self):
-        """Return elements that reach beyond the page's sides."""
+        """Return elements that extend beyond the page's sides."""
         return self.run(
             """const width = document.documentElement.clientWidth;
             return [...document.querySelectorAll("body *")]
@@ -121,7 +121,7 @@ def driver(tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     driver.execute_cdp_cmd("Network.enable", {})
-    # Whatever the page would fetch, it cannot.
+    # The page cannot load anything.
     offline = {"offline": True, "latency": 0}
     offline |= {"downloadThroughput": -1, "uploadThroughput": -1}
     driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
@@ -131,7 +131,7 @@ def driver(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def console(driver):
-    """Refuse every error that the browser's console shows during a test."""
+    """Fail if the browser's console shows an error during a test."""
     driver.get_log("browser")
     yield
     assert driver.get_log("browser") == []
@@ -172,7 +172,7 @@ def page(driver, path):
     return Page(driver).open(path)
 
 
-def test_the_table_has_as_many_rows_as_there_are_runs(page, records):
+def test_table_has_one_line_per_run(page, records):
     assert len(page.column("model")) == len(records)
     n = len(records)
     assert page.find("#shown").text == f"{n} of {n} runs"
@@ -182,7 +182,7 @@ def test_the_table_has_as_many_rows_as_there_are_runs(page, records):
     ("name", "first"),
     [("test accuracy", "descending"), ("parameters", "ascending")],
 )
-def test_sorting_by_figures_orders_them_those_without_last(name, first, page):
+def test_sorting_by_a_figure_puts_missing_ones_last(name, first, page):
     other = {"ascending": "descending", "descending": "ascending"}[first]
     for order in (first, other, first):
         assert page.sort(name) == order
@@ -194,13 +194,13 @@ def test_sorting_by_figures_orders_them_those_without_last(name, first, page):
     assert len(page.all("#table th[aria-sort]")) == 1
 
 
-def test_sorting_by_names_counts_as_people_do(page):
+def test_sorting_by_name_orders_numbers_by_value(page):
     assert page.sort("model") == "ascending"
     names = list(dict.fromkeys(page.column("model")))
     assert names.index("mlp-50") < names.index("mlp-200")
 
 
-def test_the_filters_filter_the_table_and_the_plots(page, records):
+def test_filters_apply_to_table_and_plots(page, records):
     page.driver.get(page.driver.current_url + "#task-1")
     page.find("#find").send_keys("CNN-3 0.9")
     models = page.column("model")
@@ -228,7 +228,7 @@ def test_the_filters_filter_the_table_and_the_plots(page, records):
     assert page.find("#nothing").is_displayed()
 
 
-def test_one_task_is_shown_and_its_link_shows_another(page):
+def test_one_task_is_shown_and_links_switch_tasks(page):
     shown = page.all("article.task:not([hidden])")
     assert len(shown) == 1
     links = page.all(".tasks a")
@@ -240,10 +240,10 @@ def test_one_task_is_shown_and_its_link_shows_another(page):
     assert len(page.all("article.task:not([hidden])")) == 1
 
 
-def test_a_run_opens_by_key_and_closes_to_where_it_was(page, records):
+def test_run_opens_by_key_and_closing_restores_the_focus(page, records):
     assert page.show() == f"{records[0]['model']}, seed 0"
     assert page.find("#run .confusion").is_displayed()
-    # Seed 0's first layer is shown with it.
+    # The first layer of seed 0 is shown with it.
     assert len(page.all("#run figure img")) == 1
     page.find("#next").click()
     page.wait.until(lambda _: page.find("#run-title").text.endswith("seed 1"))
@@ -255,7 +255,7 @@ def test_a_run_opens_by_key_and_closes_to_where_it_was(page, records):
     assert page.driver.switch_to.active_element.text == records[0]["model"]
 
 
-def test_a_dot_opens_its_run(page):
+def test_click_on_a_dot_opens_its_run(page):
     dot = page.find("article:not([hidden]) .dot")
     page.run(
         "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", dot
@@ -266,7 +266,7 @@ def test_a_dot_opens_its_run(page):
     assert title.startswith(wanted.get_attribute("textContent"))
 
 
-def test_the_keyboard_reaches_every_control(page):
+def test_keyboard_reaches_every_control(page):
     seen = []
     for _ in range(40):
         page.driver.switch_to.active_element.send_keys(Keys.TAB)
@@ -280,7 +280,7 @@ def test_the_keyboard_reaches_every_control(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_follow_the_system_and_the_button(scheme, driver, path):
+def test_color_scheme_follows_the_system_and_the_button(scheme, driver, path):
     page = Page(driver).open(path, scheme=scheme)
 
     def brightness():
@@ -308,7 +308,7 @@ def test_axe_finds_no_serious_fault(width, scheme, driver, path):
 
 
 @pytest.mark.parametrize("width", [320, NARROW, 700, 900, WIDE, 1920])
-def test_nothing_reaches_beyond_the_page(width, driver, path):
+def test_no_element_reaches_beyond_the_page(width, driver, path):
     page = Page(driver).open(path, width)
     for task in range(len(page.all("article.task"))):
         page.open(path, width, fragment=f"#task-{task}")
@@ -320,7 +320,7 @@ def test_nothing_reaches_beyond_the_page(width, driver, path):
 
 
 @pytest.mark.parametrize("n", [0, 25])
-def test_a_run_on_a_phone_is_not_cut_off_either(n, driver, path):
+def test_run_dialog_fits_on_a_phone(n, driver, path):
     page = Page(driver).open(path, NARROW)
     page.show(n)
     assert page.run("return document.querySelector('#run').scrollWidth") <= NARROW
@@ -346,7 +346,7 @@ def test_every_shown_image_has_a_size_and_a_name(page):
         assert drawing.get_attribute("aria-label")
 
 
-def test_one_run_alone_makes_a_working_page(driver, make_record, tmp_path_factory):
+def test_single_run_gives_a_working_page(driver, make_record, tmp_path_factory):
     page = Page(driver).open(written([make_record(seed=3)], tmp_path_factory))
     assert page.column("model") == ["mlp-50"]
     page.sort("test accuracy")
@@ -354,8 +354,8 @@ def test_one_run_alone_makes_a_working_page(driver, make_record, tmp_path_factor
     assert page.faults() == []
 
 
-def test_a_thousand_runs_open(driver, many, tmp_path_factory, capsys):
-    """How long it takes is printed: ``pytest -n 0 -k thousand_runs_open``."""
+def test_page_of_a_thousand_runs_opens(driver, many, tmp_path_factory, capsys):
+    """Print how long the page takes to open: ``pytest -n 0 -k thousand_runs_opens``."""
     path = written(many(1000), tmp_path_factory)
     times = []
     for _ in range(5):

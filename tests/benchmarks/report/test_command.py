@@ -4,7 +4,7 @@ from benchmarks.command_line.main import main
 from benchmarks.report.command import OK, USAGE
 
 
-def test_the_committed_runs_are_the_default(tmp_path, capsys):
+def test_committed_runs_are_the_default(tmp_path, capsys):
     path = tmp_path / "page.html"
     assert main(["report", "--out", str(path)]) == OK
     text = path.read_text(encoding="utf-8")
@@ -13,21 +13,21 @@ def test_the_committed_runs_are_the_default(tmp_path, capsys):
     assert f"{path}: " in capsys.readouterr().out
 
 
-def test_folders_are_read_in_place_of_them(tmp_path, store, make_record, capsys):
+def test_given_folders_replace_the_default(tmp_path, store, make_record, capsys):
     path = tmp_path / "page.html"
     folder = str(store([make_record()]))
     assert main(["report", folder, "--out", str(path)]) == OK
     assert "page.html: 1 run, 0." in capsys.readouterr().out
 
 
-def test_without_a_run_nothing_is_written(tmp_path, capsys):
+def test_folder_without_runs_writes_no_page(tmp_path, capsys):
     path = tmp_path / "page.html"
     assert main(["report", str(tmp_path), "--out", str(path)]) == USAGE
     assert capsys.readouterr().err.startswith("No stored run in")
     assert not path.exists()
 
 
-def test_a_page_that_cannot_be_written_is_one_sentence(
+def test_unwritable_page_is_reported_in_one_sentence(
     tmp_path, store, make_record, capsys
 ):
     path = tmp_path / "nowhere" / "page.html"
@@ -36,13 +36,13 @@ def test_a_page_that_cannot_be_written_is_one_sentence(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_it_must_be_told_where_to_write(capsys):
+def test_out_option_is_required(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["report"])
     assert exit_.value.code == USAGE
     assert "--out" in capsys.readouterr().err
 
 
-def test_list_names_it(capsys):
+def test_list_names_the_report(capsys):
     assert main(["--list"]) == OK
     assert "report" in capsys.readouterr().out

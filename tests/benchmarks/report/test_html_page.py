@@ -14,13 +14,13 @@ EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
 
 def table(page):
-    """Return the cells of the table's rows."""
+    """Return the cells of the table's lines."""
     rows = page.one("table", id="table").one("tbody").all("tr")
     return [[cell.text for cell in row.all("td")] for row in rows]
 
 
 def details(page):
-    """Return what each run's dialog holds."""
+    """Return the content of each run's dialog."""
     blocks = [s for s in page.all("script") if s.attributes.get("class") == "details"]
     return [
         text
@@ -29,7 +29,7 @@ def details(page):
     ]
 
 
-def test_the_table_has_a_row_for_each_run_with_its_figures(page_of, make_record):
+def test_table_has_a_line_for_each_run_with_its_figures(page_of, make_record):
     rows = table(page_of([make_record(), make_record(seed=1, test_accuracy=0.98765)]))
     assert len(rows) == 2
     named = dict(zip([c.name for c in COLUMNS], rows[1], strict=True))
@@ -40,7 +40,7 @@ def test_the_table_has_a_row_for_each_run_with_its_figures(page_of, make_record)
     assert named["device"] == "cpu"
 
 
-def test_head_and_rows_have_the_same_columns(page_of, many):
+def test_head_and_body_have_the_same_columns(page_of, many):
     page = page_of(many(12))
     heads = page.one("table", id="table").one("thead").all("th")
     assert [head.text for head in heads] == [column.name for column in COLUMNS]
@@ -48,7 +48,7 @@ def test_head_and_rows_have_the_same_columns(page_of, many):
     assert all(len(head.all("button")) == 1 for head in heads)
 
 
-def test_every_run_has_its_details(page_of, many, read_html):
+def test_every_run_has_details(page_of, many, read_html):
     records = many(12)
     pages = details(page_of(records))
     assert len(pages) == 12
@@ -65,7 +65,7 @@ def test_every_run_has_its_details(page_of, many, read_html):
         assert counts == [*chain(*record["confusion_matrix"])]
 
 
-def test_details_of_more_than_a_hundred_runs_lie_in_parts(page_of, many):
+def test_details_are_stored_in_groups_of_a_hundred_runs(page_of, many):
     records = many(205, seeds=205)
     page = page_of(records)
     blocks = [s for s in page.all("script") if s.attributes.get("class") == "details"]
@@ -73,9 +73,7 @@ def test_details_of_more_than_a_hundred_runs_lie_in_parts(page_of, many):
     assert len(details(page)) == 205
 
 
-def test_every_image_has_a_size_and_words_for_those_who_do_not_see_it(
-    page_of, many, read_html
-):
+def test_every_image_has_a_size_and_a_text_alternative(page_of, many, read_html):
     page = page_of(many(24))
     images = page.all("img")
     assert len(images) > 8
@@ -96,7 +94,7 @@ def test_every_image_has_a_size_and_words_for_those_who_do_not_see_it(
         assert hidden or (named and drawing.attributes["aria-label"])
 
 
-def test_ids_are_unique_and_references_lead_somewhere(page_of, many):
+def test_ids_are_unique_and_references_resolve(page_of, many):
     page = page_of(many(24))
     every = [e for tag in TAGS for e in page.all(tag)]
     ids = [e.attributes["id"] for e in every if "id" in e.attributes]
@@ -107,7 +105,7 @@ def test_ids_are_unique_and_references_lead_somewhere(page_of, many):
         for k in ("href", "for", "aria-labelledby")
         if e.attributes.get(k, "#") != "#" and not e.attributes[k].startswith("data:")
     }
-    # The dialog's title comes with the run.
+    # The run's content holds the dialog's title.
     assert wanted - set(ids) == {"run-title"}
 
 
@@ -115,7 +113,7 @@ TAGS = ("a", "article", "button", "dialog", "div", "figure", "g", "h2", "h3", "i
 TAGS += ("label", "link", "p", "section", "select", "table", "use")
 
 
-def test_the_page_needs_nothing_from_elsewhere(store, many):
+def test_page_loads_no_external_resource(store, many):
     text = render(stored_runs.read([store(many(12))]))
     assert not re.search(r"(?:src|href)=[\"'](?!#|data:)", text)
     assert "@import" not in text
@@ -124,7 +122,7 @@ def test_the_page_needs_nothing_from_elsewhere(store, many):
     assert "https://" not in text
 
 
-def test_its_policy_allows_its_own_script_and_style_alone(page_of, make_record):
+def test_security_policy_allows_only_own_script_and_style(page_of, make_record):
     page = page_of([make_record()])
     policy = next(
         meta.attributes["content"]
@@ -142,7 +140,7 @@ def test_its_policy_allows_its_own_script_and_style_alone(page_of, make_record):
     "name",
     ["experiment", "dataset", "model", "seed", "architecture", "command", "cpu"],
 )
-def test_markup_in_a_record_is_text_on_the_page(name, page_of, make_record, read_html):
+def test_markup_in_a_record_is_escaped(name, page_of, make_record, read_html):
     record = make_record(**{name: EVIL})
     page = page_of([record])
     (text,) = details(page)
@@ -154,7 +152,7 @@ def test_markup_in_a_record_is_text_on_the_page(name, page_of, make_record, read
     assert "49" not in read_html(text).one("h2", id="run-title").text
 
 
-def test_markup_in_lists_and_mappings_is_text_too(page_of, make_record, read_html):
+def test_markup_in_lists_and_mappings_is_escaped(page_of, make_record, read_html):
     record = make_record(
         error=EVIL,
         warnings=[EVIL],
@@ -173,12 +171,12 @@ def test_markup_in_lists_and_mappings_is_text_too(page_of, make_record, read_htm
     assert inner.all("img") == []
 
 
-def test_half_a_character_does_not_keep_the_page_from_being_written(make_record, store):
+def test_half_a_surrogate_pair_does_not_prevent_writing(make_record, store):
     text = render(stored_runs.read([store([make_record(model="\ud800")])]))
     assert text.encode("utf-8", "xmlcharrefreplace")
 
 
-def test_a_failed_run_says_so_and_has_no_figures(page_of, make_record, read_html):
+def test_failed_run_is_marked_and_has_no_figures(page_of, make_record, read_html):
     bare = {
         k: v
         for k, v in make_record(seed=1).items()
@@ -191,14 +189,14 @@ def test_a_failed_run_says_so_and_has_no_figures(page_of, make_record, read_html
     assert "loss became non-finite" in read_html(details(page)[0]).text
 
 
-def test_a_replaced_run_is_a_row_but_in_no_plot(page_of, make_record):
+def test_replaced_run_is_in_the_table_but_in_no_plot(page_of, make_record):
     page = page_of([make_record(test_accuracy=0.5), make_record()])
     assert len(table(page)) == 2
     dots = [c for c in page.all("circle") if c.attributes.get("class", "")[:3] == "dot"]
     assert {dot.attributes["data-run"] for dot in dots} == {"1"}
 
 
-def test_one_run_of_anything_makes_a_page(page_of, make_record):
+def test_single_run_of_any_kind_gives_a_page(page_of, make_record):
     for change in (
         {},
         {"dataset": None},
@@ -214,12 +212,12 @@ def test_one_run_of_anything_makes_a_page(page_of, make_record):
         assert len(table(page_of([make_record(**change)]))) == 1
 
 
-def test_the_same_runs_make_the_same_page(store, many):
+def test_same_runs_give_the_same_page(store, many):
     folder = store(many(6))
     assert render(stored_runs.read([folder])) == render(stored_runs.read([folder]))
 
 
-def test_versions_and_hardware_are_told_apart(page_of, make_record):
+def test_runs_are_grouped_by_versions_and_hardware(page_of, make_record):
     page = page_of(
         [make_record(), make_record(seed=1), make_record(seed=2, device_name="H200")]
     )
@@ -230,12 +228,12 @@ def test_versions_and_hardware_are_told_apart(page_of, make_record):
     assert "torch 2.13.0" in " ".join(re.split(r"\s+|(?<=torch)", text))
 
 
-def test_what_is_left_out_is_named(page_of, make_record):
+def test_records_that_are_not_runs_are_named(page_of, make_record):
     page = page_of([make_record(), {"experiment": "speed", "workload": "fit"}])
     assert "1 record of speed" in page.one("section", id="versions").text
 
 
-def test_a_thousand_runs_weigh_less_than_5_mb(store, many):
+def test_page_of_a_thousand_runs_is_smaller_than_5_mb(store, many):
     text = render(stored_runs.read([store(many(1000))]))
     assert len(text.encode()) < 5_000_000
 
@@ -251,5 +249,5 @@ def test_a_thousand_runs_weigh_less_than_5_mb(store, many):
         (html_page.accuracy, None, ""),
     ],
 )
-def test_figures_are_written_as_a_table_wants_them(write, value, text):
+def test_figures_are_formatted_for_the_table(write, value, text):
     assert write(value) == text

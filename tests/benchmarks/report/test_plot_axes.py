@@ -12,12 +12,12 @@ POSITIVE = st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=8)
 
 @pytest.mark.parametrize("make", [plot_axes.accuracy, plot_axes.linear])
 @given(values=SHARES)
-def test_accuracies_are_drawn_between_the_ends_in_their_order(make, values):
+def test_accuracies_lie_in_order_between_the_ends(make, values):
     check(make(values, 300, 10), values)
 
 
 @given(values=POSITIVE)
-def test_costs_are_drawn_between_the_ends_in_their_order(values):
+def test_costs_lie_in_order_between_the_ends(values):
     check(plot_axes.logarithmic(values, 40, 400), values)
 
 
@@ -32,26 +32,26 @@ def check(axis, values):
     assert all(gap >= 15 for gap in gaps)
 
 
-def test_halving_the_error_is_always_as_long():
+def test_halving_the_error_always_has_the_same_length():
     axis = plot_axes.accuracy([0.5, 0.999], 0, 100)
     first = axis.position(0.95) - axis.position(0.9)
     assert axis.position(0.99) - axis.position(0.98) == pytest.approx(first)
 
 
-def test_no_error_at_all_is_drawn_at_the_end():
+def test_zero_error_is_drawn_at_the_end():
     axis = plot_axes.accuracy([0.9, 0.98, 1.0], 0, 100)
     assert axis.position(0.9) < axis.position(0.98) < 90
     assert axis.position(1.0) == pytest.approx(100)
 
 
-def test_the_ticks_of_accuracy_say_most():
+def test_accuracy_ticks_are_the_most_important_values():
     ticks = [text for _, text in plot_axes.accuracy([0.3, 0.9995], 300, 0).ticks]
     assert {"0.5", "0.9", "0.99", "0.999"} <= set(ticks)
     close = [text for _, text in plot_axes.accuracy([0.873, 0.879], 300, 0).ticks]
     assert len(close) >= 2
 
 
-def test_what_is_no_accuracy_has_equal_steps():
+def test_values_outside_accuracy_get_a_linear_axis():
     axis = plot_axes.accuracy([-1.0, 0.5], 0, 100)
     assert axis.position(-0.25) == pytest.approx(
         (axis.position(-1) + axis.position(0.5)) / 2
@@ -62,5 +62,5 @@ def test_what_is_no_accuracy_has_equal_steps():
     ("value", "text"),
     [(950, "950"), (39_760, "39.8k"), (2.5e6, "2.5M"), (3e9, "3G"), (0.03, "0.03")],
 )
-def test_numbers_are_short(value, text):
+def test_numbers_are_formatted_briefly(value, text):
     assert plot_axes.format_short(value) == text

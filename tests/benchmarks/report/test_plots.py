@@ -10,7 +10,7 @@ from benchmarks.report.task_groups import group_into_tasks
 
 @pytest.fixture
 def task_of(runs_of):
-    """Return a function that makes the one task of some records."""
+    """Return a function that makes a single task from records."""
 
     def make(records):
         (task,) = group_into_tasks(runs_of(records))
@@ -19,7 +19,7 @@ def task_of(runs_of):
     return make
 
 
-def test_every_run_with_both_figures_is_a_dot(task_of, many, make_record):
+def test_every_run_with_both_figures_has_a_dot(task_of, many, make_record):
     bad = make_record(
         experiment="compare", dataset="data-0", model="x", n_parameters=None
     )
@@ -32,7 +32,7 @@ def test_every_run_with_both_figures_is_a_dot(task_of, many, make_record):
     assert max(fewer) < min(x for n, x in more.items() if n > 5)
 
 
-def test_a_mark_is_the_mean_over_seeds(task_of, make_record):
+def test_mark_is_the_mean_over_seeds(task_of, make_record):
     task = task_of(
         [make_record(seed=i, test_accuracy=a) for i, a in enumerate((0.9, 0.96))]
     )
@@ -43,7 +43,7 @@ def test_a_mark_is_the_mean_over_seeds(task_of, make_record):
     assert plot.best == ["mlp-50"]
 
 
-def test_the_front_is_marked(task_of, make_record):
+def test_models_on_the_pareto_front_are_marked(task_of, make_record):
     figures = {"a": (10, 0.8), "b": (20, 0.7), "c": (30, 0.9)}
     task = task_of(
         [
@@ -59,7 +59,7 @@ def test_the_front_is_marked(task_of, make_record):
 @pytest.mark.parametrize(
     "change", [{"n_parameters": None}, {"n_parameters": 0}, {"test_accuracy": None}]
 )
-def test_without_figures_there_is_nothing_to_draw(change, task_of, make_record):
+def test_task_without_figures_has_no_scatter(change, task_of, make_record):
     assert plots.scatter(task_of([make_record(**change)]), "n_parameters") is None
 
 
@@ -71,7 +71,7 @@ def test_without_figures_there_is_nothing_to_draw(change, task_of, make_record):
         max_size=12,
     )
 )
-def test_labels_cover_neither_each_other_nor_the_edge(figures):
+def test_labels_do_not_overlap_or_leave_the_axes(figures):
     from benchmarks.report.stored_runs import Run
 
     runs = [
@@ -105,7 +105,7 @@ def test_labels_cover_neither_each_other_nor_the_edge(figures):
 
 
 def points(path):
-    """Return the places that a path of M and l goes through."""
+    """Return the positions that a path of M and l visits."""
     place, found = (0.0, 0.0), []
     for letter, numbers in re.findall(r"([Ml])([^Ml]*)", path):
         x, y = map(float, numbers.split())
@@ -114,7 +114,7 @@ def points(path):
     return found
 
 
-def test_a_curve_goes_through_its_values(task_of, make_record):
+def test_curve_goes_through_its_values(task_of, make_record):
     task = task_of([make_record()])
     frame = plots.frame(task.runs)
     (run,) = task.runs
@@ -135,15 +135,13 @@ def test_a_curve_goes_through_its_values(task_of, make_record):
             assert y == pytest.approx(wanted_y, abs=0.2)
 
 
-def test_a_missing_value_breaks_the_curve(task_of, make_record):
+def test_missing_value_interrupts_the_curve(task_of, make_record):
     task = task_of([make_record(loss_curve=[1.0, 0.5, None, 0.4, 0.3])])
     line = plots.frame(task.runs).lines(task.runs[0], 120)[0]
     assert line.path.count("M") == 2
 
 
-def test_a_long_curve_is_thinned_but_not_its_end_nor_its_best_epoch(
-    task_of, make_record
-):
+def test_thinned_curve_has_its_end_and_best_epoch(task_of, make_record):
     values = [0.5 + i / 4000 for i in range(1000)]
     task = task_of([make_record(validation_scores=values, best_epoch=777)])
     frame = plots.frame(task.runs)
@@ -158,7 +156,7 @@ def test_a_long_curve_is_thinned_but_not_its_end_nor_its_best_epoch(
     )
 
 
-def test_panels_share_axes_that_hold_every_curve(task_of, many):
+def test_shared_axes_contain_every_curve(task_of, many):
     task = task_of(many(12))
     frame = plots.frame(task.runs)
     for run in task.runs:
@@ -168,7 +166,7 @@ def test_panels_share_axes_that_hold_every_curve(task_of, many):
                 assert 0 <= y <= frame.height
 
 
-def test_losses_of_zero_or_less_and_runs_without_curves_are_drawn(task_of, make_record):
+def test_frame_accepts_nonpositive_losses_and_missing_curves(task_of, make_record):
     task = task_of([make_record(loss_curve=[1.0, 0.0, -1.0])])
     assert plots.frame(task.runs).loss.position(-1.0) > 0
     bare = make_record(loss_curve=None, validation_scores=None)
@@ -190,5 +188,5 @@ def test_losses_of_zero_or_less_and_runs_without_curves_are_drawn(task_of, make_
         ("running_score", "training"),
     ],
 )
-def test_a_curve_says_which_rows_it_is_of(name, part):
+def test_curve_name_determines_its_set(name, part):
     assert plots.part_of(name) == part

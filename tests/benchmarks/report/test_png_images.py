@@ -16,7 +16,7 @@ def pixels(picture):
 
 
 class Network:
-    """Something with a first layer."""
+    """An object with a first layer."""
 
     def __init__(self, weights):
         self.coefs_ = [weights]
@@ -34,7 +34,7 @@ def run_with(make_record, runs_of):
     return make
 
 
-def test_weights_are_blue_below_zero_orange_above_and_clear_at_zero(run_with):
+def test_weights_are_blue_below_zero_and_orange_above(run_with):
     weights = np.zeros((4, 1))
     weights[:, 0] = [-1, 0, 0.5, 1]
     image = pixels(png_images.weights_of(run_with(weights, (2, 2)), 1000))
@@ -47,7 +47,7 @@ def test_weights_are_blue_below_zero_orange_above_and_clear_at_zero(run_with):
 
 
 @pytest.mark.parametrize(("n", "across"), [(1, 5), (10, 5), (32, 8), (50, 10)])
-def test_images_lie_in_rows_with_a_gap(n, across, run_with):
+def test_images_are_arranged_in_rows_with_a_gap(n, across, run_with):
     weights = np.ones((16, n))
     picture = png_images.weights_of(run_with(weights, (4, 4)), 100_000)
     image = pixels(picture)
@@ -57,13 +57,13 @@ def test_images_lie_in_rows_with_a_gap(n, across, run_with):
     assert picture.width % image.shape[1] == 0
 
 
-def test_a_page_of_many_runs_shows_fewer_images_of_each(run_with):
+def test_pixel_limit_reduces_the_number_of_images(run_with):
     run = run_with(np.ones((784, 50)), (28, 28))
     assert png_images.weights_of(run, 4 * 784).shown == 4
     assert png_images.weights_of(run, 1).shown == 1
 
 
-def test_colour_images_are_colours_with_grey_at_zero(run_with):
+def test_color_images_are_grey_at_zero(run_with):
     weights = np.zeros((12, 1))
     weights[0], weights[3:6, 0] = 1, -1
     image = pixels(png_images.weights_of(run_with(weights, (2, 2, 3)), 1000)).astype(
@@ -86,12 +86,12 @@ def test_colour_images_are_colours_with_grey_at_zero(run_with):
         {"shape": [1, 1, 1, 4], "values": "AAAAAA==", "units": 1},
     ],
 )
-def test_a_damaged_or_missing_first_layer_is_no_picture(stored, make_record, runs_of):
+def test_damaged_or_missing_first_layer_gives_no_picture(stored, make_record, runs_of):
     (run,) = runs_of([make_record(first_layer=stored)])
     assert png_images.weights_of(run, 1000) is None
 
 
-def test_confusions_are_shares_of_the_true_class_the_diagonal_clear():
+def test_confusions_are_fractions_of_the_true_class():
     counts = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
     shares = png_images.confused(counts)
     np.testing.assert_allclose(shares, [[0, 0.2, 0], [0, 0, 0], [0.25, 0, 0]])
@@ -102,6 +102,6 @@ def test_confusions_are_shares_of_the_true_class_the_diagonal_clear():
     assert image[0, 1, 3] < 255
 
 
-def test_a_matrix_without_errors_is_clear():
+def test_matrix_without_errors_is_transparent():
     image = pixels(png_images.confusion(np.eye(4) * 5, 0.0))
     assert not image[..., 3].any()

@@ -10,7 +10,7 @@ COST = st.integers(0, 6)
 
 
 @given(st.lists(st.tuples(COST, COST), min_size=1, max_size=12))
-def test_the_front_is_what_no_other_point_beats(points):
+def test_pareto_front_has_every_unbeaten_point(points):
     chosen = pareto_front(points)
 
     def beaten(i):
@@ -26,7 +26,7 @@ def test_the_front_is_what_no_other_point_beats(points):
     assert costs == sorted(costs)
 
 
-def test_runs_are_parted_by_experiment_data_and_size_trials_last(make_record, runs_of):
+def test_runs_are_grouped_by_experiment_data_and_size(make_record, runs_of):
     runs = runs_of(
         [
             make_record(quick=True),
@@ -44,7 +44,7 @@ def test_runs_are_parted_by_experiment_data_and_size_trials_last(make_record, ru
     assert [len(task.runs) for task in tasks] == [2, 1, 1]
 
 
-def test_models_keep_their_order_and_seeds_count(make_record, runs_of):
+def test_models_are_in_order_and_seeds_sorted(make_record, runs_of):
     (task,) = group_into_tasks(
         runs_of(
             [
@@ -59,7 +59,7 @@ def test_models_keep_their_order_and_seeds_count(make_record, runs_of):
     assert [run.seed for run in task.models[1].runs] == [2, 10]
 
 
-def test_a_replaced_run_counts_for_nothing(make_record, runs_of):
+def test_replaced_run_is_ignored(make_record, runs_of):
     runs = runs_of([make_record(test_accuracy=0.1), make_record(test_accuracy=0.9)])
     (task,) = group_into_tasks(runs)
     assert task.best.mean("test_accuracy") == 0.9
@@ -76,19 +76,19 @@ def test_means_are_over_the_seeds_that_have_the_figure(make_record, runs_of):
     assert model.deviation("no such figure") is None
 
 
-def test_a_model_is_known_by_a_run_that_did_not_fail(make_record, runs_of):
+def test_model_is_described_by_a_run_that_did_not_fail(make_record, runs_of):
     failed = make_record(seed=0, error="ValueError: no", estimator="")
     (model,) = group_into_tasks(runs_of([failed, make_record(seed=1)]))[0].models
     assert (model.first.seed, model.kind) == (1, "MLP")
 
 
-def test_a_task_without_figures_has_no_best_model(make_record, runs_of):
+def test_task_without_figures_has_no_best_model(make_record, runs_of):
     nothing = {"test_accuracy": None, "validation_accuracy": None}
     failed = make_record(error="ValueError: no", **nothing)
     assert group_into_tasks(runs_of([failed]))[0].best is None
 
 
-def test_without_test_rows_models_are_compared_by_validation(make_record, runs_of):
+def test_models_without_test_accuracy_are_compared_by_validation(make_record, runs_of):
     records = [
         make_record(model=name, test_accuracy=None, validation_accuracy=accuracy)
         for name, accuracy in (("a", 0.8), ("b", 0.9))
@@ -97,12 +97,12 @@ def test_without_test_rows_models_are_compared_by_validation(make_record, runs_o
     assert (task.measure, task.best.name) == ("validation_accuracy", "b")
 
 
-def test_remarks_on_the_data_are_said_once(make_record, runs_of):
+def test_remarks_are_not_repeated(make_record, runs_of):
     said = [make_record(seed=i, data_remarks=["Pixels from JPEG."]) for i in range(2)]
     assert group_into_tasks(runs_of(said))[0].remarks == ["Pixels from JPEG."]
 
 
-def test_confusions_are_added_up_where_classes_are_the_same(make_record, runs_of):
+def test_confusion_matrices_of_the_same_classes_are_added(make_record, runs_of):
     pair = [make_record(seed=i, confusion_matrix=[[3, i], [1, 4]]) for i in range(2)]
     (model,) = group_into_tasks(runs_of(pair))[0].models
     assert model.confusion.tolist() == [[6, 1], [2, 8]]

@@ -21,9 +21,7 @@ def network(*shape):
         ((3072, 512), (32, 32, 3), "weights", [12, 32, 32, 3]),
     ],
 )
-def test_images_come_back_to_within_half_a_level(
-    shape, image_shape, kind, stored_shape
-):
+def test_decoded_images_are_within_half_a_level(shape, image_shape, kind, stored_shape):
     net = network(*shape)
     stored = encode(net, image_shape)
     assert (stored["kind"], stored["shape"]) == (kind, stored_shape)
@@ -35,11 +33,11 @@ def test_images_come_back_to_within_half_a_level(
     np.testing.assert_allclose(read, wanted, atol=stored["limit"] / 254 * 1.0001)
 
 
-def test_the_largest_first_layer_is_short_enough_for_a_line():
+def test_largest_first_layer_fits_in_a_short_line():
     assert len(encode(network(784, 1000), (28, 28))["values"]) < 53_000
 
 
-def test_an_ensemble_is_represented_by_its_first_member():
+def test_ensemble_is_represented_by_its_first_member():
     members = [network(4, 2), network(4, 3)]
     stored = encode(SimpleNamespace(estimators_=members), (2, 2))
     assert stored["shape"] == [2, 2, 2, 1]
@@ -54,18 +52,18 @@ def test_an_ensemble_is_represented_by_its_first_member():
         ((300 * 300, 2), (300, 300)),
     ],
 )
-def test_what_is_no_images_or_too_large_is_left_out(shape, image_shape):
+def test_layers_that_are_not_images_or_too_large_are_omitted(shape, image_shape):
     assert encode(network(*shape), image_shape) is None
 
 
-def test_what_has_no_layers_or_no_finite_weights_is_left_out():
+def test_layers_missing_or_not_finite_are_omitted():
     assert encode(SimpleNamespace(), (2, 2)) is None
     spoilt = network(4, 3)
     spoilt.coefs_[0][0, 0] = np.nan
     assert encode(spoilt, (2, 2)) is None
 
 
-def test_weights_of_nothing_but_zeros_stay_zeros():
+def test_all_zero_weights_are_stored_as_zeros():
     zeros = SimpleNamespace(coefs_=[np.zeros((4, 3))])
     stored = encode(zeros, (2, 2))
     assert stored["limit"] == 0

@@ -30,9 +30,9 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)  # the disk's speed is no fact about us
+@settings(deadline=None, max_examples=50)  # the disk may be slow
 @given(st.lists(values, max_size=4))
-def test_what_is_appended_is_read_back(tmp_path_factory, extras):
+def test_appended_records_are_read_back(tmp_path_factory, extras):
     path = tmp_path_factory.mktemp("store") / "runs.jsonl"
     records = [KEYS | {"seed": i, "extra": extra} for i, extra in enumerate(extras)]
     path.touch()
@@ -41,7 +41,7 @@ def test_what_is_appended_is_read_back(tmp_path_factory, extras):
     assert result_files.read([path]) == records
 
 
-def test_arrays_and_figures_that_are_not_finite_become_plain_json(tmp_path):
+def test_arrays_and_nonfinite_figures_become_plain_json(tmp_path):
     path = tmp_path / "runs.jsonl"
     odd = {
         "array": np.arange(3, dtype=np.uint8),
@@ -58,7 +58,7 @@ def test_arrays_and_figures_that_are_not_finite_become_plain_json(tmp_path):
     }
 
 
-def test_half_a_line_left_by_a_killed_writer_spoils_no_other(tmp_path):
+def test_half_a_line_of_a_killed_writer_spoils_no_other_line(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text('{"experiment": "comp')
     result_files.append(path, KEYS)
@@ -68,27 +68,27 @@ def test_half_a_line_left_by_a_killed_writer_spoils_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["[1]", "3", '{"model": "lr"}'])
-def test_json_that_is_no_record_is_refused(tmp_path, line):
+def test_json_that_is_not_a_record_is_refused(tmp_path, line):
     path = tmp_path / "runs.jsonl"
     path.write_text(json.dumps(KEYS) + "\n" + line + "\n")
     with pytest.raises(ValueError, match="Line 2 of"):
         result_files.read([path])
 
 
-def test_the_last_record_of_a_run_counts():
+def test_last_record_of_a_run_counts():
     runs = [KEYS | {"test_accuracy": a} for a in (0.1, 0.2)]
     other = KEYS | {"seed": 1, "test_accuracy": 0.3}
     assert result_files.latest_runs([*runs, other]) == [runs[1], other]
 
 
-def test_tables_part_by_data_and_size_and_keep_the_models_order():
+def test_records_are_grouped_by_data_and_size_in_model_order():
     last, first = KEYS | {"order": 5, "model": "cnn"}, KEYS | {"order": 0}
     tenth = KEYS | {"train_size": 0.1}
     assert sorted(map(len, result_files.group_by_table([last, tenth, first]))) == [1, 2]
     assert [first, last] in result_files.group_by_table([last, tenth, first])
 
 
-def test_only_the_default_folder_hides_itself_from_git(tmp_path, monkeypatch):
+def test_only_the_default_folder_gets_a_gitignore(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (
         result_files.open_folder(result_files.DEFAULT_FOLDER) / ".gitignore"
@@ -104,7 +104,7 @@ def test_only_the_default_folder_hides_itself_from_git(tmp_path, monkeypatch):
         ("my cats", 50, False, "compare-my_cats-50.jsonl"),
     ],
 )
-def test_a_file_for_each_experiment_data_set_and_size(dataset, size, quick, name):
+def test_file_name_contains_experiment_data_set_and_size(dataset, size, quick, name):
     experiment = Experiment("compare", "", (), "digits")
     request = Request(experiment, dataset, size, quick=quick)
     assert result_files.record_file_name(request, dataset) == name

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from benchmarks.data.bundled_tables import TABLES, california_like
 from benchmarks.definitions.experiment import BUNDLED
 from benchmarks.definitions.request import Request
 from benchmarks.experiments.tabular import TABULAR
@@ -29,7 +28,7 @@ def test_both_mlps_have_the_same_scores(records):
         np.testing.assert_allclose(scores, theirs[name])
 
 
-def test_the_table_has_a_row_for_each_data_set(records):
+def test_table_has_a_line_for_each_data_set(records):
     header, rows = dataset_table.table_rows(records)
     assert header == ["data set", "rows", *(m.name for m in TABULAR.models)]
     assert [row[0] for row in rows[:-1]] == list(cross_validation.DATASETS)
@@ -40,31 +39,13 @@ def test_the_table_has_a_row_for_each_data_set(records):
     assert f"`{QUICK.command}`" in text
 
 
-def test_the_command_names_no_data_set(records):
+def test_command_of_bundled_data_names_no_data_set(records):
     assert records[0]["command"] == "python -m benchmarks tabular --seeds 1 --quick"
 
 
-def test_a_seed_that_is_done_is_left_out():
+def test_finished_seed_is_skipped():
     models = tuple(model.name for model in TABULAR.models[:1])
     request = Request(TABULAR, BUNDLED, quick=True, seeds=2, models=models)
     done = {("tabular", BUNDLED, None, True, "lr", 0)}
     found = cross_validation.run_all(request, None, done=done)
     assert [r["seed"] for r in found] == [1]
-
-
-def test_california_like_districts_are_as_described():
-    X, y = california_like(2_000)
-    again, _ = california_like(2_000)
-    np.testing.assert_array_equal(X, again)
-    assert X.shape == (2_000, 8)
-    assert np.bincount(y).tolist() == [1_000, 1_000]
-    assert ((X[:, 6] >= 32.5) & (X[:, 6] <= 42)).all()
-    # Dear districts have higher incomes and lie further west for their latitude.
-    assert X[y == 1, 0].mean() > X[y == 0, 0].mean() + 0.5
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_a_table_is_numbers_without_gaps(name):
-    X, y = TABLES[name]()
-    assert len(X) == len(y)
-    assert np.isfinite(X).all()

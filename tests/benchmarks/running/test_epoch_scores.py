@@ -28,7 +28,7 @@ def fitted(rows, monitor, example=None, **params):
     return model.fit(X, y)
 
 
-def test_the_last_epochs_scores_are_those_of_the_fitted_network(rows):
+def test_last_epoch_scores_equal_the_fitted_networks_scores(rows):
     model = fitted(rows, ("train", "test"), max_iter=4)
     curves = epoch_scores.read_curves(model.history_)
     for part, (X, y) in rows.items():
@@ -40,7 +40,7 @@ def test_the_last_epochs_scores_are_those_of_the_fitted_network(rows):
         assert curves[f"{part}_loss"][-1] == pytest.approx(loss, rel=1e-5)
 
 
-def test_of_two_classes_as_well():
+def test_two_classes_are_scored_correctly():
     X, y = load_breast_cancer(return_X_y=True)
     X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(np.float32)
     labels = np.array(["benign", "malign"])[y]
@@ -51,22 +51,22 @@ def test_of_two_classes_as_well():
     assert 0.3 < curves["running_score"][0] <= curves["running_score"][-1] <= 1
 
 
-def test_watching_changes_nothing(rows):
+def test_monitoring_does_not_change_the_fit(rows):
     plain = fitted(rows, (), dropout=0.2, max_iter=3)
     watched = fitted(rows, ("train", "test", "running"), dropout=0.2, max_iter=3)
     for ours, theirs in zip(plain.coefs_, watched.coefs_, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_running_score_is_of_the_batches_before_their_step(rows):
-    # One batch that is all rows: its accuracy is that of the weights before.
+def test_running_accuracy_uses_the_weights_before_each_step(rows):
+    # The accuracy of a single batch of all samples is that before the step.
     monitor = ("train", "running")
     model = fitted(rows, monitor, batch_size=300, max_iter=6, learning_rate_init=0.01)
     curves = epoch_scores.read_curves(model.history_)
     np.testing.assert_allclose(curves["running_score"][1:], curves["train_score"][:-1])
 
 
-def test_the_example_is_predicted_with_the_initial_weights(rows):
+def test_example_is_predicted_with_the_initial_weights(rows):
     X, y = rows["train"]
     example = rows["test"][0][5]
     model = fitted(rows, (), example, max_iter=2)
@@ -75,12 +75,12 @@ def test_the_example_is_predicted_with_the_initial_weights(rows):
     assert before == [hardly.fit(X, y).predict([example])[0], None]
 
 
-def test_rows_are_not_copied_with_the_callback(rows):
+def test_cloned_callback_does_not_copy_samples(rows):
     (callback,) = epoch_scores.make_callbacks(("train",), rows, np.arange(10), None)
     for again in (clone(callback, safe=False), copy.deepcopy(callback)):
         assert again.parts.value["train"][0] is rows["train"][0]
 
 
-def test_nothing_to_watch_is_no_callback(rows):
+def test_no_monitoring_gives_no_callback(rows):
     assert epoch_scores.make_callbacks((), rows, np.arange(10), None) == []
     assert epoch_scores.read_curves(()) == {}

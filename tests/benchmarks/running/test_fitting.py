@@ -8,18 +8,12 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from benchmarks.definitions.model import Component, Model, Validation
+from benchmarks.definitions.model import Component, Model
 from benchmarks.running import fitting
 from benchmarks.running.fitting import run_all
-from benchmarks.running.preparation import (
-    LEFT_OUT_SAMPLES_REMARK,
-    prepare_data,
-    reduce_data,
-    split_validation,
-)
 
 
-def test_validation_rows_are_the_same_for_every_seed(spy, records):
+def test_validation_set_is_the_same_for_every_seed(spy, records):
     first, second = (call["X_val"][:, 0] for call in spy.calls[:2])
     expected = train_test_split(np.arange(100.0), test_size=0.1, random_state=4487)[1]
     np.testing.assert_array_equal(first, expected)
@@ -27,71 +21,19 @@ def test_validation_rows_are_the_same_for_every_seed(spy, records):
     assert {r["seed"] for r in records if r["model"] == "drawn"} == {0, 1}
 
 
-def test_no_test_row_reaches_fit(spy, records):
+def test_no_test_sample_reaches_fit(spy, records):
     assert len(spy.calls) == 4
     for call in spy.calls + spy.warm_ups:
         assert (call["X"][:, 0] >= 0).all()
         assert call["X_val"] is None or (call["X_val"][:, 0] >= 0).all()
 
 
-def test_each_model_is_warmed_up_once_and_that_is_no_run(spy, records):
+def test_each_model_is_warmed_up_once_without_a_record(spy, records):
     assert len(spy.warm_ups) == 2
     assert len(records) == 4
 
 
-def test_without_a_seed_the_last_rows_are_for_validation(spy, records):
-    call = spy.calls[2]
-    np.testing.assert_array_equal(call["X"][:, 0], np.arange(80))
-    np.testing.assert_array_equal(call["X_val"][:, 0], np.arange(80, 100))
-    assert records[2]["rows"] == {"train": 80, "validation": 20, "test": 40}
-    assert 0 <= records[2]["validation_accuracy"] <= 1
-
-
-def test_training_and_validation_rows_part_the_whole(data):
-    for validation in (Validation(0.1, 4487), Validation(0.1)):
-        (X, _), (X_val, _) = split_validation(data.X_train, data.y_train, validation)
-        both = np.concatenate([X, X_val])[:, 0]
-        np.testing.assert_array_equal(np.sort(both), np.arange(100))
-
-
-def test_a_tenth_is_every_tenth_row(data, request_):
-    part = reduce_data(data, replace(request_, train_size=0.1))
-    np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
-    np.testing.assert_array_equal(part.X_test, data.X_test)
-
-
-def test_where_test_rows_are_spared_those_left_out_are_scored(data, request_):
-    sparing = replace(request_.experiment, scores_left_out_samples=True)
-    part = reduce_data(data, replace(request_, experiment=sparing, train_size=0.1))
-    left_out = np.setdiff1d(np.arange(100), np.arange(0, 100, 10))
-    np.testing.assert_array_equal(part.X_train[:, 0], np.arange(0, 100, 10))
-    np.testing.assert_array_equal(part.X_test[:, 0], left_out)
-    np.testing.assert_array_equal(part.y_test, data.y_train[left_out])
-    assert LEFT_OUT_SAMPLES_REMARK in part.remarks
-    for size in (None, 1.0):
-        with pytest.raises(ValueError, match="leaves out none"):
-            reduce_data(data, replace(request_, experiment=sparing, train_size=size))
-
-
-def test_preprocessing_learns_from_training_rows_alone(experiment, data):
-    model = replace(
-        experiment.models[0],
-        preprocessing=(Component("sklearn.preprocessing.StandardScaler"),),
-    )
-    rows = prepare_data(model, data)
-    np.testing.assert_allclose(rows.train[0].mean(axis=0), 0, atol=1e-12)
-    assert rows.test[0][:, 0].mean() < -1
-
-
-def test_a_table_is_standardised_in_place_of_pixel_steps(experiment, data):
-    model = replace(
-        experiment.models[0], preprocessing=(Component("no.such.PixelStep"),)
-    )
-    rows = prepare_data(model, replace(data, image_shape=None, pixel_max=None))
-    np.testing.assert_allclose(rows.train[0].std(axis=0), 1)
-
-
-def test_a_record_says_what_ran_on_what_with_what_result(records):
+def test_record_holds_request_circumstances_and_outcome(records):
     record = records[0]
     assert record["model"] == "drawn"
     assert record["parameters"] == {"max_iter": 200, "random_state": 0}
@@ -106,19 +48,19 @@ def test_a_record_says_what_ran_on_what_with_what_result(records):
     assert record["command"].startswith("python -m benchmarks spied")
 
 
-def test_first_layers_are_stored_of_one_seed(records):
+def test_first_layer_is_stored_for_seed_zero_only(records):
     stored = {r["seed"]: r.get("first_layer") for r in records if r["model"] == "drawn"}
     assert stored[0]["shape"] == [1, 2, 2, 1]
     assert stored[1] is None
 
 
-def test_reported_figures_stand_beside_their_own_protocol_only(request_, data):
+def test_reported_figures_are_stored_for_their_protocol_only(request_, data):
     for change in ({"train_size": 50}, {"quick": True}, {"dataset": "other"}):
         request = replace(request_, **change, models=("drawn",))
         assert [r["reported"] for r in run_all(request, data)] == [[], []]
 
 
-def test_a_training_that_fails_is_recorded_and_the_next_runs(
+def test_failed_training_is_recorded_and_the_next_run_starts(
     spy, request_, data, monkeypatch
 ):
     monkeypatch.setattr(spy, "fails", "loss became non-finite")
@@ -128,7 +70,7 @@ def test_a_training_that_fails_is_recorded_and_the_next_runs(
     assert "test_accuracy" not in records[0]
 
 
-def test_convergence_warnings_are_recorded_others_shown_as_well():
+def test_all_warnings_are_recorded_and_unexpected_ones_shown():
     def warn_twice():
         with fitting._recorded_warnings() as messages:
             warnings.warn("100 epochs", ConvergenceWarning, stacklevel=1)
@@ -141,7 +83,7 @@ def test_convergence_warnings_are_recorded_others_shown_as_well():
     assert len(shown) == 1
 
 
-def test_a_fit_that_swallows_ctrl_c_makes_no_record(spy, request_, data, monkeypatch):
+def test_fit_that_catches_ctrl_c_gives_no_record(spy, request_, data, monkeypatch):
     fit = spy.fit
 
     def interrupted(self, *args, **kwargs):
@@ -158,7 +100,7 @@ def test_a_fit_that_swallows_ctrl_c_makes_no_record(spy, request_, data, monkeyp
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_an_ensemble_is_recorded_with_its_members(data, request_):
+def test_record_of_an_ensemble_has_its_member_accuracies(data, request_):
     member = Component("skmlp.neural_network.MLPClassifier", {"hidden_layer_sizes": 3})
     ensemble = Component(
         "skmlp.neural_network.EnsembleClassifier",
@@ -176,7 +118,7 @@ def test_an_ensemble_is_recorded_with_its_members(data, request_):
     assert two["architecture"] == "2 of dense 3"
 
 
-def test_quick_caps_rows_and_epochs(request_, data, spy):
+def test_quick_limits_samples_and_epochs(request_, data, spy):
     many = replace(
         data,
         X_train=np.repeat(data.X_train, 10, axis=0),

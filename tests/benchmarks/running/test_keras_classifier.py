@@ -1,4 +1,4 @@
-"""The stand-in for Keras says what it is told, and Keras, where it is, does as much."""
+"""Keras's networks get the protocol's parameters, and Keras trains if installed."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ OURS = {model.name: model for model in COMPARE.models}
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_keras_is_told_what_the_rows_that_add_nothing_are(name):
+def test_keras_networks_have_the_parameters_of_the_protocol(name):
     theirs, ours = HERE[name], OURS[f"{name}-last"]
     assert (theirs.preprocessing, theirs.validation, theirs.reported) == (
         ours.preprocessing,
@@ -42,14 +42,16 @@ def test_keras_is_told_what_the_rows_that_add_nothing_are(name):
 
 
 @pytest.mark.parametrize("experiment", KERAS_EXPERIMENTS, ids=lambda e: e.name)
-def test_without_keras_it_says_what_to_install(experiment, monkeypatch, capsys):
+def test_missing_keras_is_reported_with_the_extra_to_install(
+    experiment, monkeypatch, capsys
+):
     monkeypatch.setattr(definition_module, "find_spec", lambda name: None)
     assert main.main([experiment.name]) == main.USAGE
     told = f"{experiment.name} needs keras and tensorflow; pip install skmlp[peers]"
     assert capsys.readouterr().err.strip() == told
 
 
-def test_nothing_else_lacks_anything():
+def test_other_experiments_need_no_peer_packages():
     assert {e.name for e in EXPERIMENTS.values() if e.needs} == {
         e.name for e in KERAS_EXPERIMENTS
     }
@@ -57,7 +59,7 @@ def test_nothing_else_lacks_anything():
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorFlow's own
-def test_keras_learns():
+def test_keras_classifier_learns_digits():
     pytest.importorskip("keras")
     pytest.importorskip("tensorflow")
     rng = np.random.default_rng(0)
@@ -81,7 +83,7 @@ def test_keras_learns():
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorFlow's own
-def test_every_epoch_has_an_order_of_its_own():
+def test_shuffled_batches_have_a_new_order_every_epoch():
     pytest.importorskip("keras")
     pytest.importorskip("tensorflow")
     X = np.arange(9.0)[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""hidden-units: every model a candidate of one search."""
+"""`hidden-units`: every model is a candidate of one search."""
 
 import json
 
@@ -30,7 +30,7 @@ def read(folder):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_each_candidate_is_a_record(ran):
+def test_each_candidate_gives_a_record(ran):
     records = read(ran)
     assert tuple(record["model"] for record in records) == CHOSEN
     for record in records:
@@ -40,9 +40,9 @@ def test_each_candidate_is_a_record(ran):
         assert record["validation_accuracy"] == pytest.approx(np.mean(folds[1]))
 
 
-def test_scores_are_those_of_fits_in_turn():
+def test_packed_scores_equal_those_of_single_fits():
     request = Request(HIDDEN_UNITS, "digits", quick=True, models=("5", "20"))
-    data = load("digits").head(200, 10)
+    data = load("digits").take_evenly(200, 10)
     models = HIDDEN_UNITS.select(request.models)
     found = packed_candidates.run_search(models, data, request, seed=1)
     for model, record in zip(models, found, strict=True):
@@ -56,12 +56,12 @@ def test_scores_are_those_of_fits_in_turn():
         )
 
 
-def test_the_validation_curve_is_drawn(ran):
+def test_validation_curve_is_drawn(ran):
     picture = ran / "hidden-units-digits-all-quick-validation-curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_best_candidate_is_named(ran, capsys):
+def test_best_candidate_is_named(ran, capsys):
     assert main(["hidden-units", "--tables", "--out", str(ran)]) == OK
     printed = capsys.readouterr().out
     scores = {r["model"]: r["validation_accuracy"] for r in read(ran)}

@@ -12,14 +12,14 @@ CHOSEN = "iris-lbfgs,diabetes-adam"
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """Two models, run by the command; the folder of its records."""
+    """Run two models with the command; return the folder of records."""
     folder = tmp_path_factory.mktemp("dropin")
     argv = ["dropin", "--quick", "--seeds", "2", "--models", CHOSEN]
     assert main([*argv, "--out", str(folder)]) == OK
     return folder
 
 
-def test_each_model_and_seed_is_a_record(ran):
+def test_each_model_and_seed_gives_a_record(ran):
     text = (ran / "dropin-bundled-all-quick.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
     assert [(r["model"], r["seed"]) for r in records] == [
@@ -36,7 +36,7 @@ def test_each_model_and_seed_is_a_record(ran):
 
 
 @pytest.mark.parametrize("form", [[], ["--markdown"]])
-def test_the_table_puts_both_packages_side_by_side(ran, form, capsys):
+def test_table_shows_both_packages_side_by_side(ran, form, capsys):
     assert main(["dropin", "--tables", "--out", str(ran), *form]) == OK
     printed = capsys.readouterr().out
     for word in ("scikit-learn", "skmlp", "iris-lbfgs", "diabetes-adam", "quick"):
@@ -44,14 +44,14 @@ def test_the_table_puts_both_packages_side_by_side(ran, form, capsys):
 
 
 @pytest.mark.parametrize("model", DROP_IN.models[:-1], ids=lambda model: model.name)
-def test_the_two_are_one_network(model):
+def test_both_packages_train_the_same_network(model):
     record = side_by_side.compare_packages(model, seed=0, quick=True)
     assert record["largest_weight_difference"] < 1e-9
     assert record["scores"][0] == pytest.approx(record["scores"][1], abs=1e-6)
     assert record["epochs"] == [2, 2]
 
 
-def test_a_model_that_is_not_theirs_shows(monkeypatch):
+def test_different_network_has_a_large_weight_difference(monkeypatch):
     model = DROP_IN.models[0]
     theirs = side_by_side._build
 
@@ -65,7 +65,7 @@ def test_a_model_that_is_not_theirs_shows(monkeypatch):
     assert record["largest_weight_difference"] > 1e-6
 
 
-def test_an_unknown_model_is_one_sentence(capsys, tmp_path):
+def test_unknown_model_is_reported_in_one_sentence(capsys, tmp_path):
     out = str(tmp_path / "results")
     assert main(["dropin", "--models", "nope", "--out", out]) == USAGE
     assert "Unknown model 'nope' in experiment 'dropin'; it has digits-adam" in (
@@ -73,7 +73,7 @@ def test_an_unknown_model_is_one_sentence(capsys, tmp_path):
     )
 
 
-def test_a_data_set_of_ones_own_has_no_place(capsys, tmp_path):
+def test_bundled_experiment_refuses_a_data_set(capsys, tmp_path):
     argv = ["dropin", "--dataset", "digits", "--out", str(tmp_path / "results")]
     assert main(argv) == USAGE
     assert "'dropin' has data sets of its own" in capsys.readouterr().err

@@ -19,14 +19,14 @@ plans = st.builds(
 
 @settings(deadline=None, max_examples=50)
 @given(plans, st.lists(st.integers(0, 9), min_size=20, max_size=300))
-def test_every_row_comes_in_one_week(weeks, labels):
+def test_every_sample_comes_in_one_week(weeks, labels):
     parts = weekly_training.split_into_weeks(np.array(labels), weeks)
     assert len(parts) == weeks.n_weeks
     together = np.sort(np.concatenate(parts))
     np.testing.assert_array_equal(together, np.arange(len(labels)))
 
 
-def test_the_weeks_are_the_same_whatever_is_trained():
+def test_weeks_do_not_depend_on_the_network():
     y = np.repeat(np.arange(10), 50)
     for season in (0.0, 0.95):
         static = weekly_training.split_into_weeks(y, WeeklySchedule(False, season))
@@ -35,19 +35,19 @@ def test_the_weeks_are_the_same_whatever_is_trained():
             np.testing.assert_array_equal(one, other)
 
 
-def test_a_class_has_its_season_at_its_own_time():
+def test_each_class_has_its_own_season():
     y = np.repeat(np.arange(10), 6_000)
     parts = weekly_training.split_into_weeks(y, WeeklySchedule(True, 0.95))
     counts = np.array([np.bincount(y[part], minlength=10) for part in parts])
     assert counts.min() > 0
     most = counts.argmax(axis=0)
     np.testing.assert_array_equal(most, np.rint(np.arange(10) / 10 * 12) % 12)
-    # 1 + 0.95 in the best of twelve weeks, 1 - 0.95 in the worst: 5 and 195% of 500.
+    # 1 + 0.95 in the best of twelve weeks, 1 - 0.95 in the worst: 195% and 5% of 500.
     assert counts[:, 0].max() == pytest.approx(975, abs=1)
     assert counts[:, 0].min() == pytest.approx(25, abs=1)
 
 
-def test_without_seasons_every_week_has_all_classes_alike():
+def test_weeks_without_seasons_have_equal_class_shares():
     y = np.repeat(np.arange(10), 6_000)
     for part in weekly_training.split_into_weeks(y, WeeklySchedule(True)):
         counts = np.bincount(y[part], minlength=10)
@@ -62,7 +62,7 @@ def digits():
 
 
 @pytest.mark.parametrize("continual", [False, True])
-def test_each_week_is_passed_over_so_many_times(digits, continual):
+def test_each_week_is_trained_for_max_iter_epochs(digits, continual):
     train, test = digits
     network = MLPClassifier(20, max_iter=3, random_state=0)
     model, scores = weekly_training.train_weekly(
@@ -74,7 +74,7 @@ def test_each_week_is_passed_over_so_many_times(digits, continual):
     assert not hasattr(network, "net_")
 
 
-def test_static_learning_is_a_fit_of_the_last_week_alone(digits):
+def test_static_network_is_trained_on_the_last_week_alone(digits):
     train, test = digits
     weeks = WeeklySchedule(False, n_weeks=4)
     network = MLPClassifier(20, max_iter=3, random_state=0, shuffle=False)
@@ -89,7 +89,7 @@ def test_static_learning_is_a_fit_of_the_last_week_alone(digits):
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
-def test_going_on_wins_where_weeks_are_alike(digits):
+def test_continual_training_wins_if_weeks_are_alike(digits):
     train, test = digits
     network = MLPClassifier(50, max_iter=3, random_state=0)
     last = [

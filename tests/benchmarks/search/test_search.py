@@ -10,7 +10,7 @@ from benchmarks.search import contestants, measurements, search_table
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """All parts, run by the command; the folder of its records."""
+    """Run all parts with the command; return the folder of records."""
     folder = tmp_path_factory.mktemp("search")
     names = "packed;scikit-learn;skorch;scikeras"
     options = ["--quick", "--threads", "1", "--contestants", names]
@@ -18,7 +18,7 @@ def ran(tmp_path_factory):
         patch.setattr(contestants, "EPOCHS", 1)
         patch.setitem(measurements.HALVING, "max_resources", 27)
         patch.setattr(measurements, "GROWTH", {"members": (1, 2)})
-        patch.setattr(measurements, "MOST_ROUNDS", 1)
+        patch.setattr(measurements, "MAX_ROUNDS", 1)
         assert main(["search", *options, "--out", str(folder)]) == OK
     return folder
 
@@ -29,7 +29,7 @@ def read(folder):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_every_part_and_contestant_is_a_record(ran):
+def test_every_part_and_contestant_gives_a_record(ran):
     records = read(ran)
     assert [(r["part"], r["contestant"]) for r in records] == [
         ("digits", "packed"),
@@ -59,7 +59,7 @@ def test_every_part_and_contestant_is_a_record(ran):
             assert len(record["seconds"]) == len(record["processor_seconds"]) == 1
 
 
-def test_an_absent_contestant_is_named(ran):
+def test_absent_contestant_is_named(ran):
     (record,) = (r for r in read(ran) if r["contestant"] == "scikeras")
     if measurements.find_spec("scikeras") is None:
         assert record["error"] == "scikeras is not installed"
@@ -68,12 +68,12 @@ def test_an_absent_contestant_is_named(ran):
         assert record["error"] is None
 
 
-def test_memory_is_the_peak_of_a_process_of_its_own(ran):
+def test_memory_is_measured_in_its_own_process(ran):
     record = read(ran)[-1]
     assert 0 < record["bytes_before"] <= record["bytes_at_peak"] < 2e9
 
 
-def test_the_table_is_made_of_stored_records(ran, capsys):
+def test_table_is_made_of_stored_records(ran, capsys):
     capsys.readouterr()
     options = ["--quick", "--tables", "--markdown", "--parts", "digits;memory"]
     assert main(["search", *options, "--out", str(ran)]) == OK
@@ -87,7 +87,7 @@ def test_the_table_is_made_of_stored_records(ran, capsys):
     assert rows[-1][3].endswith(" MB")
 
 
-def test_a_ratio_is_the_median_of_those_in_a_round():
+def test_ratio_is_the_median_over_rounds():
     common = {"part": "growth", "members": 2, "error": None}
     packed = {**common, "contestant": "packed", "seconds": [1.0, 2.0, 4.0]}
     other = {**common, "contestant": "one by one", "seconds": [3.0, 4.0, 40.0]}
@@ -101,7 +101,7 @@ def test_a_ratio_is_the_median_of_those_in_a_round():
     )
 
 
-def test_a_row_says_what_is_moved():
+def test_line_names_the_growing_size():
     packed = {"part": "growth", "moved": "units", "members": 16, "units": 50}
     packed |= {"contestant": "packed", "error": None, "seconds": [1.0]}
     filters = {**packed, "part": "convolutions", "filters": "16-32"}
@@ -110,19 +110,19 @@ def test_a_row_says_what_is_moved():
     assert works == ["units: 50", "filters: 16-32"]
 
 
-def test_its_records_are_none_of_the_tables(ran, capsys):
+def test_search_records_are_not_in_the_other_tables(ran, capsys):
     assert main(["--tables", "--out", str(ran)]) != OK
     assert "No stored run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--contestants", "--parts"])
-def test_an_unknown_name_is_refused(option, capsys):
+def test_unknown_name_is_refused(option, capsys):
     with pytest.raises(SystemExit):
         main(["search", option, "nobody"])
     assert "'nobody' is unknown; there is " in capsys.readouterr().err
 
 
-def test_the_command_of_a_record_names_the_parts(tmp_path, monkeypatch):
+def test_command_of_a_record_names_the_parts(tmp_path, monkeypatch):
     monkeypatch.setitem(measurements.HALVING, "max_resources", 27)
     options = ["--quick", "--threads", "1", "--parts", "halving"]
     assert main(["search", *options, "--out", str(tmp_path)]) == OK
@@ -131,6 +131,6 @@ def test_the_command_of_a_record_names_the_parts(tmp_path, monkeypatch):
     }
 
 
-def test_it_is_listed(capsys):
+def test_search_is_listed(capsys):
     assert main(["--list"]) == OK
     assert "search" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The suite through the command line, on a hundred rows."""
+"""The program on the command line, with a hundred samples."""
 
 import json
 
@@ -45,13 +45,13 @@ def test_stored_speed_does_not_disturb_the_other_tables(tmp_path, capsys):
         (["--threads", "-1"], "--threads -1 is not a number from 1."),
     ],
 )
-def test_what_cannot_be_is_one_sentence(argv, sentence, capsys, tmp_path):
+def test_invalid_options_are_reported_in_one_sentence(argv, sentence, capsys, tmp_path):
     assert main(["speed", *argv, "--out", str(tmp_path / "none")]) == command.USAGE
     assert capsys.readouterr().err.startswith(sentence)
     assert not (tmp_path / "none").exists()
 
 
-def test_a_line_that_is_no_record_is_named(tmp_path, capsys):
+def test_line_that_is_not_a_record_is_named(tmp_path, capsys):
     (tmp_path / "speed.jsonl").write_text('{"workload": "mlp"}\n')
     assert main(["speed", "--tables", "--out", str(tmp_path)]) == command.USAGE
     assert capsys.readouterr().err.startswith("Line 1 of ")
@@ -63,7 +63,7 @@ def test_speed_is_listed(capsys):
 
 
 @pytest.mark.parametrize("contestant", [OURS, SKLEARN, "skorch", OBVIOUS])
-def test_predictions_are_measured_of_fitted_networks(contestant, monkeypatch):
+def test_predictions_use_fitted_networks(contestant, monkeypatch):
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def test_predictions_are_measured_of_fitted_networks(contestant, monkeypatch):
     contestants.prepare(contestant, work, X, y)()
 
 
-def test_an_absent_package_is_named(monkeypatch):
+def test_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(contestants.NEEDS, "peer", ("no_such_package", "json"))
     assert contestants.why_absent("peer").startswith("no_such_package not installed")
     assert contestants.why_absent(OURS) is None

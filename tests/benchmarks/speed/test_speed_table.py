@@ -1,4 +1,4 @@
-"""The table says what the records say."""
+"""The table shows the content of the records."""
 
 import pytest
 from rich.console import Console
@@ -41,7 +41,7 @@ def records():
     ]
 
 
-def test_a_ratio_is_the_median_of_the_rounds_ratios(records):
+def test_ratio_is_the_median_of_the_rounds_ratios(records):
     ratios = {
         line.contestant: line.ratio for line in speed_table.make_speed_rows(records)
     }
@@ -53,7 +53,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios(records):
     }
 
 
-def test_targets_stand_beside_the_ratios(records):
+def test_targets_are_shown_with_the_ratios(records):
     lines = {line.contestant: line for line in speed_table.make_speed_rows(records)}
     assert lines[SKLEARN].target_text == "≥ 1.50"
     assert lines[BEST].target_text == "≥ 0.91"
@@ -74,7 +74,7 @@ def test_figures_have_units(records):
     ]
 
 
-def test_the_last_record_counts_and_order_is_that_of_the_workloads(records):
+def test_last_record_counts_and_workloads_set_the_order(records):
     later = record(OURS, [5.0])
     other = record(OURS, [1.0], "mlp, batch 200")
     found = speed_table.latest([other, *records, later])
@@ -82,7 +82,7 @@ def test_the_last_record_counts_and_order_is_that_of_the_workloads(records):
     assert found[0]["slices"] == later["slices"]
 
 
-def test_both_forms_name_conditions_and_absences(records):
+def test_both_forms_name_circumstances_and_absences(records):
     console = Console(width=120, record=True)
     table = speed_table.table(records)
     table.print_to(console)
@@ -101,7 +101,7 @@ def test_both_forms_name_conditions_and_absences(records):
     assert "`python -m benchmarks speed --rounds 3 --threads 1`" in markdown
 
 
-def test_time_of_the_cpu_is_compared_too():
+def test_cpu_times_are_compared():
     ours, theirs = record(OURS, [4.0, 1.0], cpu=0.5), record(SKLEARN, [3.0, 3.0])
     (_, line) = speed_table.make_speed_rows([ours, theirs])
     assert line.ratio == pytest.approx((0.75 + 3) / 2)

@@ -1,4 +1,4 @@
-"""The hand-written loops train what they are compared by."""
+"""The hand-written loops train the networks that they are compared with."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def digits():
     ],
     ids=["mlp", "softmax", "sgd", "pooled", "strided"],
 )
-def test_loss_falls_as_digits_are_learnt(loop, network, digits):
+def test_loss_decreases_on_digits(loop, network, digits):
     torch.manual_seed(0)
     rate = 0.01 if network.solver == "adam" else 0.1
     eager = replace(network, learning_rate=rate, batch_size=32)
@@ -44,16 +44,16 @@ def test_loss_falls_as_digits_are_learnt(loop, network, digits):
     assert curve[-1] < 0.5 * curve[0] < 0.5 * 2.5
 
 
-def test_both_loops_train_alike(digits):
+def test_both_loops_reach_similar_losses(digits):
     curves = []
     for loop in (train_obvious, train_best):
         torch.manual_seed(0)
         curves.append(loop(*digits, MLP, 5))
-    # Other batches, and the penalty in one of the losses.
+    # The batches differ, and only one of the losses includes the penalty.
     np.testing.assert_allclose(*curves, rtol=0.15)
 
 
-def test_networks_have_the_parameters_of_the_experiments_they_stand_for():
+def test_networks_have_the_parameters_of_their_experiments():
     def count(network):
         return sum(p.numel() for p in make_module(network, 784).parameters())
 
@@ -62,7 +62,7 @@ def test_networks_have_the_parameters_of_the_experiments_they_stand_for():
     assert count(FASHION_CNN) == 160 + 8_256 + 3_137 * 128 + 1_290
 
 
-def test_pooling_before_relu_is_the_same_function():
+def test_pooling_before_relu_gives_the_same_result():
     X = torch.randn(5, 1, 28, 28)
     usual, early = (make_module(FASHION_CNN, 784, first) for first in (False, True))
     for ours, theirs in zip(early.parameters(), usual.parameters(), strict=True):
@@ -70,7 +70,7 @@ def test_pooling_before_relu_is_the_same_function():
     torch.testing.assert_close(early(X), usual(X))
 
 
-def test_names_of_workloads_are_unique():
+def test_workload_names_are_unique():
     names = [work.name for work in WORKLOADS]
     assert len(set(names)) == len(names)
     for work in WORKLOADS:

@@ -32,7 +32,7 @@ def week(continual, seed, *scores, season=0.0):
     }
 
 
-def test_weeks_set_the_two_kinds_side_by_side():
+def test_weekly_table_compares_static_and_continual():
     (block,) = blocks(
         week(False, 0, 0.5, 0.5),
         week(False, 1, 0.6, 0.5),
@@ -47,19 +47,19 @@ def test_weeks_set_the_two_kinds_side_by_side():
     ]
 
 
-def test_a_loss_of_going_on_has_its_sign():
+def test_negative_gain_of_continual_training_has_its_sign():
     (block,) = blocks(week(False, 0, 0.9), week(True, 0, 0.7), details=("weeks",))
     assert block.rows[0][-1] == "-0.2000"
 
 
-def test_seasons_have_a_block_of_their_own_and_half_a_pair_has_none():
+def test_each_season_has_a_table_and_half_a_pair_has_none():
     pairs = [week(c, 0, 0.5, season=s) for s in (0.0, 0.9) for c in (False, True)]
     titles = [block.title for block in blocks(*pairs, details=("weeks",))]
     assert ["season" in title for title in titles] == [False, True]
     assert blocks(week(True, 0, 0.5), details=("weeks",)) == []
 
 
-def test_laws_are_in_the_order_of_their_means_over_the_networks():
+def test_initializers_are_ranked_by_their_mean_over_networks():
     def run(model, law, seed, accuracy):
         return {
             "model": f"{model}-{law}",
@@ -83,7 +83,7 @@ def test_laws_are_in_the_order_of_their_means_over_the_networks():
     assert block.rows == [("y", "0.9000 ±0.0707"), ("x", "0.7500 ±0.0707")]
 
 
-def test_reported_epochs_stand_beside_our_means():
+def test_epoch_table_compares_reported_values_with_our_means():
     run = {"model": "m", "reported_curves": {"loss_curve": [0.5, 0.4, 0.3]}}
     (block,) = blocks(
         run | {"loss_curve": [0.6, 0.4]},
@@ -99,7 +99,7 @@ def test_reported_epochs_stand_beside_our_means():
 
 
 @pytest.mark.parametrize("classes", [["cat", "dog"], None])
-def test_a_confusion_matrix_is_that_of_the_first_seed(classes):
+def test_confusion_matrix_belongs_to_the_first_seed(classes):
     first = {"model": "m", "seed": 0, "confusion_matrix": [[3, 1], [0, 2]]}
     (block,) = blocks(
         first | {"classes": classes},
@@ -111,7 +111,7 @@ def test_a_confusion_matrix_is_that_of_the_first_seed(classes):
     assert block.rows == [(names[0], "3", "1"), (names[1], "0", "2")]
 
 
-def test_an_example_is_told_for_every_seed():
+def test_example_table_has_a_line_for_every_seed():
     shown = {"row": 5, "label": 7, "before": 1, "after": 7}
     records = [{"model": "m", "seed": seed, "example": shown} for seed in (0, 1)]
     (block,) = blocks(*records, details=("example",))
@@ -120,12 +120,12 @@ def test_an_example_is_told_for_every_seed():
     assert blocks({"model": "m", "seed": 0}, details=("example",)) == []
 
 
-def test_failed_runs_have_no_details():
+def test_failed_runs_have_no_detail_tables():
     failed = {"model": "m", "seed": 0, "error": "ValueError: no"}
     assert blocks(failed, details=tuple(detail_tables.DETAILS)) == []
 
 
-def test_a_mean_curve_ends_with_the_shortest_and_keeps_its_gaps():
+def test_mean_curve_ends_with_the_shortest_run_and_has_its_gaps():
     runs = [{"loss_curve": [1.0, None, 3.0, 4.0]}, {"loss_curve": [3.0, 2.0, 5.0]}]
     first, gap, last = detail_tables.mean_curve(runs, "loss_curve")
     assert (first, last) == (2.0, 4.0)
@@ -141,7 +141,7 @@ def committed():
 
 
 @pytest.mark.parametrize("records", committed(), ids=lambda r: r[0]["experiment"])
-def test_every_committed_record_has_its_table(records):
+def test_every_committed_record_has_a_table(records):
     cells = {cell.strip() for cell in results_page.markdown(records).split("|")}
     assert cells >= {record["model"] for record in records}
 
@@ -151,11 +151,13 @@ def test_every_committed_record_has_its_table(records):
     [r for r in committed() if table_module(r) is model_table],
     ids=lambda r: r[0]["experiment"],
 )
-def test_what_falls_short_of_its_source_is_explained(records):
+def test_models_below_their_reported_figure_are_explained(records):
     assert unexplained_shortfalls(records) == []
 
 
-def test_a_figure_that_falls_short_wants_a_word(records, monkeypatch, experiment):
+def test_figure_below_the_reported_one_needs_an_explanation(
+    records, monkeypatch, experiment
+):
     monkeypatch.setitem(EXPERIMENTS, experiment.name, experiment)
     for record, accuracy in zip(records, (0.80, 0.81, 0.5, 0.5), strict=True):
         record["test_accuracy"] = accuracy
@@ -164,9 +166,7 @@ def test_a_figure_that_falls_short_wants_a_word(records, monkeypatch, experiment
     assert unexplained_shortfalls(records) == []
 
 
-def test_notes_stand_under_the_table_but_not_under_a_trials(
-    records, monkeypatch, experiment
-):
+def test_table_has_notes_and_a_trial_has_none(records, monkeypatch, experiment):
     from dataclasses import replace
 
     first = replace(experiment.models[0], note="It was raining.")

@@ -24,7 +24,7 @@ def lines(figure):
     ]
 
 
-def test_watched_rows_are_called_by_their_name():
+def test_monitored_sets_are_named_in_the_legend():
     figure = experiment_pictures.curves({"m": [run(curves=CURVES)]}, None)
     assert lines(figure) == [
         {"training": [0.9, 0.5], "test": [1.0, 0.7]},
@@ -32,7 +32,7 @@ def test_watched_rows_are_called_by_their_name():
     ]
 
 
-def test_without_watched_rows_there_is_what_training_kept():
+def test_curves_fall_back_to_fitted_attributes_without_monitoring():
     kept = {"loss_curve": [0.9, 0.5], "validation_scores": [0.4, 0.6]}
     figure = experiment_pictures.curves(
         {"a": [run("a", **kept)], "b": [run("b", **kept)]}, None
@@ -47,13 +47,13 @@ def test_without_watched_rows_there_is_what_training_kept():
     ]
 
 
-def test_a_curve_is_the_mean_of_the_seeds():
+def test_curve_is_the_mean_over_seeds():
     runs = [run(loss_curve=[1.0, 0.5]), run(seed=1, loss_curve=[3.0, 1.5, 1.0])]
     (panel,) = lines(experiment_pictures.curves({"m": runs}, None))
     assert panel == {"training": [2.0, 1.0]}
 
 
-def test_chosen_lines_alone_are_drawn():
+def test_only_chosen_lines_are_drawn():
     chosen = ("train_loss", "test_score")
     figure = experiment_pictures.curves(
         {"a": [run("a", curves=CURVES)], "b": [run("b", curves=CURVES)]},
@@ -70,7 +70,7 @@ def test_chosen_lines_alone_are_drawn():
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
 
 
-def test_no_curve_is_no_picture():
+def test_records_without_curves_give_no_picture():
     assert experiment_pictures.curves({"m": [run()]}, None) is None
 
 
@@ -91,7 +91,7 @@ def candidate(*sizes, train, held_out):
     ]
 
 
-def test_a_validation_curve_has_a_panel_for_every_depth():
+def test_validation_curve_has_a_panel_for_every_depth():
     models = {
         "5": candidate(5, train=[0.5, 0.7], held_out=[0.5, 0.5]),
         "9": candidate(9, train=[0.9, 0.9], held_out=[0.7, 0.9]),
@@ -109,12 +109,12 @@ def test_a_validation_curve_has_a_panel_for_every_depth():
     assert two.get_title() == "hidden layers: 2"
 
 
-def test_one_width_makes_no_curve():
+def test_single_width_gives_no_validation_curve():
     models = {"5": candidate(5, train=[0.5, 0.7], held_out=[0.5, 0.5])}
     assert experiment_pictures.validation_curve(models, None) is None
 
 
-def test_a_confusion_matrix_has_its_numbers():
+def test_confusion_matrix_shows_its_counts():
     first = run(classes=["cat", "dog"], confusion_matrix=[[7, 1], [2, 5]])
     figure = experiment_pictures.confusion_matrix({"m": [first]}, None)
     assert [t.get_text() for t in figure.axes[0].texts] == ["7", "1", "2", "5"]
@@ -125,7 +125,7 @@ def test_feature_maps_need_the_saved_model(tmp_path):
     assert experiment_pictures.feature_maps({"m": [shown]}, tmp_path) is None
 
 
-def test_each_picture_is_a_file_of_its_models_alone(tmp_path, monkeypatch):
+def test_each_picture_file_shows_only_its_models(tmp_path, monkeypatch):
     drawn = []
 
     def note(models, folder, **options):
@@ -148,5 +148,5 @@ def test_each_picture_is_a_file_of_its_models_alone(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", experiment_pictures.DRAW)
-def test_pictures_are_found_by_the_names_of_definitions(name):
+def test_definitions_name_drawing_functions(name):
     assert experiment_pictures.DRAW[name].__name__ == name

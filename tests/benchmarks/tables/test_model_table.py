@@ -14,7 +14,7 @@ def printed(records, width=80):
     return console.file.getvalue()
 
 
-def test_a_row_is_the_mean_and_deviation_over_seeds(records):
+def test_line_shows_mean_and_deviation_over_seeds(records):
     accuracies = [r["test_accuracy"] for r in records[:2]]
     records[1]["test_accuracy"] = accuracies[1] = accuracies[0] - 0.25
     row = model_table.summarize(records)[0]
@@ -29,7 +29,7 @@ def test_one_seed_has_no_deviation(records):
     assert "±" not in row.cell("test_accuracy")
 
 
-def test_a_table_needs_nothing_but_what_was_stored(records, tmp_path):
+def test_table_needs_only_stored_records(records, tmp_path):
     path = tmp_path / "runs.jsonl"
     for record in records:
         result_files.append(path, record)
@@ -38,7 +38,7 @@ def test_a_table_needs_nothing_but_what_was_stored(records, tmp_path):
     assert model_table.markdown(stored) == model_table.markdown(records)
 
 
-def test_the_heading_states_runs_versions_hardware(records):
+def test_heading_states_runs_versions_and_hardware(records):
     text = " ".join(model_table.heading(records))
     record = records[0]
     assert "spied on digits" in text
@@ -48,12 +48,12 @@ def test_the_heading_states_runs_versions_hardware(records):
     assert "device cpu" in text
 
 
-def test_records_from_two_machines_name_both(records):
+def test_heading_names_both_of_two_machines(records):
     records[0]["device_name"] = "NVIDIA H200"
     assert "device NVIDIA H200 or cpu" in " ".join(model_table.heading(records))
 
 
-def test_eighty_columns_hold_every_figure_whole(records):
+def test_figures_are_not_broken_in_eighty_columns(records):
     for record in records:
         record |= {
             "model": f"cnn-3-{record['model'][:7]}",
@@ -73,7 +73,7 @@ def test_eighty_columns_hold_every_figure_whole(records):
         assert figure in text
 
 
-def test_failed_runs_are_named_and_left_out_of_the_mean(records):
+def test_failed_runs_are_named_and_excluded_from_the_mean(records):
     records[0] = {
         k: v for k, v in records[0].items() if k not in ("test_accuracy", "epochs")
     } | {"error": "ValueError: loss became non-finite"}
@@ -83,7 +83,7 @@ def test_failed_runs_are_named_and_left_out_of_the_mean(records):
     assert "- drawn seed 0 failed" in model_table.markdown(records)
 
 
-def test_more_seeds_than_others_have_are_said(records):
+def test_notes_give_the_first_seeds_of_models_with_more_seeds(records):
     more = records[0] | {"seed": 2, "test_accuracy": 1.0}
     first = model_summaries.format_mean_and_deviation(
         model_table.summarize(records)[0].accuracies
@@ -94,7 +94,7 @@ def test_more_seeds_than_others_have_are_said(records):
     assert "over the first" not in printed(records)
 
 
-def test_an_ensemble_stands_beside_its_average_member(records):
+def test_ensemble_is_compared_with_its_average_member(records):
     assert "average member" not in model_table.markdown(records)
     for record, accuracy in zip(records[:2], (0.5, 0.7), strict=True):
         record["member_accuracies"] = [accuracy - 0.1, accuracy + 0.1]
@@ -104,14 +104,14 @@ def test_an_ensemble_stands_beside_its_average_member(records):
     assert text in printed(records)
 
 
-def test_reported_columns_only_where_figures_were_reported(records):
+def test_reported_columns_need_reported_figures(records):
     assert "reported" in model_table.markdown(records)
     for record in records:
         record["reported"] = []
     assert "reported" not in model_table.markdown(records)
 
 
-def test_a_page_has_every_table(records):
+def test_results_page_has_every_table(records):
     other = [record | {"dataset": "mnist"} for record in records]
     page = results_page.make_page([records, other])
     assert page.count("\n### spied on ") == 2

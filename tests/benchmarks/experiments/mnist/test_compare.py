@@ -1,4 +1,4 @@
-"""The definition keeps to its protocol, as an independent count of it shows."""
+"""The definition follows its protocol; parameters are counted independently."""
 
 import math
 from statistics import fmean
@@ -18,7 +18,7 @@ PUBLISHED = [model for model in COMPARE.models if model.reported]
 
 
 def count(params, side=28, classes=10):
-    """Weights and biases: (C K K + 1) F a convolution, (n + 1) m a dense layer."""
+    """Count weights and biases: (C K K + 1) F per convolution, (n + 1) m per layer."""
     total, channels = 0, 1
     strides = params.get("conv_strides", ())
     for filters, stride in zip(params.get("conv_channels", ()), strides, strict=True):
@@ -47,11 +47,11 @@ def count(params, side=28, classes=10):
         ("cnn-3-moved-noisy", 286_940),
     ],
 )
-def test_each_row_has_the_published_number_of_parameters(name, n_parameters):
+def test_each_model_has_the_published_number_of_parameters(name, n_parameters):
     assert count(MODELS[name].estimator.params) == n_parameters
 
 
-def test_every_model_trains_alike_on_the_same_rows():
+def test_all_models_share_training_and_samples():
     shared = ("solver", "momentum", "nesterovs_momentum", "batch_size", "max_iter")
     for model in PUBLISHED:
         params = model.estimator.params
@@ -68,9 +68,7 @@ def test_every_model_trains_alike_on_the_same_rows():
     ],
     ids=["initial-weights", "kept-weights", "moves"],
 )
-def test_what_the_protocol_leaves_open_is_what_the_stored_runs_put_first(
-    experiment, parameter, of
-):
+def test_open_choices_are_the_best_ones_of_stored_runs(experiment, parameter, of):
     runs = latest_runs(read([COMMITTED_FOLDER / f"{experiment.name}-mnist-0.1.jsonl"]))
     assert len(runs) == experiment.seeds * len(experiment.models)
     accuracies = {}
@@ -85,7 +83,7 @@ def test_what_the_protocol_leaves_open_is_what_the_stored_runs_put_first(
         assert best == (repr(ours.build()) if parameter == "augmentation" else ours)
 
 
-def test_published_rows_stop_early_but_for_one_with_noise():
+def test_published_models_stop_early_except_the_noisy_one():
     for model in PUBLISHED:
         params = model.estimator.params
         stopping = [params[k] for k in ("early_stopping", "tol", "n_iter_no_change")]
@@ -95,7 +93,7 @@ def test_published_rows_stop_early_but_for_one_with_noise():
             assert stopping == [True, 1e-4, 5]
 
 
-def test_what_is_called_last_adds_nothing():
+def test_models_named_last_add_nothing():
     names = [name for name in MODELS if name.endswith("-last")]
     assert names
     for name in names:
@@ -109,7 +107,7 @@ def test_what_is_called_last_adds_nothing():
         assert last == ours
 
 
-def test_our_own_row_sees_no_more_rows_than_the_others():
+def test_own_model_trains_on_no_more_samples():
     best = MODELS["best"]
     assert best.validation is None
     assert best.reported == ()

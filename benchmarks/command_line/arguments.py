@@ -32,8 +32,8 @@ def train_size(text: str) -> float | int:
         size = 0
     if not (0 < size <= 1 if isinstance(size, float) else size > 0):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a share of the rows in (0.0, 1.0] "
-            "nor a positive number of rows."
+            f"{text!r} is neither a fraction of the samples in (0.0, 1.0] "
+            "nor a positive number of samples."
         )
     return size
 
@@ -41,7 +41,7 @@ def train_size(text: str) -> float | int:
 def count(text: str) -> int:
     """Read a positive integer."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer.")
     return int(text)
 
 
@@ -49,7 +49,7 @@ def image_size(text: str) -> tuple[int, int]:
     """Read a height and a width: ``32x32``."""
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 32x32.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 32x32.")
     return int(height), int(width)
 
 
@@ -63,14 +63,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m benchmarks",
         description="Run an experiment, store its runs, print its table, draw its "
-        f"pictures. {', '.join(PROGRAMS)} have options of their own.",
+        f"pictures. {', '.join(PROGRAMS)} have their own options.",
     )
     options: dict[str, dict[str, Any]] = {
         "experiment": {
             "nargs": "?",
-            "help": f"default: compare; see --list; {ALL} runs every one",
+            "help": f"default: compare; see --list; {ALL} runs every experiment",
         },
-        "--list": {"action": "store_true", "help": "name the experiments"},
+        "--list": {"action": "store_true", "help": "list the experiments"},
         "--dataset": {
             "metavar": "NAME",
             "help": "digits, mnist, fashion-mnist, cifar10, digit-files, or the path "
@@ -79,55 +79,55 @@ def make_parser() -> argparse.ArgumentParser:
         "--image-size": {
             "type": image_size,
             "metavar": "HxW",
-            "help": "to which the files of a folder are resized (default: 32x32)",
+            "help": "size of the images read from a folder (default: 32x32)",
         },
         "--grey": {
             "action": "store_true",
-            "help": "read the files of a folder without their colours",
+            "help": "read the images of a folder without color",
         },
         "--train-size": {
             "type": train_size,
             "metavar": "SIZE",
-            "help": "share (0.1) or number (6000) of training rows, every k-th",
+            "help": "fraction (0.1) or number (6000) of training samples, every k-th",
         },
         "--seeds": {
             "type": count,
             "metavar": "N",
-            "help": "runs of each model, with the seeds 0 to N-1",
+            "help": "number of runs of each model, with the seeds 0 to N-1",
         },
         "--device": {"default": "auto", "help": "auto, cpu, cuda, ... (default: auto)"},
         "--threads": {
             "type": count,
             "metavar": "N",
-            "help": "threads for one run (default: 1 on digits, else torch's choice); "
-            "with many small networks and a busy machine 1 is fastest",
+            "help": "threads of a run (default: 1 on digits, else torch's choice); "
+            "1 is fastest for small networks on a busy machine",
         },
         "--models": {
             "type": names,
             "default": (),
-            "help": "only these: a,b (default: all; a few of them if no --dataset is "
-            "given either)",
+            "help": "only these models: a,b (default: all, or a few of them if "
+            "--dataset is not given either)",
         },
         "--quick": {
             "action": "store_true",
-            "help": "a few hundred rows, two epochs, one seed, of digits unless "
-            "--dataset is given: a trial, not a result",
+            "help": "a trial, not a result: a few hundred samples, two epochs, one "
+            "seed, on digits unless --dataset is given",
         },
-        "--data-home": {"metavar": "DIR", "help": "where data sets are, or are put"},
+        "--data-home": {"metavar": "DIR", "help": "folder of the data sets"},
         "--out": {
             "type": Path,
             "metavar": "DIR",
-            "help": "where runs and pictures are stored "
+            "help": "folder of runs and pictures "
             f"(default: {result_files.DEFAULT_FOLDER})",
         },
         "--resume": {
             "action": "store_true",
-            "help": "keep the runs that --out already has, do the others",
+            "help": "run only what --out does not have yet",
         },
         "--tables": {
             "action": "store_true",
-            "help": "run nothing; print the tables of the runs stored in --out "
-            "(default: the committed ones)",
+            "help": "print the tables of the runs in --out (default: the committed "
+            "ones) without running anything",
         },
         "--markdown": {"action": "store_true", "help": "print tables as Markdown"},
     }
@@ -176,8 +176,8 @@ def choose_dataset(experiment: Experiment, args: argparse.Namespace) -> str:
     if experiment.dataset == BUNDLED:
         if args.dataset is not None or args.train_size is not None:
             raise ValueError(
-                f"Experiment {experiment.name!r} has data sets of its own; "
-                "leave --dataset and --train-size out."
+                f"Experiment {experiment.name!r} has its own data sets; "
+                "omit --dataset and --train-size."
             )
         return BUNDLED
     default = experiment.quick_dataset if args.quick else experiment.dataset

@@ -73,7 +73,7 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
         except KeyboardInterrupt:
             status = INTERRUPTED
             said = f"Interrupted after {len(done)} of {len(wanted)} runs"
-            progress.console.print(f"{said}; --resume does the others.")
+            progress.console.print(f"{said}; --resume runs the others.")
     if done:
         stored = [
             r for r in result_files.read([path]) if result_files.run_key(r) in done

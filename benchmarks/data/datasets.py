@@ -127,7 +127,8 @@ def _split(name: str, X: np.ndarray, y: np.ndarray, **data_fields: Any) -> Data:
         )
     except ValueError as error:
         raise ValueError(
-            f"Dataset {name!r} cannot be split into training and test rows: {error}"
+            f"Dataset {name!r} cannot be split into a training set and a "
+            f"test set: {error}"
         ) from error
     return Data(name, X_train, y_train, X_test, y_test, **data_fields)
 
@@ -171,7 +172,7 @@ def _load_csv(path: Path) -> Data:
         column = missing.index[missing > 0][0]
         raise ValueError(
             f"Column {column!r} of {str(path)!r} lacks {missing[column]:,} of "
-            f"{len(frame):,} values; fill them in, or leave out the rows or the column."
+            f"{len(frame):,} values; impute them, or remove the rows or the column."
         )
     dataset_name = [c for c in frame.columns if str(c).lower() in TARGET_COLUMN_NAMES]
     target = dataset_name[0] if dataset_name else frame.columns[-1]
@@ -182,7 +183,7 @@ def _load_csv(path: Path) -> Data:
     if len(texts):
         raise ValueError(
             f"Column {texts[0]!r} of {str(path)!r} is not numeric; "
-            "encode it or leave it out."
+            "encode it or remove it."
         )
     X, y = features.to_numpy(), frame[target].to_numpy()
     side = isqrt(X.shape[1])

@@ -49,12 +49,12 @@ PROGRAMS: dict[str, Program] = {
     for program in (
         Program(
             "search",
-            "packed grid searches beside those that fit one by one",
+            "packed grid searches compared with searches that fit one by one",
             "benchmarks.search.command",
         ),
         Program(
             "speed",
-            "seconds and memory beside peers' and hand-written loops'",
+            "seconds and memory compared with peers and hand-written loops",
             "benchmarks.speed.command",
         ),
     )
@@ -66,12 +66,12 @@ TOOLS: dict[str, Program] = {
     for tool in (
         Program(
             "report",
-            "every stored run on one HTML page; of --out, or the committed ones",
+            "every stored run on one HTML page",
             "benchmarks.report.command",
         ),
         Program(
             "pictures",
-            "every display, drawn of models of compare",
+            "every display, drawn for models of compare",
             "benchmarks.pictures.command",
         ),
     )

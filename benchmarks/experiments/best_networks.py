@@ -40,7 +40,7 @@ BEST_NETWORKS = (
     _record(
         "fashion-mlp",
         "fashion-mnist",
-        "784-512-256-10, trained on flipped images too",
+        "784-512-256-10, also trained on flipped images",
         "MLPClassifier",
         one_cycle(
             30,
@@ -53,7 +53,7 @@ BEST_NETWORKS = (
     _record(
         "fashion-cnn",
         "fashion-mnist",
-        "a CNN of less than 600,000 parameters",
+        "a CNN with fewer than 600,000 parameters",
         "CNNClassifier",
         one_cycle(
             25,
@@ -67,7 +67,7 @@ BEST_NETWORKS = (
     _record(
         "mnist-cnn",
         "mnist",
-        "a single CNN on all 60,000 rows",
+        "a single CNN on all 60,000 samples",
         "CNNClassifier",
         one_cycle(
             20,

@@ -23,7 +23,7 @@ EARLY_STOPPING = {"hidden_layer_sizes": (100, 50), "early_stopping": True}
 
 DROP_IN = Experiment(
     name="dropin",
-    summary="scikit-learn's networks beside ours, weight by weight",
+    summary="networks of scikit-learn and skmlp, compared weight by weight",
     models=(
         _model("digits-adam", "digits", {"max_iter": 50}),
         _model("digits-sgd", "digits", {**NESTEROV, "max_iter": 50}),

@@ -24,7 +24,7 @@ del LINEAR["hidden_layer_sizes"]
 
 IMAGE_FOLDER = Experiment(
     name="image-folder",
-    summary="a folder of image files: read, resized, learnt by three networks",
+    summary="a folder of image files, resized, for three networks",
     models=(
         Model("lr", Component(SOFTMAX, LINEAR), (SCALE,)),
         Model(

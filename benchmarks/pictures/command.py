@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks {NAME}",
-        description="Train small models and draw every display of them.",
+        description="Train small models and draw every display for them.",
     )
     options: dict[str, dict[str, Any]] = {
         "--dataset": {
@@ -40,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--threads": {"type": count, "metavar": "N"},
         "--quick": {
             "action": "store_true",
-            "help": "two epochs on a few rows: a trial",
+            "help": "a trial: two epochs on a few samples",
         },
         "--data-home": {"metavar": "DIR"},
         "--out": {
@@ -83,7 +83,7 @@ def draw_all(args: argparse.Namespace) -> None:
     environment.use_threads(args.threads)
     data = datasets.load(args.dataset, args.data_home)
     if data.image_shape is None:
-        raise ValueError(f"{args.dataset!r} holds no images to make pictures of.")
+        raise ValueError(f"{args.dataset!r} has no images.")
     request = Request(
         EXPERIMENTS["compare"],
         dataset=args.dataset,

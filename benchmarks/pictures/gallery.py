@@ -64,8 +64,8 @@ def training_curves(studio: TrainedModels) -> Picture:
     words = ["training", "validation", "best epoch"]
     figure.legend(legend.legend_handles, words, loc="outside lower center", ncols=3)
     return figure, (
-        "Loss and accuracy after every epoch, of training rows (full lines) and "
-        "validation rows (dashed), with the best epoch."
+        "Loss and accuracy after every epoch, on the training set (solid lines) and "
+        "the validation set (dashed), with the best epoch."
     )
 
 
@@ -84,7 +84,7 @@ def hidden_weights(studio: TrainedModels) -> Picture:
     display = WeightImageDisplay.from_estimator(studio.fitted(MLP)[-1])
     display.figure_.suptitle("Weights of the hidden units")
     return display.figure_, (
-        "An MLP of 50 hidden units: their weights as images, on one colour scale; "
+        "An MLP of 50 hidden units: their weights as images, on one color scale; "
         f"test accuracy {studio.accuracy(MLP)}."
     )
 
@@ -97,9 +97,9 @@ def output_unit(studio: TrainedModels) -> Picture:
     display = WeightImageDisplay.from_estimator(network, output=label)
     display.figure_.suptitle(f"Hidden units as class {label} sees them")
     return display.figure_, (
-        f"What speaks for and against class {label}: hidden units with a weight over "
-        "0.75 to it have a full green frame, those under -0.75 a dashed red one; its "
-        "weights are the bars."
+        f"Hidden units as class {label} sees them. A weight above 0.75 to the class "
+        "has a solid green frame, a weight below -0.75 a dashed red one. The bars are "
+        "the weights of the class."
     )
 
 
@@ -121,8 +121,8 @@ def augmentation(studio: TrainedModels) -> Picture:
         network, studio.images[places[:4]], n_copies=7, random_state=studio.seed
     )
     return display.figure_, (
-        f"Images of {', '.join(map(str, labels[:4]))} and what augmentation makes of "
-        "them: rotation, shift, shear and zoom, drawn anew for every batch."
+        f"Images of {', '.join(map(str, labels[:4]))} and augmented copies of "
+        "them: rotation, shift, shear and zoom, newly drawn for every batch."
     )
 
 
@@ -134,8 +134,8 @@ def feature_maps(studio: TrainedModels) -> Picture:
     )
     display.figure_.suptitle(f"Feature maps of an image of {label}")
     return display.figure_, (
-        f"What every layer of a CNN makes of the first test image, a {label}; the "
-        "output is a bar for every class."
+        f"The output of every layer of a CNN for the first test image, a {label}. The "
+        "last one is a bar for every class."
     )
 
 
@@ -176,7 +176,7 @@ def train_sizes(studio: TrainedModels) -> Picture:
         )
     display.figure_.set_size_inches(6, 4)
     return display.figure_, (
-        "Accuracy on rows set aside against the number of training rows, over "
+        "Validation accuracy against the number of training samples, over "
         f"{len(SEEDS)} seeds."
     )
 
@@ -192,7 +192,7 @@ def confusion(studio: TrainedModels) -> Picture:
         colorbar=False,
         ax=ax,
     )
-    return figure, "scikit-learn's confusion matrix of the same CNN on the test rows."
+    return figure, "scikit-learn's confusion matrix of the same CNN on the test set."
 
 
 def calibration(studio: TrainedModels) -> Picture:

@@ -53,7 +53,7 @@ def weights_of(run: Run, most: int) -> Picture | None:
     across = 5 if len(images) <= 10 else 8 if len(images) <= 32 else 10
     gap = 1 if width < SMALL_TILE else 2
     sheet = _sheet(images, across, gap)
-    picture = _coloured(sheet) if channels == 3 else _diverging(sheet[..., 0])
+    picture = _colored(sheet) if channels == 3 else _diverging(sheet[..., 0])
     # A filter gets large pixels and an image small ones, so that both are visible.
     zoom = max(1, round(300 / sheet.shape[1]))
     return Picture(
@@ -85,12 +85,12 @@ def _diverging(levels: np.ndarray) -> Image.Image:
     limit = np.quantile(np.abs(levels[levels != 0]), 0.99) if levels.any() else 1
     shares = (levels / limit).clip(-1, 1)
     steps = np.rint(shares * LEVELS).astype(int) + LEVELS
-    colours = [NEGATIVE] * LEVELS + [POSITIVE] * (LEVELS + 1)
+    colors = [NEGATIVE] * LEVELS + [POSITIVE] * (LEVELS + 1)
     opacity = [round(255 * abs(i - LEVELS) / LEVELS) for i in range(2 * LEVELS + 1)]
-    return _palette(steps, colours, opacity)
+    return _palette(steps, colors, opacity)
 
 
-def _coloured(levels: np.ndarray) -> Image.Image:
+def _colored(levels: np.ndarray) -> Image.Image:
     """Draw three channels of levels from -127 to 127 as colors. Grey is zero."""
     return Image.fromarray((levels + 127).astype(np.uint8), "RGB").quantize(64)
 
@@ -119,10 +119,10 @@ def confused(counts: np.ndarray) -> np.ndarray:
 
 
 def _palette(
-    steps: np.ndarray, colours: Sequence[tuple[int, int, int]], opacity: list[int]
+    steps: np.ndarray, colors: Sequence[tuple[int, int, int]], opacity: list[int]
 ) -> Image.Image:
     image = Image.fromarray(steps.astype(np.uint8), "P")
-    image.putpalette([part for colour in colours for part in colour])
+    image.putpalette([part for color in colors for part in color])
     image.info["transparency"] = bytes(opacity)
     return image
 

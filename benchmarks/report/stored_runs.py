@@ -179,7 +179,7 @@ def read(folders: Sequence[Path]) -> StoredRuns:
     others: Counter[str] = Counter()
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"{str(folder)!r} is no folder of stored runs.")
+            raise ValueError(f"{str(folder)!r} is not a folder of stored runs.")
         for path in sorted(folder.glob("*.jsonl")):
             for _, record in result_files.read_lines(path):
                 if _is_run(record):
@@ -188,7 +188,7 @@ def read(folders: Sequence[Path]) -> StoredRuns:
                     others[_experiment(record, path)] += 1
     if not records:
         places = ", ".join(repr(str(folder)) for folder in folders)
-        raise ValueError(f"No stored run in {places}; python -m benchmarks makes some.")
+        raise ValueError(f"No stored run in {places}; python -m benchmarks makes runs.")
     last = {Run(i, record).key: i for i, record in enumerate(records)}
     runs = [Run(i, record) for i, record in enumerate(records)]
     return StoredRuns(

@@ -56,7 +56,7 @@ def check_device(device: str) -> None:
         torch.device("cpu" if device == "auto" else device)
     except RuntimeError:
         raise ValueError(
-            f"device={device!r} is no device; use 'auto', 'cpu' or 'cuda'."
+            f"device={device!r} is not a device; use 'auto', 'cpu' or 'cuda'."
         ) from None
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(

@@ -65,8 +65,8 @@ def reduce_data(data: Data, request: Request) -> Data:
         and LEFT_OUT_SAMPLES_REMARK not in data.remarks
     ):
         raise ValueError(
-            f"Experiment {request.experiment.name!r} scores the rows that --train-size "
-            f"leaves out, but {request.train_size} leaves out none."
+            f"Experiment {request.experiment.name!r} scores the samples that "
+            f"--train-size leaves out, but {request.train_size} leaves out none."
         )
     return data.take_evenly(*QUICK_SAMPLES) if request.quick else data
 

@@ -85,21 +85,22 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks search",
-        description="Time packed searches beside searches that fit one by one.",
+        description="Compare the time of packed searches and of searches "
+        "that fit one by one.",
     )
     add = parser.add_argument
     add(
         "--parts",
         type=_parse_choice(search_table.PARTS),
         default=search_table.PARTS,
-        help=f"of {'; '.join(search_table.PARTS)}, with ';' between them "
+        help=f"parts of {'; '.join(search_table.PARTS)}, separated by ';' "
         "(default: all)",
     )
     add(
         "--contestants",
         type=_parse_choice(tuple(CONTESTANTS)),
         default=tuple(CONTESTANTS),
-        help="of the searches on digits, with ';' between them (default: all)",
+        help="in the searches on digits, separated by ';' (default: all)",
     )
     add("--rounds", type=int, default=ROUNDS)
     add("--threads", type=int, default=2)
@@ -111,7 +112,11 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"where records are stored (default: {result_files.DEFAULT_FOLDER})",
     )
-    add("--tables", action="store_true", help="run nothing; print the stored table")
+    add(
+        "--tables",
+        action="store_true",
+        help="print the stored table, run nothing",
+    )
     add("--markdown", action="store_true", help="print the table as Markdown")
     return parser
 

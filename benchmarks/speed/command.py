@@ -22,13 +22,13 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks speed",
-        description="Time skmlp, its peers and hand-written torch loops side by side.",
+        description="Compare the times of skmlp, peers and hand-written torch loops.",
     )
     add = parser.add_argument
     add(
         "--only",
         metavar="NAMES",
-        help="workloads whose names begin so, with ; between: 'mlp;predict'",
+        help="workloads whose names start with words separated by ;: 'mlp;predict'",
     )
     add("--rounds", type=int, metavar="N", help=f"slices of each (default: {ROUNDS})")
     add(
@@ -37,15 +37,19 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="threads for every contestant (default: torch's choice)",
     )
-    add("--quick", action="store_true", help="a hundred rows, one round: a trial")
-    add("--data-home", metavar="DIR", help="where data sets are, or are put")
+    add("--quick", action="store_true", help="a hundred samples, one round: a trial")
+    add("--data-home", metavar="DIR", help="folder of the data sets")
     add(
         "--out",
         type=Path,
         metavar="DIR",
         help=f"where records are stored (default: {result_files.DEFAULT_FOLDER})",
     )
-    add("--tables", action="store_true", help="run nothing; print the stored table")
+    add(
+        "--tables",
+        action="store_true",
+        help="print the stored table, run nothing",
+    )
     add("--markdown", action="store_true", help="print the table as Markdown")
     return parser
 
@@ -65,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         for name in ("rounds", "threads"):
             value = getattr(args, name)
             if value is not None and value < 1:
-                raise ValueError(f"--{name} {value} is not a number from 1.")
+                raise ValueError(f"--{name} {value} is not a positive integer.")
         return run(args)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)

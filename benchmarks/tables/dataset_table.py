@@ -51,13 +51,14 @@ def table_rows(records: list[Record]) -> tuple[list[str], list[list[str]]]:
 def heading(records: list[Record]) -> list[str]:
     """Describe the content of the table, the versions and the hardware."""
     first = records[0]
-    quick = ", quick: few rows and epochs, for tests" if first["quick"] else ""
+    quick = ", quick: few samples and epochs, for tests" if first["quick"] else ""
     seeds = 1 + max(r["seed"] for r in records)
     folds = {r["folds"] for r in records if "folds" in r}
     return [
         f"{first['experiment']} on data sets that come with scikit-learn{quick}",
         f"Accuracy by cross-validation over {', '.join(map(str, folds))} stratified "
-        f"folds; mean and deviation over {seeds} seeds, each of folds and of networks.",
+        f"folds; mean and deviation over {seeds} seeds, which "
+        "determine folds and networks.",
         *describe_environments(records),
     ]
 

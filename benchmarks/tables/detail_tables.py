@@ -87,8 +87,8 @@ def confusion_tables(models: Models) -> Iterator[DetailTable]:
         matrix = first["confusion_matrix"]
         labels = tuple(map(str, first.get("classes") or range(len(matrix))))
         yield DetailTable(
-            f"{model}, confusion matrix of seed {first['seed']}: rows are true labels, "
-            "columns predicted ones",
+            f"{model}, confusion matrix of seed {first['seed']}: lines are true "
+            "labels, columns are predicted labels",
             ("", *labels),
             [
                 (label, *map(str, row))
@@ -116,7 +116,7 @@ def example_table(models: Models) -> Iterator[DetailTable]:
         if run.get("example")
     }
     if rows:
-        title = f"Test row {', '.join(map(str, numbers))}, counted from 0"
+        title = f"Test sample {', '.join(map(str, numbers))}, counted from 0"
         yield DetailTable(
             title, ("model", "seed", "before", "after", "true label"), rows
         )
@@ -151,7 +151,7 @@ def weekly_tables(models: Models) -> Iterator[DetailTable]:
             )
             gain = format_mean_and_deviation(gains)
             rows.append((name, *cells, gain if gain.startswith("-") else f"+{gain}"))
-        kind = f"each class with its season of {season}" if season else "all alike"
+        kind = f"with a season of {season} for each class" if season else "all alike"
         yield DetailTable(
             f"Test accuracy after each week; weeks {kind}",
             ("week", "static", "continual", "continual - static"),
@@ -221,7 +221,7 @@ def _rank_choices(
     best_first = sorted(means, key=lambda name: fmean(means[name]), reverse=True)
     header = (title, "accuracy on rows left out")
     rows = [(name, format_mean_and_deviation(means[name])) for name in best_first]
-    yield DetailTable("Means over the networks, the best first", header, rows)
+    yield DetailTable("Means over the networks, best first", header, rows)
 
 
 DETAILS: dict[str, Callable[[Models], Iterator[DetailTable]]] = {
@@ -230,9 +230,9 @@ DETAILS: dict[str, Callable[[Models], Iterator[DetailTable]]] = {
     "example": example_table,
     "weeks": weekly_tables,
     "best": best_candidate_table,
-    "laws": initializer_table,
-    "kept": final_weights_table,
-    "moved": image_moves_table,
+    "initializers": initializer_table,
+    "final_weights": final_weights_table,
+    "image_moves": image_moves_table,
 }
 
 

@@ -67,7 +67,8 @@ def heading(records: list[Record]) -> list[str]:
     remarks = dict.fromkeys(line for r in records for line in r.get("data_remarks", ()))
     return [
         f"{first['experiment']} on {first['dataset']}{size}{quick}",
-        f"{train} training rows, {held} of them for validation; {test} test rows.",
+        f"{train} training samples, {held} of them for validation; "
+        f"{test} test samples.",
         *remarks,
         f"Runs: {len(records)}, {seeds} for each model; mean and deviation over seeds.",
         *describe_environments(records),

@@ -13,13 +13,14 @@ from benchmarks.tables.model_table import definition
 PAGE_HEAD = """\
 # Stored results
 
-Made from the records beside it by
+This page is made from the records in this folder by
 `python -m benchmarks --tables --markdown > benchmarks/results/README.md`.
 
-Test accuracy is the mean over seeds with its sample deviation; seeds count from 0, none
-is left out. "reported" is what the source of an experiment prints, "difference" our
-mean less the higher such figure. Seconds are of the wall clock on a machine that had
-other work too, and no measure of speed.
+- Test accuracy is the mean over seeds with its sample deviation. Seeds count from 0,
+  and no seed is left out.
+- "reported" is the figure that the source of an experiment prints.
+- "difference" is our mean minus the higher reported figure.
+- Seconds are wall-clock time on a machine with other work. They do not measure speed.
 """
 
 

@@ -52,10 +52,10 @@ def heading(records: list[Record]) -> list[str]:
     versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
     return [
         f"{first['experiment']}{quick}",
-        "scikit-learn's networks beside skmlp's: same parameters, random_state and "
-        "rows, float64, CPU. Scores are accuracies on a fifth of the rows (R² of "
-        "numbers); means over seeds 0 to "
-        f"{max(r['seed'] for r in records)}; of weight differences the largest.",
+        "Networks of scikit-learn and skmlp with the same parameters, random_state "
+        "and samples, in float64 on the CPU. Scores are accuracies on a fifth of the "
+        "samples (R² for regression). Figures are means over seeds 0 to "
+        f"{max(r['seed'] for r in records)}, and the largest weight difference.",
         f"{versions}.",
         f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, "
         f"{first['threads']} threads.",

@@ -47,7 +47,7 @@ LINES = {"lines": ("train_loss", "test_score")}
 
 ACTIVATIONS_AND_INITIALIZERS = Experiment(
     name="activations",
-    summary="one MLP with six activations, and with nine laws of initial weights",
+    summary="one MLP with six activations, and with nine initializers",
     models=(
         *(_model(name, name, "glorot_uniform") for name in ACTIVATIONS),
         *(_model(name.replace("_", "-"), "relu", name) for name in INITIALIZERS),

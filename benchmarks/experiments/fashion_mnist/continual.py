@@ -38,7 +38,7 @@ STEADY, SEASONAL = ("static", "continual"), ("static-seasons", "continual-season
 
 CONTINUAL = Experiment(
     name="continual",
-    summary="new data every week: trained from scratch on it, or on top by partial_fit",
+    summary="new data every week: a new network, or partial_fit of the last one",
     models=tuple(
         _model(name, continual, season)
         for names, season in ((STEADY, 0.0), (SEASONAL, SEASON))
@@ -59,5 +59,5 @@ CONTINUAL = Experiment(
         Picture("weeks", "weeks", STEADY),
         Picture("seasons", "weeks", SEASONAL),
     ),
-    notes=("Test accuracy is that after the last week.",),
+    notes=("Test accuracy is measured after the last week.",),
 )

@@ -64,7 +64,7 @@ BATCH_SIZES = {"batch": FEW_ROWS, "mini-batch": BATCH_SIZE, "stochastic": 1}
 
 OPTIMIZERS = Experiment(
     name="optimizers",
-    summary="one MLP under seven optimizers; batch, mini-batch and stochastic descent",
+    summary="one MLP with seven optimizers; batch, mini-batch and stochastic descent",
     models=(
         *(
             Model(

@@ -199,7 +199,7 @@ PROTOCOL = (
 
 AUGMENTED = PROTOCOL[-2:]
 LAST_EPOCH_NOTE = (
-    "at a rate that never falls single epochs end low, and the last one is kept"
+    "with a constant learning rate single epochs score low, and the last one counts"
 )
 
 

@@ -27,7 +27,7 @@ def _ensemble(member: Model) -> Model:
 
 ENSEMBLE = Experiment(
     name="ensemble",
-    summary="averaged probabilities of five networks beside their average member",
+    summary="averaged probabilities of five networks, and their average member",
     models=tuple(_ensemble(model) for model in COMPARE.select(MEMBERS)),
     dataset="digits",
     pictures=(),

@@ -40,7 +40,7 @@ NETWORKS = ("mlp-500-500", "cnn-1", "cnn-3")
 INITIALIZER_NAMES = (
     "auto",
     "glorot_uniform",
-    *(law for law in INITIALIZERS if law != "zeros"),
+    *(name for name in INITIALIZERS if name != "zeros"),
 )
 FINAL_WEIGHTS: dict[str, Mapping[str, Any]] = {
     "last": LAST,
@@ -81,20 +81,20 @@ def _experiment(
 
 INITIAL_WEIGHTS = _experiment(
     "initial-weights",
-    "networks of compare from nine laws, scored on rows that it leaves out",
-    "laws",
-    {law.replace("_", "-"): {**LAST, "init": law} for law in INITIALIZER_NAMES},
+    "networks of compare with nine initializers, scored on left-out samples",
+    "initializers",
+    {name.replace("_", "-"): {**LAST, "init": name} for name in INITIALIZER_NAMES},
 )
 KEPT_WEIGHTS = _experiment(
     "kept-weights",
-    "networks of compare that keep last, best or averaged weights, scored so too",
-    "kept",
+    "networks of compare with last, best or averaged weights, scored so too",
+    "final_weights",
     FINAL_WEIGHTS,
 )
 IMAGE_MOVES = _experiment(
     "moves",
-    "a network of compare whose images move as in Keras until 2017, or since",
-    "moved",
+    "a network of compare with images moved as in Keras until 2017, or since",
+    "image_moves",
     {
         "of-2017": {"augmentation": KERAS_AFFINE_2017, **ONE_VIEW},
         "since": {"augmentation": KERAS_AFFINE_NOW, **ONE_VIEW},

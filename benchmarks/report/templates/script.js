@@ -1,6 +1,6 @@
 "use strict";
-// Sorts and filters the table, shows one task and one run at a time, turns the light
-// on and off. Nothing is drawn here: the page holds it all.
+// Sorts and filters the table, shows one task and one run at a time, and switches
+// between light and dark. Nothing is drawn here: the page already holds all drawings.
 (() => {
   const find = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -9,15 +9,15 @@
   const theme = find("#theme");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const remembered = {
-    // From disk some browsers refuse to remember anything.
+    // Some browsers have no storage for pages from disk.
     get() { try { return localStorage.getItem("theme"); } catch { return null; } },
-    set(value) { try { localStorage.setItem("theme", value); } catch { /* so be it */ } },
+    set(value) { try { localStorage.setItem("theme", value); } catch { /* not stored */ } },
   };
   function light(choice) {
     const now = choice || (dark.matches ? "dark" : "light");
     document.documentElement.dataset.theme = now;
     theme.textContent = now === "dark" ? "Light" : "Dark";
-    theme.setAttribute("aria-label", `Use ${theme.textContent.toLowerCase()} colours`);
+    theme.setAttribute("aria-label", `Use ${theme.textContent.toLowerCase()} colors`);
   }
   theme.hidden = false;
   theme.addEventListener("click", () => {
@@ -71,7 +71,7 @@
     const keyed = rows.map((row, place) => ({ row, place, key: value(row) }));
     const missing = (key) => key === "" || Number.isNaN(key);
     keyed.sort((a, b) => {
-      // What has no figure comes last in both orders.
+      // Missing figures are last in both orders.
       if (missing(a.key) || missing(b.key)) {
         return missing(a.key) - missing(b.key) || a.place - b.place;
       }
@@ -112,7 +112,7 @@
   filters.addEventListener("input", filter);
   filters.addEventListener("change", filter);
   filters.addEventListener("submit", (event) => event.preventDefault());
-  // A form is empty only after the event that empties it.
+  // The form is cleared only after its reset event.
   filters.addEventListener("reset", () => setTimeout(filter));
 
   // A run's details ---------------------------------------------------------------

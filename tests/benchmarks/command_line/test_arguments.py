@@ -37,7 +37,7 @@ def test_reported_figures_need_their_protocol():
 
 @pytest.mark.parametrize("option", [["--dataset", "digits"], ["--train-size", "9"]])
 def test_bundled_experiment_refuses_data_options(option):
-    with pytest.raises(ValueError, match="'tabular' has data sets of its own"):
+    with pytest.raises(ValueError, match="'tabular' has its own data sets"):
         request_of("tabular", *option)
 
 
@@ -46,7 +46,7 @@ def test_invalid_image_size_is_refused(size, capsys):
     with pytest.raises(SystemExit) as exit_:
         make_parser().parse_args(["--image-size", size])
     assert exit_.value.code == USAGE
-    assert f"{size!r} is no size such as 32x32." in capsys.readouterr().err
+    assert f"{size!r} is not a size such as 32x32." in capsys.readouterr().err
 
 
 def test_command_repeats_read_options_without_the_path(tmp_path):

@@ -33,7 +33,7 @@ def test_list_names_every_experiment_and_model(capsys):
         (["nope"], "Unknown experiment 'nope'; there is compare, initial-weights"),
         (["--models", "lr,nope"], "Unknown model 'nope' in experiment 'compare'"),
         (["--dataset", "nope"], "Unknown dataset 'nope'; use digits, mnist"),
-        (["--device", "nope"], "device='nope' is no device"),
+        (["--device", "nope"], "device='nope' is not a device"),
         (["nope", "--tables"], "Unknown experiment 'nope'"),
     ],
 )
@@ -53,7 +53,7 @@ def test_invalid_train_size_is_refused(size, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([f"--train-size={size}"])
     assert exit_.value.code == USAGE
-    assert "neither a share" in capsys.readouterr().err
+    assert "neither a fraction" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--seeds", "--threads"])

@@ -65,7 +65,7 @@ def test_csv_with_text_gaps_or_no_features_is_refused(tmp_path):
 
 def test_class_with_one_sample_cannot_be_split(tmp_path):
     frame = pd.DataFrame({"a": range(10), "label": [0] * 9 + [1]})
-    with pytest.raises(ValueError, match="'own' cannot be split into training and"):
+    with pytest.raises(ValueError, match="'own' cannot be split into a training set"):
         load(csv(tmp_path, frame))
 
 

@@ -89,7 +89,7 @@ def test_models_are_trained_by_the_protocol():
     [
         (["--only", "nope"], "Unknown picture 'nope'; there is first-images, "),
         (["--dataset", "nope"], "Unknown dataset 'nope'"),
-        (["--device", "nope"], "device='nope' is no device"),
+        (["--device", "nope"], "device='nope' is not a device"),
     ],
 )
 def test_unknown_names_are_refused(options, sentence, capsys, tmp_path, monkeypatch):

@@ -285,8 +285,8 @@ def test_color_scheme_follows_the_system_and_the_button(scheme, driver, path):
 
     def brightness():
         page.wait.until(lambda _: page.find("body").is_displayed())
-        colour = page.find("body").value_of_css_property("background-color")
-        return sum(int(x) for x in colour[colour.index("(") + 1 :].split(",")[:3]) / 3
+        color = page.find("body").value_of_css_property("background-color")
+        return sum(int(x) for x in color[color.index("(") + 1 :].split(",")[:3]) / 3
 
     assert (brightness() < 128) == (scheme == "dark")
     page.find("#theme").click()

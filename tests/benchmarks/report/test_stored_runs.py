@@ -100,8 +100,8 @@ def test_best_epoch_lies_within_the_curve(best, kept, make_record, runs_of):
 
 
 def test_records_of_two_packages_are_not_runs(make_record, store):
-    beside = make_record(experiment="dropin", largest_weight_difference=0.0)
-    found = read([store([beside, make_record(), {"experiment": 3}])])
+    two_packages = make_record(experiment="dropin", largest_weight_difference=0.0)
+    found = read([store([two_packages, make_record(), {"experiment": 3}])])
     assert len(found.runs) == 1
     assert found.others == {"dropin": 1, "runs": 1}
 
@@ -118,7 +118,7 @@ def test_several_folders_are_read_together(make_record, store, tmp_path):
 def test_folder_without_runs_is_named_in_the_error(store, tmp_path):
     with pytest.raises(ValueError, match=r"No stored run in '.*stored'; python -m"):
         read([store([{"experiment": "speed"}])])
-    with pytest.raises(ValueError, match=r"'.*nowhere' is no folder of stored runs"):
+    with pytest.raises(ValueError, match=r"'.*nowhere' is not a folder of stored runs"):
         read([tmp_path / "nowhere"])
 
 

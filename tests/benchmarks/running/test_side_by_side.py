@@ -76,4 +76,4 @@ def test_unknown_model_is_reported_in_one_sentence(capsys, tmp_path):
 def test_bundled_experiment_refuses_a_data_set(capsys, tmp_path):
     argv = ["dropin", "--dataset", "digits", "--out", str(tmp_path / "results")]
     assert main(argv) == USAGE
-    assert "'dropin' has data sets of its own" in capsys.readouterr().err
+    assert "'dropin' has its own data sets" in capsys.readouterr().err

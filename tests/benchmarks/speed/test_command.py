@@ -41,8 +41,8 @@ def test_stored_speed_does_not_disturb_the_other_tables(tmp_path, capsys):
     ("argv", "sentence"),
     [
         (["--only", "nope"], "Unknown workload 'nope'; there is mlp, batch 32;"),
-        (["--rounds", "0"], "--rounds 0 is not a number from 1."),
-        (["--threads", "-1"], "--threads -1 is not a number from 1."),
+        (["--rounds", "0"], "--rounds 0 is not a positive integer."),
+        (["--threads", "-1"], "--threads -1 is not a positive integer."),
     ],
 )
 def test_invalid_options_are_reported_in_one_sentence(argv, sentence, capsys, tmp_path):

@@ -104,4 +104,4 @@ def test_data_without_images_are_refused(tmp_path, capsys):
     rows = [f"{i / 7},{i % 3 / 3},{i % 2}" for i in range(40)]
     table.write_text("\n".join(["a,b,label", *rows]))
     assert main(["pictures", "--dataset", str(table)]) == USAGE
-    assert "holds no images" in capsys.readouterr().err
+    assert "has no images" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def test_initializers_are_ranked_by_their_mean_over_networks():
         run("a", "y", 1, 0.9),
         run("b", "y", 1, 1.0),
         run("a", "y", 2, 0.0),  # which has nothing to be compared with
-        details=("laws",),
+        details=("initializers",),
     )
     assert block.rows == [("y", "0.9000 ±0.0707"), ("x", "0.7500 ±0.0707")]
 
@@ -115,7 +115,7 @@ def test_example_table_has_a_line_for_every_seed():
     shown = {"row": 5, "label": 7, "before": 1, "after": 7}
     records = [{"model": "m", "seed": seed, "example": shown} for seed in (0, 1)]
     (block,) = blocks(*records, details=("example",))
-    assert block.title.startswith("Test row 5")
+    assert block.title.startswith("Test sample 5")
     assert block.rows == [("m", "0", "1", "7", "7"), ("m", "1", "1", "7", "7")]
     assert blocks({"model": "m", "seed": 0}, details=("example",)) == []
 

@@ -61,7 +61,10 @@ def test_invalid_train_size_is_refused(size, capsys):
 def test_seeds_and_threads_must_be_positive(option, number, capsys):
     with pytest.raises(SystemExit):
         main([f"{option}={number}"])
-    assert f"argument {option}: '{number}' is not a number" in capsys.readouterr().err
+    assert (
+        f"argument {option}: '{number}' is not a positive integer"
+        in capsys.readouterr().err
+    )
 
 
 def test_threads_are_set_and_recorded(spied, tmp_path):

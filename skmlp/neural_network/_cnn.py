@@ -12,13 +12,8 @@ from torch import nn
 
 from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.neural_network._base.classifier import BaseClassifier
-from skmlp.neural_network._base.parameters import (
-    CLASSIFICATION_LOSS,
-    SHARED,
-    Parameter,
-    assign,
-    with_shared_parameters,
-)
+from skmlp.neural_network._base.declaration import assign, with_shared_parameters
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS, SHARED, Parameter
 from skmlp.neural_network._fit.images import (
     ImageShape,
     augment_samples,
@@ -35,11 +30,10 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
         type="int or array-like of int, default=(128,)"
     ),
     "init": SHARED["init"]._replace(
-        text="Law of the initial weights. 'auto' is that of scikit-learn's "
-        "MLPClassifier, biases drawn too, but for those of the outputs: they give a "
-        "row without features the classes' (weighted) shares for probabilities, and "
-        "are zero under the hinge losses. All others start the biases at zero, as "
-        "Keras does."
+        text="Initializer of the weights. 'auto' is the initializer of scikit-learn's "
+        "MLPClassifier, which draws the biases too. The output biases, however, give a "
+        "sample of zeros the (weighted) class priors as probabilities; with hinge "
+        "losses they are zero. All others start with biases of zero, as in Keras."
     ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",
@@ -48,7 +42,8 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "kernel_size": Parameter(
         "int or array-like of int, default=3",
-        "Height and width of the filters; one value for all convolutions or one each.",
+        "Height and width of the filters. One value for all convolutions, or one for "
+        "each.",
         _COUNT,
     ),
     "conv_strides": Parameter(
@@ -56,8 +51,8 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "padding": Parameter(
         "{'same', 'valid'}, default='same'",
-        "Border of the convolutions as in Keras: 'same' gives "
-        "``ceil(size / stride)``, 'valid' uses what lies inside alone.",
+        "Border of the convolutions as in Keras: 'same' gives outputs of size "
+        "``ceil(size / stride)``, 'valid' uses complete windows only.",
         [StrOptions({"same", "valid"})],
     ),
     "pool": Parameter(
@@ -72,13 +67,14 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "pool_padding": Parameter(
         "{'same', 'valid'} or None, default=None",
-        "Border of the pooling: 'same' keeps a window that is not full, 'valid' drops "
-        "it; None is as `padding`.",
+        "Border of the pooling: 'same' uses incomplete windows, 'valid' drops them. "
+        "None is the value of `padding`.",
         [StrOptions({"same", "valid"}), None],
     ),
     "conv_dropout": Parameter(
         "float or array-like of float, default=0.0",
-        "Probability to drop a value behind a convolution; one for all or one each.",
+        "Probability to drop an output of a convolution. One value for all "
+        "convolutions, or one for each.",
         [Interval(Real, 0, 1, closed="left"), "array-like"],
     ),
     "channel_dropout": Parameter(
@@ -88,34 +84,34 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "block": Parameter(
         "{'plain', 'residual'}, default='plain'",
-        "With 'residual' every entry of `conv_channels` but the first is a block of "
-        "two convolutions and a shortcut around them (He et al. 2015, "
-        "arXiv:1512.03385).",
+        "With 'residual', every entry of `conv_channels` except the first is a block "
+        "of two convolutions with a shortcut (He et al. 2015, arXiv:1512.03385).",
         [StrOptions({"plain", "residual"})],
     ),
     "head": Parameter(
         "{'dense', 'global_average'}, default='dense'",
-        "What the dense layers see: every value of the last maps, or each map's mean.",
+        "Input of the dense layers: all values of the last feature maps, or the mean "
+        "of each map.",
         [StrOptions({"dense", "global_average"})],
     ),
     "predict_augmentation": Parameter(
         "callable or None, default=None",
-        "Applied to the images to predict, as `augmentation` is to those of training; "
-        "logits are averaged over the images as they are and `predict_views` changed "
-        "copies. The same rows have the same copies in every call; those of a row "
-        "depend on its place among them.",
+        "Called like `augmentation`, but with the images to predict. Logits are "
+        "averaged over the original images and `predict_views` changed copies. The "
+        "same samples have the same copies in every call. The copies of a sample "
+        "depend on its position in X.",
         [callable, None],
     ),
     "predict_views": Parameter(
         "int, default=8",
-        "Number of those copies.",
+        "Number of copies for `predict_augmentation`.",
         [Interval(Integral, 1, None, closed="left")],
     ),
     "image_shape": Parameter(
         "tuple of int or 'auto', default='auto'",
-        "Height, width and (if not 1) channels of the images in flat rows. 'auto' is "
-        "that of X if X holds images; else a square grey image, else a square one of "
-        "three channels, else a line of pixels.",
+        "Height, width and (if not 1) channels of the images in flat samples. 'auto' "
+        "is the shape in X if X holds images. For flat samples it is a square gray "
+        "image, else a square image of three channels, else one line of pixels.",
         [StrOptions({"auto"}), "array-like"],
     ),
 }
@@ -266,7 +262,7 @@ class CNNClassifier(BaseClassifier):
             if self._data_shape not in (None, shape):
                 raise ValueError(
                     f"X holds images of shape {self._data_shape}, but image_shape="
-                    f"{shape}; leave it 'auto' or give flat rows."
+                    f"{shape}; leave it 'auto' or give flat samples."
                 )
         if (needed := int(np.prod(shape))) != n_features:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Several networks whose probabilities are averaged."""
+"""An ensemble of networks whose probabilities are averaged."""
 
 import copy
 import os
@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse
-from sklearn import get_config
 from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
 from skmlp._sklearn_bases import (
     BaseEnsemble,
@@ -22,89 +21,90 @@ from skmlp._sklearn_compat import HasMethods, Interval, check_sample_weight
 from skmlp.neural_network._base.inputs import validate_arrays
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
-from skmlp.neural_network._ensemble_members import fit_members
+from skmlp.neural_network._ensemble_members import (
+    fit_members,
+    members_have_partial_fit,
+    name_fit_params,
+)
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
 from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
-from skmlp.neural_network._pipelines import final_estimator, final_prefix
+from skmlp.neural_network._pipelines import final_estimator
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.data.sources import Source
 
 _MAX_SEED = np.iinfo(np.int32).max
 
 
-def _members_take_batches(ensemble: "EnsembleClassifier") -> bool:
-    """Whether every member can go on from a batch; an AttributeError otherwise."""
-    if ensemble.bootstrap:
-        raise AttributeError("partial_fit is only available with bootstrap=False.")
-    return callable(ensemble._get_estimator().partial_fit)
-
-
 class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
-    """Average of several networks that start, and are shuffled, differently.
+    """Average of several networks with different seeds.
 
-    All members are trained on the same rows with their own seeds, or with
-    ``bootstrap=True`` each on a sample of the rows; their probabilities are averaged.
+    All members are trained on the same samples, or with ``bootstrap=True`` each member
+    on a bootstrap sample. Their probabilities are averaged.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
-        What is trained several times: a network, or a `Pipeline` ending in one; None
-        is ``MLPClassifier()``. It is cloned, and every ``random_state`` in it replaced.
+        The estimator to train several times: a network, or a `Pipeline` that ends in
+        one. None is ``MLPClassifier()``. It is cloned, and each ``random_state`` in it
+        is replaced.
     n_estimators : int, default=5
         Number of members.
     bootstrap : bool, default=False
-        Whether each member is trained on as many rows as there are, drawn with
-        replacement. A row counts as often as it was drawn, as its weight: no row is
-        copied, every member knows all classes, and the validation rows of
-        ``early_stopping`` are not among those trained on.
+        Whether each member is trained on samples drawn with replacement, as many as X
+        has. A sample is not copied; the number of times it was drawn is its weight. So
+        every member knows all classes, and no sample is in both the training set and
+        the validation set of ``early_stopping``.
     random_state : int, RandomState instance or None, default=None
-        Source of the members' seeds and samples. An int gives the same ensemble in
-        every call.
+        Seed of the members' seeds and bootstrap samples. An int gives the same
+        ensemble in every call.
     n_jobs : int or None, default=None
-        Members trained at once, each on one thread, so that the ensemble is the same to
-        the bit whatever the number; -1 is one for each processor. None (unless in a
-        :obj:`joblib.parallel_config` context) trains small multi-layer perceptrons
-        together, as one network with a leading dimension of members, and others one
-        after the other, with all of torch's threads where there is work for them:
-        there sums are rounded differently.
+        Number of members that are trained at the same time; -1 is one for each
+        processor.
+
+        - With an int each member uses one thread. The ensemble is the same to the bit
+          for any number.
+        - None, outside of a :obj:`joblib.parallel_config` context, trains small
+          networks together as one network with a leading dimension of members, and
+          others one after the other with all of torch's threads. Sums are rounded
+          differently then.
     checkpoint : str, path-like or None, default=None
-        Folder in which every member keeps its progress, in a file of its own; see
-        `MLPClassifier`. A fit that was killed goes on from it and ends as if it had
-        not been, if `random_state` is given; members that were through are not trained
-        again, and `n_estimators` may have grown. They are trained one by one, not
-        together. `partial_fit` takes no notice of it.
+        Folder with one checkpoint file for each member; see `MLPClassifier`. A fit
+        that was killed continues from it and gives the same result as one that was
+        not. Finished members are not trained again, and `n_estimators` may have
+        grown. It needs a `random_state`. Members are trained one by one, not
+        together. `partial_fit` ignores it.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes.
     estimator_ : classifier
-        What the members are clones of.
+        The estimator that was cloned.
     estimators_ : list of classifiers
-        The fitted members. They do not know the names of features.
+        The fitted members. They have no feature names.
     estimators_samples_ : list of ndarray of shape (n_samples,)
-        Rows drawn for each member; empty without `bootstrap`.
+        Indices of the samples drawn for each member; empty without `bootstrap`.
     n_features_in_ : int
-        Number of features of a row, pixels and channels counted alike.
+        Number of features; for images ``height * width * channels``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X had them.
+        Names of the features, if X had names.
 
     See Also
     --------
     MLPClassifier : A single network.
-    sklearn.ensemble.BaggingClassifier : For any classifier, samples of features too.
+    sklearn.ensemble.BaggingClassifier : For any classifier; can draw features too.
 
     Notes
     -----
     The cross-entropy of averaged probabilities is at most the average cross-entropy of
     the members, by Jensen's inequality (Lakshminarayanan et al. 2017, arXiv:1612.01474,
-    on ensembles of networks). There is no `decision_function`: averaged logits may rank
-    rows otherwise than averaged probabilities.
+    on ensembles of networks). There is no `decision_function`, because averaged logits
+    may rank samples differently from averaged probabilities.
 
-    A Pipeline that ends in an ensemble transforms the rows once; one inside an ensemble
-    does so for each member, and its transformers do not see the weights.
+    A Pipeline that ends in an ensemble transforms X once. A Pipeline inside an ensemble
+    transforms X for each member, and its transformers do not get the sample weights.
 
     Examples
     --------
@@ -166,15 +166,14 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or images of \
 shape (n_samples, height, width[, channels])
-            Rows to train on.
+            Training samples.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels as `estimator` takes them.
+            Labels, as `estimator` takes them.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; with ``bootstrap=True`` rows are drawn with
-            probabilities proportional to them instead, as in
-            `sklearn.ensemble.BaggingClassifier`.
+            Sample weights. With ``bootstrap=True`` they are the probabilities of the
+            samples to be drawn, as in `sklearn.ensemble.BaggingClassifier`.
         X_val, y_val : as X and y, default=None
-            Rows for every member to validate on.
+            Validation set of every member.
 
         Returns
         -------
@@ -183,10 +182,11 @@ shape (n_samples, height, width[, channels])
         Raises
         ------
         TypeError
-            If `estimator` takes no weights or no validation rows and needs to.
+            If sample weights or a validation set are given, or needed, that
+            `estimator` does not take.
         ValueError
-            If the data do not fit each other or the parameters, or if a file in
-            `checkpoint` is of another fit.
+            If data and parameters contradict each other, or if a file in `checkpoint`
+            belongs to another fit.
         OSError
             If a file there cannot be read or written.
         """
@@ -199,19 +199,23 @@ shape (n_samples, height, width[, channels])
         if X_val is not None:
             X_val = self._check_arrays(X_val, reset=False)
         members, samples = self._make_members(X.shape[0], sample_weight)
-        weights = (
-            [np.bincount(rows, minlength=X.shape[0]).astype(float) for rows in samples]
-            if self.bootstrap
-            else [sample_weight] * len(members)
-        )
-        given = [
-            self._name_for_members(sample_weight=weight, X_val=X_val, y_val=y_val)
+        weights = [sample_weight] * len(members)
+        if self.bootstrap:
+            counts = [np.bincount(drawn, minlength=X.shape[0]) for drawn in samples]
+            weights = [count.astype(float) for count in counts]
+        fit_params = [
+            name_fit_params(
+                self.estimator_,
+                self.bootstrap,
+                {"sample_weight": weight, "X_val": X_val, "y_val": y_val},
+            )
             for weight in weights
         ]
-        members = fit_members(members, X, y, given, self.n_jobs, self.checkpoint)
-        return self._set_fitted_attributes(members, samples, y)
+        members = fit_members(members, X, y, fit_params, self.n_jobs, self.checkpoint)
+        self._set_fitted_attributes(members, samples, y)
+        return self
 
-    @available_if(_members_take_batches)
+    @available_if(members_have_partial_fit)
     @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -224,7 +228,7 @@ shape (n_samples, height, width[, channels])
         X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be; needed in the first call.
+            All classes of all calls; required in the first call.
 
         Returns
         -------
@@ -235,17 +239,18 @@ shape (n_samples, height, width[, channels])
         if first:
             members, samples = self._make_members(X.shape[0], None)
         else:
-            # Copies: one that fails does not leave those before it ahead of the others.
+            # If a copy fails, no fitted member has been trained further.
             members = copy.deepcopy(self.estimators_)
             samples = self.estimators_samples_
         given = {"sample_weight": sample_weight, "classes": classes}
         given = {name: value for name, value in given.items() if value is not None}
         for member in members:
             member.partial_fit(X, y, **given)
-        return self._set_fitted_attributes(members, samples, y)
+        self._set_fitted_attributes(members, samples, y)
+        return self
 
     def _check_checkpoint(self) -> None:
-        """Refuse members with one file, and seeds that no later fit would draw."""
+        """Refuse a file that members would share, and seeds that no fit draws again."""
         refuse_shared_checkpoint(self._get_estimator())
         if self.checkpoint is not None and self.random_state is None:
             raise ValueError(
@@ -254,7 +259,7 @@ shape (n_samples, height, width[, channels])
             )
 
     def _check_arrays(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Check X, and y if given, once for all; images come back with channels."""
+        """Check X, and y if given; return images with channels."""
         X, shape = flatten_images(X)
         tags = get_tags(self._get_estimator()).input_tags
         checked = validate_arrays(
@@ -279,7 +284,7 @@ shape (n_samples, height, width[, channels])
     def _make_members(
         self, n_rows: int, probabilities: np.ndarray | None
     ) -> tuple[list[Any], list[np.ndarray]]:
-        """Return unfitted members, and for a bootstrap the rows drawn for each."""
+        """Return unfitted members, and for a bootstrap the indices drawn for each."""
         self._validate_estimator(self._get_estimator())
         random_state = resolve_random_state(self.random_state)
         if probabilities is not None:
@@ -292,40 +297,19 @@ shape (n_samples, height, width[, channels])
                 samples.append(own.choice(n_rows, n_rows, p=probabilities))
         return members, samples
 
-    def _name_for_members(self, **values: Any) -> dict[str, Any]:
-        """Return the values that are given, by the names members have for them."""
-        given = {name: value for name, value in values.items() if value is not None}
-        estimator = final_estimator(self.estimator_)
-        prefix = final_prefix(self.estimator_)
-        if prefix:  # the members are Pipelines
-            if get_config()["enable_metadata_routing"]:
-                return given
-            if "X_val" in given:
-                raise ValueError(
-                    "X_val would reach the network past the other steps of the "
-                    "Pipeline; end a Pipeline in the ensemble instead, or enable "
-                    "metadata routing and set transform_input=['X_val']."
-                )
-        for name in given:
-            if not has_fit_parameter(estimator, name):
-                why = ", which bootstrap=True needs" if self.bootstrap else ""
-                raise TypeError(f"{type(estimator).__name__}.fit takes no {name}{why}.")
-        return {prefix + name: value for name, value in given.items()}
-
     def _set_fitted_attributes(
         self, members: list[Any], samples: list[np.ndarray], y: Any
-    ) -> Self:
+    ) -> None:
         """Set the fitted attributes."""
         self.estimators_, self.estimators_samples_ = members, samples
         self.classes_ = members[0].classes_
         self._multilabel = type_of_target(y) == "multilabel-indicator"
         self._sparse_targets = scipy.sparse.issparse(y)
-        return self
 
     # Prediction
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class of highest average probability, of equal ones the first.
+        """Return the class of the highest average probability; the first of equal ones.
 
         Parameters
         ----------
@@ -335,8 +319,8 @@ shape (n_samples, height, width[, channels])
         -------
         y : ndarray of shape (n_samples,), or {ndarray, sparse matrix} of shape \
 (n_samples, n_classes) of 0 and 1
-            The latter where rows have several labels, those of a probability over 0.5;
-            sparse if those of `fit` were.
+            The matrix if samples have several labels: 1 for a probability above 0.5.
+            It is sparse if y in `fit` was.
         """
         probabilities = self.predict_proba(X)
         if self._multilabel:
@@ -354,7 +338,7 @@ shape (n_samples, height, width[, channels])
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Columns as in `classes_`.
+            Columns are ordered as `classes_`.
         """
         check_is_fitted(self)
         X = self._check_arrays(X, reset=False)
@@ -378,7 +362,7 @@ shape (n_samples, height, width[, channels])
             return np.log(self.predict_proba(X))
 
     def member_scores(self, X: Any, y: Any, sample_weight: Any = None) -> np.ndarray:
-        """Return the score of every member by itself.
+        """Return the score of every single member.
 
         Parameters
         ----------
@@ -400,14 +384,14 @@ shape (n_samples, height, width[, channels])
         """Return scikit-learn's diagram and, after fit, what was trained."""
         members = getattr(self, "estimators_", ())
         last = [final_estimator(member) for member in members]
-        ours = bool(last) and all(isinstance(m, BaseNetwork) for m in last)
-        return super()._html_repr() + (fitted_panel(last) if ours else "")
+        networks = bool(last) and all(isinstance(m, BaseNetwork) for m in last)
+        return super()._html_repr() + (fitted_panel(last) if networks else "")
 
     def _get_estimator(self) -> Any:
         return MLPClassifier() if self.estimator is None else self.estimator
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` came to its end."""
+        """Return whether the ensemble has been fitted."""
         return hasattr(self, "estimators_")
 
     def __sklearn_tags__(self) -> Any:

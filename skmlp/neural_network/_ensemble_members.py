@@ -1,17 +1,59 @@
-"""Members of an ensemble, trained together, in turn or in jobs."""
+"""Training of the members of an ensemble: in packs, one by one, or in parallel jobs."""
 
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from joblib import effective_n_jobs
+from sklearn import get_config
+from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import has_fit_parameter
 
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.checkpoint import set_checkpoint
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.compute.threads import single_threaded
+
+
+def members_have_partial_fit(ensemble: Any) -> bool:
+    """Return True if the members have `partial_fit`; else raise an AttributeError."""
+    if ensemble.bootstrap:
+        raise AttributeError("partial_fit is only available with bootstrap=False.")
+    return callable(ensemble._get_estimator().partial_fit)
+
+
+def name_fit_params(
+    member: Any, bootstrap: bool, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return arguments of `fit`, except those that are None, by a member's names.
+
+    Raises
+    ------
+    TypeError
+        If `fit` of the member takes no such argument.
+    ValueError
+        If a Pipeline would not transform ``X_val``.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    if isinstance(member, Pipeline):
+        if get_config()["enable_metadata_routing"]:
+            return given
+        if "X_val" in given:
+            raise ValueError(
+                "X_val would reach the network past the other steps of the "
+                "Pipeline; end a Pipeline in the ensemble instead, or enable "
+                "metadata routing and set transform_input=['X_val']."
+            )
+    estimator, prefix = final_estimator(member), final_prefix(member)
+    for name in given:
+        if not has_fit_parameter(estimator, name):
+            why = ", which bootstrap=True needs" if bootstrap else ""
+            raise TypeError(f"{type(estimator).__name__}.fit takes no {name}{why}.")
+    return {prefix + name: value for name, value in given.items()}
 
 
 def fit_members(
@@ -24,7 +66,7 @@ def fit_members(
 ) -> list[Any]:
     """Train members, each with its own parameters of `fit`, and return them.
 
-    Each has a checkpoint of its own in the folder `checkpoint`, if there is one.
+    If `checkpoint` is a folder, each member has its own checkpoint file in it.
     """
     if checkpoint is None:
         return _fit_members(members, X, y, fit_params, n_jobs)
@@ -45,12 +87,13 @@ def _fit_members(
     fit_params: list[dict[str, Any]],
     n_jobs: int | None,
 ) -> list[Any]:
-    in_turn = n_jobs is None and effective_n_jobs(n_jobs) == 1
-    if in_turn and all(isinstance(member, BaseNetwork) for member in members):
-        return _fit_together(members, X, y, fit_params)
-    threads = nullcontext if in_turn else single_threaded
-    # Members in other processes share X's pages; torch takes only those it may write
-    # to without a copy, and these are copied on write.
+    """Train members in packs if nothing else is wanted, else in jobs."""
+    sequential = n_jobs is None and effective_n_jobs(n_jobs) == 1
+    if sequential and all(isinstance(member, BaseNetwork) for member in members):
+        return _fit_in_packs(members, X, y, fit_params)
+    threads = nullcontext if sequential else single_threaded
+    # Members in other processes share X's memory pages. torch needs writable memory,
+    # so the pages are copied on write, which never happens.
     parallel = Parallel(n_jobs, mmap_mode="c")
     with threads():
         return parallel(
@@ -62,18 +105,18 @@ def _fit_members(
 def _fit_member(
     member: Any, X: Any, y: Any, fit_params: dict[str, Any], threads: Any
 ) -> Any:
-    """Train one member, maybe in another process, which counts its own threads."""
+    """Train one member; another process needs its own limit of threads."""
     with threads():
         return member.fit(X, y, **fit_params)
 
 
-def _fit_together(
+def _fit_in_packs(
     members: list[Any], X: Any, y: Any, fit_params: list[dict[str, Any]]
 ) -> list[Any]:
-    """Train networks as packs where they can be."""
+    """Train networks in packs where possible."""
     jobs = [
-        # Members with the same weights share what is made of the rows.
-        FitJob(member, X, y, params, tuple(map(id, params.values())))
+        # Equal for members with the same sample weights, which share the checked data.
+        FitJob(member, X, y, params, data=tuple(map(id, params.values())))
         for member, params in zip(members, fit_params, strict=True)
     ]
     for _ in fit_jobs(jobs):

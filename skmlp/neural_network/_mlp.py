@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons, in the place of scikit-learn's."""
+"""Multi-layer perceptron classifier, a replacement of scikit-learn's."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,13 @@ import torch
 from torch import nn
 
 from skmlp.neural_network._base.classifier import BaseClassifier
-from skmlp.neural_network._base.parameters import (
-    CLASSIFICATION_LOSS,
-    assign,
-    with_shared_parameters,
-)
+from skmlp.neural_network._base.declaration import assign, with_shared_parameters
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS
 from skmlp.training.modules.layers import build_mlp
 
 
 def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
-    """Return the sizes of the hidden layers as a list, once they are checked."""
+    """Check the sizes of the hidden layers and return them as a list."""
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes)).tolist()
     if any(size <= 0 or size != int(size) for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
@@ -29,8 +26,8 @@ def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
 class MLPClassifier(BaseClassifier):
     """Multi-layer perceptron classifier.
 
-    Takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters give
-    the same network, and there are further ones.
+    Replaces `sklearn.neural_network.MLPClassifier`: the same parameters give the same
+    network. Further parameters are keyword-only.
 
     Parameters
     ----------
@@ -45,8 +42,8 @@ class MLPClassifier(BaseClassifier):
     See Also
     --------
     SoftmaxRegression : Without hidden layers.
-    CNNClassifier : With convolutions before them.
-    MLPRegressor : For numbers instead of classes.
+    CNNClassifier : With convolutions before the dense layers.
+    MLPRegressor : For continuous targets.
 
     Examples
     --------
@@ -123,7 +120,7 @@ class MLPClassifier(BaseClassifier):
         assign(self, locals())
 
     def _follows_sklearn(self) -> bool:
-        return self.class_weight is None  # scikit-learn's has none
+        return self.class_weight is None  # scikit-learn has no class weights
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_mlp(

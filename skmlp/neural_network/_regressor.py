@@ -1,4 +1,4 @@
-"""The multi-layer perceptron for numbers, in the place of scikit-learn's."""
+"""Multi-layer perceptron regressor, a replacement of scikit-learn's."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,12 +12,9 @@ from torch import Tensor, nn
 
 from skmlp._sklearn_bases import RegressorMixin, fit_context
 from skmlp.neural_network._base.availability import available_for_batches
+from skmlp.neural_network._base.declaration import assign, with_shared_parameters
 from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._base.parameters import (
-    REGRESSION_LOSS,
-    assign,
-    with_shared_parameters,
-)
+from skmlp.neural_network._base.parameters import REGRESSION_LOSS
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss
@@ -28,8 +25,8 @@ from skmlp.training.modules.layers import build_mlp
 class MLPRegressor(RegressorMixin, BaseNetwork):
     """Multi-layer perceptron regressor.
 
-    Takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters give
-    the same network, and there are further ones.
+    Replaces `sklearn.neural_network.MLPRegressor`: the same parameters give the same
+    network. Further parameters are keyword-only.
 
     Parameters
     ----------
@@ -131,19 +128,22 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to train on; float64 is trained in float64, all else in float32. What
-            is not in memory (a `numpy.memmap`, zarr or h5py array, anything with
-            ``shape``, ``dtype`` and slices) is read while the network trains. Of more
-            than 64 MB of it, blocks of 1 MB, or chunks, change places every epoch and
-            rows only within 64 MB of such blocks; ``shuffle=False`` and all that is
-            smaller give what the same rows in memory give.
+            Training samples. float64 is trained in float64, all other dtypes in
+            float32. An array outside memory (a `numpy.memmap`, zarr or h5py array, or
+            any object with ``shape``, ``dtype`` and slices) is read while the network
+            trains.
+
+            - Up to 64 MB, or with ``shuffle=False``, it gives the results of the same
+              samples in memory.
+            - A larger array is shuffled by blocks of 1 MB, or by its chunks, and
+              samples only within 64 MB of such blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers to predict.
+            Target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; equal ones are as good as none.
+            Sample weights. Equal weights give the results of no weights.
         X_val, y_val : as X and y, default=None
-            Rows to validate on instead of a part of X. The score after every epoch
-            decides which weights are kept.
+            Validation set, instead of a part of X. The network gets the weights of the
+            epoch with the best score on it.
 
         Returns
         -------
@@ -152,12 +152,12 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         Raises
         ------
         ValueError
-            If the data do not fit each other or the parameters, if the training loss
-            stops being finite, or if `checkpoint` is of another fit (a damaged one
-            raises `skmlp.persistence.ModelFileError`, which is a ValueError).
+            If data and parameters contradict each other, if the training loss is not
+            finite, or if `checkpoint` belongs to another fit. A damaged checkpoint
+            raises `skmlp.persistence.ModelFileError`, which is a ValueError.
         OSError
-            If `checkpoint` cannot be read or written; a full disk leaves the one
-            before as it was.
+            If `checkpoint` cannot be read or written. A full disk leaves the previous
+            checkpoint unchanged.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -165,10 +165,10 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on X and y, from where training stands.
+        """Train further by one epoch on X and y.
 
-        The optimizer goes on as well, with its moments and its learning rate, whether
-        `fit` or `partial_fit` came before, in a copy or a pickle too.
+        Training continues after `fit` or `partial_fit`, with the moments and the
+        learning rate of the optimizer. It continues in copies and pickles too.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the predicted numbers.
+        """Return the predicted values.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         y = y.reshape(len(y), -1)
         if y.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"{name} has {y.shape[1]} outputs, but {self.n_outputs_} were learnt."
+                f"{name} has {y.shape[1]} outputs, but fit has seen {self.n_outputs_}."
             )
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {y.dtype}, but has to hold numbers.")
@@ -241,14 +241,16 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
 
 
 def _r2_score(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return what scikit-learn does, whose checks may take as long as an epoch."""
+    """Return `r2_score` without its checks, which may take as long as an epoch."""
     if len(y) < 2:
         return float(r2_score(y, predicted, sample_weight=weight))
     y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
-    of_row = 1.0 if weight is None else weight[:, np.newaxis]
-    residual = (of_row * (y - predicted) ** 2).sum(axis=0)
-    spread = (of_row * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0)
-    # Of constant targets the score is 1 where they are met, else 0.
+    sample_weight = 1.0 if weight is None else weight[:, np.newaxis]
+    residual = (sample_weight * (y - predicted) ** 2).sum(axis=0)
+    spread = (sample_weight * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(
+        axis=0
+    )
+    # The score of constant targets is 1 if they are predicted exactly, else 0.
     scores = np.where(residual == 0.0, 1.0, 0.0)
     varied = spread != 0.0
     scores[varied] = 1.0 - residual[varied] / spread[varied]

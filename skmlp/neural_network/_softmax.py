@@ -1,4 +1,4 @@
-"""Softmax regression, the network without hidden layers."""
+"""Softmax regression: a network without hidden layers."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,21 +9,17 @@ import torch
 from torch import nn
 
 from skmlp.neural_network._base.classifier import BaseClassifier
-from skmlp.neural_network._base.parameters import (
-    CLASSIFICATION_LOSS,
-    SHARED,
-    assign,
-    with_shared_parameters,
-)
+from skmlp.neural_network._base.declaration import assign, with_shared_parameters
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS, SHARED
 from skmlp.training.modules.layers import build_mlp
 
 
 @with_shared_parameters
 class SoftmaxRegression(BaseClassifier):
-    """Multinomial logistic regression, trained as the networks are.
+    """Multinomial logistic regression, trained like the networks.
 
-    One linear layer from features to classes: the "LR" of a comparison with networks,
-    under the same solvers, schedules, early stopping and devices.
+    One linear layer from features to classes. It is the "LR" in a comparison with
+    networks: solvers, schedules, early stopping and devices are the same.
 
     Parameters
     ----------
@@ -38,7 +34,7 @@ class SoftmaxRegression(BaseClassifier):
     See Also
     --------
     MLPClassifier : With hidden layers.
-    sklearn.linear_model.LogisticRegression : Solved to convergence.
+    sklearn.linear_model.LogisticRegression : Trained to convergence.
 
     Examples
     --------
@@ -55,16 +51,16 @@ class SoftmaxRegression(BaseClassifier):
             type="float, default=0.01"
         ),
         "init": SHARED["init"]._replace(
-            text="Law of the initial weights. 'auto' is 'truncated_normal', with "
-            "biases that give a row without features the classes' (weighted) shares "
-            "for probabilities (zero under the hinge losses). All others start the "
-            "biases at zero, as Keras does."
+            text="Initializer of the weights. 'auto' is 'truncated_normal', with "
+            "biases that give a sample of zeros the (weighted) class priors as "
+            "probabilities; with hinge losses the biases are zero. All others start "
+            "with biases of zero, as in Keras."
         ),
     }
 
     _uses_class_priors = True
 
-    # There is no hidden layer; initialisers ask for its activation.
+    # Initializers ask for the activation, though there is no hidden layer.
     activation = "identity"
 
     def __init__(
@@ -120,8 +116,8 @@ class SoftmaxRegression(BaseClassifier):
         assign(self, locals())
 
     def _initializer_name(self) -> str:
-        # From zero weights the biases' first gradient would be but rounding, of which
-        # Adam makes a whole step.
+        # With zero weights the first gradient of the biases would be rounding error
+        # only, and Adam would scale that to a whole step.
         return "truncated_normal" if self.init == "auto" else self.init
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:

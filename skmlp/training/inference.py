@@ -1,4 +1,4 @@
-"""Logits of many rows: in chunks that bound the memory, the chunks in threads."""
+"""Logits of many samples: in chunks that bound the memory, and chunks in threads."""
 
 import math
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from skmlp.training.data.batches import features, samples_per_chunk, slices_of_s
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.introspection import widest_layer_size
 
-# Values that an output activation takes at once.
-_ACTIVATED = 2**18
+# Number of logits that an output activation gets at once.
+_LOGITS_PER_CHUNK = 2**18
 
 
 def compute_logits(
     network: nn.Sequential, X: Any, change: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """Return the network's output for every row of X, on the CPU.
+    """Return the network's output for every sample of X, on the CPU.
 
-    BLAS rounds differently with other numbers of threads. So every chunk is computed
-    by one, and chunks side by side: bits depend neither on the threads there are nor on
-    their number.
+    BLAS rounds differently with another number of threads. So each chunk is computed by
+    one thread, and several chunks at the same time. The result is the same to the bit
+    for any number of threads.
 
     Parameters
     ----------
@@ -33,28 +33,28 @@ def compute_logits(
         In evaluation mode.
     X : ndarray, CSR matrix or Source of shape (n, features)
     change : callable or None
-        Applied to the rows of every chunk.
+        Applied to the samples of every chunk.
 
     Returns
     -------
     logits : Tensor of shape (n, outputs)
         In the dtype of the network.
     """
-    n_rows, n_features = X.shape
-    widest = n_features if n_rows == 1 else widest_layer_size(network, n_features)
+    n_samples, n_features = X.shape
+    widest = n_features if n_samples == 1 else widest_layer_size(network, n_features)
     size = samples_per_chunk(widest)
     if not isinstance(X, Source):
         return _compute(network, X, change, size)
-    # In one piece: pieces kept from between the chunks' large arrays would keep
-    # the allocator from using that memory again.
+    # One array for all outputs: small arrays between the large ones of the chunks would
+    # prevent the allocator from using their memory again.
     outputs: Tensor | None = None
-    for window in X.windows(np.arange(n_rows), size):
-        in_turn = bool((window.positions[1:] > window.positions[:-1]).all())
-        rows = window.X if in_turn else window.X[window.positions]
-        part = _compute(network, rows, change, size)
+    for window in X.windows(np.arange(n_samples), size):
+        in_order = bool((window.positions[1:] > window.positions[:-1]).all())
+        samples = window.X if in_order else window.X[window.positions]
+        output = _compute(network, samples, change, size)
         if outputs is None:
-            outputs = part.new_empty((n_rows, *part.shape[1:]))
-        outputs[window.order_slice] = part
+            outputs = output.new_empty((n_samples, *output.shape[1:]))
+        outputs[window.order_slice] = output
     assert outputs is not None
     return outputs
 
@@ -65,44 +65,44 @@ def _compute(
     change: Callable[[Tensor], Tensor] | None,
     size: int,
 ) -> Tensor:
-    """Return the output for rows in memory, `size` of them at once."""
+    """Return the output for samples in memory, in chunks of `size` samples."""
     first = next(network.parameters())
 
-    def compute(part: slice) -> Tensor:
+    def compute(chunk: slice) -> Tensor:
         with torch.inference_mode():
-            x = features(X[part], first.dtype, first.device)
+            x = features(X[chunk], first.dtype, first.device)
             return network(x if change is None else change(x)).cpu()
 
-    first_part, *parts = slices_of_size(X.shape[0], size)
-    workers = min(torch.get_num_threads(), len(parts))
+    first_chunk, *chunks = slices_of_size(X.shape[0], size)
+    n_threads = min(torch.get_num_threads(), len(chunks))
     with single_threaded():
-        output = compute(first_part)
-        if not parts:
+        output = compute(first_chunk)
+        if not chunks:
             return output
         outputs = output.new_empty((X.shape[0], *output.shape[1:]))
-        outputs[first_part] = output
+        outputs[first_chunk] = output
 
-        def keep(part: slice) -> None:
-            outputs[part] = compute(part)
+        def fill(chunk: slice) -> None:
+            outputs[chunk] = compute(chunk)
 
-        if workers == 1 or first.device.type != "cpu":
-            for part in parts:
-                keep(part)
+        if n_threads == 1 or first.device.type != "cpu":
+            for chunk in chunks:
+                fill(chunk)
         else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(keep, parts))
+            with ThreadPoolExecutor(n_threads) as pool:
+                list(pool.map(fill, chunks))
     return outputs
 
 
 def activate(logits: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Turn logits into predictions; many rows in place, some at a time.
+    """Turn logits into predictions, in chunks and in place if there are many.
 
-    So these take no more memory than they need in the end.
+    So the predictions of many samples need no further memory.
     """
-    size = max(1, _ACTIVATED // max(1, math.prod(logits.shape[1:])))
+    size = max(1, _LOGITS_PER_CHUNK // max(1, math.prod(logits.shape[1:])))
     if len(logits) <= size:
         return activation(logits)
     with torch.inference_mode():
-        for part in slices_of_size(len(logits), size):
-            logits[part] = activation(logits[part])
+        for chunk in slices_of_size(len(logits), size):
+            logits[chunk] = activation(logits[chunk])
     return logits

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
+from skmlp.training.modules.layers import seed_dropout
 from skmlp.training.optimizers.flat_optimizers import (
     copy_optimizer_state,
     load_optimizer_state,
 )
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.schedules import Schedule
+from skmlp.training.snapshot import AttributeSnapshot
 from skmlp.training.stopping import Monitor
 
 OptimizerState = dict[str, dict[str, Any]]
@@ -223,3 +225,34 @@ class Net(NeuralNet):
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         return OUTPUT_ACTIVATIONS[self.criterion_.output_activation]
+
+
+class NetSnapshot:
+    """All that further training changes in a trained net.
+
+    A restored net can predict and can be trained further, as it could before.
+    """
+
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._device = next(net.module_.parameters()).device
+        self._weights = {k: v.clone() for k, v in net.module_.state_dict().items()}
+        self._optimizer_state = net.copy_optimizer_state()
+        owners = (net, net.schedule, net.monitor)
+        self._attributes = [AttributeSnapshot(owner) for owner in owners]
+        curves = (net.monitor.loss_curve, net.monitor.validation_scores, net.history)
+        self._lengths = [(curve, len(curve)) for curve in curves]
+        self._bests = net.bests_.copy()
+
+    def restore(self) -> None:
+        """Undo all training since the snapshot."""
+        net = self._net
+        for attributes in self._attributes:
+            attributes.restore()
+        net.module_.load_state_dict(self._weights)
+        net.module_.to(self._device).eval()
+        seed_dropout(net.module_, None)
+        net.stop_training(self._optimizer_state)
+        net.bests_ = self._bests
+        for curve, length in self._lengths:
+            del curve[length:]

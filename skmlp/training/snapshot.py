@@ -1,15 +1,14 @@
-"""Snapshots: copies of tensors, attributes or a trained net, to which a fit returns."""
+"""Snapshots: copies of tensors and attributes that can be restored.
+
+All restoring in `skmlp` is done by these classes: best weights, averaged weights,
+measured steps, failed fits, and by `skmlp.training.net.NetSnapshot` a whole net.
+"""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
-
-from skmlp.training.modules.layers import seed_dropout
-
-if TYPE_CHECKING:
-    from skmlp.training.net import Net
 
 
 class TensorSnapshot:
@@ -62,34 +61,3 @@ class AttributeSnapshot:
         """Give the object the attributes it had, and no others."""
         vars(self._owner).clear()
         vars(self._owner).update(self._attributes)
-
-
-class NetSnapshot:
-    """All that further training changes in a trained net.
-
-    A restored net can predict and can be trained further, as it could before.
-    """
-
-    def __init__(self, net: "Net") -> None:
-        self._net = net
-        self._device = next(net.module_.parameters()).device
-        self._weights = {k: v.clone() for k, v in net.module_.state_dict().items()}
-        self._optimizer_state = net.copy_optimizer_state()
-        owners = (net, net.schedule, net.monitor)
-        self._attributes = [AttributeSnapshot(owner) for owner in owners]
-        curves = (net.monitor.loss_curve, net.monitor.validation_scores, net.history)
-        self._lengths = [(curve, len(curve)) for curve in curves]
-        self._bests = net.bests_.copy()
-
-    def restore(self) -> None:
-        """Undo all training since the snapshot."""
-        net = self._net
-        for attributes in self._attributes:
-            attributes.restore()
-        net.module_.load_state_dict(self._weights)
-        net.module_.to(self._device).eval()
-        seed_dropout(net.module_, None)
-        net.stop_training(self._optimizer_state)
-        net.bests_ = self._bests
-        for curve, length in self._lengths:
-            del curve[length:]

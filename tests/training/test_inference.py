@@ -56,7 +56,7 @@ def test_unaligned_samples_give_the_same_bits(network):
 
 @pytest.mark.parametrize("n_rows", [1, 7, 1001])
 def test_many_logits_are_activated_in_chunks_to_the_same_bits(n_rows, monkeypatch):
-    monkeypatch.setattr("skmlp.training.inference._ACTIVATED", 100)
+    monkeypatch.setattr("skmlp.training.inference._LOGITS_PER_CHUNK", 100)
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(n_rows, 3)))
     expected, address = torch.softmax(logits, dim=1), logits.data_ptr()
     found = activate(logits, lambda z: torch.softmax(z, dim=1))

@@ -1,4 +1,4 @@
-"""`partial_fit`, there only where training can go on from a batch."""
+"""`partial_fit` exists only if training can continue with one batch of samples."""
 
 from collections.abc import Callable
 from types import MethodType

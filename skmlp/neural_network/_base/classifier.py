@@ -44,20 +44,23 @@ class BaseClassifier(ClassifierMixin, LabeledNetwork):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or images of \
 shape (n_samples, height, width[, channels])
-            Rows to train on; float64 is trained in float64, all else in float32. What
-            is not in memory (a `numpy.memmap`, zarr or h5py array, anything with
-            ``shape``, ``dtype`` and slices) is read while the network trains. Of more
-            than 64 MB of it, blocks of 1 MB, or chunks, change places every epoch and
-            rows only within 64 MB of such blocks; ``shuffle=False`` and all that is
-            smaller give what the same rows in memory give.
+            Training samples. float64 is trained in float64, all other dtypes in
+            float32. An array outside memory (a `numpy.memmap`, zarr or h5py array, or
+            any object with ``shape``, ``dtype`` and slices) is read while the network
+            trains.
+
+            - Up to 64 MB, or with ``shuffle=False``, it gives the results of the same
+              samples in memory.
+            - A larger array is shuffled by blocks of 1 MB, or by its chunks, and
+              samples only within 64 MB of such blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels of any kind, an indicator matrix for several labels a row, or
+            Labels of any type, an indicator matrix for several labels per sample, or
             probabilities for ``loss='kullback_leibler'``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; equal ones are as good as none.
+            Sample weights. Equal weights give the results of no weights.
         X_val, y_val : as X and y, default=None
-            Rows to validate on instead of a part of X. The score after every epoch
-            decides which weights are kept.
+            Validation set, instead of a part of X. The network gets the weights of the
+            epoch with the best score on it.
 
         Returns
         -------
@@ -66,12 +69,12 @@ shape (n_samples, height, width[, channels])
         Raises
         ------
         ValueError
-            If the data do not fit each other or the parameters, if the training loss
-            stops being finite, or if `checkpoint` is of another fit (a damaged one
-            raises `skmlp.persistence.ModelFileError`, which is a ValueError).
+            If data and parameters contradict each other, if the training loss is not
+            finite, or if `checkpoint` belongs to another fit. A damaged checkpoint
+            raises `skmlp.persistence.ModelFileError`, which is a ValueError.
         OSError
-            If `checkpoint` cannot be read or written; a full disk leaves the one
-            before as it was.
+            If `checkpoint` cannot be read or written. A full disk leaves the previous
+            checkpoint unchanged.
         """
         for name in ("temperature_", "_partial_classes"):
             self.__dict__.pop(name, None)
@@ -83,17 +86,17 @@ shape (n_samples, height, width[, channels])
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> Self:
-        """Train for one epoch on X and y, from where training stands.
+        """Train further by one epoch on X and y.
 
-        The optimizer goes on as well, with its moments and its learning rate, whether
-        `fit` or `partial_fit` came before, in a copy or a pickle too.
+        Training continues after `fit` or `partial_fit`, with the moments and the
+        learning rate of the optimizer. It continues in copies and pickles too.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be; needed in the first call.
+            All classes of all calls; required in the first call.
 
         Returns
         -------
@@ -133,7 +136,7 @@ shape (n_samples, height, width[, channels])
         return logits.ravel() if self.n_outputs_ == 1 else logits
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of every row.
+        """Return the most probable class of each sample.
 
         Parameters
         ----------
@@ -143,7 +146,7 @@ shape (n_samples, height, width[, channels])
         -------
         y : ndarray of shape (n_samples,), or {ndarray, sparse matrix} of shape \
 (n_samples, n_classes) of 0 and 1
-            The latter where rows have several labels, sparse if those of `fit` were.
+            The matrix if samples have several labels; sparse if y in `fit` was.
         """
         logits = self.decision_function(X)
         if self._target_type == "multilabel-indicator":
@@ -162,14 +165,14 @@ shape (n_samples, height, width[, channels])
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Softmax, or for two classes the logistic function, of the logits divided by
-            the temperature; columns as in `classes_`.
+            Softmax of the logits divided by the temperature; for two classes the
+            logistic function. Columns are ordered as `classes_`.
         """
         logits, temperature = self._logits(X), self._temperature()
         function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
-        as_they_are = temperature == 1.0
+        unscaled = temperature == 1.0
         probabilities = activate(
-            logits, lambda z: function(z if as_they_are else z / temperature)
+            logits, lambda z: function(z if unscaled else z / temperature)
         ).numpy()
         if self.n_outputs_ == 1:
             return np.hstack([1 - probabilities, probabilities])
@@ -191,7 +194,7 @@ shape (n_samples, height, width[, channels])
             return np.log(probabilities, out=probabilities)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose label, or all of whose labels, are right.
+        """Return the accuracy: the fraction of samples with all labels correct.
 
         Parameters
         ----------
@@ -199,15 +202,15 @@ shape (n_samples, height, width[, channels])
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Sample weights.
 
         Returns
         -------
         score : float
-            As of `sklearn.metrics.accuracy_score`.
+            As `sklearn.metrics.accuracy_score`.
         """
         predicted = self.predict(X)
-        # What scikit-learn finds out of labels takes longer than a small network.
+        # scikit-learn's checks of labels take longer than predicting them.
         if sample_weight is None and type(y) is type(predicted) is np.ndarray:
             one_each = y.ndim == 1 and y.shape == predicted.shape
             if one_each and y.dtype.kind == predicted.dtype.kind in "biuU":
@@ -215,10 +218,10 @@ shape (n_samples, height, width[, channels])
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def calibrate_temperature(self, X: Any, y: Any) -> Self:
-        """Fit the temperature of `predict_proba` to rows not trained on.
+        """Fit the temperature of `predict_proba` to samples that were not trained on.
 
-        It is what minimises the cross-entropy of the labels (Guo et al. 2017,
-        arXiv:1706.04599); predicted classes do not change.
+        The temperature minimizes the cross-entropy of the labels (Guo et al. 2017,
+        arXiv:1706.04599). Predicted classes do not change.
 
         Parameters
         ----------
@@ -229,14 +232,14 @@ shape (n_samples, height, width[, channels])
         Returns
         -------
         self : object
-            With ``temperature_``, which counts until the next fit.
+            With the attribute ``temperature_``, which the next fit deletes.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If y has other labels, or another length than X.
+            If y has unknown labels, or another length than X.
         """
         logits = self._logits(X).double()
         y = y.to_numpy() if hasattr(y, "to_numpy") else y
@@ -253,10 +256,10 @@ shape (n_samples, height, width[, channels])
                 return float(F.binary_cross_entropy_with_logits(scaled, encoded))
             return float(F.cross_entropy(scaled, encoded))
 
-        found = scipy.optimize.minimize_scalar(
+        minimum = scipy.optimize.minimize_scalar(
             cross_entropy, bounds=np.log(_TEMPERATURES), method="bounded"
         )
-        self.temperature_ = float(np.exp(found.x))
+        self.temperature_ = float(np.exp(minimum.x))
         return self
 
     def _temperature(self) -> float:

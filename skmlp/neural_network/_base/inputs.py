@@ -148,8 +148,8 @@ class InputChecker(BaseEstimator, ABC):
             )
         if self.warm_start:
             raise ValueError(
-                "checkpoint is of one fit from its beginning, but warm_start=True goes "
-                "on from the fit before; set one of them to its default."
+                "checkpoint is of one fit from its beginning, but warm_start=True "
+                "continues the fit before; set one of them to its default."
             )
 
     # Data

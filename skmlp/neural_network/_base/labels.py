@@ -51,8 +51,8 @@ class LabeledNetwork(BaseNetwork):
                 self.classes_ = np.arange(y.shape[1])
             elif self._target_type == "multiclass-multioutput":
                 raise ValueError(
-                    "Multioutput target data is not supported; give one label a row or "
-                    "an indicator matrix."
+                    "Multioutput target data is not supported; give one label for each "
+                    "sample or an indicator matrix."
                 )
             else:
                 self.classes_ = unique_labels(y) if classes is None else classes
@@ -75,7 +75,7 @@ class LabeledNetwork(BaseNetwork):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has one class only, {self.classes_.tolist()[0]!r}; a classifier "
-                "needs rows of at least two."
+                "needs samples of at least two."
             )
 
     def _check_probabilities(self, y: np.ndarray) -> None:
@@ -91,8 +91,8 @@ class LabeledNetwork(BaseNetwork):
         if self._target_type in ("probabilities", "multilabel-indicator"):
             if y.ndim != 2 or y.shape[1] != len(self.classes_):
                 raise ValueError(
-                    f"{name} has shape {y.shape}, but {len(self.classes_)} columns "
-                    "were learnt."
+                    f"{name} has shape {y.shape}, but fit has seen "
+                    f"{len(self.classes_)} columns."
                 )
             return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
         if y.ndim == 2:

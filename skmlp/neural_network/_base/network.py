@@ -52,9 +52,8 @@ from skmlp.training.modules.introspection import (
     weight_layers,
 )
 from skmlp.training.modules.layers import seed_dropout
-from skmlp.training.net import Net
+from skmlp.training.net import Net, NetSnapshot
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
-from skmlp.training.snapshot import NetSnapshot
 from skmlp.training.stopping import Monitor
 
 

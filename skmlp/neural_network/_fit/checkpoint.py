@@ -74,7 +74,7 @@ class MemoryCheckpoint:
 
     def make_error(self, reason: Exception) -> ValueError:
         """Return the error to raise if a stage cannot continue."""
-        return ValueError(f"Training cannot be gone on with: {reason}.")
+        return ValueError(f"Training cannot continue: {reason}.")
 
 
 class FileCheckpoint(MemoryCheckpoint):
@@ -134,7 +134,7 @@ class FileCheckpoint(MemoryCheckpoint):
 
     def make_error(self, reason: Exception) -> ValueError:
         """Return the error to raise if a stage cannot continue."""
-        return ModelFileError(f"{self.path} cannot be gone on from: {reason}.")
+        return ModelFileError(f"Training cannot continue from {self.path}: {reason}.")
 
 
 class StageCheckpoint:

@@ -128,7 +128,7 @@ def split_validation(
     """
     if fraction == 0:
         raise ValueError(
-            "early_stopping=True needs validation rows; use a validation_fraction "
+            "early_stopping=True needs a validation set; use a validation_fraction "
             "above 0 or give X_val and y_val."
         )
     n_samples = data.n_samples

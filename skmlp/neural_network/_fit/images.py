@@ -35,8 +35,8 @@ def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
     """Return height, width and channels of images of a shape."""
     if len(shape) > 4:
         raise ValueError(
-            f"X has shape {shape}; give rows (n, features), grey images "
-            "(n, height, width) or colour images (n, height, width, channels)."
+            f"X has shape {shape}; give samples (n, features), gray images "
+            "(n, height, width) or color images (n, height, width, channels)."
         )
     return (*shape[1:], 1)[:3]  # type: ignore[return-value]
 
@@ -48,7 +48,7 @@ def check_channels_last(shape: ImageShape) -> None:
     if first in channels and width not in channels and first < min(height, width):
         raise ValueError(
             f"X holds images of shape {shape}, which looks like channels first; give "
-            "channels last, X.transpose(0, 2, 3, 1), or if they are, flat rows with "
+            "channels last, X.transpose(0, 2, 3, 1), or if they are, flat samples with "
             f"image_shape={shape}."
         )
 

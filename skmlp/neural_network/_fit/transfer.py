@@ -1,4 +1,4 @@
-"""Fine-tuning: start from another model's layers, freeze some."""
+"""Fine-tuning: start with the layers of another network, and freeze layers."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +17,7 @@ from skmlp.training.modules.introspection import (
 
 
 def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
-    """Copy the parameters that a fitted estimator's network shares by name and shape.
+    """Copy the parameters of equal name and shape from a fitted estimator.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
         )
     if not fitted.__sklearn_is_fitted__():
         raise NotFittedError(
-            "init_from is not fitted. A clone, of which searches make many, is not: "
+            "init_from is not fitted. Searches clone it, and a clone is not fitted: "
             "wrap the fitted estimator in sklearn.frozen.FrozenEstimator."
         )
     theirs = fitted.net_.module_.state_dict()

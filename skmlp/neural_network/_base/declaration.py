@@ -1,0 +1,84 @@
+"""One description for each parameter: its constraint, and its text in the docstrings.
+
+`with_shared_parameters` completes the classes whose constructors take the parameters,
+so that a class declares only the parameters that it has alone.
+"""
+
+import inspect
+from textwrap import indent
+from typing import Any, TypeVar
+
+from skmlp.neural_network._base.parameters import SHARED
+
+_Class = TypeVar("_Class", bound=type)
+
+ATTRIBUTES = """
+    n_features_in_ : int
+        Number of features; for images ``height * width * channels``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names.
+    coefs_ : list of ndarray
+        Weights of every layer, ``(in, out)`` or ``(height, width, in, out)``. They are
+        views of the weights of the network.
+    intercepts_ : list of ndarray of shape (out,)
+        Biases of every layer.
+    n_iter_ : int
+        Number of epochs; with 'lbfgs' the number of iterations.
+    n_layers_, n_outputs_, n_parameters_ : int
+        Number of layers, input and output included; number of outputs; number of
+        trainable weights and biases.
+    out_activation_ : str
+        Activation that turns logits into predictions.
+    loss_, best_loss_ : float
+        Last and lowest training loss, penalty included. `best_loss_` is None with
+        early stopping.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    validation_scores_ : list of float or None
+        Score of the validation set after every epoch, if there is one.
+    best_validation_score_, best_epoch_ : float and int, or None
+        The highest validation score (on ties see `scoring`), and its epoch, counted
+        from 1. The network has the weights of that epoch.
+    t_ : int
+        Number of samples seen in training, counted once in every epoch.
+    history_ : list of dict
+        skorch's record of every epoch: losses, scores, seconds.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module, on the CPU.
+    device_ : torch.device
+        Device of training, and of predictions.
+    callbacks_ : list
+        The clones of `callbacks` that were called.
+    image_shape_ : tuple of int or None
+        Height, width and channels of the samples, if they are images.
+"""
+
+
+def with_shared_parameters(cls: _Class) -> _Class:
+    """Set the constraints of an estimator's parameters and complete its docstring.
+
+    Each parameter of the constructor is looked up in ``_own_parameters`` of the class,
+    then in the shared ones. The texts replace ``{parameters}`` in the docstring, and
+    the shared attributes replace ``{attributes}``.
+    """
+    known = SHARED | cls.__dict__.get("_own_parameters", {})
+    names = [name for name in inspect.signature(cls).parameters if name != "self"]
+    cls._parameter_constraints = {  # type: ignore[attr-defined]
+        name: known[name].constraints for name in names
+    }
+    texts = "\n".join(
+        f"{name} : {known[name].type}\n{indent(known[name].text, '    ')}"
+        for name in names
+    )
+    assert cls.__doc__ is not None
+    cls.__doc__ = cls.__doc__.replace(
+        "    {parameters}", indent(texts, "    ")
+    ).replace("    {attributes}", ATTRIBUTES.strip("\n"))
+    return cls
+
+
+def assign(estimator: Any, values: dict[str, Any]) -> None:
+    """Set the parameters of an estimator to the arguments of its constructor."""
+    for name, value in values.items():
+        if name != "self":  # arguments only: a subclass has its own constructor
+            setattr(estimator, name, value)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.net import Net
+from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.snapshot import TensorSnapshot
 from skmlp.training.weight_averaging import AveragedWeights
 
@@ -61,8 +62,6 @@ class TrainingRun:
 
     Attributes
     ----------
-    flat : FlatParameters
-        The trained parameters of the net as one vector.
     average : AveragedWeights or None
         Moving average of the weights.
     best_weights : TensorSnapshot or None
@@ -91,12 +90,19 @@ class TrainingRun:
         self.train_score = train_score
         self.generator = generator
         self.checkpoint = checkpoint
-        self.flat = net.flat_
         self.average: AveragedWeights | None = None
         if net.weight_averaging is not None:
             self.average = AveragedWeights(net.flat_, net.module_, net.weight_averaging)
         self.best_weights: TensorSnapshot | None = None
         self.error: FloatingPointError | None = None
+
+    @property
+    def flat(self) -> FlatParameters:
+        """The trained parameters of the net as one vector.
+
+        The net alone refers to the vector, so that `Net.release` frees its memory.
+        """
+        return self.net.flat_
 
     @property
     def weights(self) -> list[Tensor]:

@@ -186,17 +186,8 @@ def fit_jobs(
     waiting: dict[Hashable, list[_Prepared]] = {}
     limits: dict[Hashable, _Limits] = {}
     for job in jobs:
-        if job.error is None:
-            if _can_be_prepared(job.estimator):
-                with job.measured():
-                    prepared = preparation.prepare(job)
-            else:
-                if not job.finished:
-                    job.fit_alone()
-                progress_callback(job.max_epochs)
-                yield job
-                continue
-        if job.error is not None:
+        prepared = _prepare_or_fit_alone(job, preparation)
+        if prepared is None:
             progress_callback(job.max_epochs)
             yield job
             continue
@@ -227,6 +218,19 @@ class _Limits(NamedTuple):
 
     pack_size: int
     bytes_waiting: float
+
+
+def _prepare_or_fit_alone(job: FitJob, preparation: _Preparation) -> _Prepared | None:
+    """Prepare the network of a job; return None if the job is done already."""
+    if job.error is not None:
+        return None
+    if not _can_be_prepared(job.estimator):
+        if not job.finished:
+            job.fit_alone()
+        return None
+    with job.measured():
+        return preparation.prepare(job)
+    return None
 
 
 def _can_be_prepared(estimator: Any) -> bool:

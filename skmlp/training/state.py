@@ -73,8 +73,8 @@ def load_training_state_dict(run: TrainingRun, state: dict[str, Any]) -> None:
         run.train.next_order()
     if not _same_state(run.train.random_state, state["random_state"]):
         raise ValueError(
-            "the orders of the samples cannot be drawn again, because something else "
-            "than fit, maybe a callback, drew from the RandomState"
+            "the orders of the samples cannot be drawn again: something else than fit "
+            "drew from the RandomState, maybe a callback"
         )
     _copy(run.weights, state["weights"])
     optimizer = state["optimizer"]

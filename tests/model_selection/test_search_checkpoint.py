@@ -323,11 +323,11 @@ def test_pack_interrupted_by_ctrl_c_is_not_stored(path, monkeypatch):
     run_epoch = pack._Pack.run_epoch
     calls = []
 
-    def interrupted(self, tuner):
+    def interrupted(self):
         calls.append(self)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        run_epoch(self, tuner)
+        run_epoch(self)
 
     with monkeypatch.context() as patch:
         patch.setattr(pack._Pack, "run_epoch", interrupted)

@@ -182,7 +182,10 @@ SHARED: dict[str, Parameter] = {
     "init": Parameter(
         f"{_choices(initializers.NAMES)}, default='auto'",
         "Initializer of the weights. 'auto' is scikit-learn's, which draws the biases "
-        "too. All others start with biases of zero, as in Keras.",
+        "too. All others start with biases of zero, as in Keras. "
+        "'he_truncated_normal' is the initializer that Keras calls 'he_normal': values "
+        "beyond two standard deviations are drawn again, and the variance equals that "
+        "of 'he_normal'. The same holds for 'glorot' and 'lecun'.",
         [StrOptions(set(initializers.NAMES))],
     ),
     "label_smoothing": Parameter(

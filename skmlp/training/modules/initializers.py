@@ -20,9 +20,18 @@ _SCALING = {
     "lecun": (1.0, lambda fan: fan.inputs),
 }
 
+# The standard deviation of a standard normal that is truncated at 2, as computed by
+# `scipy.stats.truncnorm(-2, 2).std()`. Keras divides by it in its `VarianceScaling`
+# (https://keras.io/api/layers/initializers), to keep the variance.
+_TRUNCATED_DEVIATION = 0.87962566103423978
+
 NAMES = (
     "auto",
-    *(f"{scaling}_{kind}" for scaling in _SCALING for kind in ("uniform", "normal")),
+    *(
+        f"{scaling}_{distribution}"
+        for scaling in _SCALING
+        for distribution in ("uniform", "normal", "truncated_normal")
+    ),
     "orthogonal",
     "truncated_normal",
     "identity",
@@ -81,6 +90,9 @@ def _draw_weights(
         if distribution == "uniform":
             bound = np.sqrt(3.0) * deviation
             return random_state.uniform(-bound, bound, shape)
+        if distribution == "truncated_normal":
+            deviation /= _TRUNCATED_DEVIATION
+            return deviation * _truncated_normal(shape, random_state)
         return random_state.normal(0.0, deviation, shape)
     if init == "truncated_normal":
         return 0.05 * _truncated_normal(shape, random_state)

@@ -21,12 +21,12 @@ VARIANCES = {
 }
 
 
-@pytest.mark.parametrize("law", ["uniform", "normal"])
+@pytest.mark.parametrize("law", ["uniform", "normal", "truncated_normal"])
 @pytest.mark.parametrize("family", VARIANCES)
 def test_drawn_variance_matches_the_published_formula(family, law):
     weights, biases = draw(f"{family}_{law}")
     variance = VARIANCES[family]
-    # 99.99% bounds (chi-squared) of the variance of 60,000 normal draws. Uniform draws
+    # 99.99% bounds (chi-squared) of the variance of 60,000 normal draws. The others
     # vary less.
     low, high = stats.chi2.ppf([5e-5, 1 - 5e-5], weights.size) / weights.size
     assert low * variance < weights.var() < high * variance
@@ -42,6 +42,17 @@ def test_draws_follow_the_named_distribution(family):
     assert stats.kstest(uniform.ravel(), stats.uniform(-bound, 2 * bound).cdf)[1] > 1e-4
     normal, _ = draw(f"{family}_normal")
     assert stats.kstest(normal.ravel(), stats.norm(0, deviation).cdf)[1] > 1e-4
+
+
+@pytest.mark.parametrize("family", VARIANCES)
+def test_truncated_normal_keeps_the_variance_of_the_untruncated_one(family):
+    standard = stats.truncnorm(-2, 2)
+    deviation = np.sqrt(VARIANCES[family]) / standard.std()
+    weights, _ = draw(f"{family}_truncated_normal")
+    distribution = stats.truncnorm(-2, 2, scale=deviation)
+    assert distribution.std() == pytest.approx(np.sqrt(VARIANCES[family]), rel=1e-12)
+    assert np.abs(weights).max() <= 2 * deviation
+    assert stats.kstest(weights.ravel(), distribution.cdf)[1] > 1e-4
 
 
 @pytest.mark.parametrize(("activation", "factor"), [("relu", 6), ("logistic", 2)])

@@ -22,11 +22,12 @@ from skmlp.neural_network._base.inputs import validate_arrays
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._ensemble_members import (
+    check_checkpoint,
+    count_draws,
     fit_members,
     members_have_partial_fit,
     name_fit_params,
 )
-from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
 from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
@@ -190,7 +191,7 @@ shape (n_samples, height, width[, channels])
         OSError
             If a file there cannot be read or written.
         """
-        self._check_checkpoint()
+        check_checkpoint(self._get_estimator(), self.checkpoint, self.random_state)
         X, y = self._check_arrays(X, y, reset=True)
         if sample_weight is not None:
             sample_weight = check_sample_weight(
@@ -201,8 +202,7 @@ shape (n_samples, height, width[, channels])
         members, samples = self._make_members(X.shape[0], sample_weight)
         weights = [sample_weight] * len(members)
         if self.bootstrap:
-            counts = [np.bincount(drawn, minlength=X.shape[0]) for drawn in samples]
-            weights = [count.astype(float) for count in counts]
+            weights = [count_draws(drawn, X.shape[0]) for drawn in samples]
         fit_params = [
             name_fit_params(
                 self.estimator_,
@@ -248,15 +248,6 @@ shape (n_samples, height, width[, channels])
             member.partial_fit(X, y, **given)
         self._set_fitted_attributes(members, samples, y)
         return self
-
-    def _check_checkpoint(self) -> None:
-        """Refuse a file that members would share, and seeds that no fit draws again."""
-        refuse_shared_checkpoint(self._get_estimator())
-        if self.checkpoint is not None and self.random_state is None:
-            raise ValueError(
-                "checkpoint needs a random_state, from which a later fit would draw "
-                "the same seeds of members; give an int."
-            )
 
     def _check_arrays(self, X: Any, *y: Any, reset: bool) -> Any:
         """Check X, and y if given; return images with channels."""

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
@@ -13,7 +14,10 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._fit.checkpoint import set_checkpoint
+from skmlp.neural_network._fit.checkpoint import (
+    refuse_shared_checkpoint,
+    set_checkpoint,
+)
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.compute.threads import single_threaded
@@ -24,6 +28,25 @@ def members_have_partial_fit(ensemble: Any) -> bool:
     if ensemble.bootstrap:
         raise AttributeError("partial_fit is only available with bootstrap=False.")
     return callable(ensemble._get_estimator().partial_fit)
+
+
+def check_checkpoint(
+    estimator: Any,
+    checkpoint: str | os.PathLike[str] | None,
+    random_state: int | np.random.RandomState | None,
+) -> None:
+    """Refuse a file that members would share, and seeds that no fit draws again."""
+    refuse_shared_checkpoint(estimator)
+    if checkpoint is not None and random_state is None:
+        raise ValueError(
+            "checkpoint needs a random_state, from which a later fit would draw "
+            "the same seeds of members; give an int."
+        )
+
+
+def count_draws(drawn: np.ndarray, n_samples: int) -> np.ndarray:
+    """Return how often each sample was drawn, which is its weight in a bootstrap."""
+    return np.bincount(drawn, minlength=n_samples).astype(float)
 
 
 def name_fit_params(

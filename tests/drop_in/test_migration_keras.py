@@ -39,6 +39,15 @@ def test_every_row_has_a_test(migration_tables, tested_rows):
     assert tested_rows == sorted(migration_tables["Keras"])
 
 
+@pytest.mark.parametrize("family", ["he", "glorot", "lecun"])
+def test_initializers_in_the_table_exist_without_keras(
+    family, migration_tables, digits, arguments, fit_quietly
+):
+    row = migration_tables["Keras"]['`kernel_initializer="he_normal"`']
+    params = arguments(row.skmlp[0].replace("he_", f"{family}_"))
+    assert fit_quietly(MLPClassifier(max_iter=1, **params), *digits).n_iter_ == 1
+
+
 @pytest.fixture
 def keras():
     """Keras with float64 for its default."""

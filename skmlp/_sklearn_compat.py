@@ -60,6 +60,9 @@ from sklearn.utils._param_validation import (
 # Remembers the classes in y, so that nested checks do not search for them again.
 from sklearn.utils._unique import attach_unique
 
+# One side of a split, for estimators of pairwise data too.
+from sklearn.utils.metaestimators import _safe_split as safe_split
+
 # Checks `classes` of `partial_fit`, for error texts that equal scikit-learn's.
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
@@ -110,6 +113,7 @@ __all__ = [
     "make_search_arguments",
     "num_samples",
     "safe_indexing",
+    "safe_split",
     "score_estimator",
     "top_k",
     "validate_params",

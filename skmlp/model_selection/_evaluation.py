@@ -12,7 +12,7 @@ from traceback import format_exception
 from typing import Any
 
 from skmlp._sklearn_compat import fit_and_score, score_estimator
-from skmlp.model_selection._fold_data import FoldData
+from skmlp.model_selection._fold_data import FoldData, data_key
 from skmlp.model_selection._search_checkpoint import OutcomeStore
 from skmlp.model_selection._tasks import Outcome, Task
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
@@ -91,15 +91,16 @@ error_score, verbose
         stored = self._read_outcomes()
         if all(task.number in stored for task in tasks):
             return [stored[task.number] for task in tasks]
-        folds: dict[int, FoldData] = {}
+        folds: dict[tuple[int, bool], FoldData] = {}
 
         def make_jobs() -> Iterator[FitJob]:
             for index, task in enumerate(tasks):
-                if task.fold not in folds:
-                    folds[task.fold] = FoldData(
+                key = data_key(task)
+                if key not in folds:
+                    folds[key] = FoldData(
                         self.X, self.y, task, self.fit_params, self.score_params
                     )
-                job = folds[task.fold].make_job(task, index)
+                job = folds[key].make_job(task, index)
                 if task.stages is not None:
                     job.checkpoint = MemoryCheckpoint(task.stages)
                 job.finished = task.number in stored
@@ -115,7 +116,7 @@ error_score, verbose
                 continue
             if job.interrupted:  # by Ctrl-C; a half-trained network has no score
                 raise KeyboardInterrupt
-            outcome = self._score(task, job, folds[task.fold])
+            outcome = self._score(task, job, folds[data_key(task)])
             outcomes[job.number] = pack[task.number] = outcome
             if len(pack) == job.packed:  # the pack is complete
                 self._write_outcomes(pack)

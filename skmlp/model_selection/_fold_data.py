@@ -5,9 +5,12 @@ from typing import Any, NamedTuple
 
 import joblib
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
-from skmlp._sklearn_compat import check_method_params, safe_indexing
+from skmlp._sklearn_bases import BaseEstimator
+from skmlp._sklearn_compat import check_method_params, safe_split
 from skmlp.model_selection._tasks import Task
+from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.packed_fit import FitJob
 from skmlp.neural_network._pipelines import final_prefix, split_pipeline
 from skmlp.training.data.sources import as_source
@@ -22,24 +25,34 @@ class ScoringData(NamedTuple):
 
 
 class _Transformed(NamedTuple):
-    """Fitted transformers and the training samples that they return."""
+    """Fitted transformers and samplers, and the training samples that they return."""
 
-    transformers: Pipeline
+    steps: list[tuple[str, Any]]
     X: Any
+    y: Any
+
+
+class _DataRecorder(BaseEstimator):
+    """Stands for the network of a Pipeline, and records what the network receives."""
+
+    def fit(self, X: Any, y: Any = None) -> "_DataRecorder":
+        """Record the arguments."""
+        self.X, self.y = X, y
+        return self
 
 
 class FoldData:
     """Training and test samples of one fold.
 
-    All tasks of a fold share them. Tasks whose Pipelines begin with equal transformers
-    also share the fitted transformers.
+    Tasks with the same `data_key` share them. Tasks whose Pipelines begin with equal
+    transformers also share the fitted transformers.
 
     Parameters
     ----------
     X, y : object
         All samples.
     task : Task
-        Any task of the fold.
+        Any task with this `data_key`.
     fit_params, score_params : dict
         Further arguments of `fit` and of the scorer. Arrays of length n_samples are
         indexed like X.
@@ -60,16 +73,17 @@ class FoldData:
         fit_params: dict[str, Any],
         score_params: dict[str, Any],
     ) -> None:
-        X = as_source(X)
-        self._fold = task.fold
-        self.train, self.test = (
-            ScoringData(
-                safe_indexing(X, indices),
-                None if y is None else safe_indexing(y, indices),
-                check_method_params(X, params=score_params, indices=indices),
-            )
+        self._key = data_key(task)
+        if not _is_pairwise(task.estimator):
+            X = as_source(X)
+        train_X, train_y = safe_split(task.estimator, X, y, task.train)
+        test_X, test_y = safe_split(task.estimator, X, y, task.test, task.train)
+        train_params, test_params = (
+            check_method_params(X, params=score_params, indices=indices)
             for indices in (task.train, task.test)
         )
+        self.train = ScoringData(train_X, train_y, train_params)
+        self.test = ScoringData(test_X, test_y, test_params)
         self.fit_params: dict[str, Any] = check_method_params(
             X, params=fit_params, indices=task.train
         )
@@ -78,27 +92,46 @@ class FoldData:
     def make_job(self, task: Task, number: int) -> FitJob:
         """Return the job that fits the network of a task.
 
-        The transformers of a Pipeline are fitted here, and the job fits the network on
-        their output. An error of a transformer becomes the error of the job.
+        The transformers and samplers of a Pipeline are fitted here, and the job fits
+        the network on their output. An error of theirs becomes the error of the job.
         """
         X, y = self.train.X, self.train.y
         transformers, network = split_pipeline(task.estimator)
         network_params = _network_params(task.estimator, self.fit_params)
         if transformers is None or network_params is None:
-            return FitJob(task.estimator, X, y, self.fit_params, self._fold, number)
+            return FitJob(task.estimator, X, y, self.fit_params, self._key, number)
         key = _transformers_key(transformers, number)
         start = time.perf_counter()
-        job = FitJob(network, None, y, network_params, (self._fold, key), number)
+        job = FitJob(network, None, y, network_params, (self._key, key), number)
         try:
             if key not in self._transformed:
-                transformed_X = transformers.fit_transform(X, y)
-                self._transformed[key] = _Transformed(transformers, transformed_X)
-            fitted, job.X = self._transformed[key]
-            task.estimator.steps[:-1] = fitted.steps
+                self._transformed[key] = _fit_transformers(task.estimator, X, y)
+            task.estimator.steps[:-1], job.X, job.y = self._transformed[key]
         except Exception as error:  # noqa: BLE001  # `error_score` decides
             job.error = error
         job.seconds = time.perf_counter() - start
         return job
+
+
+def data_key(task: Task) -> tuple[int, bool]:
+    """Return a key that tasks share if they train and score on the same samples."""
+    return task.fold, _is_pairwise(task.estimator)
+
+
+def _is_pairwise(estimator: Any) -> bool:
+    """Return whether X holds a similarity or distance of each pair of samples."""
+    if is_known_network(estimator):
+        return False  # scikit-learn's tags take longer to compute
+    return bool(get_tags(estimator).input_tags.pairwise)
+
+
+def _fit_transformers(pipeline: Pipeline, X: Any, y: Any) -> _Transformed:
+    """Fit all steps before the network as the Pipeline's own `fit` does."""
+    recorder = _DataRecorder()
+    steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], recorder)]
+    params = pipeline.get_params(deep=False) | {"steps": steps}
+    fitted = type(pipeline)(**params).fit(X, y)
+    return _Transformed(fitted.steps[:-1], recorder.X, recorder.y)
 
 
 def _network_params(

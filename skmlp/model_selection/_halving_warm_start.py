@@ -19,7 +19,10 @@ from skmlp.model_selection._tasks import (
     Stages,
     Task,
     clone_with,
-    ends_in_network,
+)
+from skmlp.neural_network._known_classes import (
+    describe_override,
+    ends_in_known_network,
 )
 from skmlp.neural_network._pipelines import final_prefix, split_pipeline
 from skmlp.training.schedules import NAMES, WITH_PLANNED_END
@@ -122,7 +125,12 @@ def _check_resource(estimator: Any, resource: str) -> None:
 def _check_can_continue(estimator: Any) -> None:
     """Refuse an estimator whose interrupted training ends differently."""
     transformers, network = split_pipeline(estimator)
-    if not ends_in_network(network):
+    if override := describe_override(estimator):
+        raise TypeError(
+            "warm_start=True continues fits that are known step by step, but "
+            f"{override}; set it to False."
+        )
+    if not ends_in_known_network(estimator):
         raise TypeError(
             f"warm_start=True needs a network of skmlp, which {type(network).__name__} "
             "is not; set it to False."

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skmlp._sklearn_bases import BaseSearchCV
-from skmlp.model_selection._tasks import Candidate, Outcome, Split, ends_in_network
+from skmlp.model_selection._tasks import Candidate, Outcome, Split
 from skmlp.neural_network._fit.checkpoint import weights_fingerprint
+from skmlp.neural_network._known_classes import ends_in_known_network
 from skmlp.neural_network._pipelines import final_estimator
 from skmlp.storage.atomic_files import remove_part_files
 from skmlp.storage.checkpoint import read_checkpoint, write_checkpoint
@@ -149,7 +150,7 @@ def can_resume_fit(estimator: Any) -> bool:
     """Return whether a fit of the estimator can continue from a checkpoint."""
     network = final_estimator(estimator)
     return (
-        ends_in_network(estimator)
+        ends_in_known_network(estimator)
         and network.solver != "lbfgs"
         and not network.warm_start
     )

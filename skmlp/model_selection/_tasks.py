@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._pipelines import final_estimator
+from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
+from skmlp.neural_network._known_classes import has_known_class
 
 Candidate = Mapping[str, Any]  # values of the parameters that are searched
 
@@ -31,7 +31,8 @@ class Task(NamedTuple):
     Attributes
     ----------
     estimator : object
-        An unfitted clone with the parameters of the candidate.
+        An unfitted clone. It has the parameters of the candidate already if it may be
+        taken apart (see ``_known_classes``); scikit-learn sets those of the others.
     parameters : dict or None
         The parameters of the candidate; None without a search.
     fold : int
@@ -59,14 +60,14 @@ def make_tasks(
 ) -> Iterator[Task]:
     """Yield a task for every candidate and fold; the fold varies fastest."""
     for parameters, fold in product(candidates, range(len(splits))):
-        yield Task(clone_with(estimator, parameters), parameters, fold, *splits[fold])
+        if has_known_class(estimator):
+            candidate = clone_with(estimator, parameters)
+        else:
+            candidate = clone(estimator)
+        refuse_shared_checkpoint(candidate)
+        yield Task(candidate, parameters, fold, *splits[fold])
 
 
 def clone_with(estimator: Any, parameters: Candidate) -> Any:
     """Return an unfitted clone of the estimator with copies of these parameters."""
     return clone(estimator).set_params(**clone(parameters, safe=False))
-
-
-def ends_in_network(estimator: Any) -> bool:
-    """Return whether it is a network of skmlp, or a Pipeline that ends in one."""
-    return isinstance(final_estimator(estimator), BaseNetwork)

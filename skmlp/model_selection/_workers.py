@@ -1,7 +1,8 @@
 """Tasks are distributed over workers, and their outcomes are collected in order.
 
-Every worker receives an equal number of the tasks that end in a network and trains
-their networks in packs. Each of the other tasks is a separate joblib job.
+Every worker receives an equal number of the tasks that end in a known network (see
+``_known_classes``) and trains their networks in packs. Each of the other tasks is a
+separate joblib job.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +14,12 @@ import joblib
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmlp.model_selection._evaluation import Evaluator
-from skmlp.model_selection._tasks import Outcome, Task, ends_in_network
+from skmlp.model_selection._tasks import Outcome, Task
 from skmlp.neural_network._fit.progress import SCREEN
+from skmlp.neural_network._known_classes import (
+    describe_override,
+    ends_in_known_network,
+)
 from skmlp.neural_network._pipelines import final_estimator
 from skmlp.training.run import ignore_progress
 
@@ -29,8 +34,10 @@ def run_tasks(
     _check_error_score(evaluator.error_score)
     tasks = [task._replace(number=i) for i, task in enumerate(tasks)]
     # Lists of numbers, because a second list of tasks would keep fitted networks alive.
-    networks = [task.number for task in tasks if ends_in_network(task.estimator)]
+    networks = [task.number for task in tasks if ends_in_known_network(task.estimator)]
     others = sorted(set(range(len(tasks))) - set(networks))
+    if evaluator.verbose > 0:
+        _print_overrides([tasks[number] for number in others])
     n_workers = min(joblib.effective_n_jobs(n_jobs), len(networks))
     if n_workers == 1 and not others:
         with _show_progress(tasks, evaluator.verbose) as on_epochs:
@@ -49,6 +56,13 @@ def run_tasks(
     for numbers, of_worker in zip(by_worker, results[:n_workers], strict=True):
         outcomes |= zip(numbers, of_worker, strict=True)
     return [outcomes[number] for number in range(len(tasks))]
+
+
+def _print_overrides(tasks: Iterable[Task]) -> None:
+    """Print which overridden methods prevent packs, each once."""
+    overrides = {describe_override(task.estimator) for task in tasks} - {None}
+    for override in sorted(map(str, overrides)):
+        print(f"{override}: fitted and scored one by one by its own methods")  # noqa: T201
 
 
 def _check_error_score(error_score: Any) -> None:

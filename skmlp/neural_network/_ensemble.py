@@ -390,5 +390,6 @@ shape (n_samples, height, width[, channels])
         members = get_tags(self._get_estimator())
         tags.input_tags.sparse = members.input_tags.sparse
         tags.input_tags.allow_nan = members.input_tags.allow_nan
+        tags.input_tags.pairwise = members.input_tags.pairwise
         tags.classifier_tags.multi_label = members.classifier_tags.multi_label
         return tags

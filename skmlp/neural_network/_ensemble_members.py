@@ -13,11 +13,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
     set_checkpoint,
 )
+from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.compute.threads import single_threaded
@@ -112,7 +112,7 @@ def _fit_members(
 ) -> list[Any]:
     """Train members in packs if nothing else is wanted, else in jobs."""
     sequential = n_jobs is None and effective_n_jobs(n_jobs) == 1
-    if sequential and all(isinstance(member, BaseNetwork) for member in members):
+    if sequential and all(map(is_known_network, members)):
         return _fit_in_packs(members, X, y, fit_params)
     threads = nullcontext if sequential else single_threaded
     # Members in other processes share X's memory pages. torch needs writable memory,

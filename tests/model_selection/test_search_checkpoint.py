@@ -22,6 +22,7 @@ from skmlp.model_selection import (
     packed_cross_validate,
 )
 from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._packs import packed_fit as _packed_fit
 from skmlp.persistence import ModelFileError
 from skmlp.training.packs import pack
@@ -91,7 +92,7 @@ def kill(monkeypatch, search, after, **fit_params):
 def fits(monkeypatch):
     """List with the number of networks of every training."""
     counted = []
-    together, alone = _packed_fit.train_pack, _packed_fit.BaseNetwork._train
+    together, alone = _packed_fit.train_pack, BaseNetwork._train
 
     def count_together(members, *args):
         counted.append(len(members))
@@ -102,7 +103,7 @@ def fits(monkeypatch):
         return alone(self, run, *args)
 
     monkeypatch.setattr(_packed_fit, "train_pack", count_together)
-    monkeypatch.setattr(_packed_fit.BaseNetwork, "_train", count_alone)
+    monkeypatch.setattr(BaseNetwork, "_train", count_alone)
     return counted
 
 

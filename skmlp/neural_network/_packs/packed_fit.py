@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from sklearn.utils import gen_even_slices
 
 from skmlp._sklearn_compat import has_callbacks
-from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._fit.fit_data import FitInputs
 from skmlp.neural_network._fit.progress import print_line, prints_line, show_progress
+from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.pack_size import (
     choose_pack_size,
     group_by_width,
@@ -35,8 +35,9 @@ class FitJob:
 
     Parameters
     ----------
-    estimator : BaseNetwork
-        Not fitted yet; fitted in place.
+    estimator : estimator object
+        Not fitted yet; fitted in place. Only known networks are packed; any other
+        estimator is fitted by its own `fit`.
     X, y : object
         As `fit` takes them.
     params : dict
@@ -235,7 +236,7 @@ def _prepare_or_fit_alone(job: FitJob, preparation: _Preparation) -> _Prepared |
 
 def _can_be_prepared(estimator: Any) -> bool:
     """Return whether nothing but its own training depends on the fit of a network."""
-    if not isinstance(estimator, BaseNetwork) or estimator.solver == "lbfgs":
+    if not is_known_network(estimator) or estimator.solver == "lbfgs":
         return False
     return estimator.checkpoint is None and not has_callbacks(estimator)
 

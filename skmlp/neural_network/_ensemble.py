@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse
+from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
@@ -294,7 +295,10 @@ shape (n_samples, height, width[, channels])
         """Set the fitted attributes."""
         self.estimators_, self.estimators_samples_ = members, samples
         self.classes_ = members[0].classes_
-        self._multilabel = type_of_target(y) == "multilabel-indicator"
+        self._multilabel = (
+            self._target_type != "probabilities"
+            and type_of_target(y) == "multilabel-indicator"
+        )
         self._sparse_targets = scipy.sparse.issparse(y)
 
     # Prediction
@@ -318,6 +322,35 @@ shape (n_samples, height, width[, channels])
             labels = (probabilities > 0.5).astype(np.int64)
             return scipy.sparse.csr_matrix(labels) if self._sparse_targets else labels
         return self.classes_[probabilities.argmax(axis=1)]
+
+    @property
+    def _target_type(self) -> str | None:
+        """The kind of targets that members of skmlp were fitted to."""
+        return getattr(final_estimator(self.estimators_[0]), "_target_type", None)
+
+    def _labels_to_score(self, y: Any) -> Any:
+        """Return true labels; probabilities become the most probable class."""
+        network = final_estimator(self.estimators_[0])
+        return network._labels_to_score(y) if self._target_type else y
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the fraction of samples with all labels correct.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True labels, or probabilities if the members were fitted to probabilities.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+        """
+        predicted = self.predict(X)
+        y = self._labels_to_score(y)
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the average of the members' probabilities.

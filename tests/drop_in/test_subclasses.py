@@ -260,3 +260,15 @@ def test_parameters_of_foreign_estimators_are_set_once():
     Wrapper.calls = 0
     PackedGridSearchCV(Wrapper(), {"alpha": [1, 2]}, cv=3, refit=False).fit(*IRIS)
     assert Wrapper.calls == 6
+
+
+def test_subclass_with_few_parameters_writes_checkpoints(tmp_path):
+    class Short(MLPClassifier):
+        def __init__(self, max_iter=3, checkpoint=None, random_state=0):
+            super().__init__(
+                4, max_iter=max_iter, checkpoint=checkpoint, random_state=random_state
+            )
+
+    first = Short(checkpoint=tmp_path / "fit").fit(*IRIS)
+    second = Short(checkpoint=tmp_path / "fit").fit(*IRIS)
+    assert_array_equal(first.coefs_[0], second.coefs_[0])

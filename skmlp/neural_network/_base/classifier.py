@@ -200,7 +200,8 @@ shape (n_samples, height, width[, channels])
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True labels.
+            True labels. If the network was fitted to probabilities, also a row of
+            probabilities for each sample. The most probable class is then the label.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
 
@@ -210,6 +211,7 @@ shape (n_samples, height, width[, channels])
             As `sklearn.metrics.accuracy_score`.
         """
         predicted = self.predict(X)
+        y = self._labels_to_score(y)
         # scikit-learn's checks of labels take longer than predicting them.
         if sample_weight is None and type(y) is type(predicted) is np.ndarray:
             one_each = y.ndim == 1 and y.shape == predicted.shape

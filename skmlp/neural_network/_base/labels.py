@@ -39,7 +39,7 @@ class LabeledNetwork(BaseNetwork):
         if self.loss == "kullback_leibler" and (
             (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
         ):
-            self._check_probabilities(y)
+            self._check_probabilities(y, "y")
             self._target_type = "probabilities"
             self.classes_ = np.arange(y.shape[1])
         else:
@@ -78,22 +78,26 @@ class LabeledNetwork(BaseNetwork):
                 "needs samples of at least two."
             )
 
-    def _check_probabilities(self, y: np.ndarray) -> None:
+    def _check_probabilities(self, y: np.ndarray, name: str) -> None:
         if y.ndim != 2 or (y < 0).any() or not np.allclose(y.sum(axis=1), 1.0):
             raise ValueError(
-                "y has to hold a row of probabilities that sum to 1 for each sample, "
-                "or labels."
+                f"{name} has to hold a row of probabilities that sum to 1 for each "
+                "sample, or labels."
             )
 
     def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         if hasattr(y, "toarray"):
             y = y.toarray()
-        if self._target_type in ("probabilities", "multilabel-indicator"):
+        # Samples with probabilities may be validated or scored by their class numbers.
+        soft = self._target_type == "probabilities" and _has_columns(y)
+        if soft or self._target_type == "multilabel-indicator":
             if y.ndim != 2 or y.shape[1] != len(self.classes_):
                 raise ValueError(
                     f"{name} has shape {y.shape}, but fit has seen "
                     f"{len(self.classes_)} columns."
                 )
+            if soft and name != "y":  # y of `fit` has been checked
+                self._check_probabilities(y, name)
             return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
         if y.ndim == 2:
             y = column_or_1d(y)
@@ -110,6 +114,12 @@ class LabeledNetwork(BaseNetwork):
         if self.loss == "kullback_leibler":
             return np.eye(len(self.classes_), dtype=np.float32)[index]
         return index.astype(np.int64)
+
+    def _labels_to_score(self, y: Any) -> Any:
+        """Return true labels; probabilities become the most probable class."""
+        if self._target_type != "probabilities" or not _has_columns(y):
+            return y
+        return self._encode_targets(np.asarray(y)).argmax(axis=1)
 
     def _make_loss(self) -> Loss:
         exclusive = self._target_type in ("multiclass", "probabilities")
@@ -162,3 +172,9 @@ class LabeledNetwork(BaseNetwork):
 
     def _train_size_strata(self, y: np.ndarray) -> np.ndarray | None:
         return y if self._target_type in _SINGLE_LABEL else None
+
+
+def _has_columns(y: Any) -> bool:
+    """Return whether y is a matrix of several columns."""
+    shape = np.shape(y)
+    return len(shape) == 2 and shape[1] > 1

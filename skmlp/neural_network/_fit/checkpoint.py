@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from skmlp._sklearn_bases import BaseEstimator
 from skmlp.neural_network._fit.fit_data import FitInputs
 from skmlp.neural_network._fit.images import ImageShape
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
@@ -218,7 +217,7 @@ def refuse_shared_checkpoint(estimator: Any) -> None:
 
 
 def fit_fingerprints(
-    estimator: BaseEstimator, inputs: FitInputs, image_shape: ImageShape | None
+    estimator: Any, inputs: FitInputs, image_shape: ImageShape | None
 ) -> dict[str, str]:
     """Return all that determines the result of a fit, by names that users know.
 
@@ -237,8 +236,11 @@ def fit_fingerprints(
     fingerprints |= {
         k: fingerprint(v) for k, v in params.items() if k not in _WITHOUT_EFFECT
     }
-    fingerprints["init_from"] += weights_fingerprint(params["init_from"])
-    fingerprints["device"] = repr(resolve_device(params["device"]).type)
+    # A subclass may have fewer parameters.
+    fingerprints["init_from"] = fingerprint(estimator.init_from) + weights_fingerprint(
+        estimator.init_from
+    )
+    fingerprints["device"] = repr(resolve_device(estimator.device).type)
     fingerprints["X"] = fingerprint_array(data.X)
     if isinstance(data.X, Source):  # its samples are shuffled in another way
         fingerprints["X"] = f"source {fingerprints['X']}"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,22 +19,21 @@ from skmlp._sklearn_bases import (
     fit_context,
 )
 from skmlp._sklearn_compat import HasMethods, Interval, check_sample_weight
-from skmlp.neural_network._base.inputs import validate_arrays
+from skmlp.neural_network._base.labels import most_probable_classes
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._ensemble_members import (
+    check_arrays,
     check_checkpoint,
     count_draws,
     fit_members,
     members_have_partial_fit,
     name_fit_params,
 )
-from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._pipelines import final_estimator
 from skmlp.training.compute.seeds import resolve_random_state
-from skmlp.training.data.sources import Source
 
 _MAX_SEED = np.iinfo(np.int32).max
 
@@ -134,6 +133,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
     }
 
     n_estimators: int
+    _target_type: str | None = None  # until `fit`
 
     def __init__(
         self,
@@ -193,13 +193,13 @@ shape (n_samples, height, width[, channels])
             If a file there cannot be read or written.
         """
         check_checkpoint(self._get_estimator(), self.checkpoint, self.random_state)
-        X, y = self._check_arrays(X, y, reset=True)
+        X, y = check_arrays(self, X, y, reset=True)
         if sample_weight is not None:
             sample_weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         if X_val is not None:
-            X_val = self._check_arrays(X_val, reset=False)
+            X_val = check_arrays(self, X_val, reset=False)
         members, samples = self._make_members(X.shape[0], sample_weight)
         weights = [sample_weight] * len(members)
         if self.bootstrap:
@@ -236,7 +236,7 @@ shape (n_samples, height, width[, channels])
         self : object
         """
         first = not self.__sklearn_is_fitted__()
-        X, y = self._check_arrays(X, y, reset=first)
+        X, y = check_arrays(self, X, y, reset=first)
         if first:
             members, samples = self._make_members(X.shape[0], None)
         else:
@@ -249,29 +249,6 @@ shape (n_samples, height, width[, channels])
             member.partial_fit(X, y, **given)
         self._set_fitted_attributes(members, samples, y)
         return self
-
-    def _check_arrays(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Check X, and y if given; return images with channels."""
-        X, shape = flatten_images(X)
-        tags = get_tags(self._get_estimator()).input_tags
-        checked = validate_arrays(
-            self,
-            X,
-            *y,
-            **({"multi_output": True} if y else {}),
-            accept_sparse="csr" if tags.sparse else False,
-            ensure_all_finite=not tags.allow_nan,
-            reset=reset,
-        )
-        X = checked[0] if y else checked
-        if shape is not None and not isinstance(X, Source):
-            X = X.reshape(len(X), *shape)
-        if not y:
-            return X
-        labels = checked[1]
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = column_or_1d(labels, warn=True)
-        return X, labels
 
     def _make_members(
         self, n_rows: int, probabilities: np.ndarray | None
@@ -295,10 +272,9 @@ shape (n_samples, height, width[, channels])
         """Set the fitted attributes."""
         self.estimators_, self.estimators_samples_ = members, samples
         self.classes_ = members[0].classes_
-        self._multilabel = (
-            self._target_type != "probabilities"
-            and type_of_target(y) == "multilabel-indicator"
-        )
+        network = final_estimator(members[0])
+        self._target_type = getattr(network, "_target_type", type_of_target(y))
+        self._multilabel = self._target_type == "multilabel-indicator"
         self._sparse_targets = scipy.sparse.issparse(y)
 
     # Prediction
@@ -323,16 +299,6 @@ shape (n_samples, height, width[, channels])
             return scipy.sparse.csr_matrix(labels) if self._sparse_targets else labels
         return self.classes_[probabilities.argmax(axis=1)]
 
-    @property
-    def _target_type(self) -> str | None:
-        """The kind of targets that members of skmlp were fitted to."""
-        return getattr(final_estimator(self.estimators_[0]), "_target_type", None)
-
-    def _labels_to_score(self, y: Any) -> Any:
-        """Return true labels; probabilities become the most probable class."""
-        network = final_estimator(self.estimators_[0])
-        return network._labels_to_score(y) if self._target_type else y
-
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the fraction of samples with all labels correct.
 
@@ -349,7 +315,8 @@ shape (n_samples, height, width[, channels])
         score : float
         """
         predicted = self.predict(X)
-        y = self._labels_to_score(y)
+        if self._target_type == "probabilities":
+            y = most_probable_classes(y, len(self.classes_))
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -365,7 +332,7 @@ shape (n_samples, height, width[, channels])
             Columns are ordered as `classes_`.
         """
         check_is_fitted(self)
-        X = self._check_arrays(X, reset=False)
+        X = check_arrays(self, X, reset=False)
         total = self.estimators_[0].predict_proba(X)
         for member in self.estimators_[1:]:
             total += member.predict_proba(X)
@@ -399,7 +366,7 @@ shape (n_samples, height, width[, channels])
             Accuracies, in the order of `estimators_`.
         """
         check_is_fitted(self)
-        X = self._check_arrays(X, reset=False)
+        X = check_arrays(self, X, reset=False)
         return np.array(
             [member.score(X, y, sample_weight) for member in self.estimators_]
         )

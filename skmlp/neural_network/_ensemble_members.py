@@ -10,17 +10,21 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from skmlp.neural_network._base.inputs import validate_arrays
 from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
     set_checkpoint,
 )
+from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.compute.threads import single_threaded
+from skmlp.training.data.sources import Source
 
 
 def members_have_partial_fit(ensemble: Any) -> bool:
@@ -77,6 +81,30 @@ def name_fit_params(
             why = ", which bootstrap=True needs" if bootstrap else ""
             raise TypeError(f"{type(estimator).__name__}.fit takes no {name}{why}.")
     return {prefix + name: value for name, value in given.items()}
+
+
+def check_arrays(ensemble: Any, X: Any, *y: Any, reset: bool) -> Any:
+    """Check X, and y if given; return images with channels."""
+    X, shape = flatten_images(X)
+    tags = get_tags(ensemble._get_estimator()).input_tags
+    checked = validate_arrays(
+        ensemble,
+        X,
+        *y,
+        **({"multi_output": True} if y else {}),
+        accept_sparse="csr" if tags.sparse else False,
+        ensure_all_finite=not tags.allow_nan,
+        reset=reset,
+    )
+    X = checked[0] if y else checked
+    if shape is not None and not isinstance(X, Source):
+        X = X.reshape(len(X), *shape)
+    if not y:
+        return X
+    labels = checked[1]
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
+    return X, labels
 
 
 def fit_members(

@@ -14,7 +14,7 @@ from torch import Tensor
 from skmlp._sklearn_bases import ClassifierMixin, fit_context
 from skmlp._sklearn_compat import check_partial_fit_first_call
 from skmlp.neural_network._base.availability import available_for_batches
-from skmlp.neural_network._base.labels import LabeledNetwork
+from skmlp.neural_network._base.labels import LabeledNetwork, most_probable_classes
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS
@@ -211,7 +211,8 @@ shape (n_samples, height, width[, channels])
             As `sklearn.metrics.accuracy_score`.
         """
         predicted = self.predict(X)
-        y = self._labels_to_score(y)
+        if self._target_type == "probabilities":
+            y = most_probable_classes(y, len(self.classes_))
         # scikit-learn's checks of labels take longer than predicting them.
         if sample_weight is None and type(y) is type(predicted) is np.ndarray:
             one_each = y.ndim == 1 and y.shape == predicted.shape

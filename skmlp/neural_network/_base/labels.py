@@ -91,11 +91,7 @@ class LabeledNetwork(BaseNetwork):
         # Samples with probabilities may be validated or scored by their class numbers.
         soft = self._target_type == "probabilities" and _has_columns(y)
         if soft or self._target_type == "multilabel-indicator":
-            if y.ndim != 2 or y.shape[1] != len(self.classes_):
-                raise ValueError(
-                    f"{name} has shape {y.shape}, but fit has seen "
-                    f"{len(self.classes_)} columns."
-                )
+            _check_columns(y, len(self.classes_), name)
             if soft and name != "y":  # y of `fit` has been checked
                 self._check_probabilities(y, name)
             return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
@@ -114,12 +110,6 @@ class LabeledNetwork(BaseNetwork):
         if self.loss == "kullback_leibler":
             return np.eye(len(self.classes_), dtype=np.float32)[index]
         return index.astype(np.int64)
-
-    def _labels_to_score(self, y: Any) -> Any:
-        """Return true labels; probabilities become the most probable class."""
-        if self._target_type != "probabilities" or not _has_columns(y):
-            return y
-        return self._encode_targets(np.asarray(y)).argmax(axis=1)
 
     def _make_loss(self) -> Loss:
         exclusive = self._target_type in ("multiclass", "probabilities")
@@ -172,6 +162,23 @@ class LabeledNetwork(BaseNetwork):
 
     def _train_size_strata(self, y: np.ndarray) -> np.ndarray | None:
         return y if self._target_type in _SINGLE_LABEL else None
+
+
+def most_probable_classes(y: Any, n_classes: int) -> Any:
+    """Return the most probable class of each sample; class numbers stay unchanged."""
+    if not _has_columns(y):
+        return y
+    y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    _check_columns(y, n_classes, "y")
+    return y.argmax(axis=1)
+
+
+def _check_columns(y: np.ndarray, n_classes: int, name: str) -> None:
+    """Refuse targets without exactly one column for each class."""
+    if y.ndim != 2 or y.shape[1] != n_classes:
+        raise ValueError(
+            f"{name} has shape {y.shape}, but fit has seen {n_classes} columns."
+        )
 
 
 def _has_columns(y: Any) -> bool:

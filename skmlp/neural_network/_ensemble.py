@@ -133,7 +133,6 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
     }
 
     n_estimators: int
-    _target_type: str | None = None  # until `fit`
 
     def __init__(
         self,
@@ -315,7 +314,8 @@ shape (n_samples, height, width[, channels])
         score : float
         """
         predicted = self.predict(X)
-        if self._target_type == "probabilities":
+        # An ensemble that an older version pickled has no such attribute.
+        if getattr(self, "_target_type", None) == "probabilities":
             y = most_probable_classes(y, len(self.classes_))
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 

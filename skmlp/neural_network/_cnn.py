@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from skmlp._sklearn_compat import Interval, StrOptions
-from skmlp.neural_network._base.classifier import BaseClassifier
+from skmlp.neural_network._base.classifier import BaseClassifier, DecisionFunctionMixin
 from skmlp.neural_network._base.declaration import assign, with_shared_parameters
 from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS, SHARED, Parameter
 from skmlp.neural_network._fit.images import (
@@ -118,7 +118,7 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
 
 
 @with_shared_parameters
-class CNNClassifier(BaseClassifier):
+class CNNClassifier(DecisionFunctionMixin, BaseClassifier):
     """Convolutional network: convolutions, pooling, then dense layers.
 
     Parameters

@@ -296,6 +296,8 @@ shape (n_samples, height, width[, channels])
         if self._multilabel:
             labels = (probabilities > 0.5).astype(np.int64)
             return scipy.sparse.csr_matrix(labels) if self._sparse_targets else labels
+        if len(self.classes_) == 1:  # networks have a second column even so
+            probabilities = probabilities[:, :1]
         return self.classes_[probabilities.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,17 @@ from skmlp.training.modules.layers import build_mlp
 
 def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
     """Check the sizes of the hidden layers and return them as a list."""
-    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes)).tolist()
-    if any(size <= 0 or size != int(size) for size in sizes):
+    sizes: Any = hidden_layer_sizes
+    sizes = [sizes] if isinstance(sizes, Real) else list(sizes)
+    if not all(isinstance(size, Real) and float(size).is_integer() for size in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must be an integer, or a flat sequence of one integer "
+            f"for each layer, got {hidden_layer_sizes!r}."
+        )
+    sizes = [int(size) for size in sizes]
+    if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [int(size) for size in sizes]
+    return sizes
 
 
 @with_shared_parameters

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmlp.neural_network._base.classifier import BaseClassifier
+from skmlp.neural_network._base.classifier import BaseClassifier, DecisionFunctionMixin
 from skmlp.neural_network._base.declaration import assign, with_shared_parameters
 from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS, SHARED
 from skmlp.training.modules.layers import build_mlp
 
 
 @with_shared_parameters
-class SoftmaxRegression(BaseClassifier):
+class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
     """Multinomial logistic regression, trained like the networks.
 
     One linear layer from features to classes. It is the "LR" in a comparison with

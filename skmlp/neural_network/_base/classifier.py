@@ -1,5 +1,6 @@
 """The base of the classifiers: `fit`, `predict`, probabilities and temperature."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,31 @@ from skmlp.training.losses import OUTPUT_ACTIVATIONS
 
 # Range in which a temperature is searched.
 _TEMPERATURES = (1e-2, 1e2)
+
+
+class DecisionFunctionMixin:
+    """The logits as `decision_function`; not for direct use.
+
+    `MLPClassifier` is without it, because scikit-learn's is: scorers, calibration and
+    plots prefer a decision function to probabilities.
+    """
+
+    n_outputs_: int
+    _logits: Callable[[Any], Tensor]
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits, before the temperature divides them.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes), (n_samples,) for two classes
+        """
+        logits = self._logits(X).numpy()
+        return logits.ravel() if self.n_outputs_ == 1 else logits
 
 
 class BaseClassifier(ClassifierMixin, LabeledNetwork):
@@ -113,6 +139,8 @@ shape (n_samples, height, width[, channels])
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
     ) -> float:
+        if len(self.classes_) == 1:
+            return 1.0  # `predict` knows this class only
         predicted = logits.cpu().numpy()
         if self.n_outputs_ > 1 and self._target_type != "multilabel-indicator":
             truth = y if y.ndim == 1 else y.argmax(axis=1)
@@ -120,20 +148,6 @@ shape (n_samples, height, width[, channels])
         else:
             correct = ((predicted > 0) == (y > 0.5)).all(axis=1)
         return float(np.average(correct, weights=weight))
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
-
-        Returns
-        -------
-        logits : ndarray of shape (n_samples, n_classes), (n_samples,) for two classes
-        """
-        logits = self._logits(X).numpy()
-        return logits.ravel() if self.n_outputs_ == 1 else logits
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each sample.
@@ -148,12 +162,14 @@ shape (n_samples, height, width[, channels])
 (n_samples, n_classes) of 0 and 1
             The matrix if samples have several labels; sparse if y in `fit` was.
         """
-        logits = self.decision_function(X)
+        logits = self._logits(X).numpy()
         if self._target_type == "multilabel-indicator":
             labels = (logits > 0).astype(np.int64)
             return scipy.sparse.csr_matrix(labels) if self._sparse_targets else labels
-        index = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
-        return self.classes_[index]
+        if self.n_outputs_ > 1:
+            return self.classes_[logits.argmax(axis=1)]
+        is_second = (logits.ravel() > 0) & (len(self.classes_) > 1)
+        return self.classes_[is_second.astype(int)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of the classes.
@@ -166,7 +182,8 @@ shape (n_samples, height, width[, channels])
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             Softmax of the logits divided by the temperature; for two classes the
-            logistic function. Columns are ordered as `classes_`.
+            logistic function. Columns are ordered as `classes_`. If `fit` has seen one
+            class only, there is a second column, as in scikit-learn.
         """
         logits, temperature = self._logits(X), self._temperature()
         function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]

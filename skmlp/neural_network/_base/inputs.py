@@ -114,6 +114,12 @@ class InputChecker(BaseEstimator, ABC):
                 f"optimizer_params={self.optimizer_params!r}, but the parameters of "
                 f"solver={self.solver!r} are the estimator's own."
             )
+        loss, smoothing = getattr(self, "loss", ""), getattr(self, "label_smoothing", 0)
+        if smoothing and loss != "log_loss":
+            raise ValueError(
+                f"label_smoothing={smoothing!r} changes the targets of loss='log_loss' "
+                f"only, but loss={loss!r}; set label_smoothing=0."
+            )
         if incremental and getattr(self, "class_weight", None) == "balanced":
             raise ValueError(
                 "class_weight='balanced' needs all rows, which partial_fit does not "
@@ -205,6 +211,8 @@ class InputChecker(BaseEstimator, ABC):
             weight = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
+            if not weight.flags.writeable:  # torch warns about read-only arrays
+                weight = weight.copy()
             # scikit-learn checks this itself since 1.8.
             if not weight.any():
                 raise ValueError(

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import (
 
 from skmlp._sklearn_compat import attach_unique
 from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._fit.fit_data import FitInputs, TrainValidSplit
 from skmlp.training.losses import Loss, classification_loss
 
 # Types of targets with exactly one label for each sample.
@@ -56,9 +57,10 @@ class LabeledNetwork(BaseNetwork):
                 )
             else:
                 self.classes_ = unique_labels(y) if classes is None else classes
-                self._check_two_classes()
-                two = len(self.classes_) == 2
-                self._target_type = "binary" if two else "multiclass"
+                # One class is binary too: as in scikit-learn, the logit of a second
+                # class is trained that no sample has.
+                few = len(self.classes_) <= 2
+                self._target_type = "binary" if few else "multiclass"
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
 
     def _check_new_targets(self, y: np.ndarray) -> None:
@@ -70,13 +72,6 @@ class LabeledNetwork(BaseNetwork):
                     f"the previous call to fit. Previously got {self.classes_}, `y` "
                     f"has {labels}"
                 )
-
-    def _check_two_classes(self) -> None:
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y has one class only, {self.classes_.tolist()[0]!r}; a classifier "
-                "needs samples of at least two."
-            )
 
     def _check_probabilities(self, y: np.ndarray, name: str) -> None:
         if y.ndim != 2 or (y < 0).any() or not np.allclose(y.sum(axis=1), 1.0):
@@ -148,9 +143,28 @@ class LabeledNetwork(BaseNetwork):
     def _follows_sklearn(self) -> bool:
         return False
 
+    def _split(
+        self, inputs: FitInputs, random_state: np.random.RandomState
+    ) -> TrainValidSplit:
+        try:
+            return super()._split(inputs, random_state)
+        except ValueError as error:
+            if "least populated" in str(error) and self._follows_sklearn():
+                names = " and ".join(
+                    f"{index} is the class {name!r}"
+                    for index, name in zip(
+                        (False, True), self.classes_.tolist(), strict=False
+                    )
+                )
+                raise ValueError(f"{error} {names}.") from error
+            raise
+
     def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
         if self._follows_sklearn():
-            return y if self.n_outputs_ == 1 else None
+            # scikit-learn names the strata of a class that is too rare False and True.
+            return (
+                self._encode_targets(y).astype(bool) if self.n_outputs_ == 1 else None
+            )
         strata = self._train_size_strata(y)
         if strata is None:
             return None

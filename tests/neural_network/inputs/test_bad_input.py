@@ -190,10 +190,6 @@ TARGETS = [
         TRAIN,
         y=lambda: None,
     ),
-    Fault("one class", "y has one class only, 0", CLASSIFIERS, y=labels(0)),
-    Fault(
-        "one class of strings", "y has one class only, 'a'", CLASSIFIERS, y=labels("a")
-    ),
     Fault(
         "numbers for classes",
         "Unknown label type: continuous",
@@ -261,13 +257,6 @@ TARGETS = [
         CLASSIFIERS,
         ["partial_fit"],
         y=labels(0, 9),
-    ),
-    Fault(
-        "one sample has one class",
-        "y has one class only",
-        CLASSIFIERS,
-        X=lambda: features()[:1],
-        y=lambda: [0],
     ),
     Fault(
         "balanced class weights in partial_fit",
@@ -446,6 +435,25 @@ PARAMETERS = [
             ),
         ]
         for value in values
+    ),
+    *(
+        Fault(
+            f"hidden_layer_sizes={sizes}",
+            "must be an integer, or a flat sequence of one integer for each layer, got",
+            DEEP,
+            params={"hidden_layer_sizes": sizes},
+        )
+        for sizes in ((4.5,), [[10], [10]], [[1], [1, 2]], [[4, 3]], (float("nan"),))
+    ),
+    *(
+        Fault(
+            f"label smoothing of loss={loss}",
+            f"label_smoothing=0.1 changes .* loss='log_loss' only, but loss='{loss}'",
+            CLASSIFIERS,
+            TRAIN,
+            params={"label_smoothing": 0.1, "loss": loss},
+        )
+        for loss in ("hinge", "squared_hinge", "kullback_leibler")
     ),
     *(
         Fault(

@@ -7,6 +7,7 @@
 - `skmlp.neural_network`: the estimators.
 - `skmlp.inspection`: summaries and pictures of them.
 - `skmlp.persistence`: models in files that hold no code.
+- `skmlp.exceptions`: warnings that users may want to silence.
 """
 
 from importlib import import_module
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from skmlp import (
         augmentation,
         datasets,
+        exceptions,
         inspection,
         model_selection,
         neural_network,
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "augmentation",
     "datasets",
+    "exceptions",
     "inspection",
     "model_selection",
     "neural_network",

@@ -12,8 +12,11 @@ to override or to call them where it stands: ``_parameter_constraints``,
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
 # Checks the parameters of an estimator before `fit`. The public API has no such check.
 from sklearn.base import _fit_context as fit_context
+from sklearn.metrics import make_scorer, roc_auc_score
 
 # The base of the searches. No public base has the selection of the best candidate.
 from sklearn.model_selection._search import BaseSearchCV
@@ -42,6 +45,7 @@ from sklearn.model_selection._validation import _score as score_estimator
 from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
 )
+from sklearn.preprocessing import label_binarize
 
 # Indexing of arrays, lists, frames and sparse matrices. No public function does it.
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -67,9 +71,6 @@ from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
 )
-
-# The number of iterations and the warning of L-BFGS, equal to scikit-learn's.
-from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 
 # Fit parameters, indexable where they have one value a sample.
 from sklearn.utils.validation import _check_method_params as check_method_params
@@ -101,7 +102,6 @@ __all__ = [
     "StrOptions",
     "attach_unique",
     "check_method_params",
-    "check_optimize_result",
     "check_partial_fit_first_call",
     "check_resources",
     "check_sample_weight",
@@ -112,6 +112,7 @@ __all__ = [
     "make_callback_context",
     "make_search_arguments",
     "num_samples",
+    "pass_labels",
     "safe_indexing",
     "safe_split",
     "score_estimator",
@@ -119,6 +120,47 @@ __all__ = [
     "validate_params",
     "warn_or_raise_about_fit_failures",
 ]
+
+
+def pass_labels(scorer: Any, labels: Any) -> Any:
+    """Return a scorer of probabilities that passes `labels` to its metric.
+
+    Without them, metrics as the log loss refuse samples that lack a class. All other
+    scorers, and those that have labels already, are returned unchanged: the labels of a
+    metric of predicted classes would choose the classes that count.
+    """
+    metric = getattr(scorer, "_score_func", None)
+    response = getattr(scorer, "_response_method", None)
+    responses = (response,) if isinstance(response, str) else tuple(response or ())
+    if metric is None or "predict" in responses or "predict_proba" not in responses:
+        return scorer
+    if "labels" not in signature(metric).parameters or "labels" in scorer._kwargs:
+        return scorer
+    given = {**scorer._kwargs, "labels": labels}
+    if metric is roc_auc_score and given.get("multi_class") == "ovr":
+        metric = _roc_auc_of_present_classes
+    return make_scorer(
+        metric,
+        response_method=response,
+        greater_is_better=scorer._sign > 0,
+        **given,
+    )
+
+
+def _roc_auc_of_present_classes(
+    y_true: Any, y_score: Any, *, labels: Any, **given: Any
+) -> float:
+    """Return `roc_auc_score` one-vs-rest, averaged over the classes in `y_true`.
+
+    The area is not defined for a class without a sample. scikit-learn's average is not
+    a number then.
+    """
+    is_present = np.isin(labels, y_true)
+    if is_present.all() or len(labels) < 3:
+        return roc_auc_score(y_true, y_score, labels=labels, **given)
+    indicators = label_binarize(y_true, classes=labels)[:, is_present]
+    del given["multi_class"]
+    return roc_auc_score(indicators, y_score[:, is_present], **given)
 
 
 def has_callbacks(estimator: Any) -> bool:

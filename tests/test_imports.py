@@ -42,7 +42,9 @@ NETS = NUMERIC | {"joblib", "skorch", "torch"}
 EXTERNAL = {
     "skmlp": set(),
     "skmlp._sklearn_bases": {"sklearn"},
-    "skmlp._sklearn_compat": {"sklearn"},
+    "skmlp._sklearn_compat": {"numpy", "sklearn"},
+    "skmlp._warnings": set(),
+    "skmlp.exceptions": set(),
     "skmlp.augmentation": {"numpy", "sklearn", "torch"},
     "skmlp.datasets": DATA,
     "skmlp.inspection": NETS | {"matplotlib", "rich"},

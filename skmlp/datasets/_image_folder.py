@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from skmlp._sklearn_bases import Bunch, validate_params
 from skmlp._sklearn_compat import StrOptions
+from skmlp._warnings import warn
 from skmlp.datasets._image_paths import PILLOW_FORMATS, find_labeled_images
 from skmlp.datasets._image_set import pixel_names
 from skmlp.datasets._progress import progress_bar
@@ -218,7 +218,7 @@ def load_image_folder(
         images, loaded = _fill_memmap(Path(memmap), (len(paths), *shape), fill)
 
     for failure in failures:
-        warnings.warn(f"{failure}; it is left out.", stacklevel=3)
+        warn(f"{failure}; it is left out.")
     data = images.reshape(len(images), -1)
     labels: dict[str, NDArray[Any]] = {}
     class_text = ""

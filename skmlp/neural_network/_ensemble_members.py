@@ -10,11 +10,11 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from skmlp.neural_network._base.inputs import validate_arrays
+from skmlp.neural_network._base.inputs import ravel_column, validate_arrays
 from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
     set_checkpoint,
@@ -103,7 +103,7 @@ def check_arrays(ensemble: Any, X: Any, *y: Any, reset: bool) -> Any:
         return X
     labels = checked[1]
     if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = column_or_1d(labels, warn=True)
+        labels = ravel_column(labels)
     return X, labels
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from skmlp._sklearn_bases import RegressorMixin, fit_context
 from skmlp.neural_network._base.availability import available_for_batches
 from skmlp.neural_network._base.declaration import assign, with_shared_parameters
+from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters import REGRESSION_LOSS
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
@@ -140,7 +141,9 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights. Equal weights give the results of no weights.
+            Sample weights, none of them negative. As in scikit-learn, `alpha` is
+            divided by their sum over a batch. Weights of one give the results of no
+            weights, and smaller ones make the penalty stronger.
         X_val, y_val : as X and y, default=None
             Validation set, instead of a part of X. The network gets the weights of the
             epoch with the best score on it.
@@ -219,7 +222,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
 
     def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=name == "y")
+            y = ravel_column(y) if name == "y" else column_or_1d(y)
         y = y.reshape(len(y), -1)
         if y.shape[1] != self.n_outputs_:
             raise ValueError(
@@ -237,7 +240,8 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         predicted = self._outputs_from_logits(logits.cpu(), self._make_loss())
         if not np.isfinite(predicted).all():
             return np.nan
-        return _r2_score(y, predicted, weight)
+        with np.errstate(over="ignore"):  # training diverges; the score is -inf
+            return _r2_score(y, predicted, weight)
 
 
 def _r2_score(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:

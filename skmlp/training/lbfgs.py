@@ -1,12 +1,13 @@
 """L-BFGS on all samples at once, by SciPy, as in scikit-learn."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
-from skmlp._sklearn_compat import check_optimize_result
+from skmlp._warnings import warn
 from skmlp.training.compute.devices import repeatable_convolutions, widest_float
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.threads import single_threaded_blas
@@ -64,8 +65,28 @@ def minimize(
         )
         flat.values.copy_(torch.from_numpy(result.x))
     module.eval()
-    n_iter = check_optimize_result("lbfgs", result, run.max_epochs)
+    n_iter = min(int(result.nit), run.max_epochs)
+    if result.status != 0:
+        _warn_not_converged(result, n_iter, run.max_epochs)
     return LBFGSResult(n_iter, float(result.fun))
+
+
+def _warn_not_converged(result: Any, n_iter: int, max_iter: int) -> None:
+    """Give scikit-learn's warning, but at the line of the user."""
+    text = (
+        f"lbfgs failed to converge after {n_iter} iteration(s) "
+        f"(status={result.status}):\n{result.message}\n"
+    )
+    if n_iter == max_iter:
+        text += (
+            "\nIncrease the number of iterations to improve the convergence "
+            f"(max_iter={max_iter})."
+        )
+    text += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warn(text, ConvergenceWarning)
 
 
 class _Objective:

@@ -7,13 +7,13 @@ is in its net.
 
 import math
 import operator
-import warnings
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from skmlp._warnings import warn
 from skmlp.training.data.batches import BatchLoader
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_parameters import FlatParameters
@@ -66,8 +66,10 @@ class TrainingRun:
         Moving average of the weights.
     best_weights : TensorSnapshot or None
         The weights of the best epoch so far, if they shall be restored.
+    diverged : bool
+        Whether a loss that is not finite ended the run.
     error : FloatingPointError or None
-        Set in a pack if the loss is not finite. The net is of no use then.
+        Set if the run diverged without best weights. The net is of no use then.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class TrainingRun:
         if net.weight_averaging is not None:
             self.average = AveragedWeights(net.flat_, net.module_, net.weight_averaging)
         self.best_weights: TensorSnapshot | None = None
+        self.diverged = False
         self.error: FloatingPointError | None = None
 
     @property
@@ -169,6 +172,25 @@ class TrainingRun:
         if self.net.monitor.restore_best_weights:
             self.best_weights = TensorSnapshot(self.weights)
 
+    def record_divergence(self, loss: float) -> None:
+        """End the run after an epoch whose loss is not finite.
+
+        If there are best weights, the run ends with them, and the epoch is part of the
+        curves. As in scikit-learn, its validation score is not a number. Otherwise
+        `error` is set.
+        """
+        net, monitor = self.net, self.net.monitor
+        self.diverged = True
+        if self.best_weights is None:
+            self.error = FloatingPointError(net.epochs_ + 1)
+            return
+        net.epochs_ += 1
+        net.converged_ = True
+        net.record("train_loss", loss, operator.lt)
+        net.record("valid_score", math.nan, operator.gt)
+        monitor.samples_seen += len(self.train.data)
+        monitor.add_divergence(loss)
+
     def finish(self) -> None:
         """Restore the best weights and leave the network ready to predict."""
         if self.best_weights is not None:
@@ -182,6 +204,6 @@ class TrainingRun:
         self.net.converged_ = self.net.interrupted_ = True
 
 
-def warn_interrupted(stacklevel: int) -> None:
+def warn_interrupted() -> None:
     """Warn as scikit-learn does after Ctrl-C."""
-    warnings.warn("Training interrupted by user.", stacklevel=stacklevel + 1)
+    warn("Training interrupted by user.")

@@ -87,6 +87,12 @@ class Monitor:
             self.best_epoch = len(self.validation_scores)
         return better
 
+    def add_divergence(self, loss: float) -> None:
+        """Add an epoch after which training cannot continue; it is never the best."""
+        self.at_best = False
+        self.loss_curve.append(loss)
+        self.validation_scores.append(math.nan)
+
     def _count(self, improved: bool) -> None:
         """Count the epochs since the last improvement."""
         self._stalled = 0 if improved else self._stalled + 1

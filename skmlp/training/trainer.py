@@ -111,7 +111,11 @@ class Trainer:
                     net.notify("on_epoch_begin", **datasets)
                     self.update.begin_epoch()
                     with self.without_tracking():
-                        self._train_epoch()
+                        loss = self._train_epoch()
+                    if not math.isfinite(loss):
+                        run.record_divergence(loss)
+                        progress_callback(1)
+                        break
                     with self._averaged_weights():
                         self._validate()
                         net.epochs_ += 1  # a Ctrl-C before this line drops the epoch
@@ -120,10 +124,12 @@ class Trainer:
                     progress_callback(1)
                     run.save_checkpoint()
         except KeyboardInterrupt:
-            warn_interrupted(stacklevel=2)
+            warn_interrupted()
             run.interrupt()
         finally:
             self.recorder = None  # frees the memory of a step
+        if run.error is not None:
+            raise run.error
         if run.average is not None:
             run.average.apply()
         run.finish()
@@ -161,8 +167,8 @@ class Trainer:
         average = self.run.average
         return nullcontext() if average is None else average.applied()
 
-    def _train_epoch(self) -> None:
-        """Train on every batch once and record the loss."""
+    def _train_epoch(self) -> float:
+        """Train on every batch once; record and return the loss."""
         net, batches = self.run.net, self.run.train
         net.module_.train()
         notify = self._notifies_of_batches()
@@ -185,9 +191,9 @@ class Trainer:
             net.history.new_batch()  # skorch's Checkpoint reads the last one
         net.history.record("train_batch_count", n_batches)
         mean = losses.sum() / len(batches.data)
-        if not math.isfinite(mean):
-            raise FloatingPointError(net.epochs_ + 1)
-        net.record("train_loss", mean, operator.lt)
+        if math.isfinite(mean):
+            net.record("train_loss", mean, operator.lt)
+        return mean
 
     def _validate(self) -> None:
         """Record loss and score of the validation set, and the training score."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 GUIDE = (Path(__file__).parents[2] / "GUIDE.md").read_text(encoding="utf-8")
@@ -88,3 +88,9 @@ def fit_quietly():
             return model.fit(*data, **validation_set)
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def iris():
+    """150 irises and their species, as scikit-learn's own tests use them."""
+    return load_iris(return_X_y=True)

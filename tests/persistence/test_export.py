@@ -40,7 +40,7 @@ def model(request):
 
 
 def logits(model, X):
-    return getattr(model, "decision_function", model.predict)(X)
+    return model.hidden_activations(X, layer="output")
 
 
 def test_exported_network_computes_equal_logits(model):

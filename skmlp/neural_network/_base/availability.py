@@ -34,6 +34,7 @@ class _AvailableForBatches:
             return self.method
         if estimator.solver == "lbfgs":
             raise NotAvailableError(
+                f"This {type(estimator).__name__!r} has no attribute 'partial_fit': "
                 "partial_fit is only available for stochastic optimizers. lbfgs is not "
                 "stochastic."
             )

@@ -1,7 +1,6 @@
 """From an estimator's parameters to the objects that train it."""
 
 import copy
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from torch import Tensor, nn
 
+from skmlp._warnings import warn
 from skmlp.neural_network._base.prediction import PredictingNetwork
 from skmlp.neural_network._fit.fit_data import (
     FitData,
@@ -100,6 +100,10 @@ class NetworkBuilder(PredictingNetwork):
     def _initializer_name(self) -> str:
         """Return the name of the initializer."""
         return self.init
+
+    def _know_classes(self, scorer: Callable[..., float]) -> Callable[..., float]:
+        """Return the scorer of a validation set that may lack some classes."""
+        return scorer
 
     def _follows_sklearn(self) -> bool:
         """Return whether early stopping has to give the results of scikit-learn."""
@@ -290,10 +294,9 @@ class NetworkBuilder(PredictingNetwork):
         if isinstance(self.batch_size, str):
             return min(200, n_samples)
         if self.batch_size > n_samples:
-            warnings.warn(
+            warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
-                "to be clipped",
-                stacklevel=5,
+                "to be clipped"
             )
         return min(int(self.batch_size), n_samples)
 
@@ -343,7 +346,7 @@ class NetworkBuilder(PredictingNetwork):
         scored = copy.copy(self)
         scored.__dict__.pop("feature_names_in_", None)
         scored.net_, scored.device_ = net, net.flat_.values.device
-        scorer = check_scoring(scored, scoring=self.scoring)
+        scorer = self._know_classes(check_scoring(scored, scoring=self.scoring))
         own = data.gather()
         weights = {}
         if own.weight is not None and _takes_sample_weight(scorer):

@@ -83,7 +83,9 @@ shape (n_samples, height, width[, channels])
             Labels of any type, an indicator matrix for several labels per sample, or
             probabilities for ``loss='kullback_leibler'``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights. Equal weights give the results of no weights.
+            Sample weights, none of them negative. As in scikit-learn, `alpha` is
+            divided by their sum over a batch. Weights of one give the results of no
+            weights, and smaller ones make the penalty stronger.
         X_val, y_val : as X and y, default=None
             Validation set, instead of a part of X. The network gets the weights of the
             epoch with the best score on it.

@@ -11,11 +11,14 @@ import pandas as pd
 import scipy.sparse
 import torch
 from sklearn import get_config
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skmlp._sklearn_bases import BaseEstimator
 from skmlp._sklearn_compat import check_sample_weight
+from skmlp._warnings import warn
 from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import (
     ImageShape,
@@ -38,6 +41,16 @@ def validate_arrays(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
     if checks.get("ensure_all_finite", True) and not get_config()["assume_finite"]:
         X.check_finite()
     return (X, checked[1]) if y else X
+
+
+def ravel_column(y: np.ndarray) -> np.ndarray:
+    """Return targets in a single column as a vector, with scikit-learn's warning."""
+    warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the "
+        "shape of y to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+    )
+    return column_or_1d(y)
 
 
 def _refuse_missing_labels(y: Any) -> None:

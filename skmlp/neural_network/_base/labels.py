@@ -1,7 +1,7 @@
 """Targets of the classifiers: labels, indicators, probabilities, class weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from skmlp._sklearn_compat import attach_unique
+from skmlp._sklearn_compat import attach_unique, pass_labels
+from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.fit_data import FitInputs, TrainValidSplit
 from skmlp.training.losses import Loss, classification_loss
@@ -45,7 +46,7 @@ class LabeledNetwork(BaseNetwork):
             self.classes_ = np.arange(y.shape[1])
         else:
             if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
+                y = ravel_column(y)
             check_classification_targets(y)
             self._target_type = type_of_target(y, input_name="y")
             if self._target_type == "multilabel-indicator":
@@ -139,6 +140,11 @@ class LabeledNetwork(BaseNetwork):
         y, classes = y.ravel(), self.classes_
         class_weights = compute_class_weight(self.class_weight, classes=classes, y=y)
         return class_weights[np.searchsorted(classes, y)]
+
+    def _know_classes(self, scorer: Callable[..., float]) -> Callable[..., float]:
+        if self._target_type not in _SINGLE_LABEL:
+            return scorer
+        return pass_labels(scorer, self.classes_)
 
     def _follows_sklearn(self) -> bool:
         return False

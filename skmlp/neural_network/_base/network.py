@@ -13,7 +13,6 @@ but trains all runs together:
 
 import copy
 import time
-import warnings
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
@@ -23,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from skmlp._sklearn_bases import CallbackSupportMixin
+from skmlp._warnings import warn
 from skmlp.neural_network._base.storage import StoredNetwork
 from skmlp.neural_network._fit.callback_tasks import FitTask
 from skmlp.neural_network._fit.checkpoint import (
@@ -55,6 +55,12 @@ from skmlp.training.modules.layers import seed_dropout
 from skmlp.training.net import Net, NetSnapshot
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 from skmlp.training.stopping import Monitor
+
+# scikit-learn's sentence.
+_NON_FINITE_WEIGHTS = (
+    "Solver produced non-finite parameter weights. The input data may contain large "
+    "values and need to be preprocessed."
+)
 
 
 class BaseNetwork(CallbackSupportMixin, StoredNetwork):
@@ -238,10 +244,7 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
         self._raise_if_diverged(run)
         self._warn_if_not_converged(run.net, incremental)
         if not torch.isfinite(run.flat.values).all():
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may "
-                "contain large values and need to be preprocessed."
-            )
+            raise ValueError(_NON_FINITE_WEIGHTS)
         self._set_fitted_attributes(run.net)
         if not incremental:
             run.net.release()
@@ -249,14 +252,27 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
             self._refit(inputs.all_samples(), checkpoint)
 
     def _raise_if_diverged(self, run: TrainingRun) -> None:
-        """Raise an error with possible reasons if the loss stopped being finite."""
-        if run.error is None:
+        """Raise an error if the loss became non-finite, or warn if a best epoch exists.
+
+        Both texts give possible reasons. The error ends with scikit-learn's sentence.
+        """
+        if not run.diverged:
             return
-        data = run.train.data
-        raise ValueError(
-            f"Training loss became non-finite at epoch {run.error}; lower "
-            "learning_rate_init or scale X (its values reach "
+        data, net = run.train.data, run.net
+        reasons = (
+            "lower learning_rate_init or scale X (its values reach "
             f"{data.max_abs():g}){self._describe_target_scale(data.y)}."
+        )
+        if run.error is not None:
+            raise ValueError(
+                f"Training loss became non-finite at epoch {run.error}; {reasons} "
+                f"{_NON_FINITE_WEIGHTS}"
+            )
+        warn(
+            f"Training loss became non-finite at epoch {net.epochs_}. Training ended, "
+            f"and the network has the weights of epoch {net.monitor.best_epoch}, which "
+            f"has the best validation score; {reasons}",
+            ConvergenceWarning,
         )
 
     def _warn_if_not_converged(self, net: Net, incremental: bool) -> None:
@@ -264,18 +280,16 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
         schedule = net.schedule
         stopped = net.converged_ or schedule.has_planned_end or self.solver == "lbfgs"
         if not stopped and not incremental:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         if incremental and schedule.is_past_planned_end:
-            warnings.warn(
+            warn(
                 f"learning_rate={schedule.name!r} is planned for max_iter="
                 f"{schedule.total_epochs} epochs, which have passed: partial_fit "
-                "learns next to nothing more; set a larger max_iter.",
-                stacklevel=4,
+                "learns next to nothing more; set a larger max_iter."
             )
 
     def _set_fitted_attributes(self, net: Net) -> None:

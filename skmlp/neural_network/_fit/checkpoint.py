@@ -4,13 +4,13 @@ import copy
 import math
 import os
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
+from skmlp._warnings import warn
 from skmlp.neural_network._fit.fit_data import FitInputs
 from skmlp.neural_network._fit.images import ImageShape
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
@@ -164,11 +164,10 @@ class StageCheckpoint:
             # A file can contradict the run in countless ways.
             raise self.checkpoint.make_error(error) from error
         if restarted and not run.net.converged_:
-            warnings.warn(
+            warn(
                 f"Training goes on after epoch {run.net.epochs_}, where "
                 f"{', '.join(restarted)} starts again: a callback without state_dict "
-                "and load_state_dict is not in a checkpoint.",
-                stacklevel=10,
+                "and load_state_dict is not in a checkpoint."
             )
 
     def save(self, run: TrainingRun, last: bool) -> None:

@@ -1,7 +1,6 @@
 """Many estimators fitted at once: in packs where possible, else one by one."""
 
 import time
-import warnings
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from sklearn.utils import gen_even_slices
 
 from skmlp._sklearn_compat import has_callbacks
+from skmlp._warnings import warn
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._fit.fit_data import FitInputs
 from skmlp.neural_network._fit.progress import print_line, prints_line, show_progress
@@ -312,11 +312,10 @@ def _fit_one_by_one(
     pack: Sequence[_Prepared], error: Exception, progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
     """Fit the networks of a pack that failed by their own `fit`, with a warning."""
-    warnings.warn(
+    warn(
         f"A pack of {len(pack)} networks failed with {type(error).__name__}: {error}. "
         "Its networks are fitted one by one.",
         RuntimeWarning,
-        stacklevel=2,
     )
     for job, _, _ in pack:
         job.fit_alone()

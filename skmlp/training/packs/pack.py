@@ -131,7 +131,7 @@ def train_pack(
             finally:
                 stop.set()
     except KeyboardInterrupt:
-        warn_interrupted(stacklevel=2)
+        warn_interrupted()
         for pack in packs:
             for run in pack.runs:
                 run.interrupt()
@@ -243,7 +243,7 @@ class _Pack:
         if self.valid is not None:
             self._validate(self.valid)
         for run in self.runs:
-            if run.error is None:
+            if not run.diverged:
                 run.finish_epoch()
 
     def _train_epoch(self) -> list[float]:
@@ -284,7 +284,7 @@ class _Pack:
         counts = {"epoch": len(net.history), "train_batch_count": len(run.train)}
         net.history[-1].update(counts)
         if not np.isfinite(loss):
-            run.error = FloatingPointError(net.epochs_ + 1)
+            run.record_divergence(loss)
             return
         net.epochs_ += 1
         net.record("train_loss", loss, operator.lt)
@@ -308,7 +308,7 @@ class _Pack:
         logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
         runs_per_set = len(runs) // len(sizes)
         for i, run in enumerate(runs):
-            if run.error is None:
+            if not run.diverged:
                 self.parameters.write_back(i)
                 run.record_validation(logits[i, : sizes[i // runs_per_set]])
 
@@ -323,7 +323,7 @@ class _Pack:
                 continue
             self.parameters.write_back(i)
             self.optimizer.write_back(i)
-            if not (run.error or run.net.interrupted_):
+            if not (run.diverged or run.net.interrupted_):
                 run.save_checkpoint()
             run.finish()
         self.runs = [self.runs[i] for i in training]

@@ -112,7 +112,7 @@ def test_kullback_leibler_of_binary_labels_is_binary_cross_entropy(make_model):
     )
     assert model.loss_curve_ == same.loss_curve_
     assert_array_equal(model.predict_proba(X), same.predict_proba(X))
-    assert model.decision_function(X).shape == (len(X),)
+    assert model.hidden_activations(X, layer="output").shape == (len(X), 1)
 
 
 def test_one_hot_probabilities_train_as_labels(

@@ -101,7 +101,7 @@ def test_unshuffled_fit_equals_fit_in_memory(
 
 def test_predictions_and_scores_equal_those_in_memory(estimator, data, outside_memory):
     model = estimator.fit(*data)
-    for method in ("predict", "predict_proba", "decision_function"):
+    for method in ("predict", "predict_proba", "predict_log_proba"):
         if hasattr(model, method):
             np.testing.assert_array_equal(
                 getattr(model, method)(outside_memory[0]),

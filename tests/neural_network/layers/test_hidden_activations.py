@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
@@ -55,12 +56,9 @@ def test_perceptron_activations_equal_numpy_results(kind, activation, iris):
 def test_output_layer_gives_the_logits(iris):
     X, y = iris
     model = MLPClassifier(5, max_iter=5, random_state=0).fit(X, y)
-    assert_array_equal(
-        model.hidden_activations(X, layer=-1), model.decision_function(X)
-    )
-    assert_array_equal(
-        model.hidden_activations(X, layer="output"), model.decision_function(X)
-    )
+    logits = model.hidden_activations(X, layer=-1)
+    assert_array_equal(model.hidden_activations(X, layer="output"), logits)
+    assert_allclose(softmax(logits, axis=1), model.predict_proba(X))
 
 
 def test_dropout_and_batch_norm_are_in_evaluation_mode(iris):

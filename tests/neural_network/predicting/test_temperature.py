@@ -40,9 +40,9 @@ def model(overconfident):
 
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 4.0])
 def test_temperature_divides_logits(temperature, model):
-    logits = model.decision_function(X)
+    logits = model.hidden_activations(X, layer="output")
     model.set_params(temperature=temperature)
-    assert_array_equal(model.decision_function(X), logits)
+    assert_array_equal(model.hidden_activations(X, layer="output"), logits)
     assert_allclose(model.predict_proba(X), softmax(logits / temperature, axis=1))
     with np.errstate(divide="ignore"):
         expected = np.log(model.predict_proba(X))
@@ -52,10 +52,11 @@ def test_temperature_divides_logits(temperature, model):
 def test_temperature_applies_to_binary_and_multilabel_targets():
     two = MLPClassifier(5, max_iter=5, temperature=3.0, random_state=0)
     two.fit(X[train], y[train] > 4)
-    expected = expit(two.decision_function(X) / 3)
+    expected = expit(two.hidden_activations(X, layer="output")[:, 0] / 3)
     assert_allclose(two.predict_proba(X), np.column_stack([1 - expected, expected]))
     several = clone(two).fit(X[train], labels[train])
-    assert_allclose(several.predict_proba(X), expit(several.decision_function(X) / 3))
+    logits = several.hidden_activations(X, layer="output")
+    assert_allclose(several.predict_proba(X), expit(logits / 3))
 
 
 def test_calibration_does_not_change_predicted_classes(model):
@@ -69,7 +70,7 @@ def test_calibration_minimizes_log_loss(model):
     X_test, y_test = X[test], y[test]
     before = log_loss(y_test, model.predict_proba(X_test))
     assert model.calibrate_temperature(X_test, y_test) is model
-    logits = model.decision_function(X_test)
+    logits = model.hidden_activations(X_test, layer="output")
 
     def loss(log_temperature):
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)

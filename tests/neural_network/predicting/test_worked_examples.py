@@ -41,7 +41,8 @@ def cross_entropy(log_probabilities):
 
 def test_forward_pass_matches_numpy(example):
     logits = expected_logits()
-    np.testing.assert_allclose(example.decision_function(X), logits, rtol=0, atol=1e-6)
+    output = example.hidden_activations(X, layer="output")
+    np.testing.assert_allclose(output, logits, rtol=0, atol=1e-6)
     np.testing.assert_allclose(
         example.predict_proba(X), softmax(logits, axis=1), rtol=0, atol=1e-6
     )
@@ -56,7 +57,8 @@ def test_forward_pass_matches_results_of_printed_weights(example):
         [0.465, 0.335, 0.200],
         [0.493, 0.331, 0.176],
     ]
-    np.testing.assert_allclose(example.decision_function(X), logits, rtol=0, atol=6e-4)
+    output = example.hidden_activations(X, layer="output")
+    np.testing.assert_allclose(output, logits, rtol=0, atol=6e-4)
     np.testing.assert_allclose(
         example.predict_proba(X), probabilities, rtol=0, atol=6e-4
     )
@@ -70,7 +72,8 @@ def test_forward_pass_is_close_to_results_of_unrounded_weights(example):
         [0.458, 0.343, 0.198],
         [0.484, 0.341, 0.174],
     ]
-    np.testing.assert_allclose(example.decision_function(X), logits, rtol=0, atol=0.06)
+    output = example.hidden_activations(X, layer="output")
+    np.testing.assert_allclose(output, logits, rtol=0, atol=0.06)
     np.testing.assert_allclose(
         example.predict_proba(X), probabilities, rtol=0, atol=0.06
     )

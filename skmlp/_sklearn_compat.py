@@ -13,10 +13,10 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+from sklearn import metrics, preprocessing
 
 # Checks the parameters of an estimator before `fit`. The public API has no such check.
 from sklearn.base import _fit_context as fit_context
-from sklearn.metrics import make_scorer, roc_auc_score
 
 # The base of the searches. No public base has the selection of the best candidate.
 from sklearn.model_selection._search import BaseSearchCV
@@ -45,7 +45,6 @@ from sklearn.model_selection._validation import _score as score_estimator
 from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
 )
-from sklearn.preprocessing import label_binarize
 
 # Indexing of arrays, lists, frames and sparse matrices. No public function does it.
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -113,6 +112,7 @@ __all__ = [
     "make_search_arguments",
     "num_samples",
     "pass_labels",
+    "roc_auc_of_present_classes",
     "safe_indexing",
     "safe_split",
     "score_estimator",
@@ -137,9 +137,9 @@ def pass_labels(scorer: Any, labels: Any) -> Any:
     if "labels" not in signature(metric).parameters or "labels" in scorer._kwargs:
         return scorer
     given = {**scorer._kwargs, "labels": labels}
-    if metric is roc_auc_score and given.get("multi_class") == "ovr":
-        metric = _roc_auc_of_present_classes
-    return make_scorer(
+    if metric is metrics.roc_auc_score and given.get("multi_class") == "ovr":
+        metric = roc_auc_of_present_classes
+    return metrics.make_scorer(
         metric,
         response_method=response,
         greater_is_better=scorer._sign > 0,
@@ -147,7 +147,7 @@ def pass_labels(scorer: Any, labels: Any) -> Any:
     )
 
 
-def _roc_auc_of_present_classes(
+def roc_auc_of_present_classes(
     y_true: Any, y_score: Any, *, labels: Any, **given: Any
 ) -> float:
     """Return `roc_auc_score` one-vs-rest, averaged over the classes in `y_true`.
@@ -157,10 +157,10 @@ def _roc_auc_of_present_classes(
     """
     is_present = np.isin(labels, y_true)
     if is_present.all() or len(labels) < 3:
-        return roc_auc_score(y_true, y_score, labels=labels, **given)
-    indicators = label_binarize(y_true, classes=labels)[:, is_present]
+        return metrics.roc_auc_score(y_true, y_score, labels=labels, **given)
+    indicators = preprocessing.label_binarize(y_true, classes=labels)[:, is_present]
     del given["multi_class"]
-    return roc_auc_score(indicators, y_score[:, is_present], **given)
+    return metrics.roc_auc_score(indicators, y_score[:, is_present], **given)
 
 
 def has_callbacks(estimator: Any) -> bool:

@@ -20,7 +20,7 @@ from skmlp.neural_network._fit.images import (
     check_channels_last,
 )
 from skmlp.neural_network._mlp import hidden_sizes
-from skmlp.training.inference import compute_logits
+from skmlp.training.inference import forward_in_chunks
 from skmlp.training.modules.convolution import build_cnn, infer_image_shape
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
@@ -302,5 +302,5 @@ class CNNClassifier(DecisionFunctionMixin, BaseClassifier):
                 self.image_shape_,  # type: ignore[arg-type]
                 view,
             )
-            logits = logits + compute_logits(network, X, change)
+            logits = logits + forward_in_chunks(network, X, change)
         return logits / (1 + self.predict_views)

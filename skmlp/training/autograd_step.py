@@ -13,17 +13,17 @@ import torch
 from sklearn.utils import gen_even_slices
 from torch import Tensor, nn
 
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.handwritten_step import (
-    DenseStructure,
+    DenseModules,
     HandwrittenStep,
-    dense_structure,
-    single_network_layer,
+    group_dense_modules,
+    make_single_network_layer,
 )
 from skmlp.training.losses import Loss
-from skmlp.training.modules.introspection import widest_layer_size
-from skmlp.training.modules.layers import _BatchNorm
+from skmlp.training.modules.introspection import max_values_per_sample
+from skmlp.training.modules.layers import BatchNorm
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
@@ -63,7 +63,7 @@ class AutogradStep:
         flat: FlatParameters,
         penalty: Penalty,
         amp: bool,
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
         max_kept_chunks: int = _MAX_KEPT_CHUNKS,
     ) -> None:
         self.network = network
@@ -74,24 +74,24 @@ class AutogradStep:
         self.max_kept_chunks = max_kept_chunks
         # Batch normalization needs all samples of a batch at once.
         self.uses_chunks = flat.values.device.type == "cpu" and not any(
-            isinstance(layer, _BatchNorm) for layer in network.modules()
+            isinstance(layer, BatchNorm) for layer in network.modules()
         )
         self.chunk_size: int | None = None
         self.tuner = tuner
         self.image_layers, dense_layers = _split_before_dense(network)
         self.dense_layers = [
-            single_network_layer(layer, flat, tuner) for layer in dense_layers
+            make_single_network_layer(layer, flat, tuner) for layer in dense_layers
         ]
 
     def __call__(
-        self, x: Tensor, y: Tensor, weight: Tensor | None, total: float
+        self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float
     ) -> tuple[Tensor, ...]:
         """Compute a batch as `steps.Step` describes it."""
-        logits, sample_losses = self._without_penalty(x, y, weight)
-        self.penalty.add_to_gradients(total)
-        return logits, sample_losses, *self.penalty.norms()
+        logits, loss_terms = self._write_loss_gradients(x, y, weight)
+        self.penalty.add_to_gradients(total_weight)
+        return logits, loss_terms, *self.penalty.norms()
 
-    def _without_penalty(
+    def _write_loss_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Write the gradients of the loss; return logits and sample losses."""
@@ -100,17 +100,19 @@ class AutogradStep:
         if not self.uses_chunks:
             return self._add_gradients(x, y, weight)
         if self.chunk_size is None:
-            widest = widest_layer_size(self.network, x.shape[1])
+            widest = max_values_per_sample(self.network, x.shape[1])
             self.chunk_size = samples_per_chunk(widest)
         if batch_size <= self.chunk_size:
             return self._add_gradients(x, y, weight)
         n_chunks = -(-batch_size // self.chunk_size)  # rounded up
         chunks = list(gen_even_slices(batch_size, n_chunks))
         if self.dense_layers and not self.amp and n_chunks <= self.max_kept_chunks:
-            front = _ChunkedFront(self.image_layers, chunks)
-            step = HandwrittenStep(self.dense_layers, self.loss, self.tuner, front)
-            logits, sample_losses = step(x, y, weight)
-            return logits, sample_losses
+            feature_extractor = _ChunkedFeatureExtractor(self.image_layers, chunks)
+            step = HandwrittenStep(
+                self.dense_layers, self.loss, self.tuner, feature_extractor
+            )
+            logits, loss_terms = step(x, y, weight)
+            return logits, loss_terms
         results = []
         for chunk in chunks:
             fraction = (chunk.stop - chunk.start) / batch_size
@@ -118,8 +120,8 @@ class AutogradStep:
             results.append(
                 self._add_gradients(x[chunk], y[chunk], chunk_weight, fraction)
             )
-        logits, sample_losses = map(torch.cat, zip(*results, strict=True))
-        return logits, sample_losses
+        logits, loss_terms = map(torch.cat, zip(*results, strict=True))
+        return logits, loss_terms
 
     def _add_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None, fraction: float = 1.0
@@ -134,18 +136,16 @@ class AutogradStep:
             logits = self.network(x)
         with torch.enable_grad():
             logits = logits.to(x.dtype)
-        sample_losses, grad = self.loss.sample_losses_and_gradient(
-            logits.detach(), y, weight
-        )
+        loss_terms, grad = self.loss.loss_terms_and_gradient(logits.detach(), y, weight)
         if weight is None and fraction != 1.0:
             grad.mul_(fraction)
         logits.backward(grad)
-        return logits.detach(), sample_losses
+        return logits.detach(), loss_terms
 
 
 def _split_before_dense(
     network: nn.Sequential,
-) -> tuple[nn.Sequential, list[DenseStructure]]:
+) -> tuple[nn.Sequential, list[DenseModules]]:
     """Return the layers before the first linear one, and the dense layers after.
 
     The list is empty if a handwritten step cannot compute the dense layers.
@@ -153,10 +153,10 @@ def _split_before_dense(
     layers = list(network)
     linear = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
     first = linear[0] if linear else len(layers)
-    return nn.Sequential(*layers[:first]), dense_structure(layers[first:]) or []
+    return nn.Sequential(*layers[:first]), group_dense_modules(layers[first:]) or []
 
 
-class _ChunkedFront:
+class _ChunkedFeatureExtractor:
     """Computes the layers before the dense ones by autograd, in chunks of a batch."""
 
     def __init__(self, layers: nn.Sequential, chunks: Sequence[slice]) -> None:

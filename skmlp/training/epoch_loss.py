@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.devices import widest_float
+from skmlp.training.compute.devices import highest_precision_float
 from skmlp.training.losses import Loss
 from skmlp.training.optimizers.penalty import Penalty
 
@@ -20,19 +20,19 @@ class BatchLosses(NamedTuple):
 
     Parameters
     ----------
-    sample_losses : Tensor of shape (batch,)
+    loss_terms : Tensor of shape (batch,)
         As `Loss.mean_loss` takes them.
     weight : Tensor of shape (batch,) or None
         Sample weights that sum to one.
-    total : float
+    total_weight : float
         Sum of the sample weights before, which divides the penalty.
     norms : sequence of Tensor
         Norms of the penalized weights, as `Penalty.norms` returns them.
     """
 
-    sample_losses: Tensor
+    loss_terms: Tensor
     weight: Tensor | None
-    total: float
+    total_weight: float
     norms: Sequence[Tensor] = ()
 
 
@@ -62,7 +62,7 @@ class EpochLoss:
     def add(self, batch: BatchLosses, weight: float) -> None:
         """Add the loss of a batch, times `weight`."""
         batches = self._batches
-        if batches and batch.sample_losses.shape != batches[0].sample_losses.shape:
+        if batches and batch.loss_terms.shape != batches[0].loss_terms.shape:
             self._sum_batches()
         self.total_weight += weight
         self._batches.append(batch)
@@ -72,19 +72,19 @@ class EpochLoss:
 
     def _sum_batches(self) -> None:
         """Move the stored batches into the sums."""
-        means = self.means(self._batches)
+        means = self.batch_losses(self._batches)
         self._sums.append(means @ means.new_tensor(self._weights))
         self._batches, self._weights = [], []
 
-    def means(self, batches: Sequence[BatchLosses]) -> Tensor:
+    def batch_losses(self, batches: Sequence[BatchLosses]) -> Tensor:
         """Return the losses ``(batches,)`` of equally large batches.
 
         They are in float64 if the device has it.
         """
-        sample_losses, weights, batch_totals, norms = zip(*batches, strict=True)
+        loss_terms, weights, batch_totals, norms = zip(*batches, strict=True)
         weight = None if weights[0] is None else torch.stack(weights)
-        means = self.loss.mean_loss(torch.stack(sample_losses), weight)
-        means = means.to(widest_float(means.device))
+        means = self.loss.mean_loss(torch.stack(loss_terms), weight)
+        means = means.to(highest_precision_float(means.device))
         if self.penalty is None:
             return means
         norms_by_slice = map(torch.stack, zip(*norms, strict=True))

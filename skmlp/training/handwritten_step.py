@@ -14,19 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.dense_products import DenseProducts
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.losses import Loss
-from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS
+from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
 from skmlp.training.modules.layers import BatchNorm1d, Dropout
 from skmlp.training.modules.normalization import (
-    BatchStatisticsWeights,
     Normalization,
+    StatisticsWeightsCache,
 )
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
 
-class DenseStructure(NamedTuple):
+class DenseModules(NamedTuple):
     """A linear layer with the normalization, activation and dropout behind it."""
 
     linear: nn.Linear
@@ -35,23 +35,23 @@ class DenseStructure(NamedTuple):
     dropout: Dropout | None = None
 
 
-def dense_structure(network: Iterable[nn.Module]) -> list[DenseStructure] | None:
+def group_dense_modules(network: Iterable[nn.Module]) -> list[DenseModules] | None:
     """Return the layers of a multi-layer perceptron.
 
     The result is None if there is another module among them, or an activation without
     a handwritten derivative.
     """
-    layers: list[DenseStructure] = []
+    layers: list[DenseModules] = []
     for module in network:
         if isinstance(module, nn.Linear):
-            layers.append(DenseStructure(module))
+            layers.append(DenseModules(module))
         elif not layers:
             return None
         elif isinstance(module, BatchNorm1d):
             layers[-1] = layers[-1]._replace(norm=module)
         elif isinstance(module, Dropout):
             layers[-1] = layers[-1]._replace(dropout=module)
-        elif type(module) in HANDWRITTEN_GRADIENTS:
+        elif type(module) in IN_PLACE_ACTIVATIONS:
             layers[-1] = layers[-1]._replace(activation=type(module))
         else:
             return None
@@ -63,10 +63,12 @@ class LayerProducts(Protocol):
 
     weight: Tensor
 
-    def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
+    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
         """Return the layer's output before normalization and activation."""
 
-    def write_weight_gradient(self, grad: Tensor, x: Tensor, total: float) -> None:
+    def write_weight_gradient(
+        self, grad: Tensor, x: Tensor, total_weight: float
+    ) -> None:
         """Write the weights' gradient, from the output's and the layer's input."""
 
     def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ class DenseLayer:
     """Tensors and functions of a dense layer of one network or of a pack.
 
     A gradient that is None is not computed. `activate` and `activation_gradient` are a
-    pair of `HANDWRITTEN_GRADIENTS`. `draw_mask` draws the dropout mask of a batch.
+    pair of `IN_PLACE_ACTIVATIONS`. `draw_mask` draws the dropout mask of a batch.
     """
 
     products: LayerProducts
@@ -89,8 +91,8 @@ class DenseLayer:
     draw_mask: Callable[[Tensor], Tensor] | None
 
 
-def dense_layer(
-    structure: DenseStructure,
+def make_dense_layer(
+    structure: DenseModules,
     value_of: Callable[[Tensor], Tensor],
     gradient_of: Callable[[Tensor], Tensor | None],
     draw_mask: Callable[[Tensor], Tensor] | None,
@@ -101,7 +103,7 @@ def dense_layer(
 
     Parameters
     ----------
-    structure : DenseStructure
+    structure : DenseModules
         A layer of the network, or of the first member of a pack.
     value_of, gradient_of : callable
         Map a parameter or buffer of that layer to the tensor that is trained, and to
@@ -109,7 +111,7 @@ def dense_layer(
     draw_mask : callable or None
         Draws the dropout mask of a batch.
     count_samples : callable
-        Counts a batch's samples, as `BatchStatisticsWeights` takes it.
+        Counts a batch's samples, as `StatisticsWeightsCache` takes it.
     make_products : callable
         Maps weights, biases and the weights' gradient to `LayerProducts`.
     """
@@ -127,7 +129,7 @@ def dense_layer(
             n_batches,
             cast(float, norm.momentum),
             norm.eps,
-            BatchStatisticsWeights(count_samples),
+            StatisticsWeightsCache(count_samples),
         )
     return DenseLayer(
         make_products(
@@ -135,19 +137,19 @@ def dense_layer(
         ),
         gradient_of(linear.bias),
         normalization,
-        *HANDWRITTEN_GRADIENTS[activation],
+        *IN_PLACE_ACTIVATIONS[activation],
         draw_mask,
     )
 
 
-def single_network_layer(
-    structure: DenseStructure,
+def make_single_network_layer(
+    structure: DenseModules,
     flat: FlatParameters,
     tuner: ThreadTuner,
     alpha: float = 0.0,
 ) -> DenseLayer:
     """Return a layer of one network, with the penalty in its weights' gradient."""
-    return dense_layer(
+    return make_dense_layer(
         structure,
         Tensor.detach,
         flat.gradient_of,
@@ -162,7 +164,7 @@ def _count_normalized_samples(norm: BatchNorm1d | None, z: Tensor) -> int:
     return z.shape[0] if norm is not None and norm.training else 0
 
 
-class Front(Protocol):
+class FeatureExtractor(Protocol):
     """The layers before the dense ones, with a forward and a backward pass."""
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
@@ -181,7 +183,7 @@ class HandwrittenStep:
     loss : Loss
     tuner : ThreadTuner
         Chooses the number of threads of the loss.
-    front : Front, optional
+    feature_extractor : FeatureExtractor, optional
         The layers before the dense ones.
     penalty : Penalty, optional
         Penalty of one network, whose norms are part of the result. The layers' products
@@ -192,36 +194,36 @@ class HandwrittenStep:
         self,
         layers: list[DenseLayer],
         loss: Loss,
-        tuner: ThreadTuner = SINGLE_THREAD,
-        front: Front | None = None,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
+        feature_extractor: FeatureExtractor | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         self.layers = layers
         self.loss = loss
         self.tuner = tuner
-        self.front = front
+        self.feature_extractor = feature_extractor
         self.penalty = penalty
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits in evaluation mode."""
-        if self.front is not None:
-            x, _ = self.front.forward(x)
+        if self.feature_extractor is not None:
+            x, _ = self.feature_extractor.forward(x)
         for layer in self.layers:
             x = layer.products.forward(x)
             x = layer.activate(x if layer.norm is None else layer.norm.evaluate(x))
         return x
 
     def __call__(
-        self, x: Tensor, y: Tensor, weight: Tensor | None, total: float = 1.0
+        self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float = 1.0
     ) -> tuple[Tensor, ...]:
         """Compute a batch as `steps.Step` describes it."""
-        if self.front is not None:
-            x, saved_by_front = self.front.forward(x, training=True)
+        if self.feature_extractor is not None:
+            x, saved_features = self.feature_extractor.forward(x, training=True)
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
             # The loss computes along the batch, so it likes logits stored by outputs.
             is_last = layer is self.layers[-1]
-            a = layer.products.forward(inputs[-1], along_batch=is_last)
+            a = layer.products.forward(inputs[-1], allow_column_major=is_last)
             if layer.norm is not None:
                 a, normalized_batch = layer.norm.forward(a)
                 normalized.append(normalized_batch)
@@ -231,7 +233,7 @@ class HandwrittenStep:
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
         logits = inputs[-1]
-        sample_losses, grad = self.loss.sample_losses_and_gradient(
+        loss_terms, grad = self.loss.loss_terms_and_gradient(
             logits, y, weight, self.tuner.n_threads
         )
         for i in range(len(self.layers) - 1, -1, -1):
@@ -244,10 +246,10 @@ class HandwrittenStep:
                 grad = layer.norm.backward(grad, batch, layer.bias_gradient)
             elif layer.bias_gradient is not None:
                 torch.sum(grad, -2, out=layer.bias_gradient)
-            layer.products.write_weight_gradient(grad, inputs[i], total)
-            if i or self.front is not None:
+            layer.products.write_weight_gradient(grad, inputs[i], total_weight)
+            if i or self.feature_extractor is not None:
                 grad = layer.products.input_gradient(grad, inputs[i])
-        if self.front is not None:
-            self.front.backward(grad, saved_by_front)
+        if self.feature_extractor is not None:
+            self.feature_extractor.backward(grad, saved_features)
         norms = () if self.penalty is None else self.penalty.norms()
-        return logits, sample_losses, *norms
+        return logits, loss_terms, *norms

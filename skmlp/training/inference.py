@@ -10,16 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.threads import single_threaded
-from skmlp.training.data.batches import features, samples_per_chunk, slices_of_size
+from skmlp.training.data.batches import (
+    samples_per_chunk,
+    slices_of_size,
+    to_dense_aligned,
+)
 from skmlp.training.data.sources import Source
-from skmlp.training.modules.introspection import widest_layer_size
+from skmlp.training.modules.introspection import max_values_per_sample
 
 # Number of logits that an output activation gets at once.
 _LOGITS_PER_CHUNK = 2**18
 
 
-def compute_logits(
-    network: nn.Sequential, X: Any, change: Callable[[Tensor], Tensor] | None = None
+def forward_in_chunks(
+    network: nn.Sequential, X: Any, transform: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
     """Return the network's output for every sample of X, on the CPU.
 
@@ -32,7 +36,7 @@ def compute_logits(
     network : nn.Sequential
         In evaluation mode.
     X : ndarray, CSR matrix or Source of shape (n, features)
-    change : callable or None
+    transform : callable or None
         Applied to the samples of every chunk.
 
     Returns
@@ -41,17 +45,19 @@ def compute_logits(
         In the dtype of the network.
     """
     n_samples, n_features = X.shape
-    widest = n_features if n_samples == 1 else widest_layer_size(network, n_features)
+    widest = (
+        n_features if n_samples == 1 else max_values_per_sample(network, n_features)
+    )
     size = samples_per_chunk(widest)
     if not isinstance(X, Source):
-        return _compute(network, X, change, size)
+        return _compute(network, X, transform, size)
     # One array for all outputs: small arrays between the large ones of the chunks would
     # prevent the allocator from using their memory again.
     outputs: Tensor | None = None
     for window in X.windows(np.arange(n_samples), size):
         in_order = bool((window.positions[1:] > window.positions[:-1]).all())
         samples = window.X if in_order else window.X[window.positions]
-        output = _compute(network, samples, change, size)
+        output = _compute(network, samples, transform, size)
         if outputs is None:
             outputs = output.new_empty((n_samples, *output.shape[1:]))
         outputs[window.order_slice] = output
@@ -62,7 +68,7 @@ def compute_logits(
 def _compute(
     network: nn.Sequential,
     X: Any,
-    change: Callable[[Tensor], Tensor] | None,
+    transform: Callable[[Tensor], Tensor] | None,
     size: int,
 ) -> Tensor:
     """Return the output for samples in memory, in chunks of `size` samples."""
@@ -70,8 +76,8 @@ def _compute(
 
     def compute(chunk: slice) -> Tensor:
         with torch.inference_mode():
-            x = features(X[chunk], first.dtype, first.device)
-            return network(x if change is None else change(x)).cpu()
+            x = to_dense_aligned(X[chunk], first.dtype, first.device)
+            return network(x if transform is None else transform(x)).cpu()
 
     first_chunk, *chunks = slices_of_size(X.shape[0], size)
     n_threads = min(torch.get_num_threads(), len(chunks))

@@ -8,7 +8,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skmlp._warnings import warn
-from skmlp.training.compute.devices import repeatable_convolutions, widest_float
+from skmlp.training.compute.devices import deterministic_cudnn, highest_precision_float
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.threads import single_threaded_blas
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
@@ -54,7 +54,7 @@ def minimize(
     flat, module = run.flat, run.net.module_
     objective = _Objective(run)
     module.train()
-    with torch.no_grad(), repeatable_convolutions(), single_threaded_blas():
+    with torch.no_grad(), deterministic_cudnn(), single_threaded_blas():
         result = scipy.optimize.minimize(
             objective,
             flat.values.cpu().double().numpy(),
@@ -93,11 +93,13 @@ class _Objective:
     """Penalized mean loss and its gradient as functions of the flat parameters."""
 
     def __init__(self, run: TrainingRun) -> None:
-        net, data = run.net, run.train.data
+        net, data = run.net, run.train_loader.data
         weight = data.host_weight
         self.flat = run.flat
-        self.batches = run.train
-        self.total = float(len(data) if weight is None else weight[data.index].sum())
+        self.batches = run.train_loader
+        self.total_weight = float(
+            len(data) if weight is None else weight[data.index].sum()
+        )
         penalty = Penalty(run.flat, net.alpha)
         self.step = make_step(net.module_, net.criterion_, run.flat, penalty, net.amp)
         self.losses = EpochLoss(net.criterion_, penalty)
@@ -106,13 +108,13 @@ class _Objective:
         flat = self.flat
         flat.values.copy_(torch.from_numpy(values))
         device = flat.values.device
-        loss = torch.zeros((), dtype=widest_float(device), device=device)
+        loss = torch.zeros((), dtype=highest_precision_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, batch_total in self.batches:
-            _, sample_losses, *norms = self.step(x, y, weight, self.total)
-            parts = BatchLosses(sample_losses, weight, self.total, norms)
-            share = batch_total / self.total
-            loss.add_(self.losses.means([parts])[0], alpha=share)
+            _, loss_terms, *norms = self.step(x, y, weight, self.total_weight)
+            parts = BatchLosses(loss_terms, weight, self.total_weight, norms)
+            share = batch_total / self.total_weight
+            loss.add_(self.losses.batch_losses([parts])[0], alpha=share)
             gradient.add_(flat.gradients, alpha=share)
         flat.gradients.copy_(gradient)
         return float(loss), flat.gradients.cpu().double().numpy()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
-from skmlp.training.modules.layers import seed_dropout
+from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.optimizers.flat_optimizers import (
     copy_optimizer_state,
     load_optimizer_state,
@@ -160,7 +160,7 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Keep weights and optimizer state on the CPU, and free all other memory."""
-        self.stop_training(self.copy_optimizer_state())
+        self.drop_optimizer(self.copy_optimizer_state())
         if next(self.module_.parameters()).device.type != "cpu":
             self.module_.to("cpu")
         for parameter in self.module_.parameters():
@@ -176,7 +176,7 @@ class Net(NeuralNet):
                 self.optimizer_state_ = None
         return self
 
-    def stop_training(self, optimizer_state: OptimizerState | None) -> None:
+    def drop_optimizer(self, optimizer_state: OptimizerState | None) -> None:
         """Replace optimizer and vector by a state of the optimizer to `resume` from."""
         self.__dict__.pop("flat_", None)
         self.optimizer_, self.optimizer_state_ = None, optimizer_state
@@ -198,7 +198,7 @@ class Net(NeuralNet):
         """Return a net with the same attributes that does not train."""
         copied = object.__new__(type(self))
         copied.__dict__.update(vars(self))
-        copied.stop_training(optimizer_state)
+        copied.drop_optimizer(optimizer_state)
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
@@ -251,8 +251,8 @@ class NetSnapshot:
             attributes.restore()
         net.module_.load_state_dict(self._weights)
         net.module_.to(self._device).eval()
-        seed_dropout(net.module_, None)
-        net.stop_training(self._optimizer_state)
+        set_dropout_generator(net.module_, None)
+        net.drop_optimizer(self._optimizer_state)
         net.bests_ = self._bests
         for curve, length in self._lengths:
             del curve[length:]

@@ -45,9 +45,9 @@ class TrainingRun:
     ----------
     net : Net
         Initialized.
-    train : BatchLoader
+    train_loader : BatchLoader
         Batches of the training set.
-    valid : BatchLoader or None
+    valid_loader : BatchLoader or None
         Batches of the validation set.
     max_epochs : int
         Largest number of epochs, those of the checkpoint included.
@@ -75,8 +75,8 @@ class TrainingRun:
     def __init__(
         self,
         net: Net,
-        train: BatchLoader,
-        valid: BatchLoader | None,
+        train_loader: BatchLoader,
+        valid_loader: BatchLoader | None,
         max_epochs: int,
         *,
         score: Callable[[Tensor], float] | None = None,
@@ -85,8 +85,8 @@ class TrainingRun:
         checkpoint: RunCheckpoint | None = None,
     ) -> None:
         self.net = net
-        self.train = train
-        self.valid = valid
+        self.train_loader = train_loader
+        self.valid_loader = valid_loader
         self.max_epochs = max_epochs
         self.score = score
         self.train_score = train_score
@@ -108,7 +108,7 @@ class TrainingRun:
         return self.net.flat_
 
     @property
-    def weights(self) -> list[Tensor]:
+    def state_tensors(self) -> list[Tensor]:
         """The vector of parameters and the running statistics of the network."""
         return [self.flat.values, *self.net.module_.buffers()]
 
@@ -136,12 +136,12 @@ class TrainingRun:
 
     def record_validation(self, logits: Tensor) -> None:
         """Write loss and score of the logits of the validation set into the history."""
-        assert self.valid is not None
-        net, data = self.net, self.valid.data
+        assert self.valid_loader is not None
+        net, data = self.net, self.valid_loader.data
         _, y, weight = data.gather(torch.from_numpy(data.index))
         weight = None if weight is None else weight / weight.sum()
-        sample_losses, _ = net.criterion_.sample_losses_and_gradient(logits, y, weight)
-        loss = net.criterion_.mean_loss(sample_losses, weight)
+        loss_terms, _ = net.criterion_.loss_terms_and_gradient(logits, y, weight)
+        loss = net.criterion_.mean_loss(loss_terms, weight)
         net.record("valid_loss", float(loss), operator.lt)
         if self.score is not None:
             net.record("valid_score", self.score(logits), operator.gt)
@@ -150,7 +150,7 @@ class TrainingRun:
         """Save the best weights, move the learning rate, and decide about stopping."""
         net, monitor, record = self.net, self.net.monitor, self.net.history[-1]
         loss, score = record["train_loss"], record.get("valid_score")
-        monitor.samples_seen += len(self.train.data)
+        monitor.samples_seen += len(self.train_loader.data)
         if monitor.add_epoch(loss, score, record.get("valid_loss", math.inf)):
             self.save_best_weights()
         if net.verbose:
@@ -159,7 +159,7 @@ class TrainingRun:
                 print(f"Validation score: {score:f}")  # noqa: T201
         net.schedule.after_epoch(net.optimizer_, monitor.samples_seen)
         net.converged_ = False
-        if (message := monitor.stalled()) is None:
+        if (message := monitor.stop_message()) is None:
             return
         net.converged_, consequence = net.schedule.on_plateau(net.optimizer_)
         if net.verbose:
@@ -170,7 +170,7 @@ class TrainingRun:
     def save_best_weights(self) -> None:
         """Take a snapshot of the weights as the best so far."""
         if self.net.monitor.restore_best_weights:
-            self.best_weights = TensorSnapshot(self.weights)
+            self.best_weights = TensorSnapshot(self.state_tensors)
 
     def record_divergence(self, loss: float) -> None:
         """End the run after an epoch whose loss is not finite.
@@ -188,7 +188,7 @@ class TrainingRun:
         net.converged_ = True
         net.record("train_loss", loss, operator.lt)
         net.record("valid_score", math.nan, operator.gt)
-        monitor.samples_seen += len(self.train.data)
+        monitor.samples_seen += len(self.train_loader.data)
         monitor.add_divergence(loss)
 
     def finish(self) -> None:

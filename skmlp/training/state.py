@@ -38,14 +38,14 @@ def training_state_dict(run: TrainingRun) -> dict[str, Any]:
         {
             "epochs": net.epochs_,
             "converged": net.converged_,
-            "weights": run.weights,
+            "weights": run.state_tensors,
             "optimizer": net.copy_optimizer_state(),
             "schedule": net.schedule.steps_done,
             "monitor": monitor,
             "average": average and {"steps": average.steps, "of": average.tensors},
             "history": list(net.history),
             "bests": net.bests_,
-            "random_state": copy.deepcopy(run.train.random_state),
+            "random_state": copy.deepcopy(run.train_loader.random_state),
             "generator": run.generator and run.generator.get_state(),
             "callbacks": {name: cb.state_dict() for name, cb in _stateful(net)},
         }
@@ -70,13 +70,13 @@ def load_training_state_dict(run: TrainingRun, state: dict[str, Any]) -> None:
     net = run.net
     net.epochs_, net.converged_ = state["epochs"], state["converged"]
     for _ in range(net.epochs_):
-        run.train.next_order()
-    if not _same_state(run.train.random_state, state["random_state"]):
+        run.train_loader.next_order()
+    if not _same_state(run.train_loader.random_state, state["random_state"]):
         raise ValueError(
             "the orders of the samples cannot be drawn again: something else than fit "
             "drew from the RandomState, maybe a callback"
         )
-    _copy(run.weights, state["weights"])
+    _copy(run.state_tensors, state["weights"])
     optimizer = state["optimizer"]
     load_optimizer_state(
         net.optimizer_, {**optimizer, "state": _to_tensors(optimizer["state"])}
@@ -86,7 +86,7 @@ def load_training_state_dict(run: TrainingRun, state: dict[str, Any]) -> None:
     if (best := monitor.pop("best_state")) is not None:
         device = run.flat.values.device
         copies = [torch.from_numpy(array).to(device) for array in best]
-        run.best_weights = TensorSnapshot(run.weights, copies)
+        run.best_weights = TensorSnapshot(run.state_tensors, copies)
     vars(net.monitor).update(monitor)
     if run.average is not None:
         run.average.steps = state["average"]["steps"]

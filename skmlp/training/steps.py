@@ -5,11 +5,11 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from skmlp.training.autograd_step import AutogradStep
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.handwritten_step import (
     HandwrittenStep,
-    dense_structure,
-    single_network_layer,
+    group_dense_modules,
+    make_single_network_layer,
 )
 from skmlp.training.losses import Loss
 from skmlp.training.optimizers.flat_parameters import FlatParameters
@@ -27,7 +27,7 @@ def make_step(
     flat: FlatParameters,
     penalty: Penalty,
     amp: bool = False,
-    tuner: ThreadTuner = SINGLE_THREAD,
+    tuner: ThreadTuner = SINGLE_THREAD_TUNER,
 ) -> Step:
     """Return the fastest step that computes the gradients that autograd computes.
 
@@ -45,9 +45,9 @@ def make_step(
     tuner : ThreadTuner
         Chooses the number of threads.
     """
-    if not amp and (structure := dense_structure(network)) is not None:
+    if not amp and (structure := group_dense_modules(network)) is not None:
         layers = [
-            single_network_layer(layer, flat, tuner, alpha)
+            make_single_network_layer(layer, flat, tuner, alpha)
             for layer, alpha in zip(structure, penalty.alphas, strict=True)
         ]
         return HandwrittenStep(layers, loss, tuner, penalty=penalty)

@@ -97,7 +97,7 @@ class Monitor:
         """Count the epochs since the last improvement."""
         self._stalled = 0 if improved else self._stalled + 1
 
-    def stalled(self) -> str | None:
+    def stop_message(self) -> str | None:
         """Return scikit-learn's message if nothing has improved for too long."""
         if self._stalled <= self.n_iter_no_change:
             return None

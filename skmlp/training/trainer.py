@@ -17,16 +17,19 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from skmlp.training.compute.cuda_graphs import GraphRecorder
-from skmlp.training.compute.devices import repeatable_convolutions
+from skmlp.training.compute.devices import deterministic_cudnn
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.handwritten_step import HandwrittenStep
 from skmlp.training.modules.layers import dropout_generators, use_thread_tuner
-from skmlp.training.optimizers.flat_optimizers import DECOUPLED, FlatOptimizer
+from skmlp.training.optimizers.flat_optimizers import (
+    DECOUPLED_DECAY_SOLVERS,
+    FlatOptimizer,
+)
 from skmlp.training.optimizers.penalty import Penalty
-from skmlp.training.optimizers.update import Update
+from skmlp.training.optimizers.update import ParameterUpdater
 from skmlp.training.run import (
     ProgressCallback,
     TrainingRun,
@@ -68,7 +71,7 @@ class Trainer:
         L2 penalty in the loss.
     step : callable
         From a batch to its logits and losses; leaves the gradients.
-    update : Update
+    update : ParameterUpdater
         From gradients to new parameters.
     recorder : GraphRecorder or None
         Repeats a step on a GPU as a CUDA graph.
@@ -77,14 +80,14 @@ class Trainer:
     def __init__(self, run: TrainingRun) -> None:
         keep_freed_memory()
         net = run.net
-        decoupled = net.solver in DECOUPLED
+        decoupled = net.solver in DECOUPLED_DECAY_SOLVERS
         self.run = run
         self.tuner = make_thread_tuner(run.flat.values)
         self.penalty = Penalty(run.flat, 0.0 if decoupled else net.alpha, self.tuner)
         self.step = make_step(
             net.module_, net.criterion_, run.flat, self.penalty, net.amp, self.tuner
         )
-        self.update = Update(
+        self.update = ParameterUpdater(
             run.flat,
             net.optimizer_,
             net.alpha if decoupled else 0.0,
@@ -97,20 +100,22 @@ class Trainer:
         """Train until the run ends; see the function `train`."""
         run, net = self.run, self.run.net
         datasets = {
-            "dataset_train": run.train.data,
-            "dataset_valid": None if run.valid is None else run.valid.data,
+            "dataset_train": run.train_loader.data,
+            "dataset_valid": None
+            if run.valid_loader is None
+            else run.valid_loader.data,
         }
-        if run.max_epochs * len(run.train) >= _MIN_RECORDED_STEPS:
-            self.record_steps()
+        if run.max_epochs * len(run.train_loader) >= _MIN_RECORDED_STEPS:
+            self.enable_cuda_graph()
         net.epochs_, net.converged_ = 0, False
-        net.notify("on_train_begin", X=run.train.data, y=None)
+        net.notify("on_train_begin", X=run.train_loader.data, y=None)
         run.load_checkpoint(progress_callback)
         try:
-            with self.computing():
+            with self.computing_context():
                 while not run.ended:
                     net.notify("on_epoch_begin", **datasets)
                     self.update.begin_epoch()
-                    with self.without_tracking():
+                    with self.inference_mode_if_possible():
                         loss = self._train_epoch()
                     if not math.isfinite(loss):
                         run.record_divergence(loss)
@@ -133,25 +138,25 @@ class Trainer:
         if run.average is not None:
             run.average.apply()
         run.finish()
-        net.notify("on_train_end", X=run.train.data, y=None)
+        net.notify("on_train_end", X=run.train_loader.data, y=None)
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing_context(self) -> Iterator[None]:
         """Set up torch and the network for steps and for validation."""
         with (
             torch.no_grad(),
-            repeatable_convolutions(),
+            deterministic_cudnn(),
             use_thread_tuner(self.run.net.module_, self.tuner),
         ):
             yield
 
-    def record_steps(self) -> None:
+    def enable_cuda_graph(self) -> None:
         """Record a CUDA graph of a step, unless a callback may change the step."""
         net = self.run.net
         if self.run.flat.values.is_cuda and not net.callbacks:
             self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
-    def without_tracking(self) -> AbstractContextManager[object]:
+    def inference_mode_if_possible(self) -> AbstractContextManager[object]:
         """Return torch's inference mode if no foreign code sees the tensors of a batch.
 
         Autograd refuses tensors that were made in inference mode.
@@ -159,17 +164,19 @@ class Trainer:
         handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
             self.run.net.optimizer_, FlatOptimizer
         )
-        foreign = self.run.train.augment is not None or self._notifies_of_batches()
+        foreign = (
+            self.run.train_loader.augment is not None or self._notifies_of_batches()
+        )
         return torch.inference_mode() if handwritten and not foreign else nullcontext()
 
     def _averaged_weights(self) -> AbstractContextManager[None]:
         """Give the network its averaged weights for a while, if there are any."""
         average = self.run.average
-        return nullcontext() if average is None else average.applied()
+        return nullcontext() if average is None else average.temporarily_applied()
 
     def _train_epoch(self) -> float:
         """Train on every batch once; record and return the loss."""
-        net, batches = self.run.net, self.run.train
+        net, batches = self.run.net, self.run.train_loader
         net.module_.train()
         notify = self._notifies_of_batches()
         losses = EpochLoss(net.criterion_, self.penalty)
@@ -197,7 +204,7 @@ class Trainer:
 
     def _validate(self) -> None:
         """Record loss and score of the validation set, and the training score."""
-        run, net, batches = self.run, self.run.net, self.run.valid
+        run, net, batches = self.run, self.run.net, self.run.valid_loader
         if batches is not None:
             net.module_.eval()
             notify = self._notifies_of_batches()
@@ -223,13 +230,13 @@ class Trainer:
 
     def train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, BatchLosses]:
         """Update the parameters by one batch; return its logits and parts of losses."""
-        x, y, weight, total = batch
+        x, y, weight, total_weight = batch
         if self.recorder is not None and weight is None:
             logits, *parts = self.recorder.call(self._unweighted_step, x, y)
-            sample_losses, *norms = (part.clone() for part in parts)
+            loss_terms, *norms = (part.clone() for part in parts)
         else:
-            logits, sample_losses, *norms = self.step(x, y, weight, total)
-        self.update.prepare()
+            logits, loss_terms, *norms = self.step(x, y, weight, total_weight)
+        self.update.decay_and_clip()
         if notify:
             net = self.run.net
             named = list(net.module_.named_parameters())
@@ -239,7 +246,7 @@ class Trainer:
         self.update.step()
         if self.run.average is not None:
             self.run.average.update()
-        return logits, BatchLosses(sample_losses, weight, total, norms)
+        return logits, BatchLosses(loss_terms, weight, total_weight, norms)
 
     def _unweighted_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Take the step of samples that all have weight one."""
@@ -247,11 +254,11 @@ class Trainer:
 
     def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchLosses]:
         """Return the logits and the parts of the losses of a validation batch."""
-        x, y, weight, total = batch
+        x, y, weight, total_weight = batch
         net = self.run.net
         logits = net.module_(x)
-        sample_losses, _ = net.criterion_.sample_losses_and_gradient(logits, y, weight)
-        return logits, BatchLosses(sample_losses, weight, total)
+        loss_terms, _ = net.criterion_.loss_terms_and_gradient(logits, y, weight)
+        return logits, BatchLosses(loss_terms, weight, total_weight)
 
     def _notifies_of_batches(self) -> bool:
         """Return whether a callback has a hook for batches."""
@@ -271,7 +278,7 @@ class Trainer:
     ) -> None:
         """Write a batch into the history and notify the callbacks."""
         net = self.run.net
-        loss = losses.means([parts])[0].to(logits.dtype)
+        loss = losses.batch_losses([parts])[0].to(logits.dtype)
         net.history.record_batch(f"{prefix}_loss", float(loss))
         net.history.record_batch(f"{prefix}_batch_size", len(logits))
         net.notify(

@@ -47,7 +47,7 @@ class AveragedWeights:
                 average.copy_(current)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def temporarily_applied(self) -> Iterator[None]:
         """Give the network the averaged weights within the block."""
         trained = TensorSnapshot(self._current)
         self.apply()

@@ -22,13 +22,13 @@ def test_epoch_loss_is_the_weighted_sum_of_batch_losses(n, weighted):
     counts = rng.integers(0, 50, n).tolist()
     epoch, expected = EpochLoss(SquaredError()), 0.0
     for size, count in zip(sizes, counts, strict=True):
-        sample_losses = torch.from_numpy(rng.exponential(size=size)).float()
+        loss_terms = torch.from_numpy(rng.exponential(size=size)).float()
         weight = torch.from_numpy(rng.dirichlet(np.ones(size))).float()
         sample_weight = (
             weight.double() if weighted else torch.full((size,), 1 / size).double()
         )
-        expected += count * float(sample_losses.double() @ sample_weight)
-        epoch.add(BatchLosses(sample_losses, weight if weighted else None, 1.0), count)
+        expected += count * float(loss_terms.double() @ sample_weight)
+        epoch.add(BatchLosses(loss_terms, weight if weighted else None, 1.0), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-6)
     assert epoch.sum() == epoch.sum()
     assert epoch.total_weight == sum(counts)
@@ -42,7 +42,7 @@ def test_epoch_loss_uses_the_penalty_of_each_step(hidden):
     penalty = Penalty(flat, (0.3, 0.7))
     logits, y = torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 1])
     loss = SoftmaxCrossEntropy()
-    sample_losses, _ = loss.sample_losses_and_gradient(logits, y, None)
+    loss_terms, _ = loss.loss_terms_and_gradient(logits, y, None)
     epoch, expected = EpochLoss(loss, penalty), 0.0
     for total, count in ((5.0, 5.0), (2.0, 5.0), (4.0, 1.0)):
         flat.values.normal_()
@@ -52,7 +52,7 @@ def test_epoch_loss_uses_the_penalty_of_each_step(hidden):
         )
         mean = torch.nn.functional.cross_entropy(logits, y).item()
         expected += count * (mean + 0.5 * penalty_value / total)
-        epoch.add(BatchLosses(sample_losses, None, total, penalty.norms()), count)
+        epoch.add(BatchLosses(loss_terms, None, total, penalty.norms()), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-5)
 
 

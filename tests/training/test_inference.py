@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from skmlp.training.inference import activate, compute_logits
+from skmlp.training.inference import activate, forward_in_chunks
 from skmlp.training.modules.layers import build_mlp, initialize
 
 
@@ -20,7 +20,7 @@ def logits_with(threads, network, X):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        result = compute_logits(network, X)
+        result = forward_in_chunks(network, X)
         assert torch.get_num_threads() == threads
         return result
     finally:
@@ -44,13 +44,15 @@ def test_samples_keep_their_order(network):
 
 def test_sparse_samples_give_the_logits_of_dense_ones(network):
     X = scipy.sparse.random(30, 50, 0.2, format="csr", random_state=0, dtype="f4")
-    assert torch.equal(compute_logits(network, X), compute_logits(network, X.toarray()))
+    assert torch.equal(
+        forward_in_chunks(network, X), forward_in_chunks(network, X.toarray())
+    )
 
 
 def test_unaligned_samples_give_the_same_bits(network):
     X = np.random.RandomState(0).rand(31, 50).astype(np.float32)
     assert torch.equal(
-        compute_logits(network, X[1:]), compute_logits(network, X[1:].copy())
+        forward_in_chunks(network, X[1:]), forward_in_chunks(network, X[1:].copy())
     )
 
 

@@ -160,8 +160,8 @@ def test_mean_loss_and_gradient_match_the_sample_losses(case, weighted):
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
     value, sample_grads = loss.loss_and_gradient(logits, y)
     weight = weight if weighted else None
-    sample_losses, grad = loss.sample_losses_and_gradient(logits, y, weight)
-    mean = loss.mean_loss(sample_losses, weight)
+    loss_terms, grad = loss.loss_terms_and_gradient(logits, y, weight)
+    mean = loss.mean_loss(loss_terms, weight)
     sample_weight = torch.full_like(value, 1 / BATCH) if weight is None else weight
     torch.testing.assert_close(mean, value @ sample_weight, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(
@@ -173,19 +173,19 @@ def test_mean_loss_and_gradient_match_the_sample_losses(case, weighted):
 def test_mean_losses_of_a_pack_match_its_members(case, n_batches):
     loss, logits, y, _ = case
     weight = torch.arange(BATCH, dtype=torch.float64) / sum(range(BATCH))
-    sample_losses, expected_grad = loss.sample_losses_and_gradient(logits, y, weight)
-    expected = loss.mean_loss(sample_losses, weight)
+    loss_terms, expected_grad = loss.loss_terms_and_gradient(logits, y, weight)
+    expected = loss.mean_loss(loss_terms, weight)
     members = [tensor.expand(2, *tensor.shape) for tensor in (logits, y, weight)]
     batches = [
-        loss.sample_losses_and_gradient(members[0].clone(), *members[1:])
+        loss.loss_terms_and_gradient(members[0].clone(), *members[1:])
     ] * n_batches
     for _, grad in batches:
         for member_grad in grad:
             torch.testing.assert_close(
                 member_grad, expected_grad, rtol=1e-12, atol=1e-15
             )
-    sample_losses = torch.stack([sample_losses for sample_losses, _ in batches])
-    means = loss.mean_loss(sample_losses, weight.expand(n_batches, 2, BATCH))
+    loss_terms = torch.stack([loss_terms for loss_terms, _ in batches])
+    means = loss.mean_loss(loss_terms, weight.expand(n_batches, 2, BATCH))
     torch.testing.assert_close(
         means, expected.expand(n_batches, 2), rtol=1e-12, atol=1e-12
     )
@@ -208,7 +208,7 @@ def test_prior_logits_have_the_least_loss(case):
         assert not logits.any()
         return
     sample_weight = weight / weight.sum()
-    _, grad = loss.sample_losses_and_gradient(
+    _, grad = loss.loss_terms_and_gradient(
         logits.expand(BATCH, -1).clone(), y, sample_weight
     )
     np.testing.assert_allclose(grad.sum(0), 0.0, atol=1e-12)

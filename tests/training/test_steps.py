@@ -11,12 +11,12 @@ from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.handwritten_step import HandwrittenStep
 from skmlp.training.modules.convolution import build_cnn
-from skmlp.training.modules.layers import build_mlp, initialize, seed_dropout
+from skmlp.training.modules.layers import build_mlp, initialize, set_dropout_generator
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.steps import make_step
 
-HANDWRITTEN_GRADIENTS = ("identity", "logistic", "tanh", "relu")
+IN_PLACE_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
 TOTAL = 2.5  # sum of a batch's sample weights
 
@@ -43,9 +43,9 @@ def step_of(network, loss, flat=None, alpha=0.0, **options):
 
 def run_step(step, loss, x, y, weight):
     """Return logits and penalized mean loss of a step."""
-    logits, sample_losses, *norms = step(x, y, weight, TOTAL)
-    batch_losses = BatchLosses(sample_losses, weight, TOTAL, norms)
-    return logits, EpochLoss(loss, step.penalty).means([batch_losses])[0]
+    logits, loss_terms, *norms = step(x, y, weight, TOTAL)
+    batch_losses = BatchLosses(loss_terms, weight, TOTAL, norms)
+    return logits, EpochLoss(loss, step.penalty).batch_losses([batch_losses])[0]
 
 
 def both_steps(network, loss, x, y, weight, alpha=0.0):
@@ -60,7 +60,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
     results = []
     penalty = Penalty(flat, alpha)
     for step in (handwritten, AutogradStep(network, loss, flat, penalty, amp=False)):
-        seed_dropout(network, torch.Generator().manual_seed(5))
+        set_dropout_generator(network, torch.Generator().manual_seed(5))
         for buffer, first in zip(network.buffers(), before, strict=True):
             buffer.copy_(first)
         flat.gradients.fill_(torch.nan)
@@ -76,7 +76,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4, [0.0, 0.5]])
-@pytest.mark.parametrize("activation", HANDWRITTEN_GRADIENTS)
+@pytest.mark.parametrize("activation", IN_PLACE_ACTIVATIONS)
 def test_handwritten_gradients_match_autograd(
     activation, dropout, batch_norm, weighted
 ):
@@ -216,8 +216,8 @@ def test_mixed_precision_returns_nearby_values_in_full_precision():
     results = []
     for amp in (False, True):
         step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
-        logits, sample_losses = step(x.float(), y, None, TOTAL)
-        assert logits.dtype == sample_losses.dtype == torch.float32
+        logits, loss_terms = step(x.float(), y, None, TOTAL)
+        assert logits.dtype == loss_terms.dtype == torch.float32
         results.append((logits, flat.gradients.clone()))
     (full, _), (mixed, _) = results
     assert not torch.equal(full, mixed)

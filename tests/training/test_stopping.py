@@ -19,7 +19,7 @@ def epochs_until_stalled(watching, losses, scores=None):
     scores = scores or [None] * len(losses)
     for epoch, (loss, score) in enumerate(zip(losses, scores, strict=True), start=1):
         watching.add_epoch(loss, score)
-        if watching.stalled():
+        if watching.stop_message():
             return epoch
     return None
 
@@ -62,7 +62,7 @@ def test_nan_scores_and_losses_are_never_the_best(ties_by_loss):
     assert (watching.best_epoch, watching.best_validation_score) == (3, 0.7)
     for _ in range(3):
         watching.add_epoch(1.0, 0.5, 0.9)
-    assert watching.stalled()
+    assert watching.stop_message()
 
 
 def test_nan_losses_are_replaced_by_any_loss():
@@ -94,7 +94,7 @@ def test_lowered_learning_rate_resets_the_count():
     watching = monitor(n_iter_no_change=1)
     assert epochs_until_stalled(watching, [1.0, 1.0, 1.0]) == 3
     watching.reset_patience()
-    assert watching.stalled() is None
+    assert watching.stop_message() is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_lowered_learning_rate_resets_the_count():
 def test_message_equals_that_of_scikit_learn(early_stopping, what):
     watching = monitor(1e-4, 1, early_stopping)
     epochs_until_stalled(watching, [1.0] * 3, [0.5] * 3)
-    assert watching.stalled() == (
+    assert watching.stop_message() == (
         f"{what} did not improve more than tol=0.000100 for 1 consecutive epochs."
     )
 
@@ -119,7 +119,7 @@ def test_validation_loss_decides_between_equal_scores(losses, tol, patience):
     watching, stop = by_loss(tol, patience), None
     for epoch, loss in enumerate(losses, start=1):
         watching.add_epoch(1.0, 0.5, loss)
-        if watching.stalled() and stop is None:
+        if watching.stop_message() and stop is None:
             stop = epoch
     assert watching.best_epoch == losses.index(min(losses)) + 1
     assert stop == sklearn_epochs(losses, tol, patience)

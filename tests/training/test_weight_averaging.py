@@ -34,7 +34,7 @@ def test_trained_weights_return_after_the_averaged_block():
     flat.values.fill_(1.0)
     averaged.update()
     before = [flat.values.clone(), *(b.clone() for b in network.buffers())]
-    with averaged.applied():
+    with averaged.temporarily_applied():
         assert not torch.equal(flat.values, before[0])
     for now, then in zip([flat.values, *network.buffers()], before, strict=True):
         assert torch.equal(now, then)

@@ -30,12 +30,12 @@ from skmlp.training.compute.seeds import torch_generator
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
-    on_device,
     samples_per_chunk,
+    to_device_tensor,
 )
 from skmlp.training.losses import Loss
-from skmlp.training.modules.introspection import weight_layers, widest_layer_size
-from skmlp.training.modules.layers import Dropout, initialize, seed_dropout
+from skmlp.training.modules.introspection import max_values_per_sample, weight_layers
+from skmlp.training.modules.layers import Dropout, initialize, set_dropout_generator
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import make_optimizer
 from skmlp.training.schedules import Schedule
@@ -202,7 +202,7 @@ class NetworkBuilder(PredictingNetwork):
         if not has_dropout and self.augmentation is None:
             return None
         generator = torch_generator(random_state, device)
-        seed_dropout(network, generator)
+        set_dropout_generator(network, generator)
         return generator
 
     def _make_net(
@@ -274,7 +274,7 @@ class NetworkBuilder(PredictingNetwork):
         """Return the batches of the training set."""
         data = _on_device_of(net, train)
         if self.solver == "lbfgs":
-            widest = widest_layer_size(net.module_, train.X.shape[1])
+            widest = max_values_per_sample(net.module_, train.X.shape[1])
             return BatchLoader(data, samples_per_chunk(widest))
         augment = None
         if self.augmentation is not None and generator is not None:
@@ -307,7 +307,7 @@ class NetworkBuilder(PredictingNetwork):
 
         `train_data` is the training set if both sets index the same arrays.
         """
-        widest = widest_layer_size(net.module_.eval(), valid.X.shape[1])
+        widest = max_values_per_sample(net.module_.eval(), valid.X.shape[1])
         if (
             train_data is None
             or valid.indices is None
@@ -315,7 +315,7 @@ class NetworkBuilder(PredictingNetwork):
         ):
             data = _on_device_of(net, valid)
         else:
-            data = train_data.with_indices(valid.indices)
+            data = train_data.with_sample_indices(valid.indices)
         return BatchLoader(data, samples_per_chunk(widest))
 
     # Scores
@@ -325,7 +325,7 @@ class NetworkBuilder(PredictingNetwork):
     ) -> Callable[[], float]:
         """Return a function that scores the training set with the present weights."""
         score = self._make_scorer(train, net)
-        widest = widest_layer_size(net.module_.eval(), train.X.shape[1])
+        widest = max_values_per_sample(net.module_.eval(), train.X.shape[1])
         batches = BatchLoader(data, samples_per_chunk(widest))
 
         def score_train() -> float:
@@ -367,7 +367,7 @@ def _on_device_of(net: Net, data: FitData) -> DeviceData:
     if ("X", device, dtype) not in tensors:
         X = data.X
         if isinstance(X, np.ndarray):
-            X = on_device(X, dtype, device)
+            X = to_device_tensor(X, dtype, device)
         tensors["X", device, dtype] = X
     if ("y", device, dtype) not in tensors:
         y = torch.from_numpy(data.targets)

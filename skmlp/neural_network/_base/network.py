@@ -51,7 +51,7 @@ from skmlp.training.modules.introspection import (
     multiply_adds,
     weight_layers,
 )
-from skmlp.training.modules.layers import seed_dropout
+from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.net import Net, NetSnapshot
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 from skmlp.training.stopping import Monitor
@@ -258,7 +258,7 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
         """
         if not run.diverged:
             return
-        data, net = run.train.data, run.net
+        data, net = run.train_loader.data, run.net
         reasons = (
             "lower learning_rate_init or scale X (its values reach "
             f"{data.max_abs():g}){self._describe_target_scale(data.y)}."
@@ -295,7 +295,7 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
     def _set_fitted_attributes(self, net: Net) -> None:
         """Set all attributes that `fit` sets after training, except those of L-BFGS."""
         monitor = net.monitor
-        seed_dropout(net.module_, None)
+        set_dropout_generator(net.module_, None)
         self.net_, self._monitor = net, monitor
         self.device_ = torch.device(net.device)
         self.callbacks_ = [callback for _, callback in net.callbacks_[1:]]
@@ -353,7 +353,7 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
         if net.epochs_ < max(1, run.max_epochs):
             self.net_.interrupted_ = True
             return
-        seed_dropout(net.module_, None)
+        set_dropout_generator(net.module_, None)
         net.release()
         self.net_ = net
         self.loss_ = net.monitor.loss_curve[-1]
@@ -361,8 +361,8 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
 
 def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:
     """Return a context with as many threads as a step of the run can use."""
-    network, data = run.net.module_, run.train.data
-    batch_size = min(run.train.batch_size, len(data))
+    network, data = run.net.module_, run.train_loader.data
+    batch_size = min(run.train_loader.batch_size, len(data))
     work = multiply_adds(network, data.X.shape[1]) * batch_size
     splits = not has_convolutions(network) and can_thread_large_products(
         run.flat.values

@@ -14,9 +14,9 @@ from skmlp.neural_network._layers.arrays import LayerArrays
 from skmlp.neural_network._layers.hidden import network_up_to
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.training.compute.devices import resolve_device
-from skmlp.training.inference import compute_logits
+from skmlp.training.inference import forward_in_chunks
 from skmlp.training.modules.introspection import weight_layers
-from skmlp.training.modules.layers import inputs_first
+from skmlp.training.modules.layers import to_coefs_shape
 from skmlp.training.net import Net
 
 
@@ -87,14 +87,14 @@ class PredictingNetwork(InputChecker):
         """
         check_is_fitted(self)
         part = network_up_to(self._network_to_predict(), layer)
-        activations = compute_logits(part, self._check_X(X))
+        activations = forward_in_chunks(part, self._check_X(X))
         if activations.dim() == 4:
             activations = activations.permute(0, 2, 3, 1)
         return activations.contiguous().numpy()
 
     def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
         """Return the logits of checked samples."""
-        return compute_logits(network, X)
+        return forward_in_chunks(network, X)
 
     def _network_to_predict(self) -> nn.Sequential:
         """Return the network on the device of training, if the machine has it."""
@@ -111,7 +111,7 @@ class PredictingNetwork(InputChecker):
     def coefs_(self) -> list[np.ndarray]:
         """Weights of every layer, inputs first; assigning changes the network."""
         weights = (layer.weight.detach() for layer in self._weight_layers())
-        return LayerArrays("coefs_", map(inputs_first, weights))
+        return LayerArrays("coefs_", map(to_coefs_shape, weights))
 
     @coefs_.setter
     def coefs_(self, values: Sequence[Any]) -> None:

@@ -79,7 +79,7 @@ class StoredNetwork(NetworkBuilder):
         )
         network = self._network_for(arrays)
         net = self._make_net(network, monitor, torch.device("cpu"))
-        net.stop_training(None)
+        net.drop_optimizer(None)
         net.release()
         for name, values in net.module_.state_dict().items():
             values.copy_(torch.from_numpy(arrays[name]))

@@ -11,9 +11,9 @@ import torch
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.introspection import (
     has_convolutions,
+    max_values_per_sample,
     multiply_adds,
     weight_layers,
-    widest_layer_size,
 )
 from skmlp.training.packs.convolution import widest_patches
 from skmlp.training.packs.step_timing import time_pack_step, time_single_step
@@ -136,7 +136,7 @@ def group_by_width(runs: Sequence[TrainingRun]) -> list[list[int]]:
     positions_by_widths: dict[tuple[int, ...], list[int]] = {}
     for i, run in enumerate(runs):
         positions_by_widths.setdefault(_widths(run), []).append(i)
-    batch_size = runs[0].train.batch_size
+    batch_size = runs[0].train_loader.batch_size
     costs = _costs_on(runs[0].device)
 
     def work(widths: tuple[int, ...]) -> int:
@@ -193,8 +193,8 @@ def _costs_on(device: torch.device) -> _Costs:
 
 def step_cost(run: TrainingRun) -> int:
     """Return the multiplications in one step of a network."""
-    n_features = run.train.data.X.shape[1]
-    return multiply_adds(run.net.module_, n_features) * run.train.batch_size
+    n_features = run.train_loader.data.X.shape[1]
+    return multiply_adds(run.net.module_, n_features) * run.train_loader.batch_size
 
 
 def pack_thread_count(run: TrainingRun, n: int) -> int:
@@ -207,10 +207,14 @@ def pack_thread_count(run: TrainingRun, n: int) -> int:
 
 def max_pack_size(run: TrainingRun) -> int:
     """Return how many networks like this one fit into memory."""
-    network, data, batch_size = run.net.module_, run.train.data, run.train.batch_size
+    network, data, batch_size = (
+        run.net.module_,
+        run.train_loader.data,
+        run.train_loader.batch_size,
+    )
     n_features = data.X.shape[1]
     widest = max(
-        widest_layer_size(network, n_features), widest_patches(network, n_features)
+        max_values_per_sample(network, n_features), widest_patches(network, n_features)
     )
     # Parameters, gradients, two moments, moves, best weights.
     n_values = 7 * len(run.flat.values)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skmlp.training.compute.split_products import SplitProducts
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
 # The operator that torch's own compiler calls for a linear layer. Its arguments after
@@ -57,12 +57,12 @@ def _is_faster_by_onednn(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-def affine(
+def linear_without_grad(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     *,
-    along_batch: bool = False,
+    allow_column_major: bool = False,
     n_threads: int = 1,
     choices: ThreadChoices | None = None,
 ) -> Tensor:
@@ -73,7 +73,7 @@ def affine(
     x : Tensor of shape (batch, in)
     weight : Tensor of shape (out, in)
     bias : Tensor of shape (out,), optional
-    along_batch : bool
+    allow_column_major : bool
         Whether the output may be stored by units, ``(out, batch)`` in memory, if the
         batch is longer than a row. Operations along the batch are then faster.
     n_threads : int
@@ -89,7 +89,7 @@ def affine(
     if n := _onednn_threads(x, weight, bias, x.shape[0], n_threads, choices):
         with using_threads(n):
             return _onednn_linear(x, weight, bias)
-    if along_batch and bias is not None and weight.shape[0] < x.shape[0]:
+    if allow_column_major and bias is not None and weight.shape[0] < x.shape[0]:
         return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
     return F.linear(x, weight, bias)
 
@@ -105,7 +105,7 @@ def matmul_into(
 ) -> None:
     """Write ``a @ b``, or ``a @ b + scale * addend``, into `out`.
 
-    `n_threads` and `choices` have the meaning that they have in `affine`.
+    `n_threads` and `choices` have the meaning that they have in `linear_without_grad`.
     """
     if n := _onednn_threads(a, b.mT, None, b.shape[0], n_threads, choices):
         with using_threads(n):
@@ -142,7 +142,7 @@ class DenseProducts:
         bias: Tensor,
         weight_gradient: Tensor | None,
         alpha: float = 0.0,
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         self.weight = weight
         self.bias = bias
@@ -170,20 +170,22 @@ class DenseProducts:
             self._split_products[batch_size] = split
         return self._split_products[batch_size]
 
-    def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
-        """Return ``x @ weight.T + bias``, as `affine` does."""
+    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
+        """Return ``x @ weight.T + bias``, as `linear_without_grad` does."""
         if (split := self._split_for(x)) is not None:
             return split.forward(x)
-        return affine(
+        return linear_without_grad(
             x,
             self.weight,
             self.bias,
-            along_batch=along_batch,
+            allow_column_major=allow_column_major,
             n_threads=self._tuner.n_threads,
             choices=self._forward_choices,
         )
 
-    def write_weight_gradient(self, grad: Tensor, x: Tensor, total: float) -> None:
+    def write_weight_gradient(
+        self, grad: Tensor, x: Tensor, total_weight: float
+    ) -> None:
         """Write the gradient of the weights, penalty included.
 
         Parameters
@@ -192,18 +194,18 @@ class DenseProducts:
             Gradient of the layer's output.
         x : Tensor of shape (batch, in)
             Input of the layer.
-        total : float
+        total_weight : float
             Sum of the batch's sample weights, which divides the penalty.
         """
         if (split := self._split_for(x)) is not None:
-            split.write_weight_gradient(grad, x, self.alpha / total)
+            split.write_weight_gradient(grad, x, self.alpha / total_weight)
         elif self.weight_gradient is not None:
             matmul_into(
                 self.weight_gradient,
                 grad.mT,
                 x,
                 self.weight if self.alpha else None,
-                self.alpha / total,
+                self.alpha / total_weight,
                 self._tuner.n_threads,
                 self._weight_gradient_choices,
             )
@@ -219,7 +221,7 @@ class DenseProducts:
         stored_by_units = x.stride(0) == 1 < x.shape[0]
         if stored_by_units and not _is_faster_by_onednn(grad, self.weight.mT):
             return torch.mm(self.weight.mT, grad.mT).mT
-        return affine(
+        return linear_without_grad(
             grad,
             self.weight.mT,
             n_threads=self._tuner.n_threads,
@@ -307,12 +309,12 @@ def linear(
 ) -> Tensor:
     """Return what `torch.nn.functional.linear` returns, with its derivatives."""
     if _is_faster_by_onednn(x, weight) and not torch.is_autocast_enabled("cpu"):
-        return _Affine.apply(x, weight, bias, n_threads)
+        return _LinearFunction.apply(x, weight, bias, n_threads)
     return F.linear(x, weight, bias)
 
 
-class _Affine(torch.autograd.Function):
-    """`affine` for autograd."""
+class _LinearFunction(torch.autograd.Function):
+    """`linear_without_grad` for autograd."""
 
     @staticmethod
     def forward(
@@ -320,7 +322,7 @@ class _Affine(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.n_threads = n_threads
-        return affine(x, weight, bias, n_threads=n_threads)
+        return linear_without_grad(x, weight, bias, n_threads=n_threads)
 
     @staticmethod
     @once_differentiable
@@ -329,8 +331,10 @@ class _Affine(torch.autograd.Function):
         x_needs_grad, weight_needs_grad, bias_needs_grad, _ = ctx.needs_input_grad
         n = ctx.n_threads
         return (
-            affine(grad, weight.mT, n_threads=n) if x_needs_grad else None,
-            affine(grad.mT, x.mT, n_threads=n) if weight_needs_grad else None,
+            linear_without_grad(grad, weight.mT, n_threads=n) if x_needs_grad else None,
+            linear_without_grad(grad.mT, x.mT, n_threads=n)
+            if weight_needs_grad
+            else None,
             grad.sum(0) if bias_needs_grad else None,
             None,
         )

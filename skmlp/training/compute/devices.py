@@ -9,7 +9,7 @@ import torch
 
 _FLOATS = {"float32": torch.float32, "float64": torch.float64}
 
-# cuDNN's setting before the first open block of `repeatable_convolutions`, one entry
+# cuDNN's setting before the first open block of `deterministic_cudnn`, one entry
 # for each open block in any thread.
 _lock = threading.Lock()
 _settings_before_blocks: list[bool] = []
@@ -72,7 +72,7 @@ def resolve_dtype(
     return torch.float64 if is_double else torch.float32
 
 
-def widest_float(device: torch.device) -> torch.dtype:
+def highest_precision_float(device: torch.device) -> torch.dtype:
     """Return float64, or float32 on a device without float64."""
     return torch.float64 if _has_float64(device) else torch.float32
 
@@ -83,7 +83,7 @@ def _has_float64(device: torch.device) -> bool:
 
 
 @contextmanager
-def repeatable_convolutions() -> Iterator[None]:
+def deterministic_cudnn() -> Iterator[None]:
     """Let cuDNN compute gradients with the same bits in every run.
 
     The setting is global. It returns to its former value when the last of several

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
 # Multiplications of a part from which a thread of its own is worth it. From this number
@@ -47,7 +47,7 @@ class SplitProducts:
         bias: Tensor,
         weight_gradient: Tensor | None,
         batch_size: int,
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         self._tuner = tuner
         units, n_inputs = weight.shape

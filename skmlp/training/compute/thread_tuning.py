@@ -110,7 +110,7 @@ class ThreadTuner:
 
 # The tuner of code that does not train, or that was given no other one. Nobody calls
 # its `begin_step`.
-SINGLE_THREAD = ThreadTuner(1)
+SINGLE_THREAD_TUNER = ThreadTuner(1)
 
 
 def make_thread_tuner(*parameters: Tensor) -> ThreadTuner:

@@ -11,9 +11,9 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-from skmlp.training.compute.devices import widest_float
+from skmlp.training.compute.devices import highest_precision_float
 from skmlp.training.compute.memory import ALIGNMENT
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.data.sources import Source
 
@@ -27,7 +27,7 @@ _VALUES_PER_CHUNK = 2**21
 
 # Features of the batches that are gathered by one call. They are worth the call, and
 # enough for several threads. They are few enough to stay in the last-level cache.
-_FEATURES_PER_GATHER = 2**20
+_VALUES_PER_GATHER = 2**20
 
 # Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
 _KEPT_DTYPES = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
@@ -57,8 +57,8 @@ class DeviceData(Dataset):
     host_weight : ndarray of shape (n,) or None
         Sample weights on the host.
     shares_features : bool
-        Whether data made by `with_indices` uses the same tensor of features. It is
-        false if the features were read from a source.
+        Whether data made by `with_sample_indices` uses the same tensor of features.
+        False for a source that was read: X then holds only the samples of this data.
     streams : bool
         Whether the features are read in windows.
     """
@@ -81,7 +81,7 @@ class DeviceData(Dataset):
             index = np.arange(len(index))
         self.index = index
         if isinstance(X, np.ndarray):
-            X = on_device(X, dtype, device)
+            X = to_device_tensor(X, dtype, device)
         elif isinstance(X, Tensor):
             X = X.to(device)
         self.X: Any = X
@@ -104,7 +104,7 @@ class DeviceData(Dataset):
         x, y, _ = self.gather(torch.tensor([self.index[i]]))
         return x[0], y[0]
 
-    def with_indices(self, index: np.ndarray) -> "DeviceData":
+    def with_sample_indices(self, index: np.ndarray) -> "DeviceData":
         """Return data of the same tensors with other samples."""
         data = copy.copy(self)
         data.index = index
@@ -152,7 +152,7 @@ class DeviceData(Dataset):
         for window in self.X.windows(order, batch_size):
             data = copy.copy(self)
             index = torch.from_numpy(window.sample_index).to(self.device)
-            data.X = on_device(window.X, self.dtype, self.device)
+            data.X = to_device_tensor(window.X, self.dtype, self.device)
             data.y = self.y[index]
             if self.weight is not None:
                 data.weight = self.weight[index]
@@ -222,7 +222,7 @@ class BatchLoader:
             )
         return self.order
 
-    def follow(self, other: "BatchLoader") -> None:
+    def copy_order_from(self, other: "BatchLoader") -> None:
         """Take over order and random state from a loader with the same batches."""
         if self is not other and self.random_state and other.random_state:
             self.random_state.set_state(other.random_state.get_state())
@@ -230,7 +230,7 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
-        return self.batches(SINGLE_THREAD)
+        return self.batches(SINGLE_THREAD_TUNER)
 
     def batches(self, tuner: ThreadTuner) -> Iterator[Batch]:
         """Yield the batches of one epoch, gathered on the tuner's threads."""
@@ -241,22 +241,22 @@ class BatchLoader:
                 X, Y, W = data.gather(positions[gathered], tuner.n_threads)
                 batches = zip(_split(X, size), _split(Y, size), strict=True)
                 for i, (x, y) in enumerate(batches):
-                    weight, total = None, float(x.shape[0])
+                    weight, total_weight = None, float(x.shape[0])
                     if W is not None and data.host_weight is not None:
                         in_gathered = slice(i * size, i * size + len(x))
                         weight = W[in_gathered]
                         # Summed on the host, so that no batch waits for the device.
                         index = order[gathered][in_gathered]
-                        total = float(data.host_weight[index].sum())
-                        if total:
-                            weight = weight.div_(total)
+                        total_weight = float(data.host_weight[index].sum())
+                        if total_weight:
+                            weight = weight.div_(total_weight)
                     x = x if self.augment is None else self.augment(x)
-                    yield x, y, weight, total
+                    yield x, y, weight, total_weight
 
     def _batches_per_gather(self) -> int:
         """Return how many batches one call gathers."""
-        n_features = self.batch_size * max(1, math.prod(self.data.X.shape[1:]))
-        return batches_per_gather(n_features, self.data.dtype)
+        values_per_batch = self.batch_size * max(1, math.prod(self.data.X.shape[1:]))
+        return batches_per_gather(values_per_batch, self.data.dtype)
 
 
 def _split(samples: Tensor, size: int) -> Sequence[Tensor]:
@@ -264,13 +264,13 @@ def _split(samples: Tensor, size: int) -> Sequence[Tensor]:
     return (samples,) if samples.shape[0] <= size else samples.split(size)
 
 
-def batches_per_gather(n_features: int, dtype: torch.dtype) -> int:
-    """Return how many batches one call gathers; a batch has `n_features` values."""
+def batches_per_gather(values_per_batch: int, dtype: torch.dtype) -> int:
+    """Return how many batches of `values_per_batch` feature values one call gathers."""
     # Batches that are not aligned could change bits of products, and their alignment
     # would depend on how many batches are gathered before.
-    if n_features * dtype.itemsize % ALIGNMENT:
+    if values_per_batch * dtype.itemsize % ALIGNMENT:
         return 1
-    return max(1, _FEATURES_PER_GATHER // max(1, n_features))
+    return max(1, _VALUES_PER_GATHER // max(1, values_per_batch))
 
 
 def slices_of_size(n_samples: int, size: int) -> list[slice]:
@@ -304,13 +304,15 @@ def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.from_numpy(X)
 
 
-def on_device(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
+def to_device_tensor(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Copy an array to a device, in its own dtype if the device can hold it."""
     x = as_tensor(X, dtype)
-    return x.to(device, widest_float(device) if x.dtype == torch.float64 else x.dtype)
+    return x.to(
+        device, highest_precision_float(device) if x.dtype == torch.float64 else x.dtype
+    )
 
 
-def features(
+def to_dense_aligned(
     X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Return samples as a dense tensor at an aligned address.

@@ -96,7 +96,7 @@ class Source:
         """Return some of the samples as a source, without reading them."""
         if isinstance(key, tuple):  # scikit-learn indexes by [index, ...]
             key = key[0]
-        return self.with_indices(np.arange(len(self))[key])
+        return self.take(np.arange(len(self))[key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Read all samples."""
@@ -104,7 +104,7 @@ class Source:
         samples = samples.reshape(len(self), *self.sample_shape)
         return samples if dtype is None else samples.astype(dtype, copy=False)
 
-    def with_indices(self, index: np.ndarray) -> "Source":
+    def take(self, index: np.ndarray) -> "Source":
         """Return some of the samples as a source, without reading them."""
         return Source(self._array, self._array_rows(index))
 

@@ -26,24 +26,24 @@ def sample_order(
     method: str,
     y: npt.ArrayLike | None,
     n_samples: int,
-    n_smallest: int,
+    min_train_size: int,
     random_state: int | np.random.RandomState | None,
 ) -> np.ndarray:
     """Return the indices of the samples in random order.
 
     Every beginning of a stratified order holds the classes in proportion. Its first
-    `n_smallest` samples hold all classes.
+    `min_train_size` samples hold all classes.
     """
     rng = check_random_state(random_state)
     if method == "random":
         return rng.permutation(n_samples)
     codes = _class_codes(y)
     n_classes = codes.max() + 1
-    if n_smallest < n_classes:
+    if min_train_size < n_classes:
         raise ValueError(
-            f"method='stratified' takes rows of every class, but {n_smallest} training "
-            f"rows cannot hold the {n_classes} classes of y; take at least {n_classes} "
-            "rows or use method='random'."
+            "method='stratified' takes rows of every class, but "
+            f"{min_train_size} training rows cannot hold the {n_classes} classes of y; "
+            f"take at least {n_classes} rows or use method='random'."
         )
     return _stratified_order(codes, rng)
 

@@ -20,7 +20,7 @@ class Loss(nn.Module, ABC):
     def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each sample, and its gradient by the logits."""
 
-    def sample_losses_and_gradient(
+    def loss_terms_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Return the sample losses, and the gradient of their mean.
@@ -44,7 +44,7 @@ class Loss(nn.Module, ABC):
     def mean_loss(self, sample_losses: Tensor, weight: Tensor | None) -> Tensor:
         """Return the mean losses ``(...)`` of batches.
 
-        `sample_losses` are those of `sample_losses_and_gradient`. They and the sample
+        `sample_losses` are those of `loss_terms_and_gradient`. They and the sample
         weights have shape ``(..., batch)``.
         """
         if weight is None:
@@ -59,13 +59,13 @@ class Loss(nn.Module, ABC):
         """
         return torch.zeros(n_outputs, dtype=torch.float64)
 
-    def value(self, logits: Tensor, y: Tensor) -> Tensor:
+    def sample_losses(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each sample, differentiable by autograd."""
         return _HandwrittenGradient.apply(logits, y, self)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the mean loss of a batch, for skorch's callbacks."""
-        return self.value(logits, y).mean()
+        return self.sample_losses(logits, y).mean()
 
 
 class _HandwrittenGradient(torch.autograd.Function):

@@ -93,7 +93,7 @@ class SoftmaxCrossEntropy(Loss):
             grad -= self.label_smoothing / logits.shape[-1]
         return sample_losses, grad
 
-    def sample_losses_and_gradient(
+    def loss_terms_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Return the probability of each sample's class, and the gradient of the mean.
@@ -102,7 +102,7 @@ class SoftmaxCrossEntropy(Loss):
         once. With label smoothing the result is that of the base class.
         """
         if self.label_smoothing:
-            return super().sample_losses_and_gradient(logits, y, weight)
+            return super().loss_terms_and_gradient(logits, y, weight)
         index = y.unsqueeze(-1)
         is_pack = logits.dim() > 2
         p = _softmax_of_members(logits, n_threads) if is_pack else _softmax(logits)

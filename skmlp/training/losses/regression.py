@@ -25,24 +25,24 @@ class SquaredError(Loss):
 
 
 class _Elementwise(Loss):
-    """A regression loss that is the sum of one term for each output."""
+    """A regression loss that is the sum of one loss_of_residual for each output."""
 
     output_activation = "identity"
 
     @abstractmethod
-    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_of_residual(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each residual and its derivative."""
 
     def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Targets have the shape of the logits."""
-        terms, grad = self.term(logits - y)
+        terms, grad = self.loss_of_residual(logits - y)
         return terms.sum(-1), grad
 
 
 class AbsoluteError(_Elementwise):
     """Absolute error; the derivative at zero is zero."""
 
-    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_of_residual(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``|r|`` and its sign."""
         return residual.abs(), residual.sign()
 
@@ -50,7 +50,7 @@ class AbsoluteError(_Elementwise):
 class Huber(_Elementwise):
     """Half of the squared error up to a residual of 1, then linear (Huber 1964)."""
 
-    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_of_residual(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return Huber's function and the clipped residual."""
         clipped = residual.clamp(-1.0, 1.0)
         return clipped * (residual - 0.5 * clipped), clipped
@@ -59,7 +59,7 @@ class Huber(_Elementwise):
 class LogCosh(_Elementwise):
     """``log(cosh(r))``, a smooth absolute error."""
 
-    def term(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_of_residual(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``log cosh r``, computed without overflow, and ``tanh r``."""
         size = residual.abs()
         return size + F.softplus(-2.0 * size) - math.log(2.0), residual.tanh()

@@ -52,7 +52,7 @@ def _identity_backward(grad: Tensor, output: Tensor) -> Tensor:
 # Pairs of a forward and a backward function. The forward function overwrites its input.
 # The backward function maps the gradient of the output, which it overwrites, and the
 # output to the gradient of the input. A layer therefore has to store its output only.
-HANDWRITTEN_GRADIENTS: dict[
+IN_PLACE_ACTIVATIONS: dict[
     type[nn.Module],
     tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]],
 ] = {

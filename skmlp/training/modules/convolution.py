@@ -176,14 +176,14 @@ def build_cnn(
             volume = _add_convolution(layers, name, volume, stage, padding, batch_norm)
         # Max pooling and a non-decreasing activation commute. Pooling comes first, so
         # that fewer values are activated.
-        pool_first = stage.pool == "max" and activation in NON_DECREASING
-        if not pool_first:
+        pool_before_activation = stage.pool == "max" and activation in NON_DECREASING
+        if not pool_before_activation:
             layers[f"{name}_activation"] = make_activation(activation)
         if stage.pool is not None:
             volume = _add_pool(
                 layers, f"{name}_pool", volume, stage, pool_padding or padding
             )
-        if pool_first:
+        if pool_before_activation:
             layers[f"{name}_activation"] = make_activation(activation)
         if stage.dropout:
             layers[f"{name}_dropout"] = Dropout(stage.dropout, channel_dropout)
@@ -242,9 +242,9 @@ def _read_stages(
         "pool_size": pool_size,
         "conv_dropout": conv_dropout,
     }
-    owner = f"conv_channels={channels} has {len(channels)}"
+    length_hint = f"conv_channels={channels} has {len(channels)}"
     per_stage = {
-        name: per_layer(name, value, len(channels), owner)
+        name: per_layer(name, value, len(channels), length_hint)
         for name, value in settings.items()
     }
     _check_positive("conv_channels", channels)

@@ -111,7 +111,7 @@ def output_shapes(network: nn.Module, n_features: int) -> dict[nn.Module, torch.
     return {layer: output.shape for _, layer, output in outputs}
 
 
-def widest_layer_size(network: nn.Sequential, n_features: int) -> int:
+def max_values_per_sample(network: nn.Sequential, n_features: int) -> int:
     """Return the number of values of one sample in the widest layer or the input."""
     if not has_convolutions(network):
         sizes = [len(layer.weight) for layer in weight_layers(network)]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmlp.training.compute.dense_products import linear
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.modules.activations import make_activation
 from skmlp.training.modules.initializers import Fan, draw_layer
 from skmlp.training.modules.introspection import weight_layers
@@ -24,7 +24,7 @@ class Linear(nn.Linear):
     - `use_thread_tuner` sets its thread tuner for the time of a fit.
     """
 
-    tuner: ThreadTuner = SINGLE_THREAD
+    tuner: ThreadTuner = SINGLE_THREAD_TUNER
 
     def reset_parameters(self) -> None:
         """Leave the weights to `initialize`."""
@@ -41,7 +41,7 @@ class Conv2d(nn.Conv2d):
         """Leave the weights to `initialize`."""
 
 
-class _BatchNorm(nn.modules.batchnorm._BatchNorm):
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """torch's batch normalization, with two differences.
 
     - A single value in a channel is normalized by the running statistics, because one
@@ -62,11 +62,11 @@ class _BatchNorm(nn.modules.batchnorm._BatchNorm):
         return super().forward(x)
 
 
-class BatchNorm1d(_BatchNorm, nn.BatchNorm1d):
+class BatchNorm1d(BatchNorm, nn.BatchNorm1d):
     """Normalizes the units of a dense layer."""
 
 
-class BatchNorm2d(_BatchNorm, nn.BatchNorm2d):
+class BatchNorm2d(BatchNorm, nn.BatchNorm2d):
     """Normalizes the channels of a convolution."""
 
 
@@ -75,8 +75,8 @@ class Dropout(nn.Module):
 
     It differs from torch's dropout in two ways.
 
-    - It draws from its attribute `generator`, which `seed_dropout` sets for the time of
-      a fit.
+    - It draws from its attribute `generator`. `set_dropout_generator` sets it for the
+      time of a fit.
     - With `channels` it drops whole feature maps.
     """
 
@@ -104,15 +104,15 @@ class Dropout(nn.Module):
         return f"p={self.p}, channels={self.channels}"
 
 
-def per_layer(name: str, value: object, n_layers: int, owner: str) -> tuple:
+def per_layer(name: str, value: object, n_layers: int, length_hint: str) -> tuple:
     """Return one entry of `value` for each layer; a scalar applies to all layers.
 
-    `owner` is the part of the error text that tells the number of layers.
+    `length_hint` is the part of the error text that tells the number of layers.
     """
     if not isinstance(value, (tuple, list, np.ndarray)):
         return (value,) * n_layers
     if len(value) != n_layers:
-        raise ValueError(f"{name} has {len(value)} entries, but {owner}.")
+        raise ValueError(f"{name} has {len(value)} entries, but {length_hint}.")
     return tuple(value)
 
 
@@ -177,7 +177,7 @@ def add_hidden_layers(
     return width
 
 
-def inputs_first(weight: Tensor) -> Tensor:
+def to_coefs_shape(weight: Tensor) -> Tensor:
     """View torch's ``(out, in[, height, width])`` as ``([height, width,] in, out)``."""
     return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
 
@@ -194,7 +194,7 @@ def initialize(
     """
     with torch.no_grad():
         for layer in weight_layers(network):
-            weight = inputs_first(layer.weight)
+            weight = to_coefs_shape(layer.weight)
             fan_in, fan_out = weight.shape[-2:]
             kernel_area = weight.numel() // (fan_in * fan_out)
             drawn = draw_layer(
@@ -208,7 +208,9 @@ def initialize(
                 cast(Tensor, parameter).copy_(torch.from_numpy(values))
 
 
-def seed_dropout(network: nn.Module, generator: torch.Generator | None) -> None:
+def set_dropout_generator(
+    network: nn.Module, generator: torch.Generator | None
+) -> None:
     """Set the generator that all dropout layers of a network draw from."""
     for layer in network.modules():
         if isinstance(layer, Dropout):

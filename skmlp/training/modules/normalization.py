@@ -23,9 +23,9 @@ class StatisticsWeights(NamedTuple):
     its running statistics, which do not change.
     """
 
-    is_sample: Tensor | None  # (..., batch, 1): 0 for padding; None without padding
+    sample_mask: Tensor | None  # (..., batch, 1): 0 for padding; None without padding
     per_sample: Tensor  # (..., batch, 1): 1 / n for each of n samples
-    use_batch: Tensor  # (..., 1, 1): 1, or 0 for the running statistics
+    batch_factor: Tensor  # (..., 1, 1): 1, or 0 for the running statistics
     n_samples: Tensor  # (..., 1, 1): at least 2
     has_statistics: Tensor  # (...): whether the batch is counted
 
@@ -33,12 +33,12 @@ class StatisticsWeights(NamedTuple):
         """Return the mean over each member's samples; unused for fewer than two."""
         # The bits of a product would depend on the neighbors in memory, those of a sum
         # do not.
-        values = z if self.is_sample is None else z * self.is_sample
+        values = z if self.sample_mask is None else z * self.sample_mask
         return values.sum(-2, keepdim=True).div_(self.n_samples)
 
 
-class BatchStatisticsWeights:
-    """Computes the statistics weights of batches, once for each kind of batch.
+class StatisticsWeightsCache:
+    """Computes the statistics weights of batches, once for each key of batch.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class BatchStatisticsWeights:
     def __call__(self, z: Tensor) -> StatisticsWeights:
         """Return the statistics weights of a batch with the values `z` of a layer."""
         counts = self._count_samples(z)
-        kind = counts, z.shape[-2]
-        if kind in self._kept:
-            return self._kept[kind]
+        key = counts, z.shape[-2]
+        if key in self._kept:
+            return self._kept[key]
         weights = _statistics_weights(z, torch.tensor(counts))
         if len(self._kept) < _MAX_KEPT:
-            self._kept[kind] = weights
+            self._kept[key] = weights
         return weights
 
 
@@ -72,12 +72,16 @@ def _statistics_weights(z: Tensor, counts: Tensor) -> StatisticsWeights:
     counts = counts.to(z.device)
     has_statistics = counts > 1
     n_samples = counts.clamp_min(2)[..., None, None].to(z.dtype)
-    use_batch = has_statistics[..., None, None].to(z.dtype)
+    batch_factor = has_statistics[..., None, None].to(z.dtype)
     positions = torch.arange(z.shape[-2], device=z.device).unsqueeze(1)
-    is_sample = (positions < counts[..., None, None]).to(z.dtype)
-    per_sample = is_sample * (use_batch / n_samples)
+    sample_mask = (positions < counts[..., None, None]).to(z.dtype)
+    per_sample = sample_mask * (batch_factor / n_samples)
     return StatisticsWeights(
-        is_sample if padded else None, per_sample, use_batch, n_samples, has_statistics
+        sample_mask if padded else None,
+        per_sample,
+        batch_factor,
+        n_samples,
+        has_statistics,
     )
 
 
@@ -106,7 +110,7 @@ class Normalization:
     num_batches_tracked: Tensor  # (...)
     momentum: float
     eps: float
-    statistics_weights: BatchStatisticsWeights
+    statistics_weights: StatisticsWeightsCache
 
     def evaluate(self, z: Tensor) -> Tensor:
         """Normalize by the running statistics, outside of training."""
@@ -121,11 +125,11 @@ class Normalization:
         running_var = self.running_var.unsqueeze(-2)
         mean = weights.mean(z)
         # lerp selects: the batch's statistics at 1, the running ones at 0.
-        values = z.sub_(running_mean.lerp(mean, weights.use_batch))
+        values = z.sub_(running_mean.lerp(mean, weights.batch_factor))
         variance = weights.mean(values.square())
-        scale = torch.rsqrt(running_var.lerp(variance, weights.use_batch) + self.eps)
+        scale = torch.rsqrt(running_var.lerp(variance, weights.batch_factor) + self.eps)
         values.mul_(scale)
-        momentum = weights.use_batch * self.momentum
+        momentum = weights.batch_factor * self.momentum
         running_mean.lerp_(mean, momentum)
         n = weights.n_samples
         unbiased_variance = variance.mul_(n / (n - 1.0))
@@ -151,7 +155,7 @@ class Normalization:
         through_statistics = torch.addcmul(grad_bias, values, grad_weight.unsqueeze(-2))
         if linear_bias_gradient is not None:
             # Running statistics do not cancel the bias.
-            not_canceled = slope * (1.0 - weights.use_batch)
+            not_canceled = slope * (1.0 - weights.batch_factor)
             torch.mul(grad_bias, not_canceled, out=linear_bias_gradient.unsqueeze(-2))
         grad.addcmul_(through_statistics, weights.per_sample, value=-1.0)
         return grad.mul_(slope)

@@ -129,16 +129,16 @@ def adam_step(
     t: float,
     group: Mapping[str, Any],
     n_threads: int,
-    from_zero: bool = False,
+    overwrite_with_update: bool = False,
 ) -> None:
     """Update `values` by Adam's step number `t`, which `step` holds as a tensor.
 
-    With `from_zero` the values become the update of zeros. They have to be finite, and
-    the learning rate has to be one.
+    With `overwrite_with_update` the values become the update itself, instead of values
+    plus update. They have to be finite, and the learning rate has to be 1.
     """
     beta_1, beta_2 = group["betas"]
-    # AdamW's kernel first shrinks the values. A weight decay of one makes them zeros.
-    kernel = torch._fused_adamw_ if from_zero else torch._fused_adam_
+    # AdamW's kernel first multiplies the values by 1 - lr * weight_decay, here by 0.
+    kernel = torch._fused_adamw_ if overwrite_with_update else torch._fused_adam_
     with using_threads(n_threads):
         kernel(
             values,
@@ -149,7 +149,7 @@ def adam_step(
             lr=group["lr"],
             beta1=beta_1,
             beta2=beta_2,
-            weight_decay=float(from_zero),
+            weight_decay=float(overwrite_with_update),
             eps=group["eps"] / (1.0 - beta_2**t) ** 0.5,
             amsgrad=False,
             maximize=False,
@@ -168,7 +168,7 @@ NAMES = ("sgd", "adam", "adamw", *TORCH_OPTIMIZERS)
 
 # These use decoupled weight decay in place of the L2 penalty (Loshchilov and Hutter
 # 2017).
-DECOUPLED = frozenset({"adamw"})
+DECOUPLED_DECAY_SOLVERS = frozenset({"adamw"})
 
 
 def make_optimizer(

@@ -77,7 +77,7 @@ class FlatParameters:
             raise ValueError(f"alpha must be >= 0 for every layer, got {alpha!r}.")
         return tuple(map(float, alphas))
 
-    def penalized_slices(
+    def weight_slices_by_strength(
         self, alpha: float | Sequence[float]
     ) -> list[tuple[slice, float]]:
         """Return the slices with weights to penalize, and the strength of each.

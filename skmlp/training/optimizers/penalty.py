@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skmlp.training.compute.thread_tuning import (
     MIN_TUNED_PARAMETERS,
-    SINGLE_THREAD,
+    SINGLE_THREAD_TUNER,
     ThreadTuner,
 )
 from skmlp.training.compute.threads import using_threads
@@ -45,13 +45,13 @@ class Penalty:
         self,
         flat: FlatParameters,
         alpha: float | Sequence[float],
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         self.alphas = flat.alpha_per_layer(alpha)
         self._tuner = tuner
         self._slices = [
             _PenalizedSlice(_in_parts(flat.values[at]), flat.gradients[at], strength)
-            for at, strength in flat.penalized_slices(self.alphas)
+            for at, strength in flat.weight_slices_by_strength(self.alphas)
         ]
 
     def norms(self) -> list[Tensor]:
@@ -74,11 +74,11 @@ class Penalty:
             penalties.addcdiv_(squares, totals, value=0.5 * alpha)
         return penalties
 
-    def add_to_gradients(self, total: float) -> None:
+    def add_to_gradients(self, total_weight: float) -> None:
         """Add the derivative of the penalty to the gradients."""
         for parts, gradients, alpha in self._slices:
             with using_threads(self._tuner.n_threads):
-                gradients.add_(parts.view(-1), alpha=alpha / total)
+                gradients.add_(parts.view(-1), alpha=alpha / total_weight)
 
     def _norms(self, parts: Tensor) -> Tensor:
         """Return the norms ``(parts,)``.

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 
 
-class Update:
+class ParameterUpdater:
     """Updates the parameters of one network by the gradients of a step.
 
     Parameters
@@ -34,14 +34,15 @@ class Update:
         optimizer: Any,
         decay: float | Sequence[float],
         max_grad_norm: float | None,
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         self.flat = flat
         self.optimizer = optimizer
         self.max_grad_norm = max_grad_norm
         self._tuner = tuner
         self._decayed_weights = [
-            (flat.values[at], strength) for at, strength in flat.penalized_slices(decay)
+            (flat.values[at], strength)
+            for at, strength in flat.weight_slices_by_strength(decay)
         ]
         self._frozen: list[tuple[slice, Tensor]] = []
 
@@ -49,7 +50,7 @@ class Update:
         """Copy the parameters that a callback has frozen, to leave them unchanged."""
         self._frozen = self.flat.frozen()
 
-    def prepare(self) -> None:
+    def decay_and_clip(self) -> None:
         """Decay the weights, and clip the gradients; frozen ones become zero."""
         for at, _ in self._frozen:
             self.flat.gradients[at] = 0.0

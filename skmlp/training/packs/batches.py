@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.devices import widest_float
+from skmlp.training.compute.devices import highest_precision_float
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
@@ -155,7 +155,7 @@ class PackBatches:
     def synchronize_loaders(self) -> None:
         """Give each loader the order and the random state of its stream."""
         for train, i in zip(self.loaders, self.member_streams, strict=True):
-            train.follow(self.stream_loaders[i])
+            train.copy_order_from(self.stream_loaders[i])
 
 
 class StepWeights:
@@ -209,7 +209,7 @@ class StepWeights:
         member_counts = counts.T[:, members]
         self.counts = member_counts.tolist()
         self.counts_on_device = torch.as_tensor(
-            member_counts, dtype=widest_float(device), device=device
+            member_counts, dtype=highest_precision_float(device), device=device
         )
         # NumPy converts the values: some devices have no float64, even for a moment.
         native = np.float64 if dtype == torch.float64 else np.float32

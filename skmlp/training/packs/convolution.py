@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmlp.training.handwritten_step import DenseStructure, dense_structure
-from skmlp.training.modules.activations import HANDWRITTEN_GRADIENTS, ZERO_AT_ZERO
+from skmlp.training.handwritten_step import DenseModules, group_dense_modules
+from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS, ZERO_AT_ZERO
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules.introspection import output_shapes
 from skmlp.training.modules.layers import Conv2d, Dropout
@@ -35,7 +35,7 @@ _EQUAL_ATTRIBUTES: dict[type[nn.Module], tuple[str, ...]] = {
     Dropout: ("channels",),
     FlattenImage: (),
     GlobalAverage: (),
-    **dict.fromkeys(HANDWRITTEN_GRADIENTS, ()),
+    **dict.fromkeys(IN_PLACE_ACTIVATIONS, ()),
 }
 
 
@@ -43,7 +43,7 @@ class NetworkStructure(NamedTuple):
     """The image layers of a network, if there are any, and its dense layers."""
 
     images: list[nn.Module]
-    dense: list[DenseStructure]
+    dense: list[DenseModules]
 
     @property
     def shape(self) -> Hashable:
@@ -82,7 +82,7 @@ def pack_structure(network: nn.Sequential) -> NetworkStructure | None:
     ends = [isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers]
     n_images = ends.index(True) + 1 if any(ends) else 0
     images = layers[:n_images]
-    dense = dense_structure(layers[n_images:])
+    dense = group_dense_modules(layers[n_images:])
     if dense is None or any(type(layer) not in _EQUAL_ATTRIBUTES for layer in images):
         return None
     return NetworkStructure(images, dense)
@@ -167,7 +167,7 @@ class PackConvolutions:
             elif isinstance(layer, GlobalAverage):
                 self.layers.append(_GlobalAverage())
             else:
-                self.layers.append(_Activation(*HANDWRITTEN_GRADIENTS[type(layer)]))
+                self.layers.append(_Activation(*IN_PLACE_ACTIVATIONS[type(layer)]))
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Any]]:
         """Return features ``(members, batch, features)``, and what `backward` needs.
@@ -251,7 +251,7 @@ def _patches(x: Tensor, size: Iterable[int], stride: int) -> Tensor:
 
 
 class _Activation(NamedTuple):
-    """A pair of `HANDWRITTEN_GRADIENTS`."""
+    """A pair of `IN_PLACE_ACTIVATIONS`."""
 
     function: Callable[[Tensor], Tensor]
     gradient: Callable[[Tensor, Tensor], Tensor]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
 # Batch size from which it pays to store the output by units, with the batch innermost.
@@ -47,7 +47,7 @@ class PackDenseProducts:
         weight: Tensor,
         bias: Tensor,
         weight_gradient: Tensor | None,
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         self.weight = weight
         self.bias = bias
@@ -68,7 +68,7 @@ class PackDenseProducts:
             )
         return self._views[sets]
 
-    def forward(self, x: Tensor, along_batch: bool = False) -> Tensor:
+    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
         """Return ``x @ weight.T + bias`` of shape (members, batch, out).
 
         Parameters
@@ -76,7 +76,7 @@ class PackDenseProducts:
         x : Tensor of shape (sets, batch, in)
             If there are fewer sets than members, each set is the input of as many
             neighboring members.
-        along_batch : bool
+        allow_column_major : bool
             Ignored: the batch size decides how the output is stored.
         """
         members, units, _ = self.weight.shape
@@ -90,7 +90,7 @@ class PackDenseProducts:
         return (z if sets == members else z.view(members, units, batch)).mT
 
     def write_weight_gradient(
-        self, grad: Tensor, x: Tensor, total: float = 1.0
+        self, grad: Tensor, x: Tensor, total_weight: float = 1.0
     ) -> None:
         """Write the gradient of the weights, without a penalty.
 
@@ -100,7 +100,7 @@ class PackDenseProducts:
             Gradient of the layer's output.
         x : Tensor of shape (sets, batch, in)
             Input of the layer.
-        total : float
+        total_weight : float
             Ignored: it would divide the penalty.
         """
         sets, batch, _ = x.shape

@@ -40,9 +40,9 @@ class PackEpochLoss:
     def _sum_steps(self) -> None:
         """Move the stored steps into the sums."""
         steps = slice(self._n_summed, self._n_summed + len(self._steps))
-        sample_losses, *norms = map(torch.stack, zip(*self._steps, strict=True))
+        loss_terms, *norms = map(torch.stack, zip(*self._steps, strict=True))
         weights = self.step_weights.weights[steps]
-        losses = self.loss.mean_loss(sample_losses, weights)  # (steps, members)
+        losses = self.loss.mean_loss(loss_terms, weights)  # (steps, members)
         strength = self.alpha / self.step_weights.totals[steps]
         for layer_norms in norms:
             losses.addcmul_(layer_norms.square_(), strength, value=0.5)

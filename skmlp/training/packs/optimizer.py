@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import (
-    DECOUPLED,
+    DECOUPLED_DECAY_SOLVERS,
     Adam,
     adam_step,
     sgd_step,
@@ -66,12 +66,12 @@ class PackOptimizer:
     """
 
     def __init__(
-        self, parameters: PackParameters, tuner: ThreadTuner = SINGLE_THREAD
+        self, parameters: PackParameters, tuner: ThreadTuner = SINGLE_THREAD_TUNER
     ) -> None:
         self.parameters = parameters
         self._tuner = tuner
         self._is_adam = isinstance(parameters.nets[0].optimizer_, Adam)
-        self._is_decoupled = parameters.nets[0].solver in DECOUPLED
+        self._is_decoupled = parameters.nets[0].solver in DECOUPLED_DECAY_SOLVERS
         self._moment_names = (
             ("exp_avg", "exp_avg_sq") if self._is_adam else ("momentum_buffer",)
         )
@@ -177,7 +177,7 @@ class PackOptimizer:
                     math.inf,
                     group,
                     n_threads,
-                    from_zero=True,
+                    overwrite_with_update=True,
                 )
             else:
                 buffers = moments[0] if group["momentum"] else []

@@ -23,7 +23,7 @@ from sklearn import config_context, get_config
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import samples_per_chunk
-from skmlp.training.modules.introspection import widest_layer_size
+from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.packs.batches import (
     PackBatches,
     PackData,
@@ -45,7 +45,7 @@ from skmlp.training.run import (
 
 def pack_key(run: TrainingRun) -> Hashable | None:
     """Return a value that runs of one pack share, or None for a run without a pack."""
-    net, data = run.net, run.train.data
+    net, data = run.net, run.train_loader.data
     structure = pack_structure(net.module_)
     if (
         structure is None
@@ -55,7 +55,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         or net.verbose
         or run.train_score is not None
         or net.weight_averaging is not None
-        or run.train.augment is not None
+        or run.train_loader.augment is not None
         or not isinstance(net.alpha, (int, float))
         or not isinstance(data.X, torch.Tensor)
         or not data.shares_features
@@ -63,11 +63,11 @@ def pack_key(run: TrainingRun) -> Hashable | None:
     ):
         return None
     loss = net.criterion_
-    size = run.train.batch_size
+    size = run.train_loader.batch_size
     # Alone, such a batch of images passes in chunks, and each chunk draws its own
     # dropout masks for the convolutions.
     if structure.images and size > samples_per_chunk(
-        widest_layer_size(net.module_, data.X.shape[1])
+        max_values_per_sample(net.module_, data.X.shape[1])
     ):
         return None
     return (
@@ -83,7 +83,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         data.y.shape[1:],
         # Full batches have different sizes in different folds; shorter ones are filled.
         None if size == len(data) else size,
-        run.valid is None,
+        run.valid_loader is None,
     )
 
 
@@ -169,7 +169,9 @@ def _sort_members(runs: Sequence[TrainingRun]) -> _Members:
     Runs of one stream see the same batches in the same order.
     """
     ranks: dict[Hashable, int] = {}
-    ranked = [ranks.setdefault(batch_stream_key(run.train), len(ranks)) for run in runs]
+    ranked = [
+        ranks.setdefault(batch_stream_key(run.train_loader), len(ranks)) for run in runs
+    ]
     keys = [
         (hyperparameters_of(run.net), rank)
         for run, rank in zip(runs, ranked, strict=True)
@@ -218,7 +220,7 @@ class _Pack:
         self.parameters = PackParameters(nets, self.counts, self.tuner)
         self.optimizer = PackOptimizer(self.parameters, self.tuner)
         self.widest = max(
-            widest_patches(nets[0].module_, runs[0].train.data.X.shape[1]),
+            widest_patches(nets[0].module_, runs[0].train_loader.data.X.shape[1]),
             *(
                 layer.products.weight.shape[-2:].numel()
                 for layer in self.parameters.step.layers
@@ -228,8 +230,12 @@ class _Pack:
 
     def _join_data(self) -> None:
         """Join the training and validation sets of the runs."""
-        self.batches = PackBatches([run.train for run in self.runs], self.streams)
-        validation_sets = [run.valid.data for run in self.runs if run.valid is not None]
+        self.batches = PackBatches(
+            [run.train_loader for run in self.runs], self.streams
+        )
+        validation_sets = [
+            run.valid_loader.data for run in self.runs if run.valid_loader is not None
+        ]
         self.valid: PackData | None = None
         if validation_sets:
             runs_per_set = common_run_length(map(data_key, validation_sets))
@@ -239,7 +245,7 @@ class _Pack:
         """Train every member on its training set once, and validate it."""
         losses = self._train_epoch()
         for run, loss in zip(self.runs, losses, strict=True):
-            self._record_loss(run, loss / len(run.train.data))
+            self._record_loss(run, loss / len(run.train_loader.data))
         if self.valid is not None:
             self._validate(self.valid)
         for run in self.runs:
@@ -268,7 +274,7 @@ class _Pack:
                 self.tuner.begin_step()
                 for i in scheduled:
                     if active[s][i]:
-                        net, n_batches = runs[i].net, len(runs[i].train)
+                        net, n_batches = runs[i].net, len(runs[i].train_loader)
                         net.schedule.before_batch(net.optimizer_, n_batches)
                 if scheduled or s == 0 or active[s] != active[s - 1]:
                     self.optimizer.prepare(active[s])
@@ -281,7 +287,7 @@ class _Pack:
         """Write a member's epoch into its history; end the run if it diverged."""
         net = run.net
         net.history.new_epoch()
-        counts = {"epoch": len(net.history), "train_batch_count": len(run.train)}
+        counts = {"epoch": len(net.history), "train_batch_count": len(run.train_loader)}
         net.history[-1].update(counts)
         if not np.isfinite(loss):
             run.record_divergence(loss)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from skmlp.training.compute.cuda_graphs import GraphRecorder
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD, ThreadTuner
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
-from skmlp.training.handwritten_step import HandwrittenStep, dense_layer
+from skmlp.training.handwritten_step import HandwrittenStep, make_dense_layer
 from skmlp.training.modules.introspection import weight_layers
 from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
-from skmlp.training.optimizers.flat_optimizers import DECOUPLED
+from skmlp.training.optimizers.flat_optimizers import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.optimizers.flat_parameters import stored_shape
 from skmlp.training.packs.convolution import PackConvolutions, pack_structure
 from skmlp.training.packs.dense_products import PackDenseProducts
@@ -58,7 +58,7 @@ class PackParameters:
         self,
         nets: Sequence[Net],
         counts: list[int],
-        tuner: ThreadTuner = SINGLE_THREAD,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         flats = [net.flat_ for net in nets]
         # Slice in the flat vector and shape, by members and parameters.
@@ -97,7 +97,7 @@ class PackParameters:
         gradients = dict(zip(values, self.gradients.tensors, strict=False))
         structures = [s for net in self.nets if (s := pack_structure(net.module_))]
         layers = [
-            dense_layer(
+            make_dense_layer(
                 of_members[0],
                 lambda tensor: values[id(tensor)],
                 lambda parameter: gradients[id(parameter)],
@@ -146,7 +146,7 @@ class PackParameters:
 
         Returns
         -------
-        sample_losses : Tensor of shape (members, batch)
+        loss_terms : Tensor of shape (members, batch)
             As `Loss.mean_loss` takes them.
         *norms : Tensor of shape (members,)
             Norms of the weights of each penalized layer.
@@ -162,13 +162,13 @@ class PackParameters:
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
     ) -> tuple[Tensor, ...]:
         """Compute `differentiate` without a CUDA graph."""
-        _, sample_losses = self.step(x, y, weights)
-        return sample_losses, *self._penalize_and_clip(totals)
+        _, loss_terms = self.step(x, y, weights)
+        return loss_terms, *self._penalize_and_clip(totals)
 
     def _penalize_and_clip(self, totals: Tensor) -> list[Tensor]:
         """Add the penalties to the gradients, clip them; return the weights' norms."""
         net, weight_norms = self.nets[0], []
-        if net.solver not in DECOUPLED:
+        if net.solver not in DECOUPLED_DECAY_SOLVERS:
             strength = (self.alpha / totals).unsqueeze(1)
             with using_threads(self._tuner.n_threads):
                 for weights, gradients in self.penalized:

@@ -27,11 +27,11 @@ def time_single_step(run: TrainingRun) -> float:
 
     The run does not change.
     """
-    net, data = run.net, run.train.data
-    weights, generators = TensorSnapshot(run.weights), _dropout_snapshot([run])
-    index = torch.from_numpy(data.index[: run.train.batch_size])
+    net, data = run.net, run.train_loader.data
+    weights, generators = TensorSnapshot(run.state_tensors), _dropout_snapshot([run])
+    index = torch.from_numpy(data.index[: run.train_loader.batch_size])
     trainer = Trainer(run)
-    trainer.record_steps()
+    trainer.enable_cuda_graph()
 
     def step() -> None:
         x, y, weight = data.gather(index, trainer.tuner.n_threads)
@@ -40,7 +40,7 @@ def time_single_step(run: TrainingRun) -> float:
         trainer.train_batch((x, y, weight, float(len(index))), notify=False)
 
     net.module_.train()
-    with trainer.computing(), trainer.without_tracking():
+    with trainer.computing_context(), trainer.inference_mode_if_possible():
         seconds = _shortest_time(step, trainer.tuner, run.device)
     weights.restore()
     net.optimizer_.state.clear()
@@ -53,7 +53,7 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
 
     If there are several packs, each trains in one thread.
     """
-    batch_size = runs[0].train.batch_size
+    batch_size = runs[0].train_loader.batch_size
     counts = [batch_size] * len(runs)
     generators = _dropout_snapshot(runs)
     with single_threaded():
@@ -63,8 +63,10 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
         optimizer = PackOptimizer(parameters, tuner)
         optimizer.prepare([True] * len(runs))
         like = parameters.alpha
-        data = PackData([run.train.data for run in runs])
-        index = [_first_indices(run.train.data.index, batch_size) for run in runs]
+        data = PackData([run.train_loader.data for run in runs])
+        index = [
+            _first_indices(run.train_loader.data.index, batch_size) for run in runs
+        ]
         X_index, y_index = data.add_offsets(torch.stack(index))
         weights = like.new_full((len(runs), batch_size), 1.0 / batch_size)
         totals = like.new_full((len(runs),), float(batch_size))

@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skmlp.training.compute.dense_products import affine, linear, matmul_into
+from skmlp.training.compute.dense_products import (
+    linear,
+    linear_without_grad,
+    matmul_into,
+)
 from skmlp.training.modules.layers import Linear
 
 # Sums of up to 600 products of standard normals, in float32.
@@ -29,15 +33,19 @@ def test_affine_matches_float64_in_any_layout(n, k, m, turned, biased, along):
     if turned:
         x, weight = x.t().contiguous().t(), weight.t().contiguous().t()
     expected = x.double() @ weight.double().t() + (bias.double() if biased else 0.0)
-    found = affine(x, weight, bias, along_batch=along)
+    found = linear_without_grad(x, weight, bias, allow_column_major=along)
     np.testing.assert_allclose(found, expected, **TOLERANCE)
 
 
 def test_outputs_of_few_units_are_stored_by_units():
     x, weight, bias = normal(200, 50), normal(10, 50), normal(10)
-    assert affine(x, weight, bias, along_batch=True).mT.is_contiguous()
-    assert affine(x[:5], weight, bias, along_batch=True).is_contiguous()
-    assert affine(x, weight, bias).is_contiguous()
+    assert linear_without_grad(
+        x, weight, bias, allow_column_major=True
+    ).mT.is_contiguous()
+    assert linear_without_grad(
+        x[:5], weight, bias, allow_column_major=True
+    ).is_contiguous()
+    assert linear_without_grad(x, weight, bias).is_contiguous()
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,7 +116,9 @@ def test_affine_gives_equal_bits_in_concurrent_threads():
     from concurrent.futures import ThreadPoolExecutor
 
     x, weight, bias = normal(200, 784), normal(128, 784), normal(128)
-    expected = affine(x, weight, bias)
+    expected = linear_without_grad(x, weight, bias)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: affine(x.clone(), weight, bias), range(16)))
+        found = list(
+            pool.map(lambda _: linear_without_grad(x.clone(), weight, bias), range(16))
+        )
     assert all(torch.equal(y, expected) for y in found)

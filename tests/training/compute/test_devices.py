@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from skmlp.training.compute.devices import (
-    repeatable_convolutions,
+    deterministic_cudnn,
+    highest_precision_float,
     resolve_device,
     resolve_dtype,
-    widest_float,
 )
 
 CPU, MPS = torch.device("cpu"), torch.device("mps")
@@ -102,13 +102,16 @@ def test_mps_refuses_float64(dtype):
     assert resolve_dtype(dtype, np.dtype("f8"), MPS) == torch.float32
     with pytest.raises(ValueError, match="'mps' has no float64; use dtype='float32'"):
         resolve_dtype("float64", np.dtype("f8"), MPS)
-    assert (widest_float(MPS), widest_float(CPU)) == (torch.float32, torch.float64)
+    assert (highest_precision_float(MPS), highest_precision_float(CPU)) == (
+        torch.float32,
+        torch.float64,
+    )
 
 
 def test_convolutions_are_repeatable_until_the_last_block_ends(monkeypatch):
     cudnn = torch.backends.cudnn
     monkeypatch.setattr(cudnn, "deterministic", False)
-    first, second = repeatable_convolutions(), repeatable_convolutions()
+    first, second = deterministic_cudnn(), deterministic_cudnn()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skmlp.training.compute import split_products
 from skmlp.training.compute.dense_products import DenseProducts
 from skmlp.training.compute.split_products import SplitProducts
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER
 
 # Sums of up to 800 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -24,7 +24,7 @@ def normal(*shape, seed=0):
     return torch.from_numpy(drawn).float()
 
 
-def make_products(units, inputs, batch_size, tuner=SINGLE_THREAD):
+def make_products(units, inputs, batch_size, tuner=SINGLE_THREAD_TUNER):
     """Return weights, biases, the weights' gradient and the products of a layer."""
     weight, bias = normal(units, inputs), normal(units, seed=1)
     gradient = torch.full_like(weight, torch.nan)

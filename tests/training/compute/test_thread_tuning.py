@@ -113,7 +113,7 @@ def test_tuners_do_not_affect_each_other(clock):
     tuner, other = ThreadTuner(2), ThreadTuner(2)
     clock.train(tuner, 4 * thread_tuning._STEPS_PER_TIMING)
     assert tuner.n_threads == 2
-    assert other.n_threads == thread_tuning.SINGLE_THREAD.n_threads == 1
+    assert other.n_threads == thread_tuning.SINGLE_THREAD_TUNER.n_threads == 1
 
 
 @pytest.mark.usefixtures("three_threads")
@@ -221,7 +221,7 @@ def test_products_with_sums_split_by_threads_use_one_thread(monkeypatch):
     monkeypatch.setattr(products, "_is_faster_by_onednn", lambda x, weight: True)
     x, weight = torch.randn(4, 100_000), torch.randn(4, 100_000)
     with single_threaded():
-        products.affine(x, weight, n_threads=3)
+        products.linear_without_grad(x, weight, n_threads=3)
         assert numbers == [1, 3] * products._DRAWS_PER_TRIAL + [1]
-        products.affine(x, weight, n_threads=3)
+        products.linear_without_grad(x, weight, n_threads=3)
         assert numbers == [1, 3] * products._DRAWS_PER_TRIAL + [1, 1]

@@ -12,8 +12,8 @@ from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
     as_tensor,
-    features,
     samples_per_chunk,
+    to_dense_aligned,
 )
 from skmlp.training.optimizers.flat_parameters import ALIGNMENT
 
@@ -182,7 +182,9 @@ def test_wider_layers_give_smaller_chunks(widest):
 @pytest.mark.parametrize("sparse", [False, True])
 def test_features_are_dense_and_aligned(sparse):
     X = np.arange(12.0).reshape(6, 2)[1:]
-    x = features(scipy.sparse.csr_matrix(X) if sparse else X, torch.float32, CPU)
+    x = to_dense_aligned(
+        scipy.sparse.csr_matrix(X) if sparse else X, torch.float32, CPU
+    )
     assert x.data_ptr() % 64 == 0
     np.testing.assert_array_equal(x, X)
 
@@ -194,7 +196,7 @@ def test_foreign_byte_order_keeps_its_precision():
 
 def test_data_with_other_indices_share_tensors():
     data = make_data(np.arange(12).reshape(6, 2), np.arange(6.0))  # int64 is cast first
-    part = data.with_indices(np.array([4, 1]))
+    part = data.with_sample_indices(np.array([4, 1]))
     assert len(part) == 2
     assert len(data) == 6
     assert part[0][0].tolist() == [8.0, 9.0]

@@ -10,11 +10,11 @@ from skmlp.training.modules.introspection import (
     layer_multiply_adds,
     layer_of_module,
     layer_outputs,
+    max_values_per_sample,
     modules_of_layer,
     multiply_adds,
     named_weight_layers,
     output_shapes,
-    widest_layer_size,
 )
 from skmlp.training.modules.layers import BatchNorm1d, build_mlp
 
@@ -26,10 +26,10 @@ def make_cnn(**params):
 
 
 def test_widest_layer_counts_values_of_a_sample():
-    assert widest_layer_size(build_mlp(4, [7, 3], 2), 4) == 7
-    assert widest_layer_size(build_mlp(9, [7, 3], 2), 9) == 9
+    assert max_values_per_sample(build_mlp(4, [7, 3], 2), 4) == 7
+    assert max_values_per_sample(build_mlp(9, [7, 3], 2), 9) == 9
     cnn = build_cnn((4, 4, 1), 2, conv_channels=(5,), hidden_layer_sizes=(6,))
-    assert widest_layer_size(cnn, 16) == 4 * 4 * 5
+    assert max_values_per_sample(cnn, 16) == 4 * 4 * 5
 
 
 def test_multiply_adds_count_weights_at_every_position():

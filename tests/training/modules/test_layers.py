@@ -12,9 +12,9 @@ from skmlp.training.modules.layers import (
     Dropout,
     build_mlp,
     initialize,
-    inputs_first,
     per_layer,
-    seed_dropout,
+    set_dropout_generator,
+    to_coefs_shape,
 )
 
 
@@ -66,7 +66,7 @@ def test_channel_dropout_drops_whole_maps(memory_format):
 def test_seed_dropout_sets_the_generator_of_every_layer():
     network = build_mlp(3, [4, 4], 2, dropout=0.5)
     generator = torch.Generator()
-    seed_dropout(network, generator)
+    set_dropout_generator(network, generator)
     assert network.dense1_dropout.generator is generator
     assert network.dense2_dropout.generator is generator
 
@@ -127,7 +127,7 @@ def test_weights_are_drawn_in_the_order_of_scikit_learn():
     random_state = np.random.RandomState(0)
     for layer, shape in zip(weight_layers(network), [(4, 3), (3, 2)], strict=True):
         bound = np.sqrt(6 / sum(shape))
-        weight = inputs_first(layer.weight).detach()
+        weight = to_coefs_shape(layer.weight).detach()
         np.testing.assert_array_equal(
             weight, random_state.uniform(-bound, bound, shape)
         )
@@ -139,7 +139,7 @@ def test_weights_are_drawn_in_the_order_of_scikit_learn():
 def test_kernels_are_drawn_in_height_width_in_out_order():
     network = build_cnn((4, 4, 2), 2, conv_channels=(5,), kernel_size=3).double()
     initialize(network, "auto", "relu", np.random.RandomState(0))
-    weight = inputs_first(network.conv1.weight.detach())
+    weight = to_coefs_shape(network.conv1.weight.detach())
     bound = np.sqrt(6 / (9 * 2 + 9 * 5))
     expected = np.random.RandomState(0).uniform(-bound, bound, (3, 3, 2, 5))
     np.testing.assert_array_equal(weight, expected)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from skmlp.training.modules.layers import BatchNorm1d
 from skmlp.training.modules.normalization import (
     _MAX_KEPT,
-    BatchStatisticsWeights,
     Normalization,
+    StatisticsWeightsCache,
 )
 
 N_UNITS = 3
@@ -34,7 +34,7 @@ def packed(norms, counts, momentum=0.1, eps=1e-5):
         for name in ("weight", "bias")
     )
     buffers = map(torch.stack, zip(*(norm.buffers() for norm in norms), strict=True))
-    weights = BatchStatisticsWeights(lambda z: tuple(counts))
+    weights = StatisticsWeightsCache(lambda z: tuple(counts))
     return Normalization(
         weight, bias, *gradients, *buffers, momentum, eps, weights
     ), gradients
@@ -131,7 +131,7 @@ def test_infinite_values_do_not_reach_other_members():
 
 def test_statistics_weights_are_computed_once_for_each_kind_of_batch():
     counts = [[2, 3]]
-    weights = BatchStatisticsWeights(lambda z: tuple(counts[0]))
+    weights = StatisticsWeightsCache(lambda z: tuple(counts[0]))
     z = random_values(2, 3)
     first = weights(z)
     assert weights(z) is first
@@ -140,14 +140,14 @@ def test_statistics_weights_are_computed_once_for_each_kind_of_batch():
     )
     counts[0] = [3, 3]
     np.testing.assert_allclose(weights(z).per_sample, np.full((2, 3, 1), 1 / 3))
-    assert weights(z).is_sample is None
+    assert weights(z).sample_mask is None
     counts[0] = [2, 3]
     assert weights(z) is first
 
 
 def test_statistics_weights_of_too_many_kinds_are_not_kept():
     counts = [[1, 1]]
-    weights = BatchStatisticsWeights(lambda z: tuple(counts[0]))
+    weights = StatisticsWeightsCache(lambda z: tuple(counts[0]))
     for i in range(2 * _MAX_KEPT):
         counts[0] = [i + 1, 2]
         assert weights(random_values(2, 3)).n_samples.flatten().tolist() == [

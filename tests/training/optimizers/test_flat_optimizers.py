@@ -104,11 +104,13 @@ def test_adam_from_zero_ignores_the_values():
     group = {"lr": 1.0, "betas": (0.9, 0.999), "eps": 1e-8}
     gradient, moments = vector(1), [vector(2), vector(3).abs()]
     moved = []
-    for values, from_zero in ((torch.zeros(5), False), (vector(), True)):
+    for values, overwrite_with_update in ((torch.zeros(5), False), (vector(), True)):
         values = values.to(gradient.dtype)
         both = tuple([moment.clone()] for moment in moments)
         step = torch.tensor(4.0), 4
-        optimizers.adam_step([values], [gradient], both, *step, group, 1, from_zero)
+        optimizers.adam_step(
+            [values], [gradient], both, *step, group, 1, overwrite_with_update
+        )
         moved.append(values)
     assert torch.equal(*moved)
 

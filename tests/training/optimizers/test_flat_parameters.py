@@ -77,7 +77,7 @@ def penalized(flat, alpha):
     """Return the sum of penalized squares, each times its strength."""
     return sum(
         strength * flat.values[place].dot(flat.values[place]).item()
-        for place, strength in flat.penalized_slices(alpha)
+        for place, strength in flat.weight_slices_by_strength(alpha)
     )
 
 
@@ -92,4 +92,4 @@ def test_penalized_slices_hold_weights_only(network):
 
 
 def test_zero_penalty_has_no_slices(network):
-    assert FlatParameters(network).penalized_slices(0.0) == []
+    assert FlatParameters(network).weight_slices_by_strength(0.0) == []

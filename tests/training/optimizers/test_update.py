@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from skmlp.training.modules.layers import build_mlp
 from skmlp.training.optimizers.flat_optimizers import SGD
 from skmlp.training.optimizers.flat_parameters import FlatParameters
-from skmlp.training.optimizers.update import Update
+from skmlp.training.optimizers.update import ParameterUpdater
 
 DECAY = (0.3, 0.7)
 
@@ -31,13 +31,13 @@ def flat(network):
 def update(flat, decay=0.0, max_grad_norm=None):
     optimizer = SGD([flat.values], lr=0.1, momentum=0.0, nesterov=False)
     with torch.no_grad():
-        return Update(flat, optimizer, decay, max_grad_norm)
+        return ParameterUpdater(flat, optimizer, decay, max_grad_norm)
 
 
 def test_decay_shrinks_weights_and_keeps_gradients(flat):
     gradients, values = flat.gradients.clone(), flat.values.clone()
     with torch.no_grad():
-        update(flat, DECAY).prepare()
+        update(flat, DECAY).decay_and_clip()
     assert torch.equal(flat.gradients, gradients)
     factors = [1 - 0.1 * decay for decay in DECAY] + [1.0, 1.0]  # biases stay
     for parameter, factor in zip(flat.parameters, factors, strict=True):
@@ -50,11 +50,11 @@ def test_only_long_gradients_are_clipped(flat):
     long = flat.gradients.clone()
     with torch.no_grad():
         clipped = update(flat, max_grad_norm=2.0)
-        clipped.prepare()
+        clipped.decay_and_clip()
         assert_close(flat.gradients, long / 5.0)
         clipped.max_grad_norm = 3.0
         short = flat.gradients.clone()
-        clipped.prepare()
+        clipped.decay_and_clip()
     assert torch.equal(flat.gradients, short)
 
 
@@ -81,7 +81,7 @@ def test_frozen_parameters_do_not_count_in_the_gradient_norm(network, flat):
     with torch.no_grad():
         clipped = update(flat, max_grad_norm=0.5)
         clipped.begin_epoch()
-        clipped.prepare()
+        clipped.decay_and_clip()
     assert not network.dense1.weight.grad.any()
     trained = [network.output.weight.grad, network.output.bias.grad]
     norm = torch.cat([gradient.flatten() for gradient in trained]).norm()

@@ -284,15 +284,15 @@ def test_members_with_shared_samples_end_as_they_would_alone(
     assert {member.net.epochs_ for member in members} == {3, 7, 11}
     for one, other in zip(members, alone, strict=True):
         states = (
-            one.train.random_state.get_state(),
-            other.train.random_state.get_state(),
+            one.train_loader.random_state.get_state(),
+            other.train_loader.random_state.get_state(),
         )
         assert pickle.dumps(states[0]) == pickle.dumps(states[1])
 
 
 def test_members_of_one_fit_data_share_a_tensor():
     addresses = {
-        m.train.data.X.data_ptr() for m in members_of_one_fit_data(2, (0.0, 1.0))
+        m.train_loader.data.X.data_ptr() for m in members_of_one_fit_data(2, (0.0, 1.0))
     }
     assert len(addresses) == 1
 

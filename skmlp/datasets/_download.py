@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from skmlp.datasets._progress import progress_bar
+from skmlp.storage.atomic_files import resolve_file
 
 T = TypeVar("T")
 
@@ -91,6 +92,7 @@ def _download_once(
     url: str, target: Path, load: Callable[[Path], T], max_bytes: int
 ) -> T:
     """Download to a part file, verify the content, and rename the part file."""
+    resolve_file(target)
     with _claimed_part(url, target) as part:
         while True:
             resumed = part.exists()
@@ -103,7 +105,7 @@ def _download_once(
                     raise
                 # The beginning may be of another version of the file. Start again.
             else:
-                part.replace(target)
+                part.replace(resolve_file(target))
                 return content
 
 

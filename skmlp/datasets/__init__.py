@@ -10,9 +10,11 @@ from skmlp.datasets._cifar10 import fetch_cifar10
 from skmlp.datasets._data_home import get_data_home
 from skmlp.datasets._idx import read_idx, write_idx
 from skmlp.datasets._image_folder import load_image_folder
+from skmlp.datasets._image_paths import ImageFolderWarning
 from skmlp.datasets._mnist import fetch_fashion_mnist, fetch_mnist
 
 __all__ = [
+    "ImageFolderWarning",
     "fetch_cifar10",
     "fetch_fashion_mnist",
     "fetch_mnist",

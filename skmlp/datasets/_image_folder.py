@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -14,8 +16,11 @@ from numpy.typing import NDArray
 
 from skmlp._sklearn_bases import Bunch, validate_params
 from skmlp._sklearn_compat import StrOptions
-from skmlp._warnings import warn
-from skmlp.datasets._image_paths import PILLOW_FORMATS, find_labeled_images
+from skmlp.datasets._image_paths import (
+    PILLOW_FORMATS,
+    ImageFolderWarning,
+    find_labeled_images,
+)
 from skmlp.datasets._image_set import pixel_names
 from skmlp.datasets._progress import progress_bar
 from skmlp.storage.atomic_files import replace_file
@@ -101,6 +106,8 @@ def load_image_folder(
     - Other files and hidden files are ignored.
     - Transparency is dropped.
     - If a file has several frames or pages, the first one is read.
+    - Links to folders are followed. A folder that several paths lead to is read once,
+      by its own path if that is in `container_path`.
 
     Parameters
     ----------
@@ -172,12 +179,22 @@ def load_image_folder(
 
         - there are no images,
         - `labels_from` is 'auto', and every image would have its own class,
-        - `labels_from` is 'auto', and all sub-folders have names of subsets, such as
+        - `labels_from` is 'auto', and sub-folders have names of subsets, such as
           ``train`` and ``test``,
         - `labels_from` is 'auto', and only some images are in sub-folders,
         - the sizes of images differ and `image_size` is None,
         - an image cannot be read, or has more pixels than
           ``PIL.Image.MAX_IMAGE_PIXELS``.
+
+    Warns
+    -----
+    ImageFolderWarning
+        In these cases:
+
+        - an image is left out, because it cannot be read,
+        - no image of a class can be read,
+        - `labels_from` is 'folder' or 'auto', and a sub-folder of `container_path`
+          holds no images, so that it is no class.
 
     Examples
     --------
@@ -218,7 +235,7 @@ def load_image_folder(
         images, loaded = _fill_memmap(Path(memmap), (len(paths), *shape), fill)
 
     for failure in failures:
-        warn(f"{failure}; it is left out.")
+        warnings.warn(f"{failure}; it is left out.", ImageFolderWarning, stacklevel=3)
     data = images.reshape(len(images), -1)
     labels: dict[str, NDArray[Any]] = {}
     class_text = ""
@@ -228,6 +245,15 @@ def load_image_folder(
             "target": codes.astype(np.int64)[loaded],
             "target_names": target_names,
         }
+        unread = np.setdiff1d(target_names, target_names[labels["target"]])
+        if len(unread):
+            warnings.warn(
+                f"container_path={str(folder)!r}: no image of the class "
+                f"{', '.join(map(repr, unread.tolist()))} can be read, so target_names "
+                "has a class without images.",
+                ImageFolderWarning,
+                stacklevel=3,
+            )
         class_text = f" in {len(target_names)} classes"
     if return_X_y:
         return data, labels.get("target")
@@ -262,6 +288,9 @@ def _read_image(
     from PIL import Image
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # Opening a pipe would wait for a writer.
+            raise ValueError("it is no regular file")
         with Image.open(path, formats=tuple(set(PILLOW_FORMATS.values()))) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
@@ -282,6 +311,9 @@ def _to_eight_bits(image: Any) -> Any:
     from PIL import Image
 
     if image.mode.startswith("I;16"):  # convert() would clip values at 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "I" and image.format == "PPM":
+        # Pillow scales the values of 16 bits to the range up to 65535.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode!r} have no known maximum")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections import deque
 from pathlib import Path
-from typing import NoReturn
 
 # Pillow's formats by suffix. Its other formats can run programs, or have pages to
 # choose from.
@@ -22,17 +23,37 @@ PILLOW_FORMATS = {
     ".webp": "WEBP",
 }
 
-# If all sub-folders have such names, they are subsets and not classes.
+# Names of the subsets of data sets. Classes seldom have such names.
 _SUBSET_NAMES = {
     "dev",
+    "eval",
+    "evaluation",
+    "extra",
+    "holdout",
     "test",
     "testing",
     "train",
     "training",
+    "unlabeled",
+    "unlabelled",
     "val",
     "valid",
     "validation",
 }
+
+
+class ImageFolderWarning(UserWarning):
+    """Images of a folder are missing in the result of `load_image_folder`.
+
+    The message names an image that cannot be read, or a class without images.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skmlp.datasets import ImageFolderWarning
+    >>> warnings.simplefilter("error", ImageFolderWarning)  # be strict
+    >>> warnings.simplefilter("ignore", ImageFolderWarning)  # be silent
+    """
 
 
 def find_labeled_images(
@@ -40,7 +61,8 @@ def find_labeled_images(
 ) -> tuple[list[Path], list[str] | None]:
     """Return the sorted paths of the images in a folder, and the class of each image.
 
-    The classes are None if `labels_from` is None.
+    The classes are None if `labels_from` is None. A sub-folder that would be a class,
+    but holds no images, is named in a warning.
     """
     if not folder.exists():
         raise FileNotFoundError(f"container_path={str(folder)!r} does not exist.")
@@ -57,7 +79,7 @@ def find_labeled_images(
                 f"labels_from='folder' or 'filename' where the classes are."
             )
         names = sorted({path.parts[0] for path in nested})
-        if len(names) > 1 and _SUBSET_NAMES.issuperset(map(str.lower, names)):
+        if _are_subsets(names, nested):
             raise ValueError(
                 f"container_path={str(folder)!r} holds the sub-folders "
                 f"{', '.join(map(repr, names))}, parts of a data set by their names; "
@@ -81,6 +103,8 @@ def find_labeled_images(
             f"There are no images in {where}container_path={str(folder)!r}; "
             f"files ending in {', '.join(PILLOW_FORMATS)} are read."
         )
+    if labels_from == "folder":
+        _warn_of_empty_classes(folder, {path.parts[0] for path in images})
     if labels_from is None:
         return [folder / path for path in images], None
     classes = [
@@ -90,25 +114,80 @@ def find_labeled_images(
     return [folder / path for path in images], classes
 
 
+def _are_subsets(names: list[str], nested: list[Path]) -> bool:
+    """Return whether sub-folders are subsets of a data set, by their names.
+
+    Either all of them have names of subsets, or one of them has and holds folders of
+    the same names as another one, such as ``train/cat`` and ``more/cat``.
+    """
+    subsets = [name for name in names if name.lower() in _SUBSET_NAMES]
+    if len(names) > 1 and len(subsets) == len(names):
+        return True
+    if not subsets or any(len(path.parts) < 3 for path in nested):
+        return False
+    classes: dict[str, set[str]] = {name: set() for name in names}
+    for path in nested:
+        classes[path.parts[0]].add(path.parts[1])
+    if len(names) == 1:
+        return len(classes[names[0]]) > 1
+    return any(
+        classes[subset] & classes[name]
+        for subset in subsets
+        for name in names
+        if name != subset
+    )
+
+
+def _warn_of_empty_classes(folder: Path, classes: set[str]) -> None:
+    """Warn of sub-folders that hold no files with the suffix of an image."""
+    empty = sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
+    empty = [name for name in empty if name not in classes]
+    if empty:
+        warnings.warn(
+            f"container_path={str(folder)!r}: there are no images in "
+            f"{', '.join(map(repr, empty))}, so there is no such class; files ending "
+            f"in {', '.join(PILLOW_FORMATS)} are read.",
+            ImageFolderWarning,
+            stacklevel=5,
+        )
+
+
 def _find_image_paths(folder: Path) -> list[Path]:
-    """Return the sorted relative paths of the images; links to folders are followed."""
+    """Return the sorted relative paths of the images.
 
-    def fail(error: OSError) -> NoReturn:
-        raise error
-
+    Every folder is read once. Links to folders are followed after the folders that are
+    no links were read, those near the top first, so a link never replaces a folder.
+    """
     paths = []
-    seen = set()  # links to folders may form a circle
-    for current, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        here = Path(current)
-        seen.add(here.resolve())
-        folders[:] = [
-            name
-            for name in sorted(folders)
-            if not name.startswith(".") and (here / name).resolve() not in seen
-        ]
-        paths += [
-            (here / name).relative_to(folder)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in PILLOW_FORMATS
-        ]
+    root = os.path.realpath(folder)
+    seen = {root}
+    folders = deque([(Path(), root)])  # relative path, and path without links
+    links: deque[Path] = deque()
+    while folders or links:
+        if not folders:
+            here = links.popleft()
+            target = os.path.realpath(folder / here)
+            if target in seen:
+                continue
+            seen.add(target)
+        else:
+            here, target = folders.popleft()
+        with os.scandir(folder / here) as entries:
+            by_name = sorted(entries, key=lambda entry: entry.name)
+        for entry in by_name:
+            if entry.name.startswith("."):
+                continue
+            path = here / entry.name
+            if not entry.is_dir():
+                if path.suffix.lower() in PILLOW_FORMATS:
+                    paths.append(path)
+            elif entry.is_symlink():
+                links.append(path)
+            elif (real := os.path.join(target, entry.name)) not in seen:
+                seen.add(real)
+                folders.append((path, real))
     return sorted(paths, key=lambda path: path.parts)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skmlp.datasets import load_image_folder
+from skmlp.datasets import ImageFolderWarning, load_image_folder
 
 
 def save_image(path, pixels):
@@ -94,6 +95,40 @@ def test_names_of_subsets_are_not_classes(tmp_path):
     assert list(load_image_folder(tmp_path).target) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/cat/a", "val/cat/a", "extra/cat/a"],
+        ["train/a", "val/a", "extra/a"],
+        ["train/cat/a", "train/dog/a", "2024/dog/a"],
+        ["Train/cat/a", "Train/dog/a"],
+        ["train/a", "unlabeled/a"],
+    ],
+)
+def test_subsets_next_to_other_folders_are_not_classes(names, tmp_path):
+    for name in names:
+        save_image(tmp_path / f"{name}.png", random_image(0))
+    with pytest.raises(ValueError, match=r"parts .* load each by itself"):
+        load_image_folder(tmp_path)
+    assert len(load_image_folder(tmp_path, labels_from="folder").data) == len(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/steam/a", "train/diesel/a", "boat/sail/a"],
+        ["train/a", "boat/a"],
+        ["train/a"],
+        ["extra/large/a", "small/a"],
+    ],
+)
+def test_classes_may_have_the_name_of_a_subset(names, tmp_path):
+    for name in names:
+        save_image(tmp_path / f"{name}.png", random_image(0))
+    classes = sorted({name.split("/")[0] for name in names})
+    assert list(load_image_folder(tmp_path).target_names) == classes
+
+
 def test_nested_images_belong_to_the_outermost_folder(pets):
     save_image(pets / "cat" / "black" / "c.png", random_image(3))
     assert list(load_image_folder(pets).target) == [0, 0, 0, 1]
@@ -118,6 +153,78 @@ def test_links_to_folders_are_followed_once(pets, tmp_path):
     assert len(bunch.data) == 4
 
 
+def link_folders(links):
+    """Make symbolic links, given as pairs of link and target."""
+    try:
+        for link, target in links:
+            link.symlink_to(target, target_is_directory=True)
+    except OSError as error:
+        pytest.skip(f"no symbolic links: {error}")
+
+
+def test_folders_that_link_to_each_other_are_read_once(pets):
+    link_folders(
+        [(pets / "cat" / "x", pets / "dog"), (pets / "dog" / "x", pets / "cat")]
+    )
+    bunch = load_image_folder(pets)
+    assert list(bunch.target) == [0, 0, 1]
+    names = [Path(name).relative_to(pets).as_posix() for name in bunch.filenames]
+    assert names == ["cat/a.PNG", "cat/b.png", "dog/a.png"]
+
+
+def test_folder_is_read_by_its_own_path_and_not_by_a_link(pets, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    save_image(elsewhere / "deep" / "a.png", random_image(3))
+    link_folders(
+        [
+            (pets / "ant", pets / "dog"),
+            (pets / "cat" / "nested", elsewhere),
+            (pets / "zebra", elsewhere),
+            (pets / "zebu", elsewhere / "deep"),
+        ]
+    )
+    with pytest.warns(ImageFolderWarning, match=r"no images in 'ant', 'zebu', so"):
+        bunch = load_image_folder(pets)
+    assert list(bunch.target_names) == ["cat", "dog", "zebra"]
+    assert list(bunch.target) == [0, 0, 1, 2]
+
+
+def test_many_folders_with_links_to_all_others_are_read_once(tmp_path, monkeypatch):
+    n = 12
+    for i in range(n):
+        save_image(tmp_path / f"c{i:02}" / "a.png", random_image(i))
+    link_folders(
+        (tmp_path / f"c{i:02}" / f"x{j}", tmp_path / f"c{j:02}")
+        for i in range(n)
+        for j in range(n)
+    )
+    read = []
+
+    def scandir(path):
+        read.append(path)
+        return list_folder(path)
+
+    list_folder = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert list(load_image_folder(tmp_path).target) == list(range(n))
+    assert len(read) <= n + 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX systems have pipes")
+def test_pipe_with_the_name_of_an_image_is_not_opened(pets):
+    os.mkfifo(pets / "cat" / "pipe.png")
+    # A writer that does not wait, so that a reader would not wait for ever.
+    descriptor = os.open(pets / "cat" / "pipe.png", os.O_RDWR | os.O_NONBLOCK)
+    os.write(descriptor, (pets / "cat" / "b.png").read_bytes())
+    try:
+        with pytest.raises(ValueError, match=r"pipe\.png cannot .* no regular file"):
+            load_image_folder(pets)
+        with pytest.warns(ImageFolderWarning, match=r"pipe\.png .* it is left out"):
+            assert len(load_image_folder(pets, on_error="warn").data) == 3
+    finally:
+        os.close(descriptor)
+
+
 def test_grayscale_images_have_no_channel_axis(pets):
     bunch = load_image_folder(pets, color_mode="grayscale")
     assert bunch.images.shape == (3, 4, 6)
@@ -136,6 +243,20 @@ def test_gray_image_in_color_has_three_equal_channels(tmp_path):
 
 def test_values_of_16_bits_are_scaled_to_8(tmp_path):
     Image.fromarray(np.array([[0, 256, 65535]], np.uint16)).save(tmp_path / "a.png")
+    images = load_image_folder(tmp_path, color_mode="grayscale").images
+    assert images.tolist() == [[[0, 1, 255]]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"P5 3 1 65535\n" + np.array([0, 256, 65535], ">u2").tobytes(),
+        b"P5 3 1 1023\n" + np.array([0, 4, 1023], ">u2").tobytes(),
+        b"P2 3 1 1023\n0 4 1023\n",
+    ],
+)
+def test_pgm_of_16_bits_is_scaled_to_8(content, tmp_path):
+    (tmp_path / "a.pgm").write_bytes(content)
     images = load_image_folder(tmp_path, color_mode="grayscale").images
     assert images.tolist() == [[[0, 1, 255]]]
 
@@ -202,6 +323,27 @@ def test_broken_images_are_left_out_with_a_warning(pets, tmp_path, n_jobs, mappe
         np.testing.assert_array_equal(bunch[key], whole[key])
     if mapped:
         np.testing.assert_array_equal(np.load(memmap), whole.images)
+
+
+def test_class_without_readable_images_is_named(pets):
+    (pets / "ape").mkdir()
+    (pets / "ape" / "a.heic").write_bytes(b"another format")
+    (pets / "bee").mkdir()
+    (pets / "dog" / "a.png").write_bytes(b"broken")
+    with pytest.warns(ImageFolderWarning) as caught:
+        bunch = load_image_folder(pets, on_error="warn")
+    assert [str(warning.message).partition(": ")[2] for warning in caught][::2] == [
+        "there are no images in 'ape', 'bee', so there is no such class; files ending "
+        "in .bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, .tif, .tiff, .webp are "
+        "read.",
+        "no image of the class 'dog' can be read, so target_names has a class without "
+        "images.",
+    ]
+    assert {warning.filename for warning in caught} == {__file__}
+    assert list(bunch.target_names) == ["cat", "dog"]
+    assert list(bunch.target) == [0, 0]
+    with warnings.catch_warnings(action="error"):
+        load_image_folder(pets / "cat", labels_from="filename")
 
 
 def test_folder_with_only_broken_images_is_an_error(tmp_path):

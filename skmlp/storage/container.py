@@ -38,6 +38,15 @@ _FREE_BYTES = 1 << 20  # reading a small file may always take this much memory
 # bracket, and the layers of a network take this much for every array.
 _BYTES_PER_JSON_MARK = 96
 _BYTES_PER_ARRAY = 4096
+# Python stores all characters of a string with the width of the widest one. While a
+# string is parsed, a narrower copy of it exists, and both are a quarter too long.
+_BYTES_PER_CHARACTER = {2: 4, 4: 8}
+
+_WIDE_ESCAPE = re.compile(r"\\u(?!00)")
+_WIDEST_ESCAPE = re.compile(r"\\u[dD][89abAB]")
+# Escapes of characters beyond ASCII; in the header every backslash is doubled.
+_ESCAPE_IN_HEADER = re.compile(rb"(?<!\\)\\u(?!00[0-7])")
+_LONG_ESCAPE_IN_HEADER = re.compile(rb"\\\\\\u(?!00[0-7])")
 
 
 class ModelFileError(ValueError):
@@ -94,17 +103,31 @@ def serialize_container(
         Arrays in native byte order, of dtypes that safetensors and NumPy share.
     kind : {'model', 'checkpoint'}, default='model'
         What the file is.
+
+    Raises
+    ------
+    ValueError
+        If the description is too long to be read.
     """
     size = len(description) + sum(array.nbytes for array in arrays.values())
     # The header's entry of an array has a dozen marks, and more for its shape.
     n_marks = sum(12 + array.ndim for array in arrays.values()) + 8
     n_marks += _count_json_marks(description.encode("ascii"))
     parsing_bytes = _bound_parsing_bytes(n_marks, len(arrays))
+    parsing_bytes += _bound_text_bytes(description)
     # A description that is expensive to parse is padded, so that the file is as large
     # as `_check_header` demands. The header counts too, so 3 is safe where 2 is needed.
     if parsing_bytes > _FREE_BYTES - 3 * size:
         description += " " * (parsing_bytes - size)
-    return seal_container(description, arrays, kind)
+    content = seal_container(description, arrays, kind)
+    header_bytes = int.from_bytes(content[:8], "little")
+    if header_bytes > _MAX_HEADER_BYTES:
+        raise ValueError(
+            f"The parameters and attributes of this {kind} take {header_bytes} bytes "
+            f"of JSON, and at most {_MAX_HEADER_BYTES} can be read; shorten its lists "
+            "and texts, or store long lists as arrays."
+        )
+    return content
 
 
 def seal_container(
@@ -129,7 +152,7 @@ def open_container(path: Path, kind: str = "model") -> Iterator[tuple[str, LazyA
     OSError
         If the file cannot be read.
     """
-    _check_header(path)
+    size, parsing_bytes = _check_header(path)
     try:
         file = safetensors.safe_open(path, framework="np")
     except safetensors.SafetensorError as error:
@@ -163,11 +186,15 @@ def open_container(path: Path, kind: str = "model") -> Iterator[tuple[str, LazyA
             raise ModelFileError(
                 f"{path} is damaged: its content does not have the checksum it names."
             )
+        _check_memory(path, size, parsing_bytes + _bound_text_bytes(description))
         yield description, arrays
 
 
-def _check_header(path: Path) -> None:
-    """Refuse a path that is not a file, and a header that is too large to parse."""
+def _check_header(path: Path) -> tuple[int, int]:
+    """Refuse a path that is not a file, and a header that is too large to parse.
+
+    Returns the size of the file, and a bound on the memory for parsing in bytes.
+    """
     if not stat.S_ISREG(path.stat().st_mode):
         raise ModelFileError(f"{path} is no regular file.")
     with path.open("rb") as stream:
@@ -176,10 +203,30 @@ def _check_header(path: Path) -> None:
         if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise ModelFileError(f"{path} is no safetensors file, or not a whole one.")
         header = stream.read(length)
-    if not header.isascii():
+    if not header.isascii() or _has_wide_escapes(header):
         raise ModelFileError(f"{path} is damaged: its header is not ASCII.")
     n_arrays = header.count(b"data_offsets")
     parsing_bytes = _bound_parsing_bytes(_count_json_marks(header), n_arrays)
+    _check_memory(path, size, parsing_bytes)
+    return size, parsing_bytes
+
+
+def _has_wide_escapes(header: bytes) -> bool:
+    """Return whether a header has an escape that means a character beyond ASCII."""
+    if _ESCAPE_IN_HEADER.search(header):
+        return True
+    for match in _LONG_ESCAPE_IN_HEADER.finditer(header):
+        # An even number of backslashes means backslashes only.
+        n_backslashes = 3
+        while header[match.start() + 2 - n_backslashes] == ord("\\"):
+            n_backslashes += 1
+        if n_backslashes % 2:
+            return True
+    return False
+
+
+def _check_memory(path: Path, size: int, parsing_bytes: int) -> None:
+    """Refuse a file whose description takes too much memory."""
     # Two copies of the description are in memory at the same time: hence 2 * size.
     if parsing_bytes > max(size, _FREE_BYTES - 2 * size):
         raise ModelFileError(
@@ -196,6 +243,36 @@ def _count_json_marks(header: bytes) -> int:
 def _bound_parsing_bytes(n_marks: int, n_arrays: int) -> int:
     """Return an upper bound on the memory that a parsed description takes."""
     return n_marks * _BYTES_PER_JSON_MARK + n_arrays * _BYTES_PER_ARRAY
+
+
+def _bound_text_bytes(description: str) -> int:
+    """Return an upper bound on the memory that strings with wide characters take."""
+    if not _WIDE_ESCAPE.search(description):
+        return 0
+    total = n_strings = start = position = 0
+    is_inside = False
+    max_strings = sum(map(description.count, ",:[{")) + 1
+    while (quote := description.find('"', position)) >= 0:
+        position = quote + 1
+        if not is_inside:
+            is_inside, start = True, position
+            continue
+        n_backslashes = 0
+        while description[quote - 1 - n_backslashes] == "\\":
+            n_backslashes += 1
+        if n_backslashes % 2:  # an escaped quote
+            continue
+        is_inside = False
+        if _WIDEST_ESCAPE.search(description, start, quote):
+            total += (quote - start) * _BYTES_PER_CHARACTER[4]
+        elif _WIDE_ESCAPE.search(description, start, quote):
+            total += (quote - start) * _BYTES_PER_CHARACTER[2]
+        n_strings += 1
+        if n_strings > max_strings:  # this is no JSON
+            break
+    if is_inside:  # no JSON either, but its beginning is parsed
+        total += (len(description) - start) * _BYTES_PER_CHARACTER[4]
+    return total
 
 
 def _compute_checksum(

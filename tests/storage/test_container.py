@@ -108,6 +108,60 @@ def test_description_takes_at_most_three_times_the_file_size(item, size, padded,
     assert peak_memory_of_loading(path) <= max(3 * len(content), 1 << 20)
 
 
+TEXT = "a" * 2**19
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        TEXT + r"\u0411",
+        TEXT + r"\ud83d\ude00",
+        TEXT + r"\uD83D\uDE00",
+        TEXT + r"\u0411\ud83d\ude00",
+        r"\ud83d\ude00" + TEXT,
+        r"\\\"\\\\" + TEXT + r"\ud83d\ude00\\",
+        TEXT + r"\\ud83d",
+        r"\ud83d\ude00" * (len(TEXT) // 12),
+        TEXT + r'\ud83d\ude00","' + TEXT + r"\u0411",
+    ],
+)
+@pytest.mark.parametrize("padded", [False, True])
+def test_wide_text_takes_at_most_three_times_the_file_size(text, padded, path):
+    described = f'{{"object":{{"class":"skmlp.Compose","params":{{"x":["{text}"]}}}}}}'
+    content = (serialize_container if padded else seal_container)(described, {})
+    path.write_bytes(content)
+    assert peak_memory_of_loading(path) <= max(3 * len(content), 1 << 20)
+    is_wide = r"\u" in text
+    with pytest.raises(ModelFileError) as refused:
+        load_model(path)
+    assert ("far more memory" in str(refused.value)) == (is_wide and not padded)
+
+
+@pytest.mark.parametrize("backslashes", ["\\", "\\" * 3])
+def test_wide_characters_in_the_header_are_refused_before_parsing(backslashes, path):
+    content = seal_container(f'["{TEXT}"]', {})
+    escape = f"{backslashes}ud83d{chr(92)}ude00".encode()
+    path.write_bytes(content.replace(b"a" * len(escape), escape, 1))
+    with pytest.raises(ModelFileError, match="header is not ASCII"):
+        load_model(path)
+    assert peak_memory_of_loading(path) <= 3 * len(content)
+
+
+def test_file_with_wide_text_loads(path):
+    text = 3 * TEXT + "\U0001f600 \u0411 \\ud83d \\\\ud83d C:\\users"
+    save_model(MLPClassifier(loss=text), path)
+    assert load_model(path).loss == text
+    assert peak_memory_of_loading(path) <= 3 * path.stat().st_size
+
+
+def test_description_that_is_too_long_to_be_read_is_refused(path):
+    path.write_bytes(b"before")
+    with pytest.raises(ValueError, match="at most 33554432 can be read"):
+        save_model(MLPClassifier(loss=9 * TEXT + "\U0001f600"), path)
+    assert path.read_bytes() == b"before"
+
+
 def test_expensive_description_is_refused_before_parsing(path):
     path.write_bytes(seal_container("[" + "[]," * 300_000 + "1]", {}))
     with pytest.raises(ModelFileError, match="far more memory"):

@@ -49,6 +49,9 @@ from sklearn.model_selection._validation import (
 # Indexing of arrays, lists, frames and sparse matrices. No public function does it.
 from sklearn.utils import _safe_indexing as safe_indexing
 
+# The methods that take metadata. The public module has no list of them.
+from sklearn.utils._metadata_requests import SIMPLE_METHODS
+
 # Constraints of parameters, for error texts that equal scikit-learn's.
 # Checks the parameters of a function. The public API has no such check.
 from sklearn.utils._param_validation import (
@@ -106,6 +109,7 @@ __all__ = [
     "check_sample_weight",
     "fit_and_score",
     "fit_context",
+    "get_metadata_requests",
     "has_callbacks",
     "insert_error_scores",
     "make_callback_context",
@@ -116,6 +120,7 @@ __all__ = [
     "safe_indexing",
     "safe_split",
     "score_estimator",
+    "set_metadata_requests",
     "top_k",
     "validate_params",
     "warn_or_raise_about_fit_failures",
@@ -166,6 +171,32 @@ def roc_auc_of_present_classes(
 def has_callbacks(estimator: Any) -> bool:
     """Tell whether scikit-learn's callbacks are set. No public attribute tells it."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+def get_metadata_requests(estimator: Any) -> dict[str, dict[str, Any]]:
+    """Return what `set_fit_request` and its relatives set, by method and parameter."""
+    request = vars(estimator).get("_metadata_request")
+    if request is None:
+        return {}
+    by_method = {name: dict(getattr(request, name).requests) for name in SIMPLE_METHODS}
+    return {name: requests for name, requests in by_method.items() if requests}
+
+
+def set_metadata_requests(estimator: Any, by_method: dict[str, dict[str, Any]]) -> None:
+    """Set what `get_metadata_requests` returned; metadata routing may be disabled.
+
+    Raises
+    ------
+    ValueError
+        If a method does not exist, or a request is none.
+    """
+    request = estimator._get_metadata_request()
+    for name, requests in by_method.items():
+        if name not in SIMPLE_METHODS:
+            raise ValueError(f"{name!r} is no method that takes metadata")
+        for param, alias in requests.items():
+            getattr(request, name).add_request(param=param, alias=alias)
+    estimator._metadata_request = request
 
 
 def make_callback_context(estimator: Any, max_subtasks: int) -> Any:

@@ -187,7 +187,7 @@ def _find_image_paths(folder: Path) -> list[Path]:
                     paths.append(path)
             elif entry.is_symlink():
                 links.append(path)
-            elif (real := os.path.join(target, entry.name)) not in seen:
+            elif (real := f"{target}{os.sep}{entry.name}") not in seen:
                 seen.add(real)
                 folders.append((path, real))
     return sorted(paths, key=lambda path: path.parts)

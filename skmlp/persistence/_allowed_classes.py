@@ -1,7 +1,12 @@
-"""The classes that a model file may name; loading creates no other objects."""
+"""The classes and functions that a model file may name; loading creates no others."""
 
+from collections.abc import Callable
+from typing import Any
+
+from sklearn import compose, decomposition, feature_selection, impute
+from sklearn import preprocessing as sklearn_preprocessing
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skmlp import augmentation, neural_network, preprocessing
 from skmlp._sklearn_bases import BaseEstimator
@@ -12,14 +17,66 @@ _PUBLIC_CLASSES: list[type] = [
     for name in package.__all__
 ]
 
+# Parameters, fitted attributes and methods of these classes are data and arithmetic.
+# Their work with hostile attributes is bounded by the size of the file and of X.
+_SKLEARN_CLASSES: list[type] = [
+    compose.ColumnTransformer,
+    compose.TransformedTargetRegressor,
+    compose.make_column_selector,
+    decomposition.PCA,
+    decomposition.TruncatedSVD,
+    feature_selection.SelectKBest,
+    feature_selection.SelectPercentile,
+    feature_selection.VarianceThreshold,
+    impute.MissingIndicator,
+    impute.SimpleImputer,
+    sklearn_preprocessing.Binarizer,
+    sklearn_preprocessing.FunctionTransformer,
+    sklearn_preprocessing.KBinsDiscretizer,
+    sklearn_preprocessing.MaxAbsScaler,
+    sklearn_preprocessing.MinMaxScaler,
+    sklearn_preprocessing.Normalizer,
+    sklearn_preprocessing.OneHotEncoder,
+    sklearn_preprocessing.OrdinalEncoder,
+    sklearn_preprocessing.PowerTransformer,
+    sklearn_preprocessing.QuantileTransformer,
+    sklearn_preprocessing.RobustScaler,
+    sklearn_preprocessing.StandardScaler,
+    FeatureUnion,
+]
+
 ALLOWED_CLASSES: dict[str, type] = {
     **{
         f"skmlp.{cls.__name__}": cls
         for cls in _PUBLIC_CLASSES
         if issubclass(cls, BaseEstimator)
     },
+    **{f"sklearn.{cls.__name__}": cls for cls in _SKLEARN_CLASSES},
     "sklearn.FrozenEstimator": FrozenEstimator,
     "sklearn.Pipeline": Pipeline,
 }
 
 CLASS_NAMES = {cls: name for name, cls in ALLOWED_CLASSES.items()}
+
+# Files with fitted attributes of these classes record scikit-learn's version. The
+# other classes of scikit-learn have no attributes that depend on it.
+VERSIONED_CLASSES = frozenset(_SKLEARN_CLASSES)
+
+# The score functions of `SelectKBest` and `SelectPercentile`.
+ALLOWED_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    f"sklearn.{function.__name__}": function
+    for function in (
+        feature_selection.chi2,
+        feature_selection.f_classif,
+        feature_selection.f_regression,
+        feature_selection.mutual_info_classif,
+        feature_selection.mutual_info_regression,
+        feature_selection.r_regression,
+    )
+}
+
+FUNCTION_NAMES = {function: name for name, function in ALLOWED_FUNCTIONS.items()}
+
+# Parameters that name a file or a folder. No path is written to a file or read from it:
+# joblib would run code from a folder of a hostile file's choice.
+PATH_PARAMETERS = frozenset({"checkpoint", "memory"})

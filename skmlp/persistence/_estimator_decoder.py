@@ -1,13 +1,23 @@
 """Decode JSON and arrays to the estimator that `encode_estimator` encoded."""
 
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
+import sklearn
 import torch
+from sklearn.exceptions import InconsistentVersionWarning
 
-from skmlp.persistence._allowed_classes import ALLOWED_CLASSES
+from skmlp._sklearn_compat import set_metadata_requests
+from skmlp.persistence._allowed_classes import (
+    ALLOWED_CLASSES,
+    ALLOWED_FUNCTIONS,
+    PATH_PARAMETERS,
+    VERSIONED_CLASSES,
+)
 from skmlp.storage.value_decoder import ValueDecoder, parse_json
 
 
@@ -15,6 +25,8 @@ def decode_estimator(
     description: str, arrays: Mapping[str, np.ndarray], device: str | torch.device
 ) -> Any:
     """Return the estimator that a description and arrays represent.
+
+    A warning compares the version of scikit-learn with that of the file.
 
     Raises
     ------
@@ -24,11 +36,46 @@ def decode_estimator(
     """
     parsed = parse_json(description)
     decoder = _EstimatorDecoder(arrays, device)
+    versions = parsed.pop("versions", {}) if type(parsed) is dict else {}
     if type(parsed) is not dict or parsed.keys() != {"object"}:
         raise ValueError("it does not describe an estimator")
-    estimator = decoder.decode(parsed)
-    decoder.check_all_arrays_used()
+    written_by = _parse_sklearn_version(versions)
+    try:
+        estimator = decoder.decode(parsed)
+        decoder.check_all_arrays_used()
+    except Exception as error:
+        if written_by not in (None, sklearn.__version__):
+            raise ValueError(
+                f"scikit-learn {written_by} wrote it, and this is scikit-learn "
+                f"{sklearn.__version__}: {error}"
+            ) from error
+        raise
+    if written_by not in (None, sklearn.__version__) and decoder.versioned_names:
+        _warn_of_version(written_by, sorted(decoder.versioned_names))
     return estimator
+
+
+def _parse_sklearn_version(versions: Any) -> str | None:
+    """Return the version of scikit-learn that a description names, or None."""
+    if versions == {}:
+        return None
+    if type(versions) is not dict or versions.keys() != {"scikit-learn"}:
+        raise ValueError(f"{short_repr(versions)} names no versions")
+    version = versions["scikit-learn"]
+    if type(version) is not str or not re.fullmatch(r"[0-9A-Za-z.+]{1,40}", version):
+        raise ValueError(f"{short_repr(version)} is no version")
+    return version
+
+
+def _warn_of_version(written_by: str, class_names: list[str]) -> None:
+    """Warn as scikit-learn warns for pickles of another version."""
+    warning = InconsistentVersionWarning(
+        estimator_name=", ".join(class_names),
+        current_sklearn_version=sklearn.__version__,
+        original_sklearn_version=written_by,
+    )
+    # The user calls `load_model`, which calls `decode_estimator`.
+    warnings.warn(warning, stacklevel=4)
 
 
 class _EstimatorDecoder(ValueDecoder):
@@ -39,9 +86,18 @@ class _EstimatorDecoder(ValueDecoder):
     ) -> None:
         super().__init__(arrays)
         self.device = device
+        self.versioned_names: set[str] = set()
+
+    def decode(self, value: Any, depth: int = 0) -> Any:
+        """Return the value that JSON represents; paths are replaced by None."""
+        if type(value) is dict and value.keys() == {"path"}:
+            return None
+        return super().decode(value, depth)
 
     def decode_unknown_form(self, form: str, content: Any, depth: int) -> Any:
-        """Decode an estimator, or raise the error for an unknown form."""
+        """Decode an estimator or function, or raise the error for an unknown form."""
+        if form == "function":
+            return ALLOWED_FUNCTIONS[content]
         if form != "object":
             return super().decode_unknown_form(form, content, depth)
         return self._decode_estimator(content, depth)
@@ -55,18 +111,32 @@ class _EstimatorDecoder(ValueDecoder):
             )
         params = self.decode_dict(content["params"], depth)
         attributes = self.decode_dict(content["attributes"], depth)
+        for name in PATH_PARAMETERS & params.keys():
+            if isinstance(params[name], str):
+                params[name] = None
         estimator = cls(**params)
+        # Compared with the class: a hostile file may leave out parameters.
+        names = getattr(cls, "_get_param_names", vars(estimator).keys)()
         for name in attributes:
-            if name in params or hasattr(cls, name) or not name.isidentifier():
+            if (
+                name in names
+                or hasattr(cls, name)
+                or not name.isidentifier()
+                or name == "_metadata_request"
+            ):
                 raise ValueError(f"{cls.__name__} has no attribute {short_repr(name)}")
+        if cls in VERSIONED_CLASSES:
+            self.versioned_names.add(cls.__name__)
         prefix = content.get("network")
-        if type(prefix) is not str:
+        if type(prefix) is str:
+            network = _PrefixedArrays(self.arrays, prefix)
+            for name in network:
+                self.mark_used(prefix + name)
+            estimator.__skmlp_restore__(attributes, network, self.device)
+        else:
             vars(estimator).update(attributes)
-            return estimator
-        network = _PrefixedArrays(self.arrays, prefix)
-        for name in network:
-            self.mark_used(prefix + name)
-        estimator.__skmlp_restore__(attributes, network, self.device)
+        if requests := content.get("requests"):
+            set_metadata_requests(estimator, requests)
         return estimator
 
 

@@ -1,19 +1,34 @@
 """Encode an estimator as JSON and arrays.
 
 Values have the forms that `skmlp.storage.value_encoder` lists. Estimators are one more
-form:
+form, and a few functions of scikit-learn another one:
 
 ======================  =========================================================
 ``object``              class, parameters and attributes; for a network also the
-                        prefix of the names of its arrays
+                        prefix of the names of its arrays; metadata requests if
+                        there are any
+``function``            name of a function
 ======================  =========================================================
+
+The description is one object. If it has transformers of scikit-learn, it also names
+the version of scikit-learn.
 """
 
+import os
+from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
 
-from skmlp.persistence._allowed_classes import CLASS_NAMES
+from skmlp._sklearn_compat import get_metadata_requests
+from skmlp.persistence._allowed_classes import (
+    CLASS_NAMES,
+    FUNCTION_NAMES,
+    PATH_PARAMETERS,
+    VERSIONED_CLASSES,
+)
 from skmlp.storage.value_encoder import (
     ValueEncoder,
     describe_kind,
@@ -39,40 +54,67 @@ def encode_estimator(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
         )
         raise TypeError(
             f"a {describe_kind(estimator)} cannot be stored; save_model takes skmlp's "
-            f"estimators and transformers, and a Pipeline of them{best}."
+            "estimators and transformers, common transformers of scikit-learn, and "
+            f"Pipelines of them{best}."
         )
     encoder = _EstimatorEncoder()
-    description = format_json(encoder.encode(estimator, "", ""))
-    return description, encoder.arrays
+    described = encoder.encode(estimator, "", "")
+    if encoder.has_versioned_classes:
+        described["versions"] = {"scikit-learn": sklearn.__version__}
+    return format_json(described), encoder.arrays
 
 
 class _EstimatorEncoder(ValueEncoder):
     """Encodes estimators and values."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_versioned_classes = False
+
+    def encode(self, value: Any, owner: str, array_name: str, depth: int = 0) -> Any:
+        """Return the JSON value that represents `value`; paths are refused."""
+        if isinstance(value, Path):
+            raise self.unsupported_error(value, owner)
+        return super().encode(value, owner, array_name, depth)
+
     def encode_unknown_type(
         self, value: Any, owner: str, array_name: str, depth: int
     ) -> Any:
         """Encode an estimator, or raise the error for an unsupported value."""
+        if isinstance(value, Hashable) and value in FUNCTION_NAMES:
+            return {"function": FUNCTION_NAMES[value]}
         if type(value) not in CLASS_NAMES:
             raise self.unsupported_error(value, owner)
         return self._encode_estimator(value, array_name, depth)
 
     def _encode_estimator(self, estimator: Any, array_name: str, depth: int) -> Any:
         """Encode class, parameters and attributes of an estimator."""
-        class_name = type(estimator).__name__
-        params = estimator.get_params(deep=False)
+        cls = type(estimator)
+        self.has_versioned_classes |= cls in VERSIONED_CLASSES
+        if hasattr(cls, "get_params"):
+            params = estimator.get_params(deep=False)
+        else:
+            params = dict(vars(estimator))
+        for name in PATH_PARAMETERS & params.keys():
+            if isinstance(params[name], (str, os.PathLike)):
+                params[name] = None
         network: dict[str, np.ndarray] = {}
         # Parameters first: an unsupported parameter is an error that users can correct.
-        encoded_params = self._encode_named(params, class_name, array_name, depth)
-        if hasattr(type(estimator), "__skmlp_state__"):
+        encoded_params = self._encode_named(params, cls.__name__, array_name, depth)
+        if hasattr(cls, "__skmlp_state__"):
             attributes, network = estimator.__skmlp_state__()
         else:
             attributes = {k: v for k, v in vars(estimator).items() if k not in params}
+        attributes.pop("_metadata_request", None)
         described = {
-            "class": CLASS_NAMES[type(estimator)],
+            "class": CLASS_NAMES[cls],
             "params": encoded_params,
-            "attributes": self._encode_named(attributes, class_name, array_name, depth),
+            "attributes": self._encode_named(
+                attributes, cls.__name__, array_name, depth
+            ),
         }
+        if requests := get_metadata_requests(estimator):
+            described["requests"] = requests
         if network:
             described["network"] = prefix = join_names(array_name, "net") + "."
             self.arrays |= {prefix + key: array for key, array in network.items()}
@@ -96,8 +138,10 @@ class _EstimatorEncoder(ValueEncoder):
         """Return the error for a value that cannot be stored, with a remedy."""
         is_parameter = not owner.split(" ")[0].endswith("_")
         remedy = "set it to None before saving" if is_parameter else "fit without it"
-        if owner.startswith("steps of"):
-            remedy = "save the steps that are skmlp's alone, or all by joblib.dump"
+        if owner.startswith(("steps of", "transformers of", "transformer_list of")):
+            remedy = "save the other steps alone, or all by joblib.dump"
+        if owner.startswith(("func of", "inverse_func of")):
+            remedy = "use a transformer without a function, or joblib.dump"
         return TypeError(
             f"{owner} cannot be stored: it holds {describe_kind(value)}; {remedy}."
         )

@@ -14,6 +14,7 @@ from skmlp.storage.container import (
     open_container,
     serialize_container,
 )
+from skmlp.training.compute.devices import resolve_device
 
 
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -27,7 +28,18 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : object
-        An estimator or transformer of skmlp, or a `sklearn.pipeline.Pipeline` of them.
+        An estimator or transformer of skmlp, a common transformer of scikit-learn, or
+        a `sklearn.pipeline.Pipeline` of them. These transformers of scikit-learn are
+        supported:
+
+        - ``Binarizer``, ``KBinsDiscretizer``, ``MaxAbsScaler``, ``MinMaxScaler``,
+          ``Normalizer``, ``OneHotEncoder``, ``OrdinalEncoder``, ``PowerTransformer``,
+          ``QuantileTransformer``, ``RobustScaler``, ``StandardScaler``,
+        - ``ColumnTransformer``, ``FeatureUnion``, ``TransformedTargetRegressor``,
+        - ``MissingIndicator``, ``SimpleImputer``,
+        - ``PCA``, ``TruncatedSVD``,
+        - ``SelectKBest``, ``SelectPercentile``, ``VarianceThreshold``,
+        - ``FunctionTransformer`` without a function.
     path : str or path-like
         The file. An existing file is replaced. The name may have any suffix.
 
@@ -51,7 +63,8 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     The file holds all parameters and fitted attributes, with these exceptions:
 
     - ``callbacks_``,
-    - the state of the optimizer and of the learning-rate schedule.
+    - the state of the optimizer and of the learning-rate schedule,
+    - paths: `checkpoint`, and `memory` of a Pipeline, are None after loading.
 
     `partial_fit` of a loaded estimator continues from its weights with a new optimizer
     and a new schedule.
@@ -80,9 +93,9 @@ def load_model(
 ) -> Any:
     """Load an estimator that `save_model` saved.
 
-    No code is loaded from the file. It can name only the classes of skmlp,
-    `sklearn.pipeline.Pipeline` and `sklearn.frozen.FrozenEstimator`. Files of unknown
-    origin are therefore safe to load.
+    No code is loaded from the file, and no path is taken from it. It can name only the
+    classes that `save_model` accepts and `sklearn.frozen.FrozenEstimator`. Files of
+    unknown origin are therefore safe to load.
 
     Parameters
     ----------
@@ -108,6 +121,11 @@ def load_model(
     OSError
         If the file cannot be read.
 
+    Warns
+    -----
+    sklearn.exceptions.InconsistentVersionWarning
+        If the file has transformers of another version of scikit-learn.
+
     See Also
     --------
     save_model : Save an estimator to a file.
@@ -125,7 +143,7 @@ def load_model(
     PixelScaler(pixel_max=16)
     """
     if device != "auto":
-        _check_device(device)
+        resolve_device(device)
     path = Path(path)
     with open_container(path) as (description, arrays):
         try:
@@ -134,14 +152,3 @@ def load_model(
             # Any error here is caused by the content of the file.
             reason = f"{type(error).__name__}: {error}"[:500].rstrip(".")
             raise ModelFileError(f"{path} is no model: {reason}.") from error
-
-
-def _check_device(device: str | torch.device) -> None:
-    """Refuse a device that this machine does not have."""
-    try:
-        torch.empty(0, device=device)
-    except (AssertionError, RuntimeError) as error:
-        raise ValueError(
-            f"device={str(device)!r} was requested, but this machine has none; use "
-            "device='auto' or 'cpu'."
-        ) from error

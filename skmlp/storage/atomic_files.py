@@ -19,7 +19,7 @@ from pathlib import Path
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield the path of an empty part file, which replaces `path` if the block succeeds.
+    """Yield the path of an empty part file; it replaces `path` if the block succeeds.
 
     The part file is in the same folder as the file that `path` leads to. If the block
     fails, the part file is removed and `path` is unchanged.

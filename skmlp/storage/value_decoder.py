@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from skmlp.storage.value_encoder import ARRAY_DTYPES, MAX_DEPTH
+from skmlp.storage.value_encoder import (
+    ARRAY_DTYPES,
+    DATE_DTYPES,
+    MAX_DEPTH,
+    TYPES,
+    is_dtype_name,
+)
 
 _FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _LAST_CODE_POINT = 0x10FFFF
@@ -53,8 +59,12 @@ class ValueDecoder:
         ((form, content),) = value.items()
         if form == "array":
             return self._decode_array(content)
+        if form == "transposed":
+            return self._decode_array(content).T
         if form == "text":
             return self._decode_text(content)
+        if form == "dates":
+            return self._decode_dates(content)
         if form == "dict":
             return self.decode_dict(content, depth)
         if form in _BUILDERS:
@@ -98,6 +108,31 @@ class ValueDecoder:
         if points.max(initial=0) > _LAST_CODE_POINT:
             raise ValueError(f"its array {name!r} has code points beyond Unicode")
         return points.reshape(-1).view(f"=U{width}").reshape(shape)
+
+    def _decode_dates(self, content: list[str]) -> np.ndarray:
+        """Return an array of dates or durations from the array of its integers."""
+        dtype, name = content
+        numbers = self._decode_array(name)
+        if dtype not in DATE_DTYPES or numbers.dtype != np.int64:
+            raise ValueError(f"its array {name!r} holds no dates")
+        return numbers.view(dtype)
+
+
+def _build_dtype(name: str) -> np.dtype:
+    """Return a dtype from its name."""
+    if not is_dtype_name(name):
+        raise ValueError(f"{short_repr(name)} is no dtype")
+    if name.startswith("str"):
+        return np.dtype(f"U{int(name[3:]) // 32}")  # NumPy's names count bits
+    return np.dtype(name)
+
+
+def _build_slice(bounds: list[Any]) -> slice:
+    """Return a slice from start, stop and step."""
+    start, stop, step = bounds
+    if any(type(bound) not in (int, str, type(None)) for bound in bounds):
+        raise ValueError(f"{short_repr(bounds)} is no slice")
+    return slice(start, stop, step)
 
 
 def _build_scalar(content: list[Any]) -> np.generic:
@@ -147,12 +182,15 @@ def _build_table(content: list[Any]) -> list[dict[str, Any]]:
 
 _BUILDERS: dict[str, Callable[[Any], Any]] = {
     "device": torch.device,
+    "dtype": _build_dtype,
     "float": _FLOATS.__getitem__,
     "objects": _build_objects,
     "pairs": dict,
     "path": Path,
     "random_state": _build_random_state,
     "scalar": _build_scalar,
+    "slice": _build_slice,
     "table": _build_table,
     "tuple": tuple,
+    "type": TYPES.__getitem__,
 }

@@ -12,9 +12,16 @@ value becomes an object with one key, which names the form of the value:
                         the keys, then a list of values for every dict
 ``scalar``              dtype name and value of a NumPy scalar
 ``array``               name of an array in the file
+``transposed``          name of the transpose of an array in Fortran's order, on which
+                        the last bits of a matrix product depend
 ``text``                name of an array of code points; every string is one row
+``dates``               dtype and name of an array of integers, for an array of
+                        datetime64 or timedelta64
 ``objects``             shape and items of an array of Python objects
 ``device``              name of a torch device
+``dtype``               name of a NumPy dtype
+``type``                name of a Python or NumPy type that means a dtype
+``slice``               start, stop and step
 ``path``                a path
 ``random_state``        the value of ``RandomState.get_state``
 ======================  =========================================================
@@ -22,6 +29,7 @@ value becomes an object with one key, which names the form of the value:
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +42,29 @@ ARRAY_DTYPES = frozenset(
     {"bool", "float16", "float32", "float64"}
     | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
+
+DATE_DTYPES = frozenset(
+    f"{kind}64[{unit}]"
+    for kind in ("datetime", "timedelta")
+    for unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
+)
+
+# Types that transformers take as a dtype.
+TYPES: dict[str, type] = {
+    **{f"numpy.{name}": np.dtype(name).type for name in ARRAY_DTYPES},
+    **{
+        f"numpy.{cls.__name__}": cls
+        for cls in (np.number, np.floating, np.integer, np.object_, np.str_)
+    },
+    **{cls.__name__: cls for cls in (bool, float, int, object, str)},
+}
+_TYPE_NAMES = {cls: name for name, cls in TYPES.items()}
+
+
+def is_dtype_name(name: str) -> bool:
+    """Return whether a dtype with this name can be stored."""
+    is_known = name in ARRAY_DTYPES or name == "object"
+    return is_known or re.fullmatch(r"str[1-9]\d{0,4}", name) is not None
 
 
 def format_json(encoded: Any) -> str:
@@ -76,6 +107,13 @@ class ValueEncoder:
             return self._encode_array(value, owner, array_name, depth)
         if type(value) is torch.device:
             return {"device": str(value)}
+        if type(value) is slice:
+            bounds = [value.start, value.stop, value.step]
+            return {"slice": self._encode_items(bounds, owner, array_name, depth)}
+        if isinstance(value, type) and value in _TYPE_NAMES:
+            return {"type": _TYPE_NAMES[value]}
+        if isinstance(value, np.dtype) and is_dtype_name(value.name):
+            return {"dtype": value.name}
         if isinstance(value, Path):
             return {"path": str(value)}
         if type(value) is np.random.RandomState:
@@ -134,8 +172,14 @@ class ValueEncoder:
                 *value.shape, value.dtype.itemsize // 4
             )
             return {"text": array_name}
+        if native.dtype.name in DATE_DTYPES:
+            self.arrays[array_name] = native.view(np.int64)
+            return {"dates": [native.dtype.name, array_name]}
         if native.dtype.name not in ARRAY_DTYPES:
             raise self.unsupported_error(value, owner)
+        if native.flags.f_contiguous and not native.flags.c_contiguous:
+            self.arrays[array_name] = native.T
+            return {"transposed": array_name}
         self.arrays[array_name] = native
         return {"array": array_name}
 

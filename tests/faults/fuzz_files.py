@@ -30,8 +30,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.numpy
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_digits
-from sklearn.pipeline import make_pipeline
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
 from skmlp.augmentation import RandomCrop
 from skmlp.datasets import read_idx, write_idx
@@ -159,13 +176,65 @@ def fit_models() -> list[Any]:
         PixelStandardizer(), "passthrough", MLPClassifier((8,), **few)
     )
     standardized.set_params(mlpclassifier__random_state=np.random.RandomState(0))
+    dates = np.arange(10).astype("datetime64[D]")[y]
+    target = TransformedTargetRegressor(
+        make_pipeline(MaxAbsScaler(), MLPRegressor(hidden_layer_sizes=8, **few)),
+        transformer=PowerTransformer(),
+    )
     with warnings.catch_warnings(action="ignore"):
         return [
+            table_pipeline(MLPClassifier((8,), **few)).fit(X, dates),
+            target.fit(X, y.astype(np.float64)),
             MLPClassifier((20, 10), batch_norm=True, **few).fit(X, names),
             CNNClassifier((4, 8), augmentation=RandomCrop(), **few).fit(X, y),
             MLPRegressor(hidden_layer_sizes=1500, **few).fit(X, y),
             standardized.fit(X, y.astype(str)),
         ]
+
+
+def table_pipeline(network: Any) -> Pipeline:
+    """Return a Pipeline with most of the transformers that files may hold."""
+    columns = ColumnTransformer(
+        [
+            ("standard", StandardScaler(), slice(0, 8)),
+            ("robust", make_union(RobustScaler(), MinMaxScaler()), [8, 9, 10]),
+            (
+                "imputed",
+                make_pipeline(
+                    SimpleImputer(
+                        missing_values=0, add_indicator=True, keep_empty_features=True
+                    ),
+                    QuantileTransformer(n_quantiles=9),
+                    PCA(4),
+                ),
+                slice(11, 30),
+            ),
+            (
+                "one_hot",
+                OneHotEncoder(
+                    handle_unknown="infrequent_if_exist",
+                    max_categories=3,
+                    sparse_output=False,
+                    dtype=np.float32,
+                ),
+                [30, 31],
+            ),
+            (
+                "ordinal",
+                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+                [32, 33],
+            ),
+            (
+                "bins",
+                KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"),
+                [34, 35, 36],
+            ),
+            ("decomposed", make_pipeline(Normalizer(), TruncatedSVD(2)), [40, 41, 42]),
+            ("unchanged", "passthrough", [50]),
+        ],
+        remainder=FunctionTransformer(),
+    )
+    return make_pipeline(columns, VarianceThreshold(), SelectKBest(k=20), network)
 
 
 class ModelFiles(Fuzzed):
@@ -280,7 +349,8 @@ def change_somewhere(rng: np.random.Generator, root: Any) -> None:
     node, key = positions[rng.integers(len(positions))]
     node[key] = hostile_value(rng)
     if isinstance(node, dict) and rng.random() < 0.2:
-        names = ["__class__", "predict", "net_", "\xe9", "x", "__reduce__"]
+        names = ["__class__", "predict", "net_", "\xe9", "x", "__reduce__", "requests"]
+        names += ["_metadata_request", "memory", "versions", "_sklearn_output_config"]
         node[names[rng.integers(len(names))]] = 1
 
 
@@ -338,6 +408,19 @@ def hostile_value(rng: np.random.Generator) -> Any:
         {"object": {"class": "builtins.eval", "params": {"x": "1"}, "attributes": {}}},
         {"object": {"class": "skmlp.Compose", "params": {}, "attributes": {"y": 1}}},
         {"object": {"class": "sklearn.Pipeline", "params": {}, "attributes": {}}},
+        {"object": {"class": "sklearn.PCA", "params": {}, "attributes": {}}},
+        {"function": "os.system"},
+        {"function": ["sklearn.chi2"]},
+        {"type": "os.system"},
+        {"type": "numpy.float64"},
+        {"dtype": f"str{2**40}"},
+        {"dtype": "object"},
+        {"dates": ["datetime64[D]", "classes_"]},
+        {"dates": ["datetime64", 1]},
+        {"transposed": "net.output.weight"},
+        {"slice": [0, 2**62, 1]},
+        {"slice": [[], {}, "x" * size]},
+        {"path": "/etc/passwd"},
         {"__reduce__": ["os.system", ["true"]]},
         {"a": 1, "b": 2},
     ]

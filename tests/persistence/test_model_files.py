@@ -19,7 +19,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
+from sklearn.svm import SVC
 from skorch.callbacks import EpochTimer
 
 from skmlp.augmentation import (
@@ -38,7 +39,9 @@ from skmlp.neural_network import (
     SoftmaxRegression,
 )
 from skmlp.persistence import ModelFileError, load_model, save_model
+from skmlp.persistence._allowed_classes import ALLOWED_CLASSES, PATH_PARAMETERS
 from skmlp.preprocessing import PixelScaler, PixelStandardizer
+from skmlp.storage.container import open_container, seal_container
 
 DIGITS = load_digits()
 X = DIGITS.data[:120].astype(np.float32)
@@ -126,6 +129,9 @@ LABELS = {
     "booleans": Y > 4,
     "negative": (Y - 5).astype(np.int8),
     "floats": Y.astype(np.float64),
+    "dates": Y.astype("datetime64[D]"),
+    "nanoseconds": Y.astype("datetime64[ns]"),
+    "durations": Y.astype("timedelta64[s]"),
     "several": np.eye(10, dtype=np.int64)[Y] + np.eye(10, dtype=np.int64)[9 - Y],
 }
 
@@ -324,10 +330,17 @@ class Subclass(MLPClassifier):
         (MLPClassifier(class_weight={0: 1j}), "class_weight .* complex"),
         (MLPClassifier(alpha=np.array([1j])), "alpha .* complex128"),
         (MLPClassifier(alpha=np.datetime64("2000-01-01")), "alpha .* datetime64"),
-        (make_pipeline(StandardScaler(), MLPClassifier()), "steps of .*Stan.*joblib"),
+        (make_pipeline(StandardScaler(), SVC()), "steps of .*SVC.*joblib"),
+        (make_pipeline(SplineTransformer(), MLPClassifier()), "steps of .*Spl.*joblib"),
+        (
+            make_pipeline(FunctionTransformer(np.log1p), MLPClassifier()),
+            "^func of FunctionTransformer .* log1p, which is code; use a transformer",
+        ),
+        (FunctionTransformer(inverse_func=str.upper), "^inverse_func of .* is code"),
+        (MLPClassifier(optimizer_params={"a": Path("b")}), "optimizer_params .* Posix"),
         (make_pipeline(MLPClassifier(scoring=print)), "^scoring of MLPClassifier"),
         (Pipeline([("a", PixelScaler())], memory=Memory(None)), "^memory of Pipeline"),
-        (StandardScaler(), "StandardScaler cannot be stored; save_model takes"),
+        (SVC(), "SVC cannot be stored; save_model takes"),
         (Subclass(), "a Subclass cannot be stored"),
         (MLPClassifier, "cannot be stored; save_model takes"),
         (None, "takes skmlp's estimators"),
@@ -345,13 +358,6 @@ def test_search_is_refused_in_favor_of_its_best_estimator(path):
     search = GridSearchCV(with_few_epochs(MLPClassifier((5,))), {"alpha": [0.0]}, cv=2)
     with pytest.raises(TypeError, match="save its best_estimator_"):
         save_model(fit(search), path)
-
-
-def test_dates_as_labels_are_refused(path):
-    model = fit(with_few_epochs(MLPClassifier((5,))))
-    model.classes_ = np.arange(10).astype("datetime64[D]")
-    with pytest.raises(TypeError, match=r"^classes_ of MLPClassifier .*datetime64"):
-        save_model(model, path)
 
 
 def test_endless_nesting_is_refused(path):
@@ -452,7 +458,84 @@ def test_path_may_be_a_string(path):
     assert load_model(str(path)).pixel_max == 3
 
 
+# Paths
+
+
+@pytest.mark.parametrize("memory", ["cache", Path("cache")])
+def test_memory_of_a_pipeline_is_not_stored(memory, path):
+    pipeline = make_pipeline(PixelScaler(), memory=os.fspath(memory))
+    save_model(pipeline, path)
+    assert b"cache" not in path.read_bytes()
+    assert load_model(path).memory is None
+    assert pipeline.memory == os.fspath(memory)
+
+
+@pytest.mark.parametrize("checkpoint", ["run.checkpoint", Path("run.checkpoint")])
+def test_checkpoint_is_not_stored(checkpoint, path):
+    ensemble = EnsembleClassifier(
+        MLPClassifier(checkpoint=checkpoint), checkpoint=checkpoint
+    )
+    save_model(make_pipeline(PixelScaler(), ensemble), path)
+    assert b"run.checkpoint" not in path.read_bytes()
+    loaded = load_model(path)[-1]
+    assert loaded.checkpoint is None
+    assert loaded.estimator.checkpoint is None
+
+
+def change_description(path, old, new):
+    """Replace a text in the description of a file, and correct the checksum."""
+    with open_container(path) as (description, arrays):
+        assert old in description
+        content = seal_container(description.replace(old, new, 1), dict(arrays))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "form", ['"evil"', '{"path":"evil"}', '{"scalar":["str","evil"]}']
+)
+def test_paths_in_a_file_are_not_taken(form, path):
+    save_model(make_pipeline(MLPClassifier()), path)
+    change_description(path, '"memory":null', f'"memory":{form}')
+    change_description(path, '"checkpoint":null', f'"checkpoint":{form}')
+    change_description(
+        path, '"optimizer_params":null', '"optimizer_params":{"path":"b"}'
+    )
+    loaded = load_model(path)
+    assert loaded.memory is None
+    assert loaded[-1].checkpoint is None
+    assert loaded[-1].optimizer_params is None
+
+
+@pytest.mark.parametrize("old", ['"memory":null,', ',"verbose":false', ""])
+def test_attribute_with_the_name_of_a_parameter_is_refused(old, path):
+    save_model(Pipeline([]), path)
+    if old:
+        change_description(path, old, "")
+    name = old.split('"')[1] if old else "_metadata_request"
+    change_description(
+        path, '"attributes":{}}}', f'"attributes":{{"{name}":"cache"}}}}}}'
+    )
+    with pytest.raises(ModelFileError, match=f"has no attribute '{name}'"):
+        load_model(path)
+
+
+def test_no_other_parameter_of_an_allowed_class_is_a_path():
+    names = set()
+    for cls in ALLOWED_CLASSES.values():
+        for name, constraints in getattr(cls, "_parameter_constraints", {}).items():
+            if constraints != "no_validation" and os.PathLike in constraints:
+                names.add(name)
+    assert names == PATH_PARAMETERS - {"memory"}  # whose constraint is a text
+
+
 # Devices
+
+
+def test_meta_device_is_refused_without_blaming_the_file(path):
+    save_model(fit(with_few_epochs(MLPClassifier((5,)))), path)
+    with pytest.raises(ValueError, match=r"^device='meta' was requested, but") as error:
+        load_model(path, device="meta")
+    assert not isinstance(error.value, ModelFileError)
 
 
 def test_device_is_checked_before_the_file_is_opened(path):

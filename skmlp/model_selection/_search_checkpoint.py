@@ -23,6 +23,7 @@ from skmlp.storage.fingerprints import (
     check_fingerprints,
     fingerprint,
     fingerprint_array,
+    fingerprint_class,
 )
 
 # Parameters of searches and estimators that change no score.
@@ -191,7 +192,7 @@ def _search_fingerprints(
         for name, value in params.items()
         if name not in _WITHOUT_EFFECT
     }
-    fingerprints["estimator"] = type(estimator).__name__
+    fingerprints["estimator"] = fingerprint_class(type(estimator))
     fingerprints |= dict(_estimator_fingerprints(estimator))
     fingerprints["X"] = fingerprint_array(X)
     if hasattr(X, "columns"):
@@ -212,5 +213,5 @@ def _estimator_fingerprints(estimator: Any) -> Iterable[tuple[str, str]]:
         if parameter == "init_from":
             text += weights_fingerprint(value)
         elif hasattr(value, "get_params") and not isinstance(value, type):
-            text = type(value).__name__  # its own parameters are yielded too
+            text = fingerprint_class(type(value))  # its own parameters are yielded too
         yield f"estimator__{name}", text

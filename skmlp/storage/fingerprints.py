@@ -5,6 +5,7 @@ value or of an array ends in a hash. A checkpoint stores the fingerprints of par
 and data by name, so that it is used only for the fit that wrote it.
 """
 
+import copyreg
 import hashlib
 import os
 import pickle
@@ -212,13 +213,12 @@ class _Describer:
 
     def _describe_by_pickle(self, value: Any, name: str) -> str:
         """Return the text of an object without attributes."""
+        if not is_installed(type(value)) and _is_without_state(value):
+            return f"{name}()"
         try:
             return f"{name} #{_hash(_pickled(value)).hexdigest()}"
         except TypeError:
-            # The code of the user's class is all that identifies its object. In a
-            # variable any object may stand.
-            is_code = callable(value) and not is_installed(type(value))
-            if is_code or self._n_open:
+            if self._n_open:  # any object may stand in a variable
                 return name
             raise
 
@@ -291,6 +291,15 @@ def _is_data(value: Any) -> bool:
     return scipy.sparse.issparse(value) or any(
         hasattr(value, name) for name in ("iloc", "get_params")
     )
+
+
+def _is_without_state(value: Any) -> bool:
+    """Return whether a class is all that identifies its object."""
+    try:
+        make, arguments, state, *_ = *value.__reduce_ex__(2), None
+    except Exception:  # noqa: BLE001 - the method is the user's
+        return False
+    return make is copyreg.__newobj__ and len(arguments) == 1 and state is None
 
 
 def _pickled(value: Any) -> bytes:

@@ -26,21 +26,7 @@ from typing import Any, NamedTuple
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
-
-# Names in a class that say nothing about its behavior.
-_IGNORED_MEMBERS = frozenset(
-    {
-        "__annotations__",
-        "__dict__",
-        "__doc__",
-        "__firstlineno__",
-        "__module__",
-        "__qualname__",
-        "__slots__",
-        "__static_attributes__",
-        "__weakref__",
-    }
-)
+_FUNCTIONS = (FunctionType, classmethod, staticmethod, property)
 
 
 class Variable(NamedTuple):
@@ -129,7 +115,9 @@ def class_parts(cls: type) -> Iterator[Variable]:
         if is_installed(base) or base is object:
             continue
         for name, member in sorted(vars(base).items()):
-            if name in _IGNORED_MEMBERS or name.startswith("_abc_"):
+            # Python and its copies add data such as `__slotnames__` to classes.
+            is_special = name.startswith(("__", "_abc_"))
+            if is_special and not isinstance(member, _FUNCTIONS):
                 continue
             if isinstance(member, (classmethod, staticmethod)):
                 yield Variable(name, member.__func__)

@@ -21,6 +21,7 @@ from skmlp.storage.fingerprints import (
     check_fingerprints,
     fingerprint,
     fingerprint_array,
+    fingerprint_class,
 )
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.data.sources import Source
@@ -231,7 +232,7 @@ def fit_fingerprints(
     """
     params = estimator.get_params(deep=False)
     data, valid = inputs
-    fingerprints = {"estimator": type(estimator).__name__}
+    fingerprints = {"estimator": fingerprint_class(type(estimator))}
     fingerprints |= {
         k: fingerprint(v) for k, v in params.items() if k not in _WITHOUT_EFFECT
     }

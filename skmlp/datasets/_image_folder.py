@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -16,16 +15,11 @@ from numpy.typing import NDArray
 
 from skmlp._sklearn_bases import Bunch, validate_params
 from skmlp._sklearn_compat import StrOptions
-from skmlp.datasets._image_paths import (
-    PILLOW_FORMATS,
-    ImageFolderWarning,
-    find_labeled_images,
-)
+from skmlp.datasets._image_files import PILLOW_MODES, read_image
+from skmlp.datasets._image_paths import ImageFolderWarning, find_labeled_images
 from skmlp.datasets._image_set import pixel_names
 from skmlp.datasets._progress import progress_bar
 from skmlp.storage.atomic_files import replace_file
-
-_PILLOW_MODES = {"rgb": "RGB", "grayscale": "L"}
 
 
 @overload
@@ -77,7 +71,7 @@ def load_image_folder(
     {
         "container_path": [str, os.PathLike],
         "labels_from": [StrOptions({"auto", "folder", "filename"}), None],
-        "color_mode": [StrOptions(set(_PILLOW_MODES))],
+        "color_mode": [StrOptions(set(PILLOW_MODES))],
         "image_size": [tuple, list, None],
         "on_error": [StrOptions({"raise", "warn"})],
         "memmap": [str, os.PathLike, None],
@@ -216,7 +210,7 @@ def load_image_folder(
     paths, classes = find_labeled_images(folder, labels_from)
 
     def read(path: Path) -> NDArray[np.uint8]:
-        return _read_image(path, _PILLOW_MODES[color_mode], size, on_error)
+        return read_image(path, PILLOW_MODES[color_mode], size, on_error)
 
     shape = _shape_of_first_readable_image(paths, read, on_error)
 
@@ -279,47 +273,6 @@ def _check_image_size(image_size: Any) -> tuple[int, int] | None:
             f"got {image_size!r}."
         )
     return int(image_size[0]), int(image_size[1])
-
-
-def _read_image(
-    path: Path, mode: str, size: tuple[int, int] | None, on_error: str
-) -> NDArray[np.uint8]:
-    """Return an image as (height, width[, 3]); any failure is a ValueError."""
-    from PIL import Image
-
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            # Opening a pipe would wait for a writer.
-            raise ValueError("it is no regular file")
-        with Image.open(path, formats=tuple(set(PILLOW_FORMATS.values()))) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise ValueError(f"it has {image.size} pixels, more than {limit}")
-            converted = _to_eight_bits(image).convert(mode)
-        if size is not None and converted.size != size[::-1]:
-            converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(converted)
-    except Exception as error:
-        remedy = "; on_error='warn' leaves it out" if on_error == "raise" else ""
-        raise ValueError(
-            f"{path} cannot be read as an image: {error}{remedy}"
-        ) from error
-
-
-def _to_eight_bits(image: Any) -> Any:
-    """Return an image with 8 bits per value, of the same brightness."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):  # convert() would clip values at 255
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "I" and image.format == "PPM":
-        # Pillow scales the values of 16 bits to the range up to 65535.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode!r} have no known maximum")
-    if "transparency" in image.info:  # of a palette; convert("RGB") would warn
-        return image.convert("RGBA")
-    return image
 
 
 def _shape_of_first_readable_image(

@@ -296,10 +296,11 @@ def _is_data(value: Any) -> bool:
 def _is_without_state(value: Any) -> bool:
     """Return whether a class is all that identifies its object."""
     try:
-        make, arguments, state, *_ = *value.__reduce_ex__(2), None
+        reduced: Any = value.__reduce_ex__(2)
     except Exception:  # noqa: BLE001 - the method is the user's
         return False
-    return make is copyreg.__newobj__ and len(arguments) == 1 and state is None
+    plain = (copyreg.__newobj__, (type(value),))  # type: ignore[attr-defined]
+    return reduced[:2] == plain and not any(reduced[2:])
 
 
 def _pickled(value: Any) -> bytes:

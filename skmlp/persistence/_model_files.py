@@ -14,7 +14,6 @@ from skmlp.storage.container import (
     open_container,
     serialize_container,
 )
-from skmlp.training.compute.devices import resolve_device
 
 
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -143,7 +142,7 @@ def load_model(
     PixelScaler(pixel_max=16)
     """
     if device != "auto":
-        resolve_device(device)
+        _check_device(device)
     path = Path(path)
     with open_container(path) as (description, arrays):
         try:
@@ -152,3 +151,15 @@ def load_model(
             # Any error here is caused by the content of the file.
             reason = f"{type(error).__name__}: {error}"[:500].rstrip(".")
             raise ModelFileError(f"{path} is no model: {reason}.") from error
+
+
+def _check_device(device: str | torch.device) -> None:
+    """Refuse a device that this machine does not have, or that holds no values."""
+    try:
+        # A value is read back: the device 'meta' has arrays without values.
+        torch.zeros(1, device=device).item()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"device={str(device)!r} was requested, but this machine has none; use "
+            "device='auto' or 'cpu'."
+        ) from error

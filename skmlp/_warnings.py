@@ -20,7 +20,7 @@ _FOREIGN = tuple(
 )
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line that belongs to the user.
 
     `warnings.warn` has ``skip_file_prefixes`` for it since Python 3.12. Without a line

@@ -64,6 +64,7 @@ PRIVATE_PACKAGES = ("skmlp.storage", "skmlp.training")
 SHARED = {
     "skmlp._sklearn_bases": ("skmlp.inspection", "skmlp.persistence"),
     "skmlp._sklearn_compat": ("skmlp.inspection", "skmlp.persistence"),
+    "skmlp._warnings": ("skmlp.persistence",),
     "skmlp.neural_network._layers": ("skmlp.inspection",),
     "skmlp.neural_network._pipelines": ("skmlp.inspection",),
     "skmlp.storage": ("skmlp.persistence",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from skmlp._sklearn_bases import Bunch, validate_params
 from skmlp._sklearn_compat import StrOptions
+from skmlp._warnings import warn
 from skmlp.datasets._image_files import PILLOW_MODES, read_image
 from skmlp.datasets._image_paths import ImageFolderWarning, find_labeled_images
 from skmlp.datasets._image_set import pixel_names
@@ -229,7 +229,7 @@ def load_image_folder(
         images, loaded = _fill_memmap(Path(memmap), (len(paths), *shape), fill)
 
     for failure in failures:
-        warnings.warn(f"{failure}; it is left out.", ImageFolderWarning, stacklevel=3)
+        warn(f"{failure}; it is left out.", ImageFolderWarning)
     data = images.reshape(len(images), -1)
     labels: dict[str, NDArray[Any]] = {}
     class_text = ""
@@ -241,12 +241,11 @@ def load_image_folder(
         }
         unread = np.setdiff1d(target_names, target_names[labels["target"]])
         if len(unread):
-            warnings.warn(
+            warn(
                 f"container_path={str(folder)!r}: no image of the class "
                 f"{', '.join(map(repr, unread.tolist()))} can be read, so target_names "
                 "has a class without images.",
                 ImageFolderWarning,
-                stacklevel=3,
             )
         class_text = f" in {len(target_names)} classes"
     if return_X_y:

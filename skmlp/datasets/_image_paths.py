@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import deque
 from pathlib import Path
+
+from skmlp._warnings import warn
 
 # Pillow's formats by suffix. Its other formats can run programs, or have pages to
 # choose from.
@@ -147,12 +148,11 @@ def _warn_of_empty_classes(folder: Path, classes: set[str]) -> None:
     )
     empty = [name for name in empty if name not in classes]
     if empty:
-        warnings.warn(
+        warn(
             f"container_path={str(folder)!r}: there are no images in "
             f"{', '.join(map(repr, empty))}, so there is no such class; files ending "
             f"in {', '.join(PILLOW_FORMATS)} are read.",
             ImageFolderWarning,
-            stacklevel=5,
         )
 
 

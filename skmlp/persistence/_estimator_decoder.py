@@ -1,7 +1,6 @@
 """Decode JSON and arrays to the estimator that `encode_estimator` encoded."""
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from reprlib import repr as short_repr
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from sklearn.exceptions import InconsistentVersionWarning
 
 from skmlp._sklearn_compat import set_metadata_requests
+from skmlp._warnings import warn
 from skmlp.persistence._allowed_classes import (
     ALLOWED_CLASSES,
     ALLOWED_FUNCTIONS,
@@ -74,8 +74,7 @@ def _warn_of_version(written_by: str, class_names: list[str]) -> None:
         current_sklearn_version=sklearn.__version__,
         original_sklearn_version=written_by,
     )
-    # The user calls `load_model`, which calls `decode_estimator`.
-    warnings.warn(warning, stacklevel=4)
+    warn(warning)
 
 
 class _EstimatorDecoder(ValueDecoder):

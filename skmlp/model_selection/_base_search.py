@@ -24,6 +24,9 @@ from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
     set_checkpoint,
 )
+from skmlp.neural_network._fit.cross_validation import (
+    refuse_checkpoint_in_cross_validation,
+)
 
 CHECKPOINT_CONSTRAINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
 
@@ -78,6 +81,7 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
             If a file in `checkpoint` cannot be read or written.
         """
         refuse_shared_checkpoint(self.estimator)
+        refuse_checkpoint_in_cross_validation(self.checkpoint, type(self).__name__)
         if has_callbacks(self):
             self._check_without_callbacks()
             # scikit-learn's callbacks follow fits one after the other.

@@ -19,6 +19,9 @@ from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
     set_checkpoint,
 )
+from skmlp.neural_network._fit.cross_validation import (
+    refuse_checkpoint_in_cross_validation,
+)
 from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
@@ -41,6 +44,7 @@ def check_checkpoint(
 ) -> None:
     """Refuse a file that members would share, and seeds that no fit draws again."""
     refuse_shared_checkpoint(estimator)
+    refuse_checkpoint_in_cross_validation(checkpoint, "EnsembleClassifier")
     if checkpoint is not None and random_state is None:
         raise ValueError(
             "checkpoint needs a random_state, from which a later fit would draw "

@@ -12,6 +12,7 @@ import scipy.sparse
 import torch
 from sklearn import get_config
 from sklearn.exceptions import DataConversionWarning
+from sklearn.metrics import get_scorer
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 from torch import Tensor
@@ -19,6 +20,9 @@ from torch import Tensor
 from skmlp._sklearn_bases import BaseEstimator
 from skmlp._sklearn_compat import check_sample_weight
 from skmlp._warnings import warn
+from skmlp.neural_network._fit.cross_validation import (
+    refuse_checkpoint_in_cross_validation,
+)
 from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import (
     ImageShape,
@@ -73,6 +77,7 @@ class InputChecker(BaseEstimator, ABC):
     optimizer_params: dict[str, Any] | None
     early_stopping: bool
     refit_full: bool
+    scoring: str | Callable[..., float] | None
     weight_averaging: float | None
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
     warm_start: bool
@@ -138,6 +143,8 @@ class InputChecker(BaseEstimator, ABC):
                 "class_weight='balanced' needs all rows, which partial_fit does not "
                 "see; give the weights as a dict."
             )
+        if isinstance(self.scoring, str):
+            get_scorer(self.scoring)  # refuses unknown names
         for name in ("augmentation", "predict_augmentation"):
             _check_augmentation(name, getattr(self, name, None))
         if self.weight_averaging is not None and (
@@ -159,7 +166,8 @@ class InputChecker(BaseEstimator, ABC):
             )
 
     def _check_checkpoint(self) -> None:
-        """Refuse a checkpoint of a fit without epochs, or that continues another."""
+        """Refuse a checkpoint of a fit without epochs, or of more than one fit."""
+        refuse_checkpoint_in_cross_validation(self.checkpoint, type(self).__name__)
         if self.solver == "lbfgs":
             raise ValueError(
                 "checkpoint is written after epochs, but solver='lbfgs' has none; set "

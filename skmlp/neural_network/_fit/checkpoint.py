@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ class FileCheckpoint(MemoryCheckpoint):
         If the file is not a complete checkpoint.
     OSError
         If the file cannot be read.
+
+    Notes
+    -----
+    A file that another fit writes meanwhile is left to that fit: `write` raises a
+    ValueError.
     """
 
     def __init__(
@@ -110,12 +116,17 @@ class FileCheckpoint(MemoryCheckpoint):
         self.fingerprints = fingerprints
         super().__init__({})
         remove_part_files(self.path)
+        self._writer = secrets.token_hex(8)
+        # The writer of the present file, and the state in which this fit knows it.
+        self._last_writer: Any = None
+        self._version = _file_version(self.path)
         if self.path.exists():
             self._read()
 
     def _read(self) -> None:
         """Read the stages from the file, if it belongs to the same fit."""
         content = read_checkpoint(self.path)
+        self._last_writer = content.get("writer")  # None in a file of an older version
         try:
             fingerprints, stages = content["facts"], content["stages"]
             trained = any(stage["state"] is not None for stage in stages.values())
@@ -130,11 +141,49 @@ class FileCheckpoint(MemoryCheckpoint):
 
     def write(self) -> None:
         """Write all stages to the disk. A file that cannot be written fails early."""
-        write_checkpoint(self.path, {"facts": self.fingerprints, "stages": self.stages})
+        self._refuse_other_writer()
+        content = {
+            "facts": self.fingerprints,
+            "stages": self.stages,
+            "writer": self._writer,
+        }
+        try:
+            write_checkpoint(self.path, content)
+        except FileNotFoundError as error:
+            if not self.path.parent.is_dir():
+                raise
+            # A fit that begins removes the part files of its checkpoint.
+            raise self._other_writer_error() from error
+        self._version, self._last_writer = _file_version(self.path), self._writer
+
+    def _refuse_other_writer(self) -> None:
+        """Refuse to replace what another fit has written in the meantime."""
+        version = _file_version(self.path)
+        if version in (None, self._version):
+            return  # no fit deletes the file
+        # The numbers of a file can change without a writer. Reading takes longer.
+        if read_checkpoint(self.path).get("writer") != self._last_writer:
+            raise self._other_writer_error()
+
+    def _other_writer_error(self) -> ValueError:
+        return ValueError(
+            f"checkpoint={os.fspath(self.path)!r} was written by another fit while "
+            "this one was training, but one file serves one fit; give each fit its own "
+            "file."
+        )
 
     def make_error(self, reason: Exception) -> ValueError:
         """Return the error to raise if a stage cannot continue."""
         return ModelFileError(f"Training cannot continue from {self.path}: {reason}.")
+
+
+def _file_version(path: Path) -> tuple[int, ...] | None:
+    """Return numbers of which one changes if the file is replaced; None without it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class StageCheckpoint:

@@ -1,21 +1,24 @@
 """A checkpoint of another fit, or a damaged file, is refused."""
 
 import io
+import os
 import pickle
 
 import numpy as np
 import pytest
 import scipy.sparse
+from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback
 
 from skmlp.augmentation import GaussianNoise
 from skmlp.neural_network import (
     SoftmaxRegression,
 )
 from skmlp.persistence import ModelFileError, load_model, save_model
-from skmlp.storage import container
-from skmlp.storage.atomic_files import _part_file_name
+from skmlp.storage import atomic_files, container
+from skmlp.storage.atomic_files import _part_file_name, remove_part_files
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -195,3 +198,53 @@ def test_checkpoint_interval_skips_writes_except_last(
     assert_same_fit(mlp().fit(*digits), model)
     again = clone(model).set_params(callbacks=[kill_at(1)])
     assert_same_fit(model, again.fit(*digits))
+
+
+def test_fit_leaves_the_file_to_another_fit_that_writes_it(path, digits, mlp):
+    class FitAnother(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                mlp(checkpoint=path).fit(*digits)
+
+    model = mlp(checkpoint=path, callbacks=[FitAnother()])
+    with pytest.raises(ValueError, match="was written by another fit while this one"):
+        model.fit(*digits)
+    assert_array_equal(
+        mlp(checkpoint=path).fit(*digits).coefs_[0], mlp().fit(*digits).coefs_[0]
+    )
+
+
+def test_fit_that_another_fit_disturbs_while_writing_names_it(
+    path, digits, mlp, monkeypatch
+):
+    def begin_another_fit(descriptor):
+        remove_part_files(path)
+
+    monkeypatch.setattr(atomic_files.os, "fsync", begin_another_fit)
+    with pytest.raises(ValueError, match="one file serves one fit"):
+        mlp(checkpoint=path).fit(*digits)
+
+
+def test_deleted_file_is_written_again(path, digits, mlp):
+    class Delete(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            path.unlink()
+
+    whole = mlp().fit(*digits)
+    model = mlp(checkpoint=path, callbacks=[Delete()]).fit(*digits)
+    assert_array_equal(model.coefs_[0], whole.coefs_[0])
+    assert path.exists()
+
+
+def test_touched_file_is_no_file_of_another_fit(path, digits, mlp):
+    class Touch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            os.utime(path, (len(net.history), 0))
+
+    model = mlp(checkpoint=path, callbacks=[Touch()]).fit(*digits)
+    assert_array_equal(model.coefs_[0], mlp().fit(*digits).coefs_[0])
+
+
+def test_missing_folder_is_named(tmp_path, digits, mlp):
+    with pytest.raises(FileNotFoundError, match="checkpoint"):
+        mlp(checkpoint=tmp_path / "missing" / "fit").fit(*digits)

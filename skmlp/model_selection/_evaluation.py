@@ -103,26 +103,26 @@ error_score, verbose
                 job = folds[key].make_job(task, index)
                 if task.stages is not None:
                     job.checkpoint = MemoryCheckpoint(task.stages)
-                job.finished = task.number in stored
+                job.skip_training = task.number in stored
                 job.repeatable = self.store is not None
                 yield job
 
         outcomes: dict[int, Outcome] = {}  # by the index in `tasks`
         pack: dict[int, Outcome] = {}  # by the number of the task
         for job in fit_jobs(make_jobs(), on_epochs):
-            task = tasks[job.number]
-            if job.finished:
-                outcomes[job.number] = stored[task.number]
+            task = tasks[job.index]
+            if job.skip_training:
+                outcomes[job.index] = stored[task.number]
                 continue
             if job.interrupted:  # by Ctrl-C; a half-trained network has no score
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[data_key(task)])
-            outcomes[job.number] = pack[task.number] = outcome
-            if len(pack) == job.packed:  # the pack is complete
+            outcomes[job.index] = pack[task.number] = outcome
+            if len(pack) == job.pack_size:  # the pack is complete
                 self._write_outcomes(pack)
                 pack = {}
             if not self.return_estimator:
-                tasks[job.number] = task._replace(estimator=None, stages=None)
+                tasks[job.index] = task._replace(estimator=None, stages=None)
                 del job, task
         return [outcomes[index] for index in range(len(tasks))]
 
@@ -142,7 +142,7 @@ error_score, verbose
             "n_test_samples": len(task.test),
             "fit_time": job.seconds,
             "score_time": 0.0,
-            "packed": job.packed,
+            "packed": job.pack_size,
         }
         if self.return_estimator:
             outcome["estimator"] = task.estimator

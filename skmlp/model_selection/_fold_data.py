@@ -89,20 +89,28 @@ class FoldData:
         )
         self._transformed: dict[str, _Transformed] = {}
 
-    def make_job(self, task: Task, number: int) -> FitJob:
+    def make_job(self, task: Task, index: int) -> FitJob:
         """Return the job that fits the network of a task.
 
         The transformers and samplers of a Pipeline are fitted here, and the job fits
         the network on their output. An error of theirs becomes the error of the job.
+        `index` is the position of the task in the list of the caller.
         """
         X, y = self.train.X, self.train.y
         transformers, network = split_pipeline(task.estimator)
         network_params = _network_params(task.estimator, self.fit_params)
         if transformers is None or network_params is None:
-            return FitJob(task.estimator, X, y, self.fit_params, self._key, number)
-        key = _transformers_key(transformers, number)
+            return FitJob(task.estimator, X, y, self.fit_params, self._key, index)
+        key = _transformers_key(transformers, index)
         start = time.perf_counter()
-        job = FitJob(network, None, y, network_params, (self._key, key), number)
+        job = FitJob(
+            network,
+            X=None,  # set below
+            y=y,
+            params=network_params,
+            data_key=(self._key, key),
+            index=index,
+        )
         try:
             if key not in self._transformed:
                 self._transformed[key] = _fit_transformers(task.estimator, X, y)
@@ -148,9 +156,9 @@ def _network_params(
     return {name.removeprefix(prefix): value for name, value in fit_params.items()}
 
 
-def _transformers_key(transformers: Pipeline, number: int) -> str:
-    """Return a text that equal unfitted transformers share."""
+def _transformers_key(transformers: Pipeline, index: int) -> str:
+    """Return a cache key that is equal for equal unfitted transformers."""
     try:
         return str(joblib.hash(transformers))
     except Exception:  # noqa: BLE001  # a transformer that cannot be pickled
-        return f"number {number}"
+        return f"task {index}"  # these transformers are not shared

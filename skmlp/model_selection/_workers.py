@@ -20,7 +20,7 @@ from skmlp.neural_network._known_classes import (
     describe_override,
     ends_in_known_network,
 )
-from skmlp.neural_network._pipelines import final_estimator
+from skmlp.neural_network._packs.packed_fit import count_max_epochs
 from skmlp.training.run import ignore_progress
 
 
@@ -80,12 +80,6 @@ def _show_progress(tasks: list[Task], verbose: int) -> Iterator[Callable[[int], 
     if verbose <= 0:
         yield ignore_progress
         return
-    n_epochs = sum(_count_epochs(task.estimator) for task in tasks)
+    n_epochs = sum(count_max_epochs(task.estimator) for task in tasks)
     with SCREEN.row(f"{len(tasks)} fits", n_epochs) as update:
         yield lambda ended: update(ended, "")
-
-
-def _count_epochs(estimator: Any) -> int:
-    """Return `max_iter` of the network, or 0 if it is invalid."""
-    max_iter = final_estimator(estimator).max_iter
-    return max_iter if isinstance(max_iter, int) else 0

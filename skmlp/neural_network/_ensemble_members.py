@@ -170,8 +170,8 @@ def _fit_in_packs(
 ) -> list[Any]:
     """Train networks in packs where possible."""
     jobs = [
-        # Equal for members with the same sample weights, which share the checked data.
-        FitJob(member, X, y, params, data=tuple(map(id, params.values())))
+        # Members with the same array of sample weights have the same data.
+        FitJob(member, X, y, params, data_key=tuple(map(id, params.values())))
         for member, params in zip(members, fit_params, strict=True)
     ]
     for _ in fit_jobs(jobs):

@@ -23,6 +23,7 @@ from skmlp.model_selection import (
 )
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._packs import pack_size as _pack_size
 from skmlp.neural_network._packs import packed_fit as _packed_fit
 from skmlp.persistence import ModelFileError
 from skmlp.training.packs import pack
@@ -129,7 +130,7 @@ def test_resumed_search_trains_equal_packs_when_memory_is_short(
     path, monkeypatch, fits
 ):
     """Finished networks count when memory bounds the number of waiting networks."""
-    monkeypatch.setattr("skmlp.neural_network._packs.pack_size._LARGEST_ON_CPU", 20_000)
+    monkeypatch.setattr(_pack_size, "_MAX_PACK_BYTES_ON_CPU", 20_000)
     here = {"estimator": clone(NETWORK).set_params(device="cpu")}
     whole = packed(**here).fit(X, Y)
     packs = fits.copy()

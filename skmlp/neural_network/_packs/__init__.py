@@ -1,1 +1,7 @@
-"""Many fits at once: which of them train together as a pack, and how many."""
+"""Fit many estimators at once, in packs if possible.
+
+- ``packed_fit`` decides which estimators train in a pack, and fits them.
+- ``pack_size`` chooses the number of networks in a pack.
+
+`skmlp.training.packs` trains a pack.
+"""

@@ -1,5 +1,6 @@
-"""The cost model of packs: how many networks train together, by memory and by time."""
+"""Choose pack sizes by the memory and the time that a training step needs."""
 
+import math
 import os
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
@@ -15,146 +16,177 @@ from skmlp.training.modules.introspection import (
     multiply_adds,
     weight_layers,
 )
-from skmlp.training.packs.convolution import widest_patches
 from skmlp.training.packs.step_timing import time_pack_step, time_single_step
+from skmlp.training.packs.structure import max_patch_values
 from skmlp.training.run import TrainingRun
 
 
-class _StepLimits(NamedTuple):
-    """Numbers of multiplications in a step of one network that decide without timing.
+class _StepThresholds(NamedTuple):
+    """Thresholds for the number of multiplications in a training step of one network.
 
-    In a small network, the function calls around the arithmetic cost more than the
-    arithmetic, and a pack shares the calls. In a large network a pack gains nothing,
-    and timing it would take long.
+    Between `faster_below` and `slower_above`, steps are timed. In a small network, the
+    overhead of function calls takes longer than the arithmetic. A pack has this
+    overhead once for all members. A pack of large networks is not faster, and timing it
+    would take long.
 
     Attributes
     ----------
-    surely : int
-        Up to here a pack is faster.
-    likely : int
-        Up to here a pack is assumed to be faster if nothing may be timed.
-    never : int
-        From here on a pack is not faster.
+    faster_below : int
+        Up to this number a pack is faster.
+    assumed_faster_below : int
+        Up to this number a pack is assumed to be faster if nothing may be timed.
+    slower_above : int
+        From this number on a pack is not faster.
     """
 
-    surely: int
-    likely: int
-    never: int
+    faster_below: int
+    assumed_faster_below: int
+    slower_above: int
 
 
-class _Costs(NamedTuple):
-    """The numbers that decide on one kind of device.
+class _DeviceThresholds(NamedTuple):
+    """Thresholds for one type of device.
 
-    Convolutions have limits of their own: alone they are differentiated by autograd,
-    whose function calls cost more.
+    CNNs have other thresholds. A single CNN is trained with autograd, which has more
+    overhead than the handwritten gradients of a pack.
     """
 
-    dense: _StepLimits
-    convolutional: _StepLimits
-    calls_of_pack_step: int  # multiplications that take as long as a pack step's calls
+    dense: _StepThresholds
+    convolutional: _StepThresholds
+    # Overhead of the function calls in a step of a pack, as the number of
+    # multiplications that take the same time.
+    pack_step_overhead: int
 
 
-_ON_CPU = _Costs(
-    _StepLimits(150_000, 400_000, 8_000_000),
-    _StepLimits(1_000_000, 4_000_000, 10_000_000),
-    1_000_000,
+_CPU_THRESHOLDS = _DeviceThresholds(
+    dense=_StepThresholds(
+        faster_below=150_000, assumed_faster_below=400_000, slower_above=8_000_000
+    ),
+    convolutional=_StepThresholds(
+        faster_below=1_000_000, assumed_faster_below=4_000_000, slower_above=10_000_000
+    ),
+    pack_step_overhead=1_000_000,
 )
-# One network leaves most of a GPU idle. These limits were measured on an H100.
-_ON_GPU = _Costs(
-    _StepLimits(100_000_000, 1_000_000_000, 10_000_000_000),
-    _StepLimits(10_000_000, 100_000_000, 500_000_000),
-    500_000_000,
+# One network leaves most of a GPU idle. These thresholds were measured on an H100.
+_GPU_THRESHOLDS = _DeviceThresholds(
+    dense=_StepThresholds(
+        faster_below=100_000_000,
+        assumed_faster_below=1_000_000_000,
+        slower_above=10_000_000_000,
+    ),
+    convolutional=_StepThresholds(
+        faster_below=10_000_000,
+        assumed_faster_below=100_000_000,
+        slower_above=500_000_000,
+    ),
+    pack_step_overhead=500_000_000,
 )
 
 # A pack has to be faster than single networks by this factor.
 _MARGIN = 1.1
 
-# Smaller pack sizes that are timed too: their parameters may stay in a cache.
+# These pack sizes are timed as well. The parameters of a smaller pack may fit into the
+# cache.
 _SMALLER_SIZES = (8, 32)
 
-# Multiplications in a step of a pack from which a thread of its own pays: in shorter
-# operations Python's threads wait for each other.
-_WORTH_A_THREAD = 10_000_000
+# A pack is divided among threads if each thread has at least this many multiplications
+# in a step. With fewer, the threads mostly wait for Python's global interpreter lock.
+_MULTIPLICATIONS_PER_THREAD = 10_000_000
 
-# Bytes that one pack may take on a CPU. A larger pack is no faster, because it does not
-# fit into the caches.
-_LARGEST_ON_CPU = 2**27
+# Maximum bytes of a pack on a CPU. A larger pack is not faster, because it does not fit
+# into the caches.
+_MAX_PACK_BYTES_ON_CPU = 2**27
 
-# Fraction of the free memory that one pack, or all waiting networks, may take.
-_SHARE_OF_MEMORY = 0.2
+# Maximum bytes of a CNN pack on a CPU for each thread. The patches have to fit into the
+# caches.
+_MAX_CNN_PACK_BYTES_PER_THREAD = 2**25
 
-# Bytes of a pack of convolutions for each thread. Their patches need the caches.
-_CONVOLUTIONS_ON_CPU = 2**25
+# Maximum fraction of the free memory for one pack, and for all waiting networks.
+_MAX_MEMORY_FRACTION = 0.2
 
-# Assumed free memory, if the system does not tell.
-_FREE_IF_UNKNOWN = 2**31
+# Assumed free memory if the system does not report it.
+_ASSUMED_FREE_BYTES = 2**31
 
-# Measured pack sizes, as long as the process lives.
-_measured: dict[Hashable, int] = {}
+_BYTES_PER_VALUE = 8
+
+# Fastest pack sizes that were measured in this process.
+_measured_sizes: dict[Hashable, int] = {}
 
 
 def choose_pack_size(
     key: Hashable, runs: Sequence[TrainingRun], may_measure: bool = True
 ) -> int:
-    """Return how many of these runs to train together; 1 means one by one.
+    """Return how many of these runs to train together.
 
-    If the number of multiplications does not decide, a few steps are timed, once in a
-    process for networks of one shape. So the members of a pack, and with them the
-    rounding of sums, may differ from one process to the next.
+    1 means that the networks are trained one by one. If the thresholds do not decide, a
+    few steps are timed. The result is stored for networks of the same shape until the
+    process ends. The pack size, and with it the rounding of sums, may therefore differ
+    between processes.
 
     Parameters
     ----------
     key : hashable
         The `pack_key` of all runs.
     runs : sequence of TrainingRun
-        Not trained yet.
+        Not trained yet. The last run has the widest layers.
     may_measure : bool
-        Whether steps may be timed. Without, the result is always the same.
+        Whether steps may be timed. If False, the result depends only on the thresholds.
     """
-    work, n = step_cost(runs[-1]), len(runs)
-    costs, convolutional = _costs_on(runs[0].device), _has_convolutions(runs[0])
-    limits = costs.convolutional if convolutional else costs.dense
-    if work <= limits.surely or n == 1:
+    n_multiplications, n = step_multiplications(runs[-1]), len(runs)
+    device_thresholds = _thresholds_of(runs[0].device)
+    thresholds = device_thresholds.dense
+    if _has_convolutions(runs[0]):
+        thresholds = device_thresholds.convolutional
+    if n_multiplications <= thresholds.faster_below or n == 1:
         return n
-    if work >= limits.never:
+    if n_multiplications >= thresholds.slower_above:
         return 1
     if not may_measure:
-        return n if work <= limits.likely else 1
-    # One measurement serves up to twice as many runs.
-    place = (key, work, n.bit_length(), torch.get_num_threads())
-    if place not in _measured:
-        _measured[place] = _measure(runs)
-    return min(n, _measured[place])
+        return n if n_multiplications <= thresholds.assumed_faster_below else 1
+    # Numbers of runs with the same bit length share one measurement.
+    cache_key = (key, n_multiplications, n.bit_length(), torch.get_num_threads())
+    if cache_key not in _measured_sizes:
+        _measured_sizes[cache_key] = _measure_fastest_size(runs)
+    return min(n, _measured_sizes[cache_key])
 
 
 def group_by_width(runs: Sequence[TrainingRun]) -> list[list[int]]:
-    """Return groups of positions of runs, of one `pack_key`, that may share a pack.
+    """Group runs with equal `pack_key` by the widths of their layers.
 
-    Small networks of different widths may share a pack, if computing with the zeros
-    that fill the narrower ones takes less time than another pack.
+    Small networks of different widths are padded with zeros and share a pack, if the
+    computation with the zeros takes less time than the overhead of another pack.
+
+    Returns
+    -------
+    groups : list of list of int
+        The positions of the runs in each group, from narrow to wide networks.
     """
     positions_by_widths: dict[tuple[int, ...], list[int]] = {}
     for i, run in enumerate(runs):
         positions_by_widths.setdefault(_widths(run), []).append(i)
     batch_size = runs[0].train_loader.batch_size
-    costs = _costs_on(runs[0].device)
+    thresholds = _thresholds_of(runs[0].device)
 
-    def work(widths: tuple[int, ...]) -> int:
+    def count(widths: tuple[int, ...]) -> int:
+        """Return the number of multiplications in a step."""
         return batch_size * sum(a * b for a, b in pairwise(widths))
 
-    def small(widths: tuple[int, ...]) -> bool:
-        return not _has_convolutions(runs[0]) and work(widths) <= costs.dense.surely
+    def is_small(widths: tuple[int, ...]) -> bool:
+        if _has_convolutions(runs[0]):
+            return False
+        return count(widths) <= thresholds.dense.faster_below
 
     groups: list[tuple[tuple[int, ...], list[int]]] = []
-    by_work = sorted(positions_by_widths.items(), key=lambda item: work(item[0]))
-    for widths, positions in by_work:
+    sorted_items = sorted(positions_by_widths.items(), key=lambda item: count(item[0]))
+    for widths, positions in sorted_items:
         if groups:
-            narrower, others = groups[-1]
-            both = tuple(map(max, narrower, widths))
-            filled = len(others) * (work(both) - work(narrower))
-            filled += len(positions) * (work(both) - work(widths))
-            if small(both) and filled < costs.calls_of_pack_step:
-                groups[-1] = both, others + positions
+            narrower, narrower_positions = groups[-1]
+            joint_widths = tuple(map(max, narrower, widths))
+            n_joint = count(joint_widths)
+            n_padding = len(narrower_positions) * (n_joint - count(narrower))
+            n_padding += len(positions) * (n_joint - count(widths))
+            if is_small(joint_widths) and n_padding < thresholds.pack_step_overhead:
+                groups[-1] = joint_widths, narrower_positions + positions
                 continue
         groups.append((widths, positions))
     return [positions for _, positions in groups]
@@ -171,28 +203,29 @@ def _widths(run: TrainingRun) -> tuple[int, ...]:
     return (weights[0].shape[1], *(len(weight) for weight in weights))
 
 
-def _measure(runs: Sequence[TrainingRun]) -> int:
+def _measure_fastest_size(runs: Sequence[TrainingRun]) -> int:
     """Time packs of several sizes and a single network; return the fastest size."""
-    with threads_for_work(step_cost(runs[0])):
-        best, fastest = 1, time_single_step(runs[0]) / _MARGIN
-    for n in sorted({len(runs), *(n for n in _SMALLER_SIZES if n < len(runs))}):
-        n_threads = pack_thread_count(runs[0], n)
-        runs_per_thread = -(-n // n_threads)
-        seconds = time_pack_step(runs[:runs_per_thread], n_threads)
-        seconds = seconds / runs_per_thread / n_threads
-        if seconds < fastest:
-            best, fastest = n, seconds
-    # If all runs together are fastest, then so are some more.
-    return best if best < len(runs) else 2 * best
+    with threads_for_work(step_multiplications(runs[0])):
+        best_size, best_seconds = 1, time_single_step(runs[0]) / _MARGIN
+    sizes = [size for size in _SMALLER_SIZES if size < len(runs)]
+    for size in [*sizes, len(runs)]:
+        n_threads = pack_thread_count(runs[0], size)
+        runs_per_thread = math.ceil(size / n_threads)
+        step_seconds = time_pack_step(runs[:runs_per_thread], n_threads)
+        seconds_per_network = step_seconds / runs_per_thread / n_threads
+        if seconds_per_network < best_seconds:
+            best_size, best_seconds = size, seconds_per_network
+    # If the largest size is the fastest, more runs are also trained as one pack.
+    return best_size if best_size < len(runs) else 2 * best_size
 
 
-def _costs_on(device: torch.device) -> _Costs:
-    """Return the costs on a kind of device."""
-    return _ON_GPU if device.type == "cuda" else _ON_CPU
+def _thresholds_of(device: torch.device) -> _DeviceThresholds:
+    """Return the thresholds for a type of device."""
+    return _GPU_THRESHOLDS if device.type == "cuda" else _CPU_THRESHOLDS
 
 
-def step_cost(run: TrainingRun) -> int:
-    """Return the multiplications in one step of a network."""
+def step_multiplications(run: TrainingRun) -> int:
+    """Return the number of multiplications in one step of a network."""
     n_features = run.train_loader.data.X.shape[1]
     return multiply_adds(run.net.module_, n_features) * run.train_loader.batch_size
 
@@ -201,8 +234,8 @@ def pack_thread_count(run: TrainingRun, n: int) -> int:
     """Return how many threads to use for a pack of `n` such networks."""
     if run.device.type != "cpu":
         return 1
-    most = step_cost(run) * n // _WORTH_A_THREAD
-    return max(1, min(torch.get_num_threads(), most))
+    max_threads = step_multiplications(run) * n // _MULTIPLICATIONS_PER_THREAD
+    return max(1, min(torch.get_num_threads(), max_threads))
 
 
 def max_pack_size(run: TrainingRun) -> int:
@@ -213,32 +246,40 @@ def max_pack_size(run: TrainingRun) -> int:
         run.train_loader.batch_size,
     )
     n_features = data.X.shape[1]
-    widest = max(
-        max_values_per_sample(network, n_features), widest_patches(network, n_features)
+    max_values = max(
+        max_values_per_sample(network, n_features),
+        max_patch_values(network, n_features),
     )
-    # Parameters, gradients, two moments, moves, best weights.
+    # In the pack: parameters, gradients, two moments and updates. In the network:
+    # parameters and best weights.
     n_values = 7 * len(run.flat.values)
-    # A batch with its activations and their gradients.
-    n_values += 4 * batch_size * widest
-    # Order and weights of the samples in an epoch, and parts of their losses.
+    # A batch of the widest layer: input, output and their gradients.
+    n_values += 4 * batch_size * max_values
+    # Up to eight values per sample: orders, weights and losses of an epoch.
     n_values += 8 * len(data)
-    room = memory_budget(run.device)
+    max_bytes = memory_budget(run.device)
     if run.device.type == "cpu" and _has_convolutions(run):
-        room = min(room, _CONVOLUTIONS_ON_CPU * torch.get_num_threads())
-    return max(1, int(room / (8 * n_values)))
+        n_threads = torch.get_num_threads()
+        max_bytes = min(max_bytes, _MAX_CNN_PACK_BYTES_PER_THREAD * n_threads)
+    return max(1, int(max_bytes / (_BYTES_PER_VALUE * n_values)))
 
 
 def memory_budget(device: torch.device) -> float:
-    """Return the bytes that one pack, or all waiting networks, may take."""
+    """Return the maximum number of bytes of a pack.
+
+    All waiting networks together have the same limit.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return _SHARE_OF_MEMORY * (free + held)
-    return min(_LARGEST_ON_CPU, _SHARE_OF_MEMORY * _free_memory())
+        # Memory that torch has reserved but does not use.
+        cached = torch.cuda.memory_reserved(device)
+        cached -= torch.cuda.memory_allocated(device)
+        return _MAX_MEMORY_FRACTION * (free + cached)
+    return min(_MAX_PACK_BYTES_ON_CPU, _MAX_MEMORY_FRACTION * _free_memory())
 
 
 def _free_memory() -> int:
-    """Return the bytes that are free without swapping, or a guess."""
+    """Return the available memory in bytes, or an estimate."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             name, _, amount = line.partition(":")
@@ -249,4 +290,4 @@ def _free_memory() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
-        return _FREE_IF_UNKNOWN
+        return _ASSUMED_FREE_BYTES

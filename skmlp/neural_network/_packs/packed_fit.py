@@ -1,9 +1,17 @@
-"""Many estimators fitted at once: in packs where possible, else one by one."""
+"""Fit many estimators: in packs if possible, otherwise one by one.
+
+A fit has several names on its way. A caller makes a `FitJob`. The estimator of the job
+prepares a `TrainingRun` (`_PreparedJob`). Runs with equal `pack_key` become the members
+of a pack.
+
+`fit_jobs` lists the rules that decide which networks train in packs.
+"""
 
 import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from sklearn.utils import gen_even_slices
@@ -21,38 +29,42 @@ from skmlp.neural_network._packs.pack_size import (
     memory_budget,
     pack_thread_count,
 )
+from skmlp.neural_network._pipelines import final_estimator
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
-# Parameters that decide how data are checked and encoded.
+# Parameters on which the result of `_check_fit_inputs` depends.
 _DATA_PARAMETERS = ("loss", "class_weight", "image_shape", "augmentation")
 
 
 @dataclass
 class FitJob:
-    """An estimator to fit, and the outcome.
+    """An estimator to fit; `fit_jobs` adds error, time and pack size.
 
     Parameters
     ----------
     estimator : estimator object
-        Not fitted yet; fitted in place. Only known networks are packed; any other
+        Not fitted yet; fitted in place. Only known networks are packed. Any other
         estimator is fitted by its own `fit`.
     X, y : object
-        As `fit` takes them.
+        Arguments of `fit`.
     params : dict
         Further arguments of `fit`.
-    data : hashable
-        Equal for jobs with the same X, y and params, which are then checked once.
-    number : int
-        Identifies the job for the caller.
-    finished : bool
-        Whether the caller has the outcome already. The job is not trained, but counts
-        as a member, so that the other packs do not change.
+    data_key : hashable
+        Equal for jobs with the same X, y and params. Their data are checked only once.
+    index : int
+        Set by the caller. `fit_jobs` does not use it.
+    skip_training : bool
+        If True, the network is prepared but not trained, because the caller has the
+        result. It is still counted when packs are formed. So the other networks are in
+        the same packs as in a call that trains it.
     repeatable : bool
-        Whether a later call has to train the same networks together.
+        If True, pack sizes are chosen without timing, so that a later call forms the
+        same packs. This holds for all networks that wait with this one.
     checkpoint : MemoryCheckpoint or None
-        The fit continues from it and stores its end there.
+        The fit continues from this checkpoint, and stores its last training state in
+        it.
 
     Attributes
     ----------
@@ -60,39 +72,38 @@ class FitJob:
         The exception that `fit` would have raised. A job that already has one is not
         fitted.
     seconds : float
-        Time of the fit; members of a pack have equal parts of the pack's time.
-    packed : int
-        Number of networks that were trained together, this one included.
+        Time of the fit. The time of a pack is divided equally among its members.
+    pack_size : int
+        Number of networks that were trained together, including this one.
     """
 
     estimator: Any
     X: Any
     y: Any
     params: dict[str, Any]
-    data: Hashable
-    number: int = 0
-    finished: bool = False
+    data_key: Hashable
+    index: int = 0
+    skip_training: bool = False
     repeatable: bool = False
     checkpoint: MemoryCheckpoint | None = None
     error: Exception | None = None
     seconds: float = 0.0
-    packed: int = 1
+    pack_size: int = 1
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the training."""
-        net = vars(self.estimator).get("net_")
+        net = vars(self.estimator).get("net_")  # None if the fit failed
         return net is not None and net.interrupted_
 
     @property
     def max_epochs(self) -> int:
         """Largest number of epochs; 0 if the parameter is not valid."""
-        epochs = getattr(self.estimator, "max_iter", 0)
-        return epochs if isinstance(epochs, int) else 0
+        return count_max_epochs(self.estimator)
 
     @contextmanager
-    def measured(self) -> Iterator[None]:
-        """Add the time of a block to the seconds, and catch its exception."""
+    def record_time_and_error(self) -> Iterator[None]:
+        """Add the time of a block to `seconds`, and store its exception in `error`."""
         start = time.perf_counter()
         try:
             yield
@@ -102,11 +113,20 @@ class FitJob:
 
     def fit_alone(self) -> None:
         """Call the estimator's own `fit`."""
-        with self.measured():
+        with self.record_time_and_error():
             self.estimator.fit(self.X, self.y, **self.params)
 
 
-class _Prepared(NamedTuple):
+def count_max_epochs(estimator: Any) -> int:
+    """Return `max_iter` of a network, or of the network at the end of a Pipeline.
+
+    An invalid value counts as 0, because the fit will raise an error.
+    """
+    max_iter = getattr(final_estimator(estimator), "max_iter", 0)
+    return int(max_iter) if isinstance(max_iter, Integral) else 0
+
+
+class _PreparedJob(NamedTuple):
     """A job whose network is ready to be trained."""
 
     job: FitJob
@@ -115,40 +135,51 @@ class _Prepared(NamedTuple):
 
 
 class _CheckedData(NamedTuple):
-    """Checked data, and the attributes that the check gave the estimator."""
+    """Checked data, and the fitted attributes that the check set in the estimator."""
 
     attributes: dict[str, Any]
     inputs: FitInputs
 
 
 class _Preparation:
-    """Prepares jobs, and checks only once what they have in common."""
+    """Prepares jobs for training.
+
+    Parameters and data that jobs share are checked only once.
+    """
 
     def __init__(self) -> None:
-        self._params: dict[type, dict[str, Any]] = {}  # the last that were checked
+        # From the class of an estimator to the parameters that were checked last.
+        self._params: dict[type, dict[str, Any]] = {}
         self._data: dict[Hashable, _CheckedData] = {}
 
-    def prepare(self, job: FitJob) -> _Prepared:
+    def prepare(self, job: FitJob) -> _PreparedJob:
         """Check parameters and data of a job, and build its network."""
         estimator, params = job.estimator, dict(job.params)
         self._check_params(estimator)
         validation = params.pop("X_val", None), params.pop("y_val", None)
         estimator._check_parameter_combinations(*validation)
         values = tuple(repr(getattr(estimator, k, None)) for k in _DATA_PARAMETERS)
-        key = (job.data, type(estimator), values)
-        if key not in self._data:
+        cache_key = (job.data_key, type(estimator), values)
+        if cache_key not in self._data:
             before = set(vars(estimator))
             weight = _sample_weight(params)
             inputs = estimator._check_fit_inputs(job.X, job.y, weight, *validation)
             attributes = {k: v for k, v in vars(estimator).items() if k not in before}
-            self._data[key] = _CheckedData(attributes, inputs.for_several_networks())
-        attributes, inputs = self._data[key]
+            inputs = inputs.for_several_networks()
+            self._data[cache_key] = _CheckedData(attributes, inputs)
+        attributes, inputs = self._data[cache_key]
+        # `_check_fit_inputs` sets fitted attributes such as `classes_`. Every estimator
+        # with the same data gets them.
         vars(estimator).update(attributes)
         run = estimator._prepare_training(inputs, checkpoint=job.checkpoint)
-        return _Prepared(job, inputs, run)
+        return _PreparedJob(job, inputs, run)
 
     def _check_params(self, estimator: Any) -> None:
-        """Check parameters, unless they are those of the estimator before."""
+        """Validate the parameters.
+
+        They are not validated again if the previous estimator of the class had the same
+        objects.
+        """
         params = estimator.get_params(deep=False)
         known = self._params.get(type(estimator), {})
         if any(name not in known or known[name] is not v for name, v in params.items()):
@@ -157,7 +188,7 @@ class _Preparation:
 
 
 def _sample_weight(params: dict[str, Any]) -> Any:
-    """Return the sample weights; other arguments of `fit` are refused."""
+    """Return the sample weights; raise a TypeError if there are other arguments."""
     if unknown := set(params) - {"sample_weight"}:
         raise TypeError(f"fit() got an unexpected keyword argument {unknown.pop()!r}")
     return params.get("sample_weight")
@@ -166,25 +197,35 @@ def _sample_weight(params: dict[str, Any]) -> Any:
 def fit_jobs(
     jobs: Iterable[FitJob], progress_callback: ProgressCallback = ignore_progress
 ) -> Iterator[FitJob]:
-    """Fit the estimators of all jobs; yield each job when it is done, in any order.
+    """Fit the estimators of all jobs; yield each job when its fit has ended.
 
-    Exceptions end up in the jobs. Networks wait for others of their pack only as long
-    as memory allows, so `jobs` may hold many more than fit into memory.
+    The jobs of a pack are yielded one after the other. An exception of a fit is stored
+    in `job.error`. Networks wait until their pack is complete or the memory for waiting
+    networks is used up. So `jobs` may be a generator of more networks than fit into
+    memory.
+
+    Networks train in packs according to these rules:
+
+    - Their fit can be divided into preparation, training and end
+      (`_can_be_divided`). Other estimators are fitted by their own `fit`.
+    - Their `pack_key` is equal. Networks without a key are trained one by one.
+    - The widths of their layers are similar (`group_by_width`).
+    - A pack is faster than single networks (`choose_pack_size`).
 
     Parameters
     ----------
     jobs : iterable of FitJob
-        Read while others are trained.
+        A generator is read step by step, while earlier jobs are trained.
     progress_callback : callable
-        Called with numbers of epochs that ended or are left out. The numbers of a job
-        add up to its ``max_iter``.
+        Called with the number of epochs that were trained, or that are skipped because
+        a training ended early. The sum for a job is its `max_iter`.
 
     Yields
     ------
     job : FitJob
     """
     preparation = _Preparation()
-    waiting: dict[Hashable, list[_Prepared]] = {}
+    waiting: dict[Hashable, list[_PreparedJob]] = {}
     limits: dict[Hashable, _Limits] = {}
     for job in jobs:
         prepared = _prepare_or_fit_alone(job, preparation)
@@ -203,54 +244,63 @@ def fit_jobs(
             )
         waiting[key].append(prepared)
         if len(waiting[key]) >= limits[key].pack_size:
-            yield from _fit_packs(key, waiting.pop(key), progress_callback)
-        while sum(map(_bytes_waiting, waiting.values())) > limits[key].bytes_waiting:
-            biggest = max(waiting, key=lambda k: _bytes_waiting(waiting[k]))
-            yield from _fit_packs(biggest, waiting.pop(biggest), progress_callback)
+            yield from _fit_waiting(key, waiting.pop(key), progress_callback)
+        # The limit is for all waiting networks. The largest group is trained first.
+        while sum(map(_count_bytes, waiting.values())) > limits[key].waiting_bytes:
+            largest = max(waiting, key=lambda k: _count_bytes(waiting[k]))
+            yield from _fit_waiting(largest, waiting.pop(largest), progress_callback)
     while waiting:
-        yield from _fit_packs(*waiting.popitem(), progress_callback)
+        yield from _fit_waiting(*waiting.popitem(), progress_callback)
 
 
 class _Limits(NamedTuple):
-    """Largest pack, and largest memory of all waiting networks.
+    """Largest number of networks in a pack, and of bytes of all waiting networks.
 
-    Both follow from the free memory when the first network of a key was prepared.
+    Both are computed from the free memory when the first network with a pack key is
+    prepared.
     """
 
     pack_size: int
-    bytes_waiting: float
+    waiting_bytes: float
 
 
-def _prepare_or_fit_alone(job: FitJob, preparation: _Preparation) -> _Prepared | None:
-    """Prepare the network of a job; return None if the job is done already."""
+def _prepare_or_fit_alone(
+    job: FitJob, preparation: _Preparation
+) -> _PreparedJob | None:
+    """Prepare the network of a job; return None if the job has ended."""
     if job.error is not None:
         return None
-    if not _can_be_prepared(job.estimator):
-        if not job.finished:
+    if not _can_be_divided(job.estimator):
+        if not job.skip_training:
             job.fit_alone()
         return None
-    with job.measured():
+    with job.record_time_and_error():
         return preparation.prepare(job)
     return None
 
 
-def _can_be_prepared(estimator: Any) -> bool:
-    """Return whether nothing but its own training depends on the fit of a network."""
+def _can_be_divided(estimator: Any) -> bool:
+    """Return whether a fit can be divided into preparation, training and end.
+
+    - The estimator is a known network. A Pipeline is not.
+    - The solver is not 'lbfgs'.
+    - It has neither a checkpoint file nor scikit-learn's callbacks.
+    """
     if not is_known_network(estimator) or estimator.solver == "lbfgs":
         return False
     return estimator.checkpoint is None and not has_callbacks(estimator)
 
 
-def _bytes_waiting(pack: Sequence[_Prepared]) -> int:
-    """Return the bytes of parameters and gradients of networks that wait."""
-    values = pack[0].run.flat.values
-    return 2 * len(pack) * values.numel() * values.element_size()
+def _count_bytes(waiting: Sequence[_PreparedJob]) -> int:
+    """Return the bytes of parameters and gradients of waiting networks of one key."""
+    values = waiting[0].run.flat.values
+    return 2 * len(waiting) * values.numel() * values.element_size()
 
 
-def _fit_packs(
-    key: Hashable, waiting: Sequence[_Prepared], progress_callback: ProgressCallback
+def _fit_waiting(
+    key: Hashable, waiting: Sequence[_PreparedJob], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
-    """Divide networks of one key into packs of equal size and train the packs."""
+    """Divide networks with equal pack key into packs of equal size; fit the packs."""
     repeatable = any(prepared.job.repeatable for prepared in waiting)
     for positions in group_by_width([prepared.run for prepared in waiting]):
         group = [waiting[i] for i in positions]
@@ -261,39 +311,46 @@ def _fit_packs(
 
 
 def _fit_pack(
-    pack: Sequence[_Prepared], progress_callback: ProgressCallback
+    pack: Sequence[_PreparedJob], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
-    """Train networks together, or a single one alone, and finish their fits."""
+    """Train the networks of a pack, and complete their fits.
+
+    The jobs with `skip_training` are only yielded.
+    """
     for job, _, run in pack:
-        if job.finished:
+        if job.skip_training:
             progress_callback(run.max_epochs)
             yield job
-    pack = [prepared for prepared in pack if not prepared.job.finished]
+    pack = [prepared for prepared in pack if not prepared.job.skip_training]
     if not pack:
         return
     start = time.perf_counter()
     try:
-        _train(pack, progress_callback)
-    except Exception as error:  # noqa: BLE001  # each fit shows which one failed
+        _train_networks(pack, progress_callback)
+    except Exception as error:  # noqa: BLE001
         if len(pack) == 1:
             pack[0].job.error = error
         else:
+            # So that only the fit that fails has an error.
             yield from _fit_one_by_one(pack, error, progress_callback)
             return
-    progress_callback(sum(run.max_epochs - run.net.epochs_ for _, _, run in pack))
+    n_skipped_epochs = sum(run.max_epochs - run.net.epochs_ for _, _, run in pack)
+    progress_callback(n_skipped_epochs)
     seconds = (time.perf_counter() - start) / len(pack)
     for job, inputs, run in pack:
         job.seconds += seconds
-        job.packed = len(pack)
+        job.pack_size = len(pack)
         if job.error is None:
-            with job.measured():
+            with job.record_time_and_error():
                 job.estimator._finish_fit(run, inputs, checkpoint=job.checkpoint)
         if job.error is None and prints_line(job.estimator.verbose):
             print_line(job.estimator, job.seconds)
         yield job
 
 
-def _train(pack: Sequence[_Prepared], progress_callback: ProgressCallback) -> None:
+def _train_networks(
+    pack: Sequence[_PreparedJob], progress_callback: ProgressCallback
+) -> None:
     """Train the runs of a pack until all have ended."""
     if len(pack) == 1:
         job, _, run = pack[0]
@@ -309,9 +366,9 @@ def _train(pack: Sequence[_Prepared], progress_callback: ProgressCallback) -> No
 
 
 def _fit_one_by_one(
-    pack: Sequence[_Prepared], error: Exception, progress_callback: ProgressCallback
+    pack: Sequence[_PreparedJob], error: Exception, progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
-    """Fit the networks of a pack that failed by their own `fit`, with a warning."""
+    """Warn that the training of a pack failed, and call `fit` of every estimator."""
     warn(
         f"A pack of {len(pack)} networks failed with {type(error).__name__}: {error}. "
         "Its networks are fitted one by one.",

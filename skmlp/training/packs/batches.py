@@ -1,8 +1,12 @@
-"""Batches of all pack members, with one copy of the samples that members share.
+"""Batches of all pack members.
 
-Members with the same fold and the same seed train on the same batches. If they are
-neighbors in the pack, one set of samples serves them all: features have shape ``(sets,
-batch, features)`` in place of ``(members, batch, features)``.
+Members with the same fold and the same seed train on the same batches. Neighbors with
+the same batches form a group. The features of a group are stored once, with the shape
+``(groups, batch, features)`` instead of ``(members, batch, features)``. All groups have
+the same number of members.
+
+A stream is the sequence of batches of all epochs. Several groups may have the same
+stream if other members are between them.
 """
 
 import math
@@ -24,42 +28,47 @@ from skmlp.training.data.batches import (
 )
 
 
-def batch_stream_key(train: BatchLoader) -> Hashable:
-    """Return a key that is equal for loaders with the same batches in all epochs."""
+def batch_stream_key(loader: BatchLoader) -> Hashable:
+    """Return a key that is equal for loaders with the same stream."""
     state = None
-    if train.random_state is not None:
-        state = pickle.dumps(train.random_state.get_state())
-    return data_key(train.data), train.batch_size, state
+    if loader.random_state is not None:
+        state = pickle.dumps(loader.random_state.get_state())
+    return data_key(loader.data), loader.batch_size, state
 
 
 def data_key(data: DeviceData) -> Hashable:
-    """Return a key that is equal for data with the same samples of the same tensors."""
+    """Return a key that is equal for data with the same tensors and sample indices."""
     X = cast(Tensor, data.X)  # packs have no sparse features
     index = data.index.tobytes()
     return X.data_ptr(), data.y.data_ptr(), id(data.host_weight), index
 
 
-def common_run_length(keys: Iterable[Hashable]) -> int:
-    """Return the largest n such that every n neighbors have equal keys."""
+def common_group_size(keys: Iterable[Hashable]) -> int:
+    """Return the largest n such that the keys divide into blocks of n equal keys."""
     return math.gcd(*(len(list(equal)) for _, equal in groupby(keys)))
 
 
 class PackData:
-    """Several data sets in one tensor, with one copy of each tensor that they share.
+    """Concatenates the tensors of several data sets.
+
+    A tensor that several data sets use is stored once.
 
     Parameters
     ----------
-    sets : sequence of DeviceData
+    datasets : sequence of DeviceData
     """
 
-    def __init__(self, sets: Sequence[DeviceData]) -> None:
-        self.sets = sets
-        self.X, X_offsets = _concatenate([cast(Tensor, data.X) for data in sets])
-        self.y, y_offsets = _concatenate([data.y for data in sets])
+    def __init__(self, datasets: Sequence[DeviceData]) -> None:
+        self.datasets = datasets
+        self.X, X_offsets = _concatenate([cast(Tensor, data.X) for data in datasets])
+        self.y, y_offsets = _concatenate([data.y for data in datasets])
         self._offsets = torch.tensor([X_offsets, y_offsets])
 
     def add_offsets(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn sample indices ``(sets, samples)`` of each set into those of X and y."""
+        """Convert sample indices of each data set into indices of `self.X`, `self.y`.
+
+        `index` has the shape ``(datasets, samples)``.
+        """
         device = self.y.device
         X_offsets, y_offsets = self._offsets
         return (
@@ -68,15 +77,15 @@ class PackData:
         )
 
     def gather(self, X_index: Tensor, y_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and targets; their shapes begin with those of the indices."""
+        """Return ``X[X_index]`` and ``y[y_index]``."""
         x = self.X.index_select(0, X_index.reshape(-1))
         y = self.y.index_select(0, y_index.reshape(-1))
         return x.view(*X_index.shape, -1), y.view(*y_index.shape, *self.y.shape[1:])
 
 
 def _concatenate(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-    """Concatenate tensors, repeated ones once; return the offset of each."""
-    offsets: dict[int, int] = {}  # by address
+    """Concatenate the distinct tensors; return the offset of each given tensor."""
+    offsets: dict[int, int] = {}  # from address to offset
     distinct: list[Tensor] = []
     for tensor in tensors:
         if tensor.data_ptr() not in offsets:
@@ -87,21 +96,22 @@ def _concatenate(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
 
 
 class PackBatches:
-    """Batches of all pack members; members with equal batches share sets of samples.
+    """Batches of all pack members, with one copy of the samples of each group.
 
     Parameters
     ----------
     loaders : sequence of BatchLoader
         One for each member.
     stream_keys : sequence of hashable
-        The `batch_stream_key` of each loader before its first epoch.
+        One for each loader. Loaders with equal keys have the same stream.
 
     Attributes
     ----------
-    members_per_set : int
-        Number of neighboring members that one set of samples serves.
+    members_per_group : int
+        Number of neighboring members that share their samples.
     stream_loaders : list of BatchLoader
-        One loader of each stream. It draws the orders for all members of the stream.
+        The first loader of each stream. It draws the sample order of each epoch for all
+        members of the stream.
     member_streams : list of int
         The stream of each member, as an index of `stream_loaders`.
     """
@@ -110,7 +120,7 @@ class PackBatches:
         self, loaders: Sequence[BatchLoader], stream_keys: Sequence[Hashable]
     ) -> None:
         self.loaders = loaders
-        self.members_per_set = common_run_length(stream_keys)
+        self.members_per_group = common_group_size(stream_keys)
         streams: dict[Hashable, int] = {}
         self.member_streams = [
             streams.setdefault(key, len(streams)) for key in stream_keys
@@ -118,18 +128,23 @@ class PackBatches:
         self.stream_loaders = [
             loaders[self.member_streams.index(i)] for i in range(len(streams))
         ]
-        self.data = PackData([train.data for train in loaders[:: self.members_per_set]])
+        first_loaders = loaders[:: self.members_per_group]
+        self.data = PackData([loader.data for loader in first_loaders])
         self._step_weights: StepWeights | None = None
 
     def next_epoch(self, dtype: torch.dtype, device: torch.device) -> "EpochPlan":
-        """Draw the orders of all streams, and return the samples of each step."""
+        """Draw the sample order of the next epoch for each stream.
+
+        Return the sample indices and the weights of each step.
+        """
         loaders = self.stream_loaders
-        orders = [train.next_order() for train in loaders]
-        weighted = any(train.data.host_weight is not None for train in loaders)
-        if self._step_weights is None or weighted:  # otherwise equal in all epochs
+        orders = [loader.next_order() for loader in loaders]
+        is_weighted = any(loader.data.host_weight is not None for loader in loaders)
+        # Without sample weights, the step weights are the same in every epoch.
+        if self._step_weights is None or is_weighted:
             self._step_weights = StepWeights(self, orders, dtype, device)
-        set_streams = self.member_streams[:: self.members_per_set]
-        index = torch.from_numpy(_by_steps(loaders, orders)[set_streams])
+        group_streams = self.member_streams[:: self.members_per_group]
+        index = torch.from_numpy(_divide_into_steps(loaders, orders)[group_streams])
         X_index, y_index = (
             with_offsets.view(index.shape).transpose(0, 1).contiguous()
             for with_offsets in self.data.add_offsets(index.flatten(1))
@@ -139,23 +154,27 @@ class PackBatches:
     def steps(
         self, plan: "EpochPlan", dtype: torch.dtype
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the features of all sets, and the targets of all members, by steps."""
+        """Yield features and targets of each step.
+
+        Features have the shape ``(groups, batch, features)``. Targets have one entry
+        for each member, because the loss has separate logits for each member.
+        """
         steps_per_gather = self._steps_per_gather(plan, dtype)
         for steps in slices_of_size(len(plan.X_index), steps_per_gather):
             X, Y = self.data.gather(plan.X_index[steps], plan.y_index[steps])
-            if self.members_per_set > 1:
-                Y = Y.repeat_interleave(self.members_per_set, dim=1)
+            if self.members_per_group > 1:
+                Y = Y.repeat_interleave(self.members_per_group, dim=1)
             yield from zip(X.to(dtype), Y, strict=True)
 
     def _steps_per_gather(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
-        """Return how many steps one call gathers."""
+        """Return the number of steps whose samples are gathered in one call."""
         n_features = plan.X_index[0].numel() * self.data.X.shape[1]
         return batches_per_gather(n_features, dtype)
 
     def synchronize_loaders(self) -> None:
-        """Give each loader the order and the random state of its stream."""
-        for train, i in zip(self.loaders, self.member_streams, strict=True):
-            train.copy_order_from(self.stream_loaders[i])
+        """Copy the sample order and the random state of each stream to its loaders."""
+        for loader, i in zip(self.loaders, self.member_streams, strict=True):
+            loader.copy_order_from(self.stream_loaders[i])
 
 
 class StepWeights:
@@ -172,9 +191,9 @@ class StepWeights:
     Attributes
     ----------
     counts : list of list of int
-        Number of samples, by steps and members.
+        ``counts[step][member]`` is the number of samples in the batch.
     active : list of tuple of bool
-        Whether a member has samples with weight, by steps and members.
+        ``active[step][member]`` is whether the batch has a sample with positive weight.
     counts_on_device : Tensor of shape (steps, members)
     totals : Tensor of shape (steps, members)
         Sums of the sample weights.
@@ -190,7 +209,7 @@ class StepWeights:
         device: torch.device,
     ) -> None:
         loaders, members = batches.stream_loaders, batches.member_streams
-        host_weights = [train.data.host_weight for train in loaders]
+        host_weights = [loader.data.host_weight for loader in loaders]
         ones = [np.ones(len(order)) for order in orders]
         sample_weights = [
             unweighted if host_weight is None else host_weight[order]
@@ -198,9 +217,10 @@ class StepWeights:
                 ones, host_weights, orders, strict=True
             )
         ]
-        weights = _by_steps(loaders, sample_weights)  # (streams, steps, batch)
-        counts = _by_steps(loaders, ones).sum(axis=2).astype(np.int64)
+        weights = _divide_into_steps(loaders, sample_weights)  # (streams, steps, batch)
+        counts = _divide_into_steps(loaders, ones).sum(axis=2).astype(np.int64)
         totals = weights.sum(axis=2)
+        # The optimizer skips inactive members. A total of 1 avoids 0 / 0.
         active = totals > 0
         counts[~active] = 0
         totals[~active] = 1.0
@@ -211,40 +231,40 @@ class StepWeights:
         self.counts_on_device = torch.as_tensor(
             member_counts, dtype=highest_precision_float(device), device=device
         )
-        # NumPy converts the values: some devices have no float64, even for a moment.
-        native = np.float64 if dtype == torch.float64 else np.float32
+        # NumPy converts the values, because some devices cannot hold float64.
+        numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
         self.totals, self.weights = (
             torch.as_tensor(
-                by_stream.astype(native, copy=False), device=device
+                stream_values.astype(numpy_dtype, copy=False), device=device
             ).transpose(0, 1)[:, members]
-            for by_stream in (totals, weights)
+            for stream_values in (totals, weights)
         )
 
 
 class EpochPlan(NamedTuple):
-    """The samples of each set in each step of an epoch, and their weights.
+    """The samples of each group in each step of an epoch, and their weights.
 
-    A batch that is shorter than the longest one is padded by samples with weight zero.
+    Shorter batches are padded with samples of weight zero.
     """
 
-    X_index: Tensor  # (steps, sets, batch)
-    y_index: Tensor  # (steps, sets, batch)
+    X_index: Tensor  # (steps, groups, batch)
+    y_index: Tensor  # (steps, groups, batch)
     step_weights: StepWeights
 
 
-def _by_steps(
+def _divide_into_steps(
     loaders: Sequence[BatchLoader], values: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Arrange one value for each sample by steps, ``(streams, steps, batch)``.
+    """Reshape one value per sample to ``(streams, steps, batch)``.
 
     Shorter streams and batches are padded with zeros.
     """
     n_steps = max(map(len, loaders))
-    batch_size = max(train.batch_size for train in loaders)
+    batch_size = max(loader.batch_size for loader in loaders)
     shape = len(loaders), n_steps, batch_size
-    by_steps = np.zeros(shape, dtype=values[0].dtype)
-    for of_stream, train, stream_values in zip(by_steps, loaders, values, strict=True):
-        padded = np.zeros(len(train) * train.batch_size, dtype=stream_values.dtype)
+    result = np.zeros(shape, dtype=values[0].dtype)
+    for out, loader, stream_values in zip(result, loaders, values, strict=True):
+        padded = np.zeros(len(loader) * loader.batch_size, dtype=stream_values.dtype)
         padded[: len(stream_values)] = stream_values
-        of_stream[: len(train), : train.batch_size] = padded.reshape(len(train), -1)
-    return by_steps
+        out[: len(loader), : loader.batch_size] = padded.reshape(len(loader), -1)
+    return result

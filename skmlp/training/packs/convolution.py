@@ -1,14 +1,13 @@
 """Image layers of a pack, with handwritten gradients.
 
-Feature maps have shape ``(members, channels, height, width, batch)``. The batch is the
-last dimension, so that the patches under a kernel are copied in long runs. The
-convolutions of all members are then one batched matrix product. For small networks that
-is several times faster than torch's grouped convolution, for which oneDNN has no fast
-path.
+Feature maps have the shape ``(members, channels, height, width, batch)``. The batch is
+the last dimension, so that a pixel of all samples is contiguous and patches are copied
+in long blocks. The convolutions of all members are then one batched matrix product. For
+small networks this is several times faster than torch's grouped convolution, for which
+oneDNN has no fast path.
 """
 
-import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -16,126 +15,50 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmlp.training.handwritten_step import DenseModules, group_dense_modules
-from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS, ZERO_AT_ZERO
+from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
-from skmlp.training.modules.introspection import output_shapes
 from skmlp.training.modules.layers import Conv2d, Dropout
 
 _aten = torch.ops.aten
 
-# The layers that a pack computes, with the attributes that have to be equal for all
-# members.
-_EQUAL_ATTRIBUTES: dict[type[nn.Module], tuple[str, ...]] = {
-    ImageView: ("image_shape",),
-    nn.ZeroPad2d: ("padding",),
-    Conv2d: ("in_channels", "out_channels", "kernel_size", "stride", "padding"),
-    nn.MaxPool2d: ("kernel_size", "padding", "ceil_mode"),
-    nn.AvgPool2d: ("kernel_size", "padding", "ceil_mode"),
-    Dropout: ("channels",),
-    FlattenImage: (),
-    GlobalAverage: (),
-    **dict.fromkeys(IN_PLACE_ACTIVATIONS, ()),
-}
-
-
-class NetworkStructure(NamedTuple):
-    """The image layers of a network, if there are any, and its dense layers."""
-
-    images: list[nn.Module]
-    dense: list[DenseModules]
-
-    @property
-    def shape(self) -> Hashable:
-        """A key that is equal for networks that fit into one pack.
-
-        Hidden layers may differ in width if units with zero weights keep them.
-        """
-        images = tuple(
-            (
-                type(layer),
-                *(getattr(layer, name) for name in _EQUAL_ATTRIBUTES[type(layer)]),
-            )
-            for layer in self.images
-        )
-        has_fixed_widths = any(
-            layer.dropout or layer.activation not in ZERO_AT_ZERO
-            for layer in self.dense
-        )
-        dense = tuple(
-            (
-                layer.linear.out_features
-                if has_fixed_widths or layer is self.dense[-1]
-                else None,
-                layer.norm is None,
-                layer.activation,
-                layer.dropout is None,
-            )
-            for layer in self.dense
-        )
-        return images, self.dense[0].linear.in_features, dense
-
-
-def pack_structure(network: nn.Sequential) -> NetworkStructure | None:
-    """Return the layers of a network, or None if a pack cannot compute them."""
-    layers = list(network)
-    ends = [isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers]
-    n_images = ends.index(True) + 1 if any(ends) else 0
-    images = layers[:n_images]
-    dense = group_dense_modules(layers[n_images:])
-    if dense is None or any(type(layer) not in _EQUAL_ATTRIBUTES for layer in images):
-        return None
-    return NetworkStructure(images, dense)
-
-
-def widest_patches(network: nn.Sequential, n_features: int) -> int:
-    """Return the most values that the patches of one sample have in a convolution."""
-    convolutions = [layer for layer in network.modules() if isinstance(layer, Conv2d)]
-    if not convolutions:
-        return 0
-    shapes = output_shapes(network, n_features)
-    return max(
-        layer.weight[0].numel() * math.prod(shapes[layer][2:]) for layer in convolutions
-    )
-
 
 class _PackLayer(Protocol):
-    """A layer of all members."""
+    """Interface of an image layer of all members."""
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
-        """Return the output, and what `backward` needs."""
+        """Return the output, and the values that `backward` needs."""
 
     def backward(self, grad: Tensor, saved: Any) -> Tensor | None:
-        """Write the gradients of the parameters, and return that of the input.
+        """Write the gradients of the parameters, and return the input's gradient.
 
         `grad` is the gradient of the output.
         """
 
 
-class PackConvolutions:
-    """The layers of all members before the first dense one.
+class PackImageLayers:
+    """The layers of all members before the first dense layer.
 
     Parameters
     ----------
-    structures : sequence of list of nn.Module
+    member_layers : sequence of list of nn.Module
         The image layers of each member.
     value_of, gradient_of : callable
-        Map a parameter of the first member to the tensor of all members, and to its
-        gradient.
+        `value_of` maps a parameter of the first member to the tensor of the pack.
+        `gradient_of` maps it to the gradient of that tensor.
     make_mask : callable
         Maps the dropout layers of all members to a function that draws their masks.
     """
 
     def __init__(
         self,
-        structures: Sequence[Sequence[nn.Module]],
+        member_layers: Sequence[Sequence[nn.Module]],
         value_of: Callable[[Tensor], Tensor],
         gradient_of: Callable[[Tensor], Tensor],
         make_mask: Callable[[list[Dropout]], Callable[[Tensor], Tensor]],
     ) -> None:
         self.layers: list[_PackLayer] = []
-        padding = None  # of a ZeroPad2d, which the next convolution takes over
-        for layers in zip(*structures, strict=True):
+        padding = None  # of a ZeroPad2d; the next convolution applies it
+        for layers in zip(*member_layers, strict=True):
             layer = layers[0]
             if isinstance(layer, ImageView):
                 self.image_shape = layer.image_shape
@@ -170,12 +93,13 @@ class PackConvolutions:
                 self.layers.append(_Activation(*IN_PLACE_ACTIVATIONS[type(layer)]))
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Any]]:
-        """Return features ``(members, batch, features)``, and what `backward` needs.
+        """Return features and the values that `backward` needs.
 
-        The images `x` have shape ``(sets, batch, height * width * channels)``. If there
-        are fewer sets than members, each set is the input of as many neighbors.
+        The features have the shape ``(members, batch, features)``. The images `x` have
+        the shape ``(groups, batch, height * width * channels)``. The members of a group
+        are neighbors and have the same input.
         """
-        x = x.unflatten(2, self.image_shape)  # (sets, batch, height, width, channels)
+        x = x.unflatten(2, self.image_shape)  # (groups, batch, height, width, channels)
         x = x.permute(0, 4, 2, 3, 1).contiguous()
         saved_by_layers = []
         for layer in self.layers:
@@ -188,7 +112,8 @@ class PackConvolutions:
         layers = reversed(self.layers)
         layer_grad: Tensor | None = grad.mT
         for layer, saved in zip(layers, reversed(saved_by_layers), strict=True):
-            assert layer_grad is not None  # only the first layer returns None
+            # Only the first convolution returns None, and it is the last in this loop.
+            assert layer_grad is not None
             layer_grad = layer.backward(layer_grad, saved)
 
 
@@ -202,17 +127,17 @@ class _Convolution:
     bias_gradient: Tensor
     stride: int
     padding: tuple[int, int, int, int]  # left, right, top, bottom
-    is_first: bool  # the gradient of its input is not needed
+    is_first: bool  # if True, the gradient of the input is not computed
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
         members, out, *size, _ = tuple(self.weight.shape)
         x = F.pad(x, (0, 0, *self.padding)) if any(self.padding) else x.contiguous()
         patches = _patches(x, size, self.stride)
-        sets, (height, width, batch) = len(patches), patches.shape[-3:]
-        patches = patches.reshape(sets, -1, height * width * batch)
+        groups, (height, width, batch) = len(patches), patches.shape[-3:]
+        patches = patches.reshape(groups, -1, height * width * batch)
         z = torch.baddbmm(
-            self.bias.reshape(sets, -1, 1),
-            self.weight.reshape(sets, -1, patches.shape[1]),
+            self.bias.reshape(groups, -1, 1),
+            self.weight.reshape(groups, -1, patches.shape[1]),
             patches,
         )
         return z.view(members, out, height, width, batch), (patches, x.shape)
@@ -223,17 +148,17 @@ class _Convolution:
         height, width, batch = grad.shape[2:]
         grad = grad.reshape(members, out, -1)
         torch.sum(grad, -1, out=self.bias_gradient)
-        sets, n_inputs, _ = patches.shape
+        groups, n_inputs, _ = patches.shape
         torch.bmm(
-            grad.view(sets, -1, grad.shape[-1]),
+            grad.view(groups, -1, grad.shape[-1]),
             patches.mT,
-            out=self.weight_gradient.view(sets, -1, n_inputs),
+            out=self.weight_gradient.view(groups, -1, n_inputs),
         )
         if self.is_first:
             return None
         grad_patches = torch.bmm(self.weight.view(members, out, -1).mT, grad)
         grad_patches = grad_patches.view(members, *size, -1, height, width, batch)
-        # Patches overlap, so their gradients are added for one kernel pixel at a time.
+        # Patches overlap. Their gradients are added kernel pixel by kernel pixel.
         grad_x = grad.new_zeros(shape)
         windows = _patches(grad_x, size, self.stride)
         for i in range(size[0]):
@@ -244,14 +169,18 @@ class _Convolution:
 
 
 def _patches(x: Tensor, size: Iterable[int], stride: int) -> Tensor:
-    """View maps as patches ``(members, *size, channels, height, width, batch)``."""
+    """View maps as patches, one for each output pixel.
+
+    The shape is ``(members, kernel height, kernel width, channels, output height,
+    output width, batch)``.
+    """
     for dim, side in zip((2, 3), size, strict=True):
         x = x.unfold(dim, side, stride)
     return x.permute(0, 5, 6, 1, 2, 3, 4)
 
 
 class _Activation(NamedTuple):
-    """A pair of `IN_PLACE_ACTIVATIONS`."""
+    """An activation, and its gradient as a function of its output."""
 
     function: Callable[[Tensor], Tensor]
     gradient: Callable[[Tensor, Tensor], Tensor]
@@ -271,7 +200,7 @@ class _MaxPool:
     layer: nn.MaxPool2d
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return the arguments of torch's kernels."""
+        """Return the arguments of torch's kernels; the stride is the kernel size."""
         size, padding = self.layer.kernel_size, self.layer.padding
         return [size] * 2, [size] * 2, padding, [1, 1], self.layer.ceil_mode
 
@@ -295,7 +224,7 @@ class _AvgPool:
     layer: nn.AvgPool2d
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return the arguments of torch's kernels."""
+        """Return the arguments of torch's kernels; the stride is the kernel size."""
         size, padding = self.layer.kernel_size, self.layer.padding
         return [size] * 2, [size] * 2, padding, self.layer.ceil_mode, False, None
 
@@ -311,10 +240,10 @@ class _AvgPool:
 
 
 def _as_images(x: Tensor) -> Tensor:
-    """View maps as ``(members * channels, batch, height, width)`` for torch's kernels.
+    """View maps as images ``(members * channels, batch, height, width)`` for torch.
 
-    Pooling treats every image alone, so the batch can stand for the channels. The
-    memory layout is torch's channels_last.
+    Pooling computes every image and every channel independently. So the batch can take
+    the dimension of the channels. The memory layout is torch's channels_last.
     """
     return x.flatten(0, 1).permute(0, 3, 1, 2)
 

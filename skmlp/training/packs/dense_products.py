@@ -1,9 +1,10 @@
 """Matrix products of a dense layer of all pack members, by one call of BLAS.
 
-- The views of the layer's tensors are made once. To make them takes longer than a small
-  product.
-- Threads share the products of the members, or of sets of members with the same
-  batches. A thread computes whole products, so their bits do not change.
+- Views of the layer's tensors are created once, because creating a view takes longer
+  than a small product.
+- Members with the same batches form a group. There is one product for each group, or
+  for each member. The products are divided among threads. A product is never split, so
+  the bits do not depend on the number of threads.
 """
 
 from typing import NamedTuple
@@ -14,22 +15,23 @@ from torch import Tensor
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# Batch size from which it pays to store the output by units, with the batch innermost.
-_MIN_BATCH_BY_UNITS = 16
+# From this batch size on, the output is stored as (members, units, batch).
+_MIN_BATCH_FOR_TRANSPOSED_OUTPUT = 16
 
 
-class _SetViews(NamedTuple):
-    """Views of the layer's tensors, with the units of all members of a set joined."""
+class _GroupViews(NamedTuple):
+    """Views of the layer's tensors that join the units of all members of a group."""
 
-    weight: Tensor  # (sets, members per set * out, in)
-    bias: Tensor  # (sets, members per set * out, 1)
+    weight: Tensor  # (groups, members per group * out, in)
+    bias: Tensor  # (groups, members per group * out, 1)
     weight_gradient: Tensor | None  # as weight
 
 
 class PackDenseProducts:
     """The three matrix products of a dense layer of all pack members in training.
 
-    It does for a pack what `DenseProducts` does for one network.
+    It has the interface `skmlp.training.handwritten_step.LayerProducts`. The class for
+    one network is `skmlp.training.compute.dense_products.DenseProducts`.
 
     Parameters
     ----------
@@ -54,40 +56,41 @@ class PackDenseProducts:
         self.weight_gradient = weight_gradient
         self._tuner = tuner
         self._weight_by_inputs = weight.mT  # (members, in, out)
-        self._views: dict[int, _SetViews] = {}  # by number of sets
+        self._views: dict[int, _GroupViews] = {}  # from number of groups to views
 
-    def _views_for(self, sets: int) -> _SetViews:
-        """Return the views for a number of sets."""
-        if sets not in self._views:
+    def _views_for(self, groups: int) -> _GroupViews:
+        """Return the views for a number of groups."""
+        if groups not in self._views:
             n_inputs = self.weight.shape[-1]
             gradient = self.weight_gradient
-            self._views[sets] = _SetViews(
-                self.weight.view(sets, -1, n_inputs),
-                self.bias.view(sets, -1, 1),
-                None if gradient is None else gradient.view(sets, -1, n_inputs),
+            self._views[groups] = _GroupViews(
+                self.weight.view(groups, -1, n_inputs),
+                self.bias.view(groups, -1, 1),
+                None if gradient is None else gradient.view(groups, -1, n_inputs),
             )
-        return self._views[sets]
+        return self._views[groups]
 
     def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
         """Return ``x @ weight.T + bias`` of shape (members, batch, out).
 
         Parameters
         ----------
-        x : Tensor of shape (sets, batch, in)
-            If there are fewer sets than members, each set is the input of as many
-            neighboring members.
+        x : Tensor of shape (groups, batch, in)
+            Each group is the input of ``members / groups`` neighboring members.
         allow_column_major : bool
-            Ignored: the batch size decides how the output is stored.
+            Part of the interface, not used. The batch size decides how the output is
+            stored.
         """
         members, units, _ = self.weight.shape
-        sets, batch, _ = x.shape
-        if batch < _MIN_BATCH_BY_UNITS and batch <= units and sets == members:
-            with self._threads_for(sets):
+        groups, batch, _ = x.shape
+        is_small_batch = batch < _MIN_BATCH_FOR_TRANSPOSED_OUTPUT and batch <= units
+        if is_small_batch and groups == members:
+            with self._threads_for(groups):
                 return torch.baddbmm(self.bias.unsqueeze(1), x, self._weight_by_inputs)
-        views = self._views_for(sets)
-        with self._threads_for(sets):
+        views = self._views_for(groups)
+        with self._threads_for(groups):
             z = torch.baddbmm(views.bias, views.weight, x.mT)
-        return (z if sets == members else z.view(members, units, batch)).mT
+        return (z if groups == members else z.view(members, units, batch)).mT
 
     def write_weight_gradient(
         self, grad: Tensor, x: Tensor, total_weight: float = 1.0
@@ -98,29 +101,33 @@ class PackDenseProducts:
         ----------
         grad : Tensor of shape (members, batch, out)
             Gradient of the layer's output.
-        x : Tensor of shape (sets, batch, in)
+        x : Tensor of shape (groups, batch, in)
             Input of the layer.
         total_weight : float
-            Ignored: it would divide the penalty.
+            Part of the interface, not used. `PackParameters` adds the penalty.
         """
-        sets, batch, _ = x.shape
-        gradient = self._views_for(sets).weight_gradient
+        groups, batch, _ = x.shape
+        gradient = self._views_for(groups).weight_gradient
         if gradient is not None:
-            by_units = grad.mT
-            if sets != len(self.weight):
-                by_units = by_units.reshape(sets, -1, batch)
-            with self._threads_for(sets):
-                torch.bmm(by_units, x, out=gradient)
+            transposed = grad.mT  # (members, out, batch)
+            if groups != len(self.weight):
+                transposed = transposed.reshape(groups, -1, batch)
+            with self._threads_for(groups):
+                torch.bmm(transposed, x, out=gradient)
 
     def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient of the input `x`, from that of the output."""
+        """Return the gradient of the input `x`, given the gradient of the output."""
         members, batch, _ = grad.shape
         with self._threads_for(members):
-            if batch < _MIN_BATCH_BY_UNITS and batch <= self.weight.shape[-1]:
+            n_inputs = self.weight.shape[-1]
+            if batch < _MIN_BATCH_FOR_TRANSPOSED_OUTPUT and batch <= n_inputs:
                 return torch.bmm(grad, self.weight)
             return torch.bmm(self._weight_by_inputs, grad.mT).mT
 
     def _threads_for(self, n_products: int) -> using_threads:
-        """Split a batched product among threads if each gets at least one product."""
+        """Return a context in which threads share the products of one call.
+
+        It uses one thread if there are fewer products than threads.
+        """
         n_threads = self._tuner.n_threads
         return using_threads(n_threads if n_products >= n_threads else 1)

@@ -1,4 +1,4 @@
-"""The losses of all pack members over an epoch, from the results of the steps."""
+"""Sum the losses of all pack members over an epoch."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,15 @@ from torch import Tensor
 from skmlp.training.losses import Loss
 from skmlp.training.packs.batches import StepWeights
 
-# Steps whose losses are computed together, because a call of torch takes longer than
-# the arithmetic of one step.
+# Number of steps whose losses one call of torch computes. The overhead of a call takes
+# longer than the arithmetic for one step.
 _STEPS_AT_ONCE = 64
 
 
 class PackEpochLoss:
-    """Sums the penalized losses of batches, each times its number of samples.
+    """Sums the losses of the batches of an epoch, with their penalties.
+
+    The loss of a batch is multiplied by its number of samples.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class PackEpochLoss:
         self._sums = torch.zeros_like(step_weights.counts_on_device[0])
 
     def add(self, results: tuple[Tensor, ...]) -> None:
-        """Add the results of `PackParameters.differentiate` in the next step."""
+        """Add the results of `PackParameters.differentiate` for the next step."""
         self._steps.append(results)
         if len(self._steps) == _STEPS_AT_ONCE:
             self._sum_steps()
@@ -44,10 +46,11 @@ class PackEpochLoss:
         weights = self.step_weights.weights[steps]
         losses = self.loss.mean_loss(loss_terms, weights)  # (steps, members)
         strength = self.alpha / self.step_weights.totals[steps]
-        for layer_norms in norms:
+        for layer_norms in norms:  # alpha / total * norm**2 / 2, as in scikit-learn
             losses.addcmul_(layer_norms.square_(), strength, value=0.5)
         counts = self.step_weights.counts_on_device[steps]
-        # Summed along memory, so that the order of the sum is equal for all members.
+        # The steps are contiguous, so that the values of every member are added in the
+        # same order.
         self._sums += (losses.to(counts.dtype) * counts).mT.contiguous().sum(-1)
         self._n_summed, self._steps = steps.stop, []
 

@@ -1,4 +1,7 @@
-"""One optimizer for all pack members, with their own hyperparameters and moments."""
+"""One optimizer for all pack members.
+
+Each member has its own hyperparameters and moments.
+"""
 
 import math
 from collections.abc import Sequence
@@ -24,16 +27,19 @@ from skmlp.training.packs.vector import PackVector
 SOLVERS = frozenset({"sgd", "adam", "adamw"})
 
 
-def hyperparameters_of(net: Net) -> tuple[Any, ...]:
-    """Return the hyperparameters that one call of a kernel cannot vary."""
-    group = net.optimizer_.param_groups[0]
-    return tuple(v for k, v in sorted(group.items()) if k not in ("params", "lr"))
+def kernel_hyperparameters(net: Net) -> tuple[Any, ...]:
+    """Return the hyperparameters that are equal for all tensors of one kernel call.
+
+    These are all hyperparameters except the learning rate.
+    """
+    param_group = net.optimizer_.param_groups[0]
+    return tuple(v for k, v in sorted(param_group.items()) if k not in ("params", "lr"))
 
 
 class _KernelCall(NamedTuple):
-    """Tensors of neighboring members that one call of a kernel updates."""
+    """Arguments of one kernel call, which updates neighboring members."""
 
-    group: dict[str, Any]  # hyperparameters, equal for all of these members
+    param_group: dict[str, Any]  # hyperparameters, equal for all of these members
     updates: list[Tensor]
     gradients: list[Tensor]
     moments: list[list[Tensor]]
@@ -42,16 +48,18 @@ class _KernelCall(NamedTuple):
 class PackOptimizer:
     """State of the optimizers of all members of a pack.
 
-    torch's kernels take one learning rate and one step number. So a kernel updates
-    zeros, with a learning rate of one and an infinite step number, for which Adam
-    corrects no bias. The result is multiplied by the learning rate and the bias
-    correction of each member, and added to its parameters.
+    torch's kernels take one learning rate and one step number for all tensors, but
+    members differ in both. Therefore a kernel computes updates that start from zeros,
+    with the learning rate 1. The step number is infinite, because Adam's bias
+    correction is then 1. Each member's update is multiplied by its own learning rate
+    and bias correction, and added to its parameters.
 
     Parameters
     ----------
     parameters : PackParameters
-        Neighbors with equal `hyperparameters_of` are updated together. Each member
-        continues from the state of its own optimizer.
+        Members should be sorted by `kernel_hyperparameters`, because one kernel call
+        updates neighbors with equal hyperparameters. Each member continues from the
+        state of its own optimizer.
     tuner : ThreadTuner
         Chooses the number of threads.
 
@@ -60,9 +68,9 @@ class PackOptimizer:
     moments : list of PackVector
         Moments of Adam, or the momentum buffer.
     t : ndarray of shape (members,)
-        Numbers of steps.
+        Number of optimizer steps of each member.
     learning_rates : list of float
-        Learning rates of the last step.
+        Current learning rate of each member, as `prepare` read it.
     """
 
     def __init__(
@@ -82,7 +90,7 @@ class PackOptimizer:
         for i in range(len(parameters.nets)):
             self._read_state(i)
         self._prepared_for: tuple[Sequence[bool], list[float]] | None = None
-        # In float32, because the kernel of a GPU reads it as such.
+        # CUDA's kernel of Adam reads the step number as float32.
         self._infinite_step = parameters.alpha.new_tensor(math.inf, dtype=torch.float32)
 
     def _read_state(self, i: int) -> None:
@@ -93,18 +101,19 @@ class PackOptimizer:
         self.learning_rates[i] = state.get("lr", self.learning_rates[i])
         for name, moment in zip(self._moment_names, self.moments, strict=True):
             if name in state:
-                self.parameters.unflatten(i, state[name], moment)
+                self.parameters.load_member(i, state[name], into=moment)
 
     def prepare(self, active: Sequence[bool]) -> None:
-        """Read the current learning rates, and let `update` change active members only.
+        """Prepare the next calls of `update`.
 
-        A member is inactive in a step if it has no samples.
+        Read the learning rates, and remember which members are active. `update` changes
+        active members only. A member is inactive in a step if it has no samples.
         """
         nets = self.parameters.nets
         learning_rates = [_learning_rate(net) for net in nets]
         if (active, learning_rates) == self._prepared_for:
-            return
-        self._prepared_for = None
+            return  # nothing has changed
+        self._prepared_for = None  # so that an exception leaves no old preparation
         for i, learning_rate in enumerate(learning_rates):
             self._set_learning_rate(i, learning_rate)
         self._active = np.array(active, dtype=np.int64)
@@ -113,26 +122,30 @@ class PackOptimizer:
         self._rates = self.parameters.alpha.new_tensor(
             self.learning_rates
         )  # (members,)
-        self._factors = torch.empty_like(self._rates)
-        self._factor_views = [  # broadcast over the members' parameters
-            self._factors.view(-1, *[1] * (tensor.dim() - 1))
+        # Step size: learning rate times bias correction.
+        self._step_sizes = torch.empty_like(self._rates)  # (members,)
+        self._step_size_views = [  # broadcast over the members' parameters
+            self._step_sizes.view(-1, *[1] * (tensor.dim() - 1))
             for tensor in self.parameters.values.tensors
         ]
         self._decay_factors = None
         if self._is_decoupled:
             decay = self._rates * self.parameters.alpha
             self._decay_factors = (1.0 - decay).unsqueeze(1)
-        hyperparameters = [hyperparameters_of(net) for net in nets]
-        kinds = set(zip(hyperparameters, self.t.tolist(), active, strict=True))
-        self._has_one_correction = len(kinds) == 1
+        hyperparameters = [kernel_hyperparameters(net) for net in nets]
+        distinct = set(zip(hyperparameters, self.t.tolist(), active, strict=True))
+        self._has_same_correction = len(distinct) == 1
         self._calls = []
-        for _, run in groupby(range(len(nets)), key=hyperparameters.__getitem__):
-            members = list(run)
+        for _, equal in groupby(range(len(nets)), key=hyperparameters.__getitem__):
+            members = list(equal)
             self._calls.append(self._kernel_call(slice(members[0], members[-1] + 1)))
         self._prepared_for = active, learning_rates
 
     def _kernel_call(self, members: slice) -> _KernelCall:
-        """Return the tensors of some members."""
+        """Return the arguments of the kernel call for a slice of the members.
+
+        If the slice contains all members, the whole vector is a single tensor.
+        """
 
         def tensors(vector: PackVector) -> list[Tensor]:
             if members == slice(0, len(self.parameters.nets)):
@@ -150,7 +163,11 @@ class PackOptimizer:
         )
 
     def _set_learning_rate(self, i: int, learning_rate: float) -> None:
-        """Set a member's learning rate, and rescale its momentum buffer."""
+        """Set a member's learning rate.
+
+        As in scikit-learn, earlier updates in the momentum do not change with the
+        learning rate. The buffer does not contain the learning rate, so it is rescaled.
+        """
         if learning_rate != self.learning_rates[i] and not self._is_adam:
             for buffer in self.moments[0].tensors:
                 buffer[i].mul_(self.learning_rates[i] / learning_rate)
@@ -159,15 +176,15 @@ class PackOptimizer:
     def update(self) -> None:
         """Take one step."""
         n_threads = self._tuner.n_threads
-        unchanged = self._copy_inactive()
+        saved_inactive = self._copy_inactive()
         self.t += self._active
         if self._decay_factors is not None:
-            for weights, _ in self.parameters.penalized:
+            for weights, _ in self.parameters.penalized_weights:
                 weights.mul_(self._decay_factors)
-        torch.mul(self._rates, self._bias_corrections(), out=self._factors)
-        if not self._is_adam:  # Adam's kernel makes the zeros itself
+        torch.mul(self._rates, self._bias_corrections(), out=self._step_sizes)
+        if not self._is_adam:  # Adam's kernel overwrites the updates
             self._updates.vector.zero_()
-        for group, updates, gradients, moments in self._calls:
+        for param_group, updates, gradients, moments in self._calls:
             if self._is_adam:
                 adam_step(
                     updates,
@@ -175,24 +192,24 @@ class PackOptimizer:
                     (moments[0], moments[1]),
                     self._infinite_step,
                     math.inf,
-                    group,
+                    param_group,
                     n_threads,
                     overwrite_with_update=True,
                 )
             else:
-                buffers = moments[0] if group["momentum"] else []
-                sgd_step(updates, gradients, buffers, group, n_threads)
+                buffers = moments[0] if param_group["momentum"] else []
+                sgd_step(updates, gradients, buffers, param_group, n_threads)
         with using_threads(n_threads):
             torch._foreach_addcmul_(
                 self.parameters.values.tensors,
                 self._updates.tensors,
-                self._factor_views,
+                self._step_size_views,
             )
-        for tensor, of_inactive in unchanged:
-            tensor.index_copy_(0, self._inactive, of_inactive)
+        for tensor, saved in saved_inactive:
+            tensor.index_copy_(0, self._inactive, saved)
 
     def _copy_inactive(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the tensors that a step changes, with copies for inactive members."""
+        """Return each tensor that `update` changes with a copy of inactive members."""
         if not len(self._inactive):
             return []
         changed = [self.parameters.values, self._updates, *self.moments]
@@ -200,21 +217,23 @@ class PackOptimizer:
         return [(tensor, tensor[self._inactive]) for tensor in tensors]
 
     def _bias_corrections(self) -> float | Tensor:
-        """Return Adam's factor of the learning rates, for all members or for each."""
+        """Return the bias correction of Adam; a number if it is equal for all members.
+
+        Otherwise it is a tensor of shape (members,).
+        """
         if not self._is_adam:
             return 1.0
-        members = range(1 if self._has_one_correction else len(self.t))
-        groups = [self.parameters.nets[i].optimizer_.param_groups[0] for i in members]
-        corrections = [
-            _bias_correction(int(self.t[i]), *group["betas"])
-            for i, group in zip(members, groups, strict=True)
-        ]
-        if self._has_one_correction:
+        members = range(1 if self._has_same_correction else len(self.t))
+        corrections = []
+        for i in members:
+            param_group = self.parameters.nets[i].optimizer_.param_groups[0]
+            corrections.append(_bias_correction(int(self.t[i]), *param_group["betas"]))
+        if self._has_same_correction:
             return corrections[0]
         return self._rates.new_tensor(corrections)
 
     def select(self, index: Tensor) -> None:
-        """Continue with some of the members."""
+        """Remove all members except those with these indices."""
         self._prepared_for = None
         self.moments = [moment.select(index) for moment in self.moments]
         self._updates = self._updates.select(index)
@@ -227,7 +246,7 @@ class PackOptimizer:
         values = net.flat_.values
         state = net.optimizer_.state[values]
         moments = [
-            self.parameters.flatten(i, moment, torch.zeros_like(values))
+            self.parameters.store_member(i, moment, into=torch.zeros_like(values))
             for moment in self.moments
         ]
         if self._is_adam:
@@ -248,6 +267,6 @@ def _learning_rate(net: Net) -> float:
 def _bias_correction(t: int, beta_1: float, beta_2: float) -> float:
     """Return the factor of Adam's learning rate in step `t`, and 0 before step 1.
 
-    It is from the efficient order of section 2 of Kingma and Ba (2014).
+    The formula is at the end of section 2 of Kingma and Ba (2014), arXiv:1412.6980.
     """
     return math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) if t else 0.0

@@ -1,11 +1,10 @@
-"""Many networks of one depth, perceptrons or small CNNs, trained as one network.
+"""Train many networks with the same number of layers as one network.
 
-Every tensor has a leading dimension of members. Parameters have the shape
-``(members, parameters)``, features the shape ``(members, batch, features)``. Members
-may differ in all that a tensor can hold: samples, sample weights, seeds, learning
-rates, penalties, moments of the optimizer, and widths of layers, where zeros fill the
-missing units. Each member also stops by its own rules, and ends with the weights that
-it would have had alone.
+The networks are perceptrons or small CNNs. Every tensor has a leading dimension of
+members. Features have the shape ``(members, batch, features)``. Members may differ in
+samples, sample weights, seeds, learning rates, penalties, optimizer states and widths
+of layers. Narrower layers are padded with zeros. Each member has its own stopping
+rules. Its final weights equal those of a training alone, up to rounding.
 """
 
 import operator
@@ -28,13 +27,17 @@ from skmlp.training.packs.batches import (
     PackBatches,
     PackData,
     batch_stream_key,
-    common_run_length,
+    common_group_size,
     data_key,
 )
-from skmlp.training.packs.convolution import pack_structure, widest_patches
 from skmlp.training.packs.epoch_loss import PackEpochLoss
-from skmlp.training.packs.optimizer import SOLVERS, PackOptimizer, hyperparameters_of
+from skmlp.training.packs.optimizer import (
+    SOLVERS,
+    PackOptimizer,
+    kernel_hyperparameters,
+)
 from skmlp.training.packs.parameters import PackParameters
+from skmlp.training.packs.structure import max_patch_values, pack_structure
 from skmlp.training.run import (
     ProgressCallback,
     TrainingRun,
@@ -44,13 +47,23 @@ from skmlp.training.run import (
 
 
 def pack_key(run: TrainingRun) -> Hashable | None:
-    """Return a value that runs of one pack share, or None for a run without a pack."""
+    """Return a key; runs with equal keys can train in one pack.
+
+    The key is None if the run has to be trained alone:
+
+    - A pack cannot compute a layer, the solver or the loss of the network.
+    - The training has callbacks, output, mixed precision, weight averaging,
+      augmentation, or a score of the training set.
+    - `alpha` differs between layers, or some parameters are frozen.
+    - The features are sparse, or are read from a file.
+    - A batch of images is larger than a chunk.
+    """
     net, data = run.net, run.train_loader.data
     structure = pack_structure(net.module_)
     if (
         structure is None
         or net.solver not in SOLVERS
-        or len(net.callbacks_) > 1
+        or len(net.callbacks_) > 1  # every net has an EpochTimer
         or net.amp
         or net.verbose
         or run.train_score is not None
@@ -64,14 +77,14 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         return None
     loss = net.criterion_
     size = run.train_loader.batch_size
-    # Alone, such a batch of images passes in chunks, and each chunk draws its own
-    # dropout masks for the convolutions.
-    if structure.images and size > samples_per_chunk(
+    # A single network computes such a batch in chunks, and draws the dropout masks of
+    # its convolutions for each chunk. A pack would draw other masks.
+    if structure.image_layers and size > samples_per_chunk(
         max_values_per_sample(net.module_, data.X.shape[1])
     ):
         return None
     return (
-        structure.shape,
+        structure.key,
         net.solver,
         net.max_grad_norm,
         type(loss),
@@ -81,7 +94,8 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         data.X.dtype,
         data.y.dtype,
         data.y.shape[1:],
-        # Full batches have different sizes in different folds; shorter ones are filled.
+        # A batch of the whole training set has different sizes in different folds.
+        # Shorter batches are padded.
         None if size == len(data) else size,
         run.valid_loader is None,
     )
@@ -92,35 +106,39 @@ def train_pack(
     progress_callback: ProgressCallback = ignore_progress,
     n_threads: int = 1,
 ) -> None:
-    """Train runs of one `pack_key` until the last one ends.
+    """Train runs with equal `pack_key` until all of them have ended.
 
-    A run whose loss is not finite ends with its ``error`` set. Ctrl-C ends the training
-    of all runs with scikit-learn's warning, and every net keeps its present weights.
+    If the loss of a run is not finite, its training ends; see `TrainingRun.diverged`.
+    Ctrl-C ends the training of all runs with scikit-learn's warning. Every net then has
+    its current weights.
 
     Parameters
     ----------
     runs : sequence of TrainingRun
         The members.
     progress_callback : callable
-        Called with the number of members that finished an epoch, from any thread, and
-        at the beginning with the epochs of the checkpoints.
+        Called after every epoch with the number of members that finished it, from any
+        thread. For each checkpoint it is first called with the number of epochs in the
+        checkpoint.
     n_threads : int
-        Number of packs to divide the runs into, each in its own thread. Threads that
-        wait for each other in every step would gain less.
+        Number of threads. The runs are divided into as many packs, and each thread
+        trains one pack.
     """
     for run in runs:
-        run.net.epochs_, run.net.converged_ = 0, False
+        run.net.epochs_, run.net.converged_ = 0, False  # a checkpoint may set both
         run.load_checkpoint(progress_callback)
+    # One pack per thread is faster than all threads on one pack, because the threads
+    # need not wait for each other in every step.
     parts = _split_members(_sort_members(runs), n_threads)
-    packs = [_Pack(*members, is_alone=len(parts) == 1) for members in parts]
+    packs = [_Pack(*members, is_only_pack=len(parts) == 1) for members in parts]
     stop = threading.Event()
     try:
         if len(packs) == 1:
-            _train(packs[0], progress_callback, stop)
+            _train_until_end(packs[0], progress_callback, stop)
             return
         with ThreadPoolExecutor(len(packs)) as pool:
             train = partial(
-                _train,
+                _train_until_end,
                 progress_callback=progress_callback,
                 stop=stop,
                 sklearn_config=get_config(),
@@ -138,7 +156,7 @@ def train_pack(
             pack.remove_ended()
 
 
-def _train(
+def _train_until_end(
     pack: "_Pack",
     progress_callback: ProgressCallback,
     stop: threading.Event,
@@ -146,10 +164,11 @@ def _train(
 ) -> None:
     """Train a pack until its last run ends, or until `stop` is set.
 
-    Scorers see the configuration of scikit-learn of the thread that started the pack.
+    `sklearn_config` is the configuration of the thread that called `train_pack`.
+    Scorers need it, because scikit-learn has one configuration for each thread.
     """
     with torch.no_grad(), config_context(**(sklearn_config or {})):
-        pack.remove_ended()  # the checkpoint of a run may be its last epoch
+        pack.remove_ended()  # a checkpoint may hold the last epoch of its run
         while pack.runs and not stop.is_set():
             pack.run_epoch()
             progress_callback(sum(run.error is None for run in pack.runs))
@@ -157,38 +176,46 @@ def _train(
 
 
 class _Members(NamedTuple):
-    """Runs, and for each run the rank of its stream of batches."""
+    """Sorted runs, and the number of each run's stream.
+
+    Runs with the same stream number see the same batches in the same order.
+    """
 
     runs: list[TrainingRun]
     streams: list[Hashable]
 
 
 def _sort_members(runs: Sequence[TrainingRun]) -> _Members:
-    """Sort runs so that those with one update, and then with one stream, are neighbors.
+    """Sort runs by the hyperparameters of their optimizers, then by streams.
 
-    Runs of one stream see the same batches in the same order.
+    One kernel call updates neighbors with equal hyperparameters. Neighbors of one
+    stream share their samples.
     """
-    ranks: dict[Hashable, int] = {}
-    ranked = [
-        ranks.setdefault(batch_stream_key(run.train_loader), len(ranks)) for run in runs
+    numbers: dict[Hashable, int] = {}
+    streams = [
+        numbers.setdefault(batch_stream_key(run.train_loader), len(numbers))
+        for run in runs
     ]
-    keys = [
-        (hyperparameters_of(run.net), rank)
-        for run, rank in zip(runs, ranked, strict=True)
+    sort_keys = [
+        (kernel_hyperparameters(run.net), stream)
+        for run, stream in zip(runs, streams, strict=True)
     ]
-    order = sorted(range(len(runs)), key=keys.__getitem__)
-    return _Members([runs[i] for i in order], [ranked[i] for i in order])
+    order = sorted(range(len(runs)), key=sort_keys.__getitem__)
+    return _Members([runs[i] for i in order], [streams[i] for i in order])
 
 
 def _split_members(members: _Members, n: int) -> list[_Members]:
-    """Divide members into at most `n` equal parts, if possible between streams."""
+    """Divide members into at most `n` parts of about equal size.
+
+    Members of one stream stay together if there are enough streams.
+    """
     runs, streams = members
-    step = common_run_length(streams)
-    if len(runs) < n * step:
-        step = 1
-    n_steps = len(runs) // step
-    n = min(n, n_steps)
-    cuts = [round(i * n_steps / n) * step for i in range(n + 1)]
+    group_size = common_group_size(streams)
+    if len(runs) < n * group_size:
+        group_size = 1
+    n_groups = len(runs) // group_size
+    n = min(n, n_groups)
+    cuts = [round(i * n_groups / n) * group_size for i in range(n + 1)]
     return [_Members(runs[a:b], streams[a:b]) for a, b in pairwise(cuts)]
 
 
@@ -198,38 +225,41 @@ class _Pack:
     Parameters
     ----------
     runs : list of TrainingRun
-        Runs of one `pack_key`, sorted.
+        Runs with equal `pack_key`, sorted.
     streams : list of hashable
         Equal for runs that see the same batches.
-    is_alone : bool
-        Whether no other pack trains at the same time. A thread tuner then chooses the
-        number of threads of each operation; otherwise it is one.
+    is_only_pack : bool
+        If True, a thread tuner chooses the number of threads of each operation. If
+        False, other packs train at the same time, and each operation uses one thread.
     """
 
     def __init__(
-        self, runs: list[TrainingRun], streams: list[Hashable], is_alone: bool = True
+        self,
+        runs: list[TrainingRun],
+        streams: list[Hashable],
+        is_only_pack: bool = True,
     ) -> None:
         keep_freed_memory()
         self.runs, self.streams = runs, streams
         nets = [run.net for run in runs]
-        # A list of its own: a reference back to the pack would be a cycle, and the
-        # data of the pack would outlive the training.
+        # The dropout masks and the normalizations read this list. They do not refer to
+        # the pack: a reference cycle would keep its data in memory after the training.
         self.counts = [0] * len(runs)
         flat_values = [run.flat.values for run in runs]
-        self.tuner = make_thread_tuner(*flat_values) if is_alone else ThreadTuner(1)
+        self.tuner = make_thread_tuner(*flat_values) if is_only_pack else ThreadTuner(1)
         self.parameters = PackParameters(nets, self.counts, self.tuner)
         self.optimizer = PackOptimizer(self.parameters, self.tuner)
-        self.widest = max(
-            widest_patches(nets[0].module_, runs[0].train_loader.data.X.shape[1]),
+        self.max_values_per_sample = max(
+            max_patch_values(nets[0].module_, runs[0].train_loader.data.X.shape[1]),
             *(
                 layer.products.weight.shape[-2:].numel()
-                for layer in self.parameters.step.layers
+                for layer in self.parameters.handwritten_step.layers
             ),
         )
         self._join_data()
 
     def _join_data(self) -> None:
-        """Join the training and validation sets of the runs."""
+        """Build the batches and the validation data of the current runs."""
         self.batches = PackBatches(
             [run.train_loader for run in self.runs], self.streams
         )
@@ -238,8 +268,11 @@ class _Pack:
         ]
         self.valid: PackData | None = None
         if validation_sets:
-            runs_per_set = common_run_length(map(data_key, validation_sets))
-            self.valid = PackData(validation_sets[::runs_per_set])
+            # Neighbors with the same validation set share one copy of it.
+            self.validation_group_size = common_group_size(
+                map(data_key, validation_sets)
+            )
+            self.valid = PackData(validation_sets[:: self.validation_group_size])
 
     def run_epoch(self) -> None:
         """Train every member on its training set once, and validate it."""
@@ -253,17 +286,19 @@ class _Pack:
                 run.finish_epoch()
 
     def _train_epoch(self) -> list[float]:
-        """Train on every batch once; return each member's sum of losses."""
+        """Train on every batch once; return the sum of each member's sample losses."""
         runs, parameters = self.runs, self.parameters
         dtype, device = parameters.alpha.dtype, parameters.alpha.device
         plan = self.batches.next_epoch(dtype, device)
         step_weights, active = plan.step_weights, plan.step_weights.active
         losses = PackEpochLoss(runs[0].net.criterion_, parameters.alpha, step_weights)
-        scheduled = [
+        scheduled_runs = [
             i for i, run in enumerate(runs) if run.net.schedule.moves_within_epochs
         ]
         self.tuner.pause()
-        with torch.inference_mode():  # no foreign code sees the tensors of a step
+        # Callbacks and scorers could not compute with tensors of the inference mode. No
+        # user code receives the tensors of these steps.
+        with torch.inference_mode():
             steps = zip(
                 self.batches.steps(plan, dtype),
                 step_weights.weights.unbind(),
@@ -272,13 +307,14 @@ class _Pack:
             )
             for s, ((x, y), weights, totals) in enumerate(steps):
                 self.tuner.begin_step()
-                for i in scheduled:
+                for i in scheduled_runs:
                     if active[s][i]:
                         net, n_batches = runs[i].net, len(runs[i].train_loader)
                         net.schedule.before_batch(net.optimizer_, n_batches)
-                if scheduled or s == 0 or active[s] != active[s - 1]:
+                # Learning rates or the active members may have changed.
+                if scheduled_runs or s == 0 or active[s] != active[s - 1]:
                     self.optimizer.prepare(active[s])
-                self.counts[:] = step_weights.counts[s]
+                self.counts[:] = step_weights.counts[s]  # read by the dropout masks
                 losses.add(parameters.differentiate(x, y, weights, totals))
                 self.optimizer.update()
             return losses.sum()
@@ -297,29 +333,34 @@ class _Pack:
 
     def _validate(self, valid: PackData) -> None:
         """Record every member's validation loss and score."""
-        runs, step = self.runs, self.parameters.step
-        sizes = [len(data) for data in valid.sets]
-        chunk_size = max(1, samples_per_chunk(self.widest) // len(runs))
+        runs, handwritten_step = self.runs, self.parameters.handwritten_step
+        sizes = [len(data) for data in valid.datasets]
+        chunk_size = max(1, samples_per_chunk(self.max_values_per_sample) // len(runs))
         chunks = []
         for start in range(0, max(sizes), chunk_size):
-            # Shorter sets repeat their last sample; its repeated logits are cut off.
+            # Shorter validation sets are padded with their last sample. The logits of
+            # the padding are dropped.
             index = [
                 torch.from_numpy(
                     data.index[np.arange(start, start + chunk_size).clip(0, size - 1)]
                 )
-                for data, size in zip(valid.sets, sizes, strict=True)
+                for data, size in zip(valid.datasets, sizes, strict=True)
             ]
             x, _ = valid.gather(*valid.add_offsets(torch.stack(index)))
-            chunks.append(step.logits(x.to(self.parameters.alpha.dtype)))
+            x = x.to(self.parameters.alpha.dtype)
+            chunks.append(handwritten_step.logits(x))
         logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
-        runs_per_set = len(runs) // len(sizes)
         for i, run in enumerate(runs):
             if not run.diverged:
                 self.parameters.write_back(i)
-                run.record_validation(logits[i, : sizes[i // runs_per_set]])
+                size = sizes[i // self.validation_group_size]
+                run.record_validation(logits[i, :size])
 
     def remove_ended(self) -> None:
-        """Give the nets of ended runs their weights; continue with the other runs."""
+        """Copy the weights of ended runs into their nets, and finish these runs.
+
+        The pack continues with the other runs.
+        """
         training = [i for i, run in enumerate(self.runs) if not run.ended]
         if len(training) == len(self.runs):
             return

@@ -1,8 +1,8 @@
-"""Parameters of all pack members, as one tensor for each parameter.
+"""The parameters of all pack members, with one tensor for each parameter.
 
-The weights of a layer have shape ``(members, out, in)`` and are contiguous, so that one
-call of BLAS computes the layer of all members. Narrower members are padded with zeros.
-Training changes these tensors, and copies them to a member's flat vector on demand.
+The weights of a layer have the shape ``(members, out, in)`` and are contiguous. One
+batched matrix product computes the layer of all members. Narrower members are padded
+with zeros. Training updates these tensors. `write_back` copies them into the networks.
 """
 
 from collections.abc import Sequence
@@ -20,22 +20,24 @@ from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.optimizers.flat_parameters import stored_shape
-from skmlp.training.packs.convolution import PackConvolutions, pack_structure
+from skmlp.training.packs.convolution import PackImageLayers
 from skmlp.training.packs.dense_products import PackDenseProducts
+from skmlp.training.packs.structure import pack_structure
 from skmlp.training.packs.vector import PackVector
 
 
 class PackParameters:
-    """Parameters and gradients of all pack members, and the step that computes them.
+    """Parameters and gradients of all pack members.
 
     Parameters
     ----------
     nets : sequence of Net
-        Initialized, of one structure; only the widths of hidden layers may differ.
+        Initialized nets, whose `pack_structure` have equal keys. The widths of hidden
+        layers may differ.
     counts : list of int
         Each member's number of samples in the current batch. The caller updates the
-        list before each step. Dropout masks and batch statistics use these samples
-        only.
+        list before each step. Later samples of a batch are padding, which dropout masks
+        and batch statistics ignore.
     tuner : ThreadTuner
         Chooses the number of threads.
 
@@ -48,10 +50,11 @@ class PackParameters:
         Running statistics, in the order of a network's buffers.
     alpha : Tensor of shape (members,)
         Strengths of the L2 penalties.
-    step : HandwrittenStep
-        Maps a batch of every member to its sample losses, and writes the gradients.
-    penalized : list of tuple of Tensor
-        The weights and their gradients for each layer, ``(members, out * in)``.
+    handwritten_step : HandwrittenStep
+        Computes the sample losses and the gradients of one batch of every member.
+    penalized_weights : list of tuple of Tensor
+        Weights and gradients of each layer, both of shape ``(members, out * in)``. The
+        other parameters are not penalized.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class PackParameters:
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         flats = [net.flat_ for net in nets]
-        # Slice in the flat vector and shape, by members and parameters.
+        # For each member and parameter: its slice of the flat vector, and its shape.
         self._layouts = [
             [(flat.slice_of(p), stored_shape(p)) for p in flat.parameters]
             for flat in flats
@@ -74,52 +77,61 @@ class PackParameters:
         shapes = list(map(_padded_shape, shapes_by_parameter))
         self.values = PackVector(flats[0].values, shapes)
         for i, flat in enumerate(flats):
-            self.unflatten(i, flat.values, self.values)
+            self.load_member(i, flat.values, into=self.values)
         self.gradients = self.values.zeros()
         buffers = [list(net.module_.buffers()) for net in nets]
         self.buffers = [
-            of_members[0].new_zeros(_padded_shape([b.shape for b in of_members]))
-            for of_members in zip(*buffers, strict=True)
+            same_buffer[0].new_zeros(_padded_shape([b.shape for b in same_buffer]))
+            for same_buffer in zip(*buffers, strict=True)
         ]
         for i, member_buffers in enumerate(buffers):
-            for buffer, packed in zip(member_buffers, self.buffers, strict=True):
-                _member_view(packed, i, buffer.shape).copy_(buffer)
+            for buffer, tensor in zip(member_buffers, self.buffers, strict=True):
+                _member_view(tensor, i, buffer.shape).copy_(buffer)
         self._make_step(nets)
 
     def _make_step(self, nets: Sequence[Net]) -> None:
-        """Build the step of these networks on the tensors of the pack."""
+        """Build the handwritten step of these networks on the tensors of the pack."""
         self.nets = list(nets)
         first, counts, tuner = self.nets[0], self._counts, self._tuner
-        of_first = [*first.flat_.parameters, *first.module_.buffers()]
-        packed = [*self.values.tensors, *self.buffers]
-        values = {id(t): p for t, p in zip(of_first, packed, strict=True)}
-        # The buffers come last and have no gradients.
-        gradients = dict(zip(values, self.gradients.tensors, strict=False))
-        structures = [s for net in self.nets if (s := pack_structure(net.module_))]
+        # Dicts from the id of a tensor of the first member to the tensor of the pack.
+        first_tensors = [*first.flat_.parameters, *first.module_.buffers()]
+        pack_tensors = [*self.values.tensors, *self.buffers]
+        value_by_id = {
+            id(t): p for t, p in zip(first_tensors, pack_tensors, strict=True)
+        }
+        # The buffers at the end have no gradients.
+        gradient_by_id = dict(zip(value_by_id, self.gradients.tensors, strict=False))
+        structures = []
+        for net in self.nets:
+            structure = pack_structure(net.module_)
+            assert structure is not None
+            structures.append(structure)
         layers = [
             make_dense_layer(
-                of_members[0],
-                lambda tensor: values[id(tensor)],
-                lambda parameter: gradients[id(parameter)],
-                None
-                if of_members[0].dropout is None
-                else _Masks([layer.dropout for layer in of_members], counts),
-                lambda z: tuple(counts),
-                partial(PackDenseProducts, tuner=tuner),
+                same_layer[0],
+                value_of=lambda tensor: value_by_id[id(tensor)],
+                gradient_of=lambda parameter: gradient_by_id[id(parameter)],
+                draw_mask=None
+                if same_layer[0].dropout is None
+                else _Masks([layer.dropout for layer in same_layer], counts),
+                count_samples=lambda z: tuple(counts),
+                make_products=partial(PackDenseProducts, tuner=tuner),
             )
-            for of_members in zip(*(s.dense for s in structures), strict=True)
+            for same_layer in zip(*(s.dense_layers for s in structures), strict=True)
         ]
-        images = None
-        if structures[0].images:
-            images = PackConvolutions(
-                [s.images for s in structures],
-                lambda parameter: values[id(parameter)],
-                lambda parameter: gradients[id(parameter)],
-                lambda layers: _ImageMasks(layers, counts),
+        image_layers = None
+        if structures[0].image_layers:
+            image_layers = PackImageLayers(
+                [s.image_layers for s in structures],
+                value_of=lambda parameter: value_by_id[id(parameter)],
+                gradient_of=lambda parameter: gradient_by_id[id(parameter)],
+                make_mask=lambda layers: _ImageMasks(layers, counts),
             )
-        self.step = HandwrittenStep(layers, first.criterion_, tuner, images)
+        self.handwritten_step = HandwrittenStep(
+            layers, first.criterion_, tuner, image_layers
+        )
         n_weights = len(list(weight_layers(first.module_)))
-        self.penalized = [
+        self.penalized_weights = [
             (self.values.tensors[i].flatten(1), self.gradients.tensors[i].flatten(1))
             for i in range(n_weights)
         ]
@@ -137,17 +149,18 @@ class PackParameters:
 
         Parameters
         ----------
-        x : Tensor of shape (sets, batch, features)
+        x : Tensor of shape (groups, batch, features)
         y : Tensor of shape (members, batch, ...)
         weights : Tensor of shape (members, batch)
-            Sample weights that sum to one.
+            Normalized sample weights: their sum is 1 for each member.
         totals : Tensor of shape (members,)
-            Sums of the sample weights before, which divide the penalties.
+            Sums of the sample weights before they were normalized. The penalty of a
+            member is divided by its total.
 
         Returns
         -------
         loss_terms : Tensor of shape (members, batch)
-            As `Loss.mean_loss` takes them.
+            The argument of `Loss.mean_loss`.
         *norms : Tensor of shape (members,)
             Norms of the weights of each penalized layer.
         """
@@ -156,28 +169,33 @@ class PackParameters:
             return self._differentiate(*inputs)
         counts = tuple(self._counts)
         results = self._recorder.call(self._differentiate, *inputs, key=counts)
-        return tuple(r.clone() for r in results)  # the next call overwrites them
+        # A CUDA graph writes its results into the same tensors in every call.
+        return tuple(r.clone() for r in results)
 
     def _differentiate(
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
     ) -> tuple[Tensor, ...]:
-        """Compute `differentiate` without a CUDA graph."""
-        _, loss_terms = self.step(x, y, weights)
+        """Compute sample losses, norms and gradients; a CUDA graph may record this."""
+        _, loss_terms = self.handwritten_step(x, y, weights)
         return loss_terms, *self._penalize_and_clip(totals)
 
     def _penalize_and_clip(self, totals: Tensor) -> list[Tensor]:
-        """Add the penalties to the gradients, clip them; return the weights' norms."""
+        """Add the penalties to the gradients, and clip the gradients.
+
+        Return the norms of the weights of each penalized layer.
+        """
         net, weight_norms = self.nets[0], []
         if net.solver not in DECOUPLED_DECAY_SOLVERS:
             strength = (self.alpha / totals).unsqueeze(1)
             with using_threads(self._tuner.n_threads):
-                for weights, gradients in self.penalized:
+                for weights, gradients in self.penalized_weights:
                     weight_norms.append(torch.linalg.vector_norm(weights, dim=1))
                     gradients.addcmul_(weights, strength)
         if net.max_grad_norm is not None:
             tensors = self.gradients.tensors
             norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in tensors]
             norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+            # 1e-6 as in torch.nn.utils.clip_grad_norm_
             factor = (net.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
             for g in tensors:
                 g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
@@ -186,25 +204,26 @@ class PackParameters:
     def write_back(self, i: int) -> None:
         """Copy the current parameters and buffers into the `i`-th network."""
         net = self.nets[i]
-        self.flatten(i, self.values, net.flat_.values)
-        for buffer, packed in zip(net.module_.buffers(), self.buffers, strict=True):
-            buffer.copy_(_member_view(packed, i, buffer.shape))
+        self.store_member(i, self.values, into=net.flat_.values)
+        for buffer, tensor in zip(net.module_.buffers(), self.buffers, strict=True):
+            buffer.copy_(_member_view(tensor, i, buffer.shape))
 
-    def flatten(self, i: int, packed: PackVector, out: Tensor) -> Tensor:
-        """Copy the `i`-th member's part of a pack's vector into a flat vector."""
-        for (at, shape), tensor in zip(self._layouts[i], packed.tensors, strict=True):
-            out[at] = _member_view(tensor, i, shape).reshape(-1)
-        return out
+    def store_member(self, i: int, pack_vector: PackVector, into: Tensor) -> Tensor:
+        """Copy the `i`-th member of a vector of the pack into a flat vector."""
+        tensors = pack_vector.tensors
+        for (at, shape), tensor in zip(self._layouts[i], tensors, strict=True):
+            into[at] = _member_view(tensor, i, shape).reshape(-1)
+        return into
 
-    def unflatten(self, i: int, vector: Tensor, packed: PackVector) -> None:
-        """Copy a flat vector into the `i`-th member's part of a pack's vector."""
-        for (at, shape), tensor in zip(self._layouts[i], packed.tensors, strict=True):
+    def load_member(self, i: int, vector: Tensor, into: PackVector) -> None:
+        """Copy a flat vector into the `i`-th member of a vector of the pack."""
+        for (at, shape), tensor in zip(self._layouts[i], into.tensors, strict=True):
             _member_view(tensor, i, shape).copy_(vector[at].view(shape))
 
     def select(self, index: Tensor) -> None:
-        """Continue with some of the members."""
+        """Remove all members except those with these indices."""
         self.values, self.gradients = (
-            packed.select(index) for packed in (self.values, self.gradients)
+            vector.select(index) for vector in (self.values, self.gradients)
         )
         self.buffers = [buffers[index] for buffers in self.buffers]
         self._layouts = [self._layouts[i] for i in index.tolist()]
@@ -213,42 +232,45 @@ class PackParameters:
 
 
 def _padded_shape(shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Return the shape ``(members, ...)`` that holds one tensor of each member."""
+    """Return the smallest shape ``(members, ...)`` that has room for all members."""
     return len(shapes), *map(max, zip(*shapes, strict=True))
 
 
-def _member_view(packed: Tensor, i: int, shape: Sequence[int]) -> Tensor:
-    """Return the `i`-th member's part of a tensor of the pack, without padding."""
-    padded = packed[i]
+def _member_view(pack_tensor: Tensor, i: int, shape: Sequence[int]) -> Tensor:
+    """Return the `i`-th member of a tensor of the pack, without padding."""
+    padded = pack_tensor[i]
     return padded if padded.shape == shape else padded[tuple(map(slice, shape))]
 
 
 class _Masks:
     """Draws the dropout masks of all members, each from its own generator."""
 
-    def __init__(self, layers: Sequence[Dropout | None], counts: list[int]) -> None:
-        self.layers = layers
+    def __init__(self, dropouts: Sequence[Dropout | None], counts: list[int]) -> None:
+        self.dropouts = dropouts
         self.counts = counts
 
-    def __call__(self, a: Tensor) -> Tensor:
-        """Draw masks for each member's samples, as the member would alone."""
-        mask = a.new_ones(a.shape)  # (members, batch, units)
-        for i, (layer, count) in enumerate(zip(self.layers, self.counts, strict=True)):
-            if layer is not None and count:
-                mask[i, :count] = layer.mask(mask[i, :count])
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Draw the masks that a training of each member alone would draw."""
+        mask = activations.new_ones(activations.shape)  # (members, batch, units)
+        pairs = zip(self.dropouts, self.counts, strict=True)
+        for i, (dropout, count) in enumerate(pairs):
+            if dropout is not None and count:
+                mask[i, :count] = dropout.mask(mask[i, :count])
         return mask
 
 
 class _ImageMasks(_Masks):
     """Draws the dropout masks of feature maps."""
 
-    def __call__(self, a: Tensor) -> Tensor:
-        """Draw masks for each member's samples, as the member would alone."""
-        mask = a.new_ones(a.shape)  # (members, channels, height, width, batch)
-        for i, (layer, count) in enumerate(zip(self.layers, self.counts, strict=True)):
-            if layer is not None and count:
-                # A network alone draws its masks channels last, in memory order.
-                maps = a.new_empty(count, *a.shape[2:4], a.shape[1])
-                drawn = layer.mask(maps.permute(0, 3, 1, 2))
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Draw the masks that a training of each member alone would draw."""
+        mask = maps.new_ones(maps.shape)  # (members, channels, height, width, batch)
+        pairs = zip(self.dropouts, self.counts, strict=True)
+        for i, (dropout, count) in enumerate(pairs):
+            if dropout is not None and count:
+                # A single network draws its masks in the memory order of its maps,
+                # which is (batch, height, width, channels).
+                like = maps.new_empty(count, *maps.shape[2:4], maps.shape[1])
+                drawn = dropout.mask(like.permute(0, 3, 1, 2))
                 mask[i, ..., :count] = drawn.permute(1, 2, 3, 0)
         return mask

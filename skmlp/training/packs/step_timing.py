@@ -1,9 +1,13 @@
-"""Measure how long a step takes in a pack and alone, on the networks to train."""
+"""Time a training step of a pack and of a single network.
+
+The steps are those of the networks that will be trained.
+"""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from skmlp.training.compute.cuda_graphs import CALLS_BEFORE_RECORDING
@@ -17,15 +21,17 @@ from skmlp.training.run import TrainingRun
 from skmlp.training.snapshot import GeneratorSnapshot, TensorSnapshot
 from skmlp.training.trainer import Trainer
 
-# Number of timed steps. The steps before allocate memory and record CUDA graphs.
+# Number of timed steps.
 _TIMED_STEPS = 3
-_FIRST_STEPS = {"cuda": CALLS_BEFORE_RECORDING + 1}  # by device type, otherwise 1
+# Number of steps before the timed ones, which allocate memory and record CUDA graphs.
+# The keys are device types. Other devices need 1 step.
+_WARM_UP_STEPS = {"cuda": CALLS_BEFORE_RECORDING + 1}
 
 
 def time_single_step(run: TrainingRun) -> float:
     """Return the seconds of a step of a run that has not been trained.
 
-    The run does not change.
+    The run is trained for a few steps and then restored.
     """
     net, data = run.net, run.train_loader.data
     weights, generators = TensorSnapshot(run.state_tensors), _dropout_snapshot([run])
@@ -51,7 +57,8 @@ def time_single_step(run: TrainingRun) -> float:
 def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
     """Return the seconds of a step of a pack; the runs do not change.
 
-    If there are several packs, each trains in one thread.
+    `n_packs` is the number of packs that will train at the same time. A step uses one
+    thread if there are several packs.
     """
     batch_size = runs[0].train_loader.batch_size
     counts = [batch_size] * len(runs)
@@ -82,25 +89,25 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
     return seconds
 
 
-def _first_indices(index: object, n: int) -> torch.Tensor:
+def _first_indices(index: np.ndarray, n: int) -> torch.Tensor:
     """Return the first `n` sample indices, repeated if there are fewer."""
-    tensor = torch.as_tensor(index)
+    tensor = torch.from_numpy(index)
     return tensor.repeat(-(-n // len(tensor)))[:n]
 
 
 def _shortest_time(
     step: Callable[[], None], tuner: ThreadTuner, device: torch.device
 ) -> float:
-    """Return the seconds of the fastest step on any number of the tuner's threads."""
-    shortest, n_first = math.inf, _FIRST_STEPS.get(device.type, 1)
+    """Return the seconds of the fastest step, for all thread numbers of the tuner."""
+    shortest, n_warm_up = math.inf, _WARM_UP_STEPS.get(device.type, 1)
     for n_threads in tuner.candidates:
         tuner.n_threads = n_threads
-        for i in range(n_first + _TIMED_STEPS):
+        for i in range(n_warm_up + _TIMED_STEPS):
             start = time.perf_counter()
             step()
             if device.type == "cuda":
                 torch.cuda.current_stream(device).synchronize()
-            if i >= n_first:
+            if i >= n_warm_up:
                 shortest = min(shortest, time.perf_counter() - start)
     return shortest
 

@@ -1,4 +1,4 @@
-"""Tensors of all members of a pack, one for each parameter, in one vector."""
+"""One contiguous vector that holds one tensor for each parameter of a pack."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from skmlp.training.optimizers.flat_parameters import aligned_slices
 
 
 class PackVector:
-    """A vector of zeros, and one tensor for each parameter as a view of it.
+    """Vector of zeros, with one view for each parameter.
 
     Parameters
     ----------
@@ -23,9 +23,10 @@ class PackVector:
     Attributes
     ----------
     vector : Tensor of shape (n,)
-        The tensors one after the other, with zeros between them that align them. A
-        vectorized kernel computes the last numbers of a vector in another way than the
-        others. The alignment keeps that border out of the tensors.
+        The tensors one after the other. Zeros between them align their addresses. A
+        vectorized kernel computes the elements at the end of a vector separately, and
+        may round them differently. With the padding, a kernel on the whole vector
+        rounds the elements of all tensors in the same way.
     tensors : list of Tensor
         Contiguous views of the vector.
     """

@@ -56,7 +56,7 @@ def measured(monkeypatch):
         times["calls"] += 1
         return times["together"][len(members)] * len(members)
 
-    monkeypatch.setattr(_pack_size, "_measured", {})
+    monkeypatch.setattr(_pack_size, "_measured_sizes", {})
     monkeypatch.setattr(_pack_size, "time_single_step", lambda member: times["alone"])
     monkeypatch.setattr(_pack_size, "time_pack_step", together)
     return times
@@ -164,9 +164,9 @@ def test_free_memory_limits_pack_size(monkeypatch):
 def test_thread_count_grows_with_pack_cost(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     (plan,) = make_plans(1, units=20)
-    work = _pack_size.step_cost(plan)
+    work = _pack_size.step_multiplications(plan)
     assert work == 32 * (100 * 20 + 20 * 10)
-    for_two = 2 * _pack_size._WORTH_A_THREAD // work
+    for_two = 2 * _pack_size._MULTIPLICATIONS_PER_THREAD // work
     assert _pack_size.pack_thread_count(plan, for_two) == 1
     assert _pack_size.pack_thread_count(plan, for_two + 1) == 2
     assert _pack_size.pack_thread_count(plan, 10 * for_two) == 4

@@ -45,7 +45,7 @@ def test_networks_of_failed_pack_are_fitted_alone(broken_packs):
     assert sum(epochs) == 3 * NETWORK.max_iter
     for i, job in enumerate(jobs):
         assert job.error is None
-        assert job.packed == 1
+        assert job.pack_size == 1
         alone = clone(NETWORK).set_params(alpha=i).fit(X, Y)
         np.testing.assert_array_equal(job.estimator.coefs_[0], alone.coefs_[0])
 
@@ -53,5 +53,5 @@ def test_networks_of_failed_pack_are_fitted_alone(broken_packs):
 def test_pack_that_trains_does_not_warn(recwarn):
     jobs = make_jobs()
     list(fit_jobs(jobs))
-    assert [job.packed for job in jobs] == [3, 3, 3]
+    assert [job.pack_size for job in jobs] == [3, 3, 3]
     assert not [w for w in recwarn if w.category is RuntimeWarning]

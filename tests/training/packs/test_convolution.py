@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from skmlp.neural_network import CNNClassifier
-from skmlp.training.modules.convolution import build_cnn
-from skmlp.training.packs.convolution import pack_structure, widest_patches
 from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.packs.parameters import PackParameters
 from skmlp.training.trainer import train
@@ -218,31 +216,3 @@ def test_parameters_that_cannot_vary_are_in_the_key(params):
     keys = {pack_key(member_of(**params)), pack_key(member_of(conv_dropout=0.5))}
     if params != {"conv_dropout": 0.5}:
         assert len(keys | {pack_key(member_of())}) == 3
-
-
-def test_pool_padding_is_in_the_key():
-    pooled = {
-        "pool": "avg",
-        "pool_size": 3,
-        "head": "global_average",
-        "conv_channels": 4,
-    }
-    structures = [
-        pack_structure(build_cnn((8, 8, 1), 2, pool_padding=padding, **pooled))
-        for padding in ("same", "valid")
-    ]
-    assert structures[0].shape != structures[1].shape
-
-
-def test_perceptrons_have_no_image_layers():
-    network = build_cnn((8, 8, 1), 3)
-    images, dense = pack_structure(network)
-    assert len(images) + 3 == len(network)  # dense1, its activation, output
-    assert len(dense) == 2
-    assert pack_structure(torch.nn.Sequential(*network[-3:])).images == []
-
-
-def test_widest_patches_are_those_of_the_largest_convolution():
-    network = build_cnn((8, 8, 2), 3, conv_channels=(5, 6), kernel_size=3)
-    assert widest_patches(network, 128) == max(3 * 3 * 2 * 64, 3 * 3 * 5 * 16)
-    assert widest_patches(network[-3:], 128) == 0

@@ -1,0 +1,96 @@
+"""The layers of a network, and whether a pack can compute them."""
+
+import math
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from torch import nn
+
+from skmlp.training.handwritten_step import DenseModules, group_dense_modules
+from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS, ZERO_AT_ZERO
+from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
+from skmlp.training.modules.introspection import output_shapes
+from skmlp.training.modules.layers import Conv2d, Dropout
+
+# The image layers that a pack can compute, with the attributes that have to be equal
+# for all members.
+_EQUAL_ATTRIBUTES: dict[type[nn.Module], tuple[str, ...]] = {
+    ImageView: ("image_shape",),
+    nn.ZeroPad2d: ("padding",),
+    Conv2d: ("in_channels", "out_channels", "kernel_size", "stride", "padding"),
+    nn.MaxPool2d: ("kernel_size", "padding", "ceil_mode"),
+    nn.AvgPool2d: ("kernel_size", "padding", "ceil_mode"),
+    Dropout: ("channels",),
+    FlattenImage: (),
+    GlobalAverage: (),
+    **dict.fromkeys(IN_PLACE_ACTIVATIONS, ()),
+}
+
+
+class NetworkStructure(NamedTuple):
+    """The image layers of a network and its dense layers.
+
+    A multi-layer perceptron has no image layers.
+    """
+
+    image_layers: list[nn.Module]
+    dense_layers: list[DenseModules]
+
+    @property
+    def key(self) -> Hashable:
+        """A key that is equal for networks that fit into one pack.
+
+        Widths of hidden layers may differ if the activation of 0 is 0 and there is no
+        dropout. Then the outputs of padding units stay zero.
+        """
+        image_keys = tuple(
+            (
+                type(layer),
+                *(getattr(layer, name) for name in _EQUAL_ATTRIBUTES[type(layer)]),
+            )
+            for layer in self.image_layers
+        )
+        has_fixed_widths = any(
+            layer.dropout or layer.activation not in ZERO_AT_ZERO
+            for layer in self.dense_layers
+        )
+        dense_keys = tuple(
+            (
+                layer.linear.out_features
+                if has_fixed_widths or layer is self.dense_layers[-1]
+                else None,
+                layer.norm is None,
+                layer.activation,
+                layer.dropout is None,
+            )
+            for layer in self.dense_layers
+        )
+        return image_keys, self.dense_layers[0].linear.in_features, dense_keys
+
+
+def pack_structure(network: nn.Sequential) -> NetworkStructure | None:
+    """Return the layers of a network, or None if a pack cannot compute them."""
+    layers = list(network)
+    is_last = [isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers]
+    n_image_layers = is_last.index(True) + 1 if any(is_last) else 0
+    image_layers = layers[:n_image_layers]
+    dense_layers = group_dense_modules(layers[n_image_layers:])
+    if dense_layers is None:
+        return None
+    if any(type(layer) not in _EQUAL_ATTRIBUTES for layer in image_layers):
+        return None
+    return NetworkStructure(image_layers, dense_layers)
+
+
+def max_patch_values(network: nn.Sequential, n_features: int) -> int:
+    """Return the largest number of patch values of one sample in a convolution.
+
+    The result is 0 if there is no convolution.
+    """
+    convolutions = [layer for layer in network.modules() if isinstance(layer, Conv2d)]
+    if not convolutions:
+        return 0
+    shapes = output_shapes(network, n_features)
+    return max(
+        layer.weight[0].numel() * math.prod(shapes[layer][2:]) for layer in convolutions
+    )

@@ -1,9 +1,16 @@
 """A training step of any network, with gradients by autograd.
 
-On a CPU a batch of images is computed in chunks. The feature maps of a chunk fit into
-the caches, and the allocator reuses their memory for the next chunk. The gradients of
-the chunks add up. If a batch has few chunks, only the convolutions run in chunks, and
-the dense layers see the whole batch in a handwritten step.
+There are three cases:
+
+- On a GPU, with batch normalization, or if the batch is small, the whole batch is
+  computed at once.
+- If the batch has few chunks and no mixed precision, the convolutions are computed in
+  chunks by autograd. A handwritten step then computes the dense layers for the whole
+  batch.
+- Otherwise all layers are computed in chunks, and the gradients of the chunks add up.
+
+The feature maps of a chunk fit into the caches of a CPU, and the allocator reuses their
+memory for the next chunk.
 """
 
 from collections.abc import Sequence
@@ -27,8 +34,8 @@ from skmlp.training.modules.layers import BatchNorm
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
-# Chunks whose graphs autograd may keep at the same time until the dense layers have
-# computed the features' gradient. A chunk has two million values in its widest layer.
+# Maximum number of chunks whose autograd graphs are stored until the backward pass of
+# the dense layers. A chunk has two million values in its widest layer.
 _MAX_KEPT_CHUNKS = 8
 
 
@@ -48,7 +55,7 @@ class AutogradStep:
     tuner : ThreadTuner
         Chooses the number of threads.
     max_kept_chunks : int
-        Chunks of a batch up to which the dense layers see the whole batch.
+        Maximum number of chunks for which the dense layers compute the whole batch.
 
     Attributes
     ----------
@@ -94,7 +101,7 @@ class AutogradStep:
     def _write_loss_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Write the gradients of the loss; return logits and sample losses."""
+        """Write the gradients of the loss; return logits and loss terms."""
         self.flat.gradients.zero_()
         batch_size = x.shape[0]
         if not self.uses_chunks:
@@ -126,7 +133,7 @@ class AutogradStep:
     def _add_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None, fraction: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Add the gradients of samples that are a `fraction` of the batch."""
+        """Add the gradients of a chunk; `fraction` is its share of the batch."""
         with (
             torch.enable_grad(),
             torch.autocast(x.device.type, torch.bfloat16)
@@ -164,7 +171,7 @@ class _ChunkedFeatureExtractor:
         self.chunks = chunks
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """Return the features of the batch, and of each chunk with its graph."""
+        """Return the features of the batch, and those of each chunk with its graph."""
         with torch.enable_grad():
             features = [self.layers(x[chunk]) for chunk in self.chunks]
         return torch.cat([of_chunk.detach() for of_chunk in features]), features

@@ -21,13 +21,13 @@ class BatchLosses(NamedTuple):
     Parameters
     ----------
     loss_terms : Tensor of shape (batch,)
-        As `Loss.mean_loss` takes them.
+        Input of `Loss.mean_loss`: sample losses, or probabilities for a softmax.
     weight : Tensor of shape (batch,) or None
-        Sample weights that sum to one.
+        Normalized sample weights, which sum to one.
     total_weight : float
-        Sum of the sample weights before, which divides the penalty.
+        Sum of the sample weights before normalization. It divides the penalty.
     norms : sequence of Tensor
-        Norms of the penalized weights, as `Penalty.norms` returns them.
+        Return value of `Penalty.norms`.
     """
 
     loss_terms: Tensor
@@ -37,7 +37,7 @@ class BatchLosses(NamedTuple):
 
 
 class EpochLoss:
-    """A weighted sum of the losses of batches.
+    """Accumulates the weighted losses of batches.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class EpochLoss:
         self.penalty = penalty
         self.total_weight = 0.0
         self._sums: list[Tensor] = []
-        self._batches: list[BatchLosses] = []  # not yet in the sums, of equal shapes
+        self._batches: list[BatchLosses] = []  # pending batches, of equal shapes
         self._weights: list[float] = []
 
     def add(self, batch: BatchLosses, weight: float) -> None:
@@ -71,15 +71,15 @@ class EpochLoss:
             self._sum_batches()
 
     def _sum_batches(self) -> None:
-        """Move the stored batches into the sums."""
+        """Add the pending batches to the sums."""
         means = self.batch_losses(self._batches)
         self._sums.append(means @ means.new_tensor(self._weights))
         self._batches, self._weights = [], []
 
     def batch_losses(self, batches: Sequence[BatchLosses]) -> Tensor:
-        """Return the losses ``(batches,)`` of equally large batches.
+        """Return the losses ``(batches,)`` of batches of equal size, penalty included.
 
-        They are in float64 if the device has it.
+        The dtype is float64 if the device has it.
         """
         loss_terms, weights, batch_totals, norms = zip(*batches, strict=True)
         weight = None if weights[0] is None else torch.stack(weights)

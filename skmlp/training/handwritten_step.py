@@ -27,7 +27,7 @@ from skmlp.training.optimizers.penalty import Penalty
 
 
 class DenseModules(NamedTuple):
-    """A linear layer with the normalization, activation and dropout behind it."""
+    """The torch modules of a dense layer, in the order in which they run."""
 
     linear: nn.Linear
     norm: BatchNorm1d | None = None
@@ -36,10 +36,10 @@ class DenseModules(NamedTuple):
 
 
 def group_dense_modules(network: Iterable[nn.Module]) -> list[DenseModules] | None:
-    """Return the layers of a multi-layer perceptron.
+    """Group the modules of a multi-layer perceptron into dense layers.
 
-    The result is None if there is another module among them, or an activation without
-    a handwritten derivative.
+    The result is None if the network has a module of another type, or an activation
+    without a handwritten derivative.
     """
     layers: list[DenseModules] = []
     for module in network:
@@ -69,18 +69,22 @@ class LayerProducts(Protocol):
     def write_weight_gradient(
         self, grad: Tensor, x: Tensor, total_weight: float
     ) -> None:
-        """Write the weights' gradient, from the output's and the layer's input."""
+        """Write the gradient of the weights.
+
+        `grad` is the gradient of the output, and `x` is the input. `DenseProducts` adds
+        the derivative of the penalty here. A pack adds it later, for all layers.
+        """
 
     def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient of the layer's input `x`, from that of its output."""
+        """Return the gradient of the input `x`; `grad` is that of the output."""
 
 
 @dataclass
 class DenseLayer:
     """Tensors and functions of a dense layer of one network or of a pack.
 
-    A gradient that is None is not computed. `activate` and `activation_gradient` are a
-    pair of `IN_PLACE_ACTIVATIONS`. `draw_mask` draws the dropout mask of a batch.
+    `bias_gradient` is None if the layer is frozen. `activate` and `activation_gradient`
+    are a pair of `IN_PLACE_ACTIVATIONS`. `draw_mask` draws the dropout mask of a batch.
     """
 
     products: LayerProducts
@@ -106,12 +110,12 @@ def make_dense_layer(
     structure : DenseModules
         A layer of the network, or of the first member of a pack.
     value_of, gradient_of : callable
-        Map a parameter or buffer of that layer to the tensor that is trained, and to
-        its gradient.
+        Functions that take a parameter or buffer of that layer. They return the tensor
+        that the step trains, and its gradient.
     draw_mask : callable or None
         Draws the dropout mask of a batch.
     count_samples : callable
-        Counts a batch's samples, as `StatisticsWeightsCache` takes it.
+        Argument of `StatisticsWeightsCache`.
     make_products : callable
         Maps weights, biases and the weights' gradient to `LayerProducts`.
     """
@@ -151,7 +155,7 @@ def make_single_network_layer(
     """Return a layer of one network, with the penalty in its weights' gradient."""
     return make_dense_layer(
         structure,
-        Tensor.detach,
+        Tensor.detach,  # shares memory with the flat vector
         flat.gradient_of,
         None if structure.dropout is None else structure.dropout.mask,
         partial(_count_normalized_samples, structure.norm),
@@ -160,7 +164,7 @@ def make_single_network_layer(
 
 
 def _count_normalized_samples(norm: BatchNorm1d | None, z: Tensor) -> int:
-    """Return how many samples give the statistics of a batch: none while frozen."""
+    """Return the number of samples for batch statistics: 0 if the layer is frozen."""
     return z.shape[0] if norm is not None and norm.training else 0
 
 
@@ -168,10 +172,10 @@ class FeatureExtractor(Protocol):
     """The layers before the dense ones, with a forward and a backward pass."""
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
-        """Return the input of the dense layers, and what `backward` needs."""
+        """Return the input of the dense layers, and the values for `backward`."""
 
     def backward(self, grad: Tensor, saved: Any) -> None:
-        """Write the parameters' gradients, from the gradient of the output."""
+        """Write the gradients of the parameters; `grad` is that of the output."""
 
 
 class HandwrittenStep:
@@ -186,8 +190,8 @@ class HandwrittenStep:
     feature_extractor : FeatureExtractor, optional
         The layers before the dense ones.
     penalty : Penalty, optional
-        Penalty of one network, whose norms are part of the result. The layers' products
-        add its derivative.
+        Penalty of one network. The step returns its norms. Its derivative is added by
+        `DenseProducts.write_weight_gradient`.
     """
 
     def __init__(
@@ -221,13 +225,13 @@ class HandwrittenStep:
             x, saved_features = self.feature_extractor.forward(x, training=True)
         inputs, normalized, outputs, masks = [x], [], [], []
         for layer in self.layers:
-            # The loss computes along the batch, so it likes logits stored by outputs.
+            # The loss is faster if the logits are column-major (the batch contiguous).
             is_last = layer is self.layers[-1]
             a = layer.products.forward(inputs[-1], allow_column_major=is_last)
             if layer.norm is not None:
                 a, normalized_batch = layer.norm.forward(a)
                 normalized.append(normalized_batch)
-            a = layer.activate(a)
+            a = layer.activate(a)  # in place
             mask = None if layer.draw_mask is None else layer.draw_mask(a)
             outputs.append(a)
             masks.append(mask)
@@ -240,7 +244,7 @@ class HandwrittenStep:
             layer = self.layers[i]
             if (mask := masks[i]) is not None:
                 grad = grad.mul_(mask)
-            grad = layer.activation_gradient(grad, outputs[i])
+            grad = layer.activation_gradient(grad, outputs[i])  # in place
             if layer.norm is not None:
                 batch = normalized.pop()
                 grad = layer.norm.backward(grad, batch, layer.bias_gradient)

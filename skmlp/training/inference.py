@@ -1,4 +1,4 @@
-"""Logits of many samples: in chunks that bound the memory, and chunks in threads."""
+"""Compute logits in chunks, which limits the memory. Chunks run in parallel threads."""
 
 import math
 from collections.abc import Callable
@@ -25,11 +25,11 @@ _LOGITS_PER_CHUNK = 2**18
 def forward_in_chunks(
     network: nn.Sequential, X: Any, transform: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """Return the network's output for every sample of X, on the CPU.
+    """Return the output of a network, or of its first layers, for every sample of X.
 
-    BLAS rounds differently with another number of threads. So each chunk is computed by
-    one thread, and several chunks at the same time. The result is the same to the bit
-    for any number of threads.
+    The rounding of BLAS depends on the number of threads. Each chunk is therefore
+    computed by one thread, and several chunks run at the same time. The result is
+    exactly equal for any number of threads.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def forward_in_chunks(
         In evaluation mode.
     X : ndarray, CSR matrix or Source of shape (n, features)
     transform : callable or None
-        Applied to the samples of every chunk.
+        Function that is applied to the samples of every chunk before the network.
 
     Returns
     -------
     logits : Tensor of shape (n, outputs)
-        In the dtype of the network.
+        On the CPU, in the dtype of the network.
     """
     n_samples, n_features = X.shape
     widest = (
@@ -51,8 +51,7 @@ def forward_in_chunks(
     size = samples_per_chunk(widest)
     if not isinstance(X, Source):
         return _compute(network, X, transform, size)
-    # One array for all outputs: small arrays between the large ones of the chunks would
-    # prevent the allocator from using their memory again.
+    # All outputs are in one array. Many small arrays would fragment the memory.
     outputs: Tensor | None = None
     for window in X.windows(np.arange(n_samples), size):
         in_order = bool((window.positions[1:] > window.positions[:-1]).all())
@@ -101,10 +100,7 @@ def _compute(
 
 
 def activate(logits: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Turn logits into predictions, in chunks and in place if there are many.
-
-    So the predictions of many samples need no further memory.
-    """
+    """Apply the output activation. To save memory, many logits are overwritten."""
     size = max(1, _LOGITS_PER_CHUNK // max(1, math.prod(logits.shape[1:])))
     if len(logits) <= size:
         return activation(logits)

@@ -36,13 +36,14 @@ def minimize(
     Parameters
     ----------
     run : TrainingRun
-        Its parameters are the start, and in the end the minimum. ``max_epochs`` is the
-        largest number of iterations. Losses and gradients of the batches are summed,
-        so that memory is bounded.
+        Its parameters are the start values, which the solution replaces. ``max_epochs``
+        is the maximum number of iterations. The training set is evaluated batch by
+        batch to limit the memory.
     max_fun : int
-        Largest number of evaluations of the loss.
+        Maximum number of evaluations of the loss.
     tol : float
-        Largest component of the projected gradient at which to stop.
+        Minimization stops if the largest component of the projected gradient is at most
+        `tol` (SciPy's ``gtol``).
     progress_callback : callable
         Called with 1 after every iteration.
 
@@ -110,11 +111,11 @@ class _Objective:
         device = flat.values.device
         loss = torch.zeros((), dtype=highest_precision_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
-        for x, y, weight, batch_total in self.batches:
+        for x, y, weight, batch_weight in self.batches:
             _, loss_terms, *norms = self.step(x, y, weight, self.total_weight)
-            parts = BatchLosses(loss_terms, weight, self.total_weight, norms)
-            share = batch_total / self.total_weight
-            loss.add_(self.losses.batch_losses([parts])[0], alpha=share)
-            gradient.add_(flat.gradients, alpha=share)
+            losses = BatchLosses(loss_terms, weight, self.total_weight, norms)
+            batch_fraction = batch_weight / self.total_weight
+            loss.add_(self.losses.batch_losses([losses])[0], alpha=batch_fraction)
+            gradient.add_(flat.gradients, alpha=batch_fraction)
         flat.gradients.copy_(gradient)
         return float(loss), flat.gradients.cpu().double().numpy()

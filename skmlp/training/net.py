@@ -1,9 +1,12 @@
-"""The skorch net that every estimator composes.
+"""`Net`: the skorch NeuralNet that every estimator stores in ``net_``.
 
-A `Net` holds what outlives training: the network, its loss, the schedule, the monitor,
-the history, the callbacks and the state of the optimizer. All that exists only while
-the net trains is in a `skmlp.training.run.TrainingRun` and in the
+A `Net` stores the state that remains after training: the network, its loss, the
+schedule, the monitor, the history, the callbacks and the optimizer state. The temporary
+state of one training is in a `skmlp.training.run.TrainingRun` and in the
 `skmlp.training.trainer.Trainer` of that run.
+
+During training, all trainable parameters are views of one vector, ``net.flat_.values``.
+The optimizer changes this vector in place, so it changes the network's weights too.
 """
 
 import copy
@@ -31,7 +34,7 @@ OptimizerState = dict[str, dict[str, Any]]
 
 
 class Net(NeuralNet):
-    """A skorch net whose trained parameters are one vector.
+    """A skorch net whose trainable parameters are views of one flat vector.
 
     Parameters
     ----------
@@ -42,7 +45,7 @@ class Net(NeuralNet):
     solver : str
         Name of the optimizer.
     make_optimizer : callable
-        From the vector of parameters to a torch optimizer.
+        Function that takes the flat parameter vector and returns a torch optimizer.
     schedule : Schedule
         Learning rate over time.
     monitor : Monitor
@@ -52,7 +55,8 @@ class Net(NeuralNet):
     max_grad_norm : float or None
         Largest norm of the gradient; longer ones are scaled down to it.
     weight_averaging : float or None
-        Decay of the average of the weights that replaces them in the end.
+        Decay of the moving average of the weights. After training, the network gets
+        the averages.
     amp : bool
         Whether to compute in mixed precision.
     verbose : bool
@@ -63,16 +67,17 @@ class Net(NeuralNet):
     Attributes
     ----------
     flat_ : FlatParameters
-        The trained parameters as one vector. `initialize` and `resume` set it,
-        `release` deletes it, and copies and pickles are without it.
+        The trainable parameters as one vector. The attribute exists only between
+        `initialize` or `resume` and `release`. Copies and pickles do not have it.
     optimizer_ : Optimizer or None
-        Moves that vector; None for 'lbfgs', and where there is no `flat_`.
+        Updates ``flat_.values``. None for 'lbfgs', and while there is no `flat_`.
     optimizer_state_ : dict or None
         The state that `resume` gives to a new optimizer.
     epochs_ : int
-        Number of epochs of the last training that ended.
+        Number of epochs that the last training has completed.
     converged_ : bool
-        Whether training ended before the largest number of epochs.
+        Whether training stopped before it reached the maximum number of epochs. It is
+        also True after Ctrl-C.
     interrupted_ : bool
         Whether Ctrl-C ended training.
     bests_ : dict of str to float
@@ -122,7 +127,8 @@ class Net(NeuralNet):
         self.amp = amp
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; skorch lists only those that are torch's."""
+        """Set an attribute; skorch's method runs for modules and optimizers only."""
+        # skorch registers every attribute for pickling. Only torch objects need that.
         if isinstance(value, (nn.Module, Optimizer)):
             super().__setattr__(name, value)
         else:
@@ -131,6 +137,10 @@ class Net(NeuralNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]
+
+    def user_callbacks(self) -> list[tuple[str, Callback]]:
+        """Return the callbacks after skorch's timer, by their names."""
+        return self.callbacks_[len(self._default_callbacks) :]
 
     def initialize_history(self) -> "Net":
         """Start an empty history."""
@@ -143,23 +153,23 @@ class Net(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: None = None) -> "Net":
-        """Make all parameters one vector, and the optimizer of that vector."""
+        """Create `flat_`, to whose vector all parameters move, and `optimizer_`."""
         self.flat_ = FlatParameters(self.module_)
         if self.solver != "lbfgs":
             self.optimizer_ = self.make_optimizer(self.flat_.values)
         return self
 
     def record(
-        self, name: str, value: float, better: Callable[[float, float], bool]
+        self, name: str, value: float, is_better: Callable[[float, float], bool]
     ) -> None:
         """Write a value of this epoch, and whether it is the best, into the history."""
-        best = name not in self.bests_ or better(value, self.bests_[name])
+        best = name not in self.bests_ or is_better(value, self.bests_[name])
         if best:
             self.bests_[name] = value
         self.history[-1].update({name: value, f"{name}_best": best})
 
     def release(self) -> None:
-        """Keep weights and optimizer state on the CPU, and free all other memory."""
+        """Move weights and optimizer state to the CPU; free the memory of training."""
         self.drop_optimizer(self.copy_optimizer_state())
         if next(self.module_.parameters()).device.type != "cpu":
             self.module_.to("cpu")
@@ -177,7 +187,8 @@ class Net(NeuralNet):
         return self
 
     def drop_optimizer(self, optimizer_state: OptimizerState | None) -> None:
-        """Replace optimizer and vector by a state of the optimizer to `resume` from."""
+        """Delete `flat_` and `optimizer_`; `resume` loads the state into new ones."""
+        # The parameters remain views of the vector, whose memory they hold.
         self.__dict__.pop("flat_", None)
         self.optimizer_, self.optimizer_state_ = None, optimizer_state
 
@@ -188,14 +199,14 @@ class Net(NeuralNet):
         return copy_optimizer_state(self.optimizer_)
 
     def copy_for_prediction(self) -> "Net":
-        """Return a net with a copy of the present weights that cannot be trained."""
+        """Return a copy of the net for prediction; it has no optimizer."""
         copied = self._shallow_copy(None)
         module = copy.deepcopy(self.module_).eval()
         copied.__dict__.update(module_=module, monitor=self.monitor.copy())
         return copied
 
     def _shallow_copy(self, optimizer_state: OptimizerState | None) -> "Net":
-        """Return a net with the same attributes that does not train."""
+        """Return a net with the same attributes, except `flat_` and `optimizer_`."""
         copied = object.__new__(type(self))
         copied.__dict__.update(vars(self))
         copied.drop_optimizer(optimizer_state)
@@ -228,9 +239,9 @@ class Net(NeuralNet):
 
 
 class NetSnapshot:
-    """All that further training changes in a trained net.
+    """Weights, optimizer state, schedule, monitor, history and attributes of a net.
 
-    A restored net can predict and can be trained further, as it could before.
+    A restored net can predict, and training can continue.
     """
 
     def __init__(self, net: Net) -> None:
@@ -240,6 +251,7 @@ class NetSnapshot:
         self._optimizer_state = net.copy_optimizer_state()
         owners = (net, net.schedule, net.monitor)
         self._attributes = [AttributeSnapshot(owner) for owner in owners]
+        # Training only appends to these lists, so their lengths are enough.
         curves = (net.monitor.loss_curve, net.monitor.validation_scores, net.history)
         self._lengths = [(curve, len(curve)) for curve in curves]
         self._bests = net.bests_.copy()

@@ -1,8 +1,8 @@
 """One training of a net: what it trains on, for how long, and its best weights.
 
 A run is trained alone by `skmlp.training.trainer.train` or with others by
-`skmlp.training.packs.pack.train_pack`. It is dropped when training ends. What remains
-is in its net.
+`skmlp.training.packs.pack.train_pack`. The object exists only during training. The
+results are stored in its net.
 """
 
 import math
@@ -50,13 +50,14 @@ class TrainingRun:
     valid_loader : BatchLoader or None
         Batches of the validation set.
     max_epochs : int
-        Largest number of epochs, those of the checkpoint included.
+        Maximum number of epochs. Epochs that were loaded from the checkpoint count.
     score : callable or None
-        From the logits of the validation set to their score.
+        Function that takes the logits of the validation set and returns their score.
     train_score : callable or None
-        Computes the score of the training set, if the history shall have it.
+        Function without arguments that returns the score of the training set. None
+        omits this score from the history.
     generator : Generator or None
-        Source of dropout and augmentation.
+        Random generator of dropout and augmentation. Checkpoints store its state.
     checkpoint : RunCheckpoint or None
         Stores the run after its epochs.
 
@@ -65,11 +66,12 @@ class TrainingRun:
     average : AveragedWeights or None
         Moving average of the weights.
     best_weights : TensorSnapshot or None
-        The weights of the best epoch so far, if they shall be restored.
+        The weights of the best epoch so far; None if they are not to be restored.
     diverged : bool
         Whether a loss that is not finite ended the run.
     error : FloatingPointError or None
-        Set if the run diverged without best weights. The net is of no use then.
+        Set if the run diverged without best weights. The net is then unusable. The
+        argument of the error is the number of the epoch.
     """
 
     def __init__(
@@ -101,9 +103,10 @@ class TrainingRun:
 
     @property
     def flat(self) -> FlatParameters:
-        """The trained parameters of the net as one vector.
+        """The trainable parameters of the net as one vector.
 
-        The net alone refers to the vector, so that `Net.release` frees its memory.
+        The run reads it from the net and does not store it. `Net.release` can therefore
+        free its memory.
         """
         return self.net.flat_
 
@@ -119,7 +122,7 @@ class TrainingRun:
 
     @property
     def ended(self) -> bool:
-        """Whether no other epoch follows."""
+        """Whether training has ended."""
         done = self.net.converged_ or self.net.epochs_ >= self.max_epochs
         return done or self.error is not None
 
@@ -147,7 +150,7 @@ class TrainingRun:
             net.record("valid_score", self.score(logits), operator.gt)
 
     def finish_epoch(self) -> None:
-        """Save the best weights, move the learning rate, and decide about stopping."""
+        """Update monitor, best weights and learning rate; set ``converged_``."""
         net, monitor, record = self.net, self.net.monitor, self.net.history[-1]
         loss, score = record["train_loss"], record.get("valid_score")
         monitor.samples_seen += len(self.train_loader.data)
@@ -161,9 +164,9 @@ class TrainingRun:
         net.converged_ = False
         if (message := monitor.stop_message()) is None:
             return
-        net.converged_, consequence = net.schedule.on_plateau(net.optimizer_)
+        net.converged_, message_end = net.schedule.on_plateau(net.optimizer_)
         if net.verbose:
-            print(message + consequence)  # noqa: T201
+            print(message + message_end)  # noqa: T201
         if not net.converged_:
             monitor.reset_patience()
 
@@ -192,7 +195,7 @@ class TrainingRun:
         monitor.add_divergence(loss)
 
     def finish(self) -> None:
-        """Restore the best weights and leave the network ready to predict."""
+        """Restore the best weights, and switch the network to evaluation mode."""
         if self.best_weights is not None:
             self.best_weights.restore()
             self.best_weights = None

@@ -10,10 +10,11 @@ NAMES = ("constant", "invscaling", "adaptive", "cosine", "onecycle", "step")
 # As in scikit-learn, these change the learning rate of plain gradient descent only.
 _SGD_ONLY = frozenset({"invscaling", "adaptive"})
 
-# These schedules are defined for a number of epochs.
+# These schedules are computed from a fixed number of epochs, `total_epochs`.
 WITH_PLANNED_END = ("cosine", "onecycle")
 
-# These are functions of the step. The others change the current learning rate.
+# The learning rate of these schedules is computed from the step number in every step.
+# The others change the current learning rate after an epoch.
 _FUNCTIONS_OF_STEP = frozenset({"cosine", "onecycle", "step"})
 
 _MIN_ADAPTIVE_LEARNING_RATE = 1e-6
@@ -39,7 +40,7 @@ class Schedule:
     name : str
         One of `NAMES`.
     learning_rate_init : float
-        The highest learning rate.
+        Base learning rate, which is the maximum of every schedule.
     power_t : float
         Exponent of 'invscaling'.
     step_size, gamma : int, float
@@ -77,7 +78,7 @@ class Schedule:
 
     @property
     def has_planned_end(self) -> bool:
-        """Whether the schedule is defined for a number of epochs."""
+        """Whether the schedule is computed from a fixed number of epochs."""
         return self.name in WITH_PLANNED_END
 
     @property
@@ -94,14 +95,15 @@ class Schedule:
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
         """Set the learning rate of the next step."""
         if batches_per_epoch != self.batches_per_epoch:
-            # Another training set: the number of epochs so far stays the same.
+            # `partial_fit` got another number of samples. Convert the position in the
+            # schedule to the new number of steps in an epoch.
             if self.batches_per_epoch:
                 epochs = self.steps_done / self.batches_per_epoch
                 self.steps_done = round(epochs * batches_per_epoch)
             self.batches_per_epoch = batches_per_epoch
         if self.moves_within_epochs:
             warmup = round(self.warmup_epochs * batches_per_epoch)
-            # A schedule that is no function of the step takes over after the warm-up.
+            # After the warm-up, the other schedules set the rate at the end of epochs.
             if self.name in _FUNCTIONS_OF_STEP or self.steps_done <= warmup:
                 factor = self.factor(self.steps_done, batches_per_epoch)
                 _set_learning_rate(optimizer, self.learning_rate_init * factor)
@@ -127,13 +129,21 @@ class Schedule:
         return 1.0
 
     def after_epoch(self, optimizer: Optimizer, samples_seen: int) -> None:
-        """Set the learning rate of 'invscaling' by the number of samples seen."""
+        """Set the learning rate of 'invscaling'; do nothing for other schedules."""
         if self.name == "invscaling":
             factor = (samples_seen + 1) ** self.power_t
             _set_learning_rate(optimizer, self.learning_rate_init / factor)
 
     def on_plateau(self, optimizer: Optimizer) -> tuple[bool, str]:
-        """Return whether to stop when training stalls, and the end of the message."""
+        """Reduce the learning rate of 'adaptive' after the patience is exhausted.
+
+        Returns
+        -------
+        stop : bool
+            Whether training stops.
+        message_end : str
+            End of scikit-learn's message; `Monitor.stop_message` is its beginning.
+        """
         if self.name != "adaptive":
             return True, " Stopping."
         learning_rate = optimizer.param_groups[0]["lr"]

@@ -1,7 +1,7 @@
 """Snapshots: copies of tensors and attributes that can be restored.
 
-All restoring in `skmlp` is done by these classes: best weights, averaged weights,
-measured steps, failed fits, and by `skmlp.training.net.NetSnapshot` a whole net.
+`skmlp` uses them for the best weights, averaged weights, the timing of steps, and the
+rollback of failed fits. `skmlp.training.net.NetSnapshot` combines them for a whole net.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class TensorSnapshot:
     tensors : iterable of Tensor
         The tensors to which `restore` writes.
     copies : sequence of Tensor or None, default=None
-        The values to restore; None copies the present ones.
+        The values to restore; None copies the current ones.
     """
 
     def __init__(
@@ -58,6 +58,6 @@ class AttributeSnapshot:
         self._attributes = dict(vars(owner))
 
     def restore(self) -> None:
-        """Give the object the attributes it had, and no others."""
+        """Restore the attributes; delete attributes that were added since."""
         vars(self._owner).clear()
         vars(self._owner).update(self._attributes)

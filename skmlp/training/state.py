@@ -1,8 +1,8 @@
 """The state of a training run as plain values and arrays, for checkpoints.
 
-The state holds all that the next epoch depends on, except what is the same whenever
-the run is built again: data, parameters and the frozen part of the network. The order
-of the samples is not stored either. It is drawn again.
+The state holds the values that the next epoch depends on. It does not hold data,
+hyperparameters and frozen weights, which a new run of the same fit has already. The
+sample order is not stored either. It is reproduced from the random state.
 """
 
 import copy
@@ -20,7 +20,7 @@ from skmlp.training.snapshot import TensorSnapshot
 
 
 def training_state_dict(run: TrainingRun) -> dict[str, Any]:
-    """Return a copy of all that epochs change in a run; call it between two epochs.
+    """Return a copy of the state that epochs change; call it between two epochs.
 
     Parameters
     ----------
@@ -53,22 +53,24 @@ def training_state_dict(run: TrainingRun) -> dict[str, Any]:
 
 
 def load_training_state_dict(run: TrainingRun, state: dict[str, Any]) -> None:
-    """Put a run that was built like the stored one into its state.
+    """Load a state into a new run of the same fit.
 
     Parameters
     ----------
     run : TrainingRun
-        Not trained yet; its random generators are as at the beginning of a fit.
+        Not trained yet. Its random generators are in their state at the start of a fit.
     state : dict
-        A return value of `training_state_dict`. Its values become the run's own.
+        A return value of `training_state_dict`. The run takes over its values without
+        a copy.
 
     Raises
     ------
     ValueError
-        If the network is another, or if the order of the samples was another.
+        If the network differs, or if the sample order cannot be reproduced.
     """
     net = run.net
     net.epochs_, net.converged_ = state["epochs"], state["converged"]
+    # Draw the sample orders of the completed epochs again.
     for _ in range(net.epochs_):
         run.train_loader.next_order()
     if not _same_state(run.train_loader.random_state, state["random_state"]):
@@ -104,7 +106,7 @@ def load_callback_states(net: Net, state: dict[str, Any]) -> list[str]:
     for name, callback in stateful.items():
         if name in known:
             callback.load_state_dict(known[name])
-    return [name for name, _ in net.callbacks_[1:] if name not in stateful]
+    return [name for name, _ in net.user_callbacks() if name not in stateful]
 
 
 def _stateful(net: Net) -> list[tuple[str, Any]]:

@@ -15,9 +15,10 @@ from skmlp.training.losses import Loss
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
-# A function of a batch: features, targets, sample weights that sum to one (or None),
-# and their sum before. It writes the gradients of the flat parameters, and returns the
-# logits, the sample losses and the norms of the penalized weights.
+# A step takes a batch: features, targets, normalized sample weights (or None), and the
+# sum of the sample weights before normalization. It writes the gradients of the flat
+# parameters. It returns the logits, the loss terms (see `Loss.mean_loss`) and the norms
+# of the penalized weights.
 Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, ...]]
 
 
@@ -29,7 +30,9 @@ def make_step(
     amp: bool = False,
     tuner: ThreadTuner = SINGLE_THREAD_TUNER,
 ) -> Step:
-    """Return the fastest step that computes the gradients that autograd computes.
+    """Return a `HandwrittenStep` if the network allows it, else an `AutogradStep`.
+
+    Both compute the same gradients, up to rounding.
 
     Parameters
     ----------

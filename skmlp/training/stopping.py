@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 @dataclass
 class Monitor:
-    """Watches training loss and validation score, epoch after epoch.
+    """Stopping criteria, and the record of training losses and validation scores.
 
-    A monitor outlives a call of `fit` if the next call continues the training
-    (``warm_start``, ``partial_fit``).
+    The next call of `fit` or `partial_fit` continues with the same monitor if it
+    continues the training (``warm_start``, ``partial_fit``).
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Monitor:
     early_stopping : bool
         Whether the validation score, rather than the loss, has to improve.
     restore_best_weights : bool
-        Whether the network gets the weights of the best score in the end.
+        Whether to restore the weights of the best epoch after training.
     ties_by_loss : bool
         Whether the lowest validation loss decides between scores that differ by no
         more than `tol`.
@@ -41,8 +41,10 @@ class Monitor:
     best_valid_loss: float = math.inf
     samples_seen: int = 0
     at_best: bool = False
-    _highest_score: float = -math.inf  # the best of tied scores may be a lower one
-    _stalled: int = 0
+    # Highest score of any epoch. `best_validation_score` is lower if the validation
+    # loss decided between scores that differ by at most `tol`.
+    _highest_score: float = -math.inf
+    _stalled: int = 0  # number of epochs without an improvement
 
     def configure(
         self,
@@ -66,26 +68,30 @@ class Monitor:
         self.at_best = False
         self.loss_curve.append(loss)
         if not self.early_stopping:
-            self._count(loss <= self.best_loss - self.tol)
+            self._count_epoch(loss <= self.best_loss - self.tol)
         self.best_loss = min(self.best_loss, loss)
         if score is None:
             return False
         self.validation_scores.append(score)
         best, lowest = self.best_validation_score, self.best_valid_loss
         highest = max(best, self._highest_score)
+        # `improved_by_tol` resets the patience. `is_best` makes this the best epoch.
         if self.ties_by_loss and highest - self.tol <= score <= best + self.tol:
-            counts, better = valid_loss <= lowest - self.tol, valid_loss < lowest
+            improved_by_tol = valid_loss <= lowest - self.tol
+            is_best = valid_loss < lowest
         else:
-            counts, better = not score < highest + self.tol, score > highest
+            # As in scikit-learn, a NaN counts as an improvement: NaN < x is False.
+            improved_by_tol = not score < highest + self.tol
+            is_best = score > highest
         if self.early_stopping:
-            self._count(counts)
+            self._count_epoch(improved_by_tol)
         if score > highest:
             self._highest_score = score
-        if better:
+        if is_best:
             self.best_validation_score = score
             self.best_valid_loss = math.inf if math.isnan(valid_loss) else valid_loss
             self.best_epoch = len(self.validation_scores)
-        return better
+        return is_best
 
     def add_divergence(self, loss: float) -> None:
         """Add an epoch after which training cannot continue; it is never the best."""
@@ -93,12 +99,12 @@ class Monitor:
         self.loss_curve.append(loss)
         self.validation_scores.append(math.nan)
 
-    def _count(self, improved: bool) -> None:
-        """Count the epochs since the last improvement."""
+    def _count_epoch(self, improved: bool) -> None:
+        """Count an epoch without an improvement, or reset the count."""
         self._stalled = 0 if improved else self._stalled + 1
 
     def stop_message(self) -> str | None:
-        """Return scikit-learn's message if nothing has improved for too long."""
+        """Return scikit-learn's message if the patience is exhausted, else None."""
         if self._stalled <= self.n_iter_no_change:
             return None
         what = "Validation score" if self.early_stopping else "Training loss"

@@ -1,4 +1,4 @@
-"""The training loop of a single net, without work per batch that nobody asked for.
+"""The training loop of a single net.
 
 skorch notifies its callbacks of every batch and writes every batch into the history.
 Here both happen only if a callback has a hook for batches. All other hooks of skorch
@@ -38,7 +38,8 @@ from skmlp.training.run import (
 )
 from skmlp.training.steps import make_step
 
-# Number of steps from which a CUDA graph saves more time than its recording takes.
+# Minimum number of steps for a CUDA graph. In fewer steps, it saves less time than its
+# recording takes.
 _MIN_RECORDED_STEPS = 32
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -47,21 +48,22 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 def train(
     run: TrainingRun, progress_callback: ProgressCallback = ignore_progress
 ) -> None:
-    """Train the net of a run until it converges or the epochs are over.
+    """Train the net of a run until it stops or reaches ``max_epochs``.
 
     Sets ``epochs_`` and ``converged_`` of the net. Ctrl-C ends training with
-    scikit-learn's warning, and the net keeps the weights it has by then.
+    scikit-learn's warning, and the net keeps its current weights.
 
     Raises
     ------
     FloatingPointError
-        With the number of the epoch as its argument, if its loss is not finite.
+        If the loss of an epoch is not finite and there are no best weights. The
+        argument of the error is the number of the epoch.
     """
     Trainer(run).train(progress_callback)
 
 
 class Trainer:
-    """Trains the net of a run; the parts of a step exist as long as this object.
+    """Trains the net of a run; owns the objects that a training step needs.
 
     Attributes
     ----------
@@ -70,9 +72,10 @@ class Trainer:
     penalty : Penalty
         L2 penalty in the loss.
     step : callable
-        From a batch to its logits and losses; leaves the gradients.
+        Computes logits and loss terms of a batch, and writes the gradients into
+        ``run.flat.gradients``.
     update : ParameterUpdater
-        From gradients to new parameters.
+        Updates the parameters by the gradients.
     recorder : GraphRecorder or None
         Repeats a step on a GPU as a CUDA graph.
     """
@@ -151,26 +154,29 @@ class Trainer:
             yield
 
     def enable_cuda_graph(self) -> None:
-        """Record a CUDA graph of a step, unless a callback may change the step."""
+        """Create a recorder for CUDA graphs, unless a callback may change the step."""
         net = self.run.net
         if self.run.flat.values.is_cuda and not net.callbacks:
             self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
     def inference_mode_if_possible(self) -> AbstractContextManager[object]:
-        """Return torch's inference mode if no foreign code sees the tensors of a batch.
+        """Return torch's inference mode if only this package computes with a batch.
 
-        Autograd refuses tensors that were made in inference mode.
+        Callbacks and the augmentation may use autograd, which rejects tensors that were
+        created in inference mode.
         """
         handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
             self.run.net.optimizer_, FlatOptimizer
         )
-        foreign = (
+        leaves_package = (
             self.run.train_loader.augment is not None or self._notifies_of_batches()
         )
-        return torch.inference_mode() if handwritten and not foreign else nullcontext()
+        if handwritten and not leaves_package:
+            return torch.inference_mode()
+        return nullcontext()
 
     def _averaged_weights(self) -> AbstractContextManager[None]:
-        """Give the network its averaged weights for a while, if there are any."""
+        """Give the network the averaged weights within the block, if there are any."""
         average = self.run.average
         return nullcontext() if average is None else average.temporarily_applied()
 
@@ -183,19 +189,21 @@ class Trainer:
         n_batches = len(batches)
         self.tuner.pause()
         for batch in batches.batches(self.tuner):
-            if batch[3] == 0.0:
+            x, y, _, total_weight = batch
+            if total_weight == 0.0:
                 continue  # all samples have weight zero
             if notify:
-                net.notify("on_batch_begin", batch=batch[:2], training=True)
+                net.notify("on_batch_begin", batch=(x, y), training=True)
             self.tuner.begin_step()
             net.schedule.before_batch(net.optimizer_, n_batches)
-            logits, parts = self.train_batch(batch, notify)
-            # As in scikit-learn, every sample counts one here, whatever its weight.
-            losses.add(parts, float(logits.shape[0]))
+            logits, batch_losses = self.train_batch(batch, notify)
+            # As in scikit-learn, a batch counts by its number of samples in the loss
+            # curve, not by its sample weights.
+            losses.add(batch_losses, float(logits.shape[0]))
             if notify:
-                self._notify_batch_end("train", batch, logits, losses, parts)
+                self._notify_batch_end("train", batch, logits, losses, batch_losses)
         if not notify:
-            net.history.new_batch()  # skorch's Checkpoint reads the last one
+            net.history.new_batch()  # skorch's Checkpoint reads the last batch record
         net.history.record("train_batch_count", n_batches)
         mean = losses.sum() / len(batches.data)
         if math.isfinite(mean):
@@ -211,13 +219,14 @@ class Trainer:
             losses = EpochLoss(net.criterion_)
             all_logits = []
             for batch in batches.batches(self.tuner):
+                x, y, _, total_weight = batch
                 if notify:
-                    net.notify("on_batch_begin", batch=batch[:2], training=False)
-                logits, parts = self._evaluate_batch(batch)
+                    net.notify("on_batch_begin", batch=(x, y), training=False)
+                logits, batch_losses = self._evaluate_batch(batch)
                 all_logits.append(logits)
-                losses.add(parts, batch[3])
+                losses.add(batch_losses, total_weight)
                 if notify:
-                    self._notify_batch_end("valid", batch, logits, losses, parts)
+                    self._notify_batch_end("valid", batch, logits, losses, batch_losses)
             if not notify:
                 net.history.new_batch()
             net.history.record("valid_batch_count", len(batches))
@@ -229,11 +238,14 @@ class Trainer:
             net.record("train_score", run.train_score(), operator.gt)
 
     def train_batch(self, batch: Batch, notify: bool) -> tuple[Tensor, BatchLosses]:
-        """Update the parameters by one batch; return its logits and parts of losses."""
+        """Update the parameters by one batch; return its logits and `BatchLosses`."""
         x, y, weight, total_weight = batch
         if self.recorder is not None and weight is None:
-            logits, *parts = self.recorder.call(self._unweighted_step, x, y)
-            loss_terms, *norms = (part.clone() for part in parts)
+            # The next replay of the graph overwrites these tensors. The losses are
+            # summed later, so they are copied. The logits are read by callbacks only,
+            # and there is no recorder if there are callbacks.
+            logits, *outputs = self.recorder.call(self._unweighted_step, x, y)
+            loss_terms, *norms = (output.clone() for output in outputs)
         else:
             logits, loss_terms, *norms = self.step(x, y, weight, total_weight)
         self.update.decay_and_clip()
@@ -253,7 +265,7 @@ class Trainer:
         return self.step(x, y, None, float(x.shape[0]))
 
     def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchLosses]:
-        """Return the logits and the parts of the losses of a validation batch."""
+        """Return the logits and the `BatchLosses` of a validation batch."""
         x, y, weight, total_weight = batch
         net = self.run.net
         logits = net.module_(x)
@@ -274,11 +286,11 @@ class Trainer:
         batch: Batch,
         logits: Tensor,
         losses: EpochLoss,
-        parts: BatchLosses,
+        batch_losses: BatchLosses,
     ) -> None:
         """Write a batch into the history and notify the callbacks."""
         net = self.run.net
-        loss = losses.batch_losses([parts])[0].to(logits.dtype)
+        loss = losses.batch_losses([batch_losses])[0].to(logits.dtype)
         net.history.record_batch(f"{prefix}_loss", float(loss))
         net.history.record_batch(f"{prefix}_batch_size", len(logits))
         net.notify(

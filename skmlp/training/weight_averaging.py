@@ -15,12 +15,12 @@ class AveragedWeights:
     Parameters
     ----------
     flat : FlatParameters
-        The trained parameters.
+        The trainable parameters.
     network : nn.Module
         The network; its buffers (running statistics) are averaged too.
     decay : float
-        Factor of the old average in a step. In step t it is ``min(decay, (1 + t) / (10
-        + t))``, so that the initial weights lose their influence soon.
+        Factor of the previous average in a step. In step t the factor is ``min(decay,
+        (1 + t) / (10 + t))``. The initial weights thus soon lose their influence.
 
     Attributes
     ----------

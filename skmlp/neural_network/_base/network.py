@@ -298,7 +298,7 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
         set_dropout_generator(net.module_, None)
         self.net_, self._monitor = net, monitor
         self.device_ = torch.device(net.device)
-        self.callbacks_ = [callback for _, callback in net.callbacks_[1:]]
+        self.callbacks_ = [callback for _, callback in net.user_callbacks()]
         self.history_ = net.history
         self.n_layers_ = len(list(weight_layers(net.module_))) + 1
         self.n_parameters_ = sum(

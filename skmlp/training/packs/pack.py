@@ -63,7 +63,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
     if (
         structure is None
         or net.solver not in SOLVERS
-        or len(net.callbacks_) > 1  # every net has an EpochTimer
+        or net.user_callbacks()
         or net.amp
         or net.verbose
         or run.train_score is not None

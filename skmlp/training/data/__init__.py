@@ -1,1 +1,1 @@
-"""From X to batches: arrays outside memory, subsets, data on the device."""
+"""Training data: out-of-core arrays, subsets, data on the device, batches."""

@@ -1,4 +1,4 @@
-"""Subsets of samples: their number, and the order in which samples enter them."""
+"""Subsets of the training samples: their size, and random or stratified orders."""
 
 from numbers import Integral
 
@@ -31,8 +31,8 @@ def sample_order(
 ) -> np.ndarray:
     """Return the indices of the samples in random order.
 
-    Every beginning of a stratified order holds the classes in proportion. Its first
-    `min_train_size` samples hold all classes.
+    Every prefix of a stratified order is stratified. The first `min_train_size` samples
+    contain every class.
     """
     rng = check_random_state(random_state)
     if method == "random":
@@ -64,10 +64,11 @@ def _class_codes(y: npt.ArrayLike | None) -> np.ndarray:
 
 
 def _stratified_order(codes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Order samples so that the first m hold the classes in proportion, for every m.
+    """Return a random order of which every prefix is stratified.
 
-    Sample r of a class with c samples is sorted by (r + 1/2) / c, which is
-    Sainte-Laguë's rule. The first sample of every class comes before all others.
+    - The sort key of sample r = 0, 1, ... of a class with c samples is (r + 1/2) / c.
+      This is the rule of Sainte-Laguë for the apportionment of seats.
+    - The sort key of the first sample of every class is 0.
     """
     order = rng.permutation(len(codes))
     shuffled = codes[order]

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 
 class Loss(nn.Module, ABC):
-    """A loss, with the output activation that turns logits into predictions."""
+    """A loss, with the output activation that turns logits into predictions.
+
+    - Training calls `loss_terms_and_gradient` for each batch, and `mean_loss` for many
+      batches at once.
+    - A subclass implements `loss_and_gradient`. `prior_logits` is optional.
+    - `sample_losses` and `forward` are for autograd and skorch.
+    """
 
     output_activation: str
 
@@ -23,10 +29,11 @@ class Loss(nn.Module, ABC):
     def loss_terms_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Return the sample losses, and the gradient of their mean.
+        """Return the loss terms, and the gradient of the mean loss.
 
-        The sample losses are an intermediate result, from which `mean_loss` computes
-        the mean of many batches at once.
+        The loss terms are one value for each sample, from which `mean_loss` computes
+        the mean loss. Here they are the sample losses. `SoftmaxCrossEntropy` returns
+        probabilities, because the logarithms of many batches are faster at once.
 
         Parameters
         ----------
@@ -36,26 +43,25 @@ class Loss(nn.Module, ABC):
         weight : Tensor of shape (..., batch) or None
             Sample weights that sum to one. None weighs all samples equally.
         n_threads : int
-            Number of threads that may compute the members of a pack.
+            Number of threads that may share the leading dimensions.
         """
         sample_losses, grad = self.loss_and_gradient(logits, y)
         return sample_losses, weigh_gradient(grad, weight)
 
-    def mean_loss(self, sample_losses: Tensor, weight: Tensor | None) -> Tensor:
+    def mean_loss(self, loss_terms: Tensor, weight: Tensor | None) -> Tensor:
         """Return the mean losses ``(...)`` of batches.
 
-        `sample_losses` are those of `loss_terms_and_gradient`. They and the sample
+        `loss_terms` are return values of `loss_terms_and_gradient`. They and the sample
         weights have shape ``(..., batch)``.
         """
         if weight is None:
-            return sample_losses.mean(-1)
-        return torch.linalg.vecdot(sample_losses, weight)
+            return loss_terms.mean(-1)
+        return torch.linalg.vecdot(loss_terms, weight)
 
     def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
-        """Return the logits ``(n_outputs,)`` with the least loss without features.
+        """Return the constant logits ``(n_outputs,)`` that minimize the loss.
 
-        They are zeros for a loss without a formula for them. A target without a sample
-        counts as half a sample.
+        The base class returns zeros. An absent class counts as half a sample.
         """
         return torch.zeros(n_outputs, dtype=torch.float64)
 
@@ -84,14 +90,14 @@ class _HandwrittenGradient(torch.autograd.Function):
 
 
 def weigh_gradient(grad: Tensor, weight: Tensor | None) -> Tensor:
-    """Turn gradients of samples ``(..., batch, outputs)`` into those of the mean."""
+    """Scale sample gradients ``(..., batch, outputs)`` in place for the mean loss."""
     if weight is None:
         return grad.mul_(1.0 / grad.shape[-2])
     return grad.mul_(weight.unsqueeze(-1))
 
 
 def _probability(logits: Tensor) -> Tensor:
-    """Return the logistic function, bounded so that rounding gives neither 0 nor 1."""
+    """Return the logistic function, clamped to the open interval (0, 1)."""
     finfo = torch.finfo(logits.dtype)
     return torch.sigmoid(logits).clamp_(finfo.tiny, 1.0 - finfo.eps / 2)
 

@@ -13,13 +13,13 @@ from skmlp.training.losses.base import Loss, weigh_gradient
 
 @cache
 def _log_bounds(dtype: torch.dtype) -> tuple[float, float]:
-    """Return the logarithms of the bounds of scikit-learn's probabilities."""
+    """Return log(eps) and log(1 - eps), the bounds in scikit-learn's ``log_loss``."""
     eps = torch.finfo(dtype).eps
     return math.log(eps), math.log1p(-eps)
 
 
 def _clip_log(log_probability: Tensor) -> Tensor:
-    """Bound log-probabilities as scikit-learn bounds probabilities in its loss."""
+    """Clip log-probabilities like scikit-learn's ``log_loss`` clips probabilities."""
     return log_probability.clamp(*_log_bounds(log_probability.dtype))
 
 
@@ -38,14 +38,18 @@ def _log_softmax(logits: Tensor) -> Tensor:
 
 
 def _softmax(logits: Tensor) -> Tensor:
-    """Return probabilities with the rounding errors of `_log_softmax`."""
+    """Return probabilities.
+
+    They equal the ones of `SoftmaxCrossEntropy.loss_and_gradient` exactly, because both
+    are computed from `_log_softmax`.
+    """
     return _log_softmax(logits).exp_()
 
 
 def _softmax_of_members(logits: Tensor, n_threads: int) -> Tensor:
-    """Return probabilities of a pack's members, which threads may share."""
-    # Each thread gets whole members. torch computes the ends of a thread's part by
-    # another exponential function, so a split within a member would change bits.
+    """Return probabilities of the members of a pack; each thread gets whole members."""
+    # torch vectorizes the exponential function and uses a scalar one for the rest of a
+    # range. A split within a member would therefore change the rounding.
     with using_threads(n_threads if len(logits) % n_threads == 0 else 1):
         return _over_classes(torch.softmax, logits)
 
@@ -59,7 +63,7 @@ def _normalized_weights(weight: Tensor) -> Tensor:
 
 
 def _log_priors(priors: Tensor, weight: Tensor) -> Tensor:
-    """Return log-priors; a target without a sample counts as half a sample."""
+    """Return log-priors; an absent class counts as half a sample."""
     half_a_sample = 0.5 / float(torch.count_nonzero(weight))
     return torch.where(priors > 0, priors, half_a_sample).log()
 
@@ -96,10 +100,10 @@ class SoftmaxCrossEntropy(Loss):
     def loss_terms_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Return the probability of each sample's class, and the gradient of the mean.
+        """Return the probability of each sample's class, and the gradient.
 
-        The logarithms are left to `mean_loss`, which takes those of many batches at
-        once. With label smoothing the result is that of the base class.
+        `mean_loss` computes the logarithms, of many batches at once. With label
+        smoothing, the loss terms are the sample losses.
         """
         if self.label_smoothing:
             return super().loss_terms_and_gradient(logits, y, weight)
@@ -107,27 +111,27 @@ class SoftmaxCrossEntropy(Loss):
         is_pack = logits.dim() > 2
         p = _softmax_of_members(logits, n_threads) if is_pack else _softmax(logits)
         class_p = p.gather(-1, index)
-        # The gradient is p minus one for the class. Both calls compute it; each is the
-        # faster one for its number of dimensions.
+        # The gradient is p, minus one for the class. Both branches give the same
+        # result. Each is the faster one for its number of dimensions.
         if is_pack:
             p.scatter_add_(-1, index, torch.full_like(class_p, -1.0))
         else:
             p.scatter_(-1, index, -1.0, reduce="add")
         return class_p.squeeze(-1), weigh_gradient(p, weight)
 
-    def mean_loss(self, sample_losses: Tensor, weight: Tensor | None) -> Tensor:
+    def mean_loss(self, loss_terms: Tensor, weight: Tensor | None) -> Tensor:
         """Return the mean losses ``(...)`` of batches.
 
-        Without label smoothing, `sample_losses` are probabilities.
+        Without label smoothing, `loss_terms` are probabilities.
         """
         if self.label_smoothing:
-            return super().mean_loss(sample_losses, weight)
-        eps = torch.finfo(sample_losses.dtype).eps
-        log_p = sample_losses.clamp(eps, 1.0 - eps).log_()
+            return super().mean_loss(loss_terms, weight)
+        eps = torch.finfo(loss_terms.dtype).eps
+        log_p = loss_terms.clamp(eps, 1.0 - eps).log_()
         return super().mean_loss(log_p.neg_(), weight)
 
     def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
-        """Return the logarithms of the class priors, smoothed like the targets."""
+        """Return the logarithms of the class priors, with label smoothing."""
         weight = _normalized_weights(weight)
         priors = weight.new_zeros(n_outputs).index_add_(0, y, weight)
         priors = (1.0 - self.label_smoothing) * priors
@@ -161,7 +165,7 @@ class LogisticCrossEntropy(Loss):
         return log_p.sum(-1).neg_(), p - target
 
     def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
-        """Return the log-odds of a one in each output, smoothed like the targets."""
+        """Return the log-odds of a one in each output, with label smoothing."""
         weight = _normalized_weights(weight)
         ones, zeros = (
             (1.0 - self.label_smoothing) * (weight @ target) + self.label_smoothing / 2
@@ -171,7 +175,10 @@ class LogisticCrossEntropy(Loss):
 
 
 class KullbackLeibler(Loss):
-    """Divergence of a softmax from target probabilities, ``sum t log(t / p)``."""
+    """Kullback-Leibler divergence from target to predicted probabilities.
+
+    The formula is ``sum t log(t / p)`` with targets t and the softmax p of the logits.
+    """
 
     output_activation = "softmax"
 
@@ -193,8 +200,8 @@ class KullbackLeibler(Loss):
 class Hinge(Loss):
     """Multi-class hinge loss of Crammer and Singer (2001), optionally squared.
 
-    - For exclusive classes it is ``max(0, 1 + m - z)`` with the logit z of the class
-      and the maximum m of the other logits.
+    - With exclusive classes (multiclass targets, one class per sample) it is ``max(0, 1
+      + m - z)`` with the logit z of the class and the maximum m of the other logits.
     - Otherwise (two classes with one logit, or several labels) it is ``max(0, 1 - s
       z)`` with the sign s of the target, summed over the outputs.
     - Probabilities are the softmax or logistic function of the logits, uncalibrated.
@@ -235,8 +242,8 @@ CLASSIFICATION_LOSSES = (
 def classification_loss(name: str, exclusive: bool, label_smoothing: float) -> Loss:
     """Return the loss called `name`.
 
-    Targets are class indices if the classes are `exclusive`, otherwise 0 or 1 for each
-    output.
+    With `exclusive` classes (multiclass, one class per sample) the targets are class
+    indices. Otherwise they are 0 or 1 for each output.
     """
     if name == "kullback_leibler":
         return KullbackLeibler()

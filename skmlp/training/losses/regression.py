@@ -13,7 +13,8 @@ from skmlp.training.losses.base import Loss
 class SquaredError(Loss):
     """Half of the squared error, averaged over the outputs.
 
-    As in scikit-learn, the gradient is that of the sum over the outputs.
+    Note: as in scikit-learn, the gradient is ``n_outputs`` times the derivative of the
+    returned loss. It is the derivative of the sum over the outputs.
     """
 
     output_activation = "identity"
@@ -25,7 +26,7 @@ class SquaredError(Loss):
 
 
 class _Elementwise(Loss):
-    """A regression loss that is the sum of one loss_of_residual for each output."""
+    """A regression loss that is the sum of a function of each output's residual."""
 
     output_activation = "identity"
 

@@ -1,1 +1,1 @@
-"""From gradients to parameters: flat parameters, optimizers, penalty, clipping."""
+"""Parameter updates: flat parameters, optimizers, L2 penalty, gradient clipping."""

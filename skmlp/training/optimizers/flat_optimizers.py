@@ -1,4 +1,4 @@
-"""Optimizers of one flat vector, by scikit-learn's and torch's names.
+"""Optimizers that update one flat parameter vector.
 
 scikit-learn's two stochastic solvers differ from torch's in two points.
 
@@ -24,12 +24,15 @@ class FlatOptimizer(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add the vector.
 
-        torch's own method imports its compiler, which takes a second.
+        torch's method imports its compiler (``torch._dynamo``), which takes a second.
         """
         self.param_groups.append(self.defaults | param_group)
 
     def update(self, n_threads: int = 1) -> None:
-        """Take one step on `n_threads`, without the bookkeeping around torch's step."""
+        """Take one step on `n_threads`; the training loop calls this method.
+
+        `step` is the method with torch's hooks. A scheduler of torch may wrap it.
+        """
         raise NotImplementedError
 
     def step(  # type: ignore[override]
@@ -65,7 +68,10 @@ class SGD(FlatOptimizer):
 
 
 class Adam(FlatOptimizer):
-    """scikit-learn's Adam (Kingma and Ba 2014, the efficient order of section 2)."""
+    """scikit-learn's Adam (Kingma and Ba 2014).
+
+    The step size includes the bias corrections, as at the end of section 2.
+    """
 
     def __init__(
         self, params: list[Tensor], lr: float, betas: tuple[float, float], eps: float
@@ -83,7 +89,8 @@ class Adam(FlatOptimizer):
                 state["exp_avg"] = _persistent_zeros(p)
                 state["exp_avg_sq"] = _persistent_zeros(p)
             state["t"] += 1
-            # The fused kernel reads the number of this step.
+            # The fused kernel reads the step number from a tensor. Python needs it as
+            # an int, because reading the tensor would wait for a GPU.
             state["step"].fill_(state["t"])
             moments = [state["exp_avg"]], [state["exp_avg_sq"]]
             adam_step(
@@ -92,7 +99,10 @@ class Adam(FlatOptimizer):
 
 
 def _persistent_zeros(like: Tensor) -> Tensor:
-    """Return zeros that can be changed after the inference mode of a step."""
+    """Return zeros that are no inference tensors.
+
+    They can therefore be changed outside torch's inference mode too.
+    """
     with torch.inference_mode(False):
         return torch.zeros_like(like)
 
@@ -166,8 +176,7 @@ TORCH_OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 NAMES = ("sgd", "adam", "adamw", *TORCH_OPTIMIZERS)
 
-# These use decoupled weight decay in place of the L2 penalty (Loshchilov and Hutter
-# 2017).
+# These use decoupled weight decay instead of the L2 penalty (Loshchilov and Hutter 2017).
 DECOUPLED_DECAY_SOLVERS = frozenset({"adamw"})
 
 
@@ -200,7 +209,7 @@ def make_optimizer(
 def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     """Return a copy of the state of an optimizer of one vector, on the CPU.
 
-    The first call of torch's ``state_dict`` would import its compiler for a second.
+    torch's ``state_dict`` imports its compiler (``torch._dynamo``), which takes a second.
     """
     (group,) = optimizer.param_groups
     state = optimizer.state.get(group["params"][0], {})

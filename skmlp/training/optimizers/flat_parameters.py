@@ -1,6 +1,7 @@
 """All trainable parameters of a network as views of one vector.
 
-An update, a norm or a snapshot is then one operation for any number of layers.
+An update, a norm or a snapshot is then one operation for any number of layers. The
+parameters share the memory of the vector: to change one is to change the other.
 """
 
 from collections.abc import Sequence
@@ -19,14 +20,15 @@ class FlatParameters:
     Parameters
     ----------
     network : nn.Module
-        Its trainable parameters and their ``grad`` become views of the two vectors. The
-        order is: the weights of all layers, their biases, all other parameters.
+        ``parameter.data`` and ``parameter.grad`` of its trainable parameters become
+        views of the two vectors. The order is: the weights of all layers, their biases,
+        all other parameters.
 
     Attributes
     ----------
     values, gradients : Tensor of shape (n,)
-        The vectors. ``values.grad`` is ``gradients``. Zeros between the parameters
-        align them.
+        The vectors. ``values.grad`` is ``gradients``. Padding zeros between the
+        parameters align each of them in memory.
     parameters : list of nn.Parameter
         The trainable parameters in that order.
     """
@@ -35,6 +37,8 @@ class FlatParameters:
         layers = list(weight_layers(network))
         weights = [layer.weight for layer in layers]
         biases = [layer.bias for layer in layers if layer.bias is not None]
+        # A dict keeps the position of the first of equal keys, so no parameter appears
+        # twice.
         ordered: dict[int, Tensor] = {
             id(p): p for p in (*weights, *biases, *network.parameters())
         }
@@ -42,32 +46,43 @@ class FlatParameters:
         first = next(network.parameters())
         slices, size = aligned_slices([p.numel() for p in self.parameters], first)
         self._slices = {
-            id(p): at for p, at in zip(self.parameters, slices, strict=True)
+            id(p): parameter_slice
+            for p, parameter_slice in zip(self.parameters, slices, strict=True)
         }
         self._weights = weights
         self.values = torch.zeros(size, dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.values)
         for parameter in self.parameters:
-            at = self._slices[id(parameter)]
-            view = _view_like(self.values[at], parameter)
+            parameter_slice = self._slices[id(parameter)]
+            view = _view_like(self.values[parameter_slice], parameter)
             view.copy_(parameter.detach())
             parameter.data = view
-            parameter.grad = _view_like(self.gradients[at], parameter)
+            parameter.grad = _view_like(self.gradients[parameter_slice], parameter)
         self.values.grad = self.gradients
 
     def slice_of(self, parameter: Tensor) -> slice:
-        """Return the slice of the vector that holds a trained parameter."""
+        """Return the slice of the vector that holds a trainable parameter."""
         return self._slices[id(parameter)]
 
     def gradient_of(self, parameter: Tensor) -> Tensor | None:
-        """Return the gradient of a parameter as a view; None if it is not trained."""
-        at = self._slices.get(id(parameter))
-        return None if at is None else _view_like(self.gradients[at], parameter)
+        """Return the gradient of a parameter as a view; None if it is not trainable."""
+        parameter_slice = self._slices.get(id(parameter))
+        return (
+            None
+            if parameter_slice is None
+            else _view_like(self.gradients[parameter_slice], parameter)
+        )
 
     def frozen(self) -> list[tuple[slice, Tensor]]:
-        """Return slices and copies of the parameters that were frozen meanwhile."""
+        """Return slices and copies of the parameters that a callback has frozen.
+
+        It set their ``requires_grad`` to False after this object was created.
+        """
         slices = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
-        return [(at, self.values[at].clone()) for at in slices]
+        return [
+            (parameter_slice, self.values[parameter_slice].clone())
+            for parameter_slice in slices
+        ]
 
     def alpha_per_layer(self, alpha: float | Sequence[float]) -> tuple[float, ...]:
         """Return the strength of an L2 penalty for each layer; a scalar is repeated."""
@@ -80,20 +95,20 @@ class FlatParameters:
     def weight_slices_by_strength(
         self, alpha: float | Sequence[float]
     ) -> list[tuple[slice, float]]:
-        """Return the slices with weights to penalize, and the strength of each.
+        """Return slices of weights with the strength of their penalty or weight decay.
 
         `alpha` is a scalar or has one entry for each layer. Neighboring layers of equal
-        strength share a slice.
+        strength share a slice. Layers with strength 0 have none.
         """
         slices: list[tuple[slice, float]] = []
         alphas = self.alpha_per_layer(alpha)
         for weight, layer_alpha in zip(self._weights, alphas, strict=True):
-            at = self._slices.get(id(weight))
-            if at is None or layer_alpha == 0:
+            parameter_slice = self._slices.get(id(weight))
+            if parameter_slice is None or layer_alpha == 0:
                 continue
             if slices and slices[-1][1] == layer_alpha:
-                at = slice(slices.pop()[0].start, at.stop)
-            slices.append((at, layer_alpha))
+                parameter_slice = slice(slices.pop()[0].start, parameter_slice.stop)
+            slices.append((parameter_slice, layer_alpha))
         return slices
 
 

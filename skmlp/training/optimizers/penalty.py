@@ -18,13 +18,13 @@ from skmlp.training.optimizers.flat_parameters import FlatParameters
 class _PenalizedSlice(NamedTuple):
     """Weights with one strength of the penalty, as views of the flat vectors."""
 
-    parts: Tensor  # (parts, weights): each thread computes the norm of one part
-    gradients: Tensor  # (parts * weights,)
+    weights: Tensor  # (parts, weights of a part): a thread computes the norm of a part
+    gradients: Tensor  # (parts * weights of a part,)
     alpha: float
 
 
 class Penalty:
-    """Half of alpha times the sum of squared weights, over a batch's total weight.
+    """L2 penalty of a batch: ``alpha / 2 * sum(weights ** 2) / total_weight``.
 
     Parameters
     ----------
@@ -50,21 +50,25 @@ class Penalty:
         self.alphas = flat.alpha_per_layer(alpha)
         self._tuner = tuner
         self._slices = [
-            _PenalizedSlice(_in_parts(flat.values[at]), flat.gradients[at], strength)
-            for at, strength in flat.weight_slices_by_strength(self.alphas)
+            _PenalizedSlice(
+                _in_parts(flat.values[parameter_slice]),
+                flat.gradients[parameter_slice],
+                strength,
+            )
+            for parameter_slice, strength in flat.weight_slices_by_strength(self.alphas)
         ]
 
     def norms(self) -> list[Tensor]:
         """Return the norms of the weights, ``(parts,)`` for each slice."""
-        return [self._norms(penalized.parts) for penalized in self._slices]
+        return [self._norms(penalized.weights) for penalized in self._slices]
 
     def from_norms(self, norms: Iterable[Tensor], totals: Tensor) -> Tensor:
-        """Return the penalties ``(steps,)`` of some steps.
+        """Compute the penalties ``(steps,)`` of several steps from stored norms.
 
         Parameters
         ----------
         norms : iterable of Tensor of shape (steps, parts)
-            Results of `norms` in these steps, for each slice.
+            For each slice, the return values of `norms` in these steps.
         totals : Tensor of shape (steps,)
             Sums of the batches' sample weights.
         """
@@ -76,24 +80,24 @@ class Penalty:
 
     def add_to_gradients(self, total_weight: float) -> None:
         """Add the derivative of the penalty to the gradients."""
-        for parts, gradients, alpha in self._slices:
+        for weights, gradients, alpha in self._slices:
             with using_threads(self._tuner.n_threads):
-                gradients.add_(parts.view(-1), alpha=alpha / total_weight)
+                gradients.add_(weights.view(-1), alpha=alpha / total_weight)
 
-    def _norms(self, parts: Tensor) -> Tensor:
+    def _norms(self, weights: Tensor) -> Tensor:
         """Return the norms ``(parts,)``.
 
-        A thread computes whole parts, because a split within one would change its bits.
+        A thread computes whole parts, because a split part would be rounded otherwise.
         """
-        with using_threads(min(self._tuner.n_threads, parts.shape[0])):
-            return torch.linalg.vector_norm(parts, dim=1)
+        with using_threads(min(self._tuner.n_threads, weights.shape[0])):
+            return torch.linalg.vector_norm(weights, dim=1)
 
 
 def _in_parts(weights: Tensor) -> Tensor:
-    """Return weights in one part, or many weights in two parts for two threads.
+    """Return weights as ``(parts, weights of a part)``.
 
-    Each thread then reads the weights that it updates. If a core reads what another
-    core is about to write, that slows the other one down by more than the norm takes.
+    Many weights are split into halves for two threads. The optimizer splits them in the
+    same way. Each core therefore reads only the cache lines that it writes.
     """
     halves = weights.numel() >= MIN_TUNED_PARAMETERS and weights.numel() % 2 == 0
     return weights.view(2 if halves else 1, -1)

@@ -1,4 +1,4 @@
-"""From a batch's gradients to new parameters: weight decay, clipping, optimizer."""
+"""Update the parameters by gradients: weight decay, clipping, optimizer step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,19 +41,22 @@ class ParameterUpdater:
         self.max_grad_norm = max_grad_norm
         self._tuner = tuner
         self._decayed_weights = [
-            (flat.values[at], strength)
-            for at, strength in flat.weight_slices_by_strength(decay)
+            (flat.values[parameter_slice], strength)
+            for parameter_slice, strength in flat.weight_slices_by_strength(decay)
         ]
         self._frozen: list[tuple[slice, Tensor]] = []
 
     def begin_epoch(self) -> None:
-        """Copy the parameters that a callback has frozen, to leave them unchanged."""
+        """Copy the parameters that a callback has frozen; `step` restores them."""
         self._frozen = self.flat.frozen()
 
     def decay_and_clip(self) -> None:
-        """Decay the weights, and clip the gradients; frozen ones become zero."""
-        for at, _ in self._frozen:
-            self.flat.gradients[at] = 0.0
+        """Decay the weights, and clip the gradients.
+
+        The gradients of frozen parameters become zero.
+        """
+        for parameter_slice, _ in self._frozen:
+            self.flat.gradients[parameter_slice] = 0.0
         if self._decayed_weights:
             learning_rate = self.optimizer.param_groups[0]["lr"]
             for weights, strength in self._decayed_weights:
@@ -73,5 +76,5 @@ class ParameterUpdater:
             optimizer.step(n_threads=self._tuner.n_threads)
         else:
             optimizer.update(self._tuner.n_threads)
-        for at, values in self._frozen:
-            self.flat.values[at] = values
+        for parameter_slice, values in self._frozen:
+            self.flat.values[parameter_slice] = values

@@ -16,7 +16,8 @@ from torch import Tensor
 # The first calls allocate what later calls reuse: workspaces of BLAS, cached tensors.
 CALLS_BEFORE_RECORDING = 3
 
-# Kinds of calls that are counted. If there are more kinds, none may occur often.
+# Maximum number of kinds of calls that are counted. With so many kinds, no kind is
+# likely to be frequent.
 _MAX_COUNTED_KINDS = 64
 
 # torch can record in one thread at a time.
@@ -34,9 +35,9 @@ class _RecordedGraph(NamedTuple):
 class GraphRecorder:
     """Records a function of tensors as a CUDA graph, and calls the graph.
 
-    The first kind of call that occurs often is recorded. Other kinds are never
-    recorded, because each graph keeps its memory. The function has to meet three
-    conditions:
+    The kind of a call consists of its key and the shapes of its inputs. The recorder
+    records the first kind that is frequent. It records no other kind, because every
+    graph holds memory of its own. The function has to meet three conditions:
 
     - It launches the same kernels for equal shapes and keys.
     - It reads no value of a tensor on the host.
@@ -63,8 +64,8 @@ class GraphRecorder:
     ) -> tuple[Tensor, ...]:
         """Return the outputs of the function; the next call may overwrite them.
 
-        `key` holds everything except the inputs' shapes that decides which kernels the
-        function launches.
+        `key` has to differ if the function launches other kernels for inputs of equal
+        shapes.
         """
         kind = key, *(tensor.shape for tensor in inputs)
         if self._recorded is None and self._count_call(kind):
@@ -85,7 +86,7 @@ class GraphRecorder:
     def _record(
         self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
     ) -> _RecordedGraph:
-        """Record a call; the recording itself computes nothing."""
+        """Record a call as a graph; torch computes nothing during the recording."""
         graph, device = torch.cuda.CUDAGraph(), inputs[0].device
         stream = _recording_stream(device)
         with (
@@ -93,8 +94,8 @@ class GraphRecorder:
             torch.cuda.device(device),
             # Restores the current stream if the recording fails.
             torch.cuda.stream(torch.cuda.current_stream(device)),
-            # The generators' tensors are made here, and changed outside of inference
-            # mode too.
+            # torch creates state tensors of the generators here. It also changes them
+            # outside inference mode, so they must not be inference tensors.
             torch.inference_mode(False),
         ):
             for generator in self._get_generators():

@@ -1,14 +1,17 @@
 """Matrix products of dense layers, by oneDNN where it is faster than BLAS.
 
 torch's BLAS library is MKL, which uses AVX-512 on Intel's processors only. On AMD's
-processors oneDNN takes half of its time. On Intel's both take the same time.
+processors oneDNN needs half of the time of MKL. On Intel's both need the same time.
 
-- Each call of oneDNN first packs the weights, i.e. copies them into the layout of its
-  kernels. Small products therefore stay with BLAS.
-- oneDNN splits a product among threads. That is allowed only where a trial shows that
-  the number of threads does not change the result.
-- BLAS is not allowed to split a product, because its split changes the last bits of
-  some results. Products of middling size are split by `SplitProducts` instead.
+- Each call of oneDNN first reorders the weights: it copies them into the layout of its
+  kernels. Small products are therefore computed by BLAS.
+- oneDNN can split a product among threads. We use several threads only if a trial shows
+  that the result is exactly equal.
+- We do not let BLAS use several threads for one product, because that changes the
+  rounding of some results. `SplitProducts` computes products of medium size instead.
+
+`linear` is differentiable by autograd. `linear_without_grad` and `DenseProducts` are
+not.
 """
 
 from collections.abc import Hashable
@@ -32,15 +35,15 @@ _onednn = (
     else None
 )
 
-# Multiplications from which oneDNN is faster than BLAS.
+# Minimum number of multiplications for which oneDNN is faster than BLAS.
 _MIN_ONEDNN_MULTIPLICATIONS = 2**20
 
-# Multiplications and batch sizes for which `SplitProducts` is the fastest. Above, it
-# pays to pack the weights. Below, the batched products of BLAS are slow.
+# Multiplications and batch sizes for which `SplitProducts` is the fastest. Above these
+# ranges, oneDNN is faster. Below, BLAS on one thread is faster.
 _SPLIT_MULTIPLICATIONS = range(2**20, 2**22)
 _SPLIT_BATCH_SIZES = range(32, 65)
 
-# Number of threads for oneDNN, or 0 for BLAS, by batch size and the tuner's number.
+# Maps (batch size, available threads) to the number of oneDNN threads. 0 means BLAS.
 ThreadChoices = dict[tuple[int, int], int]
 
 
@@ -48,9 +51,10 @@ def _is_faster_by_onednn(x: Tensor, weight: Tensor) -> bool:
     """Return whether oneDNN is faster than BLAS for ``x @ weight.T``."""
     return (
         _onednn is not None
-        and type(x) is Tensor  # not the stand-in of a tracer
+        and type(x) is Tensor  # not a FakeTensor of a tracer
         and x.shape[0] * weight.numel() >= _MIN_ONEDNN_MULTIPLICATIONS
-        and x.dim() == 2 == weight.dim()
+        and x.dim() == 2
+        and weight.dim() == 2
         and x.dtype is weight.dtype is torch.float32
         and x.is_cpu
         and torch._C._get_mkldnn_enabled()
@@ -66,7 +70,7 @@ def linear_without_grad(
     n_threads: int = 1,
     choices: ThreadChoices | None = None,
 ) -> Tensor:
-    """Return ``x @ weight.T + bias``, without a derivative.
+    """Return ``x @ weight.T + bias``, not differentiable.
 
     Parameters
     ----------
@@ -74,13 +78,13 @@ def linear_without_grad(
     weight : Tensor of shape (out, in)
     bias : Tensor of shape (out,), optional
     allow_column_major : bool
-        Whether the output may be stored by units, ``(out, batch)`` in memory, if the
-        batch is longer than a row. Operations along the batch are then faster.
+        Whether the output may be column-major, that is ``(out, batch)`` in memory, if
+        ``batch > out``. Reductions over the batch are then faster.
     n_threads : int
         Number of threads that the product may use.
     choices : dict, optional
-        A memory of how this product is best computed. All operands that share it and
-        have the same batch size need the same memory layout.
+        Cache of the thread choices for one product. Operands that use the same cache
+        and have the same batch size need the same memory layout.
 
     Returns
     -------
@@ -129,7 +133,7 @@ class DenseProducts:
         Training changes it in place.
     bias : Tensor of shape (out,)
     weight_gradient : Tensor of shape (out, in) or None
-        Receives the gradient of the weights. None leaves it out.
+        Receives the gradient of the weights. None if they are frozen.
     alpha : float
         Strength of the L2 penalty, whose derivative is part of that gradient.
     tuner : ThreadTuner
@@ -211,15 +215,15 @@ class DenseProducts:
             )
 
     def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient of the input `x`, from that of the output.
+        """Return the gradient of the input `x`; `grad` is that of the output.
 
-        It gets the memory layout of `x` where that costs nothing. The activation's
-        derivative then needs no copy.
+        The result has the strides of `x` if possible, so that the backward function of
+        the activation needs no copy.
         """
         if (split := self._split_for(x)) is not None:
             return split.input_gradient(grad)
-        stored_by_units = x.stride(0) == 1 < x.shape[0]
-        if stored_by_units and not _is_faster_by_onednn(grad, self.weight.mT):
+        is_column_major = x.stride(0) == 1 and x.shape[0] > 1
+        if is_column_major and not _is_faster_by_onednn(grad, self.weight.mT):
             return torch.mm(self.weight.mT, grad.mT).mT
         return linear_without_grad(
             grad,
@@ -230,7 +234,10 @@ class DenseProducts:
 
 
 def can_thread_large_products(like: Tensor) -> bool:
-    """Return whether threads may share large products of numbers as in `like`."""
+    """Return whether large products of tensors like `like` may use several threads.
+
+    `like` has their dtype and device.
+    """
     return _onednn is not None and like.is_cpu and like.dtype is torch.float32
 
 
@@ -257,7 +264,7 @@ def _onednn_threads(
         return choices[batch_size, n_threads]
     chosen = n_threads if _is_faster_by_onednn(x, weight) else 0
     if chosen > 1 and not _has_same_bits_on_threads(chosen, x, weight, bias):
-        return 1  # not stored: the trial may have been refused for the moment
+        return 1  # not cached: the trial cannot run while other fits run
     if choices is not None:
         choices[batch_size, n_threads] = chosen
     return chosen
@@ -268,8 +275,8 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
 
 
-# Results of the trials below, by number of threads, shapes and memory layouts. These
-# decide how oneDNN splits the sums of a product.
+# Results of the trials below, by number of threads, shapes and memory layouts. They
+# determine how oneDNN splits the sums of a product.
 _same_bits: dict[Hashable, bool] = {}
 _MAX_STORED_TRIALS = 1000
 _DRAWS_PER_TRIAL = 10
@@ -278,7 +285,10 @@ _DRAWS_PER_TRIAL = 10
 def _has_same_bits_on_threads(
     n_threads: int, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> bool:
-    """Try on random operands whether threads change a bit of a oneDNN product."""
+    """Try with random operands whether a oneDNN product is equal on several threads.
+
+    The trial needs the threads. If other fits run, the result is False and not stored.
+    """
     layout = (x.shape, x.stride(), weight.shape, weight.stride())
     key = (n_threads, bias is None, layout)
     if key not in _same_bits:
@@ -293,9 +303,10 @@ def _has_same_bits_on_threads(
                 for t in (x, weight, bias)
             ]
             on_one_thread = _onednn_linear(*drawn)  # type: ignore[arg-type]
+            # Another fit may have begun since the first check.
             with using_threads(n_threads) as granted:
                 on_threads = _onednn_linear(*drawn)  # type: ignore[arg-type]
-            if not granted:  # another fit began meanwhile
+            if not granted:
                 return False
             same = same and torch.equal(on_one_thread, on_threads)
         if len(_same_bits) == _MAX_STORED_TRIALS:

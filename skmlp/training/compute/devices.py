@@ -9,10 +9,14 @@ import torch
 
 _FLOATS = {"float32": torch.float32, "float64": torch.float64}
 
-# cuDNN's setting before the first open block of `deterministic_cudnn`, one entry
-# for each open block in any thread.
 _lock = threading.Lock()
-_settings_before_blocks: list[bool] = []
+
+
+class _CudnnBlocks:
+    """Open blocks of `deterministic_cudnn` in all threads."""
+
+    n_open = 0
+    original_setting = False  # cuDNN's setting before the first open block
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -84,21 +88,21 @@ def _has_float64(device: torch.device) -> bool:
 
 @contextmanager
 def deterministic_cudnn() -> Iterator[None]:
-    """Let cuDNN compute gradients with the same bits in every run.
+    """Set ``torch.backends.cudnn.deterministic`` within the block.
 
-    The setting is global. It returns to its former value when the last of several
-    blocks in several threads ends.
+    cuDNN then computes the same gradients in every fit. The setting is global. The last
+    open block of all threads restores the original value.
     """
     cudnn = torch.backends.cudnn
     with _lock:
-        first = not _settings_before_blocks
-        before = cudnn.deterministic if first else _settings_before_blocks[0]
-        _settings_before_blocks.append(before)
+        if not _CudnnBlocks.n_open:
+            _CudnnBlocks.original_setting = cudnn.deterministic
+        _CudnnBlocks.n_open += 1
         cudnn.deterministic = True
     try:
         yield
     finally:
         with _lock:
-            before = _settings_before_blocks.pop()
-            if not _settings_before_blocks:
-                cudnn.deterministic = before
+            _CudnnBlocks.n_open -= 1
+            if not _CudnnBlocks.n_open:
+                cudnn.deterministic = _CudnnBlocks.original_setting

@@ -4,21 +4,21 @@ from functools import cache
 
 import torch
 
-# Bytes. BLAS gives equal bits for addresses that are equal modulo this number.
+# Bytes. The rounding of BLAS depends on addresses modulo this number.
 ALIGNMENT = 64
 
-# Bytes. glibc raises its thresholds up to 32 MiB, its own header included.
+# Bytes. Largest block for which glibc raises its thresholds: 32 MiB minus its header.
 _LARGEST_THRESHOLD = 2**25 - 2**16
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the feature maps of a batch reuse the memory of the batch before.
+    """Stop glibc from returning the freed memory of a batch to the system.
 
-    glibc returns a freed block to the system if the block is larger than any one that
-    was freed before. It also returns free memory in excess of twice that size. To get
-    memory back takes a page fault for every 4 KiB. Allocating and freeing one block of
-    32 MiB raises both thresholds for this process (mallopt(3), M_MMAP_THRESHOLD).
+    The next batch can then reuse the memory without page faults. glibc sets its
+    threshold for large blocks to the size of the largest freed block, at most 32 MiB
+    (mallopt(3), M_MMAP_THRESHOLD). This function allocates and frees a block of this
+    size, once in a process.
 
     - Other allocators are not affected.
     - glibc is not affected if the environment sets a threshold, as in Dask's workers.

@@ -1,11 +1,11 @@
-"""Matrix products of a dense layer of middling size, split by units among threads.
+"""Matrix products of a dense layer of medium size, split by units among threads.
 
-For such a layer oneDNN would pack the weights for longer than it computes. BLAS takes
-the weights in their own layout, but must not split a product among threads. Here the
-layer's units are cut into equal parts, and one batched product computes all parts. Each
-thread computes whole parts, so no sum is split, and the bits stay the same. A thread
-gets the same units in every step, so their weights, gradients and moments stay in its
-cache.
+For such a layer, oneDNN needs more time to reorder the weights than to multiply. BLAS
+needs no other layout, but one product on several threads can be rounded differently.
+Here the units of the layer are divided into equal parts. One batched product computes
+all parts, and each thread computes whole parts. No sum is split, so the results are
+exactly equal on any number of threads. A thread gets the same units in every step, so
+their weights, gradients and moments stay in its cache.
 """
 
 import math
@@ -16,14 +16,14 @@ from torch import Tensor
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# Multiplications of a part from which a thread of its own is worth it. From this number
-# of units on, BLAS is as fast as with more units.
+# Minimum number of multiplications for one more thread.
 _MIN_MULTIPLICATIONS_PER_PART = 2**20
+# Minimum number of units in a part. BLAS is slower with fewer units.
 _MIN_UNITS_PER_PART = 24
 
-# Units of a part of the weights' gradient. MKL gives a thread other units of a larger
-# part than the thread updates. Between cores that share no cache, that transfer takes
-# as long as the product.
+# Minimum number of units in a part of the weight gradient. The parts are small, so that
+# one thread computes and updates the same units. Otherwise the gradients move between
+# the caches of the cores, which takes as long as the product.
 _MIN_UNITS_PER_GRADIENT_PART = 16
 
 
@@ -53,48 +53,53 @@ class SplitProducts:
         units, n_inputs = weight.shape
         n_multiplications = batch_size * weight.numel()
         max_parts = max(1, n_multiplications // _MIN_MULTIPLICATIONS_PER_PART)
-        parts = _number_of_parts(units, _MIN_UNITS_PER_PART, max_parts)
-        self._weight = weight.view(parts, -1, n_inputs)  # (parts, units, in)
-        self._bias = bias.view(parts, -1, 1)  # (parts, units, 1)
-        parts = max(parts, _number_of_parts(units, _MIN_UNITS_PER_GRADIENT_PART))
-        self._penalized = weight.view(parts, -1, n_inputs)  # as the gradient
+        n_unit_parts = _number_of_parts(units, _MIN_UNITS_PER_PART, max_parts)
+        self._weight = weight.view(n_unit_parts, -1, n_inputs)  # (parts, units, in)
+        self._bias = bias.view(n_unit_parts, -1, 1)  # (parts, units, 1)
+        n_gradient_parts = max(
+            n_unit_parts, _number_of_parts(units, _MIN_UNITS_PER_GRADIENT_PART)
+        )
+        # The weights, divided like their gradient.
+        self._weight_as_gradient_parts = weight.view(n_gradient_parts, -1, n_inputs)
         self._weight_gradient = None
         if weight_gradient is not None:
-            self._weight_gradient = weight_gradient.view(parts, -1, n_inputs)
-        parts = _number_of_parts(n_inputs, _MIN_UNITS_PER_PART, max_parts)
-        by_inputs = weight.view(units, parts, -1).permute(1, 2, 0)
+            self._weight_gradient = weight_gradient.view(n_gradient_parts, -1, n_inputs)
+        n_input_parts = _number_of_parts(n_inputs, _MIN_UNITS_PER_PART, max_parts)
+        by_inputs = weight.view(units, n_input_parts, -1).permute(1, 2, 0)
         self._weight_by_inputs = by_inputs  # (parts, in, out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x @ weight.T + bias``, stored by units."""
+        """Return ``x @ weight.T + bias``, column-major."""
         inputs = x.mT.expand(self._weight.shape[0], -1, -1)  # (parts, in, batch)
-        with self._threads_for(inputs):
+        with self._threads_for_parts(inputs):
             z = torch.baddbmm(self._bias, self._weight, inputs)
         return z.view(-1, x.shape[0]).mT
 
-    def write_weight_gradient(self, grad: Tensor, x: Tensor, decay: float) -> None:
-        """Write the gradient of the weights, plus `decay` times the weights."""
+    def write_weight_gradient(
+        self, grad: Tensor, x: Tensor, penalty_factor: float
+    ) -> None:
+        """Write the weight gradient, plus `penalty_factor` times the weights."""
         if self._weight_gradient is None:
             return
         inputs = x.expand(self._weight_gradient.shape[0], -1, -1)  # (parts, batch, in)
         by_units = grad.mT.reshape(inputs.shape[0], -1, x.shape[0])
-        with self._threads_for(inputs):
+        with self._threads_for_parts(inputs):
             torch.baddbmm(
-                self._penalized,
+                self._weight_as_gradient_parts,
                 by_units,
                 inputs,
-                beta=decay,
+                beta=penalty_factor,
                 out=self._weight_gradient,
             )
 
     def input_gradient(self, grad: Tensor) -> Tensor:
-        """Return the gradient of the input, stored by inputs."""
+        """Return the gradient of the input, column-major."""
         grads = grad.mT.expand(self._weight_by_inputs.shape[0], -1, -1)
-        with self._threads_for(grads):
+        with self._threads_for_parts(grads):
             grad_x = torch.bmm(self._weight_by_inputs, grads)
         return grad_x.view(-1, grad.shape[0]).mT
 
-    def _threads_for(self, parts: Tensor) -> using_threads:
+    def _threads_for_parts(self, parts: Tensor) -> using_threads:
         """Split a batched product among threads, at most one thread for each part."""
         return using_threads(min(self._tuner.n_threads, parts.shape[0]))
 

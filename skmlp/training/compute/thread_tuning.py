@@ -1,11 +1,11 @@
 """Choose the number of threads of a step's operations by measurement.
 
-The matrix products and the update of a network of middling size take some tens of
-microseconds. More threads shorten them while their cores are free. While another
-process computes on those cores, waiting for the threads costs milliseconds. The tuner
-therefore measures during training which number of threads is the fastest. It only
-splits operations whose results are equal to the bit on any number of threads, so its
-choice changes the speed and nothing else.
+The matrix products and the update of a network of medium size (more than 32,000
+parameters) take some tens of microseconds. More threads shorten them while their cores
+are free. While another process computes on those cores, waiting for the threads costs
+milliseconds. The tuner therefore measures during training which number of threads is
+the fastest. It is used only for operations whose results are exactly equal on any
+number of threads.
 """
 
 from math import inf
@@ -15,16 +15,16 @@ from torch import Tensor
 
 from skmlp.training.compute.threads import available_threads
 
-# Steps that are timed together. A number of threads that is only tried is timed for
-# fewer steps.
+# Steps in one timing of the fastest candidate.
 _STEPS_PER_TIMING = 16
+# Steps in one timing of another candidate.
 _STEPS_PER_TRIAL = 6
-# Timings of the fastest number of threads, after which the others are tried again. The
-# number doubles, up to a maximum, each time that no other number was faster.
+# Number of timings of the fastest candidate before all candidates are timed again. It
+# doubles, up to a maximum, each time that the fastest candidate stays the same.
 _TIMINGS_BEFORE_RETRY = 8
 _MAX_TIMINGS_BEFORE_RETRY = 2048
 
-# Number of parameters from which more threads can shorten an update.
+# Minimum number of parameters for which more threads can shorten an update.
 MIN_TUNED_PARAMETERS = 2**15
 
 
@@ -66,7 +66,7 @@ class ThreadTuner:
         self._step_began = None
 
     def begin_step(self) -> None:
-        """Time the step before, and choose the number of threads of the next one."""
+        """Add the time since the last call, and set `n_threads` for the next step."""
         now = perf_counter()
         if self._step_began is not None:
             self._n_steps += 1
@@ -82,15 +82,20 @@ class ThreadTuner:
         n_threads = self._choose()
         is_trial = n_threads != self._fastest
         self._max_steps = _STEPS_PER_TRIAL if is_trial else _STEPS_PER_TIMING
-        # More threads are given up once one thread would have finished all steps.
+        # A timing on several threads ends early if one thread is clearly faster, that
+        # is, after the time that one thread needs for `_STEPS_PER_TIMING` steps.
         on_one_thread = _STEPS_PER_TIMING * self._seconds_per_step.get(1, inf)
         self._max_elapsed = inf if n_threads == 1 else on_one_thread
         if n_threads != self.n_threads:
             self.n_threads = n_threads
-            self._step_began = None  # the first step pays for the change
+            self._step_began = None  # the first step after a change is not timed
 
     def _choose(self) -> int:
-        """Return the fastest number of threads, or one that has to be tried."""
+        """Return the number of threads to time next.
+
+        It is a candidate without a timing, otherwise the fastest candidate. After
+        enough timings of the fastest candidate, the timings of the others are deleted.
+        """
         for n in self.candidates:
             if n not in self._seconds_per_step:
                 return n
@@ -108,8 +113,8 @@ class ThreadTuner:
         return fastest
 
 
-# The tuner of code that does not train, or that was given no other one. Nobody calls
-# its `begin_step`.
+# The default tuner: always one thread. It measures nothing, because its `begin_step` is
+# never called.
 SINGLE_THREAD_TUNER = ThreadTuner(1)
 
 

@@ -1,7 +1,9 @@
-"""Limit torch to one thread, and give single operations more of them.
+"""Limit torch to one thread, and allow more threads for selected operations.
 
-Small operations are fastest on one thread. `single_threaded` limits torch to it for the
-time of a fit. Within, `using_threads` lets one operation use more threads.
+Small operations are fastest on one thread. `single_threaded` limits torch to one thread
+for the time of a fit. Within such a block, `using_threads` lets one operation use more
+threads. The number of threads is a setting of the whole process. Therefore
+`using_threads` has an effect only if no other fit runs in the process.
 """
 
 import threading
@@ -12,19 +14,20 @@ from typing import Any
 import torch
 from threadpoolctl import ThreadpoolController
 
-# Multiplications of a batch from which several threads are faster than one. A smaller
-# operation ends before a second thread has helped. If other processes use the cores,
-# waiting for that thread costs milliseconds.
+# Minimum multiply-adds of a batch for which several threads are faster than one. A
+# smaller operation ends before a second thread can help. If other processes use the
+# cores, waiting for that thread costs milliseconds.
 _MIN_MULTIPLY_ADDS = 20_000_000
-# The same if a `ThreadTuner` splits the matrix products: the rest of a step decides.
+# Threshold if a `ThreadTuner` already chooses the threads of the matrix products. Only
+# the other operations gain from more threads then.
 _MIN_MULTIPLY_ADDS_TUNED = 50_000_000
 
-# Limits by BLAS library: this one is in the wheels of NumPy and SciPy.
+# Thread limits by the prefix of threadpoolctl for a BLAS library. This prefix is the
+# OpenBLAS in the wheels of NumPy and SciPy.
 _BLAS_LIMITS = {"libscipy_openblas": 1}
 
-# torch's thread counts before each `single_threaded` block that is open in any thread.
-# A block that is entered within another one reads 1. The count of the first block is
-# therefore the one to restore when the last block ends.
+# torch's thread count at the start of each open `single_threaded` block, of all threads
+# of the process. The first entry is the count to restore when no block is open.
 _lock = threading.Lock()
 _counts_before_blocks: list[int] = []
 
@@ -93,9 +96,10 @@ def _thread_pools() -> ThreadpoolController:
 def threads_for_work(
     n_multiply_adds: int, tuned: bool = False
 ) -> AbstractContextManager[None]:
-    """Compute on one thread if a batch has too few multiplications for more.
+    """Compute on one thread within the block if a batch has too few multiply-adds.
 
-    `tuned` says that a `ThreadTuner` splits the matrix products in both cases.
+    `tuned` states whether a `ThreadTuner` chooses the threads of the matrix products.
+    One thread is then the better choice up to a larger batch.
     """
     enough = _MIN_MULTIPLY_ADDS_TUNED if tuned else _MIN_MULTIPLY_ADDS
     return nullcontext() if n_multiply_adds >= enough else single_threaded()
@@ -104,8 +108,8 @@ def threads_for_work(
 def available_threads() -> int:
     """Return how many threads an operation in this thread may use.
 
-    It is torch's count before the `single_threaded` block of this thread, and 1 if
-    other such blocks are open.
+    It is torch's thread count before the `single_threaded` block of this thread. It is
+    1 if there is no such block, or if other such blocks are open.
     """
     with _lock:
         return _counts_before_blocks[0] if _has_only_block() else 1
@@ -117,9 +121,10 @@ def _has_only_block() -> bool:
 
 
 class using_threads:
-    """Let one operation use `n_threads`, unless other fits run at the same time.
+    """Let one operation use `n_threads` within the block.
 
-    The value of the context manager says whether the operation uses them.
+    It has an effect only inside the only open `single_threaded` block of the process.
+    ``as granted`` is True if the threads are used.
     """
 
     __slots__ = ("granted", "n_threads")

@@ -1,4 +1,13 @@
-"""Samples on the device in their own dtype, and batches in the dtype of training."""
+"""`DeviceData` with the samples in the dtype of X, and `BatchLoader`.
+
+A batch is cast to the training dtype when it is gathered. Three kinds of indices occur:
+
+- A sample index is a row of the X and y of the fit. `DeviceData.index` has the sample
+  indices of one training or validation set.
+- An order is an array of sample indices in the order of training.
+- A position is a row of the tensors or arrays in memory. It equals the sample index,
+  except for a source, which is read in windows.
+"""
 
 import copy
 import math
@@ -17,16 +26,17 @@ from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTune
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.data.sources import Source
 
-# Features, targets, sample weights that sum to one (or None), and their sum before.
+# Features, targets, normalized sample weights (or None), and the sum of the sample
+# weights before normalization.
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
 Augment = Callable[[Tensor], Tensor]
 
-# Values of a chunk in its widest layer. A chunk is large enough to keep a device busy.
-# It is small enough that memory does not grow with the number of samples.
+# Maximum number of values of a chunk in its widest layer. A chunk is large enough to
+# use a device fully, and small enough to limit the memory.
 _VALUES_PER_CHUNK = 2**21
 
-# Features of the batches that are gathered by one call. They are worth the call, and
-# enough for several threads. They are few enough to stay in the last-level cache.
+# Number of feature values that one call of index_select gathers. Several small batches
+# are gathered by one call. The result still fits into the last-level cache.
 _VALUES_PER_GATHER = 2**20
 
 # Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
@@ -55,7 +65,7 @@ class DeviceData(Dataset):
     Attributes
     ----------
     host_weight : ndarray of shape (n,) or None
-        Sample weights on the host.
+        Sample weights on the host in the dtype of the user, for sums.
     shares_features : bool
         Whether data made by `with_sample_indices` uses the same tensor of features.
         False for a source that was read: X then holds only the samples of this data.
@@ -121,7 +131,8 @@ class DeviceData(Dataset):
     ) -> np.ndarray:
         """Return the sample indices `order` in scikit-learn's random order.
 
-        Streamed data get an order that can be read in windows.
+        Data that are read in windows get an order for reading by windows. It depends on
+        `index` and not on `order`.
         """
         if self.streams:
             return self.X.shuffled(self.index, random_state, batch_size)
@@ -138,11 +149,11 @@ class DeviceData(Dataset):
         Yields
         ------
         data : DeviceData
-            Whose tensors are in memory.
+            Its tensors are in memory.
         positions : Tensor of int
-            Where `data` holds the samples, in the order of training.
+            Positions of the samples in the tensors of `data`, in the order of training.
         order : ndarray of int
-            The part of `order` with these samples.
+            The slice of `order` with these samples.
         """
         if not self.streams:
             positions = torch.from_numpy(order)
@@ -186,8 +197,8 @@ class BatchLoader:
     batch_size : int
         Samples in a batch; the last batch of an epoch may be shorter.
     random_state : RandomState or None
-        Shuffles the order of the epoch before, as scikit-learn does. None keeps the
-        order.
+        Each epoch shuffles the order of the previous epoch, as in scikit-learn. None
+        leaves the order unchanged.
     augment : callable or None
         Applied to the features of every batch.
 
@@ -223,7 +234,7 @@ class BatchLoader:
         return self.order
 
     def copy_order_from(self, other: "BatchLoader") -> None:
-        """Take over order and random state from a loader with the same batches."""
+        """Copy order and random state from a loader with the same batches."""
         if self is not other and self.random_state and other.random_state:
             self.random_state.set_state(other.random_state.get_state())
         self.order = other.order
@@ -245,7 +256,7 @@ class BatchLoader:
                     if W is not None and data.host_weight is not None:
                         in_gathered = slice(i * size, i * size + len(x))
                         weight = W[in_gathered]
-                        # Summed on the host, so that no batch waits for the device.
+                        # The sum on the host needs no GPU synchronization.
                         index = order[gathered][in_gathered]
                         total_weight = float(data.host_weight[index].sum())
                         if total_weight:
@@ -266,8 +277,8 @@ def _split(samples: Tensor, size: int) -> Sequence[Tensor]:
 
 def batches_per_gather(values_per_batch: int, dtype: torch.dtype) -> int:
     """Return how many batches of `values_per_batch` feature values one call gathers."""
-    # Batches that are not aligned could change bits of products, and their alignment
-    # would depend on how many batches are gathered before.
+    # BLAS results can depend on the alignment of addresses. If the size of a batch is
+    # no multiple of ALIGNMENT, each batch is gathered alone, so that it is aligned.
     if values_per_batch * dtype.itemsize % ALIGNMENT:
         return 1
     return max(1, _VALUES_PER_GATHER // max(1, values_per_batch))
@@ -284,7 +295,7 @@ def slices_of_size(n_samples: int, size: int) -> list[slice]:
 
 
 def samples_per_chunk(widest_layer: int) -> int:
-    """Return how many samples to compute at once, to bound the memory.
+    """Return how many samples to compute at once, to limit the memory.
 
     `widest_layer` is the number of values of a sample in its widest layer.
     """
@@ -292,20 +303,22 @@ def samples_per_chunk(widest_layer: int) -> int:
 
 
 def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return an array as a tensor that shares its memory, if torch can hold it.
+    """Return an array as a tensor that shares its memory, if torch supports that.
 
-    Otherwise the array is copied, and cast to `dtype` if torch lacks its own dtype.
+    Otherwise the array is copied. It is cast to `dtype` if torch does not support the
+    dtype of the array.
     """
-    native = X.dtype.newbyteorder("=")
-    trained = np.float64 if dtype == torch.float64 else np.float32
-    X = X.astype(native if native in _KEPT_DTYPES else trained, copy=False)
+    native_dtype = X.dtype.newbyteorder("=")
+    fallback_dtype = np.float64 if dtype == torch.float64 else np.float32
+    supported_dtype = native_dtype if native_dtype in _KEPT_DTYPES else fallback_dtype
+    X = X.astype(supported_dtype, copy=False)
     if not X.flags.writeable or any(stride < 0 for stride in X.strides):
         X = X.copy()
     return torch.from_numpy(X)
 
 
 def to_device_tensor(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Copy an array to a device, in its own dtype if the device can hold it."""
+    """Copy an array to a device, in the array's dtype if the device supports it."""
     x = as_tensor(X, dtype)
     return x.to(
         device, highest_precision_float(device) if x.dtype == torch.float64 else x.dtype
@@ -315,10 +328,9 @@ def to_device_tensor(X: np.ndarray, dtype: torch.dtype, device: torch.device) ->
 def to_dense_aligned(
     X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Return samples as a dense tensor at an aligned address.
+    """Return samples as a dense tensor on the device, at an aligned address.
 
-    BLAS may round differently at other addresses. Predictions should not depend on
-    them.
+    The rounding of BLAS can depend on the address. Predictions should not.
     """
     x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X, dtype)
     x = x.to(device=device, dtype=dtype)

@@ -1,8 +1,16 @@
-"""Arrays outside memory, read in blocks while the network trains.
+"""Out-of-core arrays, which are read in blocks during training.
 
-A source of at most `WINDOW_BYTES` is read once and is then an ordinary array. Of a
+A source of at most `WINDOW_BYTES` is read once and is then an ordinary array. For a
 larger source, two windows are in memory: the network trains on one, and a thread reads
 the next one.
+
+Three kinds of indices occur:
+
+- A row is an index of the array. A source may consist of some rows of the array.
+- A sample index is an index of the source.
+- A position is an index of the array in memory that holds one window.
+
+An order is an array of sample indices in the order of training.
 """
 
 import mmap
@@ -15,32 +23,34 @@ import scipy.sparse
 import torch
 from sklearn.utils import gen_batches
 
-# Bytes of the samples that are in memory at once, and shuffled among each other.
+# Size of a window, which is the shuffle buffer. Its samples are shuffled individually.
 WINDOW_BYTES = 2**26
-# Bytes of neighboring samples that are read at once. Blocks are shuffled as a whole.
+# Size of a block of neighboring samples, which is read at once. The shuffle moves whole
+# blocks into windows.
 _BLOCK_BYTES = 2**20
 
 # Bytes around a page that the system may map together with it.
 _BYTES_AROUND_PAGE = 2**16
 
-# Part of the name of the folder in which joblib hands arrays to its workers. The memory
-# of the process that started the workers holds these arrays already.
+# Part of the name of the folder with the memory maps that joblib creates for its
+# workers. Their files are copies of arrays in the parent's memory, so a worker treats
+# such a memory map as an array in memory.
 _JOBLIB_FOLDER = "joblib_memmapping_folder"
 
 
 class Window(NamedTuple):
-    """Samples in memory, which are a slice of an order.
+    """The samples of one slice of an order, in memory.
 
     Parameters
     ----------
     order_slice : slice
-        The part of the order with these samples.
+        The slice of the order.
     sample_index : ndarray of int
-        Indices of the samples, in the order of the array.
+        Indices of the samples, sorted by their rows in the array.
     X : ndarray
-        Features, in the same order.
+        Features of these samples, sorted in the same way.
     positions : ndarray of int
-        Where `X` holds the samples of the slice.
+        ``positions[i]`` is the position in `X` of the i-th sample of the slice.
     """
 
     order_slice: slice
@@ -50,7 +60,7 @@ class Window(NamedTuple):
 
 
 class Source:
-    """Samples of an array outside memory, with flat features.
+    """Samples of an out-of-core array, with flat features.
 
     Parameters
     ----------
@@ -110,7 +120,10 @@ class Source:
 
     @property
     def placeholder(self) -> np.ndarray:
-        """An array of this shape without memory, to check everything except values."""
+        """A broadcast array of this shape, for the shape checks of scikit-learn.
+
+        It needs no memory for its values.
+        """
         return np.broadcast_to(np.uint8(0), self.shape)
 
     # Sizes
@@ -141,15 +154,15 @@ class Source:
     # Orders
 
     def sorted_by_position(self, index: np.ndarray) -> np.ndarray:
-        """Return sample indices in the order of the array."""
+        """Return sample indices, sorted by their rows in the array."""
         return index[np.argsort(self._array_rows(index), kind="stable")]
 
     def shuffled(
         self, index: np.ndarray, random_state: np.random.RandomState, batch_size: int
     ) -> np.ndarray:
-        """Return ascending sample indices in a random order for reading by windows.
+        """Return the ascending sample indices `index` in a random order.
 
-        It shuffles whole blocks first, and then the samples within each window.
+        The method shuffles the blocks, and then the samples within each window.
         """
         block_numbers = self._array_rows(index) // self.samples_per_block
         blocks = np.split(index, np.flatnonzero(np.diff(block_numbers)) + 1)
@@ -177,8 +190,10 @@ class Source:
             wanted = rows[in_block]
             first, last = int(wanted[0]), int(wanted[-1])
             block = self._read_block(first, last + 1)
+            # If all rows of the block are wanted, indexing would only copy the block.
             is_whole = len(wanted) == len(block) and bool((np.diff(wanted) == 1).all())
             samples = block if is_whole else block[wanted - first]
+            # Ascending samples are written by a slice, which is faster than indices.
             if is_ascending:
                 out[in_block[0] : in_block[-1] + 1] = samples
             else:
@@ -187,10 +202,10 @@ class Source:
         return out
 
     def windows(self, order: np.ndarray, batch_size: int) -> Iterator[Window]:
-        """Read the samples of an order, one window ahead of the one in use.
+        """Read the samples of an order in windows.
 
-        Two arrays take turns, so the arrays of a window are overwritten once the next
-        window is requested.
+        A thread reads the next window while the caller uses the current one. There are
+        two buffers. A window is valid until the next one is requested.
         """
         size = self.samples_per_window(batch_size)
         slices = list(gen_batches(len(order), size))
@@ -258,7 +273,7 @@ class Source:
 
 
 class ConcatenatedArrays:
-    """The flat samples of two arrays or sources, one after the other, as an array."""
+    """Lazy concatenation of two arrays or sources along the first axis."""
 
     def __init__(self, first: Any, second: Any) -> None:
         self._arrays = first, second
@@ -268,18 +283,20 @@ class ConcatenatedArrays:
     def __getitem__(self, index: slice) -> np.ndarray:
         """Return neighboring samples."""
         first, second = self._arrays
-        start, stop = (max(0, i - len(first)) for i in (index.start, index.stop))
+        start = max(0, index.start - len(first))
+        stop = max(0, index.stop - len(first))
         samples = first[index], second[start:stop]
         n_features = self.shape[1]
         return np.concatenate([np.reshape(s, (len(s), n_features)) for s in samples])
 
 
 def as_source(X: Any) -> Any:
-    """Return X as a `Source` if it is outside memory and too large to be read at once.
+    """Convert X to a `Source` or an array.
 
+    - An out-of-core array larger than `WINDOW_BYTES` becomes a `Source`.
+    - A smaller one becomes an array in memory, unless it is a memory map.
     - A tensor becomes an array.
-    - A smaller array outside memory becomes an array in memory.
-    - Anything else is returned unchanged.
+    - Other values are returned unchanged.
     """
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
@@ -293,7 +310,7 @@ def as_source(X: Any) -> Any:
 
 
 def _is_outside_memory(X: Any) -> bool:
-    """Return whether X is a two-dimensional or larger array outside memory."""
+    """Return whether X is an out-of-core array with at least two dimensions."""
     if isinstance(X, np.memmap):
         return X.ndim > 1 and _JOBLIB_FOLDER not in str(X.filename)
     if isinstance(X, np.ndarray) or scipy.sparse.issparse(X):
@@ -307,7 +324,7 @@ def _is_outside_memory(X: Any) -> bool:
 def _release_pages(array: Any, block: np.ndarray) -> None:
     """Return the pages of a block of a mapped file to the system.
 
-    They would count as memory of the process.
+    Otherwise they count as resident memory of the process.
     """
     mapped = getattr(array, "_mmap", None)
     if (
@@ -319,7 +336,7 @@ def _release_pages(array: Any, block: np.ndarray) -> None:
         return
     begin = block.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
     if not 0 <= begin <= len(mapped) - block.nbytes:
-        return  # a copy, for instance of images that were cropped
+        return  # `block` is not a view of the file but a copy, e.g. of cropped images
     first = max(0, begin - _BYTES_AROUND_PAGE)
     first -= first % mmap.PAGESIZE
     last = min(len(mapped), begin + block.nbytes + _BYTES_AROUND_PAGE)

@@ -1,1 +1,1 @@
-"""Networks from samples to logits: layers, activations, initializers."""
+"""torch modules: layers, activations, initializers, and the builders of networks."""

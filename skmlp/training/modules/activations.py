@@ -24,7 +24,8 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "softplus": nn.Softplus,
 }
 
-# Max pooling commutes with these. It may come first, and fewer values are activated.
+# Max pooling gives the same result before and after these activations. It is applied
+# before them, so that fewer values are activated.
 NON_DECREASING = frozenset(MODULES) - {"prelu", "gelu", "silu"}
 
 
@@ -49,9 +50,9 @@ def _identity_backward(grad: Tensor, output: Tensor) -> Tensor:
     return grad
 
 
-# Pairs of a forward and a backward function. The forward function overwrites its input.
-# The backward function maps the gradient of the output, which it overwrites, and the
-# output to the gradient of the input. A layer therefore has to store its output only.
+# Pairs of a forward and a backward function. Both overwrite their first argument.
+# The backward function takes the gradient of the output and the output. It returns the
+# gradient of the input. A layer therefore has to store only its output.
 IN_PLACE_ACTIVATIONS: dict[
     type[nn.Module],
     tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]],
@@ -62,6 +63,6 @@ IN_PLACE_ACTIVATIONS: dict[
     nn.ReLU: (torch.relu_, _relu_backward),
 }
 
-# A unit with zero weights outputs zero, and its weights stay zero in training. Units of
-# these activations can therefore be added without an effect.
+# Padding units of these activations, whose weights are all zero, output zero. Their
+# weights stay zero in training. Narrower networks of a pack can therefore be padded.
 ZERO_AT_ZERO = frozenset({nn.Identity, nn.Tanh, nn.ReLU})

@@ -40,7 +40,7 @@ class Volume(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Settings of a convolution or residual block, an entry of `conv_channels`."""
+    """Settings of one entry of `conv_channels`: a convolution or a residual block."""
 
     channels: int
     kernel_size: int
@@ -88,7 +88,7 @@ def build_cnn(
     block: str = "plain",
     head: str = "dense",
 ) -> nn.Sequential:
-    """Return a convolutional network, whose weights `initialize` has to draw.
+    """Return a convolutional network with uninitialized weights; see `initialize`.
 
     A scalar applies to all convolutions. A sequence has one entry for each.
 
@@ -104,8 +104,8 @@ def build_cnn(
         Side of the square kernel and step between its positions, in pixels.
     padding : {'same', 'valid'}
         'same' adds zeros around the image so that a side of n pixels gives ``ceil(n /
-        stride)`` outputs. If their number is odd, the larger half is behind the image,
-        which is TensorFlow's rule. With 'valid' the kernels stay within the image.
+        stride)`` outputs. If the number of added rows or columns is odd, the extra one
+        is at the bottom or right (TensorFlow's rule). 'valid' adds no zeros.
     pool : {'max', 'avg', None} or sequence of these
         Pooling after each convolution.
     pool_size : int or sequence of int
@@ -174,8 +174,7 @@ def build_cnn(
         else:
             name = f"conv{i}"
             volume = _add_convolution(layers, name, volume, stage, padding, batch_norm)
-        # Max pooling and a non-decreasing activation commute. Pooling comes first, so
-        # that fewer values are activated.
+        # Pooling before the activation gives the same result with fewer activations.
         pool_before_activation = stage.pool == "max" and activation in NON_DECREASING
         if not pool_before_activation:
             layers[f"{name}_activation"] = make_activation(activation)
@@ -342,8 +341,9 @@ def _add_pool(
     if padding == "valid":
         _check_fits(name, volume, "pool_size", size, "pool_padding")
     (top, bottom), (left, right) = _padding_sizes(volume, size, size, padding)
-    # torch pads both sides equally, and ceil_mode adds the missing pixel behind. Padded
-    # pixels do not enter a maximum, and with count_include_pad=False no average either.
+    # torch pads both sides equally. ceil_mode adds a missing pixel at the bottom and
+    # right. Padding changes neither a maximum nor, with count_include_pad=False, an
+    # average.
     same = padding == "same"
     if stage.pool == "max":
         layers[name] = nn.MaxPool2d(size, padding=(top, left), ceil_mode=same)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ImageView(nn.Module):
-    """Views flat images, channels last, as ``(batch, channels, height, width)``."""
+    """Reshapes flat images to ``(batch, channels, height, width)`` without a copy."""
 
     def __init__(self, image_shape: tuple[int, int, int]) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Fan(NamedTuple):
-    """Numbers of inputs and of outputs that a unit is connected to."""
+    """The fan-in and fan-out of a unit: its numbers of inputs and of outputs."""
 
     inputs: int
     outputs: int
@@ -51,9 +51,9 @@ def draw_layer(
     Parameters
     ----------
     init : str
-        One of `NAMES`. 'auto' is scikit-learn's rule: uniform within
-        ``sqrt(6 / (fan_in + fan_out))`` (2 instead of 6 for 'logistic'), biases too.
-        All other initializers set the biases to zero, as Keras does.
+        One of `NAMES`. 'auto' is scikit-learn's rule: weights and biases are uniform in
+        ``[-b, b]`` with ``b = sqrt(6 / (fan_in + fan_out))``, or 2 instead of 6 for
+        'logistic'. All other initializers set the biases to zero, as Keras does.
     activation : str
         Name of the activation that follows.
     shape : tuple of int
@@ -61,7 +61,7 @@ def draw_layer(
     fan : Fan
         Connections of a unit.
     random_state : RandomState
-        Source of the draws.
+        Random generator.
 
     Returns
     -------
@@ -110,7 +110,8 @@ def _orthogonal(
     """Draw an orthonormal matrix (Saxe et al. 2013, arXiv:1312.6120)."""
     gaussian = random_state.normal(size=(max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(gaussian)
-    # QR fixes the signs by its own convention. Without this the draw is not uniform.
+    # The signs of q from LAPACK follow a convention. Multiplying by the signs of the
+    # diagonal of r makes q uniformly distributed.
     q *= np.sign(np.diag(r))
     return q if rows >= columns else q.T
 

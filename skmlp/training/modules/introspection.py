@@ -17,7 +17,7 @@ WeightLayer = nn.Linear | nn.Conv2d
 # Suffixes of the modules that belong to a layer: ``conv1_norm`` belongs to ``conv1``.
 SUFFIXES = ("pad", "norm", "activation", "pool", "dropout")
 
-# Names of the modules that change the shape of a sample and no value.
+# Names of the modules that change the shape of a sample, but not its values.
 RESHAPING_MODULES = ("image", "flatten")
 
 
@@ -75,7 +75,7 @@ def count_parameters(module: nn.Module, *, trainable: bool = False) -> int:
 
 
 def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
-    """Return the output of every module for a batch, in the order in which they start.
+    """Return the output of every module for a batch, in the order of forward calls.
 
     The network runs in evaluation mode and with hooks. A network that predicts in
     another thread at the same time has to be copied first.
@@ -85,7 +85,8 @@ def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
 
     def watch(name: str, layer: nn.Module) -> None:
         def begin(*_: Any) -> None:
-            outputs[name] = LayerOutput(name, layer, x)  # reserves the position
+            # A placeholder, so that a module comes before the modules inside it.
+            outputs[name] = LayerOutput(name, layer, x)
 
         def end(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
             outputs[name] = LayerOutput(name, layer, output)
@@ -112,7 +113,7 @@ def output_shapes(network: nn.Module, n_features: int) -> dict[nn.Module, torch.
 
 
 def max_values_per_sample(network: nn.Sequential, n_features: int) -> int:
-    """Return the number of values of one sample in the widest layer or the input."""
+    """Return the maximum number of values of one sample, over input and all layers."""
     if not has_convolutions(network):
         sizes = [len(layer.weight) for layer in weight_layers(network)]
         return max([n_features, *sizes])
@@ -127,7 +128,7 @@ def max_values_per_sample(network: nn.Sequential, n_features: int) -> int:
 
 
 def multiply_adds(network: nn.Module, n_features: int) -> int:
-    """Return the number of multiplications from one sample to its logits."""
+    """Return the number of multiply-adds of one forward pass for one sample."""
     if not has_convolutions(network):
         return sum(layer.weight.numel() for layer in weight_layers(network))
     shapes = output_shapes(network, n_features)
@@ -135,7 +136,7 @@ def multiply_adds(network: nn.Module, n_features: int) -> int:
 
 
 def layer_multiply_adds(layer: nn.Module, output_shape: torch.Size) -> int:
-    """Return the number of multiplications in one layer, for a batch of one sample."""
+    """Return the number of multiply-adds in one layer, for a batch of one sample."""
     if not isinstance(layer, WeightLayer):
         return 0
     # Each value of the output is a sum over the weights of one output unit.

@@ -20,7 +20,8 @@ from skmlp.training.modules.introspection import weight_layers
 class Linear(nn.Linear):
     """torch's linear layer, computed by oneDNN where that is faster.
 
-    - Its construction draws nothing from torch's global generator.
+    - The constructor does not initialize the weights, so it does not use torch's global
+      generator.
     - `use_thread_tuner` sets its thread tuner for the time of a fit.
     """
 
@@ -35,7 +36,7 @@ class Linear(nn.Linear):
 
 
 class Conv2d(nn.Conv2d):
-    """torch's convolution; its construction draws nothing from a global generator."""
+    """torch's convolution, without initial weights, like `Linear`."""
 
     def reset_parameters(self) -> None:
         """Leave the weights to `initialize`."""
@@ -44,8 +45,8 @@ class Conv2d(nn.Conv2d):
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """torch's batch normalization, with two differences.
 
-    - A single value in a channel is normalized by the running statistics, because one
-      value has no variance. The last batch of an epoch may be one sample.
+    - A batch with one value per channel is normalized by the running statistics,
+      because one value has no variance. The last batch of an epoch may be one sample.
     - While its parameters are frozen, its running statistics do not change.
     """
 
@@ -107,7 +108,7 @@ class Dropout(nn.Module):
 def per_layer(name: str, value: object, n_layers: int, length_hint: str) -> tuple:
     """Return one entry of `value` for each layer; a scalar applies to all layers.
 
-    `length_hint` is the part of the error text that tells the number of layers.
+    `length_hint` is the end of the error text, which states the number of layers.
     """
     if not isinstance(value, (tuple, list, np.ndarray)):
         return (value,) * n_layers
@@ -125,7 +126,7 @@ def build_mlp(
     dropout: float | Sequence[float] = 0.0,
     batch_norm: bool = False,
 ) -> nn.Sequential:
-    """Return a multi-layer perceptron, whose weights `initialize` has to draw.
+    """Return a multi-layer perceptron with uninitialized weights; see `initialize`.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def add_hidden_layers(
     dropout: float | Sequence[float],
     batch_norm: bool,
 ) -> int:
-    """Append dense layers ``dense1``, ... to `layers` and return the last width."""
+    """Append dense layers ``dense1``, ... to `layers`; return the width of the last."""
     sizes = tuple(hidden_layer_sizes)
     rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
     for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
@@ -178,7 +179,11 @@ def add_hidden_layers(
 
 
 def to_coefs_shape(weight: Tensor) -> Tensor:
-    """View torch's ``(out, in[, height, width])`` as ``([height, width,] in, out)``."""
+    """View weights in the shape of ``coefs_``.
+
+    torch's shape is ``(out, in[, height, width])``. The shape of ``coefs_`` is
+    ``([height, width,] in, out)``, as in scikit-learn and Keras.
+    """
     return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
 
 
@@ -211,7 +216,7 @@ def initialize(
 def set_dropout_generator(
     network: nn.Module, generator: torch.Generator | None
 ) -> None:
-    """Set the generator that all dropout layers of a network draw from."""
+    """Set the generator of all dropout layers of a network; None removes it."""
     for layer in network.modules():
         if isinstance(layer, Dropout):
             layer.generator = generator

@@ -1,8 +1,7 @@
 """Handwritten batch normalization of dense layers, of one network or of a pack.
 
-Leading dimensions are pack members. In a batch of a pack the first rows of each member
-are its samples. A member with a shorter batch has padding behind them, which does not
-enter its statistics.
+Leading dimensions are pack members. If the batch of a member is shorter than the batch
+of the pack, padding rows follow its samples. Its statistics do not include the padding.
 """
 
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Kinds of batches whose tensors are kept. If there are more, none may occur again.
+# Maximum number of stored weights. If batches differ more, they are unlikely to recur.
 _MAX_KEPT = 64
 
 
@@ -25,20 +24,21 @@ class StatisticsWeights(NamedTuple):
 
     sample_mask: Tensor | None  # (..., batch, 1): 0 for padding; None without padding
     per_sample: Tensor  # (..., batch, 1): 1 / n for each of n samples
-    batch_factor: Tensor  # (..., 1, 1): 1, or 0 for the running statistics
-    n_samples: Tensor  # (..., 1, 1): at least 2
+    batch_factor: Tensor  # (..., 1, 1): 1 for batch statistics, 0 for running ones
+    n_samples: Tensor  # (..., 1, 1): 2 for fewer samples, so that n - 1 is positive
     has_statistics: Tensor  # (...): whether the batch is counted
 
     def mean(self, z: Tensor) -> Tensor:
         """Return the mean over each member's samples; unused for fewer than two."""
-        # The bits of a product would depend on the neighbors in memory, those of a sum
-        # do not.
+        # A sum, because a matrix product can be rounded differently in a pack.
         values = z if self.sample_mask is None else z * self.sample_mask
         return values.sum(-2, keepdim=True).div_(self.n_samples)
 
 
 class StatisticsWeightsCache:
-    """Computes the statistics weights of batches, once for each key of batch.
+    """Computes the statistics weights of batches.
+
+    It stores the weights for each combination of sample counts and batch size.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class Normalization:
         running_mean = self.running_mean.unsqueeze(-2)
         running_var = self.running_var.unsqueeze(-2)
         mean = weights.mean(z)
-        # lerp selects: the batch's statistics at 1, the running ones at 0.
+        # lerp with factor 1 gives the batch statistics, with 0 the running statistics.
         values = z.sub_(running_mean.lerp(mean, weights.batch_factor))
         variance = weights.mean(values.square())
         scale = torch.rsqrt(running_var.lerp(variance, weights.batch_factor) + self.eps)
@@ -143,9 +143,9 @@ class Normalization:
     ) -> Tensor:
         """Return the gradient of the input, and write those of the parameters.
 
-        `linear_bias_gradient` receives the gradient of the bias that the linear layer
-        before has. Subtracting the mean cancels that bias, so its gradient is exactly
-        zero. A computed sum would leave rounding errors.
+        `linear_bias_gradient` receives the bias gradient of the preceding linear layer.
+        With batch statistics, subtracting the mean cancels that bias. Its gradient is
+        therefore exactly zero, while a computed sum would have rounding errors.
         """
         values, scale, weights = batch
         slope = scale * self.weight.unsqueeze(-2)
@@ -154,7 +154,7 @@ class Normalization:
         # The batch's mean and variance depend on all of its samples.
         through_statistics = torch.addcmul(grad_bias, values, grad_weight.unsqueeze(-2))
         if linear_bias_gradient is not None:
-            # Running statistics do not cancel the bias.
+            # With running statistics the bias is not canceled.
             not_canceled = slope * (1.0 - weights.batch_factor)
             torch.mul(grad_bias, not_canceled, out=linear_bias_gradient.unsqueeze(-2))
         grad.addcmul_(through_statistics, weights.per_sample, value=-1.0)

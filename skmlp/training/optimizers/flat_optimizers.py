@@ -176,7 +176,7 @@ TORCH_OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 NAMES = ("sgd", "adam", "adamw", *TORCH_OPTIMIZERS)
 
-# These use decoupled weight decay instead of the L2 penalty (Loshchilov and Hutter 2017).
+# These use decoupled weight decay (Loshchilov and Hutter 2017) instead of the penalty.
 DECOUPLED_DECAY_SOLVERS = frozenset({"adamw"})
 
 
@@ -209,7 +209,7 @@ def make_optimizer(
 def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     """Return a copy of the state of an optimizer of one vector, on the CPU.
 
-    torch's ``state_dict`` imports its compiler (``torch._dynamo``), which takes a second.
+    torch's ``state_dict`` imports its compiler (``torch._dynamo``) for a second.
     """
     (group,) = optimizer.param_groups
     state = optimizer.state.get(group["params"][0], {})

@@ -147,7 +147,7 @@ def test_backward_weighs_the_samples(case):
     loss, logits, y, formula = case
     weight = torch.arange(BATCH, dtype=torch.float64)
     gradients = []
-    for value_of in (loss.value, formula):
+    for value_of in (loss.sample_losses, formula):
         leaf = logits.clone().requires_grad_()
         (value_of(leaf, y) @ weight).backward()
         gradients.append(leaf.grad)
@@ -239,7 +239,7 @@ def test_extreme_weights_give_finite_prior_logits(light, heavy):
 def test_losses_pass_gradcheck(case):
     loss, logits, y, _ = case
     assert torch.autograd.gradcheck(
-        lambda z: loss.value(z, y), logits.clone().requires_grad_()
+        lambda z: loss.sample_losses(z, y), logits.clone().requires_grad_()
     )
 
 

@@ -1,17 +1,18 @@
-"""Random changes of batches of training images.
+"""Change batches of training images at random.
 
 An augmentation is called as ``augmentation(images, generator)``.
 
 - ``images`` is a tensor of shape (batch, channels, height, width) on any device. Its
-  dtype is uint8 or a floating-point dtype. It has the values that the network receives.
+  dtype is uint8 or a floating-point dtype. In a training, the pixels have the values
+  after all transformers of a Pipeline.
 - ``generator`` is a `torch.Generator` on the same device, an integer seed, or None for
   a random seed. The global generator of torch is not used.
 - The result is a new tensor of the same shape, dtype and device. ``images`` is not
   changed.
 - All images are changed at once, without a loop.
 
-Augmentations are scikit-learn estimators without ``fit``. They can be cloned, pickled
-and searched over, for example by the parameter ``augmentation__degrees``.
+Augmentations are scikit-learn estimators without ``fit``. They can be cloned and
+pickled. A search can vary their parameters, for example ``augmentation__degrees``.
 """
 
 from skmlp.augmentation._affine import RandomAffine

@@ -1,4 +1,4 @@
-"""Random rotation, shift, shear and zoom in one resampling of the batch."""
+"""Random rotation, shift, shear and zoom. The batch is resampled once."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,10 +25,11 @@ _GRID_SAMPLE_PADDING = {
 
 
 class RandomAffine(Augmentation):
-    r"""Rotate, shift, shear and zoom each image by its own random amounts.
+    r"""Rotate, shift, shear and zoom each image by random amounts.
 
-    All amounts are drawn uniformly and independently for each image. A point at offset
-    :math:`q` from the center of the image moves to
+    The amounts are angle, shifts, zoom factors and shear angles. They are drawn
+    uniformly and independently for each image. A point at offset :math:`q` from the
+    center of the image moves to
 
     .. math:: q' = R(\alpha) \, H_y \, H_x \, Z \, q + t.
 
@@ -65,18 +66,15 @@ class RandomAffine(Augmentation):
 
     Notes
     -----
-    - Seven random numbers are drawn for each image, also if some parameters are not
-      set: angle, horizontal and vertical shift, x and y zoom, x and y shear. The same
-      seed therefore gives the same angles with and without a shift.
+    - Seven random numbers are always drawn for each image: angle, horizontal shift,
+      vertical shift, x zoom, y zoom, x shear, y shear. The same seed therefore gives
+      the same angles with and without a shift.
     - If no parameter changes the images, the result equals the input to the bit.
 
     The first example corresponds to Keras's ``ImageDataGenerator(rotation_range=10,
-    width_shift_range=0.2, height_shift_range=0.2, shear_range=0.1, zoom_range=0.1)``:
-
-    - Keras draws a zoom factor for each axis.
-    - Until the end of 2017 (keras-team/keras#8868), `shear_range` was in radians. 0.1
-      radians are 5.73 degrees. It is now in degrees, where 0.1 has no visible effect.
-    - By default, Keras pads as ``padding_mode='edge'`` does.
+    width_shift_range=0.2, height_shift_range=0.2, shear_range=0.1, zoom_range=0.1)``
+    before 2018, when `shear_range` was in radians (keras-team/keras#8868). Keras draws
+    a zoom factor for each axis, and pads as ``padding_mode='edge'`` does.
 
     Examples
     --------
@@ -114,7 +112,7 @@ class RandomAffine(Augmentation):
         self.padding_mode = padding_mode
         self.fill = fill
 
-    def _parse_parameters(self) -> "_Ranges":
+    def _check_parameters(self) -> "_Ranges":
         """Return the range of each amount."""
         read_option(self, "interpolation", ("bilinear", "nearest"))
         read_option(self, "padding_mode", tuple(_GRID_SAMPLE_PADDING))
@@ -182,7 +180,7 @@ class RandomAffine(Augmentation):
         return (x[0], x[1]), (y[0], y[1])
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        ranges = self._parse_parameters()
+        ranges = self._check_parameters()
         amounts = _draw_amounts(ranges, len(images), generator)
         if ranges.is_identity() or images.numel() == 0:
             return images.clone()
@@ -217,11 +215,19 @@ class _Ranges(NamedTuple):
 
     def is_identity(self) -> bool:
         """Return whether no amount in these ranges changes an image."""
-        identity = {"zoom_x": ((1.0, 1.0),), "zoom_y": ((1.0, 1.0), None)}
-        return all(
-            values in identity.get(name, ((0.0, 0.0),))
-            for name, values in self._asdict().items()
-        )
+        identity = _IDENTITY_RANGES
+        return self in (identity, identity._replace(zoom_y=None))
+
+
+_IDENTITY_RANGES = _Ranges(
+    angle=(0.0, 0.0),
+    shift_x=(0.0, 0.0),
+    shift_y=(0.0, 0.0),
+    zoom_x=(1.0, 1.0),
+    zoom_y=(1.0, 1.0),
+    shear_x=(0.0, 0.0),
+    shear_y=(0.0, 0.0),
+)
 
 
 class _Amounts(NamedTuple):
@@ -242,43 +248,44 @@ def _draw_amounts(ranges: _Ranges, size: int, generator: torch.Generator) -> _Am
     uniform = torch.rand(size, 7, generator=generator, device=device).unbind(1)
     # The ranges are Python numbers. Copying a tensor of them to the device would wait
     # for all work in the queue of the device.
-    drawn = [
-        None if pair is None else pair[0] + (pair[1] - pair[0]) * column
-        for pair, column in zip(ranges, uniform, strict=True)
-    ]
-    if drawn[4] is None:
-        drawn[4] = drawn[3]
-    return _Amounts(*drawn)  # type: ignore[arg-type]
+    drawn = {
+        name: pair[0] + (pair[1] - pair[0]) * column
+        for name, pair, column in zip(ranges._fields, ranges, uniform, strict=True)
+        if pair is not None
+    }
+    drawn.setdefault("zoom_y", drawn["zoom_x"])
+    return _Amounts(**drawn)
 
 
 def _sampling_grid(
     amounts: _Amounts, height: int, width: int, dtype: torch.dtype
 ) -> Tensor:
-    """Return the position in the image from which each result pixel is sampled."""
+    """Return the grid for grid_sample: the source position of each output pixel."""
     amounts = _Amounts(*(amount.to(dtype) for amount in amounts))
     cos, sin = amounts.angle.deg2rad().cos(), amounts.angle.deg2rad().sin()
     tan_x, tan_y = amounts.shear_x.deg2rad().tan(), amounts.shear_y.deg2rad().tan()
-    both = 1 + tan_x * tan_y
+    # The product of both inverse shears is [[1 + tan_x * tan_y, tan_x], [tan_y, 1]].
+    shear_xx = 1 + tan_x * tan_y
     # The inverse of R(angle) @ [[1, 0], [-tan_y, 1]] @ [[1, -tan_x], [0, 1]] @ zoom,
     # times 2 / size, because positions in grid_sample range from -1 to 1.
     unit_x, unit_y = 2 / width / amounts.zoom_x, 2 / height / amounts.zoom_y
     from_x = torch.stack(
-        [(both * cos - tan_x * sin) * unit_x, (tan_y * cos - sin) * unit_y]
+        [(shear_xx * cos - tan_x * sin) * unit_x, (tan_y * cos - sin) * unit_y]
     )  # (2, batch)
     from_y = torch.stack(
-        [(both * sin + tan_x * cos) * unit_x, (tan_y * sin + cos) * unit_y]
+        [(shear_xx * sin + tan_x * cos) * unit_x, (tan_y * sin + cos) * unit_y]
     )
     x = _centered_positions(width, amounts.shift_x)  # (batch, width)
     y = _centered_positions(height, amounts.shift_y)  # (batch, height)
-    # The grid is affine, so it is the sum of a row and a column. On a CPU this is
-    # several times as fast as the matrix product in affine_grid. On a GPU it is exact,
-    # while matrix products may be rounded to TF32.
+    # The map is affine: a position is a function of x plus a function of y. On a CPU
+    # the sum of a row and a column is several times as fast as the matrix product in
+    # affine_grid. On a GPU it is exact, while matrix products may be rounded to TF32.
     row = (from_x[:, :, None] * x)[:, :, None, :]  # (2, batch, 1, width)
     column = (from_y[:, :, None] * y)[:, :, :, None]  # (2, batch, height, 1)
     return (row + column).permute(1, 2, 3, 0)  # (batch, height, width, 2)
 
 
 def _centered_positions(size: int, shift: Tensor) -> Tensor:
-    """Return pixel positions relative to the center, before the shift."""
+    """Return pixel positions relative to the image center, minus the shift."""
     pixels = torch.arange(size, dtype=shift.dtype, device=shift.device)
     return pixels - (size - 1) / 2 - size * shift[:, None]  # (batch, size)

@@ -14,7 +14,7 @@ from skmlp._sklearn_bases import BaseEstimator
 class Augmentation(BaseEstimator, ABC):
     """Base class of the augmentations.
 
-    A subclass implements `_parse_parameters` and `_augment`.
+    A subclass implements `_check_parameters` and `_augment`.
     """
 
     def __call__(
@@ -75,11 +75,15 @@ class Augmentation(BaseEstimator, ABC):
         ...
         ValueError: sigma=-1 was given to GaussianNoise; give a number of at least 0.
         """
-        self._parse_parameters()
+        self._check_parameters()
 
     @abstractmethod
-    def _parse_parameters(self) -> Any:
-        """Check the parameters, and return them in the form that `_augment` uses."""
+    def _check_parameters(self) -> Any:
+        """Check the parameters, and convert them to the form that `_augment` uses.
+
+        Every call of the augmentation checks them, because `set_params` may have
+        changed them.
+        """
 
     @abstractmethod
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,7 +114,8 @@ def as_generator(
 ) -> torch.Generator:
     """Return the given generator, or a new one on `device`."""
     if isinstance(generator, torch.Generator):
-        # A device may lack its index; the device of a tensor always has one.
+        # `generator.device` may be 'cuda' without an index. The device of a tensor
+        # always has an index, so a tensor is created for the comparison.
         if torch.empty(0, device=generator.device).device != device:
             raise ValueError(
                 f"generator lives on {generator.device}, but the images are on "

@@ -14,22 +14,23 @@ from skmlp.augmentation._parameters import parameter_error
 class Compose(Augmentation):
     """Apply several augmentations, one after the other.
 
-    All members draw from one generator, in their order. If two members are exchanged,
-    the later ones draw other numbers.
+    All transforms use the same generator, one after the other. Another order of the
+    transforms gives other random numbers.
 
     Parameters
     ----------
     transforms : sequence of callables
         Augmentations or functions. Each is called as ``transform(images, generator)``
-        with the result of the previous one and a `torch.Generator` on its device. It
-        returns a new batch. An empty sequence does not change the images.
+        and returns a new batch. `images` is the result of the previous transform, and
+        `generator` is a `torch.Generator` on its device. An empty sequence does not
+        change the images.
 
     Notes
     -----
-    The name of a member is the name that `sklearn.pipeline.make_pipeline` would give
-    it: the lower-case class name, followed by -1, -2 and so on if a class occurs more
-    than once. Parameters of members can be read, set and searched over by
-    ``name__parameter``.
+    Transforms are named as in `sklearn.pipeline.make_pipeline`: by the lower-case class
+    name, followed by -1, -2 and so on if a class occurs more than once. A parameter of
+    a transform has the name ``name__parameter`` in `get_params`, `set_params` and
+    searches.
 
     Examples
     --------
@@ -50,13 +51,13 @@ class Compose(Augmentation):
         self.transforms = transforms
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, by default with the parameters of the members.
+        """Return the parameters, by default with the parameters of the transforms.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include each member by its name, and the parameters of each
-            member as ``name__parameter``.
+            Whether to include each transform by its name, and the parameters of each
+            transform as ``name__parameter``.
 
         Returns
         -------
@@ -71,15 +72,15 @@ class Compose(Augmentation):
         """
         params: dict[str, Any] = super().get_params(deep=False)
         if deep:
-            for name, index in self._member_indices().items():
-                member: Any = self.transforms[index]
-                params[name] = member
-                for key, value in member.get_params(deep=True).items():
+            for name, index in self._transform_indices().items():
+                transform: Any = self.transforms[index]
+                params[name] = transform
+                for key, value in transform.get_params(deep=True).items():
                     params[f"{name}__{key}"] = value
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set `transforms`, a member by its name, or ``name__parameter``.
+        """Set `transforms`, a transform by its name, or ``name__parameter``.
 
         Parameters
         ----------
@@ -106,7 +107,7 @@ class Compose(Augmentation):
             self.transforms = params.pop("transforms")
         replaced = {
             index: params.pop(name)
-            for name, index in self._member_indices().items()
+            for name, index in self._transform_indices().items()
             if name in params
         }
         if replaced:
@@ -117,26 +118,26 @@ class Compose(Augmentation):
         super().set_params(**params)
         return self
 
-    def _member_indices(self) -> dict[str, int]:
-        """Return the indices of the members with parameters, by name."""
+    def _transform_indices(self) -> dict[str, int]:
+        """Return a dict from name to index, for the transforms with parameters."""
         if not isinstance(self.transforms, list | tuple):
             return {}  # `validate` raises the error
-        members = [
+        named = [
             (type(transform).__name__.lower(), index)
             for index, transform in enumerate(self.transforms)
             if hasattr(transform, "get_params") and not isinstance(transform, type)
         ]
-        total = Counter(name for name, _ in members)
+        total = Counter(name for name, _ in named)
         seen, indices = Counter[str](), {}
-        for name, index in members:
+        for name, index in named:
             seen[name] += 1
             indices[name if total[name] == 1 else f"{name}-{seen[name]}"] = index
         return indices
 
-    def _parse_parameters(
+    def _check_parameters(
         self,
     ) -> Sequence[Callable[[Tensor, torch.Generator], Tensor]]:
-        """Check the members, and return them."""
+        """Check the transforms, and return them."""
         if not isinstance(self.transforms, list | tuple) or not all(
             callable(t) and not isinstance(t, type) for t in self.transforms
         ):
@@ -148,7 +149,7 @@ class Compose(Augmentation):
         return self.transforms
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        transforms = self._parse_parameters()
+        transforms = self._check_parameters()
         if not transforms:
             return images.clone()
         for transform in transforms:

@@ -26,11 +26,16 @@ class RandomCrop(Augmentation):
     Parameters
     ----------
     padding : int or (horizontal, vertical), default=4
-        Number of pixels that are added at the left and at the right, and at the top and
-        at the bottom. This is also the largest shift. 0 does not change the images.
+        Number of pixels that are added on each side: `horizontal` at left and right,
+        `vertical` at top and bottom. This is also the largest shift. 0 does not change
+        the images.
     padding_mode : {'constant', 'edge', 'reflect', 'symmetric'}, default='constant'
-        The values of the padding, as in `numpy.pad`: `fill`, the outermost pixel, or
-        the mirror image without ('reflect') or with ('symmetric') the outermost pixel.
+        The values of the padding, as in `numpy.pad`.
+
+        - 'constant': `fill`.
+        - 'edge': the border pixel.
+        - 'reflect': the mirror image without the border pixel.
+        - 'symmetric': the mirror image with the border pixel.
     fill : float or tuple of float, default=0.0
         Value of the padding for ``padding_mode='constant'``. A tuple has one value for
         each channel.
@@ -57,7 +62,7 @@ class RandomCrop(Augmentation):
         self.padding_mode = padding_mode
         self.fill = fill
 
-    def _parse_parameters(self) -> tuple[int, int, str, tuple[float, ...]]:
+    def _check_parameters(self) -> tuple[int, int, str, tuple[float, ...]]:
         """Return horizontal padding, vertical padding, mode and fill."""
         expected = "a whole number of at least 0, or two of them (horizontal, vertical)"
         values = read_numbers(self, "padding", (1, 2), expected)
@@ -69,7 +74,7 @@ class RandomCrop(Augmentation):
         return int(values[0]), int(values[-1]), mode, fill
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        horizontal, vertical, mode, fill = self._parse_parameters()
+        horizontal, vertical, mode, fill = self._check_parameters()
         size, _, height, width = images.shape
         device = images.device
         top = torch.randint(
@@ -111,8 +116,11 @@ def _padded_positions(
     position = torch.arange(-padding, size + padding, device=device)
     if mode == "edge":
         return position.clamp(0, size - 1)
-    # Mirror images repeat with a period of twice the size. The period is shorter by two
-    # if the outermost pixels are not repeated. An axis of one pixel has the period 1.
-    last = 2 * size - (1 if mode == "symmetric" else 2)
-    position = position % max(2 * size if mode == "symmetric" else last, 1)
-    return torch.minimum(position, last - position)
+    # An image and its mirror image repeat with a period. `mirror` - i is the index of
+    # the pixel that mirrors pixel i.
+    if mode == "symmetric":
+        period, mirror = 2 * size, 2 * size - 1
+    else:  # without the border pixels; an axis of one pixel has the period 1
+        period, mirror = max(2 * size - 2, 1), 2 * size - 2
+    position = position % period
+    return torch.minimum(position, mirror - position)

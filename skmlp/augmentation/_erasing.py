@@ -24,8 +24,8 @@ class RandomErasing(Augmentation):
     1. The area is drawn uniformly from `scale`.
     2. The ratio of height to width is drawn log-uniformly from the part of `ratio` for
        which the rectangle fits into the image.
-    3. The height is rounded to whole pixels, and then the width that gives the closest
-       area. Both are at least one pixel.
+    3. The height is rounded to whole pixels. The width is the area divided by this
+       height, rounded. Both are at least one pixel.
     4. The position is drawn uniformly.
 
     Five random numbers are drawn for each image, whether it is erased or not.
@@ -70,7 +70,7 @@ class RandomErasing(Augmentation):
         self.ratio = ratio
         self.value = value
 
-    def _parse_parameters(
+    def _check_parameters(
         self,
     ) -> tuple[float, tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
         """Return p, scale, ratio and value."""
@@ -86,22 +86,22 @@ class RandomErasing(Augmentation):
         return p, scale, ratio, read_channel_values(self, "value")
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        p, scale, ratio, value = self._parse_parameters()
+        p, scale, ratio, value = self._check_parameters()
         size, _, height, width = images.shape
         value_tensor = channel_tensor(value, "value", images)
         scale = self._limit_scale(scale, ratio, height, width)
-        chance, *uniform = torch.rand(
+        erase_draw, area_draw, ratio_draw, top_draw, left_draw = torch.rand(
             size, 5, generator=generator, device=images.device
         ).unbind(1)
-        area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform[0])
+        area = height * width * (scale[0] + (scale[1] - scale[0]) * area_draw)
         low = (area / width**2).log().clamp(min=math.log(ratio[0]))
         high = (height**2 / area).log().clamp(max=math.log(ratio[1]))
-        heights = (area * (low + (high - low) * uniform[1]).exp()).sqrt()
+        heights = (area * (low + (high - low) * ratio_draw).exp()).sqrt()
         heights = heights.round().clamp(1, height)
-        widths = (area / heights).round().clamp(1, width) * (chance < p)
+        widths = (area / heights).round().clamp(1, width) * (erase_draw < p)
         inside = (
-            _mark_intervals(uniform[2], heights, height)[:, None, :, None]
-            & _mark_intervals(uniform[3], widths, width)[:, None, None, :]
+            _mark_intervals(top_draw, heights, height)[:, None, :, None]
+            & _mark_intervals(left_draw, widths, width)[:, None, None, :]
         )  # (batch, 1, height, width)
         return torch.where(inside, value_tensor, images)
 
@@ -112,10 +112,10 @@ class RandomErasing(Augmentation):
         height: int,
         width: int,
     ) -> tuple[float, float]:
-        """Return the part of the range of areas that fits with some ratio."""
+        """Limit `scale` to the areas for which at least one ratio fits."""
         image_ratio = height / width
         best = min(max(image_ratio, ratio[0]), ratio[1])
-        # The whole image fits if `best` is the ratio of the image.
+        # The largest area is the whole image if `ratio` includes the image's ratio.
         largest = min(image_ratio, best) / max(image_ratio, best)
         if largest < scale[0]:
             raise ValueError(

@@ -29,12 +29,12 @@ class RandomHorizontalFlip(Augmentation):
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
-    def _parse_parameters(self) -> float:
+    def _check_parameters(self) -> float:
         """Return p."""
         return read_probability(self, "p")
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        p = self._parse_parameters()
+        p = self._check_parameters()
         is_flipped = (
             torch.rand(len(images), generator=generator, device=images.device) < p
         )

@@ -37,7 +37,7 @@ class GaussianNoise(Augmentation):
         self.sigma = sigma
         self.clip = clip
 
-    def _parse_parameters(self) -> tuple[float, tuple[float, ...] | None]:
+    def _check_parameters(self) -> tuple[float, tuple[float, ...] | None]:
         """Return sigma and clip."""
         expected = "a number of at least 0"
         (sigma,) = read_numbers(self, "sigma", (1,), expected)
@@ -52,9 +52,9 @@ class GaussianNoise(Augmentation):
         return sigma, clip
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        sigma, clip = self._parse_parameters()
-        # The noise is drawn in float32 and in the order of the axes. Dtype and memory
-        # format of the images therefore do not change it.
+        sigma, clip = self._check_parameters()
+        # The noise is drawn in float32 for a contiguous tensor. So it does not depend
+        # on the dtype and the memory format of the images.
         noise = torch.randn(images.shape, generator=generator, device=images.device)
         values = images.to(compute_dtype(images.dtype))
         values = torch.add(values, noise, alpha=sigma)

@@ -1,4 +1,7 @@
-"""Check parameters of augmentations: numbers, options and values per channel."""
+"""Check and convert parameters of augmentations.
+
+A function ``read_...`` returns the converted parameter, or raises a ValueError.
+"""
 
 import math
 import sys
@@ -12,24 +15,25 @@ from torch import Tensor
 from skmlp.augmentation._base import Augmentation, cast_to_image_dtype, compute_dtype
 
 
-def parameter_error(owner: Augmentation, name: str, expected: str) -> ValueError:
-    """Return the error for an invalid parameter; it names value and expectation."""
-    return ValueError(
-        f"{name}={getattr(owner, name)!r} was given to {type(owner).__name__}; "
-        f"give {expected}."
-    )
+def parameter_error(augmentation: Augmentation, name: str, expected: str) -> ValueError:
+    """Return a ValueError with the parameter's name, its value and what is expected."""
+    value, class_name = getattr(augmentation, name), type(augmentation).__name__
+    return ValueError(f"{name}={value!r} was given to {class_name}; give {expected}.")
 
 
 def read_numbers(
-    owner: Augmentation, name: str, lengths: Container[int], expected: str
+    augmentation: Augmentation, name: str, lengths: Container[int], expected: str
 ) -> tuple[float, ...]:
-    """Return the finite numbers of a parameter; a single number has length 1."""
-    value = getattr(owner, name)
+    """Return the finite numbers of a parameter as a tuple.
+
+    A single number gives a tuple of length 1.
+    """
+    value = getattr(augmentation, name)
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = tuple(value)
     items = value if isinstance(value, tuple | list) else (value,)
     if len(items) not in lengths or not all(map(_is_finite_number, items)):
-        raise parameter_error(owner, name, expected)
+        raise parameter_error(augmentation, name, expected)
     return tuple(map(float, items))
 
 
@@ -42,27 +46,27 @@ def _is_finite_number(value: object) -> bool:
     )
 
 
-def read_probability(owner: Augmentation, name: str) -> float:
+def read_probability(augmentation: Augmentation, name: str) -> float:
     """Return a parameter that is a probability."""
     expected = "a probability from 0 to 1"
-    (value,) = read_numbers(owner, name, (1,), expected)
+    (value,) = read_numbers(augmentation, name, (1,), expected)
     if not 0 <= value <= 1:
-        raise parameter_error(owner, name, expected)
+        raise parameter_error(augmentation, name, expected)
     return value
 
 
-def read_option(owner: Augmentation, name: str, options: tuple[str, ...]) -> str:
+def read_option(augmentation: Augmentation, name: str, options: tuple[str, ...]) -> str:
     """Return a parameter that is one of several strings."""
-    value = getattr(owner, name)
+    value = getattr(augmentation, name)
     if not isinstance(value, str) or value not in options:
-        raise parameter_error(owner, name, " or ".join(map(repr, options)))
+        raise parameter_error(augmentation, name, " or ".join(map(repr, options)))
     return value
 
 
-def read_channel_values(owner: Augmentation, name: str) -> tuple[float, ...]:
+def read_channel_values(augmentation: Augmentation, name: str) -> tuple[float, ...]:
     """Return a parameter that is one pixel value, or one value per channel."""
     expected = "a finite number, or a tuple of one for each channel"
-    return read_numbers(owner, name, range(1, sys.maxsize), expected)
+    return read_numbers(augmentation, name, range(1, sys.maxsize), expected)
 
 
 def channel_tensor(values: tuple[float, ...], name: str, images: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Tables and pictures of networks: layers, training curves, weights, predictions.
 
-`summary` needs the package alone. The displays need matplotlib, which
-``pip install "skmlp[plot]"`` installs. Displays follow scikit-learn's convention:
-class methods such as ``from_estimator`` compute and draw, and ``plot`` draws again.
+- `summary` needs no optional package.
+- The displays need matplotlib, which ``pip install "skmlp[plot]"`` installs.
+- Displays follow scikit-learn's convention: class methods such as ``from_estimator``
+  compute and draw, and ``plot`` draws again.
 """
 
 from skmlp.inspection._augmentation import AugmentationDisplay

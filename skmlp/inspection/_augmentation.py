@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skmlp.inspection._images import as_images, check_count, pixel_range, to_shades
-from skmlp.inspection._networks import split_fitted
+from skmlp.inspection._networks import split_estimator
 from skmlp.inspection._plotting import image_axes, plot_area
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class AugmentationDisplay:
     """Original images, each next to augmented copies of it.
 
     It is recommended to use `from_estimator` or `from_augmentation` to create a
-    display. Copies are drawn on the gray scale of the originals.
+    display. Copies are drawn with the pixel range of the originals.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class AugmentationDisplay:
         ----------
         estimator : estimator
             An estimator with the parameter `augmentation`, fitted or not. In a
-            Pipeline, the steps before it have to be fitted. They transform X first, as
-            in training.
+            Pipeline, the transformers have to be fitted. They transform X before the
+            augmentation, as in training.
         X : array-like of shape (n_samples, n_features) or images
             The images to draw.
         n_copies, random_state, image_shape, ax
@@ -85,15 +85,15 @@ class AugmentationDisplay:
         ValueError
             If the estimator has no augmentation.
         """
-        transformers, last = split_fitted(estimator)
-        augmentation = getattr(last, "augmentation", None)
+        transformers, final = split_estimator(estimator)
+        augmentation = getattr(final, "augmentation", None)
         if augmentation is None:
             raise ValueError(
-                f"{type(last).__name__} has augmentation=None; set one of "
+                f"{type(final).__name__} has augmentation=None; set one of "
                 "skmlp.augmentation."
             )
         if image_shape is None and np.ndim(X) == 2:
-            image_shape = getattr(last, "image_shape_", None)
+            image_shape = getattr(final, "image_shape_", None)
         if transformers is not None:
             X = transformers.transform(X)
         return cls.from_augmentation(
@@ -141,7 +141,8 @@ class AugmentationDisplay:
         Raises
         ------
         ValueError
-            If X are no images of 1 or 3 channels, or if `n_copies` is below 1.
+            If X does not contain images with 1 or 3 channels, or if `n_copies` is less
+            than 1.
         """
         check_count("n_copies", n_copies)
         originals = as_images(X, image_shape)

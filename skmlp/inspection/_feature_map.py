@@ -102,15 +102,16 @@ channels)
             One sample in the form that the estimator takes.
         image_shape : tuple of int, default=None
             Height, width and channels of a flat sample. None uses ``image_shape_`` of
-            the estimator, or a square. Samples that are no square image are drawn as a
-            line of values.
+            the estimator, or a square. A sample that is not a square image is drawn as
+            a row of values.
         max_maps, ax
             See `plot`.
 
         Returns
         -------
         display : FeatureMapDisplay
-            Maps are computed after activation and pooling. The output are the logits.
+            Each map is the output of a layer after activation and pooling. The map
+            'output' contains the logits.
 
         Raises
         ------
@@ -121,21 +122,24 @@ channels)
         ValueError
             If the image has another size than the estimator takes.
         """
-        transformers, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
+        transformers, final = fitted_network(
+            estimator, f"{cls.__name__}.from_estimator"
+        )
         batch = np.asarray(image)[np.newaxis]
         if transformers is not None:
             batch = np.asarray(transformers.transform(batch))
-        if batch.size != last.n_features_in_:
+        if batch.size != final.n_features_in_:
             raise ValueError(
                 f"image has shape {np.shape(image)}, which makes {batch.size} "
-                f"features, but the network takes {last.n_features_in_}; give one "
+                f"features, but the network takes {final.n_features_in_}; give one "
                 "image, such as X[0]."
             )
         sample = batch.reshape(1, -1)
-        shape = image_shape or last.image_shape_ or batch.shape[1:]
+        # Without any shape, a flat sample is drawn as a square image if possible.
+        shape = image_shape or final.image_shape_ or batch.shape[1:]
         maps = {"input": _input_map(sample, shape if len(shape) > 1 else None)}
-        maps |= _layer_maps(last.net_.module_, sample)
-        labels = getattr(last, "classes_", ())
+        maps |= _layer_maps(final.net_.module_, sample)
+        labels = getattr(final, "classes_", ())
         has_names = len(labels) == len(maps["output"])
         names = [str(label) for label in labels] if has_names else None
         display = cls(maps=maps, output_names=names)
@@ -170,6 +174,7 @@ channels)
             _drawn_height(values, min(max_maps, values.shape[-1]), n_columns)
             for values in self.maps.values()
         ]
+        # In inches; a title has a height of 0.45.
         size = (_FIGURE_WIDTH, sum(heights) + 0.45 * len(heights) + 0.3)
         figure, area = plot_area(
             f"{type(self).__name__}.plot", ax, size, "Feature maps"
@@ -230,12 +235,17 @@ def _plot_maps(ax: "Axes", values: np.ndarray, max_maps: int, n_columns: int) ->
 
 
 def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the last output of every layer, after its activation and pooling."""
-    network = copy.deepcopy(network)  # the original may predict in another thread
+    """Return the output of every layer after its activation and pooling.
+
+    The modules of a layer have the same key, so the last output replaces the others.
+    """
+    # A copy, because the hooks would disturb a prediction in another thread.
+    network = copy.deepcopy(network)
     first = next(network.parameters())
     x = torch.tensor(sample, dtype=first.dtype, device=first.device)
     maps: dict[str, np.ndarray] = {}
     for name, _, output in layer_outputs(network, x):
+        # Modules inside blocks, and modules that only reshape, are left out.
         if "." not in name and name not in RESHAPING_MODULES:
             values = output[0].cpu()
             if values.ndim == 3:
@@ -245,7 +255,7 @@ def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _input_map(sample: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
-    """Return the input as an image, or as a vector if it is no image to draw."""
+    """Return the input as an image, or as a vector if it cannot be drawn as one."""
     try:
         image = as_images(sample, image_shape)[0]
     except ValueError:
@@ -260,7 +270,7 @@ def _drawn_height(values: np.ndarray, n_maps: int, n_columns: int) -> float:
     if values.ndim == 1:
         return 0.4 if len(values) > 30 else 0.8
     height, width = values.shape[:2]
-    if n_maps <= 3:  # the input, or as few maps
+    if n_maps <= 3:  # the input image, or at most three maps
         return 1.2
     n_rows = -(-n_maps // n_columns)
     tile = min(_FIGURE_WIDTH * 0.9 / min(n_maps, n_columns), 1.0)

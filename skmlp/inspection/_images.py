@@ -1,4 +1,4 @@
-"""Samples as images, and images side by side: shapes, pixel ranges, layout."""
+"""Convert samples to images, and arrange images in a grid."""
 
 import math
 from typing import Any
@@ -42,13 +42,13 @@ def _square_shape(n_features: int) -> tuple[int, int, int]:
 
 
 def check_count(name: str, value: int) -> None:
-    """Refuse a number of pictures below 1."""
+    """Raise a ValueError if a parameter is less than 1."""
     if value < 1:
         raise ValueError(f"{name}={value} must be at least 1.")
 
 
 def pixel_range(images: np.ndarray) -> tuple[float, float]:
-    """Return the values that are drawn as black and as white in all images."""
+    """Return the pixel values for black and for white, which all images share."""
     if images.dtype == np.uint8:
         return 0.0, 255.0
     low, high = float(images.min()), float(images.max())
@@ -59,7 +59,7 @@ def pixel_range(images: np.ndarray) -> tuple[float, float]:
 
 
 def to_shades(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Scale pixels to [0, 1]; gray images lose the axis of their one channel."""
+    """Scale pixels to [0, 1]. Gray images are returned without the channel axis."""
     shades = np.clip((images.astype(float) - low) / (high - low), 0, 1)
     return shades[..., 0] if images.shape[-1] == 1 else shades
 
@@ -67,7 +67,8 @@ def to_shades(images: np.ndarray, low: float, high: float) -> np.ndarray:
 def grid_shape(n: int) -> tuple[int, int]:
     """Return rows and columns of a grid for n pictures.
 
-    The grid has no gaps, unless it would be too wide. Then it is almost square.
+    A grid without empty cells is used if it is at most 2.5 times as wide as high.
+    Otherwise the grid is almost square and may have empty cells.
 
     Examples
     --------
@@ -82,7 +83,7 @@ def grid_shape(n: int) -> tuple[int, int]:
 
 
 def mosaic(tiles: np.ndarray, n_columns: int) -> np.ndarray:
-    """Return one picture of tiles ``(n, height, width)``, separated by lines of NaN."""
+    """Join tiles ``(n, height, width)`` into one picture, separated by lines of NaN."""
     n, height, width = tiles.shape
     n_columns = min(n, n_columns)
     n_rows = math.ceil(n / n_columns)

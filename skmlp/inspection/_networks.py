@@ -10,39 +10,45 @@ from torch import nn
 from skmlp.neural_network._pipelines import PipelineParts, split_pipeline
 
 
-def split_fitted(estimator: Any) -> PipelineParts:
-    """Separate transformers and network of an estimator, or of a search's best one."""
+def split_estimator(estimator: Any) -> PipelineParts:
+    """Split an estimator into transformers and network.
+
+    For a search, `best_estimator_` is split.
+    """
     return split_pipeline(getattr(estimator, "best_estimator_", estimator))
 
 
-def fitted_network(estimator: Any, user: str) -> PipelineParts:
-    """Separate transformers and fitted network; `user` is named in error texts."""
-    transformers, last = split_fitted(estimator)
-    _check_has_network(last, user)
-    check_is_fitted(last)
-    return PipelineParts(transformers, last)
+def fitted_network(estimator: Any, caller: str) -> PipelineParts:
+    """Split an estimator into transformers and fitted network.
+
+    `caller` is the function that error messages name.
+    """
+    transformers, final = split_estimator(estimator)
+    _check_has_network(final, caller)
+    check_is_fitted(final)
+    return PipelineParts(transformers, final)
 
 
-def network_without_weights(estimator: Any, X: Any, y: Any, user: str) -> nn.Module:
+def network_on_meta_device(estimator: Any, X: Any, y: Any, caller: str) -> nn.Module:
     """Return a copy of the network on torch's meta device, where it has no values."""
-    transformers, last = split_fitted(estimator)
-    _check_has_network(last, user)
-    if hasattr(last, "net_"):
-        return copy.deepcopy(last.net_.module_).to("meta")
+    transformers, final = split_estimator(estimator)
+    _check_has_network(final, caller)
+    if hasattr(final, "net_"):
+        return copy.deepcopy(final.net_.module_).to("meta")
     if X is None or y is None:
         raise ValueError(
-            f"this {type(last).__name__} is not fitted; give {user} X and y: the data "
-            "of the fit, or a few samples with every class."
+            f"this {type(final).__name__} is not fitted; give {caller} X and y: the "
+            "data of the fit, or a few samples with every class."
         )
     if transformers is not None:
         X = clone(transformers).fit_transform(X, y)
-    return last._preview_network(X, y)
+    return final._preview_network(X, y)
 
 
-def _check_has_network(estimator: Any, user: str) -> None:
-    """Refuse an estimator of another package."""
+def _check_has_network(estimator: Any, caller: str) -> None:
+    """Raise a TypeError if the estimator is not a network of skmlp."""
     if not hasattr(estimator, "net_") and not hasattr(estimator, "_preview_network"):
         raise TypeError(
-            f"{user} takes an estimator of skmlp.neural_network, alone or at the end "
+            f"{caller} takes an estimator of skmlp.neural_network, alone or at the end "
             f"of a Pipeline, got {type(estimator).__name__}."
         )

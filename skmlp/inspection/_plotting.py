@@ -22,26 +22,28 @@ NEUTRAL = "#777777"
 DIVERGING = "PuOr_r"
 
 
-def import_pyplot(user: str) -> Any:
+def import_pyplot(caller: str) -> Any:
     """Return `matplotlib.pyplot`, or raise an error that says how to install it."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
         raise ImportError(
-            f"{user} needs matplotlib, which is not installed; install it by "
+            f"{caller} needs matplotlib, which is not installed; install it by "
             'pip install "skmlp[plot]".'
         ) from error
     return matplotlib.pyplot
 
 
 def plot_area(
-    user: str, ax: "Axes | None", size: tuple[float, float], title: str
+    caller: str, ax: "Axes | None", size: tuple[float, float], title: str
 ) -> "tuple[Figure | SubFigure, SubplotSpec]":
-    """Return a figure and the area for several axes: a new figure, or the area of `ax`.
+    """Return a figure, and the area in which several axes can be placed.
 
-    Only a new figure has the title, because it would cover titles of axes in `ax`.
+    - Without `ax`, a new figure with `title` is created.
+    - With `ax`, its area is used. No title is set, because it could cover other titles
+      in the figure of the user.
     """
-    plt = import_pyplot(user)
+    plt = import_pyplot(caller)
     if ax is None:
         figure = plt.figure(figsize=size, layout="constrained")
         figure.suptitle(title)
@@ -73,14 +75,14 @@ def image_axes(
 
 
 def use_integer_ticks(ax: "Axes") -> None:
-    """Use integers on the horizontal axis, which counts epochs or units."""
+    """Use integer ticks on the x axis."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def as_mapping(estimator: Any, name: str | None) -> dict[str, Any]:
-    """Return estimators by their names in the legend."""
+    """Return a dict from legend label to estimator."""
     if isinstance(estimator, dict):
         if name is not None:
             raise ValueError("name is for one estimator; a dict has names of its own.")

@@ -13,7 +13,7 @@ from skmlp.inspection._images import (
     pixel_range,
     to_shades,
 )
-from skmlp.inspection._networks import split_fitted
+from skmlp.inspection._networks import split_estimator
 from skmlp.inspection._plotting import BLUE, RED, image_axes, plot_area
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class PredictionImageDisplay:
-    """Images with true label, predicted label and its probability, worst first.
+    """Images with true label, predicted label and probability of the predicted label.
+
+    The worst predictions come first.
 
     It is recommended to use `from_estimator` or `from_predictions` to create a
     display.
@@ -163,9 +165,9 @@ class PredictionImageDisplay:
         n_images : int, default=25
             Largest number of images to draw.
         order : {'worst', 'given'}, default='worst'
-            - 'worst': wrong predictions, then correct ones. In both groups the images
-              are sorted by the probability of the true label, lowest first, which is
-              the order of the log loss. Ties keep the order of X.
+            - 'worst': wrong predictions come first, then correct ones. Each group is
+              sorted by the probability of the true label, lowest first. Ties have the
+              order of X.
             - 'given': the order of X.
         display_labels : sequence of str of length n_classes, default=None
             Names of the classes in titles. None writes the labels themselves.
@@ -181,8 +183,8 @@ class PredictionImageDisplay:
         Raises
         ------
         ValueError
-            If lengths differ, if a parameter has no valid value, or if X are no images
-            of 1 or 3 channels.
+            If lengths differ, if a parameter is invalid, or if X does not contain
+            images with 1 or 3 channels.
         """
         y_true, y_proba = np.asarray(y_true), np.asarray(y_proba)
         check_consistent_length(y_true, y_proba, X)
@@ -211,7 +213,7 @@ class PredictionImageDisplay:
         indices = np.arange(n)
         if order == "worst":
             title += ", worst first"
-            # A true label without a column has the probability 0.
+            # A true label that is not in `labels` has the probability 0.
             is_true = y_true[:, np.newaxis] == labels
             true_proba = np.where(is_true, y_proba, 0).sum(axis=1)
             indices = np.lexsort((true_proba, y_pred == y_true))
@@ -273,8 +275,11 @@ class PredictionImageDisplay:
 
 
 def _fitted_image_shape(estimator: Any, X: Any) -> tuple[int, ...] | None:
-    """Return the image shape of the estimator if X has as many features."""
-    _, last = split_fitted(estimator)
-    shape = getattr(last, "image_shape_", None)
-    n_features = getattr(last, "n_features_in_", None)
+    """Return `image_shape_` if X is flat and has `n_features_in_` features, else None.
+
+    Both are attributes of the network at the end of the estimator.
+    """
+    _, final = split_estimator(estimator)
+    shape = getattr(final, "image_shape_", None)
+    n_features = getattr(final, "n_features_in_", None)
     return shape if np.ndim(X) == 2 and np.shape(X)[1] == n_features else None

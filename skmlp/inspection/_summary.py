@@ -4,7 +4,7 @@ import io
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from skmlp.inspection._networks import network_without_weights, split_fitted
+from skmlp.inspection._networks import network_on_meta_device, split_estimator
 from skmlp.neural_network._layers.description import LayerSummary, describe_layers
 from skmlp.training.modules.introspection import count_parameters
 
@@ -17,14 +17,17 @@ _WIDTH = 80
 
 
 class Summary:
-    """The result of `summary`, which is shown as a table, in a notebook as HTML.
+    """Result of `summary`.
+
+    It is printed as a text table. In a notebook it is an HTML table.
 
     Parameters
     ----------
     title : str
         Name of the estimator's class.
     rows : list of LayerSummary
-        The input, then every layer in the order in which the layers start.
+        The input, then the layers in the order of the forward pass. A block comes
+        before the layers in it.
     n_trainable_parameters : int
         Number of weights and biases that are not frozen.
 
@@ -40,7 +43,7 @@ class Summary:
         Number of weights and biases that are not frozen. It equals ``n_parameters_``
         of the fitted estimator.
     n_multiply_adds : int
-        Number of products that are summed to predict one sample.
+        Number of multiply-add operations to predict one sample.
 
     Examples
     --------
@@ -128,9 +131,9 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
         An estimator of `skmlp.neural_network`, or a Pipeline or fitted search that ends
         with one.
     X : array-like of shape (n_samples, n_features) or images, default=None
-        Samples that show the number of features. They are needed before `fit` only and
-        are ignored afterwards. In a Pipeline, copies of the transformers are fitted to
-        X and y.
+        Samples with the number of features of the later fit. They are needed only if
+        the estimator is not fitted, and ignored otherwise. In a Pipeline, copies of the
+        transformers are fitted to X and y.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
         Targets, needed with X. One sample of every class is enough.
 
@@ -153,8 +156,8 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     - A convolution has ``(in * size * size + 1) * out`` parameters. For each pixel of
       its output it has ``in * size * size * out`` multiply-adds.
     - The running statistics of batch normalization are not parameters.
-    - Before `fit` the network is built without memory for its weights and is not
-      trained.
+    - If the estimator is not fitted, the network is built on torch's meta device,
+      without memory for its weights. It is not trained.
 
     Examples
     --------
@@ -176,9 +179,9 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     >>> table.n_parameters
     101770
     """
-    network = network_without_weights(estimator, X, y, user="summary")
+    network = network_on_meta_device(estimator, X, y, caller="summary")
     return Summary(
-        type(split_fitted(estimator).final).__name__,
+        type(split_estimator(estimator).final).__name__,
         describe_layers(network),
         count_parameters(network, trainable=True),
     )

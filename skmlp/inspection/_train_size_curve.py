@@ -17,7 +17,9 @@ _MARKERS = "osD^vPX"
 
 
 class TrainSizeCurveDisplay:
-    """Validation scores over the number of training samples, with bands over seeds.
+    """Validation scores over the number of training samples.
+
+    Lines show the mean over several seeds, bands show the spread.
 
     It is recommended to use `from_estimator` to create a display from data. The
     constructor takes scores that are known already.
@@ -58,7 +60,8 @@ class TrainSizeCurveDisplay:
     >>> display.plot().ax_.get_xscale()
     'log'
 
-    Two seeds of the training samples and of the weights:
+    Repeat the training with two seeds. Each seed gives other training subsets and other
+    initial weights:
 
     >>> from sklearn.datasets import load_digits
     >>> from skmlp.model_selection import TrainSizeSplit
@@ -125,9 +128,9 @@ class TrainSizeCurveDisplay:
             A splitter such as `skmlp.model_selection.TrainSizeSplit`: each split has a
             training set of another size.
         seeds : sequence of int, default=(0, 1, 2)
-            Seeds for every ``random_state`` of `cv` and of the estimator with all its
-            parts. Subsets and initial weights differ between seeds. All models see the
-            same subsets.
+            Each seed is set as `random_state` of `cv`, and as every `random_state`
+            parameter of the estimator and of its nested estimators. Subsets and initial
+            weights differ between seeds. All models are trained on the same subsets.
         scoring : str or callable, default=None
             See `sklearn.model_selection.cross_validate`.
         n_jobs : int, default=None
@@ -180,8 +183,7 @@ class TrainSizeCurveDisplay:
         score_name : str, default=None
             Label of the axis of the scores. None uses the `score_name` of the display.
         band : {'std', 'range'}, default='std'
-            - 'std': one standard deviation below and above the mean, computed with
-              the divisor ``n_seeds - 1``.
+            - 'std': one standard deviation (``ddof=1``) below and above the mean.
             - 'range': from the lowest to the highest score of a seed.
 
         Returns
@@ -244,6 +246,7 @@ class TrainSizeCurveDisplay:
 
 def _labels_overlap(train_sizes: np.ndarray) -> bool:
     """Return whether horizontal labels would overlap on a log axis."""
+    # A label takes about 15 % of the axis.
     positions = np.sort(np.log(train_sizes))
     return bool((np.diff(positions) < 0.15 * np.ptp(positions)).any())
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from skmlp.inspection._networks import split_fitted
+from skmlp.inspection._networks import split_estimator
 from skmlp.inspection._plotting import (
     CYCLE,
     as_mapping,
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 
 class TrainingCurve(NamedTuple):
-    """The losses and scores of one model; a curve that was not recorded is None.
+    """The losses and scores of one model.
+
+    A field is None if the curve was not recorded.
 
     Attributes
     ----------
     train_loss : ndarray of shape (n_epochs,) or None
         Loss of the training set, with the penalty.
     valid_loss : ndarray of shape (n_epochs,) or None
-        Loss of the validation set, without the penalty; NaN where an epoch has none.
+        Loss of the validation set, without the penalty. NaN for epochs without a
+        validation loss.
     train_score : ndarray of shape (n_epochs,) or None
         Score of the training set after every epoch. The estimators record it with
         ``record_train_score=True``.
@@ -153,7 +156,7 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or two of them, default=None
-            Axes of the loss and of the scores. A single one shows the loss alone.
+            Axes of the loss and of the scores. With one Axes, only the loss is drawn.
             None creates a figure.
         score_name : str, default=None
             Label of the axis of the scores. None uses "Score".
@@ -163,12 +166,12 @@ class TrainingCurveDisplay:
         self : TrainingCurveDisplay
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
-        scored = any(
+        has_scores = any(
             curve.train_score is not None or curve.valid_score is not None
             for curve in self.curves.values()
         )
         if ax is None:
-            n_panels = 1 + scored
+            n_panels = 1 + has_scores
             _, ax = plt.subplots(
                 ncols=n_panels, figsize=(1 + 4.5 * n_panels, 4), layout="constrained"
             )
@@ -187,23 +190,23 @@ class TrainingCurveDisplay:
             color = CYCLE[i % len(CYCLE)]
             prefix = f"{name}, " if len(self.curves) > 1 else ""
             best = curve.best_epoch
-            for part, word, style in (
+            for split, label_of_split, linestyle in (
                 ("train", "training", "-"),
                 ("valid", "validation", "--"),
             ):
-                values = getattr(curve, f"{part}_{quantity}")
+                values = getattr(curve, f"{split}_{quantity}")
                 if values is None:
                     continue
-                (self.lines_[name][f"{part}_{quantity}"],) = ax.plot(
+                (self.lines_[name][f"{split}_{quantity}"],) = ax.plot(
                     np.arange(1, len(values) + 1),
                     values,
-                    style,
+                    linestyle,
                     color=color,
-                    label=prefix + word,
+                    label=prefix + label_of_split,
                     # A line needs two points, so a single epoch is a dot.
                     marker="o" if len(values) == 1 else None,
                 )
-                if best is not None and part == "valid":
+                if best is not None and split == "valid":
                     ax.plot(
                         best,
                         values[best - 1],
@@ -227,18 +230,18 @@ class TrainingCurveDisplay:
 
 def _read_curve(estimator: Any) -> TrainingCurve:
     """Return the curves that a fitted estimator recorded."""
-    _, last = split_fitted(estimator)
-    losses = getattr(last, "loss_curve_", None)
+    _, final = split_estimator(estimator)
+    losses = getattr(final, "loss_curve_", None)
     if not losses:
         raise ValueError(
-            f"{type(last).__name__} has no loss_curve_ to draw; fit it first, with a "
+            f"{type(final).__name__} has no loss_curve_ to draw; fit it first, with a "
             "solver other than 'lbfgs'."
         )
     n_epochs = len(losses)
-    history = list(getattr(last, "history_", ()))
-    scores = getattr(last, "validation_scores_", None)
+    history = list(getattr(final, "history_", ()))
+    scores = getattr(final, "validation_scores_", None)
     valid_score = None if scores is None else np.asarray(scores, dtype=float)
-    best_epoch = getattr(last, "best_epoch_", None)
+    best_epoch = getattr(final, "best_epoch_", None)
     if best_epoch is None and valid_score is not None:
         best_epoch = int(np.argmax(valid_score)) + 1  # scikit-learn has no best_epoch_
     return TrainingCurve(

@@ -1,4 +1,7 @@
-"""The weights of a layer as images, with the weights to one output."""
+"""Draw the weights of each unit as an image.
+
+Optionally, the weights from the units to one output are drawn as bars.
+"""
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -20,7 +23,7 @@ from skmlp.neural_network._layers.names import layer_index
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Frames differ in line and width too, for readers who cannot see the colors.
+# Frames also differ in line style and width, for color-blind readers.
 _FRAMES: dict[str | None, dict[str, Any]] = {
     "over": {"color": GREEN, "linestyle": "-", "linewidth": 3.0},
     "under": {"color": RED, "linestyle": (0, (2, 1)), "linewidth": 3.0},
@@ -48,8 +51,8 @@ class WeightImageDisplay:
     output_name : str, default=None
         Name of that output unit.
     threshold : float, default=0.75
-        The frame of an image is a green solid line if its output weight is over
-        `threshold`, and a red dashed line if it is under ``-threshold``.
+        Images with an output weight above `threshold` have a green solid frame. Images
+        with an output weight below ``-threshold`` have a red dashed frame.
 
     Attributes
     ----------
@@ -135,14 +138,19 @@ class WeightImageDisplay:
         estimator : fitted estimator
             An estimator of `skmlp.neural_network`, alone or at the end of a Pipeline.
         layer : int, default=0
-            Number of a layer as in ``coefs_``. It has to be a convolution, or the first
-            layer, whose inputs are pixels. A filter with neither 1 nor 3 channels is
-            drawn as one image for each channel.
+            Index in ``coefs_``. Only the first layer and convolutions can be drawn.
+
+            - A filter of one channel is one image.
+            - A filter of three channels is one color image in the first layer.
+            - Other filters are drawn as one image for each input channel. A later
+              convolution has feature maps as its input, so three channels are not
+              colors.
         output : label, default=None
-            Class whose output weights are drawn as bars and frames. In regression, the
-            number of the target. The next layer has to be the output.
+            Class label, or index of the target in regression. The weights from the
+            units to this output are drawn as bars and determine the frames. The layer
+            has to be the last one before the output.
         threshold : float, default=0.75
-            Images with a larger absolute output weight have a frame.
+            Images whose output weight has a larger absolute value have a colored frame.
         image_shape : tuple of int, default=None
             Height, width and channels of flat samples. None uses ``image_shape_`` of
             the estimator, or a square.
@@ -163,15 +171,15 @@ class WeightImageDisplay:
             If the layer cannot be drawn as images, if `output` is given and the next
             layer is not the output, or if there is no such output.
         """
-        _, last = fitted_network(estimator, f"{cls.__name__}.from_estimator")
-        coefs = last.coefs_
+        _, final = fitted_network(estimator, f"{cls.__name__}.from_estimator")
+        coefs = final.coefs_
         layer = layer_index(layer, len(coefs))
         weights = coefs[layer]
         names = None
         if weights.ndim == 4:
             images, names = _filter_images(weights, layer)
         elif layer == 0:
-            shape = image_shape or last.image_shape_
+            shape = image_shape or final.image_shape_
             images = as_images(weights.T, shape)
             if images.shape[-1] not in (1, 3):
                 raise ValueError(
@@ -182,15 +190,17 @@ class WeightImageDisplay:
                 f"layer={layer} is dense and its inputs are not pixels; only layer=0 "
                 "and convolutions can be drawn as images."
             )
-        if len(coefs) == 1 and weights.shape[1] == len(getattr(last, "classes_", ())):
-            names = [str(label) for label in last.classes_]
+        labels = getattr(final, "classes_", ())
+        # Without a hidden layer, each image belongs to a class.
+        if len(coefs) == 1 and weights.shape[1] == len(labels):
+            names = [str(label) for label in labels]
         output_weights = None
         if output is not None:
-            output_weights = _output_weights(last, layer, output)
+            output_weights = _read_output_weights(final, layer, output)
             if len(images) != len(output_weights):
                 raise ValueError(
                     f"output={output!r} has {len(output_weights)} weights, but there "
-                    f"are {len(images)} images; it needs one channel or three."
+                    f"are {len(images)} images; each unit has to be one image."
                 )
         display = cls(
             images=images,
@@ -225,6 +235,8 @@ class WeightImageDisplay:
         n_rows, n_columns = grid_shape(n)
         bars = self.output_weights is not None
         height, width = self.images.shape[1:3]
+        # Sizes in inches. An image with its title is about 0.9 x 1.05, the bars have a
+        # height of 2.
         aspect = min(max(height / width, 0.3), 3)
         size = (max(n_columns * 0.9 + 1, 6), n_rows * 1.05 * aspect + 1 + 2 * bars)
         figure, area = plot_area(
@@ -250,7 +262,7 @@ class WeightImageDisplay:
         if n < len(self.images):
             title += f" (first {n} of {len(self.images)})"
         if self.images.shape[-1] == 3:
-            title += f", gray is 0, ±{self.limit:.2g} at most"
+            title += f", gray is 0, range ±{self.limit:.2g}"
         return title
 
     def _plot_images(self, n: int) -> None:
@@ -314,7 +326,7 @@ def _filter_images(
     return images, names
 
 
-def _output_weights(estimator: Any, layer: int, output: Any) -> np.ndarray:
+def _read_output_weights(estimator: Any, layer: int, output: Any) -> np.ndarray:
     """Return the weights from a layer's units to an output unit."""
     coefs = estimator.coefs_
     n_units = coefs[layer].shape[-1]
@@ -327,6 +339,8 @@ def _output_weights(estimator: Any, layer: int, output: Any) -> np.ndarray:
     if output not in labels:
         raise ValueError(f"output={output!r} is none of {labels}.")
     index = labels.index(output)
-    if coefs[-1].shape[1] < len(labels):  # one logit for two classes
+    if coefs[-1].shape[1] < len(labels):
+        # A binary classifier has one logit, for the second class. For the first class
+        # the sign is reversed.
         return coefs[-1][:, 0] if index else -coefs[-1][:, 0]
     return coefs[-1][:, index]

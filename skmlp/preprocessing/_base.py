@@ -1,4 +1,4 @@
-"""Base class of the pixel transformers: checks of the input, dtypes, blocks."""
+"""Base class of the pixel transformers, with input validation."""
 
 from collections.abc import Iterator
 from math import prod
@@ -16,7 +16,7 @@ from skmlp._sklearn_bases import (
     available_if,
 )
 
-# Other dtypes (object, longdouble, numeric strings) become float64, the first one.
+# Other dtypes (object, longdouble, numeric strings) are converted to the first dtype.
 _ACCEPTED_DTYPES = [np.float64, np.float32, np.float16, np.bool_]
 _ACCEPTED_DTYPES += [np.uint8, np.uint16, np.uint32, np.uint64]
 _ACCEPTED_DTYPES += [np.int8, np.int16, np.int32, np.int64]
@@ -57,7 +57,7 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Return the names of the output features, which equal the input names.
 
         This method exists only if the samples are flat. Images have no feature names.
-        Transformed images are therefore always arrays, also after ``set_output``.
+        Transformed images are therefore always arrays, even with ``set_output``.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return super().get_feature_names_out(input_features)
 
     def _check_pixels(self, X: Any, *, reset: bool) -> np.ndarray:
-        """Return X as a checked array; with reset, store the shape of its samples."""
+        """Validate X; if `reset`, store the shape of a sample."""
         pixels = validate_data(
             self, X, reset=reset, dtype=_ACCEPTED_DTYPES, allow_nd=True, ensure_2d=False
         )
@@ -111,9 +111,9 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return pixels
 
     def _check_feature_shape(self, X: np.ndarray) -> None:
-        """Refuse samples of another shape than in fit.
+        """Raise a ValueError if samples have another shape than in `fit`.
 
-        For flat samples the message is scikit-learn's.
+        For flat samples the message equals the message of scikit-learn.
         """
         shape = X.shape[1:]
         expected = getattr(self, "feature_shape_", shape)

@@ -1,4 +1,7 @@
-"""Mean and variance in float64: of one block, of merged blocks, of pooled features."""
+"""Mean and variance in float64.
+
+They can be merged over blocks of samples, and pooled over features.
+"""
 
 from typing import NamedTuple
 
@@ -6,7 +9,10 @@ import numpy as np
 
 
 class Moments(NamedTuple):
-    """Number of samples; mean and population variance of each group of values."""
+    """Number of samples, and mean and variance (ddof=0) of each group of values.
+
+    A group is a feature, a channel, an image, or all values.
+    """
 
     n_samples: int
     mean: np.ndarray
@@ -14,7 +20,9 @@ class Moments(NamedTuple):
 
 
 def compute_moments(block: np.ndarray, axis: int) -> Moments:
-    """Return the moments of a 2-D block along an axis, which gets the length 1.
+    """Return the moments of a 2-D block along an axis.
+
+    The results have the length 1 along this axis.
 
     The two-pass algorithm is applied to values shifted by the first one (Chan, Golub
     and LeVeque, 1983, sections 2 and 3). The variance of a constant is exactly zero.
@@ -34,9 +42,9 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
 
     These are equations 1.5a and 1.5b of Chan, Golub and LeVeque, "Algorithms for
     computing the sample variance: analysis and recommendations", The American
-    Statistician 37(3), 1983, 242-247, divided by the number of samples. All samples
-    have the same number of values in each group, so the numbers of samples can be the
-    weights.
+    Statistician 37(3), 1983, 242-247, divided by the number of samples. The numbers of
+    samples can be the weights, because each sample has the same number of values per
+    group.
     """
     n_samples = a.n_samples + b.n_samples
     weight = b.n_samples / n_samples
@@ -58,14 +66,16 @@ def pool_moments(moments: Moments) -> Moments:
 
 
 def safe_scale(mean: np.ndarray, var: np.ndarray, n_values: int) -> np.ndarray:
-    """Return the standard deviation, or 1 where it is zero up to rounding errors.
+    """Return the standard deviation.
 
-    The bound on the computed variance of a constant is scikit-learn's, after Chan,
-    Golub and LeVeque. Deviations that are zero in float32 are replaced by 1, too.
+    It is replaced by 1 if it is zero within rounding errors, or zero in float32. The
+    bound of the rounding errors is the one of `_is_constant_feature` in scikit-learn,
+    after Chan, Golub and LeVeque.
     """
     eps = np.finfo(np.float64).eps
     scale = np.sqrt(var)
-    # Deviations are compared, because the square of a huge mean would overflow.
+    # Standard deviations are compared instead of variances, because the square of a
+    # large mean could overflow.
     rounding = np.hypot(np.sqrt(n_values * eps) * scale, n_values * eps * mean)
     is_constant = (scale <= rounding) | (scale < np.finfo(np.float32).tiny)
     return np.where(is_constant, 1.0, scale)

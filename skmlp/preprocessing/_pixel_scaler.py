@@ -13,7 +13,7 @@ from skmlp.preprocessing._base import PixelTransformer, output_dtype, sample_blo
 
 
 class PixelScaler(PixelTransformer):
-    """Scale pixels from the range of their format to `feature_range`.
+    """Scale pixels from [0, `pixel_max`] to `feature_range`.
 
     The formula is::
 
@@ -178,7 +178,7 @@ class PixelScaler(PixelTransformer):
         return pixels
 
     def _divisor_and_low(self) -> tuple[float, float]:
-        """Return the divisor of the pixels, and the number that is then added."""
+        """Return the divisor and the offset of the scaling."""
         try:
             low, high = (float(bound) for bound in self.feature_range)
             ordered = -np.inf < low < high < np.inf

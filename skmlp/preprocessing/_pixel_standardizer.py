@@ -21,7 +21,7 @@ from skmlp.preprocessing._moments import (
 
 
 def _has_inverse(standardizer: "PixelStandardizer") -> bool:
-    """Return True if the scope has an inverse; raise an AttributeError otherwise."""
+    """Return True if the scaling can be inverted; otherwise raise an AttributeError."""
     if getattr(standardizer, "_fitted_scope", standardizer.scope) == "image":
         raise AttributeError(
             "scope='image' does not store the mean and deviation of each image, so "
@@ -133,7 +133,7 @@ class PixelStandardizer(PixelTransformer):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Compute mean and variance of X; earlier values are discarded.
+        """Compute mean and variance of X. Earlier statistics are discarded.
 
         Parameters
         ----------
@@ -151,9 +151,8 @@ class PixelStandardizer(PixelTransformer):
         Raises
         ------
         ValueError
-            If a parameter has another value than described, if X is empty, is not
-            finite, or has less than 2 or more than 4 dimensions, or if its variance
-            overflows float64.
+            If a parameter is invalid, if X is empty, is not finite, or has less than 2
+            or more than 4 dimensions, or if its variance overflows float64.
         TypeError
             If X is sparse.
         """
@@ -262,7 +261,7 @@ class PixelStandardizer(PixelTransformer):
         return pixels
 
     def _update(self, X: npt.ArrayLike, *, first: bool) -> Self:
-        """Merge the moments of X with the earlier ones, or start with them."""
+        """Update the statistics with X. If `first`, start with X."""
         if not first and self.scope != self._fitted_scope:
             raise ValueError(
                 f"scope={self.scope!r} differs from scope={self._fitted_scope!r} of "
@@ -279,6 +278,7 @@ class PixelStandardizer(PixelTransformer):
                     moments = merge_moments(earlier, moments)
             _check_variance(moments.var)
             _, mean, var = moments
+            # Number of pixel values of which each mean is computed.
             n_values = moments.n_samples * (self.n_features_in_ // mean.size)
             scale = safe_scale(mean, var, n_values) if self.with_std else None
         n_before = 0 if first else self.n_samples_seen_
@@ -305,19 +305,20 @@ class PixelStandardizer(PixelTransformer):
         )
 
     def _shift_and_scale(self, dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the number to subtract and the divisor; 0 and 1 change nothing."""
+        """Return the number to subtract and the divisor; they are 0 and 1 if unused."""
         mean = self.mean_ if self.with_mean and self.mean_ is not None else 0.0
         scale = self.scale_ if self.with_std and self.scale_ is not None else 1.0
         if self._fitted_scope != "channel":
             return np.asarray(mean, dtype), np.asarray(scale, dtype)
-        # Repeated for every pixel, because NumPy would broadcast in loops of length 3.
+        # Expanded to the image shape, because broadcasting over three channels is slow
+        # in NumPy.
         shape = self.feature_shape_
         return np.full(shape, mean, dtype), np.full(shape, scale, dtype)
 
     def _image_shift_and_scale(
         self, images: np.ndarray, dtype: np.dtype[Any]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return number and divisor for each image, of shape (n_images, 1, ...)."""
+        """Return mean and scale of each image, of shape (n_images, 1, ...)."""
         shape = (len(images),) + (1,) * (images.ndim - 1)
         with np.errstate(over="ignore", invalid="ignore"):
             moments = compute_moments(images.reshape(len(images), -1), axis=1)
@@ -339,7 +340,7 @@ def _feature_moments(pixels: np.ndarray) -> Moments:
 
 
 def _check_variance(var: np.ndarray) -> None:
-    """Refuse a variance that is not finite."""
+    """Raise a ValueError if a variance is not finite."""
     if not np.isfinite(var).all():
         raise ValueError(
             "The variance of X overflows float64, so X cannot be standardized; scale "

@@ -22,7 +22,7 @@ EVERYTHING = {
 def draw_amounts(augmentation, size=2000, seed=0):
     """Return the amounts that a call on `size` images with this seed uses."""
     generator = torch.Generator().manual_seed(seed)
-    return _draw_amounts(augmentation._parse_parameters(), size, generator)
+    return _draw_amounts(augmentation._check_parameters(), size, generator)
 
 
 def scipy_affine(image, amounts, mode, order, fill):

@@ -112,6 +112,15 @@ def test_filters_of_many_channels_are_drawn_as_one_image_per_channel(cnn):
     assert "first 6 of 24" in display.figure_.get_suptitle()
 
 
+def test_three_channels_are_not_colors_in_a_later_convolution():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 8, 8, 1)), np.arange(60) % 3
+    model = CNNClassifier((3, 2), solver="lbfgs", tol=1, random_state=0).fit(X, y)
+    display = WeightImageDisplay.from_estimator(model, layer=1)
+    assert display.images.shape == (3 * 2, 3, 3, 1)
+    assert display.unit_names[:3] == ["0 to 0", "1 to 0", "2 to 0"]
+
+
 def test_weights_of_three_channels_are_drawn_as_colors_around_gray():
     rng = np.random.default_rng(0)
     X, y = rng.random((60, 6, 6, 3)), np.arange(60) % 3

@@ -5,6 +5,7 @@ from typing import Any
 
 from sklearn import compose, decomposition, feature_selection, impute
 from sklearn import preprocessing as sklearn_preprocessing
+from sklearn.feature_extraction import text
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 
@@ -42,6 +43,9 @@ _SKLEARN_CLASSES: list[type] = [
     sklearn_preprocessing.QuantileTransformer,
     sklearn_preprocessing.RobustScaler,
     sklearn_preprocessing.StandardScaler,
+    text.CountVectorizer,
+    text.TfidfTransformer,
+    text.TfidfVectorizer,
     FeatureUnion,
 ]
 
@@ -61,6 +65,17 @@ CLASS_NAMES = {cls: name for name, cls in ALLOWED_CLASSES.items()}
 # Files with fitted attributes of these classes record scikit-learn's version. The
 # other classes of scikit-learn have no attributes that depend on it.
 VERSIONED_CLASSES = frozenset(_SKLEARN_CLASSES)
+
+# Parameters that must have these values. Texts would be taken as names of files, and a
+# hostile pattern would search them for ever.
+_OF_VECTORIZERS = {"input": "content", "token_pattern": r"(?u)\b\w\w+\b"}
+REQUIRED_PARAMETERS: dict[type, dict[str, str]] = {
+    text.CountVectorizer: _OF_VECTORIZERS,
+    text.TfidfVectorizer: _OF_VECTORIZERS,
+}
+
+# Attributes that are not stored, because they mean something in their process only.
+UNSTORED_ATTRIBUTES = frozenset({"_metadata_request", "_stop_words_id"})
 
 # The score functions of `SelectKBest` and `SelectPercentile`.
 ALLOWED_FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -16,6 +16,8 @@ from skmlp.persistence._allowed_classes import (
     ALLOWED_CLASSES,
     ALLOWED_FUNCTIONS,
     PATH_PARAMETERS,
+    REQUIRED_PARAMETERS,
+    UNSTORED_ATTRIBUTES,
     VERSIONED_CLASSES,
 )
 from skmlp.storage.value_decoder import ValueDecoder, parse_json
@@ -113,6 +115,9 @@ class _EstimatorDecoder(ValueDecoder):
         for name in PATH_PARAMETERS & params.keys():
             if isinstance(params[name], str):
                 params[name] = None
+        for name, required in REQUIRED_PARAMETERS.get(cls, {}).items():
+            if params.get(name, required) != required:
+                raise ValueError(f"{name} of {cls.__name__} is not {required!r}")
         estimator = cls(**params)
         # Compared with the class: a hostile file may leave out parameters.
         names = getattr(cls, "_get_param_names", vars(estimator).keys)()
@@ -121,7 +126,7 @@ class _EstimatorDecoder(ValueDecoder):
                 name in names
                 or hasattr(cls, name)
                 or not name.isidentifier()
-                or name == "_metadata_request"
+                or name in UNSTORED_ATTRIBUTES
             ):
                 raise ValueError(f"{cls.__name__} has no attribute {short_repr(name)}")
         if cls in VERSIONED_CLASSES:

@@ -27,6 +27,8 @@ from skmlp.persistence._allowed_classes import (
     CLASS_NAMES,
     FUNCTION_NAMES,
     PATH_PARAMETERS,
+    REQUIRED_PARAMETERS,
+    UNSTORED_ATTRIBUTES,
     VERSIONED_CLASSES,
 )
 from skmlp.storage.value_encoder import (
@@ -98,6 +100,13 @@ class _EstimatorEncoder(ValueEncoder):
         for name in PATH_PARAMETERS & params.keys():
             if isinstance(params[name], (str, os.PathLike)):
                 params[name] = None
+        for name, required in REQUIRED_PARAMETERS.get(cls, {}).items():
+            if params[name] != required:
+                raise TypeError(
+                    f"{name} of {cls.__name__} cannot be stored: it is "
+                    f"{params[name]!r}, and only {required!r} is safe to load; use "
+                    "joblib.dump."
+                )
         network: dict[str, np.ndarray] = {}
         # Parameters first: an unsupported parameter is an error that users can correct.
         encoded_params = self._encode_named(params, cls.__name__, array_name, depth)
@@ -105,7 +114,12 @@ class _EstimatorEncoder(ValueEncoder):
             attributes, network = estimator.__skmlp_state__()
         else:
             attributes = {k: v for k, v in vars(estimator).items() if k not in params}
-        attributes.pop("_metadata_request", None)
+        for name in UNSTORED_ATTRIBUTES:
+            attributes.pop(name, None)
+        if isinstance(attributes.get("vocabulary_"), dict):
+            # Python's integers take a third of the space of NumPy's.
+            words = attributes["vocabulary_"].items()
+            attributes["vocabulary_"] = {word: int(index) for word, index in words}
         described = {
             "class": CLASS_NAMES[cls],
             "params": encoded_params,

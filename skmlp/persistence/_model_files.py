@@ -37,6 +37,7 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
         - ``ColumnTransformer``, ``FeatureUnion``, ``TransformedTargetRegressor``,
         - ``MissingIndicator``, ``SimpleImputer``,
         - ``PCA``, ``TruncatedSVD``,
+        - ``CountVectorizer``, ``TfidfTransformer``, ``TfidfVectorizer``,
         - ``SelectKBest``, ``SelectPercentile``, ``VarianceThreshold``,
         - ``FunctionTransformer`` without a function.
     path : str or path-like

@@ -175,8 +175,8 @@ def test_loaded_transformer_gives_equal_bits(transformer, X, path, same):
     if hasattr(transformer, "get_feature_names_out"):
         names = transformer.get_feature_names_out()
         assert list(loaded.get_feature_names_out()) == list(names)
-    attributes = vars(transformer).keys() - {"_stop_words_id"}
-    assert vars(loaded).keys() == attributes
+    # Vectorizers set the id of an object again when they transform.
+    assert vars(loaded).keys() ^ vars(transformer).keys() <= {"_stop_words_id"}
     content = path.read_bytes()
     save_model(loaded, path)
     assert path.read_bytes() == content

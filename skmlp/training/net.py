@@ -25,12 +25,24 @@ from skmlp.training.optimizers.flat_optimizers import (
     copy_optimizer_state,
     load_optimizer_state,
 )
-from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.flat_parameters import FlatParameters, own_storages
 from skmlp.training.schedules import Schedule
 from skmlp.training.snapshot import AttributeSnapshot
 from skmlp.training.stopping import Monitor
 
 OptimizerState = dict[str, dict[str, Any]]
+
+# Pickles of earlier versions hold these. They are of use in training only.
+_ATTRIBUTES_OF_OLD_PICKLES = (
+    "flat_",
+    "penalty_",
+    "step_",
+    "update_",
+    "average_",
+    "recorder_",
+    "score",
+    "train_score",
+)
 
 
 class Net(NeuralNet):
@@ -80,6 +92,8 @@ class Net(NeuralNet):
         also True after Ctrl-C.
     interrupted_ : bool
         Whether Ctrl-C ended training.
+    incremental_ : bool
+        Whether the last training was one call of `partial_fit`.
     bests_ : dict of str to float
         The best value of each quantity in the history.
     """
@@ -90,6 +104,7 @@ class Net(NeuralNet):
     epochs_ = 0
     converged_ = False
     interrupted_ = False
+    incremental_ = False
     bests_: dict[str, float]
 
     def __init__(
@@ -202,7 +217,9 @@ class Net(NeuralNet):
         """Return a copy of the net for prediction; it has no optimizer."""
         copied = self._shallow_copy(None)
         module = copy.deepcopy(self.module_).eval()
-        copied.__dict__.update(module_=module, monitor=self.monitor.copy())
+        copied.__dict__.update(
+            module=module, module_=module, monitor=self.monitor.copy()
+        )
         return copied
 
     def _shallow_copy(self, optimizer_state: OptimizerState | None) -> "Net":
@@ -214,7 +231,19 @@ class Net(NeuralNet):
 
     def __getstate__(self) -> dict[str, Any]:
         copied = self._shallow_copy(self.copy_optimizer_state())
+        module = copy.deepcopy(self.module_)  # no views of the vector
+        copied.__dict__.update(module=module, module_=module)
         return NeuralNet.__getstate__(copied)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        NeuralNet.__setstate__(self, state)
+        # Older pickles name other attributes, and hold each parameter as a view of a
+        # vector of its own.
+        for name in _ATTRIBUTES_OF_OLD_PICKLES:
+            self.__dict__.pop(name, None)
+        if isinstance(self.optimizer_, dict):
+            self.drop_optimizer(self.optimizer_)
+        own_storages(self.module_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return predictions encoded as the targets, for skorch's scorers.

@@ -34,7 +34,7 @@ def training_state_dict(run: TrainingRun) -> dict[str, Any]:
     """
     net, average, best = run.net, run.average, run.best_weights
     monitor = vars(net.monitor) | {"best_state": best and best.copies}
-    return _to_arrays(
+    return tensors_to_arrays(
         {
             "epochs": net.epochs_,
             "converged": net.converged_,
@@ -81,7 +81,7 @@ def load_training_state_dict(run: TrainingRun, state: dict[str, Any]) -> None:
     _copy(run.state_tensors, state["weights"])
     optimizer = state["optimizer"]
     load_optimizer_state(
-        net.optimizer_, {**optimizer, "state": _to_tensors(optimizer["state"])}
+        net.optimizer_, {**optimizer, "state": arrays_to_tensors(optimizer["state"])}
     )
     net.schedule.steps_done = state["schedule"]
     monitor = dict(state["monitor"])
@@ -133,22 +133,27 @@ def _same_state(
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def _to_arrays(value: Any) -> Any:
+def tensors_to_arrays(value: Any) -> Any:
     """Copy containers and replace their tensors by arrays."""
     if isinstance(value, Tensor):
         return value.detach().cpu().numpy().copy()
     if isinstance(value, dict):
-        return {key: _to_arrays(item) for key, item in value.items()}
+        return {key: tensors_to_arrays(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_to_arrays(item) for item in value]
+        return [tensors_to_arrays(item) for item in value]
     if isinstance(value, tuple):
-        return tuple(_to_arrays(item) for item in value)
+        return tuple(tensors_to_arrays(item) for item in value)
     return value
 
 
-def _to_tensors(values: dict[str, Any]) -> dict[str, Any]:
+def arrays_to_tensors(values: dict[str, Any]) -> dict[str, Any]:
     """Return a dict with tensors instead of arrays."""
     return {
-        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        name: _to_tensor(value) if isinstance(value, np.ndarray) else value
         for name, value in values.items()
     }
+
+
+def _to_tensor(array: np.ndarray) -> Tensor:
+    """Return a tensor that shares the memory of an array, if that is writable."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

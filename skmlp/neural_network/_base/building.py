@@ -206,22 +206,24 @@ class NetworkBuilder(PredictingNetwork):
         return generator
 
     def _make_net(
-        self, network: nn.Sequential, monitor: Monitor, device: torch.device
+        self,
+        network: nn.Sequential,
+        monitor: Monitor,
+        device: torch.device,
+        callbacks: Sequence[Any] | None = None,
     ) -> Net:
-        """Return an initialized net around the network."""
+        """Return an initialized net around the network.
+
+        None clones the callbacks of the estimator.
+        """
+        if callbacks is None:
+            callbacks = [clone(callback) for callback in self.callbacks or ()]
         net = Net(
             network,
             self._make_loss(),
             solver=self.solver,
             make_optimizer=partial(
-                make_optimizer,
-                self.solver,
-                lr=self.learning_rate_init,
-                momentum=self.momentum,
-                nesterov=self.nesterovs_momentum,
-                betas=(self.beta_1, self.beta_2),
-                eps=self.epsilon,
-                params=self.optimizer_params,
+                make_optimizer, self.solver, **self._optimizer_params()
             ),
             schedule=Schedule.for_solver(
                 self.solver,
@@ -239,12 +241,23 @@ class NetworkBuilder(PredictingNetwork):
             weight_averaging=self.weight_averaging,
             amp=self.amp,
             verbose=prints_epochs(self.verbose),
-            callbacks=[clone(callback) for callback in self.callbacks or ()],
+            callbacks=callbacks,
             max_epochs=self.max_iter,
             device=None,  # the network is already where it trains
         )
         net.initialize().device = str(device)
         return net
+
+    def _optimizer_params(self) -> dict[str, Any]:
+        """Return the parameters of the optimizer by the names of `make_optimizer`."""
+        return {
+            "lr": self.learning_rate_init,
+            "momentum": self.momentum,
+            "nesterov": self.nesterovs_momentum,
+            "betas": (self.beta_1, self.beta_2),
+            "eps": self.epsilon,
+            "params": self.optimizer_params,
+        }
 
     def _make_monitor(self, continues: bool) -> Monitor:
         """Return a new monitor, or the monitor of the fit before."""

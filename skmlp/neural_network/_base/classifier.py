@@ -117,7 +117,12 @@ shape (n_samples, height, width[, channels])
         """Train further by one epoch on X and y.
 
         Training continues after `fit` or `partial_fit`, with the moments and the
-        learning rate of the optimizer. It continues in copies and pickles too.
+        learning rate of the optimizer.
+
+        - A deep copy continues in the same way.
+        - So does a pickle after `partial_fit`, or with ``warm_start=True``.
+        - Any other pickle lacks the moments, which are larger than the weights. It
+          continues with the learning rate, and with moments of zero.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from skmlp._sklearn_bases import CallbackSupportMixin
 from skmlp._warnings import warn
-from skmlp.neural_network._base.storage import StoredNetwork
+from skmlp.neural_network._base.pickling import PickledNetwork
 from skmlp.neural_network._fit.callback_tasks import FitTask
 from skmlp.neural_network._fit.checkpoint import (
     FileCheckpoint,
@@ -63,7 +63,7 @@ _NON_FINITE_WEIGHTS = (
 )
 
 
-class BaseNetwork(CallbackSupportMixin, StoredNetwork):
+class BaseNetwork(CallbackSupportMixin, PickledNetwork):
     """Base of the estimators; not for direct use."""
 
     random_state: int | np.random.RandomState | None
@@ -246,6 +246,7 @@ class BaseNetwork(CallbackSupportMixin, StoredNetwork):
         if not torch.isfinite(run.flat.values).all():
             raise ValueError(_NON_FINITE_WEIGHTS)
         self._set_fitted_attributes(run.net)
+        run.net.incremental_ = incremental
         if not incremental:
             run.net.release()
         if self.refit_full and not run.net.interrupted_:

@@ -112,6 +112,16 @@ class FlatParameters:
         return slices
 
 
+def own_storages(network: nn.Module) -> nn.Module:
+    """Give every parameter a storage of its own, which a pickle holds once.
+
+    A pickle of a tensor holds the whole storage that the tensor is a view of.
+    """
+    for parameter in network.parameters():
+        parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
+    return network
+
+
 def aligned_slices(sizes: Sequence[int], like: Tensor) -> tuple[list[slice], int]:
     """Return aligned slices of these sizes in one vector, and the size of the vector.
 

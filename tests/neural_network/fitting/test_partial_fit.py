@@ -215,15 +215,40 @@ def test_copy_between_batches_continues_bitwise_equal(
     assert twin.loss_curve_ == model.loss_curve_
 
 
-@pytest.mark.parametrize("copied", [copy_by_pickle, copy_by_joblib, copy.deepcopy])
-def test_copy_after_fit_continues_bitwise_equal(copied, digits, assert_equal_weights):
-    model = MLPClassifier(13, max_iter=4, random_state=1).fit(*digits)
+@pytest.mark.parametrize(
+    ("copied", "warm_start"),
+    [(copy_by_pickle, True), (copy_by_joblib, True), (copy.deepcopy, False)],
+)
+def test_copy_after_fit_continues_bitwise_equal(
+    copied, warm_start, digits, assert_equal_weights
+):
+    model = MLPClassifier(13, max_iter=4, warm_start=warm_start, random_state=1)
+    model.fit(*digits)
     twin = copied(model)
     assert_array_equal(twin.predict_proba(digits[0]), model.predict_proba(digits[0]))
     for batch in split_batches(*digits):
         model.partial_fit(*batch)
         twin.partial_fit(*batch)
     assert_equal_weights(twin, model)
+
+
+@pytest.mark.parametrize("copied", [copy_by_pickle, copy_by_joblib])
+def test_pickle_after_fit_continues_with_moments_of_zero(
+    copied, digits, assert_equal_weights
+):
+    """A pickle of a fit lacks the moments, since few users train it further."""
+    model = MLPClassifier(
+        13, solver="sgd", learning_rate="invscaling", max_iter=4, random_state=1
+    ).fit(*digits)
+    twin, without = copied(model), copy.deepcopy(model)
+    without.net_.optimizer_state_["state"] = {}
+    learning_rate = without.net_.optimizer_state_["group"]["lr"]
+    assert learning_rate < model.learning_rate_init
+    for batch in split_batches(*digits):
+        twin.partial_fit(*batch)
+        without.partial_fit(*batch)
+    assert_equal_weights(twin, without)
+    assert twin.loss_curve_ == without.loss_curve_
 
 
 def test_deep_copy_is_independent(digits):

@@ -122,8 +122,9 @@ class PickledNetwork(StoredNetwork):
             for name, value in fitted["_monitor"].items()
         }
         monitor, history = Monitor(**fields), History(fitted["history_"])
-        network = self._make_blank_network()
-        network.to(getattr(torch, state["weights"].dtype.name)).to_empty(device="cpu")
+        # Without torch's meta device, whose `to_empty` imports SymPy for half a second.
+        network = self._make_network(self.n_features_in_, self.n_outputs_)
+        network.to(getattr(torch, state["weights"].dtype.name))
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name not in state.get("frozen", ()))
         net = self._make_net(

@@ -67,7 +67,12 @@ class OutcomeStore(NamedTuple):
     def write(self, outcomes: dict[int, Outcome]) -> None:
         """Write the outcomes of one pack to a new file."""
         path = self.folder / f"round-{self.round}-fit-{min(outcomes)}"
-        write_checkpoint(path, {"facts": self.fingerprints, "outcomes": outcomes})
+        content = {"facts": self.fingerprints, "outcomes": outcomes}
+        try:
+            write_checkpoint(path, content)
+        except FileNotFoundError:
+            # Another search in this folder has begun, and removed the part file.
+            write_checkpoint(path, content)
 
 
 class SearchCheckpoint:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.preprocessing import StandardScaler
@@ -149,3 +150,32 @@ def test_other_networks_are_resampled_too():
     )
     ours = packed_cross_validate(model, X, y, cv=3)["test_score"]
     np.testing.assert_allclose(ours, cross_validate(model, X, y, cv=3)["test_score"])
+
+
+def test_search_continues_from_its_checkpoint(imbalanced, tmp_path):
+    model = make_pipeline(CountingSampler(random_state=0), network())
+    grid = {"mlpclassifier__alpha": [0.1, 10.0]}
+    searches = []
+    for calls in (2 + 1, 0 + 1):  # one for the refit
+        CountingSampler.n_calls = 0
+        search = PackedGridSearchCV(model, grid, cv=2, checkpoint=tmp_path / "search")
+        searches.append(search.fit(*imbalanced))
+        assert CountingSampler.n_calls == calls
+    first, second = (s.cv_results_["mean_test_score"] for s in searches)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_metadata_routing_reaches_the_network(imbalanced):
+    """Routed weights are distributed by the Pipeline itself."""
+    X, y = imbalanced
+    sampler = FunctionSampler(func=lambda X, y: (X, y))
+    params = {"sample_weight": np.where(y == 0, 0.01, 1.0)}
+    with config_context(enable_metadata_routing=True):
+        weighted = network().set_fit_request(sample_weight=True)
+        weighted.set_score_request(sample_weight=False)
+        for given in (None, params):
+            ours, theirs = (
+                validate(make_pipeline(sampler, weighted), X, y, cv=2, params=given)
+                for validate in (packed_cross_validate, cross_validate)
+            )
+            np.testing.assert_allclose(ours["test_score"], theirs["test_score"])

@@ -120,6 +120,14 @@ def test_search_names_the_overridden_method(Mixin, method, capsys):
     assert "0 of 4 fits were trained in packs" in printed
 
 
+def test_cross_validation_names_the_overridden_method(capsys):
+    model = with_own(Fits, SoftmaxRegression)
+    packed_cross_validate(model, *IRIS, cv=2, verbose=1)
+    assert "FitsSoftmaxRegression overrides SoftmaxRegression.fit: " in (
+        capsys.readouterr().out
+    )
+
+
 def test_subclasses_with_more_parameters_train_in_packs(capsys):
     class Scaled(MLPClassifier):
         """Has a parameter that `fit` does not read."""

@@ -1,9 +1,12 @@
 """An interrupted search continues from its checkpoint, or the checkpoint is refused."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_config
+from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import FitFailedWarning
@@ -26,6 +29,8 @@ from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._packs import pack_size as _pack_size
 from skmlp.neural_network._packs import packed_fit as _packed_fit
 from skmlp.persistence import ModelFileError
+from skmlp.storage import atomic_files
+from skmlp.storage.atomic_files import remove_part_files
 from skmlp.training.packs import pack
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -353,3 +358,22 @@ def test_failed_fits_are_not_repeated(path, fits):
         with pytest.warns(FitFailedWarning, match="3 fits failed"):
             packed(param_grid=grid, checkpoint=path).fit(X, Y)
     assert len(fits) == 3 + 1 + 1 + 1
+
+
+def test_search_that_begins_does_not_disturb_another_one(path, monkeypatch):
+    """A search that begins removes all part files in its folder."""
+    sync, begun = os.fsync, []
+
+    def begin_another_search(descriptor):
+        sync(descriptor)
+        if not begun and (path / "search").exists():
+            begun.extend(path.glob("*.part"))
+            remove_part_files(path)
+
+    whole = packed().fit(X, Y)
+    monkeypatch.setattr(atomic_files.os, "fsync", begin_another_search)
+    search = packed(checkpoint=path).fit(X, Y)
+    assert begun
+    assert_array_equal(
+        search.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"]
+    )

@@ -88,7 +88,8 @@ shape (n_samples, height, width[, channels])
             weights, and smaller ones make the penalty stronger.
         X_val, y_val : as X and y, default=None
             Validation set, instead of a part of X. The network gets the weights of the
-            epoch with the best score on it.
+            epoch with the best score on it. If y holds probabilities, `y_val` may hold
+            class numbers instead.
 
         Returns
         -------

@@ -172,7 +172,7 @@ def test_metadata_routing_reaches_the_network(imbalanced):
     params = {"sample_weight": np.where(y == 0, 0.01, 1.0)}
     with config_context(enable_metadata_routing=True):
         weighted = network().set_fit_request(sample_weight=True)
-        weighted.set_score_request(sample_weight=False)
+        weighted.set_score_request(sample_weight=True)
         for given in (None, params):
             ours, theirs = (
                 validate(make_pipeline(sampler, weighted), X, y, cv=2, params=given)

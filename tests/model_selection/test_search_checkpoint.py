@@ -305,10 +305,11 @@ def test_checkpoint_of_the_network_is_refused(path):
         shared.fit(X, Y)
     with pytest.raises(ValueError, match="of MLPClassifier is one file, but several"):
         packed_cross_validate(shared.estimator, X, Y)
-    with pytest.raises(ValueError, match="is of another fit: "):
+    with pytest.raises(ValueError, match="of MLPClassifier serves one fit, but"):
         GridSearchCV(
             shared.estimator, {"alpha": [0.1, 0.2]}, cv=2, error_score="raise"
         ).fit(X, Y)
+    assert not path.exists()
 
 
 def test_pipelines_and_other_estimators_resume(path, monkeypatch):

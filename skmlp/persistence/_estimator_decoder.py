@@ -1,7 +1,9 @@
 """Decode JSON and arrays to the estimator that `encode_estimator` encoded."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from reprlib import repr as short_repr
 from typing import Any
 
@@ -115,6 +117,9 @@ class _EstimatorDecoder(ValueDecoder):
         for name in PATH_PARAMETERS & params.keys():
             if isinstance(params[name], str):
                 params[name] = None
+        n_jobs = params.get("n_jobs")
+        if isinstance(n_jobs, Real) and n_jobs > (os.cpu_count() or 1):
+            params["n_jobs"] = -1  # a hostile file would start any number of processes
         for name, required in REQUIRED_PARAMETERS.get(cls, {}).items():
             if params.get(name, required) != required:
                 raise ValueError(f"{name} of {cls.__name__} is not {required!r}")

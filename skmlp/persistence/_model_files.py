@@ -95,7 +95,8 @@ def load_model(
 
     No code is loaded from the file, and no path is taken from it. It can name only the
     classes that `save_model` accepts and `sklearn.frozen.FrozenEstimator`. Files of
-    unknown origin are therefore safe to load.
+    unknown origin are therefore safe to load. An `n_jobs` beyond the number of cores
+    becomes -1, which means all cores.
 
     Parameters
     ----------

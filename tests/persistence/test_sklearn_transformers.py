@@ -353,6 +353,16 @@ def test_hostile_values_are_refused(value, path):
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    "number", ["1000000", "1e6", '{"scalar":["int64",1000000]}', '{"float":"inf"}']
+)
+def test_number_of_processes_is_bounded_by_the_cores(number, path):
+    save_model(make_union(StandardScaler(), n_jobs=1), path)
+    assert load_model(path).n_jobs == 1
+    change_description(path, '"n_jobs":1', f'"n_jobs":{number}')
+    assert load_model(path).n_jobs == -1
+
+
 def test_functions_of_files_are_score_functions_only():
     assert set(ALLOWED_FUNCTIONS) == {
         "sklearn.chi2",

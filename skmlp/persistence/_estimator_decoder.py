@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from numbers import Real
 from reprlib import repr as short_repr
 from typing import Any
 
@@ -118,7 +117,9 @@ class _EstimatorDecoder(ValueDecoder):
             if isinstance(params[name], str):
                 params[name] = None
         n_jobs = params.get("n_jobs")
-        if isinstance(n_jobs, Real) and n_jobs > (os.cpu_count() or 1):
+        if isinstance(n_jobs, (int, float, np.number)) and n_jobs > (
+            os.cpu_count() or 1
+        ):
             params["n_jobs"] = -1  # a hostile file would start any number of processes
         for name, required in REQUIRED_PARAMETERS.get(cls, {}).items():
             if params.get(name, required) != required:

@@ -116,10 +116,8 @@ class _EstimatorDecoder(ValueDecoder):
         for name in PATH_PARAMETERS & params.keys():
             if isinstance(params[name], str):
                 params[name] = None
-        n_jobs = params.get("n_jobs")
-        if isinstance(n_jobs, (int, float, np.number)) and n_jobs > (
-            os.cpu_count() or 1
-        ):
+        n_cores, n_jobs = os.cpu_count() or 1, params.get("n_jobs")
+        if isinstance(n_jobs, (int, float, np.number)) and n_jobs > n_cores:
             params["n_jobs"] = -1  # a hostile file would start any number of processes
         for name, required in REQUIRED_PARAMETERS.get(cls, {}).items():
             if params.get(name, required) != required:

@@ -30,20 +30,33 @@ from skmlp.neural_network._fit.images import (
     flatten_images,
     with_torch_dtype,
 )
+from skmlp.neural_network._fit.value_errors import (
+    FLOAT32_MAX,
+    check_float32_range,
+    locate_error,
+)
+from skmlp.training.compute.devices import resolve_device, resolve_dtype
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.convolution import infer_image_shape
 from skmlp.training.optimizers.flat_optimizers import TORCH_OPTIMIZERS
 
 
-def validate_arrays(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
+def validate_arrays(
+    estimator: Any, X: Any, *y: Any, largest: float | None = None, **checks: Any
+) -> Any:
     """Call `validate_data`; a `Source` is checked without reading all of it at once."""
     for targets in y:
         _refuse_missing_labels(targets)
     if not isinstance(X, Source):
-        return validate_data(estimator, X, *y, **checks)
+        try:
+            return validate_data(estimator, X, *y, **checks)
+        except (TypeError, ValueError) as error:
+            if (located := locate_error(error, X)) is None:
+                raise
+            raise located from error
     checked = validate_data(estimator, X.placeholder, *y, **checks)
     if checks.get("ensure_all_finite", True) and not get_config()["assume_finite"]:
-        X.check_finite()
+        X.check_finite(largest)
     return (X, checked[1]) if y else X
 
 
@@ -74,6 +87,8 @@ class InputChecker(BaseEstimator, ABC):
     _target_checks: ClassVar[dict[str, bool]] = {"multi_output": True}
 
     solver: str
+    device: str | torch.device
+    dtype: str | None
     optimizer_params: dict[str, Any] | None
     early_stopping: bool
     refit_full: bool
@@ -183,10 +198,20 @@ class InputChecker(BaseEstimator, ABC):
 
     def _check_X(self, X: Any) -> Any:
         """Check features to predict; return flat samples in their own dtype."""
-        return self._check_arrays(X, reset=False)
+        return self._check_arrays(X, reset=False, dtype=self._network_dtype())
 
-    def _check_arrays(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Check X, and y if given; return flat samples in their own dtype, and y."""
+    def _network_dtype(self) -> torch.dtype:
+        """Return the dtype of the fitted network."""
+        return next(vars(self)["net_"].module_.parameters()).dtype
+
+    def _check_arrays(
+        self, X: Any, *y: Any, reset: bool, dtype: torch.dtype | None = None
+    ) -> Any:
+        """Check X, and y if given; return flat samples in their own dtype, and y.
+
+        The network will compute in `dtype`; None means in the dtype that follows from X
+        and the parameters.
+        """
         X, shape = flatten_images(X)
         if reset:
             self._data_shape: ImageShape | None = shape
@@ -197,11 +222,28 @@ class InputChecker(BaseEstimator, ABC):
                 f"images of shape {self.image_shape_}"
                 f"{'; a single image is X[None]' if single else ''}."
             )
-        checks = {"accept_sparse": "csr", **(self._target_checks if y else {})}
-        checked = validate_arrays(self, X, *y, reset=reset, **checks)
-        if y:
-            return with_torch_dtype(checked[0]), checked[1]
-        return with_torch_dtype(checked)
+        checks: dict[str, Any] = {"accept_sparse": "csr"}
+        checks.update(self._target_checks if y else {})
+        limited = isinstance(X, Source) and self._casts_to_float32(X, dtype)
+        largest = FLOAT32_MAX if limited else None
+        checked = validate_arrays(self, X, *y, reset=reset, largest=largest, **checks)
+        try:
+            X = with_torch_dtype(checked[0] if y else checked)
+        except TypeError as error:
+            raise locate_error(error, X) or error from error
+        if self._casts_to_float32(X, dtype) and not get_config()["assume_finite"]:
+            check_float32_range(X, "X", getattr(self, "feature_names_in_", None))
+        return (X, checked[1]) if y else X
+
+    def _casts_to_float32(self, X: Any, dtype: torch.dtype | None) -> bool:
+        """Return whether the network takes float64 features in float32."""
+        if X.dtype != np.float64:
+            return False
+        return (self._training_dtype(X) if dtype is None else dtype) == torch.float32
+
+    def _training_dtype(self, X: Any) -> torch.dtype:
+        """Return the dtype of a new network for features X."""
+        return resolve_dtype(self.dtype, X.dtype, resolve_device(self.device))
 
     def _check_fit_inputs(
         self,
@@ -217,16 +259,24 @@ class InputChecker(BaseEstimator, ABC):
 
         `reset` says that the fit is a new one, which continues no other.
         """
-        data = self._check_fit_data(X, y, sample_weight, reset)
+        dtype = None if reset else self._network_dtype()
+        data = self._check_fit_data(X, y, sample_weight, reset, dtype)
         if X_val is None:
             return FitInputs(data)
-        return FitInputs(data, self._check_validation_data(X_val, y_val))
+        if dtype is None:
+            dtype = self._training_dtype(data.X)
+        return FitInputs(data, self._check_validation_data(X_val, y_val, dtype))
 
     def _check_fit_data(
-        self, X: Any, y: Any, sample_weight: Any, reset: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        reset: bool,
+        dtype: torch.dtype | None,
     ) -> FitData:
         """Check the samples to fit."""
-        X, y = self._check_arrays(X, y, reset=reset)
+        X, y = self._check_arrays(X, y, reset=reset, dtype=dtype)
         weight = None
         if sample_weight is not None:
             weight = check_sample_weight(
@@ -247,17 +297,25 @@ class InputChecker(BaseEstimator, ABC):
         data = FitData(
             X, y, self._encode_targets(y), weight, self._loss_weights(y, weight)
         )
+        if (self._training_dtype(X) if dtype is None else dtype) == torch.float32:
+            check_float32_range(data.targets, "y")
+            if data.loss_weight is not None:
+                check_float32_range(data.loss_weight, "sample_weight")
         if reset and data.loss_weight is not None and not data.loss_weight.any():
             raise ValueError("class_weight leaves no row a weight above 0.")
         return data
 
-    def _check_validation_data(self, X_val: Any, y_val: Any) -> FitData:
+    def _check_validation_data(
+        self, X_val: Any, y_val: Any, dtype: torch.dtype
+    ) -> FitData:
         """Check the caller's own validation set."""
         try:
-            X, y = self._check_arrays(X_val, y_val, reset=False)
+            X, y = self._check_arrays(X_val, y_val, reset=False, dtype=dtype)
         except ValueError as error:
             raise ValueError(f"Of X_val and y_val: {error}") from error
         targets = self._encode_targets(y, "y_val")
+        if dtype == torch.float32:
+            check_float32_range(targets, "y_val")
         return FitData(X, y, targets, None, self._loss_weights(y, None))
 
     def _set_image_shape(self, n_features: int) -> None:

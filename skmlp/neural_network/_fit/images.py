@@ -66,7 +66,13 @@ def with_torch_dtype(X: Any) -> Any:
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X has dtype {X.dtype}, but has to hold numbers.")
     foreign = X.dtype.itemsize > 8 or not X.dtype.isnative
-    return X.astype(np.float64) if foreign else X
+    if not foreign:
+        return X
+    with np.errstate(over="ignore"):
+        cast = X.astype(np.float64)
+    if X.dtype.itemsize > 8 and np.isinf(cast).any() and np.isfinite(X).all():
+        raise ValueError("X holds values that float64 cannot hold; scale X.")
+    return cast
 
 
 def augment_samples(

@@ -237,8 +237,11 @@ class Source:
         for block in gen_batches(len(self), self.samples_per_block):
             yield block.start, self.read(np.arange(block.start, block.stop))
 
-    def check_finite(self) -> None:
-        """Raise ValueError with the first sample that holds NaN or infinity."""
+    def check_finite(self, largest: float | None = None) -> None:
+        """Raise ValueError with the first sample that holds NaN or infinity.
+
+        An absolute value above `largest` is refused too.
+        """
         if self.dtype.kind != "f":
             return
         for start, block in self.blocks():
@@ -247,6 +250,13 @@ class Source:
                 row = int(is_finite.argmin())
                 what = "NaN" if np.isnan(block[row]).any() else "infinity"
                 raise ValueError(f"Input X contains {what} in row {start + row}.")
+            if largest is not None and np.abs(block).max(initial=0.0) > largest:
+                row = int(np.abs(block).max(axis=1).argmax())
+                raise ValueError(
+                    f"X holds {np.abs(block[row]).max():g} in row {start + row}, but "
+                    f"float32 holds values up to {largest:.2g}; scale X, or fit with "
+                    "dtype='float64'."
+                )
 
     def max_abs(self) -> float:
         """Return the largest absolute value."""

@@ -29,6 +29,7 @@ from skmlp.neural_network._ensemble_members import (
     fit_members,
     members_have_partial_fit,
     name_fit_params,
+    update_members,
 )
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.neural_network._mlp import MLPClassifier
@@ -241,6 +242,7 @@ shape (n_samples, height, width[, channels])
         else:
             # If a copy fails, no fitted member has been trained further.
             members = copy.deepcopy(self.estimators_)
+            update_members(members, self._get_estimator(), self.n_estimators)
             samples = self.estimators_samples_
         given = {"sample_weight": sample_weight, "classes": classes}
         given = {name: value for name, value in given.items() if value is not None}

@@ -180,3 +180,26 @@ def _fit_in_packs(
         if job.error is not None:
             raise job.error
     return members
+
+
+def update_members(members: list[Any], estimator: Any, n_estimators: int) -> None:
+    """Give fitted networks the present parameters of the ensemble's estimator."""
+    if len(members) != n_estimators:
+        raise ValueError(
+            f"n_estimators={n_estimators} was {len(members)} in the fit before. "
+            "partial_fit continues that fit and cannot take the new value; set it back "
+            "or fit a new ensemble."
+        )
+    network = final_estimator(estimator)
+    for member in members:
+        fitted = final_estimator(member)
+        if type(fitted) is not type(network):
+            raise ValueError(
+                f"estimator is now a {type(network).__name__}, but the members of the "
+                f"fit before are {type(fitted).__name__}s; fit a new ensemble."
+            )
+        if is_known_network(network):
+            params = network.get_params(deep=False)
+            for own in ("random_state", "checkpoint"):
+                del params[own]
+            fitted.set_params(**params)

@@ -96,6 +96,8 @@ class Net(NeuralNet):
         Whether the last training was one call of `partial_fit`.
     bests_ : dict of str to float
         The best value of each quantity in the history.
+    fit_parameters_ : dict or None
+        The parameters of the estimator with which the net was made.
     """
 
     flat_: FlatParameters
@@ -105,6 +107,7 @@ class Net(NeuralNet):
     converged_ = False
     interrupted_ = False
     incremental_ = False
+    fit_parameters_: dict[str, Any] | None = None
     bests_: dict[str, float]
 
     def __init__(

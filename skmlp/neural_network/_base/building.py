@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from skmlp._warnings import warn
 from skmlp.neural_network._base.prediction import PredictingNetwork
+from skmlp.neural_network._fit.changed_parameters import record_parameters
 from skmlp.neural_network._fit.fit_data import (
     FitData,
     FitInputs,
@@ -151,6 +152,18 @@ class NetworkBuilder(PredictingNetwork):
             network = self._make_network(self.n_features_in_, self.n_outputs_)
         return network.to("meta")
 
+    def _rebuild_network(self, network: nn.Sequential) -> nn.Sequential | None:
+        """Return a new network with the weights of an old one, if they fit."""
+        weights = network.state_dict()
+        first = next(network.parameters())
+        rebuilt = self._make_blank_network().to(first.dtype)
+        shapes = {name: value.shape for name, value in rebuilt.state_dict().items()}
+        if shapes != {name: value.shape for name, value in weights.items()}:
+            return None
+        rebuilt = rebuilt.to_empty(device=first.device)
+        rebuilt.load_state_dict(weights)
+        return rebuilt
+
     def _preview_network(self, X: Any, y: Any) -> nn.Sequential:
         """Return the network that `fit` would train, on torch's meta device."""
         unfitted = clone(self)
@@ -246,6 +259,7 @@ class NetworkBuilder(PredictingNetwork):
             device=None,  # the network is already where it trains
         )
         net.initialize().device = str(device)
+        net.fit_parameters_ = record_parameters(self)
         return net
 
     def _optimizer_params(self) -> dict[str, Any]:

@@ -25,6 +25,13 @@ from skmlp._sklearn_bases import CallbackSupportMixin
 from skmlp._warnings import warn
 from skmlp.neural_network._base.pickling import PickledNetwork
 from skmlp.neural_network._fit.callback_tasks import FitTask
+from skmlp.neural_network._fit.changed_parameters import (
+    STRUCTURE,
+    changed_text,
+    find_changed,
+    record_parameters,
+    refuse_changed,
+)
 from skmlp.neural_network._fit.checkpoint import (
     FileCheckpoint,
     MemoryCheckpoint,
@@ -158,7 +165,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         generator = self._make_generator(network, random_state, device)
         train, valid = self._split(inputs, random_state)
         if continues and incremental and self.net_.solver == self.solver:
-            net = self._resume_net(device)
+            net = self._resume_net(network, device)
         else:
             monitor = self._make_monitor(continues)
             net = self._make_net(network, monitor, device)
@@ -197,20 +204,37 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         self, device: torch.device, incremental: bool
     ) -> nn.Sequential:
         """Return the network of the fit before, on its device."""
+        record = self.net_.fit_parameters_
+        changed = [] if record is None else find_changed(self, record)
+        if record is not None and changed:
+            same_solver = self.net_.solver == self.solver
+            refuse_changed(self, record, changed, incremental, same_solver)
         if device != self.device_:
             self.net_.release()
         network = self.net_.module_.to(device)
-        if not incremental:
+        if record is not None and (new := [n for n in changed if n in STRUCTURE]):
+            rebuilt = self._rebuild_network(network)
+            if rebuilt is None:
+                raise ValueError(changed_text(self, record, new, incremental))
+            network = rebuilt
+        if not incremental or changed:
             freeze_layers(network, self.frozen_layers)
         return network
 
-    def _resume_net(self, device: torch.device) -> Net:
+    def _resume_net(self, network: nn.Sequential, device: torch.device) -> Net:
         """Return the net of the fit before, with parameters that may have changed."""
         self._configure_monitor(self._monitor)
-        net = self.net_.resume()
+        net = self.net_
+        if network is not net.module_:
+            net.stop_training(net.copy_optimizer_state())
+            net.module_ = network
+        net.resume()
         net.device = str(device)
+        net.criterion_ = self._make_loss()
         net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
+        net.max_grad_norm, net.amp = self.max_grad_norm, self.amp
         net.schedule.total_epochs = self.max_iter
+        net.fit_parameters_ = record_parameters(self)
         return net
 
     def _train(

@@ -1,0 +1,114 @@
+"""Parameters that were changed between two fits of which one continues the other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+# The parameters from which a network is built. A changed one is taken if the new
+# network has the weights of the old one, as with another activation.
+STRUCTURE = (
+    "activation",
+    "batch_norm",
+    "block",
+    "channel_dropout",
+    "conv_channels",
+    "conv_dropout",
+    "conv_strides",
+    "dropout",
+    "head",
+    "hidden_layer_sizes",
+    "kernel_size",
+    "padding",
+    "pool",
+    "pool_padding",
+    "pool_size",
+)
+
+# The parameters that count in the first fit only.
+_START = ("dtype", "image_shape", "init")
+
+# The parameters that count when a net is made. A warm start makes a new one.
+_OPTIMIZER = (
+    "beta_1",
+    "beta_2",
+    "callbacks",
+    "epsilon",
+    "frozen_layers",
+    "gamma",
+    "learning_rate",
+    "learning_rate_init",
+    "momentum",
+    "nesterovs_momentum",
+    "optimizer_params",
+    "power_t",
+    "step_size",
+    "warmup_epochs",
+)
+
+_RECORDED = (*STRUCTURE, *_START, *_OPTIMIZER, "loss")
+
+
+def record_parameters(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that a later fit compares with its own."""
+    record = {}
+    for name in _RECORDED:
+        value = getattr(estimator, name, None)
+        # A list may be changed in place.
+        record[name] = list(value) if isinstance(value, list | np.ndarray) else value
+    return record
+
+
+def find_changed(estimator: Any, record: Mapping[str, Any]) -> list[str]:
+    """Return the names of the recorded parameters that were changed since."""
+    return [
+        name
+        for name, before in record.items()
+        if (now := getattr(estimator, name, None)) is not before
+        and _plain(now) != _plain(before)
+    ]
+
+
+def refuse_changed(
+    estimator: Any,
+    record: Mapping[str, Any],
+    changed: list[str],
+    incremental: bool,
+    same_solver: bool,
+) -> None:
+    """Refuse changed parameters that training cannot take when it continues."""
+    keeps_optimizer = incremental and same_solver
+    refused = [*_START, *(_OPTIMIZER if keeps_optimizer else ())]
+    for name in changed:
+        if name in refused:
+            raise ValueError(changed_text(estimator, record, [name], incremental))
+    both = (record["loss"], estimator.loss)
+    if "loss" in changed and getattr(estimator, "_target_type", "") == "probabilities":
+        raise ValueError(
+            f"loss={both[1]!r} cannot continue a fit to probabilities with loss="
+            f"{both[0]!r}; set it back or fit a new estimator."
+        )
+
+
+def changed_text(
+    estimator: Any, record: Mapping[str, Any], names: list[str], incremental: bool
+) -> str:
+    """Return the text of an error about changed parameters."""
+    changes = " and ".join(
+        f"{name}={getattr(estimator, name)!r} was {record[name]!r}" for name in names
+    )
+    continues = "partial_fit" if incremental else "A fit with warm_start=True"
+    return (
+        f"{changes} in the fit before. {continues} continues that fit and cannot take "
+        "the new value; set it back or fit a new estimator."
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value such that 5, [5] and (5,) are equal."""
+    if isinstance(value, dict):
+        return value
+    values = value if isinstance(value, list | tuple | np.ndarray) else [value]
+    if not len(values):  # of layers or callbacks; None means none as well
+        return [None]
+    return [item.item() if isinstance(item, np.generic) else item for item in values]

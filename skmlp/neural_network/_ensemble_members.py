@@ -1,6 +1,7 @@
 """Training of the members of an ensemble: in packs, one by one, or in parallel jobs."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from skmlp.exceptions import DataScaleWarning
 from skmlp.neural_network._base.inputs import ravel_column, validate_arrays
 from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
@@ -152,16 +154,26 @@ def _fit_members(
     parallel = Parallel(n_jobs, mmap_mode="c")
     with threads():
         return parallel(
-            delayed(_fit_member)(member, X, y, params, threads)
-            for member, params in zip(members, fit_params, strict=True)
+            delayed(_fit_member)(member, X, y, params, threads, warns=i == 0)
+            for i, (member, params) in enumerate(zip(members, fit_params, strict=True))
         )
 
 
 def _fit_member(
-    member: Any, X: Any, y: Any, fit_params: dict[str, Any], threads: Any
+    member: Any,
+    X: Any,
+    y: Any,
+    fit_params: dict[str, Any],
+    threads: Any,
+    warns: bool,
 ) -> Any:
-    """Train one member; another process needs its own limit of threads."""
-    with threads():
+    """Train one member; another process needs its own limit of threads.
+
+    One member warns about the scales of the data, which all have in common.
+    """
+    with threads(), warnings.catch_warnings():
+        if not warns:
+            warnings.simplefilter("ignore", DataScaleWarning)
         return member.fit(X, y, **fit_params)
 
 

@@ -30,6 +30,11 @@ from skmlp.neural_network._fit.images import (
     flatten_images,
     with_torch_dtype,
 )
+from skmlp.neural_network._fit.scales import (
+    warn_about_feature_scales,
+    warn_about_validation_features,
+    warn_about_validation_targets,
+)
 from skmlp.neural_network._fit.value_errors import (
     FLOAT32_MAX,
     check_float32_range,
@@ -261,11 +266,18 @@ class InputChecker(BaseEstimator, ABC):
         """
         dtype = None if reset else self._network_dtype()
         data = self._check_fit_data(X, y, sample_weight, reset, dtype)
+        if reset and self.image_shape_ is None:  # pixels have one scale
+            names = getattr(self, "feature_names_in_", None)
+            warn_about_feature_scales(data.X, names)
         if X_val is None:
             return FitInputs(data)
         if dtype is None:
             dtype = self._training_dtype(data.X)
-        return FitInputs(data, self._check_validation_data(X_val, y_val, dtype))
+        valid = self._check_validation_data(X_val, y_val, dtype)
+        warn_about_validation_features(data.X, valid.X)
+        if self._target_checks.get("y_numeric"):
+            warn_about_validation_targets(data.targets, valid.targets)
+        return FitInputs(data, valid)
 
     def _check_fit_data(
         self,

@@ -226,7 +226,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         self._configure_monitor(self._monitor)
         net = self.net_
         if network is not net.module_:
-            net.stop_training(net.copy_optimizer_state())
+            net.drop_optimizer(net.copy_optimizer_state())
             net.module_ = network
         net.resume()
         net.device = str(device)

@@ -16,7 +16,11 @@ from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    # The raw features of breast cancer are on different scales.
+    "ignore::skmlp.exceptions.DataScaleWarning",
+)
 
 
 @pytest.fixture(scope="module")

@@ -42,12 +42,13 @@ def network_on_meta_device(estimator: Any, X: Any, y: Any, caller: str) -> nn.Mo
         )
     if transformers is not None:
         X = clone(transformers).fit_transform(X, y)
-    return final._preview_network(X, y)
+    return final._make_unfitted_meta_network(X, y)
 
 
 def _check_has_network(estimator: Any, caller: str) -> None:
     """Raise a TypeError if the estimator is not a network of skmlp."""
-    if not hasattr(estimator, "net_") and not hasattr(estimator, "_preview_network"):
+    is_network = hasattr(estimator, "_make_unfitted_meta_network")
+    if not is_network and not hasattr(estimator, "net_"):
         raise TypeError(
             f"{caller} takes an estimator of skmlp.neural_network, alone or at the end "
             f"of a Pipeline, got {type(estimator).__name__}."

@@ -12,8 +12,15 @@ from torch import nn
 
 from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.neural_network._base.classifier import BaseClassifier, DecisionFunctionMixin
-from skmlp.neural_network._base.declaration import assign, with_shared_parameters
-from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS, SHARED, Parameter
+from skmlp.neural_network._base.declaration import (
+    set_init_arguments,
+    with_shared_parameters,
+)
+from skmlp.neural_network._base.parameters import (
+    CLASSIFICATION_LOSS_PARAMETER,
+    SHARED,
+    Parameter,
+)
 from skmlp.neural_network._fit.images import (
     ImageShape,
     augment_samples,
@@ -23,35 +30,38 @@ from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.inference import forward_in_chunks
 from skmlp.training.modules.convolution import build_cnn, infer_image_shape
 
-_COUNT = [Interval(Integral, 1, None, closed="left"), "array-like"]
+_POSITIVE_INTS = [Interval(Integral, 1, None, closed="left"), "array-like"]
 
-_CONVOLUTION = CLASSIFICATION_LOSS | {
+_CNN_PARAMETERS = CLASSIFICATION_LOSS_PARAMETER | {
     "hidden_layer_sizes": SHARED["hidden_layer_sizes"]._replace(
         type="int or array-like of int, default=(128,)"
     ),
     "init": SHARED["init"]._replace(
         text="Initializer of the weights. 'auto' is the initializer of scikit-learn's "
-        "MLPClassifier, which draws the biases too. The output biases, however, give a "
-        "sample of zeros the (weighted) class priors as probabilities; with hinge "
-        "losses they are zero. All others start with biases of zero, as in Keras."
+        "MLPClassifier, which draws the biases too, except for the output biases. With "
+        "these, the predicted probabilities of a sample whose last hidden activations "
+        "are zero are the (weighted) class priors. With hinge losses they are zero. "
+        "All others start with biases of zero, as in Keras."
     ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",
         "Number of filters of every convolution.",
-        _COUNT,
+        _POSITIVE_INTS,
     ),
     "kernel_size": Parameter(
         "int or array-like of int, default=3",
         "Height and width of the filters. One value for all convolutions, or one for "
         "each.",
-        _COUNT,
+        _POSITIVE_INTS,
     ),
     "conv_strides": Parameter(
-        "int or array-like of int, default=1", "Strides of the convolutions.", _COUNT
+        "int or array-like of int, default=1",
+        "Strides of the convolutions.",
+        _POSITIVE_INTS,
     ),
     "padding": Parameter(
         "{'same', 'valid'}, default='same'",
-        "Border of the convolutions as in Keras: 'same' gives outputs of size "
+        "Padding of the convolutions, as in Keras: 'same' gives outputs of size "
         "``ceil(size / stride)``, 'valid' uses complete windows only.",
         [StrOptions({"same", "valid"})],
     ),
@@ -63,11 +73,11 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     "pool_size": Parameter(
         "int or array-like of int, default=2",
         "Height and width of the pooling windows, which do not overlap.",
-        _COUNT,
+        _POSITIVE_INTS,
     ),
     "pool_padding": Parameter(
         "{'same', 'valid'} or None, default=None",
-        "Border of the pooling: 'same' uses incomplete windows, 'valid' drops them. "
+        "Padding of the pooling: 'same' uses incomplete windows, 'valid' drops them. "
         "None is the value of `padding`.",
         [StrOptions({"same", "valid"}), None],
     ),
@@ -96,10 +106,10 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     ),
     "predict_augmentation": Parameter(
         "callable or None, default=None",
-        "Called like `augmentation`, but with the images to predict. Logits are "
-        "averaged over the original images and `predict_views` changed copies. The "
-        "same samples have the same copies in every call. The copies of a sample "
-        "depend on its position in X.",
+        "Test-time augmentation, called like `augmentation` with the images to "
+        "predict. Logits are averaged over the original images and `predict_views` "
+        "changed copies. The seeds are fixed, so the same X gives the same result in "
+        "every call. The copies of a sample depend on its row number in X.",
         [callable, None],
     ),
     "predict_views": Parameter(
@@ -110,8 +120,9 @@ _CONVOLUTION = CLASSIFICATION_LOSS | {
     "image_shape": Parameter(
         "tuple of int or 'auto', default='auto'",
         "Height, width and (if not 1) channels of the images in flat samples. 'auto' "
-        "is the shape in X if X holds images. For flat samples it is a square gray "
-        "image, else a square image of three channels, else one line of pixels.",
+        "is the shape in X if X holds images. For flat samples it is the first shape "
+        "that fits the number of features: a square gray image, a square image of "
+        "three channels, or one line of pixels.",
         [StrOptions({"auto"}), "array-like"],
     ),
 }
@@ -172,7 +183,7 @@ class CNNClassifier(DecisionFunctionMixin, BaseClassifier):
     dropout: float | Sequence[float]
     batch_norm: bool
 
-    _own_parameters = _CONVOLUTION
+    _parameters_not_shared = _CNN_PARAMETERS
     _uses_class_priors = True
 
     def __init__(
@@ -243,7 +254,7 @@ class CNNClassifier(DecisionFunctionMixin, BaseClassifier):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
     ) -> None:
-        assign(self, locals())
+        set_init_arguments(self, locals())
 
     def _set_image_shape(self, n_features: int) -> None:
         shape: tuple[int, ...] = self._data_shape or infer_image_shape(n_features)
@@ -252,8 +263,10 @@ class CNNClassifier(DecisionFunctionMixin, BaseClassifier):
                 check_channels_last(self._data_shape)
         else:
             given = tuple(self.image_shape)
-            counts = all(isinstance(size, Integral) and int(size) > 0 for size in given)
-            if len(given) not in (2, 3) or not counts:
+            are_positive_ints = all(
+                isinstance(size, Integral) and int(size) > 0 for size in given
+            )
+            if len(given) not in (2, 3) or not are_positive_ints:
                 raise ValueError(
                     f"image_shape={given} has to be (height, width) or (height, width, "
                     "channels)."
@@ -295,12 +308,12 @@ class CNNClassifier(DecisionFunctionMixin, BaseClassifier):
         logits = super()._compute_logits(network, X)
         if self.predict_augmentation is None:
             return logits
-        for view in range(self.predict_views):
-            change = partial(
+        for seed in range(self.predict_views):
+            augment = partial(
                 augment_samples,
                 self.predict_augmentation,
                 self.image_shape_,  # type: ignore[arg-type]
-                view,
+                seed,
             )
-            logits = logits + forward_in_chunks(network, X, change)
+            logits = logits + forward_in_chunks(network, X, augment)
         return logits / (1 + self.predict_views)

@@ -17,7 +17,7 @@ from skmlp.neural_network._pipelines import final_estimator
 _PIPELINE_MODULES = ("sklearn.pipeline", "imblearn.pipeline")
 
 # Attributes that every subclass sets, or whose values the methods read.
-_WITHOUT_EFFECT = frozenset({"_abc_impl", "_parameter_constraints"})
+_NOT_FINGERPRINTED = frozenset({"_abc_impl", "_parameter_constraints"})
 
 # Special methods that change what other methods do.
 _SPECIAL_METHODS = ("__getattribute__", "__setattr__", "__getstate__", "__setstate__")
@@ -75,7 +75,7 @@ def _known_base(cls: Any) -> Any:
 
 def _has_effect(name: str, base: type) -> bool:
     """Return whether overriding an attribute can change what an estimator does."""
-    if name in _WITHOUT_EFFECT:
+    if name in _NOT_FINGERPRINTED:
         return False
     if name.startswith("set_") and name.endswith("_request"):
         return False  # scikit-learn adds them to every subclass

@@ -1,4 +1,4 @@
-"""Multi-layer perceptron classifier, a replacement of scikit-learn's."""
+"""`MLPClassifier`, a drop-in replacement for scikit-learn's class of that name."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,11 @@ import torch
 from torch import nn
 
 from skmlp.neural_network._base.classifier import BaseClassifier
-from skmlp.neural_network._base.declaration import assign, with_shared_parameters
-from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS
+from skmlp.neural_network._base.declaration import (
+    set_init_arguments,
+    with_shared_parameters,
+)
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER
 from skmlp.training.modules.layers import build_mlp
 
 
@@ -34,8 +37,9 @@ def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
 class MLPClassifier(BaseClassifier):
     """Multi-layer perceptron classifier.
 
-    Replaces `sklearn.neural_network.MLPClassifier`: the same parameters give the same
-    network. Further parameters are keyword-only.
+    Drop-in replacement for `sklearn.neural_network.MLPClassifier`. With the parameters
+    of that class, both give the same fitted weights, except for rounding. All other
+    parameters are keyword-only.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ class MLPClassifier(BaseClassifier):
     dropout: float | Sequence[float]
     batch_norm: bool
 
-    _own_parameters = CLASSIFICATION_LOSS
+    _parameters_not_shared = CLASSIFICATION_LOSS_PARAMETER
 
     def __init__(
         self,
@@ -125,10 +129,11 @@ class MLPClassifier(BaseClassifier):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
     ) -> None:
-        assign(self, locals())
+        set_init_arguments(self, locals())
 
-    def _follows_sklearn(self) -> bool:
-        return self.class_weight is None  # scikit-learn has no class weights
+    def _early_stops_like_sklearn(self) -> bool:
+        # scikit-learn's class has no class_weight, so there is nothing to match.
+        return self.class_weight is None
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_mlp(

@@ -1,4 +1,4 @@
-"""Multi-layer perceptron regressor, a replacement of scikit-learn's."""
+"""`MLPRegressor`, a drop-in replacement for scikit-learn's class of that name."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,11 +11,14 @@ from sklearn.utils import column_or_1d
 from torch import Tensor, nn
 
 from skmlp._sklearn_bases import RegressorMixin, fit_context
-from skmlp.neural_network._base.availability import available_for_batches
-from skmlp.neural_network._base.declaration import assign, with_shared_parameters
+from skmlp.neural_network._base.availability import partial_fit_if_available
+from skmlp.neural_network._base.declaration import (
+    set_init_arguments,
+    with_shared_parameters,
+)
 from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._base.parameters import REGRESSION_LOSS
+from skmlp.neural_network._base.parameters import REGRESSION_LOSS_PARAMETER
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss
@@ -26,8 +29,9 @@ from skmlp.training.modules.layers import build_mlp
 class MLPRegressor(RegressorMixin, BaseNetwork):
     """Multi-layer perceptron regressor.
 
-    Replaces `sklearn.neural_network.MLPRegressor`: the same parameters give the same
-    network. Further parameters are keyword-only.
+    Drop-in replacement for `sklearn.neural_network.MLPRegressor`. With the parameters
+    of that class, both give the same fitted weights, except for rounding. All other
+    parameters are keyword-only.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     batch_norm: bool
     loss: str
 
-    _own_parameters = REGRESSION_LOSS
+    _parameters_not_shared = REGRESSION_LOSS_PARAMETER
     _target_checks = {"multi_output": True, "y_numeric": True}  # noqa: RUF012
 
     def __init__(
@@ -112,7 +116,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
     ) -> None:
-        assign(self, locals())
+        set_init_arguments(self, locals())
 
     @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
@@ -129,24 +133,25 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training samples. float64 is trained in float64, all other dtypes in
-            float32. An array outside memory (a `numpy.memmap`, zarr or h5py array, or
-            any object with ``shape``, ``dtype`` and slices) is read while the network
-            trains.
+            Training samples. The network trains in float64 if X is float64, else in
+            float32 (see `dtype`). An out-of-core array (a `numpy.memmap`, zarr or h5py
+            array, or any object with ``shape``, ``dtype`` and slices) is read during
+            training.
 
-            - Up to 64 MB, or with ``shuffle=False``, it gives the results of the same
-              samples in memory.
-            - A larger array is shuffled by blocks of 1 MB, or by its chunks, and
-              samples only within 64 MB of such blocks.
+            - An array up to 64 MB gives the same results as an array in memory. So does
+              any array with ``shuffle=False``.
+            - A larger array is shuffled in two levels. First its blocks are shuffled
+              (1 MB each, or the chunks of the array). Then the samples are shuffled
+              within a buffer of 64 MB.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights, none of them negative. As in scikit-learn, `alpha` is
-            divided by their sum over a batch. Weights of one give the results of no
-            weights, and smaller ones make the penalty stronger.
+            divided by their sum over a batch. Weights of one have the same effect as
+            None. Smaller weights make the penalty stronger.
         X_val, y_val : as X and y, default=None
-            Validation set, instead of a part of X. The network gets the weights of the
-            epoch with the best score on it.
+            Validation set. It replaces the validation split of `early_stopping`. The
+            network gets the weights of the epoch with the best validation score.
 
         Returns
         -------
@@ -155,7 +160,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         Raises
         ------
         ValueError
-            If data and parameters contradict each other, if the training loss is not
+            If the data do not fit the parameters, if the training loss is not
             finite, or if `checkpoint` belongs to another fit. A damaged checkpoint
             raises `skmlp.persistence.ModelFileError`, which is a ValueError.
         OSError
@@ -164,19 +169,20 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
-    @available_for_batches
+    @partial_fit_if_available
     @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train further by one epoch on X and y.
 
-        Training continues after `fit` or `partial_fit`, with the moments and the
-        learning rate of the optimizer.
+        Training continues after `fit` or `partial_fit`, with the state of the optimizer
+        and the position in the learning rate schedule.
 
-        - A deep copy continues in the same way.
+        - A deep copy includes both.
         - So does a pickle after `partial_fit`, or with ``warm_start=True``.
-        - Any other pickle lacks the moments, which are larger than the weights. It
-          continues with the learning rate, and with moments of zero.
+        - Any other pickle lacks the moments of the optimizer, which are larger than the
+          weights. Training then continues with the learning rate, and with moments of
+          zero.
 
         Parameters
         ----------
@@ -231,7 +237,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         y = y.reshape(len(y), -1)
         if y.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"{name} has {y.shape[1]} outputs, but fit has seen {self.n_outputs_}."
+                f"{name} has {y.shape[1]} outputs, but y had {self.n_outputs_} in fit."
             )
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {y.dtype}, but has to hold numbers.")
@@ -250,17 +256,16 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
 
 
 def _r2_score(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return `r2_score` without its checks, which may take as long as an epoch."""
+    """Return `sklearn.metrics.r2_score`, without its slow input validation."""
     if len(y) < 2:
         return float(r2_score(y, predicted, sample_weight=weight))
     y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
     sample_weight = 1.0 if weight is None else weight[:, np.newaxis]
     residual = (sample_weight * (y - predicted) ** 2).sum(axis=0)
-    spread = (sample_weight * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(
-        axis=0
-    )
+    mean = np.average(y, axis=0, weights=weight)
+    total_sum_of_squares = (sample_weight * (y - mean) ** 2).sum(axis=0)
     # The score of constant targets is 1 if they are predicted exactly, else 0.
     scores = np.where(residual == 0.0, 1.0, 0.0)
-    varied = spread != 0.0
-    scores[varied] = 1.0 - residual[varied] / spread[varied]
+    varied = total_sum_of_squares != 0.0
+    scores[varied] = 1.0 - residual[varied] / total_sum_of_squares[varied]
     return float(scores.mean())

@@ -9,8 +9,11 @@ import torch
 from torch import nn
 
 from skmlp.neural_network._base.classifier import BaseClassifier, DecisionFunctionMixin
-from skmlp.neural_network._base.declaration import assign, with_shared_parameters
-from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS, SHARED
+from skmlp.neural_network._base.declaration import (
+    set_init_arguments,
+    with_shared_parameters,
+)
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER, SHARED
 from skmlp.training.modules.layers import build_mlp
 
 
@@ -18,8 +21,9 @@ from skmlp.training.modules.layers import build_mlp
 class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
     """Multinomial logistic regression, trained like the networks.
 
-    One linear layer from features to classes. It is the "LR" in a comparison with
-    networks: solvers, schedules, early stopping and devices are the same.
+    The model is one linear layer from features to classes. Use it as the baseline of a
+    comparison with networks: it has the same solvers, schedules, early stopping and
+    devices.
 
     Parameters
     ----------
@@ -46,21 +50,21 @@ class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
     (4, 3)
     """
 
-    _own_parameters = CLASSIFICATION_LOSS | {
+    _parameters_not_shared = CLASSIFICATION_LOSS_PARAMETER | {
         "learning_rate_init": SHARED["learning_rate_init"]._replace(
             type="float, default=0.01"
         ),
         "init": SHARED["init"]._replace(
             text="Initializer of the weights. 'auto' is 'truncated_normal', with "
-            "biases that give a sample of zeros the (weighted) class priors as "
-            "probabilities; with hinge losses the biases are zero. All others start "
-            "with biases of zero, as in Keras."
+            "biases for which the predicted probabilities of an all-zero sample are "
+            "the (weighted) class priors. With hinge losses the biases are zero. All "
+            "others start with biases of zero, as in Keras."
         ),
     }
 
     _uses_class_priors = True
 
-    # Initializers ask for the activation, though there is no hidden layer.
+    # `initialize` needs an activation. It has no effect without hidden layers.
     activation = "identity"
 
     def __init__(
@@ -113,11 +117,12 @@ class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
     ) -> None:
-        assign(self, locals())
+        set_init_arguments(self, locals())
 
     def _initializer_name(self) -> str:
-        # With zero weights the first gradient of the biases would be rounding error
-        # only, and Adam would scale that to a whole step.
+        # 'auto' is not 'zeros' for this reason: with zero weights and biases from class
+        # priors, the first gradient of the biases is only a rounding error. Adam would
+        # scale it to a full step.
         return "truncated_normal" if self.init == "auto" else self.init
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:

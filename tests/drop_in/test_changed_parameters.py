@@ -86,7 +86,7 @@ def test_rebuilt_networks_keep_weights_and_change_training(model, name, value, m
     train(changed.set_params(**{name: value}), method)
     train(same, method)
     assert not np.array_equal(changed.coefs_[0], same.coefs_[0])
-    blank = changed._make_blank_network()
+    blank = changed._make_meta_network()
     assert repr(changed.net_.module_) == repr(blank)
     restored = pickle.loads(pickle.dumps(changed))
     assert_array_equal(restored.predict(X), changed.predict(X))

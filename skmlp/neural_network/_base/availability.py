@@ -1,4 +1,4 @@
-"""`partial_fit` exists only if training can continue with one batch of samples."""
+"""Hide `partial_fit` with L-BFGS and with early stopping."""
 
 from collections.abc import Callable
 from types import MethodType
@@ -8,21 +8,24 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class NotAvailableError(AttributeError, ValueError):
-    """A method that the parameters do not allow.
+    """Raised for a method that is not available with the parameters of the estimator.
 
-    An AttributeError to `hasattr`, by which scikit-learn asks what an estimator can do,
-    and a ValueError to a caller, as scikit-learn's own networks raise.
+    It is an AttributeError, so that `hasattr` returns False. It is a ValueError too,
+    because scikit-learn's networks raise one.
     """
 
 
-def available_for_batches(method: _Method) -> _Method:
-    """Hide a method from solvers and settings that need all samples at once."""
-    # A type checker sees the method itself.
+def partial_fit_if_available(method: _Method) -> _Method:
+    """Make `partial_fit` unavailable with 'lbfgs' and with early stopping.
+
+    `sklearn.utils.metaestimators.available_if` raises an AttributeError only.
+    """
+    # The cast keeps the signature of the method for type checkers.
     return cast(_Method, _AvailableForBatches(method))
 
 
 class _AvailableForBatches:
-    """The descriptor that looks at the estimator's parameters on every access."""
+    """A descriptor that checks the parameters of the estimator on every access."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method

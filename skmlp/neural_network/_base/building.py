@@ -1,4 +1,8 @@
-"""From an estimator's parameters to the objects that train it."""
+"""Build the objects of a training from the parameters of an estimator.
+
+The two words are close: a *network* is the torch module from samples to logits, and a
+*net* is the skorch `Net` that wraps it.
+"""
 
 import copy
 from abc import abstractmethod
@@ -44,7 +48,7 @@ from skmlp.training.stopping import Monitor
 
 
 class NetworkBuilder(PredictingNetwork):
-    """Builds all that a fit trains with; not for direct use."""
+    """Builds network, net, batches and scorers of a fit; not for direct use."""
 
     activation: str
     alpha: float | Sequence[float]
@@ -79,35 +83,41 @@ class NetworkBuilder(PredictingNetwork):
 
     _monitor: Monitor
 
-    # Whether ``init='auto'`` sets the output biases to the class priors.
+    # Whether ``init='auto'`` sets the output biases to the logits of the class priors.
     _uses_class_priors = False
 
     # Hooks of the estimators
 
     @abstractmethod
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
-        """Build the network from samples to logits; its weights are not initialized."""
+        """Return a new network from samples to logits, with uninitialized weights."""
 
     @abstractmethod
     def _make_loss(self) -> Loss:
-        """Return the loss of the logits."""
+        """Return the loss function, whose arguments are logits and targets."""
 
     @abstractmethod
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
     ) -> float:
-        """Return the metric of `score`, from logits and encoded targets."""
+        """Return the value of `score` for these logits and encoded targets."""
 
     def _initializer_name(self) -> str:
-        """Return the name of the initializer."""
+        """Return ``init``; a subclass may replace 'auto' by its own initializer."""
         return self.init
 
-    def _know_classes(self, scorer: Callable[..., float]) -> Callable[..., float]:
+    def _give_classes_to_scorer(
+        self, scorer: Callable[..., float]
+    ) -> Callable[..., float]:
         """Return the scorer of a validation set that may lack some classes."""
         return scorer
 
-    def _follows_sklearn(self) -> bool:
-        """Return whether early stopping has to give the results of scikit-learn."""
+    def _early_stops_like_sklearn(self) -> bool:
+        """Return whether early stopping has to give the results of scikit-learn.
+
+        It decides about stratification, ties of scores, and the best weights of the
+        previous fit in a warm start.
+        """
         return True
 
     def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
@@ -123,8 +133,11 @@ class NetworkBuilder(PredictingNetwork):
     def _split(
         self, inputs: FitInputs, random_state: np.random.RandomState
     ) -> TrainValidSplit:
-        """Divide the samples into training and validation set, if there is one."""
-        split = TrainValidSplit(*inputs)
+        """Return the training set and, if any, the validation set.
+
+        With early stopping, the validation set is split off, unless X_val was given.
+        """
+        split = TrainValidSplit(train=inputs.data, valid=inputs.valid)
         if split.valid is None and self.early_stopping and self.solver != "lbfgs":
             strata = self._validation_strata(inputs.data.y)
             split = split_validation(
@@ -146,17 +159,18 @@ class NetworkBuilder(PredictingNetwork):
 
     # Network and net
 
-    def _make_blank_network(self) -> nn.Sequential:
+    def _make_meta_network(self) -> nn.Sequential:
         """Build the network on torch's meta device, where weights take no memory."""
         with torch.device("meta"):
             network = self._make_network(self.n_features_in_, self.n_outputs_)
+        # A subclass may create tensors on an explicit device.
         return network.to("meta")
 
     def _rebuild_network(self, network: nn.Sequential) -> nn.Sequential | None:
         """Return a new network with the weights of an old one, if they fit."""
         weights = network.state_dict()
         first = next(network.parameters())
-        rebuilt = self._make_blank_network().to(first.dtype)
+        rebuilt = self._make_meta_network().to(first.dtype)
         shapes = {name: value.shape for name, value in rebuilt.state_dict().items()}
         if shapes != {name: value.shape for name, value in weights.items()}:
             return None
@@ -164,12 +178,12 @@ class NetworkBuilder(PredictingNetwork):
         rebuilt.load_state_dict(weights)
         return rebuilt
 
-    def _preview_network(self, X: Any, y: Any) -> nn.Sequential:
+    def _make_unfitted_meta_network(self, X: Any, y: Any) -> nn.Sequential:
         """Return the network that `fit` would train, on torch's meta device."""
         unfitted = clone(self)
         unfitted._validate_params()
         unfitted._check_fit_inputs(X, y)
-        network = unfitted._make_blank_network()
+        network = unfitted._make_meta_network()
         freeze_layers(network, unfitted.frozen_layers)
         return network
 
@@ -190,19 +204,25 @@ class NetworkBuilder(PredictingNetwork):
         return network
 
     def _init_output_bias_from_priors(self, net: Net, train: FitData) -> None:
-        """Set the output biases to the class priors, if ``init='auto'`` does so."""
+        """Set the output biases to the logits of the class priors.
+
+        It does nothing without ``init='auto'``, with `init_from`, or in an estimator
+        without `_uses_class_priors`.
+        """
         if not self._uses_class_priors or self.init != "auto":
             return
         if self.init_from is not None:
             return
         bias = cast(Tensor, list(weight_layers(net.module_))[-1].bias)
-        y = train.select(train.targets)
-        weight = np.ones(len(y))
+        targets = train.select(train.targets)
+        weight = np.ones(len(targets))
         if train.loss_weight is not None:
             weight = train.select(train.loss_weight)
-        samples = torch.from_numpy(y), torch.from_numpy(weight)
+        prior_logits = net.criterion_.prior_logits(
+            torch.from_numpy(targets), torch.from_numpy(weight), self.n_outputs_
+        )
         with torch.no_grad():
-            bias.copy_(net.criterion_.prior_logits(*samples, self.n_outputs_))
+            bias.copy_(prior_logits)
 
     def _make_generator(
         self,
@@ -210,7 +230,10 @@ class NetworkBuilder(PredictingNetwork):
         random_state: np.random.RandomState,
         device: torch.device,
     ) -> torch.Generator | None:
-        """Return the generator of dropout and augmentation, if there is either."""
+        """Create the generator of dropout and augmentation; None if there is neither.
+
+        The dropout layers of the network get the generator.
+        """
         has_dropout = any(isinstance(layer, Dropout) for layer in network.modules())
         if not has_dropout and self.augmentation is None:
             return None
@@ -225,9 +248,9 @@ class NetworkBuilder(PredictingNetwork):
         device: torch.device,
         callbacks: Sequence[Any] | None = None,
     ) -> Net:
-        """Return an initialized net around the network.
+        """Return a skorch net that wraps the network; ``initialize`` was called.
 
-        None clones the callbacks of the estimator.
+        With ``callbacks=None``, it gets clones of the callbacks of the estimator.
         """
         if callbacks is None:
             callbacks = [clone(callback) for callback in self.callbacks or ()]
@@ -256,9 +279,10 @@ class NetworkBuilder(PredictingNetwork):
             verbose=prints_epochs(self.verbose),
             callbacks=callbacks,
             max_epochs=self.max_iter,
-            device=None,  # the network is already where it trains
+            device=None,  # skorch does not move the network, which is on `device`
         )
-        net.initialize().device = str(device)
+        net.initialize()
+        net.device = str(device)
         net.fit_parameters_ = record_parameters(self)
         return net
 
@@ -274,19 +298,19 @@ class NetworkBuilder(PredictingNetwork):
         }
 
     def _make_monitor(self, continues: bool) -> Monitor:
-        """Return a new monitor, or the monitor of the fit before."""
+        """Return a new monitor, or the monitor of the previous fit."""
         monitor = self._monitor if continues else Monitor()
         self._configure_monitor(monitor)
         return monitor
 
     def _configure_monitor(self, monitor: Monitor) -> None:
-        """Set the rules of stopping."""
+        """Set the stopping criteria from the parameters."""
         monitor.configure(
             self.tol,
             self.n_iter_no_change,
             self.early_stopping,
             self.restore_best_weights,
-            ties_by_loss=self.scoring is None and not self._follows_sklearn(),
+            ties_by_loss=self.scoring is None and not self._early_stops_like_sklearn(),
         )
 
     # Batches
@@ -299,7 +323,7 @@ class NetworkBuilder(PredictingNetwork):
         generator: torch.Generator | None,
     ) -> BatchLoader:
         """Return the batches of the training set."""
-        data = _on_device_of(net, train)
+        data = _device_data(net, train)
         if self.solver == "lbfgs":
             widest = max_values_per_sample(net.module_, train.X.shape[1])
             return BatchLoader(data, samples_per_chunk(widest))
@@ -332,15 +356,17 @@ class NetworkBuilder(PredictingNetwork):
     ) -> BatchLoader:
         """Return the batches of the validation set.
 
-        `train_data` is the training set if both sets index the same arrays.
+        `train_data` has the tensors of the training set, if both sets are parts of X.
+        Otherwise it is None.
         """
-        widest = max_values_per_sample(net.module_.eval(), valid.X.shape[1])
+        net.module_.eval()
+        widest = max_values_per_sample(net.module_, valid.X.shape[1])
         if (
             train_data is None
             or valid.indices is None
             or not train_data.shares_features
         ):
-            data = _on_device_of(net, valid)
+            data = _device_data(net, valid)
         else:
             data = train_data.with_sample_indices(valid.indices)
         return BatchLoader(data, samples_per_chunk(widest))
@@ -350,45 +376,69 @@ class NetworkBuilder(PredictingNetwork):
     def _make_train_scorer(
         self, train: FitData, net: Net, data: DeviceData
     ) -> Callable[[], float]:
-        """Return a function that scores the training set with the present weights."""
-        score = self._make_scorer(train, net)
-        widest = max_values_per_sample(net.module_.eval(), train.X.shape[1])
+        """Return a function that scores the training set with the current weights."""
+        if self.scoring is not None:
+            score_estimator = self._make_estimator_scorer(train, net)
+
+            def score_train() -> float:
+                net.module_.eval()
+                return score_estimator()
+
+            return score_train
+        score_logits = self._make_scorer(train, net)
+        net.module_.eval()
+        widest = max_values_per_sample(net.module_, train.X.shape[1])
         batches = BatchLoader(data, samples_per_chunk(widest))
 
-        def score_train() -> float:
+        def score_train_logits() -> float:
             network = net.module_.eval()
-            if self.scoring is not None:
-                return score(torch.empty(0))  # the scorer predicts by itself
-            return score(torch.cat([network(x) for x, *_ in batches]))
+            return score_logits(torch.cat([network(x) for x, *_ in batches]))
 
-        return score_train
+        return score_train_logits
 
     def _make_scorer(self, data: FitData, net: Net) -> Callable[[Tensor], float]:
-        """Return a function from the logits of samples to their score."""
-        if self.scoring is None:
-            targets, weight = data.select(data.targets), data.loss_weight
-            weight = None if weight is None else data.select(weight)
-            return lambda logits: self._score_logits(logits, targets, weight)
-        # The scorer sees arrays without feature names, so the estimator has none.
-        scored = copy.copy(self)
-        scored.__dict__.pop("feature_names_in_", None)
-        scored.net_, scored.device_ = net, net.flat_.values.device
-        scorer = self._know_classes(check_scoring(scored, scoring=self.scoring))
-        own = data.gather()
+        """Return a function that takes the logits of a set and returns their score.
+
+        With `scoring`, the scorer predicts by itself and does not need the logits.
+        """
+        if self.scoring is not None:
+            score_estimator = self._make_estimator_scorer(data, net)
+            return lambda logits: score_estimator()
+        targets, weight = data.select(data.targets), data.loss_weight
+        weight = None if weight is None else data.select(weight)
+        return lambda logits: self._score_logits(logits, targets, weight)
+
+    def _make_estimator_scorer(self, data: FitData, net: Net) -> Callable[[], float]:
+        """Return a function that calls the scorer `scoring` with the current net."""
+        scored_estimator = copy.copy(self)
+        # The scorer gets arrays without feature names. scikit-learn would warn if the
+        # estimator had feature names.
+        scored_estimator.__dict__.pop("feature_names_in_", None)
+        scored_estimator.net_ = net
+        scored_estimator.device_ = net.flat_.values.device
+        scorer = self._give_classes_to_scorer(
+            check_scoring(scored_estimator, scoring=self.scoring)
+        )
+        samples = data.gather()
         weights = {}
-        if own.weight is not None and _takes_sample_weight(scorer):
-            weights["sample_weight"] = own.weight
-        return lambda _: float(scorer(scored, own.X, own.y, **weights))
+        if samples.weight is not None and _takes_sample_weight(scorer):
+            weights["sample_weight"] = samples.weight
+        return lambda: float(scorer(scored_estimator, samples.X, samples.y, **weights))
 
 
 def _takes_sample_weight(scorer: Callable[..., float]) -> bool:
     """Return whether a scorer's metric takes sample weights."""
-    metric = getattr(scorer, "_score_func", scorer)  # scikit-learn's take them anyway
+    # A scorer object of scikit-learn always accepts sample weights, so its metric
+    # function is inspected.
+    metric = getattr(scorer, "_score_func", scorer)
     return "sample_weight" in signature(metric).parameters
 
 
-def _on_device_of(net: Net, data: FitData) -> DeviceData:
-    """Move samples to the device of the net, once for all nets that share them."""
+def _device_data(net: Net, data: FitData) -> DeviceData:
+    """Return the samples on the device of the net.
+
+    The tensors are cached in ``data.device_tensors`` for other nets of the same data.
+    """
     dtype, device = net.flat_.values.dtype, net.flat_.values.device
     tensors = {} if data.device_tensors is None else data.device_tensors
     if ("X", device, dtype) not in tensors:

@@ -14,21 +14,21 @@ from torch import Tensor
 
 from skmlp._sklearn_bases import ClassifierMixin, fit_context
 from skmlp._sklearn_compat import check_partial_fit_first_call
-from skmlp.neural_network._base.availability import available_for_batches
+from skmlp.neural_network._base.availability import partial_fit_if_available
 from skmlp.neural_network._base.labels import LabeledNetwork, most_probable_classes
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS
 
-# Range in which a temperature is searched.
-_TEMPERATURES = (1e-2, 1e2)
+# Lower and upper bound in `calibrate_temperature`.
+_TEMPERATURE_BOUNDS = (1e-2, 1e2)
 
 
 class DecisionFunctionMixin:
     """The logits as `decision_function`; not for direct use.
 
-    `MLPClassifier` is without it, because scikit-learn's is: scorers, calibration and
-    plots prefer a decision function to probabilities.
+    `MLPClassifier` does not have it, like scikit-learn's class. Scorers, calibration
+    and plots would prefer a decision function to probabilities.
     """
 
     n_outputs_: int
@@ -70,26 +70,27 @@ class BaseClassifier(ClassifierMixin, LabeledNetwork):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or images of \
 shape (n_samples, height, width[, channels])
-            Training samples. float64 is trained in float64, all other dtypes in
-            float32. An array outside memory (a `numpy.memmap`, zarr or h5py array, or
-            any object with ``shape``, ``dtype`` and slices) is read while the network
-            trains.
+            Training samples. The network trains in float64 if X is float64, else in
+            float32 (see `dtype`). An out-of-core array (a `numpy.memmap`, zarr or h5py
+            array, or any object with ``shape``, ``dtype`` and slices) is read during
+            training.
 
-            - Up to 64 MB, or with ``shuffle=False``, it gives the results of the same
-              samples in memory.
-            - A larger array is shuffled by blocks of 1 MB, or by its chunks, and
-              samples only within 64 MB of such blocks.
+            - An array up to 64 MB gives the same results as an array in memory. So does
+              any array with ``shuffle=False``.
+            - A larger array is shuffled in two levels. First its blocks are shuffled
+              (1 MB each, or the chunks of the array). Then the samples are shuffled
+              within a buffer of 64 MB.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels of any type, an indicator matrix for several labels per sample, or
             probabilities for ``loss='kullback_leibler'``.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights, none of them negative. As in scikit-learn, `alpha` is
-            divided by their sum over a batch. Weights of one give the results of no
-            weights, and smaller ones make the penalty stronger.
+            divided by their sum over a batch. Weights of one have the same effect as
+            None. Smaller weights make the penalty stronger.
         X_val, y_val : as X and y, default=None
-            Validation set, instead of a part of X. The network gets the weights of the
-            epoch with the best score on it. If y holds probabilities, `y_val` may hold
-            class numbers instead.
+            Validation set. It replaces the validation split of `early_stopping`. The
+            network gets the weights of the epoch with the best validation score. If y
+            holds probabilities, `y_val` may hold class numbers instead.
 
         Returns
         -------
@@ -98,18 +99,19 @@ shape (n_samples, height, width[, channels])
         Raises
         ------
         ValueError
-            If data and parameters contradict each other, if the training loss is not
+            If the data do not fit the parameters, if the training loss is not
             finite, or if `checkpoint` belongs to another fit. A damaged checkpoint
             raises `skmlp.persistence.ModelFileError`, which is a ValueError.
         OSError
             If `checkpoint` cannot be read or written. A full disk leaves the previous
             checkpoint unchanged.
         """
+        # The state of an earlier `calibrate_temperature` or of a failed `partial_fit`.
         for name in ("temperature_", "_partial_classes"):
             self.__dict__.pop(name, None)
         return self._fit(X, y, sample_weight, X_val, y_val)
 
-    @available_for_batches
+    @partial_fit_if_available
     @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -117,13 +119,14 @@ shape (n_samples, height, width[, channels])
     ) -> Self:
         """Train further by one epoch on X and y.
 
-        Training continues after `fit` or `partial_fit`, with the moments and the
-        learning rate of the optimizer.
+        Training continues after `fit` or `partial_fit`, with the state of the optimizer
+        and the position in the learning rate schedule.
 
-        - A deep copy continues in the same way.
+        - A deep copy includes both.
         - So does a pickle after `partial_fit`, or with ``warm_start=True``.
-        - Any other pickle lacks the moments, which are larger than the weights. It
-          continues with the learning rate, and with moments of zero.
+        - Any other pickle lacks the moments of the optimizer, which are larger than the
+          weights. Training then continues with the learning rate, and with moments of
+          zero.
 
         Parameters
         ----------
@@ -137,12 +140,15 @@ shape (n_samples, height, width[, channels])
         self : object
         """
         check_partial_fit_first_call(self, classes)
-        if not self.__sklearn_is_fitted__():  # also if the first call failed
+        # `check_partial_fit_first_call` has set `classes_`. `_set_target_attributes`
+        # would replace it by the labels in y, so it takes the classes from here. This
+        # is also necessary if the first call failed.
+        if not self.__sklearn_is_fitted__():
             self._partial_classes = self.classes_
         self.__dict__.pop("temperature_", None)
         return self._fit(X, y, sample_weight, incremental=True)
 
-    # Prediction
+    # Scores and predictions
 
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
@@ -151,6 +157,7 @@ shape (n_samples, height, width[, channels])
             return 1.0  # `predict` knows this class only
         predicted = logits.cpu().numpy()
         if self.n_outputs_ > 1 and self._target_type != "multilabel-indicator":
+            # y has class indices, or rows of probabilities; see `_encode_targets`.
             truth = y if y.ndim == 1 else y.argmax(axis=1)
             correct = predicted.argmax(axis=1) == truth
         else:
@@ -193,9 +200,9 @@ shape (n_samples, height, width[, channels])
             logistic function. Columns are ordered as `classes_`. If `fit` has seen one
             class only, there is a second column, as in scikit-learn.
         """
-        logits, temperature = self._logits(X), self._temperature()
+        logits, temperature = self._logits(X), self._current_temperature()
         function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
-        unscaled = temperature == 1.0
+        unscaled = temperature == 1.0  # a division by 1 would only copy the logits
         probabilities = activate(
             logits, lambda z: function(z if unscaled else z / temperature)
         ).numpy()
@@ -238,10 +245,11 @@ shape (n_samples, height, width[, channels])
         predicted = self.predict(X)
         if self._target_type == "probabilities":
             y = most_probable_classes(y, len(self.classes_))
-        # scikit-learn's checks of labels take longer than predicting them.
+        # `accuracy_score` validates the labels, which takes longer than the prediction.
+        # Simple label arrays are therefore compared directly.
         if sample_weight is None and type(y) is type(predicted) is np.ndarray:
-            one_each = y.ndim == 1 and y.shape == predicted.shape
-            if one_each and y.dtype.kind == predicted.dtype.kind in "biuU":
+            one_label_per_sample = y.ndim == 1 and y.shape == predicted.shape
+            if one_label_per_sample and y.dtype.kind == predicted.dtype.kind in "biuU":
                 return float(np.average(predicted == y))
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
@@ -285,12 +293,13 @@ shape (n_samples, height, width[, channels])
             return float(F.cross_entropy(scaled, encoded))
 
         minimum = scipy.optimize.minimize_scalar(
-            cross_entropy, bounds=np.log(_TEMPERATURES), method="bounded"
+            cross_entropy, bounds=np.log(_TEMPERATURE_BOUNDS), method="bounded"
         )
         self.temperature_ = float(np.exp(minimum.x))
         return self
 
-    def _temperature(self) -> float:
+    def _current_temperature(self) -> float:
+        """Return the calibrated temperature, or the one of the constructor."""
         return getattr(self, "temperature_", self.temperature)
 
     def __sklearn_tags__(self) -> Any:

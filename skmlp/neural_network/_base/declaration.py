@@ -1,7 +1,7 @@
-"""One description for each parameter: its constraint, and its text in the docstrings.
+"""Add docstring texts and validation constraints to the classes of estimators.
 
-`with_shared_parameters` completes the classes whose constructors take the parameters,
-so that a class declares only the parameters that it has alone.
+`parameters.py` describes each shared parameter once. A class describes only the
+parameters that no other class has, or that differ.
 """
 
 import inspect
@@ -29,24 +29,27 @@ ATTRIBUTES = """
         trainable weights and biases.
     out_activation_ : str
         Activation that turns logits into predictions.
-    loss_, best_loss_ : float
-        Last and lowest training loss, penalty included. `best_loss_` is None with
-        early stopping.
+    loss_ : float
+        Training loss of the last epoch, penalty included.
+    best_loss_ : float or None
+        Lowest training loss of all epochs, or None with early stopping.
     loss_curve_ : list of float
         Training loss of every epoch.
     validation_scores_ : list of float or None
         Score of the validation set after every epoch, if there is one.
-    best_validation_score_, best_epoch_ : float and int, or None
-        The highest validation score (on ties see `scoring`), and its epoch, counted
-        from 1. The network has the weights of that epoch.
+    best_validation_score_ : float or None
+        Validation score of the best epoch. For almost equal scores see `scoring`.
+    best_epoch_ : int or None
+        The best epoch, counted from 1. The network has the weights of that epoch.
     t_ : int
-        Number of samples seen in training, counted once in every epoch.
+        Number of training samples times number of epochs.
     history_ : list of dict
         skorch's record of every epoch: losses, scores, seconds.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module, on the CPU.
+        The trained net. ``net_.module_`` is the torch module, which is on the CPU after
+        `fit`.
     device_ : torch.device
-        Device of training, and of predictions.
+        Device of training and of predictions, to which predictions copy the module.
     callbacks_ : list
         The clones of `callbacks` that were called.
     image_shape_ : tuple of int or None
@@ -57,11 +60,11 @@ ATTRIBUTES = """
 def with_shared_parameters(cls: _Class) -> _Class:
     """Set the constraints of an estimator's parameters and complete its docstring.
 
-    Each parameter of the constructor is looked up in ``_own_parameters`` of the class,
-    then in the shared ones. The texts replace ``{parameters}`` in the docstring, and
-    the shared attributes replace ``{attributes}``.
+    Each parameter of the constructor is looked up in ``_parameters_not_shared`` of the
+    class, then in the shared ones. The texts replace ``{parameters}`` in the docstring.
+    The shared attributes replace ``{attributes}``.
     """
-    known = SHARED | cls.__dict__.get("_own_parameters", {})
+    known = SHARED | cls.__dict__.get("_parameters_not_shared", {})
     names = [name for name in inspect.signature(cls).parameters if name != "self"]
     cls._parameter_constraints = {  # type: ignore[attr-defined]
         name: known[name].constraints for name in names
@@ -77,8 +80,8 @@ def with_shared_parameters(cls: _Class) -> _Class:
     return cls
 
 
-def assign(estimator: Any, values: dict[str, Any]) -> None:
+def set_init_arguments(estimator: Any, values: dict[str, Any]) -> None:
     """Set the parameters of an estimator to the arguments of its constructor."""
     for name, value in values.items():
-        if name != "self":  # arguments only: a subclass has its own constructor
+        if name != "self":  # `values` is ``locals()``: self and the arguments
             setattr(estimator, name, value)

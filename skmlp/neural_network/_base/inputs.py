@@ -1,4 +1,4 @@
-"""The base of all estimators: it checks what `fit` and the predicting methods get."""
+"""The base class of all estimators: it validates data and parameters."""
 
 import os
 from abc import ABC, abstractmethod
@@ -28,7 +28,7 @@ from skmlp.neural_network._fit.images import (
     ImageShape,
     check_channels_last,
     flatten_images,
-    with_torch_dtype,
+    with_supported_dtype,
 )
 from skmlp.neural_network._fit.scales import (
     warn_about_feature_scales,
@@ -49,7 +49,10 @@ from skmlp.training.optimizers.flat_optimizers import TORCH_OPTIMIZERS
 def validate_arrays(
     estimator: Any, X: Any, *y: Any, largest: float | None = None, **checks: Any
 ) -> Any:
-    """Call `validate_data`; a `Source` is checked without reading all of it at once."""
+    """Call `validate_data`; a `Source` (out-of-core array) is checked block by block.
+
+    `y` consists of no array or of one array.
+    """
     for targets in y:
         _refuse_missing_labels(targets)
     if not isinstance(X, Source):
@@ -76,7 +79,7 @@ def ravel_column(y: np.ndarray) -> np.ndarray:
 
 
 def _refuse_missing_labels(y: Any) -> None:
-    """Refuse missing labels by their row; scikit-learn names neither y nor the row."""
+    """Raise ValueError if a label is missing; scikit-learn's message has no row."""
     if y is None or scipy.sparse.issparse(y):
         return
     labels = np.asarray(y) if hasattr(y, "__array__") else np.asarray(y, dtype=object)
@@ -108,7 +111,7 @@ class InputChecker(BaseEstimator, ABC):
     image_shape_: ImageShape | None
 
     @classmethod
-    @cache  # inspecting the signature takes as long as an epoch of a small network
+    @cache  # inspect.signature takes as long as an epoch of a small network
     def _get_param_names(cls) -> list[str]:
         """Return the names of the parameters, as scikit-learn does."""
         return super()._get_param_names()
@@ -120,11 +123,11 @@ class InputChecker(BaseEstimator, ABC):
         """Set ``n_outputs_`` and, in a classifier, the classes."""
 
     def _check_new_targets(self, y: np.ndarray) -> None:
-        """Refuse targets with which training cannot continue."""
+        """Raise ValueError if the targets do not fit those of the previous fit."""
 
     @abstractmethod
     def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
-        """Return targets as the loss needs them."""
+        """Return the targets encoded for the loss: indices, rows of 0 and 1, floats."""
 
     def _loss_weights(
         self, y: np.ndarray, weight: np.ndarray | None
@@ -137,7 +140,7 @@ class InputChecker(BaseEstimator, ABC):
     def _check_parameter_combinations(
         self, X_val: Any = None, y_val: Any = None, incremental: bool = False
     ) -> None:
-        """Refuse parameters that exclude each other."""
+        """Raise ValueError for unsupported combinations of parameters and arguments."""
         if X_val is not None and y_val is None:
             raise ValueError("X_val was given without y_val.")
         if y_val is not None and X_val is None:
@@ -202,7 +205,7 @@ class InputChecker(BaseEstimator, ABC):
     # Data
 
     def _check_X(self, X: Any) -> Any:
-        """Check features to predict; return flat samples in their own dtype."""
+        """Validate X for prediction; return flat samples, in the dtype of X."""
         return self._check_arrays(X, reset=False, dtype=self._network_dtype())
 
     def _network_dtype(self) -> torch.dtype:
@@ -212,7 +215,7 @@ class InputChecker(BaseEstimator, ABC):
     def _check_arrays(
         self, X: Any, *y: Any, reset: bool, dtype: torch.dtype | None = None
     ) -> Any:
-        """Check X, and y if given; return flat samples in their own dtype, and y.
+        """Validate X, and y if given; return flat samples, in the dtype of X, and y.
 
         The network will compute in `dtype`; None means in the dtype that follows from X
         and the parameters.
@@ -221,6 +224,7 @@ class InputChecker(BaseEstimator, ABC):
         if reset:
             self._data_shape: ImageShape | None = shape
         elif shape is not None and shape != (self.image_shape_ or shape):
+            # One color image without the first axis looks like `height` gray images.
             single = (len(X), *shape[:2]) == self.image_shape_ and shape[2] == 1
             raise ValueError(
                 f"X holds images of shape {shape}, but the network was fitted to "
@@ -233,7 +237,7 @@ class InputChecker(BaseEstimator, ABC):
         largest = FLOAT32_MAX if limited else None
         checked = validate_arrays(self, X, *y, reset=reset, largest=largest, **checks)
         try:
-            X = with_torch_dtype(checked[0] if y else checked)
+            X = with_supported_dtype(checked[0] if y else checked)
         except TypeError as error:
             raise locate_error(error, X) or error from error
         if self._casts_to_float32(X, dtype) and not get_config()["assume_finite"]:
@@ -241,7 +245,7 @@ class InputChecker(BaseEstimator, ABC):
         return (X, checked[1]) if y else X
 
     def _casts_to_float32(self, X: Any, dtype: torch.dtype | None) -> bool:
-        """Return whether the network takes float64 features in float32."""
+        """Return whether float64 features are converted to float32 for the network."""
         if X.dtype != np.float64:
             return False
         return (self._training_dtype(X) if dtype is None else dtype) == torch.float32
@@ -260,9 +264,12 @@ class InputChecker(BaseEstimator, ABC):
         *,
         reset: bool = True,
     ) -> FitInputs:
-        """Check the data of a fit; set the attributes that follow from the data.
+        """Validate and encode the data of a fit; set the attributes that describe them.
 
-        `reset` says that the fit is a new one, which continues no other.
+        These are ``n_features_in_``, ``feature_names_in_``, ``n_outputs_``,
+        ``image_shape_`` and, in a classifier, ``classes_`` and private attributes of
+        the targets. They are set if `reset` is True, that is, in a new fit. They are
+        only compared in a warm start and in `partial_fit`.
         """
         dtype = None if reset else self._network_dtype()
         data = self._check_fit_data(X, y, sample_weight, reset, dtype)
@@ -320,7 +327,7 @@ class InputChecker(BaseEstimator, ABC):
     def _check_validation_data(
         self, X_val: Any, y_val: Any, dtype: torch.dtype
     ) -> FitData:
-        """Check the caller's own validation set."""
+        """Validate and encode the validation set given as X_val and y_val."""
         try:
             X, y = self._check_arrays(X_val, y_val, reset=False, dtype=dtype)
         except ValueError as error:
@@ -346,7 +353,7 @@ class InputChecker(BaseEstimator, ABC):
 
 
 def _check_augmentation(name: str, augmentation: Any) -> None:
-    """Refuse a class instead of an instance, and invalid parameters."""
+    """Raise TypeError for a class instead of an instance; validate its parameters."""
     if isinstance(augmentation, type):
         raise TypeError(
             f"{name} is the class {augmentation.__name__}; give an instance of it, "

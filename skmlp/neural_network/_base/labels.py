@@ -25,7 +25,7 @@ _SINGLE_LABEL = ("binary", "multiclass")
 
 
 class LabeledNetwork(BaseNetwork):
-    """Encodes and weights the targets of a classifier; not for direct use."""
+    """Encodes targets and computes the weights of samples; not for direct use."""
 
     loss: str
     label_smoothing: float
@@ -34,10 +34,12 @@ class LabeledNetwork(BaseNetwork):
     classes_: np.ndarray
 
     def _set_target_attributes(self, y: np.ndarray) -> None:
+        # `partial_fit` stores its argument `classes` in this attribute.
         classes = self.__dict__.pop("_partial_classes", None)
         self._sparse_targets = scipy.sparse.issparse(y)
         if y.dtype.kind != "O":
-            y = attach_unique(y)  # all functions below need the unique labels
+            # This caches the unique labels, which several functions below compute.
+            y = attach_unique(y)
         if self.loss == "kullback_leibler" and (
             (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
         ):
@@ -90,6 +92,7 @@ class LabeledNetwork(BaseNetwork):
             _check_columns(y, len(self.classes_), name)
             if soft and name != "y":  # y of `fit` has been checked
                 self._check_probabilities(y, name)
+            # float32 holds 0 and 1 exactly. Probabilities may be trained in float64.
             return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
         if y.ndim == 2:
             y = column_or_1d(y)
@@ -110,7 +113,7 @@ class LabeledNetwork(BaseNetwork):
     def _make_loss(self) -> Loss:
         exclusive = self._target_type in ("multiclass", "probabilities")
         if self.loss == "kullback_leibler" and not exclusive:
-            # For a single logit the divergence from a label is the cross-entropy.
+            # For targets 0 and 1, the Kullback-Leibler divergence is the cross-entropy.
             return classification_loss("log_loss", exclusive, 0.0)
         return classification_loss(self.loss, exclusive, self.label_smoothing)
 
@@ -136,17 +139,20 @@ class LabeledNetwork(BaseNetwork):
         """Return for each sample the weight of its class."""
         if self.class_weight == "balanced" or self._target_type not in _SINGLE_LABEL:
             return compute_sample_weight(self.class_weight, y)
-        # A dict has all classes, and these samples may lack some of them.
+        # A dict may name classes that are missing in y, in `partial_fit` or in a
+        # validation set. `compute_sample_weight` would raise an error for them.
         y, classes = y.ravel(), self.classes_
         class_weights = compute_class_weight(self.class_weight, classes=classes, y=y)
         return class_weights[np.searchsorted(classes, y)]
 
-    def _know_classes(self, scorer: Callable[..., float]) -> Callable[..., float]:
+    def _give_classes_to_scorer(
+        self, scorer: Callable[..., float]
+    ) -> Callable[..., float]:
         if self._target_type not in _SINGLE_LABEL:
             return scorer
         return pass_labels(scorer, self.classes_)
 
-    def _follows_sklearn(self) -> bool:
+    def _early_stops_like_sklearn(self) -> bool:
         return False
 
     def _split(
@@ -155,7 +161,7 @@ class LabeledNetwork(BaseNetwork):
         try:
             return super()._split(inputs, random_state)
         except ValueError as error:
-            if "least populated" in str(error) and self._follows_sklearn():
+            if "least populated" in str(error) and self._early_stops_like_sklearn():
                 names = " and ".join(
                     f"{index} is the class {name!r}"
                     for index, name in zip(
@@ -166,7 +172,7 @@ class LabeledNetwork(BaseNetwork):
             raise
 
     def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
-        if self._follows_sklearn():
+        if self._early_stops_like_sklearn():
             # scikit-learn names the strata of a class that is too rare False and True.
             return (
                 self._encode_targets(y).astype(bool) if self.n_outputs_ == 1 else None
@@ -194,10 +200,10 @@ def most_probable_classes(y: Any, n_classes: int) -> Any:
 
 
 def _check_columns(y: np.ndarray, n_classes: int, name: str) -> None:
-    """Refuse targets without exactly one column for each class."""
+    """Raise ValueError if targets do not have exactly one column for each class."""
     if y.ndim != 2 or y.shape[1] != n_classes:
         raise ValueError(
-            f"{name} has shape {y.shape}, but fit has seen {n_classes} columns."
+            f"{name} has shape {y.shape}, but y had {n_classes} columns in fit."
         )
 
 

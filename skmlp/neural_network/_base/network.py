@@ -1,8 +1,8 @@
-"""The life of a fit, from checked data to fitted attributes.
+"""The steps of `fit`, from the validation of the data to the fitted attributes.
 
-`BaseNetwork._fit` is the path of every estimator that is fitted alone. A packed fit
-(`skmlp.neural_network._packs.packed_fit`) calls the same methods for each estimator,
-but trains all runs together:
+`BaseNetwork._fit` fits one estimator. `skmlp.neural_network._packs.packed_fit` fits
+several estimators with networks of the same structure at once. It calls steps 1, 2 and
+4 for each estimator, and trains all their networks together in step 3:
 
 1. `_check_parameter_combinations` and `_check_fit_inputs` check parameters and data.
 2. `_prepare_training` builds the network and its `TrainingRun`.
@@ -85,7 +85,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         """Return how large the targets are, for an error text."""
         return ""
 
-    # The life of a fit
+    # The steps of a fit
 
     def _fit(
         self,
@@ -105,13 +105,17 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             X, y, sample_weight, X_val, y_val, reset=not continues
         )
         checkpoint = None if incremental else self._open_checkpoint(inputs)
+        # `restore_attributes_on_error` restores the attributes of the estimator. The
+        # snapshot restores the net, which training changes in place.
         snapshot = NetSnapshot(self.net_) if continues else None
         try:
             run = self._prepare_training(inputs, continues, incremental, checkpoint)
             if incremental:
                 self._train(run)
             else:
-                task = FitTask(self, X, y, sample_weight, self._attributes_if_fitted)
+                task = FitTask(
+                    self, X, y, sample_weight, self._attributes_of_unfinished_fit
+                )
                 with task.watch_epochs(run.net):
                     self._train(run)
             self._finish_fit(run, inputs, incremental, checkpoint)
@@ -126,7 +130,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         return self
 
     def _open_checkpoint(self, inputs: FitInputs) -> FileCheckpoint | None:
-        """Return the checkpoint file of this fit, if there shall be one."""
+        """Return the checkpoint of this fit, or None without ``checkpoint``."""
         if self.checkpoint is None:
             return None
         fingerprints = fit_fingerprints(self, inputs, self._data_shape)
@@ -139,23 +143,26 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         incremental: bool = False,
         checkpoint: MemoryCheckpoint | None = None,
     ) -> TrainingRun:
-        """Build the network and all that trains it on checked data.
+        """Build the network, its net, the batches and the scorers of a fit.
 
         Parameters
         ----------
         inputs : FitInputs
-            All samples, and the caller's own validation set.
+            The samples of X, and those of X_val if it was given.
         continues : bool
-            Whether training continues with the weights of the fit before.
+            Whether training continues with the weights of the previous fit
+            (``warm_start`` or `partial_fit`).
         incremental : bool
             Whether this is `partial_fit`, which trains for one epoch.
         checkpoint : MemoryCheckpoint or None
-            Stores the run.
+            Stores the state of the run after epochs.
         """
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
         if checkpoint is not None:
             checkpoint.begin_stage("fit", random_state)
+        # The next calls draw from `random_state`: initial weights, dropout, validation
+        # split. Their order decides the results and has to be scikit-learn's.
         if continues:
             network = self._network_to_continue(device, incremental)
         else:
@@ -164,6 +171,8 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             )
         generator = self._make_generator(network, random_state, device)
         train, valid = self._split(inputs, random_state)
+        # `partial_fit` continues with the optimizer state. A warm start continues with
+        # the weights and the monitor only, as in scikit-learn.
         if continues and incremental and self.net_.solver == self.solver:
             net = self._resume_net(network, device)
         else:
@@ -178,9 +187,9 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         score, valid_batches = None, None
         if valid is not None:
             score = self._make_scorer(valid, net)
-            same_arrays = valid.targets is train.targets
+            is_split_of_X = inputs.valid is None
             valid_batches = self._validation_batches(
-                valid, net, batches.data if same_arrays else None
+                valid, net, batches.data if is_split_of_X else None
             )
         run = TrainingRun(
             net,
@@ -192,18 +201,19 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             generator=generator,
             checkpoint=None if checkpoint is None else checkpoint.stage("fit"),
         )
-        # A warm start of scikit-learn that splits its own validation set forgets the
-        # best weights of the fit before. Any other one compares with them.
-        forgets_best = inputs.valid is None and self._follows_sklearn()
-        compares = continues and not forgets_best and valid is not None
-        if compares and net.monitor.at_best:
+        # A warm start of scikit-learn with a validation split does not remember the
+        # best weights of the previous fit. In all other cases, the best weights of the
+        # previous fit remain the best ones until an epoch has a better score.
+        forgets_best = inputs.valid is None and self._early_stops_like_sklearn()
+        remembers_best = continues and not forgets_best and valid is not None
+        if remembers_best and net.monitor.at_best:
             run.save_best_weights()
         return run
 
     def _network_to_continue(
         self, device: torch.device, incremental: bool
     ) -> nn.Sequential:
-        """Return the network of the fit before, on its device."""
+        """Return the network of the previous fit, on `device`."""
         record = self.net_.fit_parameters_
         changed = [] if record is None else find_changed(self, record)
         if record is not None and changed:
@@ -222,7 +232,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         return network
 
     def _resume_net(self, network: nn.Sequential, device: torch.device) -> Net:
-        """Return the net of the fit before, with parameters that may have changed."""
+        """Return the net of the previous fit, with the current hyperparameters."""
         self._configure_monitor(self._monitor)
         net = self.net_
         if network is not net.module_:
@@ -240,7 +250,12 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
     def _train(
         self, run: TrainingRun, progress_callback: ProgressCallback = ignore_progress
     ) -> None:
-        """Train a run; a loss that is not finite ends up in ``run.error``."""
+        """Train a run.
+
+        If the loss is not finite, the exception is stored in ``run.error``. With
+        'lbfgs', this method sets `n_iter_` and `loss_`. `_set_fitted_attributes` sets
+        all other fitted attributes.
+        """
         name = type(self).__name__
         progress = show_progress(self.verbose, name, [run], progress_callback)
         with _threads_for(run), progress as show_epochs:
@@ -301,10 +316,13 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         )
 
     def _warn_if_not_converged(self, net: Net, incremental: bool) -> None:
-        """Warn as scikit-learn does, and if `partial_fit` is past a planned end."""
+        """Warn if the maximum number of epochs was reached, as scikit-learn does.
+
+        `partial_fit` warns instead if the learning rate schedule has ended.
+        """
         schedule = net.schedule
-        stopped = net.converged_ or schedule.has_planned_end or self.solver == "lbfgs"
-        if not stopped and not incremental:
+        is_done = net.converged_ or schedule.has_planned_end or self.solver == "lbfgs"
+        if not is_done and not incremental:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
                 "reached and the optimization hasn't converged yet.",
@@ -318,9 +336,9 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             )
 
     def _set_fitted_attributes(self, net: Net) -> None:
-        """Set all attributes that `fit` sets after training, except those of L-BFGS."""
+        """Set the fitted attributes; with 'lbfgs', `_train` has set two of them."""
         monitor = net.monitor
-        set_dropout_generator(net.module_, None)
+        set_dropout_generator(net.module_, None)  # the generator is not stored
         self.net_, self._monitor = net, monitor
         self.device_ = torch.device(net.device)
         self.callbacks_ = [callback for _, callback in net.user_callbacks()]
@@ -342,7 +360,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         self.best_validation_score_ = monitor.best_validation_score if scores else None
         self.best_epoch_ = monitor.best_epoch
 
-    def _attributes_if_fitted(self, net: Net) -> dict[str, Any]:
+    def _attributes_of_unfinished_fit(self, net: Net) -> dict[str, Any]:
         """Return the attributes that `fit` would set if it ended now."""
         fitted = copy.copy(self)
         copied = net.copy_for_prediction()
@@ -352,9 +370,9 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         return attributes | {"_monitor": fitted._monitor}
 
     def _refit(self, data: FitData, checkpoint: MemoryCheckpoint | None) -> None:
-        """Train a new network on all samples, for as many epochs as were best.
+        """Train a new network on all samples for `best_epoch_` epochs.
 
-        After Ctrl-C the validated network stays.
+        After Ctrl-C, `net_` remains the validated network.
         """
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
@@ -375,6 +393,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         )
         self._train(run)
         self._raise_if_diverged(run)
+        # Nothing else ends this training early. At least one epoch has to be complete.
         if net.epochs_ < max(1, run.max_epochs):
             self.net_.interrupted_ = True
             return
@@ -385,11 +404,11 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
 
 
 def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:
-    """Return a context with as many threads as a step of the run can use."""
+    """Return a context that sets the number of threads for the steps of a run."""
     network, data = run.net.module_, run.train_loader.data
     batch_size = min(run.train_loader.batch_size, len(data))
     work = multiply_adds(network, data.X.shape[1]) * batch_size
-    splits = not has_convolutions(network) and can_thread_large_products(
+    threads_products = not has_convolutions(network) and can_thread_large_products(
         run.flat.values
     )
-    return threads_for_work(work, splits)
+    return threads_for_work(work, tuned=threads_products)

@@ -15,15 +15,15 @@ from skmlp.training.optimizers import flat_optimizers as optimizers
 _POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 _NON_NEGATIVE = Interval(Real, 0, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
-_PROBABILITY = Interval(Real, 0, 1, closed="left")
+_FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
 
 
 class Parameter(NamedTuple):
-    """Type with default as in numpydoc, description, and scikit-learn's constraint."""
+    """Description and constraint of one parameter."""
 
-    type: str
-    text: str
-    constraints: list[Any] | str
+    type: str  # the type and the default, in the form of numpydoc
+    text: str  # the description in the docstring
+    constraints: list[Any] | str  # for scikit-learn's validation of parameters
 
 
 def _choices(names: tuple[str, ...] | list[str]) -> str:
@@ -45,9 +45,10 @@ SHARED: dict[str, Parameter] = {
     ),
     "solver": Parameter(
         f"{_choices([*optimizers.NAMES, 'lbfgs'])}, default='adam'",
-        "The optimizer. 'sgd', 'adam' and 'lbfgs' give the results of scikit-learn "
-        "except for rounding, which hundreds of iterations of 'lbfgs' magnify. With "
-        "'adamw', `alpha` is a decoupled weight decay. The others are torch's.",
+        "The optimizer. 'sgd', 'adam' and 'lbfgs' give the results of scikit-learn, "
+        "except for rounding. With 'lbfgs', rounding differences grow over hundreds of "
+        "iterations. With 'adamw', `alpha` is a decoupled weight decay. All other "
+        "solvers are optimizers of torch.",
         [StrOptions({*optimizers.NAMES, "lbfgs"})],
     ),
     "alpha": Parameter(
@@ -67,14 +68,15 @@ SHARED: dict[str, Parameter] = {
         "Schedule of the learning rate. 'invscaling' and 'adaptive' act on "
         "``solver='sgd'`` only, as in scikit-learn. 'step' multiplies the rate by "
         "`gamma` every `step_size` epochs. 'cosine' and 'onecycle' (torch's "
-        "``OneCycleLR``) are planned for `max_iter` epochs, so that a fit of that "
-        "length gives no ConvergenceWarning. A call of `partial_fit` is one epoch, and "
-        "warns after the planned end.",
+        "``OneCycleLR``) reach their last value after `max_iter` epochs. `fit` then "
+        "gives no ConvergenceWarning. A call of `partial_fit` counts as one epoch. It "
+        "warns if more than `max_iter` epochs were trained.",
         [StrOptions(set(schedules.NAMES))],
     ),
     "learning_rate_init": Parameter(
         "float, default=0.001",
-        "Initial learning rate; the highest rate of a schedule.",
+        "Base learning rate, which is the maximum of every schedule. Warm-up and "
+        "'onecycle' start lower and reach this value.",
         [_POSITIVE],
     ),
     "power_t": Parameter(
@@ -84,7 +86,7 @@ SHARED: dict[str, Parameter] = {
     ),
     "max_iter": Parameter(
         "int, default=200",
-        "Largest number of epochs; for 'lbfgs' of iterations.",
+        "Maximum number of epochs; for 'lbfgs' of iterations.",
         [_POSITIVE_INT],
     ),
     "shuffle": Parameter(
@@ -96,7 +98,7 @@ SHARED: dict[str, Parameter] = {
         "int, RandomState instance or None, default=None",
         "Seed of initial weights, validation split, order of the samples, dropout and "
         "augmentation. The global generators of NumPy and torch are neither read nor "
-        "changed. None gives other results in every call.",
+        "changed. With None, every call gives different results.",
         ["random_state"],
     ),
     "tol": Parameter(
@@ -107,18 +109,20 @@ SHARED: dict[str, Parameter] = {
     ),
     "verbose": Parameter(
         "bool, int or 'bar', default=False",
-        "What to show of training. True, or a number from 2, prints scikit-learn's "
-        "lines for every epoch. 1 prints one line at the end of a fit, with its "
-        "epochs, seconds, device, loss and best validation score. 'bar' shows a live "
-        "bar with epoch, loss, validation score and time left until `max_iter`. The "
-        "bar needs a terminal or a notebook with ipywidgets, and disappears after the "
-        "fit. Networks that are trained together share a bar. Networks with lines for "
-        "every epoch are trained alone.",
+        "Output during training; True and 1 differ.\n\n"
+        "- False or 0: nothing.\n"
+        "- True, or an int of at least 2: scikit-learn's lines for every epoch.\n"
+        "  Such networks are not trained together with others.\n"
+        "- 1: one line after the fit, with its epochs, seconds, device, loss and best\n"
+        "  validation score.\n"
+        "- 'bar': a progress bar with epoch, loss, validation score and time left\n"
+        "  until `max_iter`. It needs a terminal or a notebook with ipywidgets, and\n"
+        "  disappears after the fit. Networks that are trained together share a bar.",
         ["verbose", StrOptions({"bar"})],
     ),
     "warm_start": Parameter(
         "bool, default=False",
-        "Whether `fit` continues with the weights of the fit before.",
+        "Whether `fit` continues with the weights of the previous fit.",
         ["boolean"],
     ),
     "momentum": Parameter(
@@ -131,29 +135,29 @@ SHARED: dict[str, Parameter] = {
     ),
     "early_stopping": Parameter(
         "bool, default=False",
-        "Whether to stop when the validation score, rather than the training loss, has "
-        "not improved by `tol` for more than `n_iter_no_change` epochs in a row. On "
-        "ties see `scoring`.",
+        "If True, training stops when the validation score has not improved by `tol` "
+        "for more than `n_iter_no_change` consecutive epochs. If False, the training "
+        "loss is used instead of the score. For almost equal scores see `scoring`.",
         ["boolean"],
     ),
     "validation_fraction": Parameter(
         "float, default=0.1",
         "Fraction of the samples that ``early_stopping=True`` sets aside for "
-        "validation, unless `fit` is given `X_val`. The split of a classifier is "
-        "stratified if both sets can have a sample of every class. In MLPClassifier "
-        "without `class_weight` it is stratified for two classes only, as in "
-        "scikit-learn.",
-        [_PROBABILITY],
+        "validation. It is not used if `X_val` is passed to `fit`. The split of a "
+        "classifier is stratified if both sets can have a sample of every class. In "
+        "MLPClassifier without `class_weight` it is stratified for two classes only, "
+        "as in scikit-learn.",
+        [_FROM_0_BELOW_1],
     ),
     "beta_1": Parameter(
         "float, default=0.9",
         "Decay rate of Adam's first moment, in [0, 1).",
-        [_PROBABILITY],
+        [_FROM_0_BELOW_1],
     ),
     "beta_2": Parameter(
         "float, default=0.999",
         "Decay rate of Adam's second moment, in [0, 1).",
-        [_PROBABILITY],
+        [_FROM_0_BELOW_1],
     ),
     "epsilon": Parameter(
         "float, default=1e-8", "Prevents a division by zero in Adam.", [_POSITIVE]
@@ -165,14 +169,14 @@ SHARED: dict[str, Parameter] = {
     ),
     "max_fun": Parameter(
         "int, default=15000",
-        "Largest number of evaluations of the loss by 'lbfgs'.",
+        "Maximum number of evaluations of the loss by 'lbfgs'.",
         [_POSITIVE_INT],
     ),
     "dropout": Parameter(
         "float or array-like of float, default=0.0",
         "Probability to drop an output of a dense hidden layer. One value for all "
         "layers, or one for each.",
-        [_PROBABILITY, "array-like"],
+        [_FROM_0_BELOW_1, "array-like"],
     ),
     "batch_norm": Parameter(
         "bool, default=False",
@@ -182,22 +186,22 @@ SHARED: dict[str, Parameter] = {
     "init": Parameter(
         f"{_choices(initializers.NAMES)}, default='auto'",
         "Initializer of the weights. 'auto' is scikit-learn's, which draws the biases "
-        "too. All others start with biases of zero, as in Keras. "
-        "'he_truncated_normal' is the initializer that Keras calls 'he_normal': values "
-        "beyond two standard deviations are drawn again, and the variance equals that "
-        "of 'he_normal'. The same holds for 'glorot' and 'lecun'.",
+        "too. All others start with biases of zero, as in Keras. 'he_normal' draws "
+        "from a normal distribution, as in torch. 'he_truncated_normal' is the "
+        "'he_normal' of Keras: values beyond two standard deviations are drawn again, "
+        "and the variance is the same. This applies to 'glorot' and 'lecun' too.",
         [StrOptions(set(initializers.NAMES))],
     ),
     "label_smoothing": Parameter(
         "float, default=0.0",
         "Fraction of a target of ``loss='log_loss'`` that is spread evenly over the "
         "classes.",
-        [_PROBABILITY],
+        [_FROM_0_BELOW_1],
     ),
     "class_weight": Parameter(
         "dict, 'balanced' or None, default=None",
-        "Weights of the classes, which multiply `sample_weight`. They also count in "
-        "the validation score, unless `scoring` is given. A class that is missing in a "
+        "Weights of the classes, which multiply `sample_weight`. The validation score "
+        "uses the weights too, unless `scoring` is given. A class that is missing in a "
         "dict has weight 1. 'balanced' is ``n_samples / (n_classes * count)``.",
         [dict, StrOptions({"balanced"}), None],
     ),
@@ -217,10 +221,10 @@ SHARED: dict[str, Parameter] = {
     "scoring": Parameter(
         "str, callable or None, default=None",
         "Scorer of the validation set, as in `sklearn.model_selection`. Sample weights "
-        "count if the scorer takes `sample_weight`. None is the metric of `score`. "
-        "Then, if scores of epochs differ by at most `tol`, the lower validation loss "
-        "decides. MLPRegressor, and MLPClassifier without `class_weight`, compare the "
-        "scores only, as in scikit-learn.",
+        "count if the scorer takes `sample_weight`. With None, the metric is that of "
+        "`score`, and epochs whose scores differ by at most `tol` are compared by "
+        "their validation loss. Exception: MLPRegressor, and MLPClassifier without "
+        "`class_weight`, compare the scores only, as in scikit-learn.",
         [str, callable, None],
     ),
     "restore_best_weights": Parameter(
@@ -239,8 +243,8 @@ SHARED: dict[str, Parameter] = {
         "bool, default=False",
         "Whether to score the training set after every epoch as well, without dropout "
         "and augmentation. `history_` has the scores as 'train_score'. No other result "
-        "changes, but every epoch takes the time of a prediction longer, and the "
-        "network is trained alone.",
+        "changes. Each epoch takes additional time for a prediction, and the network "
+        "is not trained together with others.",
         ["boolean"],
     ),
     "device": Parameter(
@@ -273,14 +277,15 @@ SHARED: dict[str, Parameter] = {
     ),
     "max_grad_norm": Parameter(
         "float or None, default=None",
-        "Largest norm of the gradient; longer gradients are scaled down to it.",
+        "Maximum norm of the gradient; longer gradients are scaled down to it.",
         [_POSITIVE, None],
     ),
     "weight_averaging": Parameter(
         "float or None, default=None",
-        "Decay per step of an exponential moving average of the weights. The average "
-        "is validated, and replaces the weights in the end (Polyak and Juditsky 1992).",
-        [_PROBABILITY, None],
+        "Decay per step of an exponential moving average of the weights (Polyak and "
+        "Juditsky 1992). Validation uses the averages. After `fit`, the network has "
+        "the averaged weights.",
+        [_FROM_0_BELOW_1, None],
     ),
     "warmup_epochs": Parameter(
         "float, default=0",
@@ -305,9 +310,10 @@ SHARED: dict[str, Parameter] = {
     ),
     "init_from": Parameter(
         "fitted estimator or None, default=None",
-        "Layers of the same name and shape start with its weights instead of random "
-        "ones. Wrap it in `sklearn.frozen.FrozenEstimator`, so that it survives "
-        "`clone`.",
+        "Fitted estimator of which weights are copied. A layer gets the weights of the "
+        "layer with the same name and shape, instead of random ones. Wrap the "
+        "estimator in `sklearn.frozen.FrozenEstimator`, so that `clone` does not "
+        "remove its weights.",
         "no_validation",
     ),
     "frozen_layers": Parameter(
@@ -318,39 +324,47 @@ SHARED: dict[str, Parameter] = {
     ),
     "checkpoint": Parameter(
         "str, path-like or None, default=None",
-        "File in which `fit` stores its state after epochs. If the file exists, a fit "
-        "with the same data and parameters continues from it. It ends as if it had not "
-        "been interrupted, to the bit on the same machine. A fit that had finished "
-        "returns its result at once. Other data or parameters are refused until the "
-        "file is deleted, except for `verbose`, `callbacks` and `checkpoint_interval`. "
-        "Callbacks start again, unless they have torch's ``state_dict`` and "
-        "``load_state_dict``. One file serves one fit. 'lbfgs' and `warm_start` cannot "
-        "use a checkpoint, and `partial_fit` ignores it.",
+        "File in which `fit` stores its state after epochs.\n\n"
+        "- If the file exists, a fit with the same data and parameters continues from\n"
+        "  it. On the same machine, the result is exactly equal to a fit without an\n"
+        "  interruption. If that fit was complete, its result is returned at once.\n"
+        "- Other data or parameters raise a ValueError until the file is deleted.\n"
+        "  Only `verbose`, `callbacks` and `checkpoint_interval` may change.\n"
+        "- Callbacks start again, unless they have ``state_dict`` and\n"
+        "  ``load_state_dict``, as torch's modules have.\n"
+        "- Use one file for one fit.\n"
+        "- 'lbfgs' and `warm_start` raise a ValueError. `partial_fit` ignores it.",
         [str, os.PathLike, None],
     ),
     "checkpoint_interval": Parameter(
         "float, default=0",
-        "Fewest seconds between two writings of `checkpoint`; 0 writes after every "
-        "epoch.",
+        "Minimum number of seconds between two writes of `checkpoint`; 0 writes after "
+        "every epoch.",
         [_NON_NEGATIVE],
     ),
 }
 
-CLASSIFICATION_LOSS = {
+CLASSIFICATION_LOSS_PARAMETER = {
     "loss": Parameter(
         f"{_choices(losses.CLASSIFICATION_LOSSES)}, default='log_loss'",
-        "The loss: cross-entropy; the multi-class hinge loss of Crammer and Singer, or "
-        "its square; or the Kullback-Leibler divergence from target probabilities, for "
-        "which `y` may be a matrix of probabilities.",
+        "The loss:\n\n"
+        "- 'log_loss': cross-entropy.\n"
+        "- 'hinge': multi-class hinge loss of Crammer and Singer.\n"
+        "- 'squared_hinge': its square.\n"
+        "- 'kullback_leibler': Kullback-Leibler divergence from target probabilities.\n"
+        "  `y` may be a matrix of probabilities.",
         [StrOptions(set(losses.CLASSIFICATION_LOSSES))],
     )
 }
-REGRESSION_LOSS = {
+REGRESSION_LOSS_PARAMETER = {
     "loss": Parameter(
         f"{_choices([*losses.REGRESSION_LOSSES])}, default='squared_error'",
-        "The loss: half the squared error, the absolute error, Huber's loss, "
-        "``log(cosh)`` of the error, or half the Poisson deviance with a log link, "
-        "which needs ``y >= 0``.",
+        "The loss:\n\n"
+        "- 'squared_error': half the squared error.\n"
+        "- 'absolute_error': the absolute error.\n"
+        "- 'huber': Huber's loss.\n"
+        "- 'log_cosh': ``log(cosh)`` of the error.\n"
+        "- 'poisson': half the Poisson deviance with a log link, for ``y >= 0``.",
         [StrOptions(set(losses.REGRESSION_LOSSES))],
     )
 }

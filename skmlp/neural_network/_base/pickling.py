@@ -99,7 +99,7 @@ class PickledNetwork(StoredNetwork):
     def _parameters_describe(self, net: Net) -> bool:
         """Return whether the present parameters mean the network and loss of a net."""
         try:
-            network, loss = self._make_blank_network(), self._make_loss()
+            network, loss = self._make_meta_network(), self._make_loss()
         except Exception:  # noqa: BLE001  # the parameters may be nonsense by now
             return False
         same_loss = type(loss) is type(net.criterion_)

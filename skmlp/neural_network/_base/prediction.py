@@ -1,4 +1,4 @@
-"""Predictions of a trained network, its hidden activations and its weights."""
+"""Prediction, hidden activations and weights of a fitted estimator."""
 
 import copy
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class PredictingNetwork(InputChecker):
     best_epoch_: int | None
 
     def _logits(self, X: Any) -> Tensor:
-        """Check the samples and return their logits, on the CPU."""
+        """Validate X, and return the logits as a tensor on the CPU."""
         check_is_fitted(self)
         X = self._check_X(X)
         return self._compute_logits(self._network_to_predict(), X)
@@ -54,17 +54,17 @@ class PredictingNetwork(InputChecker):
         layer : int, str or None, default=None
             The layer to look at:
 
-            - A number counts the layers from 0, as in `coefs_`. The result is the
-              output after the activation and before any pooling. The output layer has
-              no activation, so its number gives the logits.
+            - An int is the index of a layer in `coefs_`. The result is the output
+              after the activation and before any pooling. The output layer has no
+              activation, so its index gives the logits.
             - A string names a module of ``net_.module_``, such as 'dense1' or
-              'conv2_pool'. There, max pooling comes before 'conv2_activation'.
+              'conv2_pool'. In the module, max pooling precedes the activation.
             - None is the last hidden layer, the input of the output layer.
 
         Returns
         -------
-        activations : ndarray of shape (n_samples, n_units), or of a convolution \
-(n_samples, height, width, n_channels)
+        activations : ndarray of shape (n_samples, n_units), or (n_samples, height, \
+width, n_channels) for a convolution
             In the dtype of training.
 
         Raises
@@ -97,7 +97,7 @@ class PredictingNetwork(InputChecker):
         return forward_in_chunks(network, X)
 
     def _network_to_predict(self) -> nn.Sequential:
-        """Return the network on the device of training, if the machine has it."""
+        """Return the network on `device_`, or on the CPU without that device."""
         network = self.net_.module_
         if self.device_.type == "cpu":
             return network
@@ -109,7 +109,7 @@ class PredictingNetwork(InputChecker):
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """Weights of every layer, inputs first; assigning changes the network."""
+        """Weights of every layer as views ``(in, out)``; assigning changes them."""
         weights = (layer.weight.detach() for layer in self._weight_layers())
         return LayerArrays("coefs_", map(to_coefs_shape, weights))
 
@@ -128,7 +128,7 @@ class PredictingNetwork(InputChecker):
         self.intercepts_[:] = values
 
     def _weight_layers(self) -> list[Any]:
-        """Return the layers with weights; before fit this is an AttributeError."""
+        """Return the layers with weights; raise AttributeError before fit."""
         try:
             module = self.__dict__["net_"].module_
         except KeyError:
@@ -139,7 +139,7 @@ class PredictingNetwork(InputChecker):
         return list(weight_layers(module))
 
     def _html_repr(self) -> str:
-        """Return scikit-learn's diagram and, after fit, what was trained."""
+        """Return scikit-learn's diagram and, after fit, a panel with the layers."""
         diagram = super()._html_repr()
         return diagram + fitted_panel([self]) if "net_" in vars(self) else diagram
 

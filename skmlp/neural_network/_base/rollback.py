@@ -12,7 +12,8 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 def restore_attributes_on_error(method: _Method) -> _Method:
     """Restore the attributes of the estimator if the method raises an exception.
 
-    The method itself has to restore objects that it changes in place.
+    The attributes are restored by reference. A method has to restore objects that it
+    changes in place. `BaseNetwork._fit` does so with a `NetSnapshot`.
     """
 
     @wraps(method)

@@ -1,4 +1,7 @@
-"""The state of a fitted estimator in a model file; see `skmlp.persistence`."""
+"""Convert a fitted estimator to and from the content of a model file.
+
+`skmlp.persistence` calls the methods ``__skmlp_state__`` and ``__skmlp_restore__``.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +16,14 @@ from skmlp.neural_network._fit.transfer import freeze_layers
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.stopping import Monitor
 
-# Fitted attributes that are not stored but rebuilt.
-_REBUILT = frozenset({"net_", "callbacks_", "history_", "_monitor"})
+# Fitted attributes that are not stored directly. `history_` and `_monitor` are stored
+# as plain values. `net_` and `callbacks_` are rebuilt.
+_NOT_STORED_DIRECTLY = frozenset({"net_", "callbacks_", "history_", "_monitor"})
 
 # Lists of the monitor that are also fitted attributes of the estimator.
 _CURVES = frozenset({"loss_curve", "validation_scores"})
 
+# Parameters with the sizes of layers.
 _LAYERS = ("conv_channels", "hidden_layer_sizes")
 
 
@@ -35,13 +40,13 @@ class StoredNetwork(NetworkBuilder):
         ValueError
             If the parameters were changed after fit and describe another network.
         """
-        left_out = _REBUILT | self.get_params(deep=False).keys()
+        left_out = _NOT_STORED_DIRECTLY | self.get_params(deep=False).keys()
         attributes = {k: v for k, v in vars(self).items() if k not in left_out}
         if "net_" not in vars(self):
             return attributes, {}
         network = self.net_.module_
         same_loss = type(self.net_.criterion_) is type(self._make_loss())
-        if repr(self._make_blank_network()) != repr(network) or not same_loss:
+        if repr(self._make_meta_network()) != repr(network) or not same_loss:
             raise ValueError(
                 f"The parameters of this {type(self).__name__} were changed after fit "
                 "and mean another network now; fit it again, or set them back."
@@ -69,7 +74,7 @@ class StoredNetwork(NetworkBuilder):
             If parameters and arrays contradict each other, or if there is no such
             device.
         """
-        own = {k: v for k, v in attributes.items() if k not in _REBUILT}
+        own = {k: v for k, v in attributes.items() if k not in _NOT_STORED_DIRECTLY}
         self.__dict__.update(own)
         self.device_ = _device_to_predict(own.get("device_", "cpu"), device)
         monitor = Monitor(
@@ -94,7 +99,7 @@ class StoredNetwork(NetworkBuilder):
         n_layers = sum(np.size(getattr(self, name, ())) for name in _LAYERS)
         if n_layers > len(arrays):
             raise ValueError(f"{n_layers} layers do not fit {len(arrays)} arrays.")
-        blank = self._make_blank_network()
+        blank = self._make_meta_network()
         last = arrays.get("output.weight")
         if last is None or last.dtype not in (np.float32, np.float64):
             raise ValueError("output.weight is not an array of float32 or float64.")

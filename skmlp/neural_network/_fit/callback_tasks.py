@@ -14,7 +14,9 @@ from skmlp.training.net import Net
 
 
 class FitTask(Callback):
-    """The task of one fit for scikit-learn's callbacks; its epochs are subtasks.
+    """A skorch callback that calls the callbacks of scikit-learn.
+
+    For scikit-learn's callbacks a fit is a task, and its epochs are subtasks.
 
     Parameters
     ----------
@@ -23,7 +25,8 @@ class FitTask(Callback):
     X, y, sample_weight : object
         Data as the caller gave them to `fit`, for the callbacks.
     fitted_attributes : callable
-        From the net to the attributes that `fit` would set if it ended now.
+        Function that takes the net and returns the fitted attributes for the current
+        weights.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class FitTask(Callback):
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self.fitted_attributes = fitted_attributes
-        self.epoch: Any = None
+        self.epoch_context: Any = None
         n_epochs = 0 if estimator.solver == "lbfgs" else estimator.max_iter
         self.context = make_callback_context(estimator, max_subtasks=n_epochs)
         if self.context is not None:
@@ -53,7 +56,7 @@ class FitTask(Callback):
         try:
             yield
         finally:
-            # The task holds the data, and the net outlives the fit.
+            # This object refers to X and y, which would stay in memory with the net.
             net.callbacks_.pop()
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,17 +68,17 @@ class FitTask(Callback):
 
     def on_epoch_begin(self, net: Net, **kwargs: Any) -> None:
         """Begin the subtask."""
-        self.epoch = self.context.subcontext(task_name="epoch")
-        self.epoch.call_on_fit_task_begin(**self.arguments)
+        self.epoch_context = self.context.subcontext(task_name="epoch")
+        self.epoch_context.call_on_fit_task_begin(**self.arguments)
 
     def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
         """End the subtask, and training too if a callback wants that."""
-        stop = self.epoch.call_on_fit_task_end(
+        stop = self.epoch_context.call_on_fit_task_end(
             **self.arguments,
             reconstruction_attributes=lambda: self.fitted_attributes(net),
         )
         if stop:
-            raise KeyboardInterrupt  # the trainer takes it as the end of training
+            raise KeyboardInterrupt  # the trainer then ends the training
 
     def end(self) -> None:
         """End the task of the fit."""

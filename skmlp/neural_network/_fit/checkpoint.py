@@ -33,14 +33,16 @@ from skmlp.training.state import (
     training_state_dict,
 )
 
-# Parameters that may change when a fit continues. No result depends on them.
-_WITHOUT_EFFECT = frozenset(
+# Parameters that are not part of the fingerprints, because no result of a fit with a
+# checkpoint depends on them. `warm_start` needs a fitted estimator: without one it has
+# no effect, and with a checkpoint file it raises an error.
+_NOT_FINGERPRINTED = frozenset(
     {"callbacks", "checkpoint", "checkpoint_interval", "verbose", "warm_start"}
 )
 
 
 class MemoryCheckpoint:
-    """Holds the states of the stages of a fit in memory.
+    """In-memory checkpoint of a fit, with one state for each stage.
 
     A fit with ``refit_full=True`` has two stages, "fit" and "refit". Any other fit has
     the stage "fit" only.
@@ -48,21 +50,27 @@ class MemoryCheckpoint:
     Parameters
     ----------
     stages : dict of str to dict
-        The states at the end of an earlier fit of the same network, as plain values
-        and arrays. Stages that are trained write their new states into it.
+        The state of each stage of an earlier fit of the same network, as plain values
+        and arrays. Training updates the dict in place.
     """
 
-    # Fewest seconds between two stored epochs: only the last epoch is stored.
+    # Minimum number of seconds between two saves. With inf, only the last epoch is
+    # saved.
     interval = math.inf
 
     def __init__(self, stages: dict[str, dict[str, Any]]) -> None:
         self.stages = stages
 
     def begin_stage(self, name: str, random_state: np.random.RandomState) -> None:
-        """Put the generator into the state in which the stage first began."""
+        """Begin a stage.
+
+        If the stage has begun before, `random_state` is reset to its state at that
+        time. Otherwise its state is recorded.
+        """
         if name in self.stages:
             random_state.set_state(self.stages[name]["start"].get_state())
             return
+        # "start" is the random state at the start, and "state" that of the training.
         self.stages[name] = {"start": copy.deepcopy(random_state), "state": None}
         self.write()
 
@@ -79,16 +87,16 @@ class MemoryCheckpoint:
 
 
 class FileCheckpoint(MemoryCheckpoint):
-    """Holds the states of the stages of a fit in a file.
+    """Checkpoint of a fit in a file, with one state for each stage.
 
     Parameters
     ----------
     path : str or path-like
         The file. If it exists, the fit continues from it.
     interval : float
-        Fewest seconds between two writings.
+        Minimum number of seconds between two writes.
     fingerprints : dict of str to str
-        Identify data and parameters of the fit.
+        Identify the data and parameters of the fit.
 
     Raises
     ------
@@ -135,12 +143,17 @@ class FileCheckpoint(MemoryCheckpoint):
                     raise TypeError("a stage starts from no generator")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{self.path} is no checkpoint of a fit.") from error
+        # A file without a trained epoch is replaced, even if it belongs to another fit.
         if trained or fingerprints == self.fingerprints:
             check_fingerprints("checkpoint", self.path, fingerprints, self.fingerprints)
             self.stages = stages
 
     def write(self) -> None:
-        """Write all stages to the disk. A file that cannot be written fails early."""
+        """Write all stages to the disk.
+
+        `begin_stage` writes too, so that a file that cannot be written raises before
+        the training.
+        """
         self._refuse_other_writer()
         content = {
             "facts": self.fingerprints,
@@ -200,10 +213,10 @@ class StageCheckpoint:
     def __init__(self, checkpoint: MemoryCheckpoint, name: str) -> None:
         self.checkpoint = checkpoint
         self.name = name
-        self.written = time.monotonic()
+        self.last_write_time = time.monotonic()
 
     def load(self, run: TrainingRun) -> None:
-        """Put a run that is about to begin into the stored state, if there is one."""
+        """Load the stored state, if there is one, into a run before its training."""
         state = self.checkpoint.stages[self.name]["state"]
         if state is None:
             return
@@ -211,7 +224,7 @@ class StageCheckpoint:
             load_training_state_dict(run, copy.deepcopy(state))
             restarted = load_callback_states(run.net, state)
         except Exception as error:
-            # A file can contradict the run in countless ways.
+            # A damaged file or a file of another network can raise any exception.
             raise self.checkpoint.make_error(error) from error
         if restarted and not run.net.converged_:
             warn(
@@ -221,11 +234,11 @@ class StageCheckpoint:
             )
 
     def save(self, run: TrainingRun, last: bool) -> None:
-        """Store the run after an epoch, if the last writing is long enough ago."""
+        """Store the run after its last epoch, or `interval` seconds after a save."""
         now = time.monotonic()
-        if not last and now - self.written < self.checkpoint.interval:
+        if not last and now - self.last_write_time < self.checkpoint.interval:
             return
-        self.written = now
+        self.last_write_time = now
         self.checkpoint.stages[self.name]["state"] = training_state_dict(run)
         self.checkpoint.write()
 
@@ -268,12 +281,14 @@ def refuse_shared_checkpoint(estimator: Any) -> None:
 def fit_fingerprints(
     estimator: Any, inputs: FitInputs, image_shape: ImageShape | None
 ) -> dict[str, str]:
-    """Return all that determines the result of a fit, by names that users know.
+    """Return a fingerprint of each input that determines the result of a fit.
+
+    The keys are the names of the parameters and of the arguments of `fit`.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        A network, not fitted.
+        An estimator of skmlp.
     inputs : FitInputs
         The checked data.
     image_shape : tuple of int or None
@@ -283,7 +298,7 @@ def fit_fingerprints(
     data, valid = inputs
     fingerprints = {"estimator": fingerprint_class(type(estimator))}
     fingerprints |= {
-        k: fingerprint(v) for k, v in params.items() if k not in _WITHOUT_EFFECT
+        k: fingerprint(v) for k, v in params.items() if k not in _NOT_FINGERPRINTED
     }
     # A subclass may have fewer parameters.
     fingerprints["init_from"] = fingerprint(estimator.init_from) + weights_fingerprint(
@@ -291,7 +306,8 @@ def fit_fingerprints(
     )
     fingerprints["device"] = repr(resolve_device(estimator.device).type)
     fingerprints["X"] = fingerprint_array(data.X)
-    if isinstance(data.X, Source):  # its samples are shuffled in another way
+    # A Source is shuffled by blocks, so equal values give other results.
+    if isinstance(data.X, Source):
         fingerprints["X"] = f"source {fingerprints['X']}"
     if image_shape is not None:
         fingerprints["X"] = f"images {image_shape} in {fingerprints['X']}"
@@ -311,7 +327,7 @@ def weights_fingerprint(fitted: Any) -> str:
     if isinstance(fitted, FrozenEstimator):
         fitted = fitted.estimator
     if "net_" not in getattr(fitted, "__dict__", {}):
-        return ""  # None, or refused later
+        return ""  # None, or a value for which `copy_shared_layers` raises an error
     tensors = fitted.net_.module_.state_dict().items()
     return fingerprint(
         {name: fingerprint_array(tensor.cpu().numpy()) for name, tensor in tensors}

@@ -14,9 +14,10 @@ from skmlp.training.data.subsets import count_train_samples, sample_order
 
 
 class FitData(NamedTuple):
-    """Checked samples of a fit, or some of them.
+    """A set of checked samples of a fit.
 
-    Subsets are lists of indices into the same arrays, not copies.
+    The arrays hold all samples of the fit, and `indices` says which of them belong to
+    this set. Use `select` to get the entries of an array for this set.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class FitData(NamedTuple):
     y : ndarray of shape (n,) or (n, n_outputs)
         Targets as the caller gave them.
     targets : ndarray
-        Targets as the loss needs them.
+        Targets encoded for the loss.
     weight : ndarray of shape (n,) or None
         Sample weights of the caller, for scorers.
     loss_weight : ndarray of shape (n,) or None
@@ -33,7 +34,8 @@ class FitData(NamedTuple):
     indices : ndarray of int or None
         Indices of the samples that belong to this set; None means all.
     device_tensors : dict or None
-        Features and targets on devices, if several networks train on them.
+        Cache of the tensors by device and dtype, for several networks that train on
+        the same data. None without a cache.
     """
 
     X: Any
@@ -50,13 +52,13 @@ class FitData(NamedTuple):
         return self.X.shape[0] if self.indices is None else len(self.indices)
 
     def subset(self, positions: np.ndarray) -> "FitData":
-        """Return some of the samples, by their positions in this set."""
+        """Return some samples; `positions` are relative to this set, not the arrays."""
         if self.indices is not None:
             positions = self.indices[positions]
         return self._replace(indices=positions)
 
     def in_reading_order(self) -> "FitData":
-        """Return the set with the samples of a large source in the source's order."""
+        """Return the set; sort the indices of a large `Source` for sequential reads."""
         large = isinstance(self.X, Source) and not self.X.fits_in_memory(self.n_samples)
         if self.indices is None or not large:
             return self
@@ -67,7 +69,7 @@ class FitData(NamedTuple):
         return values if self.indices is None else values[self.indices]
 
     def gather(self) -> "FitData":
-        """Return a set whose arrays hold its own samples only."""
+        """Return a set without `indices`; its arrays hold the selected samples only."""
         if self.indices is None:
             return self
         arrays: list[Any] = [
@@ -94,17 +96,20 @@ class FitData(NamedTuple):
 
 
 class FitInputs(NamedTuple):
-    """The checked data of a fit: all samples, and the caller's own validation set."""
+    """The checked data of a fit before the validation split.
+
+    `data` has the samples of X and y, and `valid` those of X_val and y_val, if given.
+    """
 
     data: FitData
     valid: FitData | None = None
 
-    def for_several_networks(self) -> "FitInputs":
-        """Return inputs whose tensors on a device are shared by several networks."""
+    def with_shared_device_tensors(self) -> "FitInputs":
+        """Return inputs with a cache of device tensors, for several networks."""
         return self._replace(data=self.data._replace(device_tensors={}))
 
     def all_samples(self) -> FitData:
-        """Return the samples of both sets."""
+        """Return the samples of X and X_val, concatenated."""
         return self.data if self.valid is None else self.data.concatenate(self.valid)
 
 
@@ -121,10 +126,10 @@ def split_validation(
     strata: np.ndarray | None,
     random_state: np.random.RandomState,
 ) -> TrainValidSplit:
-    """Set samples aside for validation, the same ones as scikit-learn.
+    """Split off a validation set, which has the same samples as scikit-learn's.
 
-    The validation set has at least two samples and at least one for each stratum, also
-    where the fraction of few samples would be less.
+    The validation set has at least two samples and at least one for each stratum, even
+    if `fraction` would give fewer.
     """
     if fraction == 0:
         raise ValueError(
@@ -132,10 +137,10 @@ def split_validation(
             "above 0 or give X_val and y_val."
         )
     n_samples = data.n_samples
-    fewest = max(2, 0 if strata is None else len(np.unique(strata)))
+    min_size = max(2, 0 if strata is None else len(np.unique(strata)))
     size: int | float = fraction
-    if math.ceil(fraction * n_samples) < fewest < n_samples:
-        size = fewest
+    if math.ceil(fraction * n_samples) < min_size < n_samples:
+        size = min_size
     train_index, valid_index = train_test_split(
         np.arange(n_samples),
         random_state=random_state,
@@ -164,12 +169,13 @@ def take_train_size(
     strata: np.ndarray | None,
     random_state: np.random.RandomState,
 ) -> FitData:
-    """Return a number or a fraction of the training samples, chosen as by `subsample`.
+    """Return a subset, chosen as in `skmlp.model_selection.subsample`.
 
     Raises
     ------
     ValueError
-        If there are fewer samples, or if some classes would have no sample.
+        If `train_size` is larger than the number of samples, or too small for a sample
+        of every class.
     """
     n_samples = train.n_samples
     if isinstance(train_size, Integral) and train_size > n_samples:

@@ -16,12 +16,13 @@ def flatten_images(X: Any) -> tuple[Any, ImageShape | None]:
     """Flatten images ``(n, height, width[, channels])``; return them and their shape.
 
     Input with at most two dimensions is returned unchanged, with None for the shape. A
-    large array outside memory is returned as a `Source`.
+    large out-of-core array is returned as a `Source`.
     """
     X = as_source(X)
     if isinstance(X, Source):
-        several = len(X.sample_shape) > 1
-        return X, _shape_of_images((len(X), *X.sample_shape)) if several else None
+        holds_images = len(X.sample_shape) > 1
+        shape = _shape_of_images((len(X), *X.sample_shape)) if holds_images else None
+        return X, shape
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
     if not hasattr(X, "shape") or len(X.shape) < 3:
@@ -32,17 +33,22 @@ def flatten_images(X: Any) -> tuple[Any, ImageShape | None]:
 
 
 def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
-    """Return height, width and channels of images of a shape."""
+    """Return height, width and channels for the shape of an array of images."""
     if len(shape) > 4:
         raise ValueError(
             f"X has shape {shape}; give samples (n, features), gray images "
             "(n, height, width) or color images (n, height, width, channels)."
         )
+    # Gray images have one channel.
     return (*shape[1:], 1)[:3]  # type: ignore[return-value]
 
 
 def check_channels_last(shape: ImageShape) -> None:
-    """Refuse images whose channels seem to come first."""
+    """Raise ValueError if the channels seem to be the first dimension.
+
+    The first dimension is then 1, 3 or 4 and smaller than the image, and the last one
+    is not 1, 3 or 4.
+    """
     first, height, width = shape
     channels = (1, 3, 4)
     if first in channels and width not in channels and first < min(height, width):
@@ -53,8 +59,8 @@ def check_channels_last(shape: ImageShape) -> None:
         )
 
 
-def with_torch_dtype(X: Any) -> Any:
-    """Return X, in float64 if torch lacks the dtype of X.
+def with_supported_dtype(X: Any) -> Any:
+    """Return X; convert it to float64 if torch does not support its dtype.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def augment_samples(
 ) -> Tensor:
     """Apply an augmentation of images to a batch of flat samples.
 
-    An integer instead of a generator is the seed of a new generator.
+    An int as `generator` is the seed of a new generator.
     """
     if isinstance(generator, int):
         generator = torch.Generator(samples.device).manual_seed(generator)

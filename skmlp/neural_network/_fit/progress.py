@@ -1,4 +1,8 @@
-"""Progress of a fit: one line at its end, or a live bar of its epochs."""
+"""Show the progress of a fit: one line after the fit, or a bar that counts epochs.
+
+The parameter ``verbose`` has four cases: nothing (False, 0), one line (1), lines for
+every epoch (True, int of at least 2), and the bar ('bar').
+"""
 
 import sys
 import threading
@@ -18,14 +22,14 @@ from skmlp.training.run import ProgressCallback, TrainingRun
 
 
 def prints_epochs(verbose: bool | int | str) -> bool:
-    """Return whether to print scikit-learn's lines: ``True``, or a number from 2."""
+    """Return whether to print lines for every epoch: True, or an int of at least 2."""
     if isinstance(verbose, str):
         return False
     return bool(verbose) and (isinstance(verbose, bool | np.bool_) or verbose > 1)
 
 
 def prints_line(verbose: bool | int | str) -> bool:
-    """Return whether to print one line at the end: the number 1."""
+    """Return whether to print one line after the fit: the int 1, but not True."""
     if isinstance(verbose, str | bool | np.bool_):
         return False
     return verbose == 1
@@ -52,18 +56,19 @@ def show_progress(
     runs: Sequence[TrainingRun],
     progress_callback: ProgressCallback,
 ) -> Iterator[ProgressCallback]:
-    """Return a progress callback that updates a live bar, if `verbose` wants one.
+    """Yield a progress callback.
 
-    The callback then calls `progress_callback`.
+    With ``verbose='bar'`` the callback updates a progress bar and calls
+    `progress_callback`. Otherwise it is `progress_callback` itself.
     """
     if verbose != "bar":
         yield progress_callback
         return
     with SCREEN.row(title, sum(run.max_epochs for run in runs)) as update:
 
-        def show(ended: int) -> None:
-            update(ended, _mean_loss_and_score(runs))
-            progress_callback(ended)
+        def show(n_epochs: int) -> None:
+            update(n_epochs, _mean_loss_and_score(runs))
+            progress_callback(n_epochs)
 
         yield show
 
@@ -80,8 +85,8 @@ def _mean_loss_and_score(runs: Sequence[TrainingRun]) -> str:
 class _Screen:
     """The only live display of the process, with one row for each bar.
 
-    Two live displays of rich would overwrite each other. So all threads, and a search
-    and its fits, share this one. The display exists as long as it has rows.
+    Two `rich.progress.Progress` displays would overwrite each other. All threads, and a
+    search and its fits, therefore share this one. It exists as long as it has rows.
     """
 
     def __init__(self) -> None:
@@ -91,9 +96,10 @@ class _Screen:
 
     @contextmanager
     def row(self, title: str, total: int) -> Iterator[Callable[[int, str], None]]:
-        """Add a row until the end of the block, if there is a terminal or a notebook.
+        """Yield a function ``update(n_epochs, text)`` for a new row of the display.
 
-        The row is updated by a number of epochs and a text next to the bar.
+        The end of the block removes the row. Without a terminal or a notebook, there is
+        no row, and the function does nothing.
         """
         with self._shared() as display:
             if display is None:
@@ -132,7 +138,10 @@ SCREEN = _Screen()
 
 
 def _make_display() -> Progress | None:
-    """Make a display on stderr that disappears in the end, if a user can see it."""
+    """Return a display on stderr, or None without a terminal or a notebook.
+
+    The display is removed from the screen when it stops.
+    """
     # Workers of a search write to the same terminal and would overwrite each other.
     if current_process().name != "MainProcess":
         return None
@@ -151,6 +160,7 @@ def _make_display() -> Progress | None:
         console=console,
         transient=True,
         expand=True,
-        # What is printed to a terminal appears above the bar, to a file in the file.
+        # If stdout is a terminal, printed text appears above the bar. If stdout is a
+        # file, the text is written to the file.
         redirect_stdout=in_notebook or (sys.stdout is not None and sys.stdout.isatty()),
     )

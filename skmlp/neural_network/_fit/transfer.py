@@ -30,6 +30,7 @@ def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
     """
     if isinstance(fitted, FrozenEstimator):
         fitted = fitted.estimator
+    # This module cannot import the class of the networks, which imports this module.
     if not hasattr(type(fitted), "hidden_activations"):
         raise TypeError(
             f"init_from={fitted!r} has to be a fitted estimator of skmlp, or a "
@@ -40,23 +41,25 @@ def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
             "init_from is not fitted. Searches clone it, and a clone is not fitted: "
             "wrap the fitted estimator in sklearn.frozen.FrozenEstimator."
         )
-    theirs = fitted.net_.module_.state_dict()
+    source_state = fitted.net_.module_.state_dict()
     shared = {
-        name: theirs[name]
-        for name, own in network.state_dict().items()
-        if name in theirs and theirs[name].shape == own.shape
+        name: source_state[name]
+        for name, target in network.state_dict().items()
+        if name in source_state and source_state[name].shape == target.shape
     }
     if not any(f"{name}.weight" in shared for name, _ in named_weight_layers(network)):
         raise ValueError(
-            "init_from has no layer of the same name and shape; make the first hidden "
-            "layers alike."
+            "init_from has no layer of the same name and shape; use the same first "
+            "entries of hidden_layer_sizes."
         )
     with torch.no_grad():
         network.load_state_dict(shared, strict=False)
 
 
 def freeze_layers(network: nn.Sequential, frozen: Iterable[int | str] | None) -> None:
-    """Train all layers except the given ones and the modules that belong to them.
+    """Set ``requires_grad``: False for the given layers, True for all others.
+
+    The modules that belong to a layer, such as its normalization, are frozen with it.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""``coefs_`` and ``intercepts_``: lists of arrays whose changes reach the network."""
+"""``coefs_`` and ``intercepts_``: lists of arrays.
+
+A change of an array changes the weights of the network.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -27,7 +30,10 @@ class LayerArrays(list):
             self.assign([value], [range(len(self))[i]])
 
     def assign(self, values: Iterable[Any], indices: Sequence[int]) -> None:
-        """Copy `values` to the layers at `indices`. An error leaves all unchanged."""
+        """Copy `values` to the layers at `indices`.
+
+        If an array is invalid, no layer is changed.
+        """
         arrays = [np.asarray(value) for value in values]
         if len(arrays) != len(indices):
             raise ValueError(

@@ -24,8 +24,8 @@ class LayerSummary(NamedTuple):
     n_parameters : int
         Number of weights and biases of this layer alone, trainable or not.
     n_multiply_adds : int
-        Number of products that a dense layer or a convolution sums for one sample,
-        without the biases. It is 0 for all other layers.
+        Number of multiply-adds of a dense layer or a convolution for one sample. The
+        biases do not count. It is 0 for all other layers.
     """
 
     name: str
@@ -36,10 +36,10 @@ class LayerSummary(NamedTuple):
 
 
 def describe_layers(network: nn.Module) -> list[LayerSummary]:
-    """Return the input and every layer, in the order in which they start.
+    """Return the input and every layer, in the order of their forward calls.
 
-    Nothing is computed: the layers run on torch's meta device, which has no values. The
-    network itself is left unchanged.
+    The forward pass runs on torch's meta device, so no values are computed. The network
+    itself is not changed.
     """
     network = copy.deepcopy(network).to("meta")
     first = next(network.parameters())

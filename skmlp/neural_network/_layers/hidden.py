@@ -7,12 +7,12 @@ from skmlp.training.modules.introspection import modules_of_layer
 
 
 def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequential:
-    """Return the first modules of a network; their output is the output of a layer.
+    """Return the modules from the input up to a layer as a network.
 
     Parameters
     ----------
     network : nn.Sequential
-        From samples to logits.
+        Maps samples to logits.
     layer : int, str or None
         - int: number of a layer as in ``coefs_``. Its activation is included.
         - str: name of a module.
@@ -42,14 +42,15 @@ def network_up_to(network: nn.Sequential, layer: int | str | None) -> nn.Sequent
             f"layer={layer!r} has to be the number of a layer, the name of a module or "
             "None."
         )
-    name = layer_name(network, layer, names[_first_with_weights(network) :])
+    names_from_first_weights = names[_first_with_weights(network) :]
+    name = layer_name(network, layer, names_from_first_weights)
     if isinstance(layer, str):
         return _first_modules(network, names.index(name) + 1)
     block, inside, _ = name.partition(".")
     if inside:
         raise ValueError(
-            f"layer={layer} is inside of {block}; ask for its output with "
-            f"layer='{block}_activation'."
+            f"layer={layer} is inside the residual block {block}; use "
+            f"layer='{block}_activation' for the output of the block."
         )
     return _up_to_activation(network, name)
 
@@ -60,7 +61,10 @@ def _first_modules(network: nn.Sequential, n_modules: int) -> nn.Sequential:
 
 
 def _first_with_weights(network: nn.Sequential) -> int:
-    """Return the index of the first module with weights, behind views of the input."""
+    """Return the index of the first module with weights.
+
+    The modules before it only reshape the input.
+    """
     return next(
         i
         for i, module in enumerate(network)
@@ -71,8 +75,8 @@ def _first_with_weights(network: nn.Sequential) -> int:
 def _up_to_activation(network: nn.Sequential, name: str) -> nn.Sequential:
     """Return the modules up to a layer's activation, without pooling before it.
 
-    Pooling by maximum comes before an activation that does not decrease. Both orders
-    give the same values, so the activation can be applied to the maps before pooling.
+    In the network, max pooling precedes a monotonically non-decreasing activation,
+    because both orders give equal values and this one is faster.
     """
     names = [child for child, _ in network.named_children()]
     modules = list(network)[: names.index(name) + 1]

@@ -8,12 +8,15 @@ from typing import Any
 def values_by_epoch(
     history: Iterable[Mapping[str, Any]], key: str, n_epochs: int
 ) -> list[float]:
-    """Return one value of every epoch, NaN where it is missing; [] if all are missing.
+    """Return the value of each epoch.
+
+    A missing value is NaN. If all values are missing, the result is an empty list.
 
     Parameters
     ----------
     history : iterable of dict
-        Records of the last epochs. With ``warm_start`` it may start at a later fit.
+        Records of the most recent epochs. After a warm start, the records of the first
+        epochs may be missing.
     key : str
         Key of the value in a record, such as "valid_loss".
     n_epochs : int

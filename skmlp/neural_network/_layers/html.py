@@ -59,7 +59,7 @@ def _describe_epochs(networks: Sequence[Any]) -> str:
 
 
 def _layer_table(layers: Sequence[LayerSummary]) -> str:
-    """Return a folded table of the layers that change the shape or have parameters."""
+    """Return a collapsed table of layers that change the shape or have parameters."""
     rows = [layers[0]]
     rows += [
         layer

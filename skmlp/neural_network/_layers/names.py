@@ -10,7 +10,7 @@ from skmlp.training.modules.introspection import named_weight_layers
 
 
 def is_layer_number(layer: Any) -> TypeGuard[int]:
-    """Return whether a value is an integer; booleans are none."""
+    """Return whether a value is an integer; a bool is not one."""
     return isinstance(layer, Integral) and not isinstance(layer, bool)
 
 
@@ -24,7 +24,7 @@ def layer_index(number: int, n_layers: int, prefix: str = "layer=") -> int:
     n_layers : int
         Number of layers with weights.
     prefix : str
-        Start of the error text. The number follows.
+        First words of the error message, before the number.
 
     Raises
     ------
@@ -50,9 +50,9 @@ def layer_name(
     layer : int or str
         Number of a layer as in ``coefs_``, or one of the names in `known`.
     known : sequence of str
-        Names of modules that may be given.
+        Allowed names of modules.
     prefix : str
-        Start of the error text. The layer follows.
+        First words of the error message, before the layer.
 
     Raises
     ------

@@ -165,7 +165,7 @@ class _Preparation:
             weight = _sample_weight(params)
             inputs = estimator._check_fit_inputs(job.X, job.y, weight, *validation)
             attributes = {k: v for k, v in vars(estimator).items() if k not in before}
-            inputs = inputs.for_several_networks()
+            inputs = inputs.with_shared_device_tensors()
             self._data[cache_key] = _CheckedData(attributes, inputs)
         attributes, inputs = self._data[cache_key]
         # `_check_fit_inputs` sets fitted attributes such as `classes_`. Every estimator

@@ -63,7 +63,7 @@ def test_channel_dropout_drops_whole_maps(memory_format):
     assert maps.unique().tolist() == [0, 2]
 
 
-def test_seed_dropout_sets_the_generator_of_every_layer():
+def test_set_dropout_generator_reaches_every_layer():
     network = build_mlp(3, [4, 4], 2, dropout=0.5)
     generator = torch.Generator()
     set_dropout_generator(network, generator)

@@ -122,7 +122,7 @@ def test_members_with_shared_samples_end_as_they_would_alone():
                 (3, 4), alpha=0.1 * i, max_iter=2 + i % 2, random_state=i // 2
             )
             checked = estimator._check_fit_inputs(X[:90], Y[:90])
-            inputs = inputs or checked.for_several_networks()
+            inputs = inputs or checked.with_shared_device_tensors()
             estimator.set_params(batch_size=25)
             members.append(estimator._prepare_training(inputs))
         return members

@@ -249,7 +249,7 @@ def members_of_one_fit_data(n_seeds, alphas, **params):
         for i, alpha in enumerate(alphas)
         for seed in range(n_seeds)
     ]
-    inputs = estimators[0]._check_fit_inputs(X, Y).for_several_networks()
+    inputs = estimators[0]._check_fit_inputs(X, Y).with_shared_device_tensors()
     checked_attributes = vars(estimators[0])
     members = []
     for estimator in estimators:

@@ -1,4 +1,4 @@
-"""Smaller training sets, and searches that train candidates as one network."""
+"""Select subsets of samples; search and cross-validate with networks in packs."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,8 @@ __all__ = [
     "subsample",
 ]
 
-_LOADED_ON_USE = {
+# Modules that import torch. They are imported on first use.
+_MODULE_OF_NAME = {
     "PackedGridSearchCV": "_packed_search",
     "PackedHalvingGridSearchCV": "_packed_halving",
     "PackedHalvingRandomSearchCV": "_packed_halving",
@@ -36,10 +37,11 @@ _LOADED_ON_USE = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would accept any name
+# With a module-level `__getattr__`, a type checker would accept every name.
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """Import modules that need torch on first use; `subsample` needs no torch."""
-        if name in _LOADED_ON_USE:
-            return getattr(import_module(f"{__name__}.{_LOADED_ON_USE[name]}"), name)
+        if name in _MODULE_OF_NAME:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,10 +15,10 @@ from skmlp._sklearn_compat import (
     has_callbacks,
     make_search_arguments,
 )
+from skmlp.model_selection._candidate_evaluation import CandidateEvaluation
 from skmlp.model_selection._evaluation import Evaluator
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint, can_resume_fit
-from skmlp.model_selection._search_run import SearchRun
 from skmlp.model_selection._tasks import clone_with
 from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
@@ -28,21 +28,24 @@ from skmlp.neural_network._fit.cross_validation import (
     refuse_checkpoint_in_cross_validation,
 )
 
+# Entry of `_parameter_constraints` for the parameter `checkpoint`.
 CHECKPOINT_CONSTRAINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
 
 EstimatorT = TypeVar("EstimatorT")
 
 
 class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
-    """scikit-learn's search, except that it trains networks in packs.
+    """Mixin that replaces `BaseSearchCV.fit` and trains candidates in packs.
 
-    Subclasses inherit a search of scikit-learn too, which chooses the candidates.
+    A subclass also inherits from a search of scikit-learn, whose `_run_search` chooses
+    the candidates. In a halving search, scikit-learn's `fit` runs first and calls this
+    `fit` by ``super()``.
     """
 
     estimator: EstimatorT
     best_estimator_: EstimatorT
     checkpoint: str | os.PathLike[str] | None
-    warm_start: bool = False  # a parameter of halving searches only
+    warm_start: bool = False  # only halving searches have this parameter
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -68,28 +71,31 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         ValueError
             If scikit-learn's search would raise it, and in these cases:
 
-            - `checkpoint` belongs to another search, or a later fit of this search
-              would try other candidates or splits.
+            - `checkpoint` belongs to another search, or the candidates or splits are
+              random without a seed, so that a later fit could not continue.
             - A file in `checkpoint` is damaged. The error is then a
               `skmlp.persistence.ModelFileError`.
-            - `warm_start` is set, and the training of a candidate cannot continue.
+            - `warm_start` is set, and the training of a candidate cannot continue in
+              the next iteration.
             - `checkpoint` or `warm_start` is set together with scikit-learn's
               callbacks.
         TypeError
-            If `warm_start` is set, and the estimator is no network of skmlp.
+            If `warm_start` is set, and the estimator is not a network of skmlp.
         OSError
             If a file in `checkpoint` cannot be read or written.
         """
         refuse_shared_checkpoint(self.estimator)
         refuse_checkpoint_in_cross_validation(self.checkpoint, type(self).__name__)
         if has_callbacks(self):
-            self._check_without_callbacks()
-            # scikit-learn's callbacks follow fits one after the other.
+            self._check_parameters_with_callbacks()
+            # Nothing is trained in packs, because scikit-learn's callbacks expect one
+            # fit after the other.
             return super().fit(X, y, **params)
         scorers, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
         params = check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
+        # scikit-learn's halving searches read this attribute.
         self._checked_cv_orig = check_cv(
             self.cv, y, classifier=is_classifier(self.estimator)
         )
@@ -97,7 +103,7 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         self.n_splits_ = self._checked_cv_orig.get_n_splits(
             X, y, **routed.splitter.split
         )
-        warm_start = self._make_warm_start()
+        halving_warm_start = self._make_warm_start()
         checkpoint = None
         if self.checkpoint is not None:
             checkpoint = SearchCheckpoint(
@@ -120,35 +126,44 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
             error_score=self.error_score,
             verbose=self.verbose,
         )
-        run = SearchRun(self, evaluator, routed.splitter.split, checkpoint, warm_start)
-        self._run_search(run.evaluate_candidates, **make_search_arguments(self))
-        self._set_best_candidate(run, refit_metric)
+        evaluation = CandidateEvaluation(
+            self, evaluator, routed.splitter.split, checkpoint, halving_warm_start
+        )
+        self._run_search(evaluation.evaluate_candidates, **make_search_arguments(self))
+        self._set_best_candidate(evaluation, refit_metric)
         if self.refit:
             self._refit_best_candidate(X, y, routed.estimator.fit, checkpoint)
+        # A multimetric scorer holds its scorers in `_scorers`.
         self.scorer_ = getattr(scorers, "_scorers", scorers)
-        self.cv_results_ = run.results
+        self.cv_results_ = evaluation.results
         return self
 
-    def _check_without_callbacks(self) -> None:
-        """Refuse parameters that do not go with scikit-learn's callbacks."""
+    def _check_parameters_with_callbacks(self) -> None:
+        """Raise a ValueError if `checkpoint` or `warm_start` is set.
+
+        scikit-learn's callbacks do not support them.
+        """
         if self.checkpoint is not None:
             raise ValueError(
-                "checkpoint does not support scikit-learn's callbacks, because a "
-                "search that continues skips finished fits; set it to None."
+                "checkpoint cannot be used with scikit-learn's callbacks, because "
+                "finished fits are skipped when the search continues; set "
+                "checkpoint=None."
             )
         if self.warm_start:
             raise ValueError(
-                "warm_start does not support scikit-learn's callbacks, because they "
-                "follow whole fits; set it to False."
+                "warm_start cannot be used with scikit-learn's callbacks, because they "
+                "expect complete fits; set warm_start=False."
             )
 
     def _make_warm_start(self) -> HalvingWarmStart | None:
-        """Return the states that candidates continue from; None without them."""
+        """Return None; halving searches return their warm start if it is set."""
         return None
 
-    def _set_best_candidate(self, run: SearchRun, refit_metric: Any) -> None:
-        """Set the attributes that name the best candidate."""
-        first_scores = run.outcomes[0]["test_scores"]
+    def _set_best_candidate(
+        self, evaluation: CandidateEvaluation, refit_metric: Any
+    ) -> None:
+        """Set `best_index_`, `best_score_`, `best_params_` and `multimetric_`."""
+        first_scores = evaluation.outcomes[0]["test_scores"]
         self.multimetric_ = isinstance(first_scores, dict)
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(first_scores)
@@ -156,12 +171,12 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         if self.multimetric_ and not self.refit:
             return
         self.best_index_ = self._select_best_index(
-            self.refit, refit_metric, run.results
+            self.refit, refit_metric, evaluation.results
         )
         if not callable(self.refit):
-            mean_scores = run.results[f"mean_test_{refit_metric}"]
+            mean_scores = evaluation.results[f"mean_test_{refit_metric}"]
             self.best_score_ = mean_scores[self.best_index_]
-        self.best_params_ = run.results["params"][self.best_index_]
+        self.best_params_ = evaluation.results["params"][self.best_index_]
 
     def _refit_best_candidate(
         self,
@@ -173,16 +188,17 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         """Fit the best candidate to all samples, or continue from its checkpoint."""
         best: Any = clone_with(self.estimator, self.best_params_)
         self.best_estimator_ = best
-        resumable = checkpoint is not None and can_resume_fit(best)
-        if checkpoint is not None and resumable:
-            set_checkpoint(best, checkpoint.refit_path)
+        path = None
+        if checkpoint is not None and can_resume_fit(best):
+            path = checkpoint.refit_path
+            set_checkpoint(best, path)
         start = time.time()
         if y is None:
             best.fit(X, **fit_params)
         else:
             best.fit(X, y, **fit_params)
         self.refit_time_ = time.time() - start
-        if resumable:
+        if path is not None:
             set_checkpoint(best, None)
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_

@@ -1,4 +1,4 @@
-"""Networks are fitted in packs and scored as scikit-learn scores them.
+"""Fit and score tasks, in packs or one by one.
 
 ``evaluate_in_packs`` makes one fit job of every task. `fit_jobs` trains the jobs in
 packs and yields each job when its network is fitted. The network is then scored, and
@@ -6,7 +6,7 @@ the outcomes of a pack are stored before the next pack is trained.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any
@@ -17,12 +17,15 @@ from skmlp.model_selection._search_checkpoint import OutcomeStore
 from skmlp.model_selection._tasks import Outcome, Task
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
-from skmlp.training.run import ignore_progress
+from skmlp.training.run import ProgressCallback, ignore_progress
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Fits and scores tasks; every worker receives a copy.
+    """Fits and scores tasks.
+
+    It holds the data and the options of the search. joblib sends a copy to every
+    worker.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ class Evaluator:
 error_score, verbose
         As in scikit-learn's `_fit_and_score`.
     store : OutcomeStore or None
-        Stores outcomes on the disk and returns the outcomes of an interrupted search.
+        Files with finished outcomes; None without a checkpoint.
     """
 
     X: Any
@@ -45,10 +48,7 @@ error_score, verbose
     store: OutcomeStore | None = None
 
     def evaluate_alone(self, task: Task) -> Outcome:
-        """Fit and score one task with scikit-learn's function."""
-        stored = self._read_outcomes()
-        if task.number in stored:
-            return stored[task.number]
+        """Fit and score one task with scikit-learn's `_fit_and_score`."""
         outcome: Outcome = fit_and_score(
             task.estimator,
             self.X,
@@ -71,24 +71,25 @@ error_score, verbose
         return outcome
 
     def evaluate_in_packs(
-        self, tasks: list[Task], on_epochs: Callable[[int], None] = ignore_progress
+        self, tasks: list[Task], progress_callback: ProgressCallback = ignore_progress
     ) -> list[Outcome]:
-        """Fit tasks that end in networks in packs and score each of them.
+        """Fit the networks of the tasks in packs, and score them.
 
         Parameters
         ----------
         tasks : list of Task
-            Entries are replaced by tasks without an estimator as soon as they are
-            scored, because fitted networks need more memory than their scores.
-        on_epochs : callable
-            Progress callback.
+            The list is changed. When a task is scored, its estimator is set to None,
+            because fitted networks need more memory than their scores.
+        progress_callback : callable
+            Called with the number of epochs that ended.
 
         Returns
         -------
         outcomes : list of dict
             In the order of the tasks.
         """
-        stored = self._read_outcomes()
+        stored = self.read_outcomes()
+        # Otherwise finished tasks become jobs too, so that the packs are the same.
         if all(task.number in stored for task in tasks):
             return [stored[task.number] for task in tasks]
         folds: dict[tuple[int, bool], FoldData] = {}
@@ -107,27 +108,32 @@ error_score, verbose
                 job.repeatable = self.store is not None
                 yield job
 
-        outcomes: dict[int, Outcome] = {}  # by the index in `tasks`
-        pack: dict[int, Outcome] = {}  # by the number of the task
-        for job in fit_jobs(make_jobs(), on_epochs):
+        outcome_by_index: dict[int, Outcome] = {}  # index in `tasks`
+        pack_by_number: dict[int, Outcome] = {}  # number of the task
+        # `fit_jobs` reads the jobs while it trains, so the data of a fold are cut when
+        # they are needed.
+        for job in fit_jobs(make_jobs(), progress_callback):
             task = tasks[job.index]
             if job.skip_training:
-                outcomes[job.index] = stored[task.number]
+                outcome_by_index[job.index] = stored[task.number]
                 continue
-            if job.interrupted:  # by Ctrl-C; a half-trained network has no score
+            if job.interrupted:  # Ctrl-C ended the training; the search ends, too
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[data_key(task)])
-            outcomes[job.index] = pack[task.number] = outcome
-            if len(pack) == job.pack_size:  # the pack is complete
-                self._write_outcomes(pack)
-                pack = {}
+            outcome_by_index[job.index] = outcome
+            pack_by_number[task.number] = outcome
+            # `fit_jobs` yields the members of a pack one after the other.
+            if len(pack_by_number) == job.pack_size:
+                self._write_outcomes(pack_by_number)
+                pack_by_number = {}
             if not self.return_estimator:
                 tasks[job.index] = task._replace(estimator=None, stages=None)
+                # These references would keep the network alive in the next pack.
                 del job, task
-        return [outcomes[index] for index in range(len(tasks))]
+        return [outcome_by_index[index] for index in range(len(tasks))]
 
-    def _read_outcomes(self) -> dict[int, Outcome]:
-        """Return the stored outcomes by the numbers of their tasks."""
+    def read_outcomes(self) -> dict[int, Outcome]:
+        """Return a dict from task number to outcome, for the stored outcomes."""
         return {} if self.store is None else self.store.read()
 
     def _write_outcomes(self, outcomes: dict[int, Outcome]) -> None:
@@ -136,7 +142,10 @@ error_score, verbose
             self.store.write(outcomes)
 
     def _score(self, task: Task, job: FitJob, fold: FoldData) -> Outcome:
-        """Return the outcome of a fitted job, or of its error."""
+        """Score a fitted network and return its outcome.
+
+        If the fit failed, all scores are `error_score`.
+        """
         outcome: Outcome = {
             "fit_error": None,
             "n_test_samples": len(task.test),
@@ -152,10 +161,10 @@ error_score, verbose
             if self.error_score == "raise":
                 raise job.error
             outcome["fit_error"] = "".join(format_exception(job.error))
-        scored = {"test_scores": fold.test}
+        sample_sets = {"test_scores": fold.test}
         if self.return_train_score:
-            scored["train_scores"] = fold.train
-        for name, (X, y, params) in scored.items():
+            sample_sets["train_scores"] = fold.train
+        for name, (X, y, params) in sample_sets.items():
             if job.error is not None:
                 outcome[name] = self._scores_of_error()
                 continue
@@ -163,12 +172,12 @@ error_score, verbose
             outcome[name] = score_estimator(
                 task.estimator, X, y, self.scorer, params, self.error_score
             )
-            if name == "test_scores":
+            if name == "test_scores":  # as in scikit-learn
                 outcome["score_time"] = time.perf_counter() - start
         return outcome
 
     def _scores_of_error(self) -> Any:
-        """Return the error score, by the names of the metrics if there are several."""
+        """Return `error_score`, or a dict from metric name to `error_score`."""
         metrics = getattr(self.scorer, "_scorers", None)
         if metrics is None:
             return self.error_score

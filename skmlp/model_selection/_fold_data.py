@@ -1,4 +1,4 @@
-"""The data of one fold, and the fit jobs of the tasks that use them."""
+"""Cut the samples of a fold, and make the fit jobs of its tasks."""
 
 import time
 from typing import Any, NamedTuple
@@ -12,19 +12,19 @@ from skmlp._sklearn_compat import check_method_params, safe_split
 from skmlp.model_selection._tasks import Task
 from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.packed_fit import FitJob
-from skmlp.neural_network._pipelines import final_prefix, split_pipeline
+from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.data.sources import as_source
 
 
-class ScoringData(NamedTuple):
-    """The samples that a scorer receives, and its further arguments."""
+class SampleSet(NamedTuple):
+    """X, y and score parameters of the training or the test samples of a fold."""
 
     X: Any
     y: Any
     params: dict[str, Any]
 
 
-class _Transformed(NamedTuple):
+class _FittedTransformers(NamedTuple):
     """Fitted transformers and samplers, and the training samples that they return."""
 
     steps: list[tuple[str, Any]]
@@ -44,8 +44,8 @@ class _DataRecorder(BaseEstimator):
 class FoldData:
     """Training and test samples of one fold.
 
-    Tasks with the same `data_key` share them. Tasks whose Pipelines begin with equal
-    transformers also share the fitted transformers.
+    Tasks with the same `data_key` use the same FoldData. Tasks whose Pipelines begin
+    with equal transformers also use the same fitted transformers.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class FoldData:
 
     Attributes
     ----------
-    train, test : ScoringData
-        Arguments of the scorer on both sets.
+    train, test : SampleSet
+        Training samples and test samples, with the score parameters.
     fit_params : dict
         Further arguments of `fit` for the training samples.
     """
@@ -82,40 +82,46 @@ class FoldData:
             check_method_params(X, params=score_params, indices=indices)
             for indices in (task.train, task.test)
         )
-        self.train = ScoringData(train_X, train_y, train_params)
-        self.test = ScoringData(test_X, test_y, test_params)
+        self.train = SampleSet(train_X, train_y, train_params)
+        self.test = SampleSet(test_X, test_y, test_params)
         self.fit_params: dict[str, Any] = check_method_params(
             X, params=fit_params, indices=task.train
         )
-        self._transformed: dict[str, _Transformed] = {}
+        self._fitted_transformers: dict[str, _FittedTransformers] = {}
 
     def make_job(self, task: Task, index: int) -> FitJob:
         """Return the job that fits the network of a task.
 
-        The transformers and samplers of a Pipeline are fitted here, and the job fits
-        the network on their output. An error of theirs becomes the error of the job.
-        `index` is the position of the task in the list of the caller.
+        The transformers and samplers of a Pipeline are fitted here. They replace the
+        unfitted ones in `task.estimator`. The job fits the network of `task.estimator`
+        in place, on their output. If they raise an error, it becomes the error of the
+        job.
+
+        `index` is the position of the task in the list of the caller. It becomes
+        `FitJob.index`.
         """
         X, y = self.train.X, self.train.y
-        transformers, network = split_pipeline(task.estimator)
         network_params = _network_params(task.estimator, self.fit_params)
-        if transformers is None or network_params is None:
+        # A network, or a Pipeline that passes fit parameters to its steps itself. Such
+        # a Pipeline is fitted alone.
+        if not isinstance(task.estimator, Pipeline) or network_params is None:
             return FitJob(task.estimator, X, y, self.fit_params, self._key, index)
-        key = _transformers_key(transformers, index)
+        transformers_key = _transformers_key(task.estimator, index)
         start = time.perf_counter()
         job = FitJob(
-            network,
+            final_estimator(task.estimator),
             X=None,  # set below
             y=y,
             params=network_params,
-            data_key=(self._key, key),
+            data_key=(self._key, transformers_key),
             index=index,
         )
+        fitted = self._fitted_transformers
         try:
-            if key not in self._transformed:
-                self._transformed[key] = _fit_transformers(task.estimator, X, y)
-            task.estimator.steps[:-1], job.X, job.y = self._transformed[key]
-        except Exception as error:  # noqa: BLE001  # `error_score` decides
+            if transformers_key not in fitted:
+                fitted[transformers_key] = _fit_transformers(task.estimator, X, y)
+            task.estimator.steps[:-1], job.X, job.y = fitted[transformers_key]
+        except Exception as error:  # noqa: BLE001  # the caller reads `error_score`
             job.error = error
         job.seconds = time.perf_counter() - start
         return job
@@ -133,22 +139,22 @@ def _is_pairwise(estimator: Any) -> bool:
     return bool(get_tags(estimator).input_tags.pairwise)
 
 
-def _fit_transformers(pipeline: Pipeline, X: Any, y: Any) -> _Transformed:
+def _fit_transformers(pipeline: Pipeline, X: Any, y: Any) -> _FittedTransformers:
     """Fit all steps before the network as the Pipeline's own `fit` does."""
     recorder = _DataRecorder()
     steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], recorder)]
     params = pipeline.get_params(deep=False) | {"steps": steps}
     fitted = type(pipeline)(**params).fit(X, y)
-    return _Transformed(fitted.steps[:-1], recorder.X, recorder.y)
+    return _FittedTransformers(fitted.steps[:-1], recorder.X, recorder.y)
 
 
 def _network_params(
     estimator: Any, fit_params: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Return the arguments of `fit` without the prefix of the network.
+    """Return the fit parameters of the network, without the prefix ``<step>__``.
 
-    None if the Pipeline itself must distribute them, because they are routed or belong
-    to a transformer.
+    Return None if a parameter has another prefix or is routed. Then the Pipeline itself
+    must pass the parameters to its steps.
     """
     prefix = final_prefix(estimator)
     if not all(name.startswith(prefix) for name in fit_params):
@@ -156,9 +162,11 @@ def _network_params(
     return {name.removeprefix(prefix): value for name, value in fit_params.items()}
 
 
-def _transformers_key(transformers: Pipeline, index: int) -> str:
+def _transformers_key(pipeline: Pipeline, index: int) -> str:
     """Return a cache key that is equal for equal unfitted transformers."""
+    if len(pipeline.steps) == 1:
+        return "no transformers"
     try:
-        return str(joblib.hash(transformers))
+        return str(joblib.hash(pipeline[:-1]))
     except Exception:  # noqa: BLE001  # a transformer that cannot be pickled
         return f"task {index}"  # these transformers are not shared

@@ -1,8 +1,8 @@
-"""Candidates that survive an iteration of halving continue their training.
+"""Warm start of halving searches: candidates that survive continue their training.
 
-The training state of every candidate in every fold is held until the iteration ends.
-Then only the states of the survivors are held, and the tasks of the next iteration
-start from them.
+The training state of every candidate in every fold stays in memory until the iteration
+ends. Then only the states of the survivors stay in memory, and the tasks of the next
+iteration start from them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,10 @@ from skmlp.training.schedules import NAMES, WITH_PLANNED_END
 
 
 class HalvingWarmStart:
-    """The training states from which the candidates of an iteration continue.
+    """Passes training states from one halving iteration to the next.
+
+    The methods are called in this order in every iteration: `first_splits`,
+    `add_stages`, `select_survivors`.
 
     Parameters
     ----------
@@ -38,7 +41,8 @@ class HalvingWarmStart:
     resource : str
         The parameter that grows with the iterations.
     factor : float
-        One of `factor` candidates survives an iteration.
+        The number of candidates is divided by `factor` in every iteration, and rounded
+        up.
 
     Raises
     ------
@@ -51,15 +55,17 @@ class HalvingWarmStart:
         self.estimator = estimator
         self.factor = factor
         self._splits: list[Split] | None = None
-        # For every candidate and fold, as the tasks; empty for a fit from the start.
+        # One entry for each task, in the order of `make_tasks`. An empty dict means
+        # that the fit starts from scratch.
         self._stages: list[Stages] = []
 
-    def start_iteration(
+    def first_splits(
         self, candidates: Sequence[Candidate], splits: list[Split]
     ) -> list[Split]:
-        """Return the splits of the first iteration, which all iterations use.
+        """Return the splits of the first iteration in every iteration.
 
-        With other splits, test samples might be samples that were trained on.
+        The first iteration passes its splits, and its candidates are checked. With new
+        splits, a network could be tested on samples on which it was trained.
 
         Raises
         ------
@@ -67,6 +73,7 @@ class HalvingWarmStart:
             In the first iteration, if the training of a candidate cannot continue.
         """
         if self._splits is None:
+            # Later candidates are survivors of these.
             for candidate in candidates:
                 _check_can_continue(clone_with(self.estimator, candidate))
             self._splits = splits
@@ -81,33 +88,36 @@ class HalvingWarmStart:
     def select_survivors(
         self, outcomes: Sequence[Outcome], results: Mapping[str, Any]
     ) -> None:
-        """Hold the states of the candidates that scikit-learn is about to select.
+        """Keep the states of the candidates that scikit-learn will select.
 
         Parameters
         ----------
         outcomes : list of dict
-            Outcomes of the iteration that has ended. Their states are removed.
+            Outcomes of the iteration that has ended. The key "stages" is removed.
         results : dict
             ``cv_results_`` of all iterations.
         """
         stages = [outcome.pop("stages", {}) for outcome in outcomes]
-        n_splits = len(self._splits or ())
+        assert self._splits is not None
+        n_splits = len(self._splits)
         n_candidates = len(outcomes) // n_splits
-        n_earlier = len(results["params"]) - n_candidates
+        n_earlier_candidates = len(results["params"]) - n_candidates
+        # `top_k` returns the best params. With indices instead of params, it returns
+        # indices.
         survivors = top_k(
             {**results, "params": np.arange(len(results["params"]))},
             ceil(n_candidates / self.factor),
             results["iter"][-1],
         )
         self._stages = [
-            stages[(candidate - n_earlier) * n_splits + split]
+            stages[(candidate - n_earlier_candidates) * n_splits + split]
             for candidate in survivors
             for split in range(n_splits)
         ]
 
 
 def _check_resource(estimator: Any, resource: str) -> None:
-    """Refuse a resource that is not the number of epochs."""
+    """Raise a ValueError if the resource is not the number of epochs."""
     epochs = f"{final_prefix(estimator)}max_iter"
     if resource == epochs:
         return
@@ -123,7 +133,7 @@ def _check_resource(estimator: Any, resource: str) -> None:
 
 
 def _check_can_continue(estimator: Any) -> None:
-    """Refuse an estimator whose interrupted training ends differently."""
+    """Raise an error if a training in several parts would end differently."""
     transformers, network = split_pipeline(estimator)
     if override := describe_override(estimator):
         raise TypeError(
@@ -137,15 +147,15 @@ def _check_can_continue(estimator: Any) -> None:
         )
     if network.solver == "lbfgs":
         raise ValueError(
-            "warm_start=True continues after an epoch, but solver='lbfgs' has no "
-            "epochs; choose another solver, or set warm_start=False."
+            "warm_start=True continues the training after an epoch, but solver='lbfgs' "
+            "has no epochs; choose another solver, or set warm_start=False."
         )
     if network.learning_rate in WITH_PLANNED_END:
         others = ", ".join(repr(name) for name in NAMES if name not in WITH_PLANNED_END)
         raise ValueError(
             f"learning_rate={network.learning_rate!r} is planned for max_iter epochs, "
-            "so that warm_start=True cannot continue from fewer; choose one of "
-            f"{others}, or set warm_start=False."
+            "so warm_start=True cannot continue a training of fewer epochs; choose one "
+            f"of {others}, or set warm_start=False."
         )
     for callback in network.callbacks or ():
         if not hasattr(callback, "state_dict"):
@@ -157,14 +167,14 @@ def _check_can_continue(estimator: Any) -> None:
     if has_callbacks(network):
         raise ValueError(
             "warm_start=True does not support scikit-learn's callbacks of the "
-            "network, because they follow whole fits; set it to False."
+            "network, because they expect complete fits; set warm_start=False."
         )
     for name, step in () if transformers is None else transformers.steps:
         _check_seeded(name, step)
 
 
 def _check_seeded(name: str, step: Any) -> None:
-    """Refuse a transformer that draws random numbers without a seed."""
+    """Raise a ValueError if a `random_state` of a transformer is None."""
     if not hasattr(step, "get_params"):
         return  # 'passthrough'
     for parameter, value in step.get_params().items():

@@ -1,8 +1,9 @@
-"""Successive halving with the networks of an iteration trained in packs.
+"""Successive halving. The networks of an iteration are trained in packs.
 
-The path of a search is described in ``_packed_search``. A halving search calls
-`SearchRun.evaluate_candidates` once for every iteration. With ``warm_start=True``,
-the survivors of an iteration continue their training (``_halving_warm_start``).
+The steps of a search are described in ``_packed_search``. A halving search calls
+`CandidateEvaluation.evaluate_candidates` once for every iteration. With
+``warm_start=True``, the survivors of an iteration continue their training
+(``_halving_warm_start``).
 """
 
 import os
@@ -24,7 +25,10 @@ _ADDED_CONSTRAINTS = CHECKPOINT_CONSTRAINT | {"warm_start": ["boolean"]}
 
 
 class BasePackedHalvingSearch(BasePackedSearch[EstimatorT]):
-    """Packed search by iterations, whose survivors may continue their training."""
+    """Base of the halving searches.
+
+    With `warm_start=True`, the surviving candidates continue their training.
+    """
 
     resource: str
     factor: float
@@ -38,13 +42,14 @@ class BasePackedHalvingSearch(BasePackedSearch[EstimatorT]):
 class PackedHalvingGridSearchCV(
     HalvingGridSearchCV, BasePackedHalvingSearch[EstimatorT]
 ):
-    """Successive halving of a grid that trains candidates and folds as one network.
+    """Successive halving over a grid, which trains the networks of all folds together.
 
     It replaces `sklearn.model_selection.HalvingGridSearchCV`, which is experimental in
-    scikit-learn. The first iteration evaluates all candidates with few resources. Every
-    later iteration evaluates the best candidates of the one before with more resources.
-    Resources are samples, or epochs with ``resource='max_iter'``.
-    `PackedGridSearchCV` describes which candidates train together.
+    scikit-learn. The first iteration evaluates all candidates with few resources. Each
+    later iteration evaluates the best candidates of the previous iteration, with more
+    resources. Resources are samples, or epochs with ``resource='max_iter'``. The
+    networks of all candidates and folds of an iteration are trained together.
+    `PackedGridSearchCV` describes which networks this is possible for.
 
     Parameters
     ----------
@@ -64,10 +69,10 @@ scoring, refit, error_score, return_train_score, random_state
         Whether candidates that survive an iteration continue their training in every
         fold and train only the added epochs.
 
-        - The state includes weights, moments, learning rate, random generators and
-          early stopping.
-        - Scores equal the scores of a training from the start (to 1e-8 in float64).
-          ``mean_fit_time`` counts only the added epochs.
+        - The training state consists of weights, optimizer state, learning rate, states
+          of the random generators, and the counters of early stopping.
+        - Scores equal the scores of a training without interruption (to 1e-8 in
+          float64). ``mean_fit_time`` counts only the added epochs.
         - It requires ``resource='max_iter'``, or ``'<step>__max_iter'`` in a Pipeline.
         - The refit, and the next call of `fit`, train from the start.
         - It is independent of the `warm_start` of the network.
@@ -96,22 +101,22 @@ n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in
     With few resources the search may drop the candidate that would be best with all
     resources (Jamieson and Talwalkar 2016, arXiv:1502.07943).
 
-    With `warm_start`, the state of every candidate in every fold is held until the
-    iteration ends. Afterwards only the states of the survivors are held. States are
+    With `warm_start`, the state of every candidate in every fold stays in memory until
+    the iteration ends. Then only the states of the survivors stay in memory. States are
     sent to the workers of `n_jobs` and stored in the files of `checkpoint`. A candidate
     that failed has no state and trains from the start.
 
     With `warm_start`, these cases raise an error before anything is trained, because
     their training cannot continue with the same result:
 
-    - a `learning_rate` that is planned for `max_iter` epochs ('cosine', 'onecycle')
+    - a `learning_rate` that depends on `max_iter` ('cosine', 'onecycle')
     - the solver 'lbfgs'
     - callbacks without ``state_dict``, and scikit-learn's callbacks
     - transformers in a Pipeline that draw random numbers without a seed
-    - estimators that are no networks of skmlp
-    - ``resource='n_samples'``: scores would count more epochs than the refit has, and
-      networks that continue from fewer samples generalize worse (Ash and Adams 2020,
-      arXiv:1910.08475)
+    - estimators that are not networks of skmlp
+    - ``resource='n_samples'``: a surviving network would be trained for more epochs
+      than the refit, and networks that continue from fewer samples generalize worse
+      (Ash and Adams 2020, arXiv:1910.08475)
 
     Examples
     --------
@@ -177,7 +182,7 @@ n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in
 class PackedHalvingRandomSearchCV(
     HalvingRandomSearchCV, BasePackedHalvingSearch[EstimatorT]
 ):
-    """Successive halving of random candidates, trained with folds as one network.
+    """Successive halving over random candidates, with all networks trained together.
 
     It replaces `sklearn.model_selection.HalvingRandomSearchCV`, which is experimental
     in scikit-learn. `PackedHalvingGridSearchCV` describes the search.

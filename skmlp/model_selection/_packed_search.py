@@ -1,19 +1,22 @@
 """scikit-learn's grid search and randomized search, with networks trained in packs.
 
-A packed search runs as follows.
+A pack is a group of networks that are trained together, as one network with a leading
+dimension of members. A packed search has these steps:
 
 1. `BasePackedSearch.fit` (``_base_search``) checks the arguments and calls
    scikit-learn's `_run_search`, which chooses candidates.
-2. `SearchRun.evaluate_candidates` (``_search_run``) makes one task of every candidate
+2. `CandidateEvaluation` (``_candidate_evaluation``) makes one task of every candidate
    and fold (``_tasks``).
-3. `run_tasks` (``_workers``) gives every worker an equal number of the tasks.
+3. `run_tasks` (``_workers``) divides the tasks that end in a network equally among the
+   workers. Every other task is a joblib job of its own. With one worker, everything
+   runs in this process.
 4. `Evaluator.evaluate_in_packs` (``_evaluation``) makes one fit job of every task, on
-   the data of its fold (``_fold_data``). `fit_jobs` of `skmlp.neural_network` trains
-   jobs that are alike as one network, a pack. Other jobs are fitted one by one.
-5. The worker scores every fitted network. Scores, times and errors of a task are its
-   outcome.
-6. `SearchRun` collects the outcomes in ``cv_results_``, and `BasePackedSearch.fit`
-   refits the best candidate.
+   the data of its fold (``_fold_data``). `fit_jobs` of `skmlp.neural_network._packs`
+   trains jobs with equal `pack_key` together. Other jobs are fitted one by one.
+5. The worker scores every fitted network. The scores, times and errors of a task are
+   stored in a dict, the outcome.
+6. `CandidateEvaluation` collects the outcomes in ``cv_results_``, and
+   `BasePackedSearch.fit` refits the best candidate.
 """
 
 import os
@@ -30,23 +33,32 @@ from skmlp.model_selection._base_search import (
 )
 
 
+# `fit` is the method of BasePackedSearch. scikit-learn's search defines no `fit` of its
+# own, but chooses the candidates.
 class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
-    """Grid search that trains candidates and folds together, as one network.
+    """Grid search that trains the networks of all candidates and folds together.
 
     It replaces `sklearn.model_selection.GridSearchCV`: it has the same constructor,
     attributes and scores.
 
-    Candidates and folds train together, in a pack, if the candidates differ only in
-    these parameters:
+    Networks are trained together, as one network, if their candidates differ only in
+    these parameters. They are then called a pack.
 
     - `learning_rate_init`, `alpha`, `momentum`, `beta_1`, `beta_2`, `epsilon`,
       `dropout`, `random_state`, `max_iter`
-    - `hidden_layer_sizes` of equal length, for small layers
+    - `hidden_layer_sizes`, if the number of layers is equal and the layers are small
 
-    The transformers of a Pipeline are fitted once for every fold and every distinct
-    setting of the transformers. Estimators that cannot be packed are fitted one by one,
-    for instance other estimators than networks of skmlp, and networks with
-    augmentation, residual blocks or callbacks.
+    These estimators are fitted one by one:
+
+    - other estimators than networks of skmlp, and networks that override a method
+    - solvers other than 'sgd', 'adam' and 'adamw'
+    - networks with `callbacks`, `augmentation`, `amp`, `weight_averaging`,
+      `record_train_score`, frozen layers, residual blocks, or an `alpha` for each layer
+    - networks on sparse samples, or on files that are read during the training
+
+    All rules stand in `skmlp.neural_network._packs.packed_fit.fit_jobs`. The
+    transformers of a Pipeline are fitted once for every fold and every distinct setting
+    of the transformers.
 
     Parameters
     ----------
@@ -58,8 +70,8 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     scoring, refit, cv, pre_dispatch, error_score, return_train_score
         As in `sklearn.model_selection.GridSearchCV`.
     n_jobs : int or None, default=None
-        Number of workers. Every worker receives an equal number of the fits and packs
-        them. Under ``joblib.parallel_config(backend="dask")`` the workers are the
+        Number of workers. Every worker receives an equal number of the fits and trains
+        them in packs. Under ``joblib.parallel_config(backend="dask")`` they are the
         workers of a cluster. If a worker dies, its fits are computed again.
     verbose : int, default=0
         With 1 or more, the search prints how many fits were trained in packs. In a
@@ -68,10 +80,10 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
         Folder for the outcomes of finished fits, one file for each pack, and for the
         progress of the refit. If the folder exists, the search continues from it:
 
-        - Finished packs are not trained again. A pack that was interrupted starts from
-          its beginning.
-        - Results equal the results of an uninterrupted search, to the bit on the same
-          machine with the same `n_jobs`.
+        - Finished packs are not trained again. The training of an interrupted pack is
+          repeated from its first epoch.
+        - The results equal the results of an uninterrupted search. They are equal to
+          the bit on the same machine with the same `n_jobs`.
         - Other data or parameters raise an error until the folder is deleted. Every
           search needs a separate folder.
 
@@ -89,7 +101,7 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     best_index_ : int
         Index of the best candidate in ``cv_results_``.
     scorer_ : callable or dict of callable
-        Scorers of the test samples.
+        Scorers that were applied to the test samples.
     n_splits_ : int
         Number of folds.
     refit_time_ : float
@@ -113,16 +125,18 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     The size of a pack depends on the networks:
 
     - Free memory bounds the number of networks that train together.
-    - For networks of medium size, the search measures a few steps of packs of several
-      sizes, once in a process.
-    - Large networks train no faster in packs. They are fitted one by one.
-    - Small CNNs train faster in packs. Their convolutions are computed as matrix
-      products of image patches, as long as the patches fit into the caches. The limit
-      is a few million multiplications for a batch.
+    - For networks of medium size, the search times a few training steps with several
+      pack sizes. It does so once per process.
+    - Large networks are not faster in packs. They are fitted one by one.
+    - Small CNNs are faster in packs if a batch needs at most a few million
+      multiplications. Then the image patches fit into the caches of the CPU.
 
-    A pack rounds sums differently from a single network. Scores agree to 1e-8 in
-    float64. If you need the same bits in every run, use
-    `sklearn.model_selection.GridSearchCV`.
+    Sums are rounded differently in a pack. Scores agree with the scores of
+    scikit-learn's search to 1e-8 in float64. The pack size may differ between runs, so
+    the last bits may differ, too. Use `sklearn.model_selection.GridSearchCV` if they
+    must not.
+
+    With scikit-learn's callbacks, nothing is trained in packs.
 
     Ctrl-C ends the search with a KeyboardInterrupt.
 
@@ -172,11 +186,11 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
 
 
 class PackedRandomizedSearchCV(RandomizedSearchCV, BasePackedSearch[EstimatorT]):
-    """Randomized search that trains candidates and folds together, as one network.
+    """Randomized search that trains the networks of all candidates and folds together.
 
     It replaces `sklearn.model_selection.RandomizedSearchCV`: it has the same
-    constructor, attributes and scores. `PackedGridSearchCV` describes which candidates
-    train together.
+    constructor, attributes and scores. `PackedGridSearchCV` describes which networks
+    are trained together.
 
     Parameters
     ----------

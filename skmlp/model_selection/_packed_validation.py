@@ -51,7 +51,7 @@ def packed_cross_validate(
     return_indices: bool = False,
     error_score: float | str = np.nan,
 ) -> dict[str, Any]:
-    """Cross-validate a network whose folds train together, as one network.
+    """Cross-validate a network. The networks of all folds are trained together.
 
     It replaces `sklearn.model_selection.cross_validate`: it has the same arguments,
     results and scores.
@@ -85,8 +85,12 @@ return_indices, error_score
     Raises
     ------
     ValueError
-        If all folds fail, `error_score` is neither 'raise' nor a number, the network
-        has a `checkpoint`, or `groups` is given with metadata routing enabled.
+        In these cases:
+
+        - The fits of all folds fail.
+        - `error_score` is neither 'raise' nor a number.
+        - The network has a `checkpoint`.
+        - `groups` is given, and metadata routing is enabled.
     Exception
         With ``error_score='raise'``, any error of a fold.
 
@@ -124,7 +128,11 @@ return_indices, error_score
         verbose=verbose,
     )
     splits = list(cv.split(X, y, **routed.splitter.split))
-    tasks = (Task(clone(estimator), None, i, *split) for i, split in enumerate(splits))
+    # Without a search, the tasks have no parameters.
+    tasks = (
+        Task(clone(estimator), None, fold, train, test)
+        for fold, (train, test) in enumerate(splits)
+    )
     outcomes = run_tasks(tasks, evaluator, n_jobs, pre_dispatch)
     warn_or_raise_about_fit_failures(outcomes, error_score)
     if callable(scoring):
@@ -138,23 +146,27 @@ return_indices, error_score
     if return_indices:
         train, test = zip(*splits, strict=True)
         result["indices"] = {"train": train, "test": test}
+    sample_sets = ("test", "train") if return_train_score else ("test",)
     for metric in _scores_by_metric(outcomes[0]["test_scores"]):
-        for part in ("test", "train") if return_train_score else ("test",):
-            result[f"{part}_{metric}"] = np.array(
-                [_scores_by_metric(o[f"{part}_scores"])[metric] for o in outcomes]
+        for name in sample_sets:
+            result[f"{name}_{metric}"] = np.array(
+                [_scores_by_metric(o[f"{name}_scores"])[metric] for o in outcomes]
             )
     return result
 
 
 def _scores_by_metric(scores: Any) -> Mapping[str, float]:
-    """Return scores by the names of the metrics; the only metric is named 'score'."""
+    """Return a dict from metric name to score; a single metric is named 'score'."""
     return scores if isinstance(scores, dict) else {"score": scores}
 
 
 def _route(
     estimator: Any, cv: Any, scorer: Any, groups: Any, params: dict[str, Any]
 ) -> Any:
-    """Distribute `params` to splitter, estimator and scorer as scikit-learn does."""
+    """Return the parameters of splitter, estimator and scorer.
+
+    Without metadata routing, `params` are fit parameters.
+    """
     if not get_config()["enable_metadata_routing"]:
         return Bunch(
             splitter=Bunch(split={"groups": groups}),
@@ -178,7 +190,7 @@ def _route(
         return process_routing(router, "fit", **params)
     except UnsetMetadataPassedError as error:
         raise UnsetMetadataPassedError(
-            # A user called a function, not a method `fit`.
+            # The router knows only methods, but the message should name the function.
             message=str(error).replace("packed_cross_validate.fit", router.owner),
             unrequested_params=error.unrequested_params,
             routed_params=error.routed_params,

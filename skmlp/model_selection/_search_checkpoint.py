@@ -1,8 +1,8 @@
 """The folder from which an interrupted search continues.
 
 - ``search`` holds the fingerprints of the search.
-- ``round-<r>-fit-<n>`` holds the outcomes of one pack. Task n is the first of the pack,
-  and r is the iteration of a halving search (0 in other searches).
+- ``round-<r>-fit-<n>`` holds the outcomes of one pack. n is the smallest task number in
+  the pack. r is the index of the halving iteration, and 0 in other searches.
 - ``refit`` is the checkpoint of the best candidate's fit to all samples.
 """
 
@@ -26,23 +26,27 @@ from skmlp.storage.fingerprints import (
     fingerprint_class,
 )
 
-# Parameters of searches and estimators that change no score.
-_WITHOUT_EFFECT = frozenset(
+# Parameters of searches, networks and Pipelines that do not change scores. They have no
+# fingerprint.
+_IGNORED_PARAMETERS = frozenset(
     {"checkpoint", "checkpoint_interval", "memory", "n_jobs", "pre_dispatch", "verbose"}
 )
 
 
 class OutcomeStore(NamedTuple):
-    """Files with the outcomes of one round, which several workers can write.
+    """Writes and reads the outcomes of one round.
+
+    Every pack has its own file, so several workers can use copies of the store.
 
     Attributes
     ----------
     folder : Path
         The checkpoint of the search.
     round : int
-        Index of the call that evaluates the candidates.
+        Index of the round.
     fingerprints : dict of str to str
-        Fingerprints of search, candidates and splits. Files with others are refused.
+        Fingerprints of search, candidates and splits. A file with different
+        fingerprints raises an error. Files have them under the key "facts".
     """
 
     folder: Path
@@ -50,15 +54,14 @@ class OutcomeStore(NamedTuple):
     fingerprints: dict[str, str]
 
     def read(self) -> dict[int, Outcome]:
-        """Return the outcomes of finished tasks by the numbers of the tasks."""
+        """Return a dict from task number to outcome, for the finished tasks."""
         outcomes: dict[int, Outcome] = {}
         for path in sorted(self.folder.glob(f"round-{self.round}-fit-*")):
             content = read_checkpoint(path)
-            try:
-                fingerprints, stored = content["facts"], content["outcomes"]
-                outcomes |= stored
-            except (KeyError, TypeError, ValueError) as error:
-                raise ModelFileError(f"{path} holds no outcomes.") from error
+            fingerprints, stored = content.get("facts"), content.get("outcomes")
+            if not isinstance(fingerprints, dict) or not isinstance(stored, dict):
+                raise ModelFileError(f"{path} holds no outcomes.")
+            outcomes |= stored
             check_fingerprints(
                 "checkpoint", self.folder, fingerprints, self.fingerprints
             )
@@ -76,12 +79,14 @@ class OutcomeStore(NamedTuple):
 
 
 class SearchCheckpoint:
-    """The folder of one search.
+    """Opens the checkpoint folder of a search.
+
+    A new folder is created. An existing folder must belong to the same search.
 
     Parameters
     ----------
     folder : str or path-like
-        It is made if it does not exist.
+        The value of the parameter `checkpoint`.
     search : BaseSearchCV
         The search, whose parameters are compared with the parameters in the folder.
     X, y, fit_params : object
@@ -100,8 +105,8 @@ class SearchCheckpoint:
     Raises
     ------
     ValueError
-        If the folder belongs to another search, or if a later fit of this search
-        would try other candidates or splits.
+        If the folder belongs to another search, or if candidates or splits are random
+        without a seed.
     ModelFileError
         If a file in the folder is damaged.
     OSError
@@ -122,8 +127,9 @@ class SearchCheckpoint:
         self.folder = Path(folder)
         self.refit_path = self.folder / "refit"
         fingerprints = _search_fingerprints(search, X, y, fit_params)
-        self._search_fingerprint = fingerprint(fingerprints)
-        self._n_rounds = 0
+        # One short text for all fingerprints of the search.
+        self._search_hash = fingerprint(fingerprints)
+        self._next_round = 0
         self.folder.mkdir(exist_ok=True)
         # Here only: later, the workers of a killed search may still be writing.
         remove_part_files(self.folder)
@@ -142,13 +148,13 @@ class SearchCheckpoint:
         self, candidates: list[Candidate], splits: list[Split]
     ) -> OutcomeStore:
         """Return the store of the next round, for these candidates and splits."""
-        fingerprints = {
-            "search": self._search_fingerprint,
+        fingerprints = {  # the keys appear in error messages
+            "search": self._search_hash,
             "the candidates": fingerprint(candidates),
             "the splits of cv": fingerprint(splits),
         }
-        store = OutcomeStore(self.folder, self._n_rounds, fingerprints)
-        self._n_rounds += 1
+        store = OutcomeStore(self.folder, self._next_round, fingerprints)
+        self._next_round += 1
         return store
 
 
@@ -165,12 +171,13 @@ def can_resume_fit(estimator: Any) -> bool:
 def _check_repeatable(
     search: BaseSearchCV, cv: Any, X: Any, y: Any, split_params: dict[str, Any]
 ) -> None:
-    """Refuse a search that would try other candidates or splits in a later fit."""
-    if getattr(search, "random_state", 0) is None:
+    """Raise a ValueError if candidates or splits are random without a seed."""
+    if hasattr(search, "random_state") and search.random_state is None:
         raise ValueError(
             "checkpoint needs a random_state: with None a later fit would try other "
             "candidates; give an int."
         )
+    # Two calls are compared. Copies preserve the state of a generator in the splitter.
     first, second = (
         fingerprint(list(copy.deepcopy(cv).split(X, y, **split_params)))
         for _ in range(2)
@@ -185,9 +192,9 @@ def _check_repeatable(
 def _search_fingerprints(
     search: BaseSearchCV, X: Any, y: Any, fit_params: dict[str, Any]
 ) -> dict[str, str]:
-    """Return fingerprints of everything that changes the results of a search.
+    """Return the fingerprints of the parameters and the data of a search.
 
-    Keys are the names that users know, because they appear in errors.
+    The keys are names that users know, because they appear in error messages.
     """
     params = search.get_params(deep=False)
     estimator = params.pop("estimator")
@@ -195,7 +202,7 @@ def _search_fingerprints(
     fingerprints |= {
         name: fingerprint(value)
         for name, value in params.items()
-        if name not in _WITHOUT_EFFECT
+        if name not in _IGNORED_PARAMETERS
     }
     fingerprints["estimator"] = fingerprint_class(type(estimator))
     fingerprints |= dict(_estimator_fingerprints(estimator))
@@ -209,10 +216,10 @@ def _search_fingerprints(
 
 
 def _estimator_fingerprints(estimator: Any) -> Iterable[tuple[str, str]]:
-    """Yield names and fingerprints of all parameters, also of a Pipeline's steps."""
+    """Yield name and fingerprint of every parameter, and of nested parameters."""
     for name, value in estimator.get_params(deep=True).items():
         parameter = name.rpartition("__")[2]
-        if parameter in _WITHOUT_EFFECT or parameter == "steps":
+        if parameter in _IGNORED_PARAMETERS or parameter == "steps":
             continue
         text = fingerprint(value)
         if parameter == "init_from":

@@ -121,11 +121,10 @@ def subsample(
         How samples are selected.
 
         - 'stratified': at random within each class. Classes stay in proportion (method
-          of Sainte-Laguë [1]_), and every class is selected at least once.
+          of Sainte-Laguë [1]_), and every class has at least one selected sample.
         - 'random': at random, without replacement.
-        - 'every': every k-th sample from sample 0 on, where
-          ``k = n_samples / n_train``. Sample ``floor(i * k)`` is selected for
-          i = 0, 1, ..., so that samples are evenly spaced if k is no integer.
+        - 'every': n_train evenly spaced samples, where n_train is their number. Sample
+          ``floor(i * n_samples / n_train)`` is selected for i = 0, 1, ...
     random_state : int, RandomState instance or None, default=None
         Seed of 'stratified' and 'random'.
     return_indices : bool, default=False
@@ -134,9 +133,11 @@ def subsample(
     Returns
     -------
     subset : object or tuple of objects
-        X alone if it is the only input. Otherwise a tuple of X, y (None if y is None),
-        the further arrays and, with `return_indices`, an ndarray of int of shape
-        (n_train,). Types do not change, except that sparse matrices become CSR.
+        X, if there is no other input and `return_indices` is False. If X is the only
+        input and `return_indices` is True, a tuple of X and the indices. Otherwise a
+        tuple of X, y (or None), the further arrays and, if `return_indices`, the
+        indices, an ndarray of int of shape (n_train,). Types do not change, except that
+        sparse matrices become CSR.
 
     Raises
     ------
@@ -176,6 +177,7 @@ def subsample(
     if method == "every":
         indices = np.arange(n_train) * n_samples // n_train
     else:
+        # The first n samples of the order are the subset of size n, for every n.
         order = sample_order(method, inputs[1], n_samples, n_train, random_state)
         indices = np.sort(order[:n_train])
     subset = [None if a is None else safe_indexing(a, indices) for a in inputs]

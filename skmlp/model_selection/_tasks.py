@@ -15,13 +15,16 @@ Candidate = Mapping[str, Any]  # values of the parameters that are searched
 # Indices of the training and the test samples of a fold.
 Split = tuple[np.ndarray, np.ndarray]
 
-# The result of a task by the keys of scikit-learn's `_fit_and_score`: "test_scores",
-# "train_scores", "fit_time", "score_time", "n_test_samples", "fit_error", "estimator".
-# "packed" is the number of networks that were trained together, "stages" the training
-# state after the fit.
+# The result of a task. These keys are those of scikit-learn's `_fit_and_score`:
+# "test_scores", "train_scores", "fit_time", "score_time", "n_test_samples",
+# "fit_error" (text of the traceback, or None), "estimator". Two keys are added:
+# - "packed": the number of networks in the pack.
+# - "stages": the training states after the fit. Only with a warm start.
 Outcome = dict[str, Any]
 
-# Training state of the stages of a fit by their names; see `MemoryCheckpoint`.
+# Training states at the end of a fit, by stage name. A fit has the stage "fit". With
+# refit_full=True it also has the stage "refit". See `MemoryCheckpoint` in
+# `skmlp.neural_network._fit.checkpoint`.
 Stages = dict[str, dict[str, Any]]
 
 
@@ -40,10 +43,12 @@ class Task(NamedTuple):
     train, test : ndarray of int
         Indices of the samples of the fold.
     number : int
-        Index of the task among all tasks that are evaluated in one call.
+        Index of the task among all tasks of `run_tasks`.
     stages : dict or None
-        Training state from which the fit continues; empty for a fit from the start.
-        None if the state after the fit is not needed.
+        Training states from which the fit continues.
+
+        - If it is empty, the fit starts from scratch and its states are returned.
+        - If it is None, the fit starts from scratch and no states are returned.
     """
 
     estimator: Any
@@ -59,15 +64,18 @@ def make_tasks(
     estimator: Any, candidates: Sequence[Candidate], splits: Sequence[Split]
 ) -> Iterator[Task]:
     """Yield a task for every candidate and fold; the fold varies fastest."""
-    for parameters, fold in product(candidates, range(len(splits))):
+    for parameters, (fold, (train, test)) in product(candidates, enumerate(splits)):
         if has_known_class(estimator):
             candidate = clone_with(estimator, parameters)
         else:
             candidate = clone(estimator)
         refuse_shared_checkpoint(candidate)
-        yield Task(candidate, parameters, fold, *splits[fold])
+        yield Task(candidate, parameters, fold, train, test)
 
 
 def clone_with(estimator: Any, parameters: Candidate) -> Any:
-    """Return an unfitted clone of the estimator with copies of these parameters."""
+    """Return an unfitted clone of the estimator with clones of these parameters.
+
+    A parameter may be an estimator, so the parameters are cloned as in scikit-learn.
+    """
     return clone(estimator).set_params(**clone(parameters, safe=False))

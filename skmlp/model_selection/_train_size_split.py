@@ -1,4 +1,4 @@
-"""Growing training subsets and one fixed validation set, as a ``cv=`` object."""
+"""Cross-validation splitter with training subsets of increasing size."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,17 +14,17 @@ from skmlp.training.data.subsets import sample_order
 
 
 class TrainSizeSplit(BaseCrossValidator):
-    """Splitter with growing training subsets and one fixed validation set.
+    """Cross-validation splitter with training subsets of increasing size.
 
-    All splits have the same validation set, and every training subset contains the
-    subset before it. Scores therefore differ only by the added training samples.
+    All splits have the same validation set. Each training subset contains the previous
+    one. Scores therefore differ only by the added training samples.
 
     Parameters
     ----------
     train_sizes : sequence of float or of int, default=(0.1, 0.33, 0.55, 0.78, 1.0)
-        Growing sizes of the training subsets. Floats in (0, 1] are fractions of the
-        samples outside the validation set, rounded to whole samples. Ints are numbers
-        of samples. If one size is a float, all sizes are fractions.
+        Sizes of the training subsets, in increasing order. A float in (0, 1] is a
+        fraction of the samples outside the validation set, rounded to whole samples. An
+        int is a number of samples. If one size is a float, all sizes are fractions.
     validation_fraction : float, default=0.2
         Fraction of all samples in the validation set, in (0, 1).
     method : {'stratified', 'random'}, default='stratified'
@@ -32,7 +32,7 @@ class TrainSizeSplit(BaseCrossValidator):
         of y are in proportion in all sets, and every training subset contains every
         class.
     random_state : int, RandomState instance or None, default=None
-        Seed of the split. With an int, every call of `split` yields the same samples.
+        Seed of the split. With an int, every call of `split` yields the same indices.
 
     Raises
     ------
@@ -117,7 +117,7 @@ class TrainSizeSplit(BaseCrossValidator):
         Returns
         -------
         n_train : ndarray of int of shape (n_splits,)
-            Growing numbers of samples of the training subsets.
+            Sizes of the training subsets, in increasing order.
 
         Raises
         ------
@@ -179,8 +179,8 @@ class TrainSizeSplit(BaseCrossValidator):
         n_train = self.get_train_sizes(n_samples)
         order = sample_order(self.method, y, n_samples, n_train[0], self.random_state)
         n_validation = self._count_validation_samples(n_samples)
-        # A stratified order begins with a sample of every class for every training
-        # subset. The validation set is therefore at the end.
+        # `sample_order` puts one sample of every class at the beginning. So every
+        # training subset has all classes. The validation set is taken from the end.
         validation = np.sort(order[n_samples - n_validation :])
         for n in n_train:
             yield np.sort(order[:n]), validation.copy()
@@ -197,21 +197,21 @@ class TrainSizeSplit(BaseCrossValidator):
 
 
 def _are_fractions(train_sizes: Sequence[float]) -> bool:
-    """Return whether the sizes are fractions: one float makes all of them fractions."""
+    """Return whether the sizes are fractions: at least one of them is not an int."""
     return not all(isinstance(size, Integral) for size in train_sizes)
 
 
 def _check_train_sizes(train_sizes: Sequence[float]) -> None:
-    """Refuse sizes that are no numbers, are out of range or do not grow."""
+    """Raise a ValueError if sizes are not numbers, out of range, or do not increase."""
     sizes = np.asarray(train_sizes, dtype=object)
-    ordered = (
+    is_valid = (
         sizes.ndim == 1
         and len(sizes) > 0
         and all(isinstance(size, Real) for size in sizes)
         and all(small < large for small, large in pairwise(sizes))
         and sizes[0] > 0
     )
-    if not ordered or (_are_fractions(train_sizes) and not sizes[-1] <= 1):
+    if not is_valid or (_are_fractions(train_sizes) and not sizes[-1] <= 1):
         raise ValueError(
             f"train_sizes={train_sizes!r} must grow: fractions in (0, 1], or ints "
             "of at least 1, such as (0.1, 0.5, 1.0) or (100, 1000)."

@@ -1,4 +1,4 @@
-"""Tasks are distributed over workers, and their outcomes are collected in order.
+"""Distribute tasks to workers, and return the outcomes in the order of the tasks.
 
 Every worker receives an equal number of the tasks that end in a known network (see
 ``_known_classes``) and trains their networks in packs. Each of the other tasks is a
@@ -33,28 +33,34 @@ def run_tasks(
     """Fit and score all tasks; return the outcomes in the order of the tasks."""
     _check_error_score(evaluator.error_score)
     tasks = [task._replace(number=i) for i, task in enumerate(tasks)]
-    # Lists of numbers, because a second list of tasks would keep fitted networks alive.
-    networks = [task.number for task in tasks if ends_in_known_network(task.estimator)]
-    others = sorted(set(range(len(tasks))) - set(networks))
+    # Lists of numbers: `evaluate_in_packs` removes scored networks from its list of
+    # tasks, and a second list of tasks would keep them in memory.
+    network_numbers = [t.number for t in tasks if ends_in_known_network(t.estimator)]
+    other_numbers = sorted(set(range(len(tasks))) - set(network_numbers))
     if evaluator.verbose > 0:
-        _print_overrides([tasks[number] for number in others])
-    n_workers = min(joblib.effective_n_jobs(n_jobs), len(networks))
-    if n_workers == 1 and not others:
-        with _show_progress(tasks, evaluator.verbose) as on_epochs:
-            return evaluator.evaluate_in_packs(tasks, on_epochs)
+        _print_overrides([tasks[number] for number in other_numbers])
+    n_workers = min(joblib.effective_n_jobs(n_jobs), len(network_numbers))
+    if n_workers == 1 and not other_numbers:
+        with _show_progress(tasks, evaluator.verbose) as progress_callback:
+            return evaluator.evaluate_in_packs(tasks, progress_callback)
 
-    # Every k-th task, because candidates of equal cost are often neighbors.
-    by_worker = [networks[worker::n_workers] for worker in range(n_workers)]
+    # Task i goes to worker i % n_workers. Neighbors often have equal cost, so every
+    # worker has the same amount of work.
+    numbers_of_workers = [network_numbers[i::n_workers] for i in range(n_workers)]
     calls = [
-        delayed(evaluator.evaluate_in_packs)([tasks[i] for i in numbers])
-        for numbers in by_worker
+        delayed(evaluator.evaluate_in_packs)([tasks[number] for number in numbers])
+        for numbers in numbers_of_workers
     ]
-    calls += [delayed(evaluator.evaluate_alone)(tasks[i]) for i in others]
+    outcomes = evaluator.read_outcomes() if other_numbers else {}
+    other_numbers = [number for number in other_numbers if number not in outcomes]
+    calls += [delayed(evaluator.evaluate_alone)(tasks[i]) for i in other_numbers]
     results = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)(calls)
 
-    outcomes = dict(zip(others, results[n_workers:], strict=True))
-    for numbers, of_worker in zip(by_worker, results[:n_workers], strict=True):
-        outcomes |= zip(numbers, of_worker, strict=True)
+    outcomes.update(zip(other_numbers, results[n_workers:], strict=True))
+    for numbers, worker_outcomes in zip(
+        numbers_of_workers, results[:n_workers], strict=True
+    ):
+        outcomes.update(zip(numbers, worker_outcomes, strict=True))
     return [outcomes[number] for number in range(len(tasks))]
 
 
@@ -66,7 +72,7 @@ def _print_overrides(tasks: Iterable[Task]) -> None:
 
 
 def _check_error_score(error_score: Any) -> None:
-    """Refuse an `error_score` that scikit-learn refuses, before anything is fitted."""
+    """Raise a ValueError if `error_score` is invalid, before anything is fitted."""
     if error_score != "raise" and not isinstance(error_score, Number):
         raise ValueError(
             "error_score must be the string 'raise' or a numeric value, "

@@ -28,7 +28,7 @@ from skmlp.neural_network._ensemble_members import (
     count_draws,
     fit_members,
     members_have_partial_fit,
-    name_fit_params,
+    prefix_fit_params,
     update_members,
 )
 from skmlp.neural_network._layers.html import fitted_panel
@@ -40,43 +40,43 @@ _MAX_SEED = np.iinfo(np.int32).max
 
 
 class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
-    """Average of several networks with different seeds.
+    """Ensemble that averages the predicted probabilities of several networks.
 
-    All members are trained on the same samples, or with ``bootstrap=True`` each member
-    on a bootstrap sample. Their probabilities are averaged.
+    The members have different seeds. All members are trained on the same samples, or
+    with ``bootstrap=True`` each member on a bootstrap sample.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
         The estimator to train several times: a network, or a `Pipeline` that ends in
-        one. None is ``MLPClassifier()``. It is cloned, and each ``random_state`` in it
-        is replaced.
+        one. None is ``MLPClassifier()``. For each member it is cloned, and every
+        `random_state` parameter is set to a seed of the member.
     n_estimators : int, default=5
         Number of members.
     bootstrap : bool, default=False
-        Whether each member is trained on samples drawn with replacement, as many as X
-        has. A sample is not copied; the number of times it was drawn is its weight. So
-        every member knows all classes, and no sample is in both the training set and
-        the validation set of ``early_stopping``.
+        Whether each member is trained on a bootstrap sample: n_samples samples that are
+        drawn from X with replacement. Samples are not copied. The weight of a sample is
+        the number of times it was drawn. So every member knows all classes, and no
+        sample is in both the training set and the validation set of ``early_stopping``.
     random_state : int, RandomState instance or None, default=None
-        Seed of the members' seeds and bootstrap samples. An int gives the same
-        ensemble in every call.
+        Generates the seeds of the members and the bootstrap samples. An int gives the
+        same ensemble in every call.
     n_jobs : int or None, default=None
         Number of members that are trained at the same time; -1 is one for each
         processor.
 
         - With an int each member uses one thread. The ensemble is the same to the bit
           for any number.
-        - None, outside of a :obj:`joblib.parallel_config` context, trains small
-          networks together as one network with a leading dimension of members, and
-          others one after the other with all of torch's threads. Sums are rounded
-          differently then.
+        - With None, and without :obj:`joblib.parallel_config`, small networks are
+          trained together in a pack, as in `PackedGridSearchCV`. Other networks are
+          trained one after the other with all threads of torch. The last bits may then
+          differ from a fit with an int.
     checkpoint : str, path-like or None, default=None
-        Folder with one checkpoint file for each member; see `MLPClassifier`. A fit
-        that was killed continues from it and gives the same result as one that was
-        not. Finished members are not trained again, and `n_estimators` may have
-        grown. It needs a `random_state`. Members are trained one by one, not
-        together. `partial_fit` ignores it.
+        Folder with one checkpoint file for each member; see `MLPClassifier`. An
+        interrupted fit continues from these files, with the result of an uninterrupted
+        fit. Finished members are not trained again. `n_estimators` may be larger than
+        in the interrupted fit. It needs a `random_state`. Members are trained one by
+        one, not in a pack. `partial_fit` ignores it.
 
     Attributes
     ----------
@@ -105,8 +105,9 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
     on ensembles of networks). There is no `decision_function`, because averaged logits
     may rank samples differently from averaged probabilities.
 
-    A Pipeline that ends in an ensemble transforms X once. A Pipeline inside an ensemble
-    transforms X for each member, and its transformers do not get the sample weights.
+    Put the ensemble at the end of a Pipeline if possible. Then X is transformed once.
+    In an ensemble of Pipelines, each member transforms X, and the transformers do not
+    receive the sample weights.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         self.n_jobs = n_jobs
         self.checkpoint = checkpoint
 
-    # Members validate their own parameters.
+    # Nested validation is not skipped: each member validates its own parameters.
     @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -184,8 +185,8 @@ shape (n_samples, height, width[, channels])
         Raises
         ------
         TypeError
-            If sample weights or a validation set are given, or needed, that
-            `estimator` does not take.
+            If `fit` of `estimator` has no parameter for the given sample weights or
+            validation set, or for the weights that ``bootstrap=True`` needs.
         ValueError
             If data and parameters contradict each other, or if a file in `checkpoint`
             belongs to another fit.
@@ -205,7 +206,7 @@ shape (n_samples, height, width[, channels])
         if self.bootstrap:
             weights = [count_draws(drawn, X.shape[0]) for drawn in samples]
         fit_params = [
-            name_fit_params(
+            prefix_fit_params(
                 self.estimator_,
                 self.bootstrap,
                 {"sample_weight": weight, "X_val": X_val, "y_val": y_val},
@@ -240,7 +241,7 @@ shape (n_samples, height, width[, channels])
         if first:
             members, samples = self._make_members(X.shape[0], None)
         else:
-            # If a copy fails, no fitted member has been trained further.
+            # Copies are trained, so that an error leaves the fitted members unchanged.
             members = copy.deepcopy(self.estimators_)
             update_members(members, self._get_estimator(), self.n_estimators)
             samples = self.estimators_samples_
@@ -252,7 +253,7 @@ shape (n_samples, height, width[, channels])
         return self
 
     def _make_members(
-        self, n_rows: int, probabilities: np.ndarray | None
+        self, n_samples: int, probabilities: np.ndarray | None
     ) -> tuple[list[Any], list[np.ndarray]]:
         """Return unfitted members, and for a bootstrap the indices drawn for each."""
         self._validate_estimator(self._get_estimator())
@@ -261,10 +262,10 @@ shape (n_samples, height, width[, channels])
             probabilities = probabilities / probabilities.sum()
         members, samples = [], []
         for seed in random_state.randint(_MAX_SEED, size=self.n_estimators):
-            own = np.random.RandomState(seed)
-            members.append(self._make_estimator(append=False, random_state=own))
+            rng = np.random.RandomState(seed)
+            members.append(self._make_estimator(append=False, random_state=rng))
             if self.bootstrap:
-                samples.append(own.choice(n_rows, n_rows, p=probabilities))
+                samples.append(rng.choice(n_samples, n_samples, p=probabilities))
         return members, samples
 
     def _set_fitted_attributes(
@@ -281,7 +282,7 @@ shape (n_samples, height, width[, channels])
     # Prediction
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class of the highest average probability; the first of equal ones.
+        """Return the class with the highest average probability; ties give the first.
 
         Parameters
         ----------
@@ -291,8 +292,8 @@ shape (n_samples, height, width[, channels])
         -------
         y : ndarray of shape (n_samples,), or {ndarray, sparse matrix} of shape \
 (n_samples, n_classes) of 0 and 1
-            The matrix if samples have several labels: 1 for a probability above 0.5.
-            It is sparse if y in `fit` was.
+            For multilabel targets, an indicator matrix with 1 for a probability above
+            0.5. It is sparse if y was sparse in `fit`.
         """
         probabilities = self.predict_proba(X)
         if self._multilabel:
@@ -378,9 +379,9 @@ shape (n_samples, height, width[, channels])
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram and, after fit, what was trained."""
         members = getattr(self, "estimators_", ())
-        last = [final_estimator(member) for member in members]
-        networks = bool(last) and all(isinstance(m, BaseNetwork) for m in last)
-        return super()._html_repr() + (fitted_panel(last) if networks else "")
+        finals = [final_estimator(member) for member in members]
+        are_networks = bool(finals) and all(isinstance(f, BaseNetwork) for f in finals)
+        return super()._html_repr() + (fitted_panel(finals) if are_networks else "")
 
     def _get_estimator(self) -> Any:
         return MLPClassifier() if self.estimator is None else self.estimator

@@ -44,7 +44,10 @@ def check_checkpoint(
     checkpoint: str | os.PathLike[str] | None,
     random_state: int | np.random.RandomState | None,
 ) -> None:
-    """Refuse a file that members would share, and seeds that no fit draws again."""
+    """Raise a ValueError if an interrupted fit could not continue from `checkpoint`.
+
+    This is so if `estimator` has its own checkpoint, or if there is no `random_state`.
+    """
     refuse_shared_checkpoint(estimator)
     refuse_checkpoint_in_cross_validation(checkpoint, "EnsembleClassifier")
     if checkpoint is not None and random_state is None:
@@ -59,17 +62,20 @@ def count_draws(drawn: np.ndarray, n_samples: int) -> np.ndarray:
     return np.bincount(drawn, minlength=n_samples).astype(float)
 
 
-def name_fit_params(
+def prefix_fit_params(
     member: Any, bootstrap: bool, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return arguments of `fit`, except those that are None, by a member's names.
+    """Return the fit parameters that are not None.
+
+    For a Pipeline, their names have the prefix of the network.
 
     Raises
     ------
     TypeError
-        If `fit` of the member takes no such argument.
+        If `fit` of the member has no such parameter.
     ValueError
-        If a Pipeline would not transform ``X_val``.
+        If `X_val` is given for a Pipeline without metadata routing, because the
+        Pipeline would not transform `X_val`.
     """
     given = {name: value for name, value in values.items() if value is not None}
     if isinstance(member, Pipeline):
@@ -77,8 +83,8 @@ def name_fit_params(
             return given
         if "X_val" in given:
             raise ValueError(
-                "X_val would reach the network past the other steps of the "
-                "Pipeline; end a Pipeline in the ensemble instead, or enable "
+                "X_val would not be transformed, because it goes past the other steps "
+                "of the Pipeline; put the ensemble at the end of a Pipeline, or enable "
                 "metadata routing and set transform_input=['X_val']."
             )
     estimator, prefix = final_estimator(member), final_prefix(member)
@@ -90,7 +96,10 @@ def name_fit_params(
 
 
 def check_arrays(ensemble: Any, X: Any, *y: Any, reset: bool) -> Any:
-    """Check X, and y if given; return images with channels."""
+    """Validate X, and y if given.
+
+    Return images in the shape ``(n_samples, height, width, channels)``.
+    """
     X, shape = flatten_images(X)
     tags = get_tags(ensemble._get_estimator()).input_tags
     checked = validate_arrays(
@@ -144,17 +153,17 @@ def _fit_members(
     fit_params: list[dict[str, Any]],
     n_jobs: int | None,
 ) -> list[Any]:
-    """Train members in packs if nothing else is wanted, else in jobs."""
+    """Train networks in packs if `n_jobs` is None; otherwise one joblib job each."""
     sequential = n_jobs is None and effective_n_jobs(n_jobs) == 1
     if sequential and all(map(is_known_network, members)):
         return _fit_in_packs(members, X, y, fit_params)
-    threads = nullcontext if sequential else single_threaded
-    # Members in other processes share X's memory pages. torch needs writable memory,
-    # so the pages are copied on write, which never happens.
+    limit_threads = nullcontext if sequential else single_threaded
+    # joblib maps X into the other processes. torch needs writable memory, so the mode
+    # is copy-on-write. Nothing writes to X, so nothing is copied.
     parallel = Parallel(n_jobs, mmap_mode="c")
-    with threads():
+    with limit_threads():
         return parallel(
-            delayed(_fit_member)(member, X, y, params, threads, warns=i == 0)
+            delayed(_fit_member)(member, X, y, params, limit_threads, warns=i == 0)
             for i, (member, params) in enumerate(zip(members, fit_params, strict=True))
         )
 
@@ -164,14 +173,14 @@ def _fit_member(
     X: Any,
     y: Any,
     fit_params: dict[str, Any],
-    threads: Any,
+    limit_threads: Any,
     warns: bool,
 ) -> Any:
-    """Train one member; another process needs its own limit of threads.
+    """Train one member; the number of threads is limited in the worker too.
 
-    One member warns about the scales of the data, which all have in common.
+    Only one member warns about the scales of the data, because all have the same data.
     """
-    with threads(), warnings.catch_warnings():
+    with limit_threads(), warnings.catch_warnings():
         if not warns:
             warnings.simplefilter("ignore", DataScaleWarning)
         return member.fit(X, y, **fit_params)

@@ -1,4 +1,4 @@
-"""The estimator that is alone or at the end of a Pipeline, and the steps before it."""
+"""Split a Pipeline into its transformers and its final estimator."""
 
 from typing import Any, NamedTuple
 
@@ -11,8 +11,8 @@ class PipelineParts(NamedTuple):
     Attributes
     ----------
     transformers : Pipeline or None
-        The steps before the final estimator. They share their objects with the
-        original Pipeline. None if there are no such steps.
+        The steps before the final estimator. They are the same objects as in the
+        original Pipeline, not copies. None if there are no such steps.
     final : object
         The last step of the Pipeline, or the estimator itself.
     """
@@ -22,7 +22,7 @@ class PipelineParts(NamedTuple):
 
 
 def split_pipeline(estimator: Any) -> PipelineParts:
-    """Separate the transformers of a Pipeline from its final estimator."""
+    """Split a Pipeline into its transformers and its final estimator."""
     has_transformers = isinstance(estimator, Pipeline) and len(estimator.steps) > 1
     transformers = estimator[:-1] if has_transformers else None
     return PipelineParts(transformers, final_estimator(estimator))

@@ -40,6 +40,15 @@ def test_sample_weights_are_split_with_the_samples(
     assert_same_search(theirs, ours)
 
 
+def test_networks_of_pipelines_without_transformers_are_packed(
+    digits, mlp, fit_both, assert_same_search, count_packed
+):
+    pipeline, grid = Pipeline([("mlp", mlp())]), {"mlp__alpha": [0, 0.1]}
+    assert_same_search(*fit_both(pipeline, grid, *digits, cv=2))
+    search = PackedGridSearchCV(pipeline, grid, cv=2, refit=False)
+    assert count_packed(search, *digits) == (4, 4)
+
+
 def test_transformers_of_a_pipeline_are_searched_too(digits, mlp, fit_both):
     X, y = digits
     pipeline = Pipeline([("scale", StandardScaler()), ("pca", PCA(10)), ("mlp", mlp())])

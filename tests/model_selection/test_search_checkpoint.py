@@ -378,3 +378,22 @@ def test_search_that_begins_does_not_disturb_another_one(path, monkeypatch):
     assert_array_equal(
         search.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"]
     )
+
+
+def test_outcomes_of_other_estimators_are_read_once(path, monkeypatch):
+    grid = {"C": [0.1, 1.0, 10.0]}
+    expected = GridSearchCV(LogisticRegression(), grid, cv=3).fit(X, Y)
+    packed(estimator=LogisticRegression(), param_grid=grid, checkpoint=path).fit(X, Y)
+    read, calls = _search_checkpoint.OutcomeStore.read, []
+
+    def count_and_read(self):
+        calls.append(self.round)
+        return read(self)
+
+    monkeypatch.setattr(_search_checkpoint.OutcomeStore, "read", count_and_read)
+    again = packed(estimator=LogisticRegression(), param_grid=grid, checkpoint=path)
+    again.fit(X, Y)
+    assert calls == [0]
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    )

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._packs import packed_fit
@@ -55,3 +57,11 @@ def test_pack_that_trains_does_not_warn(recwarn):
     list(fit_jobs(jobs))
     assert [job.pack_size for job in jobs] == [3, 3, 3]
     assert not [w for w in recwarn if w.category is RuntimeWarning]
+
+
+@pytest.mark.parametrize("max_iter", [3, np.int64(3)])
+def test_pipelines_that_are_fitted_alone_report_their_epochs(max_iter):
+    network = clone(NETWORK).set_params(max_iter=max_iter)
+    epochs, job = [], FitJob(make_pipeline(StandardScaler(), network), X, Y, {}, 0)
+    assert list(fit_jobs([job], epochs.append)) == [job]
+    assert sum(epochs) == 3

@@ -1,4 +1,4 @@
-"""The state of a packed search while it runs."""
+"""Evaluate the candidates of a packed search, and collect the results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,11 +13,11 @@ from skmlp.model_selection._tasks import Candidate, Outcome, Split, make_tasks
 from skmlp.model_selection._workers import run_tasks
 
 
-class SearchRun:
-    """Evaluates the candidates of a search, in one round or several.
+class CandidateEvaluation:
+    """Evaluates the candidates that scikit-learn's `_run_search` chooses.
 
-    scikit-learn's `_run_search` calls `evaluate_candidates` once for every round. A
-    halving search has several rounds, its iterations.
+    `_run_search` calls `evaluate_candidates` once. In a halving search it calls it once
+    for every iteration. A call is a round.
 
     Parameters
     ----------
@@ -28,14 +28,15 @@ class SearchRun:
     split_params : dict
         Further arguments of the splitter's `split`.
     checkpoint : SearchCheckpoint or None
-        Where outcomes are stored.
+        Stores outcomes.
     warm_start : HalvingWarmStart or None
-        States from which the candidates of later rounds continue.
+        Keeps the training states from which candidates continue in the next round.
 
     Attributes
     ----------
     outcomes : list of dict
-        Outcomes of all rounds, candidate by candidate and fold by fold.
+        Outcomes of all rounds. The fold varies fastest, then the candidate, then the
+        round.
     results : dict
         ``cv_results_`` of all rounds.
     """
@@ -55,7 +56,7 @@ class SearchRun:
         self.warm_start = warm_start
         self.outcomes: list[Outcome] = []
         self.results: dict[str, Any] = {}
-        self._candidates: list[Candidate] = []
+        self._all_candidates: list[Candidate] = []
         self._more_results: dict[str, list[Any]] = {}
 
     def evaluate_candidates(
@@ -65,7 +66,7 @@ class SearchRun:
         more_results: Mapping[str, Iterable[Any]] | None = None,
         callback_ctx: Any = None,
     ) -> dict[str, Any]:
-        """Fit and score candidates on every fold; return the results of all rounds.
+        """Fit and score the candidates of one round on every fold.
 
         Parameters
         ----------
@@ -76,7 +77,7 @@ class SearchRun:
         more_results : dict of str to iterable, default=None
             Further columns of the results, with a value for every candidate.
         callback_ctx : object, default=None
-            Ignored; scikit-learn passes it.
+            Not used. scikit-learn passes it.
 
         Returns
         -------
@@ -84,9 +85,10 @@ class SearchRun:
             ``cv_results_`` of all rounds so far.
         """
         candidates = list(candidate_params)
-        splits = self._make_splits(cv or self.search._checked_cv_orig)
+        cv = self.search._checked_cv_orig if cv is None else cv
+        splits = self._make_splits(cv)
         if self.warm_start is not None:
-            splits = self.warm_start.start_iteration(candidates, splits)
+            splits = self.warm_start.first_splits(candidates, splits)
         outcomes = self._evaluate(candidates, splits)
         if not outcomes:
             raise ValueError(
@@ -94,14 +96,19 @@ class SearchRun:
                 "candidates?"
             )
         warn_or_raise_about_fit_failures(outcomes, self.search.error_score)
+        # A callable may return a dict. Only then are the names of the metrics unknown
+        # before the first score.
         if callable(self.search.scoring):
             insert_error_scores(outcomes, self.search.error_score)
-        self._candidates += candidates
+        self._all_candidates += candidates
         self.outcomes += outcomes
         for name, values in (more_results or {}).items():
             self._more_results.setdefault(name, []).extend(values)
         self.results = self.search._format_results(
-            self._candidates, self.search.n_splits_, self.outcomes, self._more_results
+            self._all_candidates,
+            self.search.n_splits_,
+            self.outcomes,
+            self._more_results,
         )
         if self.warm_start is not None:
             self.warm_start.select_survivors(outcomes, self.results)
@@ -120,7 +127,10 @@ class SearchRun:
     def _evaluate(
         self, candidates: list[Candidate], splits: list[Split]
     ) -> list[Outcome]:
-        """Run the tasks of one round, and print how many networks were packed."""
+        """Make and run the tasks of one round.
+
+        With `verbose`, print how many fits were trained in packs.
+        """
         search = self.search
         n_fits = len(candidates) * len(splits)
         if search.verbose > 0:
@@ -138,7 +148,7 @@ class SearchRun:
             tasks = self.warm_start.add_stages(tasks)
         outcomes = run_tasks(tasks, evaluator, search.n_jobs, search.pre_dispatch)
         if search.verbose > 0:
-            n_packed = sum(outcome.get("packed", 1) > 1 for outcome in outcomes)
+            n_packed = sum(outcome["packed"] > 1 for outcome in outcomes)
             others = ", the others one by one" if n_packed < n_fits else ""
             print(  # noqa: T201
                 f"{n_packed} of {n_fits} fits were trained in packs{others}"

@@ -122,18 +122,16 @@ class PickledNetwork(StoredNetwork):
             for name, value in fitted["_monitor"].items()
         }
         monitor, history = Monitor(**fields), History(fitted["history_"])
-        # Without torch's meta device, whose `to_empty` imports SymPy for half a second.
-        network = self._make_network(self.n_features_in_, self.n_outputs_)
-        network.to(getattr(torch, state["weights"].dtype.name))
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad_(name not in state.get("frozen", ()))
-        net = self._make_net(
-            network,
-            Monitor(**state["monitor"]) if "monitor" in state else monitor,
-            torch.device("cpu"),
-            callbacks=[],
-        )
-        load_net_state_dict(net, state)
+        own_monitor = Monitor(**state["monitor"]) if "monitor" in state else monitor
+        # In a user's inference mode the weights could not be trained later.
+        with torch.inference_mode(False), torch.device("cpu") as device:
+            # Not by torch's meta device: `to_empty` imports SymPy for half a second.
+            network = self._make_network(self.n_features_in_, self.n_outputs_)
+            network.to(getattr(torch, state["weights"].dtype.name))
+            for name, parameter in network.named_parameters():
+                parameter.requires_grad_(name not in state.get("frozen", ()))
+            net = self._make_net(network, own_monitor, device, callbacks=[])
+            load_net_state_dict(net, state)
         net.history = History(state["history"]) if "history" in state else history
         self.net_, self._monitor, self.history_ = net, monitor, history
         self.device_ = torch.device(self.device_)

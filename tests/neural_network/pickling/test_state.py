@@ -4,12 +4,15 @@ import copy
 import io
 import math
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 import skorch
+import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -342,3 +345,48 @@ def test_pickle_sizes_are_those_of_the_weights(digits):
 def test_infinite_values_are_restored(digits):
     model = MLPClassifier(5, n_iter_no_change=math.inf, **FEW).fit(*digits)
     assert by_pickle(model)._monitor.n_iter_no_change == math.inf
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [torch.inference_mode, torch.no_grad, lambda: torch.device("meta")],
+    ids=["inference_mode", "no_grad", "meta"],
+)
+@pytest.mark.parametrize("copied", [by_pickle, copy.deepcopy])
+def test_copies_made_in_a_mode_of_torch_train_further(copied, mode, digits):
+    model = MLPClassifier(5, dropout=0.2, batch_norm=True, warm_start=True, **FEW)
+    model.fit(*digits)
+    with mode():
+        twin = copied(model)
+    twin.partial_fit(*digits)
+    model.partial_fit(*digits)
+    for a, b in zip(model.coefs_, twin.coefs_, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_pickle_from_a_missing_device_predicts_on_the_cpu(digits):
+    model = MLPClassifier(5, **FEW).fit(*digits)
+    expected = model.predict_proba(digits[0])
+    model.device_, model.net_.device = torch.device("xpu:7"), "xpu:7"
+    twin = by_pickle(model)
+    assert twin.device_ == model.device_
+    assert_array_equal(twin.predict_proba(digits[0]), expected)
+    twin.partial_fit(*digits)
+    assert twin.device_.type == "cpu"
+
+
+def test_loading_does_not_import_sympy(digits):
+    """torch imports SymPy for some operations, which takes half a second."""
+    model = MLPClassifier(5, batch_norm=True, **FEW).fit(*digits)
+    program = (
+        "import pickle, sys\n"
+        "pickle.load(sys.stdin.buffer)\n"
+        "print('sympy' in sys.modules)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps(model),
+        capture_output=True,
+        check=True,
+    )
+    assert child.stdout.decode().strip() == "False"

@@ -245,7 +245,9 @@ class _Amounts(NamedTuple):
 def _draw_amounts(ranges: _Ranges, size: int, generator: torch.Generator) -> _Amounts:
     """Draw the amounts for `size` images in float32."""
     device = generator.device
-    uniform = torch.rand(size, 7, generator=generator, device=device).unbind(1)
+    uniform = torch.rand(
+        size, 7, generator=generator, dtype=torch.float32, device=device
+    ).unbind(1)
     # The ranges are Python numbers. Copying a tensor of them to the device would wait
     # for all work in the queue of the device.
     drawn = {

@@ -91,7 +91,7 @@ class RandomErasing(Augmentation):
         value_tensor = channel_tensor(value, "value", images)
         scale = self._limit_scale(scale, ratio, height, width)
         erase_draw, area_draw, ratio_draw, top_draw, left_draw = torch.rand(
-            size, 5, generator=generator, device=images.device
+            size, 5, generator=generator, dtype=torch.float32, device=images.device
         ).unbind(1)
         area = height * width * (scale[0] + (scale[1] - scale[0]) * area_draw)
         low = (area / width**2).log().clamp(min=math.log(ratio[0]))

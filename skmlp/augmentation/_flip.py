@@ -36,6 +36,12 @@ class RandomHorizontalFlip(Augmentation):
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         p = self._check_parameters()
         is_flipped = (
-            torch.rand(len(images), generator=generator, device=images.device) < p
+            torch.rand(
+                len(images),
+                generator=generator,
+                dtype=torch.float32,
+                device=images.device,
+            )
+            < p
         )
         return torch.where(is_flipped[:, None, None, None], images.flip(3), images)

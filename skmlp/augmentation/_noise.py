@@ -55,7 +55,9 @@ class GaussianNoise(Augmentation):
         sigma, clip = self._check_parameters()
         # The noise is drawn in float32 for a contiguous tensor. So it does not depend
         # on the dtype and the memory format of the images.
-        noise = torch.randn(images.shape, generator=generator, device=images.device)
+        noise = torch.randn(
+            images.shape, generator=generator, dtype=torch.float32, device=images.device
+        )
         values = images.to(compute_dtype(images.dtype))
         values = torch.add(values, noise, alpha=sigma)
         if clip is not None:

@@ -27,6 +27,8 @@ from skmlp.neural_network._fit.checkpoint import (
 from skmlp.neural_network._fit.cross_validation import (
     refuse_checkpoint_in_cross_validation,
 )
+from skmlp.training.compute.ambient_modes import restore_settings
+from skmlp.training.compute.interrupts import ended_by_interrupt
 
 # Entry of `_parameter_constraints` for the parameter `checkpoint`.
 CHECKPOINT_CONSTRAINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
@@ -47,6 +49,8 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
     checkpoint: str | os.PathLike[str] | None
     warm_start: bool = False  # only halving searches have this parameter
 
+    @ended_by_interrupt
+    @restore_settings
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Evaluate all candidates, then refit the best one on all samples.

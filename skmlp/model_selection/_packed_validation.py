@@ -30,10 +30,14 @@ from skmlp.model_selection._evaluation import Evaluator
 from skmlp.model_selection._tasks import Task
 from skmlp.model_selection._workers import run_tasks
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
+from skmlp.training.compute.ambient_modes import restore_settings
+from skmlp.training.compute.interrupts import ended_by_interrupt
 
 Scoring = str | Callable[..., Any] | Iterable[str] | Mapping[str, Any]
 
 
+@ended_by_interrupt
+@restore_settings
 def packed_cross_validate(
     estimator: Any,
     X: Any,

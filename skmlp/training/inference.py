@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skmlp.training.compute.ambient_modes import in_default_modes, inference_mode
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.data.batches import (
     samples_per_chunk,
@@ -22,6 +23,7 @@ from skmlp.training.modules.introspection import max_values_per_sample
 _LOGITS_PER_CHUNK = 2**18
 
 
+@in_default_modes
 def forward_in_chunks(
     network: nn.Sequential, X: Any, transform: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
@@ -74,7 +76,7 @@ def _compute(
     first = next(network.parameters())
 
     def compute(chunk: slice) -> Tensor:
-        with torch.inference_mode():
+        with inference_mode(True):
             x = to_dense_aligned(X[chunk], first.dtype, first.device)
             return network(x if transform is None else transform(x)).cpu()
 
@@ -99,12 +101,13 @@ def _compute(
     return outputs
 
 
+@in_default_modes
 def activate(logits: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply the output activation. To save memory, many logits are overwritten."""
     size = max(1, _LOGITS_PER_CHUNK // max(1, math.prod(logits.shape[1:])))
     if len(logits) <= size:
         return activation(logits)
-    with torch.inference_mode():
+    with inference_mode(True):
         for chunk in slices_of_size(len(logits), size):
             logits[chunk] = activation(logits[chunk])
     return logits

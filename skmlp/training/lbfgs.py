@@ -9,11 +9,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmlp._warnings import warn
 from skmlp.training.compute.devices import deterministic_cudnn, highest_precision_float
+from skmlp.training.compute.interrupts import current_watch
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.threads import single_threaded_blas
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.optimizers.penalty import Penalty
-from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
+from skmlp.training.run import (
+    ProgressCallback,
+    TrainingRun,
+    ignore_progress,
+    warn_interrupted,
+)
 from skmlp.training.steps import make_step
 
 
@@ -50,22 +56,46 @@ def minimize(
     Returns
     -------
     result : LBFGSResult
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, unless an iteration is over and the run may be interrupted. Then
+        the parameters are those of the last iteration, with scikit-learn's warning.
     """
     keep_freed_memory()
     flat, module = run.flat, run.net.module_
     objective = _Objective(run)
+    interrupted: LBFGSResult | None = None
+
+    def end_iteration(values: np.ndarray) -> None:
+        objective.end_iteration(values)
+        progress_callback(1)
+
     module.train()
     with torch.no_grad(), deterministic_cudnn(), single_threaded_blas():
-        result = scipy.optimize.minimize(
-            objective,
-            flat.values.cpu().double().numpy(),
-            method="L-BFGS-B",
-            jac=True,
-            callback=lambda _: progress_callback(1),
-            options={"maxfun": max_fun, "maxiter": run.max_epochs, "gtol": tol},
-        )
-        flat.values.copy_(torch.from_numpy(result.x))
+        try:
+            result = scipy.optimize.minimize(
+                objective,
+                flat.values.cpu().double().numpy(),
+                method="L-BFGS-B",
+                jac=True,
+                callback=end_iteration,
+                options={"maxfun": max_fun, "maxiter": run.max_epochs, "gtol": tol},
+            )
+            best = result.x
+            if (watch := current_watch()) is not None:
+                watch.waits = watch.waits_after_training
+        except KeyboardInterrupt:
+            if objective.best is None or not run.may_be_interrupted():
+                raise
+            warn_interrupted()
+            run.interrupt()
+            best, interrupted = objective.best
+        flat.values.copy_(torch.from_numpy(best))
     module.eval()
+    if interrupted is not None:
+        return interrupted
     n_iter = min(int(result.nit), run.max_epochs)
     if result.status != 0:
         _warn_not_converged(result, n_iter, run.max_epochs)
@@ -91,7 +121,16 @@ def _warn_not_converged(result: Any, n_iter: int, max_iter: int) -> None:
 
 
 class _Objective:
-    """Penalized mean loss and its gradient as functions of the flat parameters."""
+    """Penalized mean loss and its gradient as functions of the flat parameters.
+
+    Attributes
+    ----------
+    loss : float
+        The loss at the last evaluation.
+    best : tuple of ndarray and LBFGSResult, or None
+        The parameters at the end of the last iteration, and the result if that is the
+        end.
+    """
 
     def __init__(self, run: TrainingRun) -> None:
         net, data = run.net, run.train_loader.data
@@ -104,6 +143,16 @@ class _Objective:
         penalty = Penalty(run.flat, net.alpha)
         self.step = make_step(net.module_, net.criterion_, run.flat, penalty, net.amp)
         self.losses = EpochLoss(net.criterion_, penalty)
+        self.loss = np.inf
+        self.best: tuple[np.ndarray, LBFGSResult] | None = None
+
+    def end_iteration(self, values: np.ndarray) -> None:
+        """Remember the parameters at which an iteration ended; the last call took them.
+
+        The last evaluation of a line search is the accepted one.
+        """
+        n_iter = 1 if self.best is None else self.best[1].n_iter + 1
+        self.best = values.copy(), LBFGSResult(n_iter, self.loss)
 
     def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
         flat = self.flat
@@ -118,4 +167,5 @@ class _Objective:
             loss.add_(self.losses.batch_losses([losses])[0], alpha=batch_fraction)
             gradient.add_(flat.gradients, alpha=batch_fraction)
         flat.gradients.copy_(gradient)
-        return float(loss), flat.gradients.cpu().double().numpy()
+        self.loss = float(loss)
+        return self.loss, flat.gradients.cpu().double().numpy()

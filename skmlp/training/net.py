@@ -19,6 +19,7 @@ from skorch.callbacks import Callback, EpochTimer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.optimizers.flat_optimizers import (
@@ -238,6 +239,7 @@ class Net(NeuralNet):
         copied.__dict__.update(module=module, module_=module)
         return NeuralNet.__getstate__(copied)
 
+    @in_default_modes  # a tensor that is made in inference mode could not be trained
     def __setstate__(self, state: dict[str, Any]) -> None:
         NeuralNet.__setstate__(self, state)
         # Older pickles name other attributes, and hold each parameter as a view of a

@@ -60,6 +60,9 @@ class TrainingRun:
         Random generator of dropout and augmentation. Checkpoints store its state.
     checkpoint : RunCheckpoint or None
         Stores the run after its epochs.
+    may_be_interrupted : callable, optional
+        Decides, when Ctrl-C is pressed, whether training ends with the epochs so far.
+        Otherwise the KeyboardInterrupt is raised.
 
     Attributes
     ----------
@@ -85,6 +88,7 @@ class TrainingRun:
         train_score: Callable[[], float] | None = None,
         generator: torch.Generator | None = None,
         checkpoint: RunCheckpoint | None = None,
+        may_be_interrupted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.net = net
         self.train_loader = train_loader
@@ -94,6 +98,7 @@ class TrainingRun:
         self.train_score = train_score
         self.generator = generator
         self.checkpoint = checkpoint
+        self.may_be_interrupted = may_be_interrupted
         self.average: AveragedWeights | None = None
         if net.weight_averaging is not None:
             self.average = AveragedWeights(net.flat_, net.module_, net.weight_averaging)

@@ -16,14 +16,24 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.devices import deterministic_cudnn
+from skmlp.training.compute.interrupts import (
+    InterruptWatch,
+    current_watch,
+    raise_lost_interrupt,
+)
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.handwritten_step import HandwrittenStep
-from skmlp.training.modules.layers import dropout_generators, use_thread_tuner
+from skmlp.training.modules.layers import (
+    dropout_generators,
+    remove_thread_tuner,
+    use_thread_tuner,
+)
 from skmlp.training.optimizers.flat_optimizers import (
     DECOUPLED_DECAY_SOLVERS,
     FlatOptimizer,
@@ -50,11 +60,14 @@ def train(
 ) -> None:
     """Train the net of a run until it stops or reaches ``max_epochs``.
 
-    Sets ``epochs_`` and ``converged_`` of the net. Ctrl-C ends training with
-    scikit-learn's warning, and the net keeps its current weights.
+    Sets ``epochs_`` and ``converged_`` of the net. If an epoch is over and the run may
+    be interrupted, Ctrl-C ends training with scikit-learn's warning. The net then keeps
+    its current weights.
 
     Raises
     ------
+    KeyboardInterrupt
+        After any other Ctrl-C.
     FloatingPointError
         If the loss of an epoch is not finite and there are no best weights. The
         argument of the error is the number of the epoch.
@@ -78,6 +91,8 @@ class Trainer:
         Updates the parameters by the gradients.
     recorder : GraphRecorder or None
         Repeats a step on a GPU as a CUDA graph.
+    interrupts : InterruptWatch
+        Handles Ctrl-C during training.
     """
 
     def __init__(self, run: TrainingRun) -> None:
@@ -98,6 +113,7 @@ class Trainer:
             self.tuner,
         )
         self.recorder: GraphRecorder | None = None
+        self.interrupts = current_watch() or InterruptWatch()
 
     def train(self, progress_callback: ProgressCallback = ignore_progress) -> None:
         """Train until the run ends; see the function `train`."""
@@ -110,31 +126,40 @@ class Trainer:
         }
         if run.max_epochs * len(run.train_loader) >= _MIN_RECORDED_STEPS:
             self.enable_cuda_graph()
-        net.epochs_, net.converged_ = 0, False
+        net.epochs_, net.converged_, net.interrupted_ = 0, False, False
         net.notify("on_train_begin", X=run.train_loader.data, y=None)
         run.load_checkpoint(progress_callback)
+        self._mark_epoch_end()
+        own_watch = None
+        if current_watch() is None:
+            own_watch = self.interrupts
+            own_watch.begin()
         try:
             with self.computing_context():
                 while not run.ended:
+                    if len(net.callbacks_) == 1:  # no callback of the user saw it
+                        raise_lost_interrupt()
                     net.notify("on_epoch_begin", **datasets)
                     self.update.begin_epoch()
                     with self.inference_mode_if_possible():
                         loss = self._train_epoch()
                     if not math.isfinite(loss):
-                        run.record_divergence(loss)
+                        self._finish_epoch(loss)
                         progress_callback(1)
                         break
                     with self._averaged_weights():
                         self._validate()
-                        net.epochs_ += 1  # a Ctrl-C before this line drops the epoch
-                        run.finish_epoch()
+                        self._finish_epoch(loss)
                     self._notify_epoch_end(datasets)
                     progress_callback(1)
                     run.save_checkpoint()
         except KeyboardInterrupt:
-            warn_interrupted()
-            run.interrupt()
+            if not self._may_be_interrupted():
+                raise
+            self._interrupt()
         finally:
+            if own_watch is not None:
+                own_watch.end()
             self.recorder = None  # frees the memory of a step
         if run.error is not None:
             raise run.error
@@ -142,6 +167,42 @@ class Trainer:
             run.average.apply()
         run.finish()
         net.notify("on_train_end", X=run.train_loader.data, y=None)
+
+    def _finish_epoch(self, loss: float) -> None:
+        """Count an epoch that is over; Ctrl-C waits until its record is complete."""
+        self.interrupts.waits = True
+        try:
+            if math.isfinite(loss):
+                self.run.net.epochs_ += 1
+                self.run.finish_epoch()
+            else:
+                self.run.record_divergence(loss)
+            self._mark_epoch_end()
+        finally:
+            self.interrupts.release_between_epochs(self.run.ended)
+
+    def _mark_epoch_end(self) -> None:
+        """Remember the length of the history and the best values between two epochs."""
+        net = self.run.net
+        self._n_records, self._bests = len(net.history), net.bests_.copy()
+
+    def _may_be_interrupted(self) -> bool:
+        """Return whether training ends with the epochs so far after KeyboardInterrupt.
+
+        An epoch has to be over. A KeyboardInterrupt of a callback always ends training.
+        """
+        net = self.run.net
+        of_user = self.interrupts.seen or len(net.callbacks_) == 1  # only skorch's
+        return net.epochs_ > 0 and (not of_user or self.run.may_be_interrupted())
+
+    def _interrupt(self) -> None:
+        """End training; the history forgets the epoch that is not over."""
+        net = self.run.net
+        del net.history[self._n_records :]
+        net.bests_ = self._bests
+        remove_thread_tuner(net.module_)
+        warn_interrupted()
+        self.run.interrupt()
 
     @contextmanager
     def computing_context(self) -> Iterator[None]:
@@ -172,7 +233,7 @@ class Trainer:
             self.run.train_loader.augment is not None or self._notifies_of_batches()
         )
         if handwritten and not leaves_package:
-            return torch.inference_mode()
+            return inference_mode(True)
         return nullcontext()
 
     def _averaged_weights(self) -> AbstractContextManager[None]:
@@ -306,4 +367,6 @@ class Trainer:
         try:
             self.run.net.notify("on_epoch_end", **datasets)
         except KeyboardInterrupt:
+            if self.interrupts.seen:
+                raise
             self.run.net.converged_ = True

@@ -343,14 +343,14 @@ def test_ctrl_c_warns_as_scikit_learn_and_keeps_the_best_weights():
     assert not interrupted.module_.training
 
 
-def test_ctrl_c_in_the_first_epoch_keeps_the_initial_weights():
+def test_ctrl_c_in_the_first_epoch_is_raised_and_keeps_the_initial_weights():
     class AtOnce(Callback):
         def on_epoch_begin(self, net, **kwargs):
             raise KeyboardInterrupt
 
     net = make_net([AtOnce()])
     before = weights(net)
-    with pytest.warns(UserWarning, match="interrupted"):
+    with pytest.raises(KeyboardInterrupt):
         run(net)
     assert net.epochs_ == 0
     assert torch.equal(weights(net), before)

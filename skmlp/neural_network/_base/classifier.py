@@ -17,6 +17,7 @@ from skmlp._sklearn_compat import check_partial_fit_first_call
 from skmlp.neural_network._base.availability import partial_fit_if_available
 from skmlp.neural_network._base.labels import LabeledNetwork, most_probable_classes
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS
 
@@ -253,6 +254,7 @@ shape (n_samples, height, width[, channels])
                 return float(np.average(predicted == y))
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
+    @in_default_modes
     def calibrate_temperature(self, X: Any, y: Any) -> Self:
         """Fit the temperature of `predict_proba` to samples that were not trained on.
 

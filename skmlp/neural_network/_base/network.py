@@ -14,6 +14,7 @@ several estimators with networks of the same structure at once. It calls steps 1
 import copy
 import time
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +42,7 @@ from skmlp.neural_network._fit.fit_data import (
     FitData,
     FitInputs,
 )
+from skmlp.neural_network._fit.interruption import is_started_by_user
 from skmlp.neural_network._fit.progress import (
     print_line,
     prints_epochs,
@@ -49,8 +51,10 @@ from skmlp.neural_network._fit.progress import (
 )
 from skmlp.neural_network._fit.transfer import freeze_layers
 from skmlp.training import lbfgs, trainer
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.dense_products import can_thread_large_products
 from skmlp.training.compute.devices import resolve_device
+from skmlp.training.compute.interrupts import current_watch
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.introspection import (
@@ -60,7 +64,12 @@ from skmlp.training.modules.introspection import (
 )
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.net import Net, NetSnapshot
-from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
+from skmlp.training.run import (
+    ProgressCallback,
+    TrainingRun,
+    ignore_progress,
+    warn_interrupted,
+)
 from skmlp.training.stopping import Monitor
 
 # scikit-learn's sentence.
@@ -87,6 +96,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
 
     # The steps of a fit
 
+    @in_default_modes
     def _fit(
         self,
         X: Any,
@@ -99,6 +109,8 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
     ) -> Self:
         """Fit to X and y, or train further by one epoch if `incremental`."""
         start = time.perf_counter()
+        if (watch := current_watch()) is not None:
+            watch.waits_after_training = True
         continues = hasattr(self, "net_") and (self.warm_start or incremental)
         self._check_parameter_combinations(X_val, y_val, incremental)
         inputs = self._check_fit_inputs(
@@ -200,6 +212,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             train_score=train_score,
             generator=generator,
             checkpoint=None if checkpoint is None else checkpoint.stage("fit"),
+            may_be_interrupted=partial(is_started_by_user, self),
         )
         # A warm start of scikit-learn with a validation split does not remember the
         # best weights of the previous fit. In all other cases, the best weights of the
@@ -272,6 +285,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             except FloatingPointError as error:
                 run.error = error
 
+    @in_default_modes
     def _finish_fit(
         self,
         run: TrainingRun,
@@ -289,7 +303,15 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         if not incremental:
             run.net.release()
         if self.refit_full and not run.net.interrupted_:
-            self._refit(inputs.all_samples(), checkpoint)
+            try:
+                if (watch := current_watch()) is not None:
+                    watch.release()
+                self._refit(inputs.all_samples(), checkpoint)
+            except KeyboardInterrupt:
+                if not is_started_by_user(self):
+                    raise
+                warn_interrupted()
+                run.net.interrupted_ = True
 
     def _raise_if_diverged(self, run: TrainingRun) -> None:
         """Raise an error if the loss became non-finite, or warn if a best epoch exists.
@@ -370,10 +392,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         return attributes | {"_monitor": fitted._monitor}
 
     def _refit(self, data: FitData, checkpoint: MemoryCheckpoint | None) -> None:
-        """Train a new network on all samples for `best_epoch_` epochs.
-
-        After Ctrl-C, `net_` remains the validated network.
-        """
+        """Train a new network on all samples for `best_epoch_` epochs."""
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
         if checkpoint is not None:
@@ -390,6 +409,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             max_epochs=self.best_epoch_ or self.n_iter_,
             generator=generator,
             checkpoint=None if checkpoint is None else checkpoint.stage("refit"),
+            may_be_interrupted=lambda: False,
         )
         self._train(run)
         self._raise_if_diverged(run)
@@ -399,8 +419,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
             return
         set_dropout_generator(net.module_, None)
         net.release()
-        self.net_ = net
-        self.loss_ = net.monitor.loss_curve[-1]
+        self.net_, self.loss_ = net, net.monitor.loss_curve[-1]
 
 
 def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:

@@ -4,6 +4,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
+from skmlp.neural_network._fit.interruption import is_started_by_user
+from skmlp.training.compute.ambient_modes import restore_settings
+from skmlp.training.compute.interrupts import InterruptWatch
+from skmlp.training.run import warn_interrupted
 from skmlp.training.snapshot import AttributeSnapshot
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -14,15 +18,43 @@ def restore_attributes_on_error(method: _Method) -> _Method:
 
     The attributes are restored by reference. A method has to restore objects that it
     changes in place. `BaseNetwork._fit` does so with a `NetSnapshot`.
+
+    The settings of torch, BLAS and scikit-learn are restored too, after Ctrl-C for
+    example.
     """
+    inner = restore_settings(method)
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        attributes = AttributeSnapshot(self)
+        attributes, watch = AttributeSnapshot(self), InterruptWatch()
         try:
-            return method(self, *args, **kwargs)
+            watch.begin()
+            result = inner(self, *args, **kwargs)
+            if watch.seen and not _was_interrupted(self):
+                _keep_interrupted_fit(self)
+            return result
         except BaseException:
             attributes.restore()
             raise
+        finally:
+            watch.end()
 
     return call  # type: ignore[return-value]
+
+
+def _was_interrupted(estimator: Any) -> bool:
+    """Return whether Ctrl-C has ended the training of a network."""
+    net = vars(estimator).get("net_")
+    return net is not None and net.interrupted_
+
+
+def _keep_interrupted_fit(estimator: Any) -> None:
+    """Warn about Ctrl-C that did not end a fit; raise it in an ensemble or search.
+
+    It came after the last epoch, or Python dropped it while it deleted an object.
+    """
+    net = vars(estimator).get("net_")
+    if net is None or not is_started_by_user(estimator):
+        raise KeyboardInterrupt
+    warn_interrupted()
+    net.interrupted_ = True

@@ -4,6 +4,7 @@ The parameter ``verbose`` has four cases: nothing (False, 0), one line (1), line
 every epoch (True, int of at least 2), and the bar ('bar').
 """
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -135,6 +136,9 @@ class _Screen:
 
 
 SCREEN = _Screen()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # The thread that draws, or holds the lock, does not exist in a forked process.
+    os.register_at_fork(after_in_child=SCREEN.__init__)  # type: ignore[misc]
 
 
 def _make_display() -> Progress | None:

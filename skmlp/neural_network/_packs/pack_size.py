@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.introspection import (
     has_convolutions,
@@ -113,6 +114,7 @@ _BYTES_PER_VALUE = 8
 _measured_sizes: dict[Hashable, int] = {}
 
 
+@in_default_modes
 def choose_pack_size(
     key: Hashable, runs: Sequence[TrainingRun], may_measure: bool = True
 ) -> int:

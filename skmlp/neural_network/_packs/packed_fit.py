@@ -30,6 +30,7 @@ from skmlp.neural_network._packs.pack_size import (
     pack_thread_count,
 )
 from skmlp.neural_network._pipelines import final_estimator
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
@@ -152,6 +153,7 @@ class _Preparation:
         self._params: dict[type, dict[str, Any]] = {}
         self._data: dict[Hashable, _CheckedData] = {}
 
+    @in_default_modes
     def prepare(self, job: FitJob) -> _PreparedJob:
         """Check parameters and data of a job, and build its network."""
         estimator, params = job.estimator, dict(job.params)
@@ -348,6 +350,7 @@ def _fit_pack(
         yield job
 
 
+@in_default_modes
 def _train_networks(
     pack: Sequence[_PreparedJob], progress_callback: ProgressCallback
 ) -> None:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.ambient_modes import inference_mode
+
 # The first calls allocate what later calls reuse: workspaces of BLAS, cached tensors.
 CALLS_BEFORE_RECORDING = 3
 
@@ -96,7 +98,7 @@ class GraphRecorder:
             torch.cuda.stream(torch.cuda.current_stream(device)),
             # torch creates state tensors of the generators here. It also changes them
             # outside inference mode, so they must not be inference tensors.
-            torch.inference_mode(False),
+            inference_mode(False),
         ):
             for generator in self._get_generators():
                 graph.register_generator_state(generator)

@@ -1,22 +1,13 @@
 """The device and the precision in which a network is trained."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 
+from skmlp.training.compute.shared_settings import SharedSetting
+
 _FLOATS = {"float32": torch.float32, "float64": torch.float64}
-
-_lock = threading.Lock()
-
-
-class _CudnnBlocks:
-    """Open blocks of `deterministic_cudnn` in all threads."""
-
-    n_open = 0
-    original_setting = False  # cuDNN's setting before the first open block
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -86,23 +77,19 @@ def _has_float64(device: torch.device) -> bool:
     return device.type != "mps"
 
 
-@contextmanager
-def deterministic_cudnn() -> Iterator[None]:
+def _set_cudnn_deterministic(value: bool) -> None:
+    torch.backends.cudnn.deterministic = value
+
+
+_deterministic_cudnn = SharedSetting(
+    lambda: torch.backends.cudnn.deterministic, _set_cudnn_deterministic, True
+)
+
+
+def deterministic_cudnn() -> AbstractContextManager[None]:
     """Set ``torch.backends.cudnn.deterministic`` within the block.
 
     cuDNN then computes the same gradients in every fit. The setting is global. The last
     open block of all threads restores the original value.
     """
-    cudnn = torch.backends.cudnn
-    with _lock:
-        if not _CudnnBlocks.n_open:
-            _CudnnBlocks.original_setting = cudnn.deterministic
-        _CudnnBlocks.n_open += 1
-        cudnn.deterministic = True
-    try:
-        yield
-    finally:
-        with _lock:
-            _CudnnBlocks.n_open -= 1
-            if not _CudnnBlocks.n_open:
-                cudnn.deterministic = _CudnnBlocks.original_setting
+    return _deterministic_cudnn

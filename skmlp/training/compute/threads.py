@@ -4,15 +4,21 @@ Small operations are fastest on one thread. `single_threaded` limits torch to on
 for the time of a fit. Within such a block, `using_threads` lets one operation use more
 threads. The number of threads is a setting of the whole process. Therefore
 `using_threads` has an effect only if no other fit runs in the process.
+
+A forked process has one torch thread, because the threads of its parent do not exist in
+it. OpenMP would wait for them for ever.
 """
 
-import threading
+import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any
+from itertools import repeat
 
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
+
+from skmlp.training.compute.shared_settings import SharedSetting
 
 # Minimum multiply-adds of a batch for which several threads are faster than one. A
 # smaller operation ends before a second thread can help. If other processes use the
@@ -22,75 +28,49 @@ _MIN_MULTIPLY_ADDS = 20_000_000
 # the other operations gain from more threads then.
 _MIN_MULTIPLY_ADDS_TUNED = 50_000_000
 
-# Thread limits by the prefix of threadpoolctl for a BLAS library. This prefix is the
-# OpenBLAS in the wheels of NumPy and SciPy.
-_BLAS_LIMITS = {"libscipy_openblas": 1}
+# The BLAS library in the wheels of NumPy and SciPy.
+_BLAS_PREFIX = "libscipy_openblas"
 
-# torch's thread count at the start of each open `single_threaded` block, of all threads
-# of the process. The first entry is the count to restore when no block is open.
-_lock = threading.Lock()
-_counts_before_blocks: list[int] = []
+_torch_threads = SharedSetting(
+    torch.get_num_threads, torch.set_num_threads, 1, is_per_thread=True
+)
 
 
-class _ThreadLocal(threading.local):
-    """Number of open `single_threaded` blocks that this thread entered."""
-
-    n_blocks = 0
-
-
-_this_thread = _ThreadLocal()
+@cache  # the search takes milliseconds
+def _blas_libraries() -> list[LibController]:
+    """Return the loaded BLAS libraries that are limited."""
+    return ThreadpoolController().select(prefix=_BLAS_PREFIX).lib_controllers
 
 
-class single_threaded:  # a contextmanager takes longer than some operations
+def _get_blas_threads() -> Iterable[int]:
+    """Return the number of threads of each library."""
+    return [library.get_num_threads() for library in _blas_libraries()]
+
+
+def _set_blas_threads(counts: Iterable[int]) -> None:
+    """Set the number of threads of each library."""
+    for library, count in zip(_blas_libraries(), counts, strict=False):
+        library.set_num_threads(count)
+
+
+_blas_threads: SharedSetting[Iterable[int]] = SharedSetting(
+    _get_blas_threads, _set_blas_threads, repeat(1)
+)
+
+
+def single_threaded() -> AbstractContextManager[None]:
     """Compute on one thread, here and in threads that are started meanwhile."""
-
-    __slots__ = ("count_before",)
-
-    def __enter__(self) -> None:
-        with _lock:
-            self.count_before = torch.get_num_threads()
-            _counts_before_blocks.append(self.count_before)
-            _this_thread.n_blocks += 1
-            torch.set_num_threads(1)
-
-    def __exit__(self, *error: object) -> None:
-        with _lock:
-            first = _counts_before_blocks[0]
-            _counts_before_blocks.pop()  # the first count stays until the last block
-            _this_thread.n_blocks -= 1
-            torch.set_num_threads(self.count_before if _counts_before_blocks else first)
+    return _torch_threads
 
 
-class single_threaded_blas:
+def single_threaded_blas() -> AbstractContextManager[None]:
     """Limit NumPy's and SciPy's BLAS to one thread.
 
     - Its idle threads would keep cores busy that torch computes on.
     - Sums have the same bits on any number of cores.
     - A BLAS library that torch may also use is not limited.
     """
-
-    _n_blocks = 0
-    _limit: Any = None
-
-    def __enter__(self) -> None:
-        cls = type(self)
-        with _lock:
-            if not cls._n_blocks:
-                cls._limit = _thread_pools().limit(limits=_BLAS_LIMITS)
-            cls._n_blocks += 1
-
-    def __exit__(self, *error: object) -> None:
-        cls = type(self)
-        with _lock:
-            cls._n_blocks -= 1
-            if not cls._n_blocks:
-                cls._limit.restore_original_limits()
-
-
-@cache  # the search takes milliseconds
-def _thread_pools() -> ThreadpoolController:
-    """Return the thread pools of the process."""
-    return ThreadpoolController()
+    return _blas_threads
 
 
 def threads_for_work(
@@ -111,13 +91,8 @@ def available_threads() -> int:
     It is torch's thread count before the `single_threaded` block of this thread. It is
     1 if there is no such block, or if other such blocks are open.
     """
-    with _lock:
-        return _counts_before_blocks[0] if _has_only_block() else 1
-
-
-def _has_only_block() -> bool:
-    """Return whether this thread entered the only open `single_threaded` block."""
-    return len(_counts_before_blocks) == _this_thread.n_blocks == 1
+    with _torch_threads.lock:
+        return _torch_threads.value_before if _torch_threads.is_only_block() else 1
 
 
 class using_threads:
@@ -135,8 +110,8 @@ class using_threads:
 
     def __enter__(self) -> bool:
         if self.n_threads > 1:
-            with _lock:
-                self.granted = _has_only_block()
+            with _torch_threads.lock:
+                self.granted = _torch_threads.is_only_block()
                 if self.granted:
                     torch.set_num_threads(self.n_threads)
         return self.granted
@@ -144,3 +119,15 @@ class using_threads:
     def __exit__(self, *error: object) -> None:
         if self.granted:
             torch.set_num_threads(1)
+
+
+def _use_one_thread_in_child() -> None:
+    """Let a forked process compute on one torch thread, now and after all blocks."""
+    torch.set_num_threads(1)
+    _torch_threads.limit_restored_values(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # Children run these functions in the order of registration, so after the settings
+    # have dropped the blocks of other threads.
+    os.register_at_fork(after_in_child=_use_one_thread_in_child)

@@ -225,14 +225,19 @@ def set_dropout_generator(
 @contextmanager
 def use_thread_tuner(network: nn.Module, tuner: ThreadTuner) -> Iterator[None]:
     """Let the linear layers of a network use the tuner's threads within the block."""
-    layers = [layer for layer in network.modules() if isinstance(layer, Linear)]
-    for layer in layers:
-        layer.tuner = tuner
+    for layer in network.modules():
+        if isinstance(layer, Linear):
+            layer.tuner = tuner
     try:
         yield
     finally:
-        for layer in layers:
-            vars(layer).pop("tuner", None)  # back to the class's attribute
+        remove_thread_tuner(network)
+
+
+def remove_thread_tuner(network: nn.Module) -> None:
+    """Let the linear layers of a network compute on one thread again."""
+    for layer in network.modules():
+        vars(layer).pop("tuner", None)  # back to the class's attribute
 
 
 def dropout_generators(networks: Iterable[nn.Module]) -> set[torch.Generator]:

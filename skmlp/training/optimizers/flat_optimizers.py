@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.threads import using_threads
 
 
@@ -85,7 +86,7 @@ class Adam(FlatOptimizer):
             state = self.state[p]
             if not state:
                 state["t"] = 0
-                state["step"] = _persistent_zeros(torch.empty((), device=p.device))
+                state["step"] = _persistent_zeros(p.new_empty((), dtype=torch.float32))
                 state["exp_avg"] = _persistent_zeros(p)
                 state["exp_avg_sq"] = _persistent_zeros(p)
             state["t"] += 1
@@ -103,7 +104,7 @@ def _persistent_zeros(like: Tensor) -> Tensor:
 
     They can therefore be changed outside torch's inference mode too.
     """
-    with torch.inference_mode(False):
+    with inference_mode(False):
         return torch.zeros_like(like)
 
 
@@ -203,7 +204,25 @@ def make_optimizer(
     shared: dict[str, Any] = {"lr": lr}
     if solver == "nadam":
         shared |= {"betas": betas, "eps": eps}
-    return TORCH_OPTIMIZERS[solver]([values], **(shared | dict(params or {})))
+    optimizer = TORCH_OPTIMIZERS[solver]([values], **(shared | dict(params or {})))
+    if solver == "nadam" and torch.get_default_dtype() != torch.float32:
+        _initialize_nadam(optimizer, values)
+    return optimizer
+
+
+def _initialize_nadam(optimizer: Optimizer, values: Tensor) -> None:
+    """Set the state before the first step, as torch does in its own default dtype.
+
+    torch's product of momenta would have the user's default dtype, and other digits.
+    """
+    on_device = optimizer.param_groups[0]["capturable"]
+    device = values.device if on_device else torch.device("cpu")
+    optimizer.state[values] = {
+        "step": torch.zeros((), dtype=torch.float32, device=device),
+        "mu_product": torch.ones((), dtype=torch.float32, device=device),
+        "exp_avg": torch.zeros_like(values),
+        "exp_avg_sq": torch.zeros_like(values),
+    }
 
 
 def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:

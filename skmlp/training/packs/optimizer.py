@@ -251,7 +251,9 @@ class PackOptimizer:
         ]
         if self._is_adam:
             state["t"] = int(self.t[i])
-            state["step"] = torch.tensor(float(self.t[i]), device=values.device)
+            state["step"] = torch.tensor(
+                float(self.t[i]), dtype=torch.float32, device=values.device
+            )
             state["exp_avg"], state["exp_avg_sq"] = moments
         else:
             if net.optimizer_.param_groups[0]["momentum"]:

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from sklearn import config_context, get_config
 
+from skmlp.training.compute.ambient_modes import inference_mode
+from skmlp.training.compute.interrupts import raise_lost_interrupt
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import samples_per_chunk
@@ -42,7 +44,6 @@ from skmlp.training.run import (
     ProgressCallback,
     TrainingRun,
     ignore_progress,
-    warn_interrupted,
 )
 
 
@@ -109,8 +110,8 @@ def train_pack(
     """Train runs with equal `pack_key` until all of them have ended.
 
     If the loss of a run is not finite, its training ends; see `TrainingRun.diverged`.
-    Ctrl-C ends the training of all runs with scikit-learn's warning. Every net then has
-    its current weights.
+    Ctrl-C ends the training of all runs with a KeyboardInterrupt, because a pack is
+    never the only fit that a user started.
 
     Parameters
     ----------
@@ -132,28 +133,21 @@ def train_pack(
     parts = _split_members(_sort_members(runs), n_threads)
     packs = [_Pack(*members, is_only_pack=len(parts) == 1) for members in parts]
     stop = threading.Event()
-    try:
-        if len(packs) == 1:
-            _train_until_end(packs[0], progress_callback, stop)
-            return
-        with ThreadPoolExecutor(len(packs)) as pool:
-            train = partial(
-                _train_until_end,
-                progress_callback=progress_callback,
-                stop=stop,
-                sklearn_config=get_config(),
-            )
-            try:
-                for _ in pool.map(train, packs):
-                    pass
-            finally:
-                stop.set()
-    except KeyboardInterrupt:
-        warn_interrupted()
-        for pack in packs:
-            for run in pack.runs:
-                run.interrupt()
-            pack.remove_ended()
+    if len(packs) == 1:
+        _train_until_end(packs[0], progress_callback, stop)
+        return
+    with ThreadPoolExecutor(len(packs)) as pool:
+        train = partial(
+            _train_until_end,
+            progress_callback=progress_callback,
+            stop=stop,
+            sklearn_config=get_config(),
+        )
+        try:
+            for _ in pool.map(train, packs):
+                pass
+        finally:
+            stop.set()
 
 
 def _train_until_end(
@@ -170,6 +164,7 @@ def _train_until_end(
     with torch.no_grad(), config_context(**(sklearn_config or {})):
         pack.remove_ended()  # a checkpoint may hold the last epoch of its run
         while pack.runs and not stop.is_set():
+            raise_lost_interrupt()
             pack.run_epoch()
             progress_callback(sum(run.error is None for run in pack.runs))
             pack.remove_ended()
@@ -298,7 +293,7 @@ class _Pack:
         self.tuner.pause()
         # Callbacks and scorers could not compute with tensors of the inference mode. No
         # user code receives the tensors of these steps.
-        with torch.inference_mode():
+        with inference_mode(True):
             steps = zip(
                 self.batches.steps(plan, dtype),
                 step_weights.weights.unbind(),
@@ -370,7 +365,7 @@ class _Pack:
                 continue
             self.parameters.write_back(i)
             self.optimizer.write_back(i)
-            if not (run.diverged or run.net.interrupted_):
+            if not run.diverged:
                 run.save_checkpoint()
             run.finish()
         self.runs = [self.runs[i] for i in training]

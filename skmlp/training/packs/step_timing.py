@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.cuda_graphs import CALLS_BEFORE_RECORDING
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.compute.threads import single_threaded
@@ -83,7 +84,7 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
             parameters.differentiate(x.to(like.dtype), y, weights, totals)
             optimizer.update()
 
-        with torch.inference_mode():
+        with inference_mode(True):
             seconds = _shortest_time(step, tuner, like.device)
     generators.restore()
     return seconds

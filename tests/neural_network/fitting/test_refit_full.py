@@ -159,7 +159,7 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("when", [1, "refit"])
+@pytest.mark.parametrize("when", [2, "refit"])
 def test_ctrl_c_leaves_validated_network(when, assert_same_weights):
     params = {**PARAMS, "early_stopping": True, "callbacks": [Interrupt(when)]}
     plain, model = (MLPClassifier(**params, refit_full=full) for full in (False, True))

@@ -11,10 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skmlp.storage.atomic_files import write_durably
-from skmlp.training.compute.ambient_modes import in_default_modes
 
 
-@in_default_modes
 def to_torch(estimator: Any) -> nn.Module:
     """Return the network of a fitted estimator as a module of torch layers.
 
@@ -96,7 +94,6 @@ def _replace_with_torch_layers(module: nn.Module) -> nn.Module:
     return module
 
 
-@in_default_modes
 def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save a fitted estimator's network in the ONNX format.
 

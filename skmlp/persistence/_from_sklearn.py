@@ -7,7 +7,6 @@ from sklearn import neural_network as theirs
 from sklearn.utils.validation import check_is_fitted
 
 from skmlp import neural_network as ours
-from skmlp.training.compute.ambient_modes import in_default_modes
 
 _ATTRIBUTES = (
     "best_loss_",
@@ -26,7 +25,6 @@ _ATTRIBUTES = (
 )
 
 
-@in_default_modes
 def from_sklearn(
     estimator: theirs.MLPClassifier | theirs.MLPRegressor,
 ) -> ours.MLPClassifier | ours.MLPRegressor:

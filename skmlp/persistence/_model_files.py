@@ -14,10 +14,8 @@ from skmlp.storage.container import (
     open_container,
     serialize_container,
 )
-from skmlp.training.compute.ambient_modes import in_default_modes
 
 
-@in_default_modes
 def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save an estimator, fitted or not, to a file that holds no code.
 
@@ -90,7 +88,6 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
     write_durably(Path(path), serialize_container(description, arrays))
 
 
-@in_default_modes
 def load_model(
     path: str | os.PathLike[str], *, device: str | torch.device = "auto"
 ) -> Any:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -213,16 +214,21 @@ def test_search_raises_interrupt_of_refit(press_ctrl_c):
     assert not hasattr(search, "best_estimator_") or search.best_estimator_ is not None
 
 
-def test_interrupt_in_threads_ends_search(monkeypatch):
-    """The main thread raises, whichever fit the other threads are in."""
+def test_interrupt_in_threads_ends_search():
+    """The main thread raises, whichever fits the other threads are in."""
+    first = threading.Lock()
 
     class Presser(Callback):
         def on_epoch_end(self, net, **kwargs):
-            os.kill(os.getpid(), signal.SIGINT)
+            if first.acquire(blocking=False):
+                os.kill(os.getpid(), signal.SIGINT)
 
+    others = set(threading.enumerate())
     model = clone(MLP).set_params(callbacks=[Presser()])
     with parallel_config("threading"), pytest.raises(KeyboardInterrupt):
-        GridSearchCV(model, GRID, cv=2, n_jobs=2).fit(X, Y)
+        GridSearchCV(model, {"alpha": [1, 2, 3, 4]}, cv=2, n_jobs=2).fit(X, Y)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
 
 
 WORKERS = """

@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
+import sklearn.neural_network
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -27,7 +28,7 @@ from skmlp.neural_network import (
     MLPRegressor,
     SoftmaxRegression,
 )
-from skmlp.persistence import load_model, save_model, to_torch
+from skmlp.persistence import from_sklearn, load_model, save_model, to_torch
 
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:120] / 16).astype(np.float32), Y[:120]
@@ -223,6 +224,29 @@ def test_summary_ignores_modes_of_torch(mode):
     with MODES[mode]():
         texts = str(summary(clone(model), X, Y)), str(summary(model))
     assert texts == of_default
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["adam", "cnn"])
+def test_torch_module_ignores_modes_of_torch(name, mode):
+    model = clone(ESTIMATORS[name]).fit(X, Y)
+    x = torch.from_numpy(X)
+    with torch.no_grad():
+        of_default = to_torch(model)(x)
+    with MODES[mode]():
+        module = to_torch(model)
+    with torch.no_grad():
+        assert torch.equal(module(x), of_default)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_network_of_sklearn_ignores_modes_of_torch(mode):
+    network = sklearn.neural_network.MLPClassifier((8,), max_iter=2, random_state=0)
+    network.fit(X, Y)
+    of_default = from_sklearn(network).predict_proba(X)
+    with MODES[mode]():
+        probabilities = from_sklearn(network).predict_proba(X)
+    np.testing.assert_array_equal(probabilities, of_default)
 
 
 def test_modes_are_on_again_after_a_fit():

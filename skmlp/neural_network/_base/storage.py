@@ -13,6 +13,7 @@ from torch import nn
 
 from skmlp.neural_network._base.building import NetworkBuilder
 from skmlp.neural_network._fit.transfer import freeze_layers
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.stopping import Monitor
 
@@ -30,6 +31,7 @@ _LAYERS = ("conv_channels", "hidden_layer_sizes")
 class StoredNetwork(NetworkBuilder):
     """Can be written to a model file and read from it; not for direct use."""
 
+    @in_default_modes
     def __skmlp_state__(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the fitted attributes, and the arrays of the network by their names.
 
@@ -57,6 +59,7 @@ class StoredNetwork(NetworkBuilder):
         attributes["history_"] = list(self.history_)
         return attributes, {k: v.cpu().numpy() for k, v in network.state_dict().items()}
 
+    @in_default_modes
     def __skmlp_restore__(
         self,
         attributes: Mapping[str, Any],

@@ -166,6 +166,10 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         OSError
             If `checkpoint` cannot be read or written. A full disk leaves the previous
             checkpoint unchanged.
+        KeyboardInterrupt
+            After Ctrl-C before the first epoch (the first iteration of L-BFGS) is over.
+            In a search, a cross-validation, an ensemble or a job of joblib, after any
+            Ctrl-C. Otherwise the fit ends with the epochs so far and a warning.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 

@@ -106,6 +106,10 @@ shape (n_samples, height, width[, channels])
         OSError
             If `checkpoint` cannot be read or written. A full disk leaves the previous
             checkpoint unchanged.
+        KeyboardInterrupt
+            After Ctrl-C before the first epoch (the first iteration of L-BFGS) is over.
+            In a search, a cross-validation, an ensemble or a job of joblib, after any
+            Ctrl-C. Otherwise the fit ends with the epochs so far and a warning.
         """
         # The state of an earlier `calibrate_temperature` or of a failed `partial_fit`.
         for name in ("temperature_", "_partial_classes"):

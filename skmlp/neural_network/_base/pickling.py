@@ -13,6 +13,7 @@ import torch
 from skorch.history import History
 
 from skmlp.neural_network._base.storage import StoredNetwork
+from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.net import Net
 from skmlp.training.net_state import (
     changed_fields,
@@ -114,6 +115,7 @@ class PickledNetwork(StoredNetwork):
             if getattr(self._monitor, name) is self.__dict__.get(f"{name}_")
         ]
 
+    @in_default_modes
     def _rebuild_net(self, state: dict[str, Any]) -> None:
         """Replace plain attributes by the net, its monitor and its history."""
         fitted = vars(self)

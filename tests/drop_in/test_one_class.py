@@ -55,7 +55,11 @@ def assert_networks_agree(our, their):
 def test_fit_equals_sklearn(label, params):
     y = np.full(len(X), label)
     our = MLPClassifier(**PARAMS, **params).fit(X, y)
-    their = theirs.MLPClassifier(**PARAMS, **params).fit(X, y)
+    their = theirs.MLPClassifier(**PARAMS, **params)
+    try:
+        their.fit(X, y)
+    except TypeError:
+        pytest.skip("this scikit-learn cannot stop early with labels of text")
     assert_networks_agree(our, their)
     assert our.predict_proba(X).shape == (len(X), 2)
     assert our.score(X, y) == their.score(X, y) == 1.0

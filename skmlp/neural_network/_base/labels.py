@@ -41,7 +41,8 @@ class LabeledNetwork(BaseNetwork):
             # This caches the unique labels, which several functions below compute.
             y = attach_unique(y)
         if self.loss == "kullback_leibler" and (
-            (y.ndim == 2 and y.shape[1] > 1) or type_of_target(y).startswith("cont")
+            (y.ndim == 2 and y.shape[1] > 1)
+            or type_of_target(y) in ("continuous", "continuous-multioutput")
         ):
             self._check_probabilities(y, "y")
             self._target_type = "probabilities"

@@ -25,7 +25,7 @@ _NOT_STORED_DIRECTLY = frozenset({"net_", "callbacks_", "history_", "_monitor"})
 _CURVES = frozenset({"loss_curve", "validation_scores"})
 
 # Parameters with the sizes of layers.
-_LAYERS = ("conv_channels", "hidden_layer_sizes")
+_LAYER_SIZE_PARAMETERS = ("conv_channels", "hidden_layer_sizes")
 
 
 class StoredNetwork(NetworkBuilder):
@@ -48,10 +48,12 @@ class StoredNetwork(NetworkBuilder):
             return attributes, {}
         network = self.net_.module_
         same_loss = type(self.net_.criterion_) is type(self._make_loss())
+        # The repr of a module names all its layers and their sizes.
         if repr(self._make_meta_network()) != repr(network) or not same_loss:
             raise ValueError(
                 f"The parameters of this {type(self).__name__} were changed after fit "
-                "and mean another network now; fit it again, or set them back."
+                "and no longer describe the fitted network; call fit again or restore "
+                "the old values."
             )
         attributes["_monitor"] = {
             k: v for k, v in vars(self._monitor).items() if k not in _CURVES
@@ -66,28 +68,28 @@ class StoredNetwork(NetworkBuilder):
         arrays: Mapping[str, np.ndarray],
         device: str | torch.device,
     ) -> None:
-        """Turn an estimator whose parameters are set into the stored fitted one.
+        """Set the fitted attributes of an unfitted estimator from a model file.
 
-        Sizes are compared before memory is allocated. With 'auto', predictions run on
-        the device of training, and on the CPU if the machine has no such device.
+        The shapes of the arrays are checked before the network is allocated. With
+        'auto', predictions run on the device of training, and on the CPU if the machine
+        has no such device.
 
         Raises
         ------
         ValueError
-            If parameters and arrays contradict each other, or if there is no such
-            device.
+            If the arrays do not fit the parameters, or if there is no such device.
         """
-        own = {k: v for k, v in attributes.items() if k not in _NOT_STORED_DIRECTLY}
-        self.__dict__.update(own)
-        self.device_ = _device_to_predict(own.get("device_", "cpu"), device)
+        stored = {k: v for k, v in attributes.items() if k not in _NOT_STORED_DIRECTLY}
+        self.__dict__.update(stored)
+        self.device_ = _device_to_predict(stored.get("device_", "cpu"), device)
         monitor = Monitor(
-            loss_curve=own.get("loss_curve_", []),
-            validation_scores=own.get("validation_scores_") or [],
+            loss_curve=stored.get("loss_curve_", []),
+            validation_scores=stored.get("validation_scores_") or [],
             **attributes.get("_monitor", {}),
         )
         network = self._network_for(arrays)
         net = self._make_net(network, monitor, torch.device("cpu"))
-        net.drop_optimizer(None)
+        net.drop_optimizer(optimizer_state=None)
         net.release()
         for name, values in net.module_.state_dict().items():
             values.copy_(torch.from_numpy(arrays[name]))
@@ -98,8 +100,10 @@ class StoredNetwork(NetworkBuilder):
         )
 
     def _network_for(self, arrays: Mapping[str, np.ndarray]) -> nn.Sequential:
-        """Build the network for stored arrays, after a check that they fit."""
-        n_layers = sum(np.size(getattr(self, name, ())) for name in _LAYERS)
+        """Build the torch module for stored arrays, after a check of their shapes."""
+        n_layers = sum(
+            np.size(getattr(self, name, ())) for name in _LAYER_SIZE_PARAMETERS
+        )
         if n_layers > len(arrays):
             raise ValueError(f"{n_layers} layers do not fit {len(arrays)} arrays.")
         blank = self._make_meta_network()
@@ -108,15 +112,17 @@ class StoredNetwork(NetworkBuilder):
             raise ValueError("output.weight is not an array of float32 or float64.")
         blank = blank.to(torch.from_numpy(last).dtype)
         expected = {
-            name: (tuple(own.shape), str(own.dtype).removeprefix("torch."))
-            for name, own in blank.state_dict().items()
+            name: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+            for name, tensor in blank.state_dict().items()
         }
-        given = {name: (own.shape, str(own.dtype)) for name, own in arrays.items()}
+        given = {
+            name: (array.shape, str(array.dtype)) for name, array in arrays.items()
+        }
         for name in expected.keys() | given.keys():
             if expected.get(name) != given.get(name):
                 raise ValueError(
-                    f"{name} is {given.get(name, 'missing')}, where the parameters "
-                    f"mean {expected.get(name, 'no such array')}."
+                    f"{name} is {given.get(name, 'missing')}, but the parameters "
+                    f"require {expected.get(name, 'no such array')}."
                 )
         network = blank.to_empty(device="cpu")
         if self.frozen_layers is not None:

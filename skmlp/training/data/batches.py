@@ -65,7 +65,7 @@ class DeviceData(Dataset):
     Attributes
     ----------
     host_weight : ndarray of shape (n,) or None
-        Sample weights on the host in the dtype of the user, for sums.
+        Sample weights on the host, for sums. They have the dtype of `weight`.
     shares_features : bool
         Whether data made by `with_sample_indices` uses the same tensor of features.
         False for a source that was read: X then holds only the samples of this data.

@@ -298,7 +298,7 @@ def test_ctrl_c_while_reading_keeps_finished_epochs(data):
 
         def __getitem__(self, key):
             self.reads += 1
-            if self.reads == 60:
+            if self.reads == 75:
                 raise KeyboardInterrupt
             return super().__getitem__(key)
 

@@ -13,6 +13,7 @@ import torch
 from skorch.history import History
 
 from skmlp.neural_network._base.storage import StoredNetwork
+from skmlp.neural_network._fit.changed_parameters import find_changed
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.net import Net
 from skmlp.training.net_state import (
@@ -55,6 +56,9 @@ class PickledNetwork(StoredNetwork):
             stored["history"] = list(net.history)
         if net.monitor is not monitor:
             stored["monitor"] = changed_fields(net.monitor)
+        record = net.fit_parameters_
+        if record is not None and (changed := find_changed(self, record)):
+            stored["changed_parameters"] = {name: record[name] for name in changed}
         state["net_"] = stored
         state["history_"] = list(history)
         state["device_"] = str(self.device_)
@@ -134,6 +138,8 @@ class PickledNetwork(StoredNetwork):
                 parameter.requires_grad_(name not in state.get("frozen", ()))
             net = self._make_net(network, own_monitor, device, callbacks=[])
             load_net_state_dict(net, state)
+        if net.fit_parameters_ is not None:
+            net.fit_parameters_ |= state.get("changed_parameters", {})
         net.history = History(state["history"]) if "history" in state else history
         self.net_, self._monitor, self.history_ = net, monitor, history
         self.device_ = torch.device(self.device_)

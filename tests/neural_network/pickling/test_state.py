@@ -248,13 +248,14 @@ def test_copy_after_changed_parameters_predicts_as_before(copied, changed, digit
         assert getattr(twin, name) == value
 
 
-def test_changed_optimizer_parameters_do_not_change_a_pickled_training(digits):
-    """`partial_fit` continues with the optimizer of the fit before."""
+@pytest.mark.parametrize("copied", [by_pickle, copy.deepcopy])
+def test_copies_refuse_parameters_that_were_changed_after_fit(copied, digits):
     model = MLPClassifier(9, warm_start=True, **FEW).fit(*digits)
-    model.set_params(beta_1=0.5, power_t=0.1)
-    twin = by_pickle(model)
-    model.partial_fit(*digits)
-    twin.partial_fit(*digits)
+    twin = copied(copied(model.set_params(beta_1=0.5)))
+    for changed in (model, twin):
+        with pytest.raises(ValueError, match=r"beta_1=0\.5 was 0\.9 in the fit before"):
+            changed.partial_fit(*digits)
+        changed.set_params(beta_1=0.9).partial_fit(*digits)
     for a, b in zip(model.coefs_, twin.coefs_, strict=True):
         assert_array_equal(a, b)
 

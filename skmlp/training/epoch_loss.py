@@ -16,7 +16,7 @@ _BATCHES_AT_ONCE = 256
 
 
 class BatchLosses(NamedTuple):
-    """The results of a step from which the loss of its batch is computed.
+    """The results of a step that `EpochLoss` needs to compute the loss of its batch.
 
     Parameters
     ----------

@@ -189,7 +189,7 @@ class InputChecker(BaseEstimator, ABC):
             )
 
     def _check_checkpoint(self) -> None:
-        """Refuse a checkpoint of a fit without epochs, or of more than one fit."""
+        """Raise ValueError for a checkpoint with lbfgs, warm_start or several fits."""
         refuse_checkpoint_in_cross_validation(self.checkpoint, type(self).__name__)
         if self.solver == "lbfgs":
             raise ValueError(

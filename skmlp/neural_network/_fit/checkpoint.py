@@ -170,7 +170,7 @@ class FileCheckpoint(MemoryCheckpoint):
         self._version, self._last_writer = _file_version(self.path), self._writer
 
     def _refuse_other_writer(self) -> None:
-        """Refuse to replace what another fit has written in the meantime."""
+        """Raise ValueError if another fit has written the file in the meantime."""
         version = _file_version(self.path)
         if version in (None, self._version):
             return  # no fit deletes the file
@@ -261,12 +261,12 @@ def set_checkpoint(estimator: Any, path: str | os.PathLike[str] | None) -> None:
 
 
 def refuse_shared_checkpoint(estimator: Any) -> None:
-    """Refuse a checkpoint file of a network that is cloned and fitted several times.
+    """Raise an error if an estimator that is fitted several times has a checkpoint.
 
     Raises
     ------
     ValueError
-        Naming the file.
+        If the network has a checkpoint file. The message names the file.
     """
     network = final_estimator(estimator)
     path = getattr(network, "checkpoint", None)

@@ -71,8 +71,8 @@ def with_supported_dtype(X: Any) -> Any:
         return X  # a source checks its dtype itself
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X has dtype {X.dtype}, but has to hold numbers.")
-    foreign = X.dtype.itemsize > 8 or not X.dtype.isnative
-    if not foreign:
+    is_supported = X.dtype.itemsize <= 8 and X.dtype.isnative
+    if is_supported:
         return X
     with np.errstate(over="ignore"):
         cast = X.astype(np.float64)

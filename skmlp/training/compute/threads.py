@@ -67,7 +67,7 @@ def single_threaded_blas() -> AbstractContextManager[None]:
     """Limit NumPy's and SciPy's BLAS to one thread.
 
     - Its idle threads would keep cores busy that torch computes on.
-    - Sums have the same bits on any number of cores.
+    - Sums are exactly equal on any number of cores.
     - A BLAS library that torch may also use is not limited.
     """
     return _blas_threads

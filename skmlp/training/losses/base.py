@@ -31,9 +31,9 @@ class Loss(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """Return the loss terms, and the gradient of the mean loss.
 
-        The loss terms are one value for each sample, from which `mean_loss` computes
-        the mean loss. Here they are the sample losses. `SoftmaxCrossEntropy` returns
-        probabilities, because the logarithms of many batches are faster at once.
+        The loss terms are one value for each sample. They are the input of `mean_loss`.
+        Here they are the sample losses. `SoftmaxCrossEntropy` returns probabilities
+        instead, because the logarithms of many batches are faster at once.
 
         Parameters
         ----------

@@ -80,7 +80,7 @@ def test_gathering_several_batches_does_not_change_them(
     rng = np.random.default_rng(0)
     X, weight = rng.normal(size=(100, 3)), rng.random(100)
     data = make_data(X, weight)
-    monkeypatch.setattr("skmlp.training.data.batches._FEATURES_PER_GATHER", 5 * 8 * 3)
+    monkeypatch.setattr("skmlp.training.data.batches._VALUES_PER_GATHER", 5 * 8 * 3)
     calls, gather = [], data.gather
 
     def counted(index, n_threads):

@@ -2,8 +2,8 @@
 
 The fetchers return NumPy arrays or pandas frames, as scikit-learn's fetchers do. They
 look for the files of an image set in the data home and in the data folders of the
-system, and download them if they are in neither. All files are verified by the hash of
-the published ones.
+system, and download them if they are in neither. Every file is verified by its
+published hash.
 """
 
 from skmlp.datasets._cifar10 import fetch_cifar10

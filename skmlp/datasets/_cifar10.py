@@ -35,7 +35,10 @@ _MAX_EXTRA_BYTES = 1 << 20  # for tar headers, padding and two text files
 
 @dataclass(frozen=True)
 class BatchArchive:
-    """An image set in one archive, and for each part the names of its batches."""
+    """An image set in one archive, and the names of its batches for each subset.
+
+    A batch is one file of CIFAR-10.
+    """
 
     info: ImageSet
     file_name: str
@@ -202,8 +205,8 @@ def _read_verified(
     if md5 != archive.md5:
         raise ValueError(
             f"{path} is not the {archive.file_name} that is expected: it has MD5 "
-            f"{md5} instead of {archive.md5}; remove it, and it is searched elsewhere "
-            f"or downloaded."
+            f"{md5} instead of {archive.md5}; delete it; the file is then "
+            "looked for in the other folders, or downloaded."
         )
     names = tuple(name for part in parts for name in archive.batches[part])
     return read_batches(path, names, archive.images_per_batch, archive.max_bytes)
@@ -271,7 +274,7 @@ def read_batches(
         zlib.error,
         EOFError,
         OverflowError,
-        RecursionError,  # a chain of headers that announce further headers
+        RecursionError,  # nested tar headers can exceed the recursion limit
     ) as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
     except ValueError as error:
@@ -295,7 +298,7 @@ def read_batches(
 
 
 class _LimitedReader:
-    """A stream that raises an error after too many bytes or a second end of file."""
+    """A stream that raises an error if too many bytes are read, or after its end."""
 
     def __init__(self, stream: gzip.GzipFile, max_bytes: int) -> None:
         self._stream = stream
@@ -308,7 +311,7 @@ class _LimitedReader:
         self._bytes_left -= len(content)
         if self._bytes_left < 0:
             raise ValueError("it unpacks to more bytes than the format prescribes")
-        # tarfile would read the end again and again if a member claims an exabyte.
+        # If a header has a huge size, tarfile would read after the end in a loop.
         if not content and self._ended:
             raise EOFError("it ends before its members do")
         self._ended = not content

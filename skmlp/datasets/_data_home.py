@@ -1,4 +1,4 @@
-"""The folders in which data sets are stored and searched."""
+"""The folders in which data sets are stored and looked for."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def resolve_data_home(data_home: str | os.PathLike[str] | None) -> Path:
 
 
 def data_set_folders(name: str, data_home: str | os.PathLike[str] | None) -> list[Path]:
-    """Return the folders in which a data set is searched, in this order."""
+    """Return the folders of a data set, in search order."""
     return [home / name for home in (resolve_data_home(data_home), *SYSTEM_FOLDERS)]
 
 

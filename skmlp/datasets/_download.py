@@ -1,6 +1,6 @@
 """Download a file, resume broken transfers, and verify the content.
 
-- A transfer writes to a part file whose name no other process uses.
+- Each process downloads to its own temporary file, a part file.
 - When the transfer breaks, the part file is renamed to a shared name. The next attempt
   resumes from it, in this process or in a later one.
 - The part file is renamed to the final name after its content is verified. A file with
@@ -24,7 +24,7 @@ from skmlp.storage.atomic_files import resolve_file
 T = TypeVar("T")
 
 _CONNECT_AND_READ_TIMEOUT = (10, 30)  # seconds
-# A part file that was not written to for so many seconds belongs to a killed process.
+# After this time without a write, a part file is considered abandoned.
 _ABANDONED_AFTER_SECONDS = 600
 
 
@@ -49,12 +49,12 @@ def download(
     mirrors : sequence of str
         URLs of folders that hold the file.
     load : callable
-        Called with the path of the downloaded file. It returns the content, or raises
-        a ValueError if the content is wrong. That mirror is not tried again.
+        Called with the path of the downloaded file. It returns the content. If the
+        content is wrong, it raises a ValueError, and the mirror is not used again.
     max_bytes : int
         The largest size that the file may have.
     n_retries : int
-        How often all mirrors are tried again.
+        Number of attempts after the first one. Each attempt tries all mirrors.
     delay : float
         Seconds between two tries.
 
@@ -93,8 +93,8 @@ def _download_once(
 ) -> T:
     """Download to a part file, verify the content, and rename the part file."""
     resolve_file(target)
-    with _claimed_part(url, target) as part:
-        while True:
+    with _own_part_file(url, target) as part:
+        while True:  # at most twice
             resumed = part.exists()
             try:
                 _transfer(url, part, max_bytes)
@@ -103,14 +103,15 @@ def _download_once(
                 part.unlink(missing_ok=True)
                 if not resumed:
                     raise
-                # The beginning may be of another version of the file. Start again.
+                # The resumed part may be from another version of the file. It is
+                # downloaded again from the beginning.
             else:
                 part.replace(resolve_file(target))
                 return content
 
 
 @contextmanager
-def _claimed_part(url: str, target: Path) -> Iterator[Path]:
+def _own_part_file(url: str, target: Path) -> Iterator[Path]:
     """Yield the path of a part file that no other process uses.
 
     If an earlier transfer of the same URL broke, its part file is taken over.
@@ -164,11 +165,12 @@ def _transfer(url: str, part: Path, max_bytes: int) -> None:
         def check_range(response: Any, **_: Any) -> None:
             resources.callback(response.close)
             if response.status_code == 416:
-                raise ValueError(f"nothing follows the first {offset} bytes")
+                raise ValueError(f"the server has no bytes after byte {offset}")
             if response.status_code == 200:  # the server sends the whole file
-                stream.seek(stream.truncate(0))
+                stream.seek(0)
+                stream.truncate()
 
-        # With a compressed transfer, the offset would count other bytes.
+        # Without compression, so that the offset refers to bytes of the file.
         headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Fetcher(Protocol):
-    """A fetcher as a type checker sees it."""
+    """Type of a fetcher, with overloads for `return_X_y` and `as_frame`."""
 
     @overload
     def __call__(
@@ -73,6 +73,6 @@ class Fetcher(Protocol):
 
 
 def fetcher(function: Callable[..., Bunch | tuple[Any, Any]]) -> Fetcher:
-    """Check the parameters of a fetcher, and give it the types of its results."""
+    """Decorate a fetcher: validate its parameters, and declare its overloads."""
     check = validate_params(FETCH_CONSTRAINTS, prefer_skip_nested_validation=True)
     return cast(Fetcher, check(function))

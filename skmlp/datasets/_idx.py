@@ -31,13 +31,16 @@ _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _KNOWN = ", ".join(f"0x{code:02x} ({dtype})" for code, dtype in _DTYPES.items())
 _MAX_NDIM = 32  # the limit of the oldest supported NumPy
 _MAX_LENGTH = 2**32 - 1  # lengths are unsigned 32-bit integers
-_MAX_DEFLATE_RATIO = 1032  # at best, deflate codes 258 bytes in two bits
+_MAX_DEFLATE_RATIO = 1032  # deflate encodes at most 258 bytes in two bits
 _GZIP_MAGIC = b"\x1f\x8b"
 _READ_BYTES = 1 << 18
 
 
 class _PrependedStream:
-    """A stream with some bytes in front of it, which were read from it before."""
+    """A stream that returns some bytes again before it continues.
+
+    The bytes were read to detect gzip.
+    """
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head = head
@@ -105,7 +108,10 @@ def read_idx(file: FileOrPath) -> NDArray[Any]:
 
 
 def read_ubyte_idx(file: FileOrPath, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    """Read an IDX file, which must hold uint8 values of `shape` if that is given."""
+    """Read an IDX file; if `shape` is given, it must hold uint8 values of this shape.
+
+    Any array is read if `shape` is None.
+    """
     if isinstance(file, str | os.PathLike):
         with Path(file).open("rb") as opened:
             return _read(opened, os.fspath(file), shape)
@@ -195,12 +201,12 @@ def _read(stream: Any, name: str, shape: tuple[int, ...] | None) -> NDArray[Any]
     head = stream.read(len(_GZIP_MAGIC))
     if not isinstance(head, bytes):
         raise TypeError(f"{name} was opened as text; open it in binary mode ('rb').")
-    whole = _PrependedStream(head, stream)
+    rewound = _PrependedStream(head, stream)
     if head != _GZIP_MAGIC:
-        return _parse(whole, name, shape, available)
+        return _parse(rewound, name, shape, available)
     max_bytes = None if available is None else available * _MAX_DEFLATE_RATIO
     try:
-        with gzip.GzipFile(fileobj=whole, mode="rb") as unpacked:  # type: ignore[call-overload]
+        with gzip.GzipFile(fileobj=rewound, mode="rb") as unpacked:  # type: ignore[call-overload]
             return _parse(unpacked, name, shape, max_bytes, compressed=True)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{name} is a damaged gzip file: {error}.") from error
@@ -255,6 +261,7 @@ def _parse(
 
     size = math.prod(shape) * dtype.itemsize
     total = len(magic) + len(lengths) + size
+    # NumPy limits the product of the nonzero lengths.
     if math.prod(max(n, 1) for n in shape) * dtype.itemsize > sys.maxsize:
         raise ValueError(f"{claim}, more than this machine can address.")
     if available is not None and (

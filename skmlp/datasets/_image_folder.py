@@ -114,8 +114,8 @@ def load_image_folder(
           holds the image. Images outside of sub-folders are left out.
         - 'filename': the class is the file name up to the first dot, as in
           ``cat.0.jpg``.
-        - 'auto': 'folder' if all images are in sub-folders; 'filename' if none is, and
-          at least two images have the same class by their names.
+        - 'auto': 'folder' if all images are in sub-folders. 'filename' if no image is
+          in a sub-folder, and at least two images have the same class by their names.
         - None: the images have no classes, for example because they are to be
           predicted.
     color_mode : {'rgb', 'grayscale'}, default='rgb'
@@ -336,7 +336,10 @@ def _read_all(
 def _fill_memmap(
     path: Path, shape: tuple[int, ...], fill: Callable[[NDArray[np.uint8]], list[int]]
 ) -> tuple[NDArray[np.uint8], list[int]]:
-    """Fill an array in a .npy file; return it read-only, and the result of `fill`."""
+    """Create a .npy file and fill it.
+
+    Return the array, mapped read-only, and the result of `fill`.
+    """
     with replace_file(path) as part:
         array = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
         loaded = fill(array)

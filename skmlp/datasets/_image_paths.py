@@ -8,8 +8,8 @@ from pathlib import Path
 
 from skmlp._warnings import warn
 
-# Pillow's formats by suffix. Its other formats can run programs, or have pages to
-# choose from.
+# Formats of Pillow that are read, by suffix. Formats that can run external programs, or
+# have several pages, are excluded.
 PILLOW_FORMATS = {
     ".bmp": "BMP",
     ".gif": "GIF",

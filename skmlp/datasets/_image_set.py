@@ -49,7 +49,7 @@ class ImageSet:
     description : str
         The attribute ``DESCR`` of the result.
     install_hint : str, default=""
-        Another way to get the files; the end of an error message.
+        Appended to the error message if the files are missing.
     """
 
     title: str
@@ -62,7 +62,7 @@ class ImageSet:
 
 
 def subset_parts(subset: str) -> tuple[str, ...]:
-    """Return the parts of a subset, in the order of their samples."""
+    """Return 'train', 'test' or both, in the order of their samples."""
     return ("train", "test") if subset == "all" else (subset,)
 
 
@@ -79,8 +79,8 @@ def find_or_download(
 ) -> T:
     """Return `load(path)` for a file of an image set.
 
-    The file is searched by all of its names. If no folder holds it, it is downloaded by
-    the last name.
+    The file is looked for under all `file_names`. If it is not found, the last of them
+    is downloaded.
     """
     folders = data_set_folders(image_set.folder, data_home)
     path = find_file(folders, file_names)

@@ -28,7 +28,7 @@ _MAX_EXTRA_BYTES = 1 << 16  # for the header, and for gzip of incompressible val
 
 @dataclass(frozen=True)
 class IDXFile:
-    """A file of unsigned bytes: name, shape, SHA-256 of the uncompressed content."""
+    """An IDX file of uint8 values, with the SHA-256 of its uncompressed content."""
 
     name: str
     shape: tuple[int, ...]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """One bar of a rich display, with the methods that pooch calls."""
+    """Progress bar of a rich display, with the interface that pooch expects."""
 
     def __init__(self, display: Progress, description: str, total: int) -> None:
         self._display = display
@@ -21,7 +21,7 @@ class ProgressBar:
     @property
     def total(self) -> float | None:
         """The amount at which the bar is full."""
-        return self._display.tasks[0].total
+        return self._display.tasks[0].total  # the display has one task
 
     @total.setter
     def total(self, total: float) -> None:
@@ -76,7 +76,7 @@ def progress_bar(
     from rich.console import Console
 
     console = console or Console(stderr=True)
-    # FORCE_COLOR makes rich treat a pipe as a terminal, so isatty is asked as well.
+    # With FORCE_COLOR, rich treats a pipe as a terminal. So `isatty` is checked too.
     if not (console.is_interactive and console.file.isatty()):
         yield None
         return

@@ -60,7 +60,7 @@ ALLOWED_CLASSES: dict[str, type] = {
     "sklearn.Pipeline": Pipeline,
 }
 
-CLASS_NAMES = {cls: name for name, cls in ALLOWED_CLASSES.items()}
+NAME_OF_CLASS = {cls: name for name, cls in ALLOWED_CLASSES.items()}
 
 # Files with fitted attributes of these classes record scikit-learn's version. The
 # other classes of scikit-learn have no attributes that depend on it.
@@ -90,7 +90,7 @@ ALLOWED_FUNCTIONS: dict[str, Callable[..., Any]] = {
     )
 }
 
-FUNCTION_NAMES = {function: name for name, function in ALLOWED_FUNCTIONS.items()}
+NAME_OF_FUNCTION = {function: name for name, function in ALLOWED_FUNCTIONS.items()}
 
 # Parameters that name a file or a folder. No path is written to a file or read from it:
 # joblib would run code from a folder of a hostile file's choice.

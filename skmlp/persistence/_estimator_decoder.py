@@ -1,4 +1,7 @@
-"""Decode JSON and arrays to the estimator that `encode_estimator` encoded."""
+"""Decode JSON and arrays to the estimator that `encode_estimator` encoded.
+
+Messages of errors continue the sentence "<path> is no model: ...".
+"""
 
 import os
 import re
@@ -27,15 +30,15 @@ from skmlp.storage.value_decoder import ValueDecoder, parse_json
 def decode_estimator(
     description: str, arrays: Mapping[str, np.ndarray], device: str | torch.device
 ) -> Any:
-    """Return the estimator that a description and arrays represent.
+    """Return the estimator from its JSON description and its arrays.
 
     A warning compares the version of scikit-learn with that of the file.
 
     Raises
     ------
     Exception
-        If `encode_estimator` did not write the description. The type of the error
-        depends on what is wrong with it.
+        If the description is invalid. Any type of exception is possible. The caller
+        converts it to a ModelFileError.
     """
     parsed = parse_json(description)
     decoder = _EstimatorDecoder(arrays, device)
@@ -81,7 +84,7 @@ def _warn_of_version(written_by: str, class_names: list[str]) -> None:
 
 
 class _EstimatorDecoder(ValueDecoder):
-    """Decodes estimators and values; networks will predict on `device`."""
+    """Decodes estimators and values. Networks are placed on `device`."""
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], device: str | torch.device
@@ -96,12 +99,12 @@ class _EstimatorDecoder(ValueDecoder):
             return None
         return super().decode(value, depth)
 
-    def decode_unknown_form(self, form: str, content: Any, depth: int) -> Any:
+    def decode_other_form(self, form: str, content: Any, depth: int) -> Any:
         """Decode an estimator or function, or raise the error for an unknown form."""
         if form == "function":
             return ALLOWED_FUNCTIONS[content]
         if form != "object":
-            return super().decode_unknown_form(form, content, depth)
+            return super().decode_other_form(form, content, depth)
         return self._decode_estimator(content, depth)
 
     def _decode_estimator(self, content: dict[str, Any], depth: int) -> Any:
@@ -109,7 +112,7 @@ class _EstimatorDecoder(ValueDecoder):
         cls = ALLOWED_CLASSES.get(content["class"])
         if cls is None:
             raise ValueError(
-                f"it names {short_repr(content['class'])}, which is no class"
+                f"it names {short_repr(content['class'])}, which is no class of a model"
             )
         params = self.decode_dict(content["params"], depth)
         attributes = self.decode_dict(content["attributes"], depth)
@@ -135,11 +138,11 @@ class _EstimatorDecoder(ValueDecoder):
                 raise ValueError(f"{cls.__name__} has no attribute {short_repr(name)}")
         if cls in VERSIONED_CLASSES:
             self.versioned_names.add(cls.__name__)
-        prefix = content.get("network")
-        if type(prefix) is str:
-            network = _PrefixedArrays(self.arrays, prefix)
+        array_prefix = content.get("network")  # only of fitted networks
+        if type(array_prefix) is str:
+            network = _PrefixedArrays(self.arrays, array_prefix)
             for name in network:
-                self.mark_used(prefix + name)
+                self.mark_used(array_prefix + name)
             estimator.__skmlp_restore__(attributes, network, self.device)
         else:
             vars(estimator).update(attributes)
@@ -149,7 +152,10 @@ class _EstimatorDecoder(ValueDecoder):
 
 
 class _PrefixedArrays(Mapping[str, np.ndarray]):
-    """The arrays whose names have a prefix, by the names without it."""
+    """Mapping of all arrays whose names start with a prefix.
+
+    Its keys are the names without the prefix.
+    """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
         self._arrays = arrays

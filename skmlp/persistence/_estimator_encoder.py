@@ -1,7 +1,8 @@
 """Encode an estimator as JSON and arrays.
 
-Values have the forms that `skmlp.storage.value_encoder` lists. Estimators are one more
-form, and a few functions of scikit-learn another one:
+The description is the JSON text of a file. `skmlp.storage.value_encoder` lists the
+forms of values in it. This module adds a form for estimators, and one for a few
+functions of scikit-learn:
 
 ======================  =========================================================
 ``object``              class, parameters and attributes; for a network also the
@@ -12,6 +13,9 @@ form, and a few functions of scikit-learn another one:
 
 The description is one object. If it has transformers of scikit-learn, it also names
 the version of scikit-learn.
+
+A network has two methods for this package. ``__skmlp_state__()`` returns its fitted
+attributes and its arrays. ``__skmlp_restore__(attributes, arrays, device)`` sets them.
 """
 
 import os
@@ -24,8 +28,8 @@ import sklearn
 
 from skmlp._sklearn_compat import get_metadata_requests
 from skmlp.persistence._allowed_classes import (
-    CLASS_NAMES,
-    FUNCTION_NAMES,
+    NAME_OF_CLASS,
+    NAME_OF_FUNCTION,
     PATH_PARAMETERS,
     REQUIRED_PARAMETERS,
     UNSTORED_ATTRIBUTES,
@@ -40,7 +44,7 @@ from skmlp.storage.value_encoder import (
 
 
 def encode_estimator(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
-    """Return the description of an estimator, which is JSON in ASCII, and its arrays.
+    """Return the description of an estimator, JSON in ASCII, and its arrays.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def encode_estimator(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
         If a value of the estimator cannot be stored. The message names the parameter
         or attribute.
     """
-    if type(estimator) not in CLASS_NAMES:
+    if type(estimator) not in NAME_OF_CLASS:
         best = (
             "; save its best_estimator_"
             if hasattr(estimator, "best_estimator_")
@@ -79,13 +83,13 @@ class _EstimatorEncoder(ValueEncoder):
             raise self.unsupported_error(value, owner)
         return super().encode(value, owner, array_name, depth)
 
-    def encode_unknown_type(
+    def encode_other_type(
         self, value: Any, owner: str, array_name: str, depth: int
     ) -> Any:
         """Encode an estimator, or raise the error for an unsupported value."""
-        if isinstance(value, Hashable) and value in FUNCTION_NAMES:
-            return {"function": FUNCTION_NAMES[value]}
-        if type(value) not in CLASS_NAMES:
+        if isinstance(value, Hashable) and value in NAME_OF_FUNCTION:
+            return {"function": NAME_OF_FUNCTION[value]}
+        if type(value) not in NAME_OF_CLASS:
             raise self.unsupported_error(value, owner)
         return self._encode_estimator(value, array_name, depth)
 
@@ -121,7 +125,7 @@ class _EstimatorEncoder(ValueEncoder):
             words = attributes["vocabulary_"].items()
             attributes["vocabulary_"] = {word: int(index) for word, index in words}
         described = {
-            "class": CLASS_NAMES[cls],
+            "class": NAME_OF_CLASS[cls],
             "params": encoded_params,
             "attributes": self._encode_named(
                 attributes, cls.__name__, array_name, depth

@@ -30,8 +30,8 @@ def to_torch(estimator: Any) -> nn.Module:
         - It is on the CPU and in evaluation mode.
         - The input is a tensor of shape (n_samples, n_features), in the dtype of the
           training. Images are flat samples with channels last.
-        - The output are the logits, of shape (n_samples, n_outputs).
-        - The parameters have the names of those of ``net_.module_``.
+        - The output is a tensor of logits, of shape (n_samples, n_outputs).
+        - The parameter names are those in ``net_.module_``.
         - A convolutional network is a `torch.fx.GraphModule`.
 
     Raises

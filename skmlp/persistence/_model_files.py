@@ -21,8 +21,8 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     - The format is safetensors, so other programs can read the arrays.
     - Equal models give equal files.
-    - The new file replaces `path` when it is completely on the disk. A file at `path`
-      is therefore always whole.
+    - The file is written completely before it replaces `path`. So `path` is never a
+      partial file.
 
     Parameters
     ----------
@@ -103,15 +103,15 @@ def load_model(
     path : str or path-like
         The file.
     device : str or torch.device, default='auto'
-        The device on which networks will predict. 'auto' is the device on which they
-        were trained, or the CPU if this machine does not have that device. The
+        The device on which networks will predict. 'auto' is the device of the training,
+        or the CPU if this machine does not have that device. The
         parameter `device` of the estimator, which the next `fit` uses, is not changed.
 
     Returns
     -------
     estimator : object
-        The estimator with its parameters and fitted attributes. On the same kind of
-        device its predictions are equal to the bit.
+        The estimator with its parameters and fitted attributes. On the same type of
+        device, its predictions equal those of the saved estimator to the bit.
 
     Raises
     ------

@@ -21,8 +21,9 @@ from pathlib import Path
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of an empty part file; it replaces `path` if the block succeeds.
 
-    The part file is in the same folder as the file that `path` leads to. If the block
-    fails, the part file is removed and `path` is unchanged.
+    A part file is a temporary file with the suffix ``.part``. It is in the same folder
+    as the file that `path` leads to. If the block fails, the part file is removed and
+    `path` is unchanged.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def write_durably(path: Path, content: bytes, kind: str = "model") -> None:
     content : bytes
         The new content.
     kind : str, default='model'
-        What the content is. Error messages name it.
+        Noun for the content in error messages.
 
     Raises
     ------
@@ -152,7 +153,8 @@ def _sync_folder(folder: Path) -> None:
     """Write the entries of a folder to the disk, on systems that support it."""
     if os.name != "posix":
         return
-    # The file is already replaced. Some file systems cannot sync folders.
+    # Errors are ignored: the file is already replaced, and some file systems cannot
+    # sync folders.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

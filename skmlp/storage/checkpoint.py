@@ -21,7 +21,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     OSError
         If the file cannot be written. The old file is unchanged.
     TypeError
-        If a value cannot be stored in a file without code. The message names its key.
+        If the type of a value is not supported. The message names its key.
     """
     encoder = ValueEncoder()
     encoded = {

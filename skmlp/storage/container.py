@@ -7,10 +7,11 @@ The metadata of the safetensors file has one entry, ``skmlp_model`` or
 - The rest is the description: JSON, padded with spaces.
 
 The checksum covers the format number, the description, and the name, dtype, shape and
-bytes of every array in the order of their names. Everything before the arrays is ASCII.
+bytes of every array in the order of their names. The header, which is everything before
+the arrays, is ASCII.
 
-Files are not trusted. The size of the header is checked before it is parsed, so reading
-takes at most three times the size of the file in memory, or 1 MiB if that is more.
+Files are not trusted. Reading a file takes at most three times its size in memory, or
+1 MiB if that is more. The header is checked against this limit before it is parsed.
 """
 
 import hashlib
@@ -33,10 +34,10 @@ _METADATA_KEYS = {"model": "skmlp_model", "checkpoint": "skmlp_checkpoint"}
 _FORMAT_LINE = re.compile(r"format (\d{1,9}), skmlp (\S{1,40}), sha256 ([0-9a-f]{64})")
 
 _MAX_HEADER_BYTES = 1 << 25  # JSON of this size is parsed within a second
-_FREE_BYTES = 1 << 20  # reading a small file may always take this much memory
-# Upper bounds in bytes: parsing takes this much for every comma, colon and opening
-# bracket, and the layers of a network take this much for every array.
-_BYTES_PER_JSON_MARK = 96
+_MIN_MEMORY_LIMIT = 1 << 20  # reading a small file may always take this much memory
+# Upper bounds in bytes: of the parsed JSON for each structural character (comma, colon,
+# opening bracket), and of a layer of a network for each array.
+_BYTES_PER_STRUCTURAL_CHARACTER = 96
 _BYTES_PER_ARRAY = 4096
 # Python stores all characters of a string with the width of the widest one. While a
 # string is parsed, a narrower copy of it exists, and both are a quarter too long.
@@ -52,8 +53,8 @@ _LONG_ESCAPE_IN_HEADER = re.compile(rb"\\\\\\u(?!00[0-7])")
 class ModelFileError(ValueError):
     """A file is not a model or checkpoint that this version of skmlp can load.
 
-    The message names the file and says what is wrong with it. No other error is caused
-    by the content of a file.
+    The message names the file and says what is wrong with it. A damaged file never
+    raises another error.
 
     Examples
     --------
@@ -110,14 +111,16 @@ def serialize_container(
         If the description is too long to be read.
     """
     size = len(description) + sum(array.nbytes for array in arrays.values())
-    # The header's entry of an array has a dozen marks, and more for its shape.
+    # The header's entry of an array has 12 structural characters, and more for its
+    # shape.
     n_marks = sum(12 + array.ndim for array in arrays.values()) + 8
-    n_marks += _count_json_marks(description.encode("ascii"))
-    parsing_bytes = _bound_parsing_bytes(n_marks, len(arrays))
-    parsing_bytes += _bound_text_bytes(description)
-    # A description that is expensive to parse is padded, so that the file is as large
-    # as `_check_header` demands. The header counts too, so 3 is safe where 2 is needed.
-    if parsing_bytes > _FREE_BYTES - 3 * size:
+    n_marks += _count_structural_characters(description.encode("ascii"))
+    parsing_bytes = _max_parsing_bytes(n_marks, len(arrays))
+    parsing_bytes += _max_text_bytes(description)
+    # A description that is expensive to parse is padded with spaces, until the file is
+    # as large as `_check_memory` requires. `size` is without the rest of the header,
+    # so the factor is 3 instead of 2.
+    if parsing_bytes > _MIN_MEMORY_LIMIT - 3 * size:
         description += " " * (parsing_bytes - size)
     content = seal_container(description, arrays, kind)
     header_bytes = int.from_bytes(content[:8], "little")
@@ -170,7 +173,9 @@ def open_container(path: Path, kind: str = "model") -> Iterator[tuple[str, LazyA
         del text  # a copy of the description, which may be large
         match = _FORMAT_LINE.fullmatch(line)
         if match is None:
-            raise ModelFileError(f"{path} is damaged: {line[:80]!r} is no format.")
+            raise ModelFileError(
+                f"{path} is damaged: {line[:80]!r} is no valid format line."
+            )
         file_format, writer, checksum = int(match[1]), match[2], match[3]
         if not 1 <= file_format <= FORMAT:
             raise ModelFileError(
@@ -186,12 +191,12 @@ def open_container(path: Path, kind: str = "model") -> Iterator[tuple[str, LazyA
             raise ModelFileError(
                 f"{path} is damaged: its content does not have the checksum it names."
             )
-        _check_memory(path, size, parsing_bytes + _bound_text_bytes(description))
+        _check_memory(path, size, parsing_bytes + _max_text_bytes(description))
         yield description, arrays
 
 
 def _check_header(path: Path) -> tuple[int, int]:
-    """Refuse a path that is not a file, and a header that is too large to parse.
+    """Raise an error if a path is not a file, or a header is too large to parse.
 
     Returns the size of the file, and a bound on the memory for parsing in bytes.
     """
@@ -206,7 +211,7 @@ def _check_header(path: Path) -> tuple[int, int]:
     if not header.isascii() or _has_wide_escapes(header):
         raise ModelFileError(f"{path} is damaged: its header is not ASCII.")
     n_arrays = header.count(b"data_offsets")
-    parsing_bytes = _bound_parsing_bytes(_count_json_marks(header), n_arrays)
+    parsing_bytes = _max_parsing_bytes(_count_structural_characters(header), n_arrays)
     _check_memory(path, size, parsing_bytes)
     return size, parsing_bytes
 
@@ -226,26 +231,27 @@ def _has_wide_escapes(header: bytes) -> bool:
 
 
 def _check_memory(path: Path, size: int, parsing_bytes: int) -> None:
-    """Refuse a file whose description takes too much memory."""
-    # Two copies of the description are in memory at the same time: hence 2 * size.
-    if parsing_bytes > max(size, _FREE_BYTES - 2 * size):
+    """Raise an error if the description of a file takes too much memory."""
+    # The factor is 2, because two copies of the description are in memory at the same
+    # time.
+    if parsing_bytes > max(size, _MIN_MEMORY_LIMIT - 2 * size):
         raise ModelFileError(
             f"{path} has {size} bytes, but a description that would take far more "
             "memory than that."
         )
 
 
-def _count_json_marks(header: bytes) -> int:
+def _count_structural_characters(header: bytes) -> int:
     """Return the number of commas, colons and opening brackets."""
     return sum(header.count(mark) for mark in (b",", b":", b"[", b"{"))
 
 
-def _bound_parsing_bytes(n_marks: int, n_arrays: int) -> int:
+def _max_parsing_bytes(n_marks: int, n_arrays: int) -> int:
     """Return an upper bound on the memory that a parsed description takes."""
-    return n_marks * _BYTES_PER_JSON_MARK + n_arrays * _BYTES_PER_ARRAY
+    return n_marks * _BYTES_PER_STRUCTURAL_CHARACTER + n_arrays * _BYTES_PER_ARRAY
 
 
-def _bound_text_bytes(description: str) -> int:
+def _max_text_bytes(description: str) -> int:
     """Return an upper bound on the memory that strings with wide characters take."""
     if not _WIDE_ESCAPE.search(description):
         return 0

@@ -1,8 +1,9 @@
-"""Fingerprints: short texts that identify values, equal in every process.
+"""Short texts that identify values.
 
-The fingerprint of a short value is readable, such as ``0.1``. The fingerprint of a long
-value or of an array ends in a hash. A checkpoint stores the fingerprints of parameters
-and data by name, so that it is used only for the fit that wrote it.
+Equal values have equal fingerprints, in every process. The fingerprint of a short value
+is readable, such as ``0.1``. The fingerprint of a long value or of an array ends in a
+hash. A checkpoint stores the fingerprints of parameters and data by name, so that it is
+used only for the fit that wrote it.
 """
 
 import copyreg
@@ -40,12 +41,12 @@ _OPAQUE_MODULES = frozenset(
 def check_fingerprints(
     parameter: str, path: Path, stored: Mapping[str, str], current: Mapping[str, str]
 ) -> None:
-    """Refuse a checkpoint of another fit.
+    """Raise a ValueError if a checkpoint belongs to another fit.
 
     Parameters
     ----------
     parameter : str
-        The parameter that names the checkpoint, for the error message.
+        Name of the parameter that holds the path, for the error message.
     path : Path
         The checkpoint.
     stored : mapping of str to str
@@ -62,8 +63,9 @@ def check_fingerprints(
         if stored.get(name) != current.get(name):
             raise ValueError(
                 f"{parameter}={os.fspath(path)!r} is of another fit: {name} was "
-                f"{stored.get(name, 'unknown')} and is {current.get(name, 'unknown')}; "
-                "delete it to start from the beginning, or give another path."
+                f"{stored.get(name, 'unknown')} and is "
+                f"{current.get(name, 'unknown')}; delete it to start from the "
+                "beginning, or give another path."
             )
 
 
@@ -310,5 +312,5 @@ def _pickled(value: Any) -> bytes:
     except Exception as error:
         raise TypeError(
             f"A checkpoint cannot tell {value!r} from another "
-            f"{type(value).__qualname__}; give something that pickle knows."
+            f"{type(value).__qualname__}; use an object that can be pickled."
         ) from error

@@ -46,7 +46,7 @@ class ValueDecoder:
 
     def decode(self, value: Any, depth: int = 0) -> Any:
         """Return the value that JSON represents; lists are changed in place."""
-        if depth > 2 * MAX_DEPTH:
+        if depth > 2 * MAX_DEPTH:  # one value may need two levels of JSON
             raise ValueError("its description is nested too deeply")
         if type(value) is list:
             for i, item in enumerate(value):
@@ -69,14 +69,14 @@ class ValueDecoder:
             return self.decode_dict(content, depth)
         if form in _BUILDERS:
             return _BUILDERS[form](self.decode(content, depth + 1))
-        return self.decode_unknown_form(form, content, depth)
+        return self.decode_other_form(form, content, depth)
 
-    def decode_unknown_form(self, form: str, content: Any, depth: int) -> Any:
+    def decode_other_form(self, form: str, content: Any, depth: int) -> Any:
         """Decode a value of another form; subclasses support further forms here."""
         raise ValueError(f"{short_repr(form)} is no form of a value")
 
     def check_all_arrays_used(self) -> None:
-        """Refuse a file with an array that no value uses."""
+        """Raise a ValueError if no value uses an array."""
         if unused := self.arrays.keys() - self.used_names:
             raise ValueError(f"nothing names its array {min(unused)!r}")
 
@@ -157,7 +157,7 @@ def _build_objects(content: list[Any]) -> np.ndarray:
 
 
 def _build_random_state(content: list[Any]) -> np.random.RandomState:
-    """Return a RandomState; NumPy does not check that the position is in `words`."""
+    """Return a RandomState. Its position is checked here, because NumPy does not."""
     name, words, position, has_gauss, gauss = content
     if (
         words.shape != (_MERSENNE_TWISTER_WORDS,)

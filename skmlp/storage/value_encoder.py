@@ -14,7 +14,7 @@ value becomes an object with one key, which names the form of the value:
 ``array``               name of an array in the file
 ``transposed``          name of the transpose of an array in Fortran's order, on which
                         the last bits of a matrix product depend
-``text``                name of an array of code points; every string is one row
+``text``                name of a uint32 array of code points; each string is a row
 ``dates``               dtype and name of an array of integers, for an array of
                         datetime64 or timedelta64
 ``objects``             shape and items of an array of Python objects
@@ -119,9 +119,9 @@ class ValueEncoder:
         if type(value) is np.random.RandomState:
             state = value.get_state(legacy=True)
             return {"random_state": self._encode_items(state, owner, array_name, depth)}
-        return self.encode_unknown_type(value, owner, array_name, depth)
+        return self.encode_other_type(value, owner, array_name, depth)
 
-    def encode_unknown_type(
+    def encode_other_type(
         self, value: Any, owner: str, array_name: str, depth: int
     ) -> Any:
         """Encode a value of another type; subclasses support further types here."""

@@ -241,7 +241,7 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
         y = y.reshape(len(y), -1)
         if y.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"{name} has {y.shape[1]} outputs, but y had {self.n_outputs_} in fit."
+                f"{name} has {y.shape[1]} outputs, but fit has seen {self.n_outputs_}."
             )
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {y.dtype}, but has to hold numbers.")

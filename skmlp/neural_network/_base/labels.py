@@ -204,7 +204,7 @@ def _check_columns(y: np.ndarray, n_classes: int, name: str) -> None:
     """Raise ValueError if targets do not have exactly one column for each class."""
     if y.ndim != 2 or y.shape[1] != n_classes:
         raise ValueError(
-            f"{name} has shape {y.shape}, but y had {n_classes} columns in fit."
+            f"{name} has shape {y.shape}, but fit has seen {n_classes} columns."
         )
 
 

@@ -4,9 +4,11 @@ Each base class is one step of the work of an estimator and inherits from the on
 
 - `InputChecker` (inputs): validates parameters and data.
 - `PredictingNetwork` (prediction): logits, hidden activations, ``coefs_``.
-- `NetworkBuilder` (building): builds network, net, batches and scorers.
+- `TrainingDataBuilder` (training_data): builds data sets, batches and scorers.
+- `NetworkBuilder` (building): builds the network and its net.
 - `StoredNetwork` (storage): converts to and from the content of a model file.
 - `PickledNetwork` (pickling): content of pickles and copies.
+- `TrainedNetwork` (fit_results): checks a training and sets the fitted attributes.
 - `BaseNetwork` (network): the steps of `fit`.
 - `LabeledNetwork` (labels): targets and class weights of classifiers.
 - `BaseClassifier` (classifier): the public methods of classifiers.

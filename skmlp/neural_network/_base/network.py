@@ -11,7 +11,6 @@ several estimators with networks of the same structure at once. It calls steps 1
    ``refit_full=True``, trains once more on all samples.
 """
 
-import copy
 import time
 from contextlib import AbstractContextManager
 from functools import partial
@@ -19,12 +18,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor, nn
+from torch import nn
 
 from skmlp._sklearn_bases import CallbackSupportMixin
-from skmlp._warnings import warn
-from skmlp.neural_network._base.pickling import PickledNetwork
+from skmlp.neural_network._base.fit_results import TrainedNetwork
 from skmlp.neural_network._fit.callback_tasks import FitTask
 from skmlp.neural_network._fit.changed_parameters import (
     STRUCTURE,
@@ -60,7 +57,6 @@ from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.introspection import (
     has_convolutions,
     multiply_adds,
-    weight_layers,
 )
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.net import Net, NetSnapshot
@@ -72,14 +68,8 @@ from skmlp.training.run import (
 )
 from skmlp.training.stopping import Monitor
 
-# scikit-learn's sentence.
-_NON_FINITE_WEIGHTS = (
-    "Solver produced non-finite parameter weights. The input data may contain large "
-    "values and need to be preprocessed."
-)
 
-
-class BaseNetwork(CallbackSupportMixin, PickledNetwork):
+class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
     """Base of the estimators; not for direct use."""
 
     random_state: int | np.random.RandomState | None
@@ -87,12 +77,6 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
     record_train_score: bool
     device: str | torch.device
     checkpoint_interval: float
-
-    # Hooks of the estimators
-
-    def _describe_target_scale(self, y: Tensor) -> str:
-        """Return how large the targets are, for an error text."""
-        return ""
 
     # The steps of a fit
 
@@ -294,10 +278,7 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
         checkpoint: MemoryCheckpoint | None = None,
     ) -> None:
         """Check a trained run, set the fitted attributes, and refit if wanted."""
-        self._raise_if_diverged(run)
-        self._warn_if_not_converged(run.net, incremental)
-        if not torch.isfinite(run.flat.values).all():
-            raise ValueError(_NON_FINITE_WEIGHTS)
+        self._check_trained_run(run, incremental)
         self._set_fitted_attributes(run.net)
         run.net.incremental_ = incremental
         if not incremental:
@@ -312,84 +293,6 @@ class BaseNetwork(CallbackSupportMixin, PickledNetwork):
                     raise
                 warn_interrupted()
                 run.net.interrupted_ = True
-
-    def _raise_if_diverged(self, run: TrainingRun) -> None:
-        """Raise an error if the loss became non-finite, or warn if a best epoch exists.
-
-        Both texts give possible reasons. The error ends with scikit-learn's sentence.
-        """
-        if not run.diverged:
-            return
-        data, net = run.train_loader.data, run.net
-        reasons = (
-            "lower learning_rate_init or scale X (its values reach "
-            f"{data.max_abs():g}){self._describe_target_scale(data.y)}."
-        )
-        if run.error is not None:
-            raise ValueError(
-                f"Training loss became non-finite at epoch {run.error}; {reasons} "
-                f"{_NON_FINITE_WEIGHTS}"
-            )
-        warn(
-            f"Training loss became non-finite at epoch {net.epochs_}. Training ended, "
-            f"and the network has the weights of epoch {net.monitor.best_epoch}, which "
-            f"has the best validation score; {reasons}",
-            ConvergenceWarning,
-        )
-
-    def _warn_if_not_converged(self, net: Net, incremental: bool) -> None:
-        """Warn if the maximum number of epochs was reached, as scikit-learn does.
-
-        `partial_fit` warns instead if the learning rate schedule has ended.
-        """
-        schedule = net.schedule
-        is_done = net.converged_ or schedule.has_planned_end or self.solver == "lbfgs"
-        if not is_done and not incremental:
-            warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-        if incremental and schedule.is_past_planned_end:
-            warn(
-                f"learning_rate={schedule.name!r} is planned for max_iter="
-                f"{schedule.total_epochs} epochs, which have passed: partial_fit "
-                "learns next to nothing more; set a larger max_iter."
-            )
-
-    def _set_fitted_attributes(self, net: Net) -> None:
-        """Set the fitted attributes; with 'lbfgs', `_train` has set two of them."""
-        monitor = net.monitor
-        set_dropout_generator(net.module_, None)  # the generator is not stored
-        self.net_, self._monitor = net, monitor
-        self.device_ = torch.device(net.device)
-        self.callbacks_ = [callback for _, callback in net.user_callbacks()]
-        self.history_ = net.history
-        self.n_layers_ = len(list(weight_layers(net.module_))) + 1
-        self.n_parameters_ = sum(
-            p.numel() for p in net.module_.parameters() if p.requires_grad
-        )
-        self.out_activation_ = net.criterion_.output_activation
-        self.t_ = monitor.samples_seen
-        if self.solver == "lbfgs":
-            return
-        scores = monitor.validation_scores
-        self.n_iter_ = net.epochs_
-        self.loss_curve_ = monitor.loss_curve
-        self.loss_ = monitor.loss_curve[-1] if monitor.loss_curve else np.inf
-        self.best_loss_ = None if self.early_stopping else monitor.best_loss
-        self.validation_scores_ = scores or None
-        self.best_validation_score_ = monitor.best_validation_score if scores else None
-        self.best_epoch_ = monitor.best_epoch
-
-    def _attributes_of_unfinished_fit(self, net: Net) -> dict[str, Any]:
-        """Return the attributes that `fit` would set if it ended now."""
-        fitted = copy.copy(self)
-        copied = net.copy_for_prediction()
-        fitted._set_fitted_attributes(copied)
-        copied.release()
-        attributes = {k: v for k, v in vars(fitted).items() if k.endswith("_")}
-        return attributes | {"_monitor": fitted._monitor}
 
     def _refit(self, data: FitData, checkpoint: MemoryCheckpoint | None) -> None:
         """Train a new network on all samples for `best_epoch_` epochs."""

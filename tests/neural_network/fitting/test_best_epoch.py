@@ -9,7 +9,7 @@ from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
-from skmlp.neural_network._base import building
+from skmlp.neural_network._base import training_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -102,7 +102,7 @@ def test_validation_loss_does_not_depend_on_chunk_size(monkeypatch):
     )
     given = {"X_val": X[::-1], "y_val": y[::-1]}
     in_one_chunk = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
-    monkeypatch.setattr(building, "samples_per_chunk", lambda widest: 7)
+    monkeypatch.setattr(training_data, "samples_per_chunk", lambda widest: 7)
     in_chunks = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
     np.testing.assert_allclose(in_chunks, in_one_chunk, rtol=1e-12)
 

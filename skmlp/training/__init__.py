@@ -10,6 +10,7 @@ The modules of this folder train one network:
 - ``lbfgs``: the solver that minimizes the loss of all samples at once, without epochs.
 
 The sub-packages are ``modules`` (networks), ``losses``, ``data`` (batches),
-``optimizers`` (parameter updates), ``compute`` (devices, threads, matrix products) and
-``packs`` (many networks trained as one). README.md explains how they work together.
+``optimizers`` (parameter updates), ``compute`` (devices, threads, matrix products),
+``packs`` (many networks trained as one) and ``state_dicts`` (plain values for pickles
+and checkpoints). README.md explains how they work together.
 """

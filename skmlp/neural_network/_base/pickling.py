@@ -16,12 +16,12 @@ from skmlp.neural_network._base.storage import StoredNetwork
 from skmlp.neural_network._fit.changed_parameters import find_changed
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.net import Net
-from skmlp.training.net_state import (
+from skmlp.training.state_dicts.nets import (
     changed_fields,
     load_net_state_dict,
     net_state_dict,
 )
-from skmlp.training.state import tensors_to_arrays
+from skmlp.training.state_dicts.runs import tensors_to_arrays
 from skmlp.training.stopping import Monitor
 
 # joblib.hash pickles by protocol 3.

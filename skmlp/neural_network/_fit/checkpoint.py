@@ -27,7 +27,7 @@ from skmlp.storage.fingerprints import (
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.data.sources import Source
 from skmlp.training.run import TrainingRun
-from skmlp.training.state import (
+from skmlp.training.state_dicts.runs import (
     load_callback_states,
     load_training_state_dict,
     training_state_dict,

@@ -13,7 +13,7 @@ from torch import nn
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import make_optimizer
 from skmlp.training.schedules import Schedule
-from skmlp.training.state import arrays_to_tensors, tensors_to_arrays
+from skmlp.training.state_dicts.runs import arrays_to_tensors, tensors_to_arrays
 
 # Attributes of a net that are plain values.
 _VALUES = (

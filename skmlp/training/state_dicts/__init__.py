@@ -1,0 +1,1 @@
+"""Nets and runs as plain values and arrays, for pickles and checkpoints."""

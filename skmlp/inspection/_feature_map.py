@@ -20,7 +20,7 @@ from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
 from skmlp.training.modules.introspection import (
     RESHAPING_MODULES,
     layer_of_module,
-    layer_outputs,
+    module_outputs,
 )
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]
     first = next(network.parameters())
     x = torch.tensor(sample, dtype=first.dtype, device=first.device)
     maps: dict[str, np.ndarray] = {}
-    for name, _, output in layer_outputs(network, x):
+    for name, _, output in module_outputs(network, x):
         # Modules inside blocks, and modules that only reshape, are left out.
         if "." not in name and name not in RESHAPING_MODULES:
             values = output[0].cpu()

@@ -15,8 +15,8 @@ from skmlp._sklearn_compat import (
     has_callbacks,
     make_search_arguments,
 )
-from skmlp.model_selection._candidate_evaluation import CandidateEvaluation
-from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._candidate_evaluation import CandidateEvaluator
+from skmlp.model_selection._evaluation import TaskEvaluator
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint, can_resume_fit
 from skmlp.model_selection._tasks import clone_with
@@ -119,7 +119,7 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
                 cv=self._checked_cv_orig,
                 split_params=routed.splitter.split,
             )
-        evaluator = Evaluator(
+        evaluator = TaskEvaluator(
             X,
             y,
             scorer=scorers,
@@ -130,16 +130,18 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
             error_score=self.error_score,
             verbose=self.verbose,
         )
-        evaluation = CandidateEvaluation(
+        candidate_evaluator = CandidateEvaluator(
             self, evaluator, routed.splitter.split, checkpoint, halving_warm_start
         )
-        self._run_search(evaluation.evaluate_candidates, **make_search_arguments(self))
-        self._set_best_candidate(evaluation, refit_metric)
+        self._run_search(
+            candidate_evaluator.evaluate_candidates, **make_search_arguments(self)
+        )
+        self._set_best_candidate(candidate_evaluator, refit_metric)
         if self.refit:
             self._refit_best_candidate(X, y, routed.estimator.fit, checkpoint)
         # A multimetric scorer holds its scorers in `_scorers`.
         self.scorer_ = getattr(scorers, "_scorers", scorers)
-        self.cv_results_ = evaluation.results
+        self.cv_results_ = candidate_evaluator.results
         return self
 
     def _check_parameters_with_callbacks(self) -> None:
@@ -164,10 +166,10 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         return None
 
     def _set_best_candidate(
-        self, evaluation: CandidateEvaluation, refit_metric: Any
+        self, candidate_evaluator: CandidateEvaluator, refit_metric: Any
     ) -> None:
         """Set `best_index_`, `best_score_`, `best_params_` and `multimetric_`."""
-        first_scores = evaluation.outcomes[0]["test_scores"]
+        first_scores = candidate_evaluator.outcomes[0]["test_scores"]
         self.multimetric_ = isinstance(first_scores, dict)
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(first_scores)
@@ -175,12 +177,12 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         if self.multimetric_ and not self.refit:
             return
         self.best_index_ = self._select_best_index(
-            self.refit, refit_metric, evaluation.results
+            self.refit, refit_metric, candidate_evaluator.results
         )
         if not callable(self.refit):
-            mean_scores = evaluation.results[f"mean_test_{refit_metric}"]
+            mean_scores = candidate_evaluator.results[f"mean_test_{refit_metric}"]
             self.best_score_ = mean_scores[self.best_index_]
-        self.best_params_ = evaluation.results["params"][self.best_index_]
+        self.best_params_ = candidate_evaluator.results["params"][self.best_index_]
 
     def _refit_best_candidate(
         self,

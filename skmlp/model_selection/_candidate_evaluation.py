@@ -6,24 +6,24 @@ from typing import Any
 
 from skmlp._sklearn_bases import BaseSearchCV
 from skmlp._sklearn_compat import insert_error_scores, warn_or_raise_about_fit_failures
-from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._evaluation import TaskEvaluator
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint
 from skmlp.model_selection._tasks import Candidate, Outcome, Split, make_tasks
 from skmlp.model_selection._workers import run_tasks
 
 
-class CandidateEvaluation:
+class CandidateEvaluator:
     """Evaluates the candidates that scikit-learn's `_run_search` chooses.
 
     `_run_search` calls `evaluate_candidates` once. In a halving search it calls it once
-    for every iteration. A call is a round.
+    for every iteration. A call is a round, so a halving iteration is a round, too.
 
     Parameters
     ----------
     search : BaseSearchCV
         The search that is fitted.
-    evaluator : Evaluator
+    evaluator : TaskEvaluator
         Fits and scores tasks.
     split_params : dict
         Further arguments of the splitter's `split`.
@@ -44,7 +44,7 @@ class CandidateEvaluation:
     def __init__(
         self,
         search: BaseSearchCV,
-        evaluator: Evaluator,
+        evaluator: TaskEvaluator,
         split_params: dict[str, Any],
         checkpoint: SearchCheckpoint | None,
         warm_start: HalvingWarmStart | None,
@@ -88,7 +88,7 @@ class CandidateEvaluation:
         cv = self.search._checked_cv_orig if cv is None else cv
         splits = self._make_splits(cv)
         if self.warm_start is not None:
-            splits = self.warm_start.first_splits(candidates, splits)
+            splits = self.warm_start.reuse_first_splits(candidates, splits)
         outcomes = self._evaluate(candidates, splits)
         if not outcomes:
             raise ValueError(
@@ -96,8 +96,8 @@ class CandidateEvaluation:
                 "candidates?"
             )
         warn_or_raise_about_fit_failures(outcomes, self.search.error_score)
-        # A callable may return a dict. Only then are the names of the metrics unknown
-        # before the first score.
+        # If `scoring` is a callable, the names of the metrics are known only after a
+        # score. So failed fits get their error scores here.
         if callable(self.search.scoring):
             insert_error_scores(outcomes, self.search.error_score)
         self._all_candidates += candidates
@@ -142,10 +142,10 @@ class CandidateEvaluation:
         if self.checkpoint is not None:
             store = self.checkpoint.start_round(candidates, splits)
             evaluator = replace(evaluator, store=store)
-        # A generator, because a list would keep all fitted networks alive.
+        # Not a list: this function would keep a reference to every fitted network.
         tasks = make_tasks(search.estimator, candidates, splits)
         if self.warm_start is not None:
-            tasks = self.warm_start.add_stages(tasks)
+            tasks = self.warm_start.add_training_states(tasks)
         outcomes = run_tasks(tasks, evaluator, search.n_jobs, search.pre_dispatch)
         if search.verbose > 0:
             n_packed = sum(outcome["packed"] > 1 for outcome in outcomes)

@@ -21,7 +21,7 @@ from skmlp.training.run import ProgressCallback, ignore_progress
 
 
 @dataclass(frozen=True)
-class Evaluator:
+class TaskEvaluator:
     """Fits and scores tasks.
 
     It holds the data and the options of the search. joblib sends a copy to every
@@ -89,9 +89,10 @@ error_score, verbose
             In the order of the tasks.
         """
         stored = self.read_outcomes()
-        # Otherwise finished tasks become jobs too, so that the packs are the same.
         if all(task.number in stored for task in tasks):
             return [stored[task.number] for task in tasks]
+        # If only some tasks are finished, the finished ones become jobs, too. So the
+        # packs are the same as in the interrupted search.
         folds: dict[tuple[int, bool], FoldData] = {}
 
         def make_jobs() -> Iterator[FitJob]:
@@ -102,14 +103,14 @@ error_score, verbose
                         self.X, self.y, task, self.fit_params, self.score_params
                     )
                 job = folds[key].make_job(task, index)
-                if task.stages is not None:
-                    job.checkpoint = MemoryCheckpoint(task.stages)
+                if task.training_states is not None:
+                    job.checkpoint = MemoryCheckpoint(task.training_states)
                 job.skip_training = task.number in stored
                 job.repeatable = self.store is not None
                 yield job
 
         outcome_by_index: dict[int, Outcome] = {}  # index in `tasks`
-        pack_by_number: dict[int, Outcome] = {}  # number of the task
+        outcomes_of_pack: dict[int, Outcome] = {}  # by number of the task
         # `fit_jobs` reads the jobs while it trains, so the data of a fold are cut when
         # they are needed.
         for job in fit_jobs(make_jobs(), progress_callback):
@@ -117,18 +118,20 @@ error_score, verbose
             if job.skip_training:
                 outcome_by_index[job.index] = stored[task.number]
                 continue
-            if job.interrupted:  # Ctrl-C ended the training; the search ends, too
+            # A network that trains alone returns after Ctrl-C. The search has to end.
+            if job.interrupted:
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[data_key(task)])
             outcome_by_index[job.index] = outcome
-            pack_by_number[task.number] = outcome
+            outcomes_of_pack[task.number] = outcome
             # `fit_jobs` yields the members of a pack one after the other.
-            if len(pack_by_number) == job.pack_size:
-                self._write_outcomes(pack_by_number)
-                pack_by_number = {}
+            if len(outcomes_of_pack) == job.pack_size:
+                self._write_outcomes(outcomes_of_pack)
+                outcomes_of_pack = {}
             if not self.return_estimator:
-                tasks[job.index] = task._replace(estimator=None, stages=None)
-                # These references would keep the network alive in the next pack.
+                tasks[job.index] = task._replace(estimator=None, training_states=None)
+                # These references would keep the network in memory while the next pack
+                # is trained.
                 del job, task
         return [outcome_by_index[index] for index in range(len(tasks))]
 

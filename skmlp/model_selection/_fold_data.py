@@ -102,8 +102,8 @@ class FoldData:
         """
         X, y = self.train.X, self.train.y
         network_params = _network_params(task.estimator, self.fit_params)
-        # A network, or a Pipeline that passes fit parameters to its steps itself. Such
-        # a Pipeline is fitted alone.
+        # A network has no other steps. A Pipeline that must pass the fit parameters
+        # itself is fitted as a whole by `fit_jobs`.
         if not isinstance(task.estimator, Pipeline) or network_params is None:
             return FitJob(task.estimator, X, y, self.fit_params, self._key, index)
         transformers_key = _transformers_key(task.estimator, index)
@@ -121,7 +121,7 @@ class FoldData:
             if transformers_key not in fitted:
                 fitted[transformers_key] = _fit_transformers(task.estimator, X, y)
             task.estimator.steps[:-1], job.X, job.y = fitted[transformers_key]
-        except Exception as error:  # noqa: BLE001  # the caller reads `error_score`
+        except Exception as error:  # noqa: BLE001  # see `error_score`
             job.error = error
         job.seconds = time.perf_counter() - start
         return job

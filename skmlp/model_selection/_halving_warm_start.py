@@ -16,8 +16,8 @@ from skmlp.model_selection._tasks import (
     Candidate,
     Outcome,
     Split,
-    Stages,
     Task,
+    TrainingStates,
     clone_with,
 )
 from skmlp.neural_network._known_classes import (
@@ -31,8 +31,8 @@ from skmlp.training.schedules import NAMES, WITH_PLANNED_END
 class HalvingWarmStart:
     """Passes training states from one halving iteration to the next.
 
-    The methods are called in this order in every iteration: `first_splits`,
-    `add_stages`, `select_survivors`.
+    The methods are called in this order in every iteration: `reuse_first_splits`,
+    `add_training_states`, `select_survivors`.
 
     Parameters
     ----------
@@ -57,15 +57,16 @@ class HalvingWarmStart:
         self._splits: list[Split] | None = None
         # One entry for each task, in the order of `make_tasks`. An empty dict means
         # that the fit starts from scratch.
-        self._stages: list[Stages] = []
+        self._training_states: list[TrainingStates] = []
 
-    def first_splits(
+    def reuse_first_splits(
         self, candidates: Sequence[Candidate], splits: list[Split]
     ) -> list[Split]:
-        """Return the splits of the first iteration in every iteration.
+        """Return the splits that every iteration uses.
 
-        The first iteration passes its splits, and its candidates are checked. With new
-        splits, a network could be tested on samples on which it was trained.
+        The first iteration checks the candidates and stores its splits. Later
+        iterations return the stored splits. With new splits, a network could be tested
+        on samples on which it was trained.
 
         Raises
         ------
@@ -77,13 +78,13 @@ class HalvingWarmStart:
             for candidate in candidates:
                 _check_can_continue(clone_with(self.estimator, candidate))
             self._splits = splits
-            self._stages = [{} for _ in candidates for _ in splits]
+            self._training_states = [{} for _ in candidates for _ in splits]
         return self._splits
 
-    def add_stages(self, tasks: Iterable[Task]) -> Iterator[Task]:
+    def add_training_states(self, tasks: Iterable[Task]) -> Iterator[Task]:
         """Yield the tasks with the training states from which they start."""
-        for task, stages in zip(tasks, self._stages, strict=True):
-            yield task._replace(stages=stages)
+        for task, states in zip(tasks, self._training_states, strict=True):
+            yield task._replace(training_states=states)
 
     def select_survivors(
         self, outcomes: Sequence[Outcome], results: Mapping[str, Any]
@@ -102,14 +103,14 @@ class HalvingWarmStart:
         n_splits = len(self._splits)
         n_candidates = len(outcomes) // n_splits
         n_earlier_candidates = len(results["params"]) - n_candidates
-        # `top_k` returns the best params. With indices instead of params, it returns
-        # indices.
+        # `top_k` selects entries of `results["params"]`. They are replaced by indices,
+        # because indices are needed here.
         survivors = top_k(
             {**results, "params": np.arange(len(results["params"]))},
             ceil(n_candidates / self.factor),
             results["iter"][-1],
         )
-        self._stages = [
+        self._training_states = [
             stages[(candidate - n_earlier_candidates) * n_splits + split]
             for candidate in survivors
             for split in range(n_splits)

@@ -1,7 +1,7 @@
 """Successive halving. The networks of an iteration are trained in packs.
 
 The steps of a search are described in ``_packed_search``. A halving search calls
-`CandidateEvaluation.evaluate_candidates` once for every iteration. With
+`CandidateEvaluator.evaluate_candidates` once for every iteration. With
 ``warm_start=True``, the survivors of an iteration continue their training
 (``_halving_warm_start``).
 """

@@ -5,17 +5,17 @@ dimension of members. A packed search has these steps:
 
 1. `BasePackedSearch.fit` (``_base_search``) checks the arguments and calls
    scikit-learn's `_run_search`, which chooses candidates.
-2. `CandidateEvaluation` (``_candidate_evaluation``) makes one task of every candidate
+2. `CandidateEvaluator` (``_candidate_evaluation``) makes one task of every candidate
    and fold (``_tasks``).
 3. `run_tasks` (``_workers``) divides the tasks that end in a network equally among the
    workers. Every other task is a joblib job of its own. With one worker, everything
    runs in this process.
-4. `Evaluator.evaluate_in_packs` (``_evaluation``) makes one fit job of every task, on
-   the data of its fold (``_fold_data``). `fit_jobs` of `skmlp.neural_network._packs`
+4. `TaskEvaluator.evaluate_in_packs` (``_evaluation``) makes one fit job of every task,
+   on the data of its fold (``_fold_data``). `fit_jobs` of `skmlp.neural_network._packs`
    trains jobs with equal `pack_key` together. Other jobs are fitted one by one.
 5. The worker scores every fitted network. The scores, times and errors of a task are
    stored in a dict, the outcome.
-6. `CandidateEvaluation` collects the outcomes in ``cv_results_``, and
+6. `CandidateEvaluator` collects the outcomes in ``cv_results_``, and
    `BasePackedSearch.fit` refits the best candidate.
 """
 

@@ -26,7 +26,7 @@ from skmlp._sklearn_compat import (
     insert_error_scores,
     warn_or_raise_about_fit_failures,
 )
-from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._evaluation import TaskEvaluator
 from skmlp.model_selection._tasks import Task
 from skmlp.model_selection._workers import run_tasks
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
@@ -120,7 +120,7 @@ return_indices, error_score
     cv = check_cv(cv, y, classifier=is_classifier(estimator))
     scorer = check_scoring(estimator, scoring, raise_exc=error_score == "raise")
     routed = _route(estimator, cv, scorer, groups, dict(params or {}))
-    evaluator = Evaluator(
+    evaluator = TaskEvaluator(
         X,
         y,
         scorer=scorer,

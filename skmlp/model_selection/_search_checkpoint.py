@@ -46,7 +46,8 @@ class OutcomeStore(NamedTuple):
         Index of the round.
     fingerprints : dict of str to str
         Fingerprints of search, candidates and splits. A file with different
-        fingerprints raises an error. Files have them under the key "facts".
+        fingerprints raises an error. Their key in the files is "facts", as in files of
+        older versions.
     """
 
     folder: Path
@@ -74,7 +75,8 @@ class OutcomeStore(NamedTuple):
         try:
             write_checkpoint(path, content)
         except FileNotFoundError:
-            # Another search in this folder has begun, and removed the part file.
+            # `write_checkpoint` writes a part file first. A search that starts in this
+            # folder may have removed it.
             write_checkpoint(path, content)
 
 
@@ -131,7 +133,8 @@ class SearchCheckpoint:
         self._search_hash = fingerprint(fingerprints)
         self._next_round = 0
         self.folder.mkdir(exist_ok=True)
-        # Here only: later, the workers of a killed search may still be writing.
+        # Part files are removed only at the start. Later they may belong to a worker
+        # that is writing.
         remove_part_files(self.folder)
         path = self.folder / "search"
         if path.exists():

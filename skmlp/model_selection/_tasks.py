@@ -18,14 +18,14 @@ Split = tuple[np.ndarray, np.ndarray]
 # The result of a task. These keys are those of scikit-learn's `_fit_and_score`:
 # "test_scores", "train_scores", "fit_time", "score_time", "n_test_samples",
 # "fit_error" (text of the traceback, or None), "estimator". Two keys are added:
-# - "packed": the number of networks in the pack.
+# - "packed": the number of networks in the pack. Checkpoints contain this key.
 # - "stages": the training states after the fit. Only with a warm start.
 Outcome = dict[str, Any]
 
 # Training states at the end of a fit, by stage name. A fit has the stage "fit". With
 # refit_full=True it also has the stage "refit". See `MemoryCheckpoint` in
 # `skmlp.neural_network._fit.checkpoint`.
-Stages = dict[str, dict[str, Any]]
+TrainingStates = dict[str, dict[str, Any]]
 
 
 class Task(NamedTuple):
@@ -34,8 +34,9 @@ class Task(NamedTuple):
     Attributes
     ----------
     estimator : object
-        An unfitted clone. It has the parameters of the candidate already if it may be
-        taken apart (see ``_known_classes``); scikit-learn sets those of the others.
+        An unfitted clone. If its class is known (see ``_known_classes``), the
+        parameters of the candidate are already set. Otherwise scikit-learn's
+        `_fit_and_score` sets them.
     parameters : dict or None
         The parameters of the candidate; None without a search.
     fold : int
@@ -44,7 +45,7 @@ class Task(NamedTuple):
         Indices of the samples of the fold.
     number : int
         Index of the task among all tasks of `run_tasks`.
-    stages : dict or None
+    training_states : dict or None
         Training states from which the fit continues.
 
         - If it is empty, the fit starts from scratch and its states are returned.
@@ -57,7 +58,7 @@ class Task(NamedTuple):
     train: np.ndarray
     test: np.ndarray
     number: int = 0
-    stages: Stages | None = None
+    training_states: TrainingStates | None = None
 
 
 def make_tasks(

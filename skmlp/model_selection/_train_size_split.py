@@ -124,17 +124,17 @@ class TrainSizeSplit(BaseCrossValidator):
         ValueError
             If `n_samples` is too small for a validation set or for growing sizes.
         """
-        n_training = n_samples - self._count_validation_samples(n_samples)
+        n_available = n_samples - self._count_validation_samples(n_samples)
         if _are_fractions(self.train_sizes):
-            n_train = np.rint(np.multiply(self.train_sizes, n_training)).astype(int)
+            n_train = np.rint(np.multiply(self.train_sizes, n_available)).astype(int)
         else:
             n_train = np.array(self.train_sizes, dtype=int)
-        if n_train[0] < 1 or n_train[-1] > n_training or (np.diff(n_train) < 1).any():
+        if n_train[0] < 1 or n_train[-1] > n_available or (np.diff(n_train) < 1).any():
             raise ValueError(
                 f"train_sizes={self.train_sizes!r} asks for {n_train.tolist()} of "
-                f"{n_training} training rows ({n_samples} minus "
-                f"{n_samples - n_training} for validation); sizes must grow from at "
-                f"least 1 to at most {n_training}."
+                f"{n_available} training rows ({n_samples} minus "
+                f"{n_samples - n_available} for validation); sizes must grow from at "
+                f"least 1 to at most {n_available}."
             )
         return n_train
 

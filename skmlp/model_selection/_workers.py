@@ -13,7 +13,7 @@ from typing import Any
 import joblib
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmlp.model_selection._evaluation import Evaluator
+from skmlp.model_selection._evaluation import TaskEvaluator
 from skmlp.model_selection._tasks import Outcome, Task
 from skmlp.neural_network._fit.progress import SCREEN
 from skmlp.neural_network._known_classes import (
@@ -26,30 +26,30 @@ from skmlp.training.run import ignore_progress
 
 def run_tasks(
     tasks: Iterable[Task],
-    evaluator: Evaluator,
+    evaluator: TaskEvaluator,
     n_jobs: int | None,
     pre_dispatch: int | str,
 ) -> list[Outcome]:
     """Fit and score all tasks; return the outcomes in the order of the tasks."""
     _check_error_score(evaluator.error_score)
     tasks = [task._replace(number=i) for i, task in enumerate(tasks)]
-    # Lists of numbers: `evaluate_in_packs` removes scored networks from its list of
-    # tasks, and a second list of tasks would keep them in memory.
     network_numbers = [t.number for t in tasks if ends_in_known_network(t.estimator)]
     other_numbers = sorted(set(range(len(tasks))) - set(network_numbers))
     if evaluator.verbose > 0:
         _print_overrides([tasks[number] for number in other_numbers])
     n_workers = min(joblib.effective_n_jobs(n_jobs), len(network_numbers))
     if n_workers == 1 and not other_numbers:
+        # `tasks` itself is passed, because `evaluate_in_packs` removes scored networks
+        # from it. Another list of the tasks would keep the networks in memory.
         with _show_progress(tasks, evaluator.verbose) as progress_callback:
             return evaluator.evaluate_in_packs(tasks, progress_callback)
 
-    # Task i goes to worker i % n_workers. Neighbors often have equal cost, so every
-    # worker has the same amount of work.
-    numbers_of_workers = [network_numbers[i::n_workers] for i in range(n_workers)]
+    # The tasks are dealt to the workers in turn. The folds of a candidate have about
+    # the same cost, so all workers have about the same amount of work.
+    numbers_by_worker = [network_numbers[i::n_workers] for i in range(n_workers)]
     calls = [
         delayed(evaluator.evaluate_in_packs)([tasks[number] for number in numbers])
-        for numbers in numbers_of_workers
+        for numbers in numbers_by_worker
     ]
     outcomes = evaluator.read_outcomes() if other_numbers else {}
     other_numbers = [number for number in other_numbers if number not in outcomes]
@@ -58,7 +58,7 @@ def run_tasks(
 
     outcomes.update(zip(other_numbers, results[n_workers:], strict=True))
     for numbers, worker_outcomes in zip(
-        numbers_of_workers, results[:n_workers], strict=True
+        numbers_by_worker, results[:n_workers], strict=True
     ):
         outcomes.update(zip(numbers, worker_outcomes, strict=True))
     return [outcomes[number] for number in range(len(tasks))]

@@ -38,10 +38,9 @@ _CNN_PARAMETERS = CLASSIFICATION_LOSS_PARAMETER | {
     ),
     "init": SHARED["init"]._replace(
         text="Initializer of the weights. 'auto' is the initializer of scikit-learn's "
-        "MLPClassifier, which draws the biases too, except for the output biases. With "
-        "these, the predicted probabilities of a sample whose last hidden activations "
-        "are zero are the (weighted) class priors. With hinge losses they are zero. "
-        "All others start with biases of zero, as in Keras."
+        "MLPClassifier, which draws the biases too, except for the output biases. The "
+        "output biases are the logits of the (weighted) class priors; with hinge "
+        "losses they are zero. All others start with biases of zero, as in Keras."
     ),
     "conv_channels": Parameter(
         "int or array-like of int, default=(32, 64)",
@@ -109,7 +108,8 @@ _CNN_PARAMETERS = CLASSIFICATION_LOSS_PARAMETER | {
         "Test-time augmentation, called like `augmentation` with the images to "
         "predict. Logits are averaged over the original images and `predict_views` "
         "changed copies. The seeds are fixed, so the same X gives the same result in "
-        "every call. The copies of a sample depend on its row number in X.",
+        "every call. The random changes of a sample depend on its row number in X, "
+        "so predictions of a subset of X may differ.",
         [callable, None],
     ),
     "predict_views": Parameter(

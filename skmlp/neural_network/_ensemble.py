@@ -27,8 +27,8 @@ from skmlp.neural_network._ensemble_members import (
     check_checkpoint,
     count_draws,
     fit_members,
+    make_fit_params,
     members_have_partial_fit,
-    prefix_fit_params,
     update_members,
 )
 from skmlp.neural_network._layers.html import fitted_panel
@@ -55,9 +55,10 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         Number of members.
     bootstrap : bool, default=False
         Whether each member is trained on a bootstrap sample: n_samples samples that are
-        drawn from X with replacement. Samples are not copied. The weight of a sample is
-        the number of times it was drawn. So every member knows all classes, and no
-        sample is in both the training set and the validation set of ``early_stopping``.
+        drawn from X with replacement. Each member receives all samples. The weight of a
+        sample is the number of times it was drawn, which may be 0. So every member
+        knows all classes, and no sample is in both the training set and the validation
+        set of ``early_stopping``.
     random_state : int, RandomState instance or None, default=None
         Generates the seeds of the members and the bootstrap samples. An int gives the
         same ensemble in every call.
@@ -206,7 +207,7 @@ shape (n_samples, height, width[, channels])
         if self.bootstrap:
             weights = [count_draws(drawn, X.shape[0]) for drawn in samples]
         fit_params = [
-            prefix_fit_params(
+            make_fit_params(
                 self.estimator_,
                 self.bootstrap,
                 {"sample_weight": weight, "X_val": X_val, "y_val": y_val},
@@ -319,7 +320,7 @@ shape (n_samples, height, width[, channels])
         score : float
         """
         predicted = self.predict(X)
-        # An ensemble that an older version pickled has no such attribute.
+        # Ensembles that were pickled with an older version lack this attribute.
         if getattr(self, "_target_type", None) == "probabilities":
             y = most_probable_classes(y, len(self.classes_))
         return accuracy_score(y, predicted, sample_weight=sample_weight)

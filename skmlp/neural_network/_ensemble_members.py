@@ -62,12 +62,13 @@ def count_draws(drawn: np.ndarray, n_samples: int) -> np.ndarray:
     return np.bincount(drawn, minlength=n_samples).astype(float)
 
 
-def prefix_fit_params(
+def make_fit_params(
     member: Any, bootstrap: bool, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the fit parameters that are not None.
+    """Check the fit parameters, and return those to pass to `fit` of the member.
 
-    For a Pipeline, their names have the prefix of the network.
+    - Parameters that are None are omitted.
+    - For a Pipeline, the names have the prefix of the network.
 
     Raises
     ------
@@ -90,7 +91,8 @@ def prefix_fit_params(
     estimator, prefix = final_estimator(member), final_prefix(member)
     for name in given:
         if not has_fit_parameter(estimator, name):
-            why = ", which bootstrap=True needs" if bootstrap else ""
+            is_for_bootstrap = bootstrap and name == "sample_weight"
+            why = ", which bootstrap=True needs" if is_for_bootstrap else ""
             raise TypeError(f"{type(estimator).__name__}.fit takes no {name}{why}.")
     return {prefix + name: value for name, value in given.items()}
 
@@ -153,17 +155,22 @@ def _fit_members(
     fit_params: list[dict[str, Any]],
     n_jobs: int | None,
 ) -> list[Any]:
-    """Train networks in packs if `n_jobs` is None; otherwise one joblib job each."""
+    """Train the members and return them.
+
+    - Without parallel jobs, networks are trained in packs.
+    - Without parallel jobs, other estimators are trained one by one, with all threads.
+    - With `n_jobs`, each member is a joblib job that uses one thread.
+    """
     sequential = n_jobs is None and effective_n_jobs(n_jobs) == 1
     if sequential and all(map(is_known_network, members)):
         return _fit_in_packs(members, X, y, fit_params)
-    limit_threads = nullcontext if sequential else single_threaded
+    thread_context = nullcontext if sequential else single_threaded
     # joblib maps X into the other processes. torch needs writable memory, so the mode
     # is copy-on-write. Nothing writes to X, so nothing is copied.
     parallel = Parallel(n_jobs, mmap_mode="c")
-    with limit_threads():
+    with thread_context():
         return parallel(
-            delayed(_fit_member)(member, X, y, params, limit_threads, warns=i == 0)
+            delayed(_fit_member)(member, X, y, params, thread_context, warns=i == 0)
             for i, (member, params) in enumerate(zip(members, fit_params, strict=True))
         )
 
@@ -173,14 +180,14 @@ def _fit_member(
     X: Any,
     y: Any,
     fit_params: dict[str, Any],
-    limit_threads: Any,
+    thread_context: Any,
     warns: bool,
 ) -> Any:
     """Train one member; the number of threads is limited in the worker too.
 
     Only one member warns about the scales of the data, because all have the same data.
     """
-    with limit_threads(), warnings.catch_warnings():
+    with thread_context(), warnings.catch_warnings():
         if not warns:
             warnings.simplefilter("ignore", DataScaleWarning)
         return member.fit(X, y, **fit_params)

@@ -131,8 +131,9 @@ class MLPClassifier(BaseClassifier):
     ) -> None:
         set_init_arguments(self, locals())
 
-    def _early_stops_like_sklearn(self) -> bool:
-        # scikit-learn's class has no class_weight, so there is nothing to match.
+    def _matches_sklearn_validation(self) -> bool:
+        # scikit-learn's class has no class_weight. With class_weight, there is no
+        # result of scikit-learn to match.
         return self.class_weight is None
 
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:

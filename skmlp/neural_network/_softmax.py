@@ -55,9 +55,9 @@ class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
             type="float, default=0.01"
         ),
         "init": SHARED["init"]._replace(
-            text="Initializer of the weights. 'auto' is 'truncated_normal', with "
-            "biases for which the predicted probabilities of an all-zero sample are "
-            "the (weighted) class priors. With hinge losses the biases are zero. All "
+            text="Initializer of the weights. 'auto' is 'truncated_normal'. "
+            "The biases are the logits of the (weighted) class priors; with hinge "
+            "losses they are zero. All "
             "others start with biases of zero, as in Keras."
         ),
     }

@@ -72,7 +72,8 @@ class LayerProducts(Protocol):
         """Write the gradient of the weights.
 
         `grad` is the gradient of the output, and `x` is the input. `DenseProducts` adds
-        the derivative of the penalty here. A pack adds it later, for all layers.
+        the derivative of the penalty here, unless its alpha is 0. Packs and
+        `AutogradStep` add it later, for all layers.
         """
 
     def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ def minimize(
                 options={"maxfun": max_fun, "maxiter": run.max_epochs, "gtol": tol},
             )
             best = result.x
+            # As `InterruptWatch.release_between_epochs` after the last epoch.
             if (watch := current_watch()) is not None:
                 watch.waits = watch.waits_after_training
         except KeyboardInterrupt:
@@ -128,8 +129,8 @@ class _Objective:
     loss : float
         The loss at the last evaluation.
     best : tuple of ndarray and LBFGSResult, or None
-        The parameters at the end of the last iteration, and the result if that is the
-        end.
+        The parameters at the end of the last iteration, and the result to return if
+        Ctrl-C ends the training now.
     """
 
     def __init__(self, run: TrainingRun) -> None:
@@ -147,9 +148,10 @@ class _Objective:
         self.best: tuple[np.ndarray, LBFGSResult] | None = None
 
     def end_iteration(self, values: np.ndarray) -> None:
-        """Remember the parameters at which an iteration ended; the last call took them.
+        """Store the parameters at the end of an iteration.
 
-        The last evaluation of a line search is the accepted one.
+        The last evaluation of a line search is the accepted one. So `self.loss` is the
+        loss of these parameters.
         """
         n_iter = 1 if self.best is None else self.best[1].n_iter + 1
         self.best = values.copy(), LBFGSResult(n_iter, self.loss)

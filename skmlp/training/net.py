@@ -90,7 +90,7 @@ class Net(NeuralNet):
         Number of epochs that the last training has completed.
     converged_ : bool
         Whether training stopped before it reached the maximum number of epochs. It is
-        also True after Ctrl-C.
+        also True after Ctrl-C, and after a divergence that ended with the best weights.
     interrupted_ : bool
         Whether Ctrl-C ended training.
     incremental_ : bool
@@ -172,7 +172,7 @@ class Net(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: None = None) -> "Net":
-        """Create `flat_`, to whose vector all parameters move, and `optimizer_`."""
+        """Create `optimizer_` and `flat_`, which moves parameters into one vector."""
         self.flat_ = FlatParameters(self.module_)
         if self.solver != "lbfgs":
             self.optimizer_ = self.make_optimizer(self.flat_.values)

@@ -143,7 +143,10 @@ class TrainingRun:
             self.checkpoint.save(self, last=self.ended)
 
     def record_validation(self, logits: Tensor) -> None:
-        """Write loss and score of the logits of the validation set into the history."""
+        """Write loss and score of the logits of the validation set into the history.
+
+        Only packs call this. `Trainer` validates a single network itself.
+        """
         assert self.valid_loader is not None
         net, data = self.net, self.valid_loader.data
         _, y, weight = data.gather(torch.from_numpy(data.index))
@@ -185,7 +188,7 @@ class TrainingRun:
 
         If there are best weights, the run ends with them, and the epoch is part of the
         curves. As in scikit-learn, its validation score is not a number. Otherwise
-        `error` is set.
+        `error` is set. Its text is the number of the epoch.
         """
         net, monitor = self.net, self.net.monitor
         self.diverged = True

@@ -88,8 +88,8 @@ class Schedule:
         return self.has_planned_end and self.steps_done > planned
 
     @property
-    def moves_within_epochs(self) -> bool:
-        """Whether the learning rate differs between the batches of an epoch."""
+    def is_set_per_batch(self) -> bool:
+        """Whether `before_batch` sets the learning rate."""
         return self.name in _FUNCTIONS_OF_STEP or self.warmup_epochs > 0
 
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
@@ -101,9 +101,11 @@ class Schedule:
                 epochs = self.steps_done / self.batches_per_epoch
                 self.steps_done = round(epochs * batches_per_epoch)
             self.batches_per_epoch = batches_per_epoch
-        if self.moves_within_epochs:
+        if self.is_set_per_batch:
             warmup = round(self.warmup_epochs * batches_per_epoch)
-            # After the warm-up, the other schedules set the rate at the end of epochs.
+            # Schedules outside `_FUNCTIONS_OF_STEP` are set here during the warm-up,
+            # and once at its end with the factor 1. Later only `after_epoch` and
+            # `on_plateau` change them.
             if self.name in _FUNCTIONS_OF_STEP or self.steps_done <= warmup:
                 factor = self.factor(self.steps_done, batches_per_epoch)
                 _set_learning_rate(optimizer, self.learning_rate_init * factor)

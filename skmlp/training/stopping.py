@@ -73,12 +73,13 @@ class Monitor:
         if score is None:
             return False
         self.validation_scores.append(score)
-        best, lowest = self.best_validation_score, self.best_valid_loss
+        best, best_valid_loss = self.best_validation_score, self.best_valid_loss
         highest = max(best, self._highest_score)
         # `improved_by_tol` resets the patience. `is_best` makes this the best epoch.
+        # A tie: the score is within tol of the highest score and of the best epoch's.
         if self.ties_by_loss and highest - self.tol <= score <= best + self.tol:
-            improved_by_tol = valid_loss <= lowest - self.tol
-            is_best = valid_loss < lowest
+            improved_by_tol = valid_loss <= best_valid_loss - self.tol
+            is_best = valid_loss < best_valid_loss
         else:
             # As in scikit-learn, a NaN counts as an improvement: NaN < x is False.
             improved_by_tol = not score < highest + self.tol

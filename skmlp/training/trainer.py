@@ -137,7 +137,9 @@ class Trainer:
         try:
             with self.computing_context():
                 while not run.ended:
-                    if len(net.callbacks_) == 1:  # no callback of the user saw it
+                    # Only skorch's timer is a callback. So no callback of the user can
+                    # have caught the KeyboardInterrupt.
+                    if len(net.callbacks_) == 1:
                         raise_lost_interrupt()
                     net.notify("on_epoch_begin", **datasets)
                     self.update.begin_epoch()
@@ -169,7 +171,7 @@ class Trainer:
         net.notify("on_train_end", X=run.train_loader.data, y=None)
 
     def _finish_epoch(self, loss: float) -> None:
-        """Count an epoch that is over; Ctrl-C waits until its record is complete."""
+        """Complete the record of an epoch, diverged or not; Ctrl-C waits meanwhile."""
         self.interrupts.waits = True
         try:
             if math.isfinite(loss):
@@ -192,8 +194,9 @@ class Trainer:
         An epoch has to be over. A KeyboardInterrupt of a callback always ends training.
         """
         net = self.run.net
-        of_user = self.interrupts.seen or len(net.callbacks_) == 1  # only skorch's
-        return net.epochs_ > 0 and (not of_user or self.run.may_be_interrupted())
+        # Without callbacks of the user, only Ctrl-C can have raised it.
+        was_ctrl_c = self.interrupts.seen or len(net.callbacks_) == 1
+        return net.epochs_ > 0 and (not was_ctrl_c or self.run.may_be_interrupted())
 
     def _interrupt(self) -> None:
         """End training; the history forgets the epoch that is not over."""
@@ -221,7 +224,7 @@ class Trainer:
             self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
     def inference_mode_if_possible(self) -> AbstractContextManager[object]:
-        """Return torch's inference mode if only this package computes with a batch.
+        """Return torch's inference mode if no user code sees the tensors of a batch.
 
         Callbacks and the augmentation may use autograd, which rejects tensors that were
         created in inference mode.
@@ -229,10 +232,10 @@ class Trainer:
         handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
             self.run.net.optimizer_, FlatOptimizer
         )
-        leaves_package = (
+        others_see_batches = (
             self.run.train_loader.augment is not None or self._notifies_of_batches()
         )
-        if handwritten and not leaves_package:
+        if handwritten and not others_see_batches:
             return inference_mode(True)
         return nullcontext()
 

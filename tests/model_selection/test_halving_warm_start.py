@@ -157,7 +157,7 @@ def test_states_of_dropped_candidates_are_released(more_digits, monkeypatch):
 
     def count_states(self, outcomes, results):
         select_survivors(self, outcomes, results)
-        n_states.append(len(self._stages))
+        n_states.append(len(self._training_states))
         assert not any("stages" in outcome for outcome in outcomes)
 
     monkeypatch.setattr(HalvingWarmStart, "select_survivors", count_states)

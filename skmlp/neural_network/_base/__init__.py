@@ -29,7 +29,7 @@ These hooks have a default:
 - ``_loss_weights``: weights of the samples in the loss.
 - ``_initializer_name``, ``_uses_class_priors``: the meaning of ``init='auto'``.
 - ``_set_image_shape``: sets ``image_shape_``.
-- ``_early_stops_like_sklearn``: whether early stopping equals scikit-learn's.
+- ``_matches_sklearn_validation``: whether early stopping equals scikit-learn's.
 - ``_validation_strata``, ``_train_size_strata``: strata of the two subsets.
 - ``_give_classes_to_scorer``: adapts a scorer to a set that may lack classes.
 - ``_compute_logits``: computes logits for predictions.

@@ -78,7 +78,7 @@ class NetworkBuilder(TrainingDataBuilder):
         """Return ``init``; a subclass may replace 'auto' by its own initializer."""
         return self.init
 
-    def _early_stops_like_sklearn(self) -> bool:
+    def _matches_sklearn_validation(self) -> bool:
         """Return whether early stopping has to give the results of scikit-learn.
 
         It decides about stratification, ties of scores, and the best weights of the
@@ -239,5 +239,6 @@ class NetworkBuilder(TrainingDataBuilder):
             self.n_iter_no_change,
             self.early_stopping,
             self.restore_best_weights,
-            ties_by_loss=self.scoring is None and not self._early_stops_like_sklearn(),
+            ties_by_loss=self.scoring is None
+            and not self._matches_sklearn_validation(),
         )

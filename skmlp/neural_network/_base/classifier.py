@@ -28,8 +28,8 @@ _TEMPERATURE_BOUNDS = (1e-2, 1e2)
 class DecisionFunctionMixin:
     """The logits as `decision_function`; not for direct use.
 
-    `MLPClassifier` does not have it, like scikit-learn's class. Scorers, calibration
-    and plots would prefer a decision function to probabilities.
+    Neither `MLPClassifier` nor scikit-learn's class has it. Scorers, calibration and
+    plots would use a decision function instead of the probabilities.
     """
 
     n_outputs_: int
@@ -107,9 +107,14 @@ shape (n_samples, height, width[, channels])
             If `checkpoint` cannot be read or written. A full disk leaves the previous
             checkpoint unchanged.
         KeyboardInterrupt
-            After Ctrl-C before the first epoch (the first iteration of L-BFGS) is over.
-            In a search, a cross-validation, an ensemble or a job of joblib, after any
-            Ctrl-C. Otherwise the fit ends with the epochs so far and a warning.
+            In these cases:
+
+            - Ctrl-C comes before the end of the first epoch (the first iteration of
+              L-BFGS).
+            - Ctrl-C comes at any time in a search, a cross-validation, an ensemble or a
+              job of joblib.
+
+            Otherwise the fit ends with the epochs so far and a warning.
         """
         # The state of an earlier `calibrate_temperature` or of a failed `partial_fit`.
         for name in ("temperature_", "_partial_classes"):
@@ -145,9 +150,9 @@ shape (n_samples, height, width[, channels])
         self : object
         """
         check_partial_fit_first_call(self, classes)
-        # `check_partial_fit_first_call` has set `classes_`. `_set_target_attributes`
-        # would replace it by the labels in y, so it takes the classes from here. This
-        # is also necessary if the first call failed.
+        # `check_partial_fit_first_call` has set `classes_`. `_partial_classes` passes
+        # them to `_set_target_attributes`, which would otherwise use the labels in y.
+        # The call after a failed first call needs them, too.
         if not self.__sklearn_is_fitted__():
             self._partial_classes = self.classes_
         self.__dict__.pop("temperature_", None)

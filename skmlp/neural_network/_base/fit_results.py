@@ -50,7 +50,7 @@ class TrainedNetwork(PickledNetwork):
             "lower learning_rate_init or scale X (its values reach "
             f"{data.max_abs():g}){self._describe_target_scale(data.y)}."
         )
-        if run.error is not None:
+        if run.error is not None:  # its text is the number of the epoch
             raise ValueError(
                 f"Training loss became non-finite at epoch {run.error}; {reasons} "
                 f"{_NON_FINITE_WEIGHTS}"

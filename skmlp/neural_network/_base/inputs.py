@@ -38,7 +38,7 @@ from skmlp.neural_network._fit.scales import (
 from skmlp.neural_network._fit.value_errors import (
     FLOAT32_MAX,
     check_float32_range,
-    locate_error,
+    error_with_place,
 )
 from skmlp.training.compute.devices import resolve_device, resolve_dtype
 from skmlp.training.data.sources import Source
@@ -59,7 +59,7 @@ def validate_arrays(
         try:
             return validate_data(estimator, X, *y, **checks)
         except (TypeError, ValueError) as error:
-            if (located := locate_error(error, X)) is None:
+            if (located := error_with_place(error, X)) is None:
                 raise
             raise located from error
     checked = validate_data(estimator, X.placeholder, *y, **checks)
@@ -223,7 +223,11 @@ class InputChecker(BaseEstimator, ABC):
         X, shape = flatten_images(X)
         if reset:
             self._data_shape: ImageShape | None = shape
-        elif shape is not None and shape != (self.image_shape_ or shape):
+        elif (
+            shape is not None
+            and self.image_shape_ is not None
+            and shape != self.image_shape_
+        ):
             # One color image without the first axis looks like `height` gray images.
             single = (len(X), *shape[:2]) == self.image_shape_ and shape[2] == 1
             raise ValueError(
@@ -239,7 +243,7 @@ class InputChecker(BaseEstimator, ABC):
         try:
             X = with_supported_dtype(checked[0] if y else checked)
         except TypeError as error:
-            raise locate_error(error, X) or error from error
+            raise error_with_place(error, X) or error from error
         if self._casts_to_float32(X, dtype) and not get_config()["assume_finite"]:
             check_float32_range(X, "X", getattr(self, "feature_names_in_", None))
         return (X, checked[1]) if y else X

@@ -61,8 +61,8 @@ class LabeledNetwork(BaseNetwork):
                 )
             else:
                 self.classes_ = unique_labels(y) if classes is None else classes
-                # One class is binary too: as in scikit-learn, the logit of a second
-                # class is trained that no sample has.
+                # A single class counts as binary. As in scikit-learn, the logit
+                # belongs to a second class, which no sample has.
                 few = len(self.classes_) <= 2
                 self._target_type = "binary" if few else "multiclass"
         self.n_outputs_ = 1 if self._target_type == "binary" else len(self.classes_)
@@ -153,7 +153,7 @@ class LabeledNetwork(BaseNetwork):
             return scorer
         return pass_labels(scorer, self.classes_)
 
-    def _early_stops_like_sklearn(self) -> bool:
+    def _matches_sklearn_validation(self) -> bool:
         return False
 
     def _split(
@@ -162,7 +162,7 @@ class LabeledNetwork(BaseNetwork):
         try:
             return super()._split(inputs, random_state)
         except ValueError as error:
-            if "least populated" in str(error) and self._early_stops_like_sklearn():
+            if "least populated" in str(error) and self._matches_sklearn_validation():
                 names = " and ".join(
                     f"{index} is the class {name!r}"
                     for index, name in zip(
@@ -173,8 +173,9 @@ class LabeledNetwork(BaseNetwork):
             raise
 
     def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
-        if self._early_stops_like_sklearn():
-            # scikit-learn names the strata of a class that is too rare False and True.
+        if self._matches_sklearn_validation():
+            # With bool strata, scikit-learn's error calls a class that is too rare
+            # 'False' or 'True'. `_split` adds the label.
             return (
                 self._encode_targets(y).astype(bool) if self.n_outputs_ == 1 else None
             )

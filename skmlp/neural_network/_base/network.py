@@ -93,6 +93,8 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
     ) -> Self:
         """Fit to X and y, or train further by one epoch if `incremental`."""
         start = time.perf_counter()
+        # From the end of the last epoch on, Ctrl-C has to wait.
+        # `restore_attributes_on_error` looks at `seen` after the fit.
         if (watch := current_watch()) is not None:
             watch.waits_after_training = True
         continues = hasattr(self, "net_") and (self.warm_start or incremental)
@@ -201,9 +203,9 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         # A warm start of scikit-learn with a validation split does not remember the
         # best weights of the previous fit. In all other cases, the best weights of the
         # previous fit remain the best ones until an epoch has a better score.
-        forgets_best = inputs.valid is None and self._early_stops_like_sklearn()
-        remembers_best = continues and not forgets_best and valid is not None
-        if remembers_best and net.monitor.at_best:
+        matches_sklearn = inputs.valid is None and self._matches_sklearn_validation()
+        uses_previous_best = continues and valid is not None and not matches_sklearn
+        if uses_previous_best and net.monitor.at_best:
             run.save_best_weights()
         return run
 
@@ -219,10 +221,10 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         if device != self.device_:
             self.net_.release()
         network = self.net_.module_.to(device)
-        if record is not None and (new := [n for n in changed if n in STRUCTURE]):
+        if record is not None and (structure := [n for n in changed if n in STRUCTURE]):
             rebuilt = self._rebuild_network(network)
             if rebuilt is None:
-                raise ValueError(changed_text(self, record, new, incremental))
+                raise ValueError(changed_text(self, record, structure, incremental))
             network = rebuilt
         if not incremental or changed:
             freeze_layers(network, self.frozen_layers)
@@ -285,8 +287,9 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             run.net.release()
         if self.refit_full and not run.net.interrupted_:
             try:
+                # The second training may be interrupted again.
                 if (watch := current_watch()) is not None:
-                    watch.release()
+                    watch.stop_waiting()
                 self._refit(inputs.all_samples(), checkpoint)
             except KeyboardInterrupt:
                 if not is_started_by_user(self):
@@ -316,7 +319,8 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         )
         self._train(run)
         self._raise_if_diverged(run)
-        # Nothing else ends this training early. At least one epoch has to be complete.
+        # Only a callback can end this training early, because Ctrl-C raises. Then the
+        # estimator continues to use the net of the first training.
         if net.epochs_ < max(1, run.max_epochs):
             self.net_.interrupted_ = True
             return
@@ -330,7 +334,7 @@ def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:
     network, data = run.net.module_, run.train_loader.data
     batch_size = min(run.train_loader.batch_size, len(data))
     work = multiply_adds(network, data.X.shape[1]) * batch_size
-    threads_products = not has_convolutions(network) and can_thread_large_products(
+    is_tuned = not has_convolutions(network) and can_thread_large_products(
         run.flat.values
     )
-    return threads_for_work(work, tuned=threads_products)
+    return threads_for_work(work, tuned=is_tuned)

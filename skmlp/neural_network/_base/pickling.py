@@ -68,7 +68,8 @@ class PickledNetwork(StoredNetwork):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Interned names are pickled once, also if objects of many pickles meet.
+        # pickle writes an interned string once, even if the estimators come from
+        # different pickles.
         super().__setstate__({sys.intern(name): value for name, value in state.items()})
         if isinstance(state.get("net_"), dict):  # else unfitted, or an earlier version
             self._rebuild_net(self.__dict__.pop("net_"))
@@ -128,7 +129,8 @@ class PickledNetwork(StoredNetwork):
             for name, value in fitted["_monitor"].items()
         }
         monitor, history = Monitor(**fields), History(fitted["history_"])
-        own_monitor = Monitor(**state["monitor"]) if "monitor" in state else monitor
+        # After refit_full, the net has another monitor than the estimator.
+        net_monitor = Monitor(**state["monitor"]) if "monitor" in state else monitor
         # In a user's inference mode the weights could not be trained later.
         with torch.inference_mode(False), torch.device("cpu") as device:
             # Not by torch's meta device: `to_empty` imports SymPy for half a second.
@@ -136,7 +138,7 @@ class PickledNetwork(StoredNetwork):
             network.to(getattr(torch, state["weights"].dtype.name))
             for name, parameter in network.named_parameters():
                 parameter.requires_grad_(name not in state.get("frozen", ()))
-            net = self._make_net(network, own_monitor, device, callbacks=[])
+            net = self._make_net(network, net_monitor, device, callbacks=[])
             load_net_state_dict(net, state)
         if net.fit_parameters_ is not None:
             net.fit_parameters_ |= state.get("changed_parameters", {})

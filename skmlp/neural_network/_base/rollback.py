@@ -31,7 +31,7 @@ def restore_attributes_on_error(method: _Method) -> _Method:
             watch.begin()
             result = inner(self, *args, **kwargs)
             if watch.seen and not _was_interrupted(self):
-                _keep_interrupted_fit(self)
+                _handle_late_interrupt(self)
             return result
         except BaseException:
             attributes.restore()
@@ -48,10 +48,11 @@ def _was_interrupted(estimator: Any) -> bool:
     return net is not None and net.interrupted_
 
 
-def _keep_interrupted_fit(estimator: Any) -> None:
+def _handle_late_interrupt(estimator: Any) -> None:
     """Warn about Ctrl-C that did not end a fit; raise it in an ensemble or search.
 
-    It came after the last epoch, or Python dropped it while it deleted an object.
+    The user pressed Ctrl-C after the last epoch, or Python dropped the exception while
+    it deleted an object.
     """
     net = vars(estimator).get("net_")
     if net is None or not is_started_by_user(estimator):

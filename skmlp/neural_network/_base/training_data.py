@@ -80,16 +80,16 @@ class TrainingDataBuilder(PredictingNetwork):
         train = self._take_train_size(split.train, random_state)
         if split.valid is None:
             return TrainValidSplit(train, None)
-        return TrainValidSplit(train, split.valid.in_reading_order())
+        return TrainValidSplit(train, split.valid.sorted_for_reading())
 
     def _take_train_size(
         self, train: FitData, random_state: np.random.RandomState
     ) -> FitData:
-        """Reduce a training set to ``train_size``, in reading order."""
+        """Reduce a training set to ``train_size``, sorted for reading."""
         if self.train_size is not None:
             strata = self._train_size_strata(train.select(train.y))
             train = take_train_size(train, self.train_size, strata, random_state)
-        return train.in_reading_order()
+        return train.sorted_for_reading()
 
     # Batches
 

@@ -1,12 +1,12 @@
-"""Parameters that were changed between two fits of which one continues the other."""
+"""Parameters that were changed between a fit and the fit that continues it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-# The parameters from which a network is built. A changed one is taken if the new
-# network has the weights of the old one, as with another activation.
+# The parameters from which a network is built. A change is accepted if the
+# weights of the new network have the same names and shapes, as with another activation.
 STRUCTURE = (
     "activation",
     "batch_norm",
@@ -109,6 +109,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return value
     values = value if isinstance(value, list | tuple | np.ndarray) else [value]
-    if not len(values):  # of layers or callbacks; None means none as well
+    if not len(values):  # an empty list of layers or callbacks equals None
         return [None]
     return [item.item() if isinstance(item, np.generic) else item for item in values]

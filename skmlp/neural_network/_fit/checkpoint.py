@@ -70,12 +70,16 @@ class MemoryCheckpoint:
         if name in self.stages:
             random_state.set_state(self.stages[name]["start"].get_state())
             return
-        # "start" is the random state at the start, and "state" that of the training.
+        # "start" holds the random state before the stage. "state" holds the training
+        # state (see `training_state_dict`), and None before the first saved epoch.
         self.stages[name] = {"start": copy.deepcopy(random_state), "state": None}
         self.write()
 
     def stage(self, name: str) -> "StageCheckpoint":
-        """Return the checkpoint of a stage that has begun, for its training run."""
+        """Return the checkpoint of a stage that has begun, for its training run.
+
+        It implements the protocol `skmlp.training.run.RunCheckpoint`.
+        """
         return StageCheckpoint(self, name)
 
     def write(self) -> None:
@@ -109,8 +113,8 @@ class FileCheckpoint(MemoryCheckpoint):
 
     Notes
     -----
-    A file that another fit writes meanwhile is left to that fit: `write` raises a
-    ValueError.
+    If another fit writes the file during this fit, `write` raises a ValueError and does
+    not change the file.
     """
 
     def __init__(
@@ -125,7 +129,8 @@ class FileCheckpoint(MemoryCheckpoint):
         super().__init__({})
         remove_part_files(self.path)
         self._writer = secrets.token_hex(8)
-        # The writer of the present file, and the state in which this fit knows it.
+        # Who wrote the file that is on the disk now, and its version when this fit last
+        # read or wrote it.
         self._last_writer: Any = None
         self._version = _file_version(self.path)
         if self.path.exists():
@@ -156,7 +161,7 @@ class FileCheckpoint(MemoryCheckpoint):
         """
         self._refuse_other_writer()
         content = {
-            "facts": self.fingerprints,
+            "facts": self.fingerprints,  # the key of older versions
             "stages": self.stages,
             "writer": self._writer,
         }
@@ -165,7 +170,8 @@ class FileCheckpoint(MemoryCheckpoint):
         except FileNotFoundError as error:
             if not self.path.parent.is_dir():
                 raise
-            # A fit that begins removes the part files of its checkpoint.
+            # The part file of this fit is missing: another fit with this path has begun
+            # and removed it.
             raise self._other_writer_error() from error
         self._version, self._last_writer = _file_version(self.path), self._writer
 

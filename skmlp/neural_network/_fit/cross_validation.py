@@ -1,7 +1,7 @@
 """Refuse a checkpoint of an estimator that scikit-learn's cross-validation clones.
 
 Every clone would use the same file, and all fits after the first one would fail. Such
-failures become scores of NaN, so the search would choose the candidate that was first.
+failures become scores of NaN, so the search would choose the first candidate.
 No argument of `fit` tells who called it, so the call stack is read. Only a fit with a
 checkpoint pays for it.
 """

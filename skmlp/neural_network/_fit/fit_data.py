@@ -57,12 +57,12 @@ class FitData(NamedTuple):
             positions = self.indices[positions]
         return self._replace(indices=positions)
 
-    def in_reading_order(self) -> "FitData":
-        """Return the set; sort the indices of a large `Source` for sequential reads."""
+    def sorted_for_reading(self) -> "FitData":
+        """Return the set; for a large `Source`, sort the indices by their rows."""
         large = isinstance(self.X, Source) and not self.X.fits_in_memory(self.n_samples)
         if self.indices is None or not large:
             return self
-        return self._replace(indices=self.X.sorted_by_position(self.indices))
+        return self._replace(indices=self.X.sorted_by_row(self.indices))
 
     def select(self, values: np.ndarray) -> np.ndarray:
         """Return the entries of an array that belong to the samples of this set."""

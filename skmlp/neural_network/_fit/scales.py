@@ -17,13 +17,14 @@ _MAX_COLUMNS = 1000
 # Rows of an array outside memory are read in so many groups of neighbors.
 _SOURCE_GROUPS = 8
 
-# The widest feature varies over so many times the range of the narrowest one, and over
-# a range from which a network cannot start well.
+# Features cause a warning if the range of the widest one is at least _LARGE_RANGE, and
+# at least _MAX_RATIO times the range of the narrowest one.
 _MAX_RATIO = 1000.0
 _LARGE_RANGE = 100.0
 
-# Most columns of a validation set vary over so many times the range of the training set
-# (or the other way round), or their medians are so many ranges away.
+# A validation set causes a warning in two cases. In most columns, its range is
+# _MAX_VALIDATION_RATIO times the range of the training set, or vice versa. Or in most
+# columns, the medians differ by _MAX_SHIFT ranges.
 _MAX_VALIDATION_RATIO = 10.0
 _MAX_SHIFT = 3.0
 
@@ -120,7 +121,7 @@ def _ranges(values: np.ndarray) -> _Ranges:
 
 
 def _column_step(X: Any) -> int:
-    """Return how many columns apart the columns are that are looked at."""
+    """Return the step between the inspected columns."""
     return -(-X.shape[1] // _MAX_COLUMNS)
 
 

@@ -52,7 +52,7 @@ def range_text(name: str, value: float, place: str) -> str:
     )
 
 
-def locate_error(error: Exception, X: Any) -> Exception | None:
+def error_with_place(error: Exception, X: Any) -> Exception | None:
     """Return scikit-learn's error about X with the place of the value that caused it.
 
     None means that the place is not known.

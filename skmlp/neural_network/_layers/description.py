@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from skmlp.training.modules.introspection import layer_multiply_adds, layer_outputs
+from skmlp.training.modules.introspection import layer_multiply_adds, module_outputs
 
 
 class LayerSummary(NamedTuple):
@@ -53,7 +53,7 @@ def describe_layers(network: nn.Module) -> list[LayerSummary]:
             sum(p.numel() for p in layer.parameters(recurse=False)),
             layer_multiply_adds(layer, output.shape),
         )
-        for name, layer, output in layer_outputs(network, x)
+        for name, layer, output in module_outputs(network, x)
     ]
 
 

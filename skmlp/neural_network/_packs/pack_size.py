@@ -217,7 +217,8 @@ def _measure_fastest_size(runs: Sequence[TrainingRun]) -> int:
         seconds_per_network = step_seconds / runs_per_thread / n_threads
         if seconds_per_network < best_seconds:
             best_size, best_seconds = size, seconds_per_network
-    # If the largest size is the fastest, more runs are also trained as one pack.
+    # The result is reused for up to twice as many runs. If all runs together are the
+    # fastest, up to twice as many also form one pack.
     return best_size if best_size < len(runs) else 2 * best_size
 
 

@@ -1,8 +1,8 @@
 """Fit many estimators: in packs if possible, otherwise one by one.
 
-A fit has several names on its way. A caller makes a `FitJob`. The estimator of the job
-prepares a `TrainingRun` (`_PreparedJob`). Runs with equal `pack_key` become the members
-of a pack.
+A fit is first a `FitJob`. Its preparation adds a `TrainingRun`; `_PreparedJob` holds
+both. Runs with equal `pack_key` can train in one pack. In a pack, a run is called a
+member.
 
 `fit_jobs` lists the rules that decide which networks train in packs.
 """
@@ -58,11 +58,11 @@ class FitJob:
         Set by the caller. `fit_jobs` does not use it.
     skip_training : bool
         If True, the network is prepared but not trained, because the caller has the
-        result. It is still counted when packs are formed. So the other networks are in
-        the same packs as in a call that trains it.
+        result. It still has its position when packs are formed. So all packs are the
+        same as in the interrupted search.
     repeatable : bool
         If True, pack sizes are chosen without timing, so that a later call forms the
-        same packs. This holds for all networks that wait with this one.
+        same packs. One such job is enough for all waiting jobs with its `pack_key`.
     checkpoint : MemoryCheckpoint or None
         The fit continues from this checkpoint, and stores its last training state in
         it.
@@ -208,8 +208,8 @@ def fit_jobs(
 
     Networks train in packs according to these rules:
 
-    - Their fit can be divided into preparation, training and end
-      (`_can_be_divided`). Other estimators are fitted by their own `fit`.
+    - Their fit has separate steps: preparation, training and end
+      (`_has_separate_steps`). Other estimators are fitted by their own `fit`.
     - Their `pack_key` is equal. Networks without a key are trained one by one.
     - The widths of their layers are similar (`group_by_width`).
     - A pack is faster than single networks (`choose_pack_size`).
@@ -258,8 +258,9 @@ def fit_jobs(
 class _Limits(NamedTuple):
     """Largest number of networks in a pack, and of bytes of all waiting networks.
 
-    Both are computed from the free memory when the first network with a pack key is
-    prepared.
+    Both are computed from the free memory when a network begins to wait and no other
+    network with its pack key is waiting. `waiting_bytes` is a limit for the waiting
+    networks of all keys together.
     """
 
     pack_size: int
@@ -272,17 +273,17 @@ def _prepare_or_fit_alone(
     """Prepare the network of a job; return None if the job has ended."""
     if job.error is not None:
         return None
-    if not _can_be_divided(job.estimator):
+    if not _has_separate_steps(job.estimator):
         if not job.skip_training:
             job.fit_alone()
         return None
     with job.record_time_and_error():
         return preparation.prepare(job)
-    return None
+    return None  # `prepare` failed, and the error is in the job
 
 
-def _can_be_divided(estimator: Any) -> bool:
-    """Return whether a fit can be divided into preparation, training and end.
+def _has_separate_steps(estimator: Any) -> bool:
+    """Return whether preparation, training and end can be called separately.
 
     - The estimator is a known network. A Pipeline is not.
     - The solver is not 'lbfgs'.

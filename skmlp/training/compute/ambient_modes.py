@@ -53,8 +53,9 @@ class _Settings:
     def leave_autocast(self) -> None:
         """Switch autocast off.
 
-        The cache is switched off for an inner autocast: the outer one would let it use
-        the cast weights of one step in the next step.
+        torch clears the cache only when the outermost autocast ends. With `amp`, the
+        next step would therefore use the cast weights of the previous one. So the cache
+        is switched off, too.
         """
         for kind in _DEVICE_TYPES:
             torch.set_autocast_enabled(kind, False)

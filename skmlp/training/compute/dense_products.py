@@ -83,8 +83,8 @@ def linear_without_grad(
     n_threads : int
         Number of threads that the product may use.
     choices : dict, optional
-        Cache of the thread choices for one product. Operands that use the same cache
-        and have the same batch size need the same memory layout.
+        Cache of the thread choices for one product. Two calls with the same cache and
+        batch size must have operands of the same memory layout.
 
     Returns
     -------
@@ -264,7 +264,7 @@ def _onednn_threads(
         return choices[batch_size, n_threads]
     chosen = n_threads if _is_faster_by_onednn(x, weight) else 0
     if chosen > 1 and not _has_same_bits_on_threads(chosen, x, weight, bias):
-        return 1  # not cached: the trial cannot run while other fits run
+        return 1  # not in `choices`; `_same_bits` has the result of a trial that ran
     if choices is not None:
         choices[batch_size, n_threads] = chosen
     return chosen
@@ -275,8 +275,8 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
 
 
-# Results of the trials below, by number of threads, shapes and memory layouts. They
-# determine how oneDNN splits the sums of a product.
+# Results of the trials below, by number of threads, shapes and memory layouts. The
+# keys determine how oneDNN splits the sums of a product.
 _same_bits: dict[Hashable, bool] = {}
 _MAX_STORED_TRIALS = 1000
 _DRAWS_PER_TRIAL = 10

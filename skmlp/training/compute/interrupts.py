@@ -21,19 +21,19 @@ _watches: list["InterruptWatch"] = []
 
 
 class InterruptWatch:
-    """Handles Ctrl-C until it acts or the watch ends.
+    """Handles Ctrl-C until the previous handler receives it, or until `end`.
 
     Attributes
     ----------
     seen : bool
         Whether Ctrl-C was pressed.
     waits : bool
-        Whether Ctrl-C has to wait for `release`. Pressed again, it acts at once.
+        Whether Ctrl-C has to wait for `stop_waiting`. Pressed again, it acts at once.
     is_pending : bool
         Whether Ctrl-C was pressed and waits.
     waits_after_training : bool
         Whether Ctrl-C waits from the end of the last epoch on. The owner of the watch
-        then has to look at `is_pending`.
+        then has to look at `seen`.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class InterruptWatch:
             signal.signal(signal.SIGINT, self._handle)
 
     def end(self) -> None:
-        """Give the handler from before its signal back."""
+        """Reinstall the previous signal handler."""
         if self._before is None:
             return
         if self in _watches:
@@ -62,7 +62,7 @@ class InterruptWatch:
         if signal.getsignal(signal.SIGINT) == self._handle:
             signal.signal(signal.SIGINT, self._before)
 
-    def release(self) -> None:
+    def stop_waiting(self) -> None:
         """Let Ctrl-C act from now on, also if it was pressed while it had to wait."""
         self.waits = False
         if self.is_pending:
@@ -72,14 +72,16 @@ class InterruptWatch:
     def release_between_epochs(self, is_last: bool) -> None:
         """Let Ctrl-C act after an epoch, unless it waits after the last one."""
         if not (is_last and self.waits_after_training):
-            self.release()
+            self.stop_waiting()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.seen = True
         if self.waits and not self.is_pending:
             self.is_pending = True
             return
-        self.end()  # here already: `end` itself may be what Ctrl-C interrupts
+        # First, because Ctrl-C may have interrupted `end` before it had reinstalled the
+        # previous handler.
+        self.end()
         self._before(number, frame)
 
 

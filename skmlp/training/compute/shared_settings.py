@@ -117,8 +117,8 @@ class SharedSetting(Generic[T]):
             self._write(self.value_before)
         self._blocks = blocks
 
-    def limit_restored_values(self, value: T) -> None:
-        """Restore `value` at the end of all open blocks."""
+    def set_restored_values(self, value: T) -> None:
+        """Let all open blocks restore `value` when they close."""
         self.value_before = value
         self._blocks = [(thread, value) for thread, _ in self._blocks]
 

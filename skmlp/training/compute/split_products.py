@@ -66,7 +66,7 @@ class SplitProducts:
             self._weight_gradient = weight_gradient.view(n_gradient_parts, -1, n_inputs)
         n_input_parts = _number_of_parts(n_inputs, _MIN_UNITS_PER_PART, max_parts)
         by_inputs = weight.view(units, n_input_parts, -1).permute(1, 2, 0)
-        self._weight_by_inputs = by_inputs  # (parts, in, out)
+        self._transposed_weight = by_inputs  # (parts, in, out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x @ weight.T + bias``, column-major."""
@@ -94,9 +94,9 @@ class SplitProducts:
 
     def input_gradient(self, grad: Tensor) -> Tensor:
         """Return the gradient of the input, column-major."""
-        grads = grad.mT.expand(self._weight_by_inputs.shape[0], -1, -1)
+        grads = grad.mT.expand(self._transposed_weight.shape[0], -1, -1)
         with self._threads_for_parts(grads):
-            grad_x = torch.bmm(self._weight_by_inputs, grads)
+            grad_x = torch.bmm(self._transposed_weight, grads)
         return grad_x.view(-1, grad.shape[0]).mT
 
     def _threads_for_parts(self, parts: Tensor) -> using_threads:

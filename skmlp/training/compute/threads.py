@@ -124,7 +124,7 @@ class using_threads:
 def _use_one_thread_in_child() -> None:
     """Let a forked process compute on one torch thread, now and after all blocks."""
     torch.set_num_threads(1)
-    _torch_threads.limit_restored_values(1)
+    _torch_threads.set_restored_values(1)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

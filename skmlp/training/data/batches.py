@@ -2,8 +2,8 @@
 
 A batch is cast to the training dtype when it is gathered. Three kinds of indices occur:
 
-- A sample index is a row of the X and y of the fit. `DeviceData.index` has the sample
-  indices of one training or validation set.
+- A sample index is the index of a sample in the X and y of the fit. `DeviceData.index`
+  has the sample indices of one training or validation set.
 - An order is an array of sample indices in the order of training.
 - A position is a row of the tensors or arrays in memory. It equals the sample index,
   except for a source, which is read in windows.
@@ -69,7 +69,7 @@ class DeviceData(Dataset):
     shares_features : bool
         Whether data made by `with_sample_indices` uses the same tensor of features.
         False for a source that was read: X then holds only the samples of this data.
-    streams : bool
+    reads_windows : bool
         Whether the features are read in windows.
     """
 
@@ -84,8 +84,8 @@ class DeviceData(Dataset):
     ) -> None:
         index = np.arange(X.shape[0]) if index is None else index
         self.shares_features = not isinstance(X, Source)
-        self.streams = isinstance(X, Source) and not X.fits_in_memory(len(index))
-        if isinstance(X, Source) and not self.streams:  # read these samples once
+        self.reads_windows = isinstance(X, Source) and not X.fits_in_memory(len(index))
+        if isinstance(X, Source) and not self.reads_windows:  # read these samples once
             X, y = X.read(index), y[torch.from_numpy(index)]
             weight = None if weight is None else weight[index]
             index = np.arange(len(index))
@@ -134,7 +134,7 @@ class DeviceData(Dataset):
         Data that are read in windows get an order for reading by windows. It depends on
         `index` and not on `order`.
         """
-        if self.streams:
+        if self.reads_windows:
             return self.X.shuffled(self.index, random_state, batch_size)
         # sklearn.utils.shuffle without its checks, which take as long as an epoch.
         positions = np.arange(len(order))
@@ -155,7 +155,7 @@ class DeviceData(Dataset):
         order : ndarray of int
             The slice of `order` with these samples.
         """
-        if not self.streams:
+        if not self.reads_windows:
             positions = torch.from_numpy(order)
             on_host = scipy.sparse.issparse(self.X)
             yield self, positions if on_host else positions.to(self.device), order
@@ -173,14 +173,18 @@ class DeviceData(Dataset):
     def gather(
         self, index: Tensor, n_threads: int = 1
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return features, targets and weights of the samples in `index`."""
+        """Return features, targets and weights of the samples in `index`.
+
+        The index holds positions. For a source that is not read in windows, it holds
+        sample indices.
+        """
         if isinstance(self.X, Tensor):
             index = index.to(self.device)
             with using_threads(n_threads):
                 x = self.X.index_select(0, index)
         else:
             samples = self.X[index.numpy()]  # of a CSR matrix or a source
-            dense = np.asarray(samples) if self.streams else samples.toarray()
+            dense = np.asarray(samples) if self.reads_windows else samples.toarray()
             x = torch.from_numpy(dense.reshape(len(index), -1)).to(self.device)
             x = x.clone() if x.data_ptr() % ALIGNMENT else x
             index = index.to(self.device)
@@ -254,10 +258,10 @@ class BatchLoader:
                 for i, (x, y) in enumerate(batches):
                     weight, total_weight = None, float(x.shape[0])
                     if W is not None and data.host_weight is not None:
-                        in_gathered = slice(i * size, i * size + len(x))
-                        weight = W[in_gathered]
+                        batch_slice = slice(i * size, i * size + len(x))
+                        weight = W[batch_slice]
                         # The sum on the host needs no GPU synchronization.
-                        index = order[gathered][in_gathered]
+                        index = order[gathered][batch_slice]
                         total_weight = float(data.host_weight[index].sum())
                         if total_weight:
                             weight = weight.div_(total_weight)

@@ -153,7 +153,7 @@ class Source:
 
     # Orders
 
-    def sorted_by_position(self, index: np.ndarray) -> np.ndarray:
+    def sorted_by_row(self, index: np.ndarray) -> np.ndarray:
         """Return sample indices, sorted by their rows in the array."""
         return index[np.argsort(self._array_rows(index), kind="stable")]
 

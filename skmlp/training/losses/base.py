@@ -61,7 +61,7 @@ class Loss(nn.Module, ABC):
     def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the constant logits ``(n_outputs,)`` that minimize the loss.
 
-        The base class returns zeros. An absent class counts as half a sample.
+        The base class returns zeros. Subclasses count an absent class as half a sample.
         """
         return torch.zeros(n_outputs, dtype=torch.float64)
 

@@ -48,8 +48,9 @@ def _softmax(logits: Tensor) -> Tensor:
 
 def _softmax_of_members(logits: Tensor, n_threads: int) -> Tensor:
     """Return probabilities of the members of a pack; each thread gets whole members."""
-    # torch vectorizes the exponential function and uses a scalar one for the rest of a
-    # range. A split within a member would therefore change the rounding.
+    # torch vectorizes the exponential function, and uses a scalar one for the last
+    # values of each thread's part. A split within a member would therefore change the
+    # rounding.
     with using_threads(n_threads if len(logits) % n_threads == 0 else 1):
         return _over_classes(torch.softmax, logits)
 

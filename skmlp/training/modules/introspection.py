@@ -74,7 +74,7 @@ def count_parameters(module: nn.Module, *, trainable: bool = False) -> int:
     )
 
 
-def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
+def module_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
     """Return the output of every module for a batch, in the order of forward calls.
 
     The network runs in evaluation mode and with hooks. A network that predicts in
@@ -108,7 +108,7 @@ def layer_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
 
 def output_shapes(network: nn.Module, n_features: int) -> dict[nn.Module, torch.Size]:
     """Return the shape of every module's output for a batch of one sample."""
-    outputs = layer_outputs(network, _one_sample(network, n_features))
+    outputs = module_outputs(network, _one_sample(network, n_features))
     return {layer: output.shape for _, layer, output in outputs}
 
 

@@ -148,7 +148,8 @@ def adam_step(
     plus update. They have to be finite, and the learning rate has to be 1.
     """
     beta_1, beta_2 = group["betas"]
-    # AdamW's kernel first multiplies the values by 1 - lr * weight_decay, here by 0.
+    # AdamW's kernel first multiplies the values by 1 - lr * weight_decay. With both
+    # equal to 1, this erases the values before the update is added.
     kernel = torch._fused_adamw_ if overwrite_with_update else torch._fused_adam_
     with using_threads(n_threads):
         kernel(

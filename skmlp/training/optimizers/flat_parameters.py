@@ -76,7 +76,7 @@ class FlatParameters:
     def frozen(self) -> list[tuple[slice, Tensor]]:
         """Return slices and copies of the parameters that a callback has frozen.
 
-        It set their ``requires_grad`` to False after this object was created.
+        A callback may set ``requires_grad`` to False after this object was created.
         """
         slices = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
         return [

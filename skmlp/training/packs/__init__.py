@@ -1,4 +1,4 @@
-"""Train many networks with the same layers as one network, a pack.
+"""Train many networks of equal structure together, as one network: a pack.
 
 - ``pack`` is the training loop.
 - ``structure`` decides whether networks have the same layers.

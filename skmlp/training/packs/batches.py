@@ -5,8 +5,8 @@ the same batches form a group. The features of a group are stored once, with the
 ``(groups, batch, features)`` instead of ``(members, batch, features)``. All groups have
 the same number of members.
 
-A stream is the sequence of batches of all epochs. Several groups may have the same
-stream if other members are between them.
+A stream is the sequence of batches of a member in all epochs. Members with equal
+streams need not all be neighbors, so a stream may have several groups.
 """
 
 import math

@@ -75,7 +75,7 @@ class PackImageLayers:
                         gradient_of(bias),
                         layer.stride[0],
                         padding or (left, left, top, top),
-                        is_first=not self.layers,
+                        needs_input_gradient=bool(self.layers),
                     )
                 )
                 padding = None
@@ -112,7 +112,8 @@ class PackImageLayers:
         layers = reversed(self.layers)
         layer_grad: Tensor | None = grad.mT
         for layer, saved in zip(layers, reversed(saved_by_layers), strict=True):
-            # Only the first convolution returns None, and it is the last in this loop.
+            # Only a convolution that is the first layer returns None. It is the last
+            # layer of this loop.
             assert layer_grad is not None
             layer_grad = layer.backward(layer_grad, saved)
 
@@ -127,7 +128,7 @@ class _Convolution:
     bias_gradient: Tensor
     stride: int
     padding: tuple[int, int, int, int]  # left, right, top, bottom
-    is_first: bool  # if True, the gradient of the input is not computed
+    needs_input_gradient: bool
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
         members, out, *size, _ = tuple(self.weight.shape)
@@ -154,7 +155,7 @@ class _Convolution:
             patches.mT,
             out=self.weight_gradient.view(groups, -1, n_inputs),
         )
-        if self.is_first:
+        if not self.needs_input_gradient:
             return None
         grad_patches = torch.bmm(self.weight.view(members, out, -1).mT, grad)
         grad_patches = grad_patches.view(members, *size, -1, height, width, batch)
@@ -171,8 +172,8 @@ class _Convolution:
 def _patches(x: Tensor, size: Iterable[int], stride: int) -> Tensor:
     """View maps as patches, one for each output pixel.
 
-    The shape is ``(members, kernel height, kernel width, channels, output height,
-    output width, batch)``.
+    The shape is ``(members or groups, kernel height, kernel width, channels, output
+    height, output width, batch)``.
     """
     for dim, side in zip((2, 3), size, strict=True):
         x = x.unfold(dim, side, stride)

@@ -15,7 +15,8 @@ from torch import Tensor
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# From this batch size on, the output is stored as (members, units, batch).
+# From this batch size on, the output is stored as (members, units, batch). `forward`
+# decides how the output of smaller batches is stored.
 _MIN_BATCH_FOR_TRANSPOSED_OUTPUT = 16
 
 
@@ -55,7 +56,7 @@ class PackDenseProducts:
         self.bias = bias
         self.weight_gradient = weight_gradient
         self._tuner = tuner
-        self._weight_by_inputs = weight.mT  # (members, in, out)
+        self._transposed_weight = weight.mT  # (members, in, out)
         self._views: dict[int, _GroupViews] = {}  # from number of groups to views
 
     def _views_for(self, groups: int) -> _GroupViews:
@@ -86,7 +87,7 @@ class PackDenseProducts:
         is_small_batch = batch < _MIN_BATCH_FOR_TRANSPOSED_OUTPUT and batch <= units
         if is_small_batch and groups == members:
             with self._threads_for(groups):
-                return torch.baddbmm(self.bias.unsqueeze(1), x, self._weight_by_inputs)
+                return torch.baddbmm(self.bias.unsqueeze(1), x, self._transposed_weight)
         views = self._views_for(groups)
         with self._threads_for(groups):
             z = torch.baddbmm(views.bias, views.weight, x.mT)
@@ -122,7 +123,7 @@ class PackDenseProducts:
             n_inputs = self.weight.shape[-1]
             if batch < _MIN_BATCH_FOR_TRANSPOSED_OUTPUT and batch <= n_inputs:
                 return torch.bmm(grad, self.weight)
-            return torch.bmm(self._weight_by_inputs, grad.mT).mT
+            return torch.bmm(self._transposed_weight, grad.mT).mT
 
     def _threads_for(self, n_products: int) -> using_threads:
         """Return a context in which threads share the products of one call.

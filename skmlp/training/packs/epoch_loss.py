@@ -49,8 +49,8 @@ class PackEpochLoss:
         for layer_norms in norms:  # alpha / total * norm**2 / 2, as in scikit-learn
             losses.addcmul_(layer_norms.square_(), strength, value=0.5)
         counts = self.step_weights.counts_on_device[steps]
-        # The steps are contiguous, so that the values of every member are added in the
-        # same order.
+        # The steps become the last, contiguous dimension. So a member's values are
+        # added in the same order for any number of members.
         self._sums += (losses.to(counts.dtype) * counts).mT.contiguous().sum(-1)
         self._n_summed, self._steps = steps.stop, []
 

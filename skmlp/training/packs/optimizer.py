@@ -70,7 +70,7 @@ class PackOptimizer:
     t : ndarray of shape (members,)
         Number of optimizer steps of each member.
     learning_rates : list of float
-        Current learning rate of each member, as `prepare` read it.
+        Current learning rate of each member. The momentum buffer is scaled for it.
     """
 
     def __init__(
@@ -165,8 +165,9 @@ class PackOptimizer:
     def _set_learning_rate(self, i: int, learning_rate: float) -> None:
         """Set a member's learning rate.
 
-        As in scikit-learn, earlier updates in the momentum do not change with the
-        learning rate. The buffer does not contain the learning rate, so it is rescaled.
+        scikit-learn's velocity contains the learning rates of earlier updates. This
+        momentum buffer does not. So the buffer is multiplied by the old learning rate
+        divided by the new one, and earlier updates keep their size.
         """
         if learning_rate != self.learning_rates[i] and not self._is_adam:
             for buffer in self.moments[0].tensors:
@@ -250,6 +251,7 @@ class PackOptimizer:
             for moment in self.moments
         ]
         if self._is_adam:
+            # Both are the number of steps. torch's state has it as a tensor, "step".
             state["t"] = int(self.t[i])
             state["step"] = torch.tensor(
                 float(self.t[i]), dtype=torch.float32, device=values.device

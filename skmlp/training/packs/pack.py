@@ -1,10 +1,11 @@
-"""Train many networks with the same number of layers as one network.
+"""Train many networks together, as one network.
 
-The networks are perceptrons or small CNNs. Every tensor has a leading dimension of
-members. Features have the shape ``(members, batch, features)``. Members may differ in
-samples, sample weights, seeds, learning rates, penalties, optimizer states and widths
-of layers. Narrower layers are padded with zeros. Each member has its own stopping
-rules. Its final weights equal those of a training alone, up to rounding.
+All have the same number of layers. They are perceptrons or small CNNs. Every tensor has
+a leading dimension of members. Features have the shape ``(members, batch, features)``.
+Members may differ in samples, sample weights, seeds, learning rates, penalties,
+optimizer states and widths of layers. Narrower layers are padded with zeros. Each
+member has its own stopping rules. Its final weights equal those of a separate training,
+up to rounding.
 """
 
 import operator
@@ -52,12 +53,12 @@ def pack_key(run: TrainingRun) -> Hashable | None:
 
     The key is None if the run has to be trained alone:
 
-    - A pack cannot compute a layer, the solver or the loss of the network.
-    - The training has callbacks, output, mixed precision, weight averaging,
-      augmentation, or a score of the training set.
+    - A pack cannot compute a layer or the solver of the network.
+    - The training has callbacks, prints its progress (`verbose`), or uses mixed
+      precision, weight averaging, augmentation, or a score of the training set.
     - `alpha` differs between layers, or some parameters are frozen.
     - The features are sparse, or are read from a file.
-    - A batch of images is larger than a chunk.
+    - A single network would divide a batch of images into chunks.
     """
     net, data = run.net, run.train_loader.data
     structure = pack_structure(net.module_)
@@ -110,8 +111,8 @@ def train_pack(
     """Train runs with equal `pack_key` until all of them have ended.
 
     If the loss of a run is not finite, its training ends; see `TrainingRun.diverged`.
-    Ctrl-C ends the training of all runs with a KeyboardInterrupt, because a pack is
-    never the only fit that a user started.
+    A single fit keeps its weights after Ctrl-C. A pack raises a KeyboardInterrupt,
+    because the search or the ensemble around it has to end, too.
 
     Parameters
     ----------
@@ -122,16 +123,17 @@ def train_pack(
         thread. For each checkpoint it is first called with the number of epochs in the
         checkpoint.
     n_threads : int
-        Number of threads. The runs are divided into as many packs, and each thread
-        trains one pack.
+        Number of threads. The runs are divided into as many parts, and each thread
+        trains its part as a pack.
     """
     for run in runs:
-        run.net.epochs_, run.net.converged_ = 0, False  # a checkpoint may set both
+        # Values at the start. `load_checkpoint` may change them.
+        run.net.epochs_, run.net.converged_ = 0, False
         run.load_checkpoint(progress_callback)
     # One pack per thread is faster than all threads on one pack, because the threads
     # need not wait for each other in every step.
     parts = _split_members(_sort_members(runs), n_threads)
-    packs = [_Pack(*members, is_only_pack=len(parts) == 1) for members in parts]
+    packs = [_Pack(*members, is_only_part=len(parts) == 1) for members in parts]
     stop = threading.Event()
     if len(packs) == 1:
         _train_until_end(packs[0], progress_callback, stop)
@@ -173,11 +175,12 @@ def _train_until_end(
 class _Members(NamedTuple):
     """Sorted runs, and the number of each run's stream.
 
-    Runs with the same stream number see the same batches in the same order.
+    Runs with the same stream number see the same batches in the same order. Numbers may
+    be missing. `PackBatches` numbers the streams again.
     """
 
     runs: list[TrainingRun]
-    streams: list[Hashable]
+    streams: list[int]
 
 
 def _sort_members(runs: Sequence[TrainingRun]) -> _Members:
@@ -221,9 +224,9 @@ class _Pack:
     ----------
     runs : list of TrainingRun
         Runs with equal `pack_key`, sorted.
-    streams : list of hashable
+    streams : list of int
         Equal for runs that see the same batches.
-    is_only_pack : bool
+    is_only_part : bool
         If True, a thread tuner chooses the number of threads of each operation. If
         False, other packs train at the same time, and each operation uses one thread.
     """
@@ -231,8 +234,8 @@ class _Pack:
     def __init__(
         self,
         runs: list[TrainingRun],
-        streams: list[Hashable],
-        is_only_pack: bool = True,
+        streams: list[int],
+        is_only_part: bool = True,
     ) -> None:
         keep_freed_memory()
         self.runs, self.streams = runs, streams
@@ -241,10 +244,10 @@ class _Pack:
         # the pack: a reference cycle would keep its data in memory after the training.
         self.counts = [0] * len(runs)
         flat_values = [run.flat.values for run in runs]
-        self.tuner = make_thread_tuner(*flat_values) if is_only_pack else ThreadTuner(1)
+        self.tuner = make_thread_tuner(*flat_values) if is_only_part else ThreadTuner(1)
         self.parameters = PackParameters(nets, self.counts, self.tuner)
         self.optimizer = PackOptimizer(self.parameters, self.tuner)
-        self.max_values_per_sample = max(
+        self._values_per_sample_bound = max(
             max_patch_values(nets[0].module_, runs[0].train_loader.data.X.shape[1]),
             *(
                 layer.products.weight.shape[-2:].numel()
@@ -288,7 +291,7 @@ class _Pack:
         step_weights, active = plan.step_weights, plan.step_weights.active
         losses = PackEpochLoss(runs[0].net.criterion_, parameters.alpha, step_weights)
         scheduled_runs = [
-            i for i, run in enumerate(runs) if run.net.schedule.moves_within_epochs
+            i for i, run in enumerate(runs) if run.net.schedule.is_set_per_batch
         ]
         self.tuner.pause()
         # Callbacks and scorers could not compute with tensors of the inference mode. No
@@ -330,7 +333,9 @@ class _Pack:
         """Record every member's validation loss and score."""
         runs, handwritten_step = self.runs, self.parameters.handwritten_step
         sizes = [len(data) for data in valid.datasets]
-        chunk_size = max(1, samples_per_chunk(self.max_values_per_sample) // len(runs))
+        chunk_size = max(
+            1, samples_per_chunk(self._values_per_sample_bound) // len(runs)
+        )
         chunks = []
         for start in range(0, max(sizes), chunk_size):
             # Shorter validation sets are padded with their last sample. The logits of

@@ -99,7 +99,8 @@ class PackParameters:
         value_by_id = {
             id(t): p for t, p in zip(first_tensors, pack_tensors, strict=True)
         }
-        # The buffers at the end have no gradients.
+        # `value_by_id` ends with the buffers. They have no gradients, so `zip` stops
+        # before them.
         gradient_by_id = dict(zip(value_by_id, self.gradients.tensors, strict=False))
         structures = []
         for net in self.nets:
@@ -150,6 +151,7 @@ class PackParameters:
         Parameters
         ----------
         x : Tensor of shape (groups, batch, features)
+            The members of a group are neighbors with the same batches.
         y : Tensor of shape (members, batch, ...)
         weights : Tensor of shape (members, batch)
             Normalized sample weights: their sum is 1 for each member.
@@ -250,7 +252,7 @@ class _Masks:
         self.counts = counts
 
     def __call__(self, activations: Tensor) -> Tensor:
-        """Draw the masks that a training of each member alone would draw."""
+        """Draw the masks that separate trainings of the members would draw."""
         mask = activations.new_ones(activations.shape)  # (members, batch, units)
         pairs = zip(self.dropouts, self.counts, strict=True)
         for i, (dropout, count) in enumerate(pairs):
@@ -263,7 +265,7 @@ class _ImageMasks(_Masks):
     """Draws the dropout masks of feature maps."""
 
     def __call__(self, maps: Tensor) -> Tensor:
-        """Draw the masks that a training of each member alone would draw."""
+        """Draw the masks that separate trainings of the members would draw."""
         mask = maps.new_ones(maps.shape)  # (members, channels, height, width, batch)
         pairs = zip(self.dropouts, self.counts, strict=True)
         for i, (dropout, count) in enumerate(pairs):

@@ -71,8 +71,11 @@ class NetworkStructure(NamedTuple):
 def pack_structure(network: nn.Sequential) -> NetworkStructure | None:
     """Return the layers of a network, or None if a pack cannot compute them."""
     layers = list(network)
-    is_last = [isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers]
-    n_image_layers = is_last.index(True) + 1 if any(is_last) else 0
+    ends_image_layers = [
+        isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers
+    ]
+    # The image layers end with the first such layer.
+    n_image_layers = ends_image_layers.index(True) + 1 if any(ends_image_layers) else 0
     image_layers = layers[:n_image_layers]
     dense_layers = group_dense_modules(layers[n_image_layers:])
     if dense_layers is None:

@@ -75,7 +75,7 @@ def net_state_dict(net: Net, moments: bool) -> dict[str, Any]:
 
 
 def load_net_state_dict(net: Net, state: dict[str, Any]) -> None:
-    """Put a net around a network of the same structure into a stored state.
+    """Load a stored state into a net whose network has the same structure.
 
     Parameters
     ----------

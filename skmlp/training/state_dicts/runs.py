@@ -33,7 +33,7 @@ def training_state_dict(run: TrainingRun) -> dict[str, Any]:
         Plain values and arrays.
     """
     net, average, best = run.net, run.average, run.best_weights
-    monitor = vars(net.monitor) | {"best_state": best and best.copies}
+    monitor = vars(net.monitor) | {"best_state": None if best is None else best.copies}
     return tensors_to_arrays(
         {
             "epochs": net.epochs_,
@@ -42,11 +42,13 @@ def training_state_dict(run: TrainingRun) -> dict[str, Any]:
             "optimizer": net.copy_optimizer_state(),
             "schedule": net.schedule.steps_done,
             "monitor": monitor,
-            "average": average and {"steps": average.steps, "of": average.tensors},
+            "average": None
+            if average is None
+            else {"steps": average.steps, "of": average.tensors},
             "history": list(net.history),
             "bests": net.bests_,
             "random_state": copy.deepcopy(run.train_loader.random_state),
-            "generator": run.generator and run.generator.get_state(),
+            "generator": None if run.generator is None else run.generator.get_state(),
             "callbacks": {name: cb.state_dict() for name, cb in _stateful(net)},
         }
     )

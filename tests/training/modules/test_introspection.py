@@ -9,8 +9,8 @@ from skmlp.training.modules.introspection import (
     count_parameters,
     layer_multiply_adds,
     layer_of_module,
-    layer_outputs,
     max_values_per_sample,
+    module_outputs,
     modules_of_layer,
     multiply_adds,
     named_weight_layers,
@@ -83,7 +83,7 @@ def test_layer_outputs_restore_modes_and_remove_hooks():
     network.dense1_dropout.eval()
     statistics = network.dense1_norm.running_mean.clone()
     outputs = {
-        name: output for name, _, output in layer_outputs(network, torch.ones(5, 4))
+        name: output for name, _, output in module_outputs(network, torch.ones(5, 4))
     }
     assert outputs["dense1_norm"].shape == (5, 3)
     assert network.training
@@ -98,5 +98,5 @@ def test_layer_outputs_restore_modes_and_remove_hooks():
 def test_layer_outputs_remove_hooks_when_the_network_fails():
     network = nn.Sequential(nn.Linear(4, 3), nn.Linear(2, 1))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        layer_outputs(network, torch.ones(5, 4))
+        module_outputs(network, torch.ones(5, 4))
     assert not any(layer._forward_hooks for layer in network.modules())

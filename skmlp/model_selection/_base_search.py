@@ -88,7 +88,9 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
         OSError
             If a file in `checkpoint` cannot be read or written.
         """
+        # Clones of the network would share one checkpoint file.
         refuse_shared_checkpoint(self.estimator)
+        # Clones of this search would share one checkpoint folder.
         refuse_checkpoint_in_cross_validation(self.checkpoint, type(self).__name__)
         if has_callbacks(self):
             self._check_parameters_with_callbacks()

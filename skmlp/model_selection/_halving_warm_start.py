@@ -123,13 +123,13 @@ def _check_resource(estimator: Any, resource: str) -> None:
     if resource == epochs:
         return
     reason = (
-        "with more samples, a score would belong to a longer training than the refit's"
+        "with n_samples, survivors would be trained for more epochs than the refit"
         if resource == "n_samples"
         else "training can only go on for more epochs"
     )
     raise ValueError(
         f"warm_start=True needs resource={epochs!r}, got resource={resource!r}: "
-        f"{reason}; give that, or set warm_start=False."
+        f"{reason}; set this resource, or set warm_start=False."
     )
 
 
@@ -138,8 +138,8 @@ def _check_can_continue(estimator: Any) -> None:
     transformers, network = split_pipeline(estimator)
     if override := describe_override(estimator):
         raise TypeError(
-            "warm_start=True continues fits that are known step by step, but "
-            f"{override}; set it to False."
+            f"warm_start=True cannot continue the fits, because {override}; "
+            "set warm_start=False."
         )
     if not ends_in_known_network(estimator):
         raise TypeError(

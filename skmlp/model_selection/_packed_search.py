@@ -33,8 +33,8 @@ from skmlp.model_selection._base_search import (
 )
 
 
-# `fit` is the method of BasePackedSearch. scikit-learn's search defines no `fit` of its
-# own, but chooses the candidates.
+# GridSearchCV defines no `fit`, so `BasePackedSearch.fit` is called. It precedes
+# `BaseSearchCV.fit` in the method resolution order. GridSearchCV chooses candidates.
 class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     """Grid search that trains the networks of all candidates and folds together.
 
@@ -56,9 +56,9 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
       `record_train_score`, frozen layers, residual blocks, or an `alpha` for each layer
     - networks on sparse samples, or on files that are read during the training
 
-    All rules stand in `skmlp.neural_network._packs.packed_fit.fit_jobs`. The
-    transformers of a Pipeline are fitted once for every fold and every distinct setting
-    of the transformers.
+    `skmlp.neural_network._packs.packed_fit.fit_jobs` lists the functions that contain
+    all rules. The transformers of a Pipeline are fitted once for every fold and every
+    distinct setting of the transformers.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     n_jobs : int or None, default=None
         Number of workers. Every worker receives an equal number of the fits and trains
         them in packs. Under ``joblib.parallel_config(backend="dask")`` they are the
-        workers of a cluster. If a worker dies, its fits are computed again.
+        workers of a cluster. The cluster computes the fits of a dead worker again.
     verbose : int, default=0
         With 1 or more, the search prints how many fits were trained in packs. In a
         terminal it also shows progress and the time left.

@@ -47,34 +47,34 @@ class EpochLoss:
 
     Attributes
     ----------
-    total_weight : float
-        Sum of the weights of the batches.
+    sum_of_factors : float
+        Sum of the factors that `add` received.
     """
 
     def __init__(self, loss: Loss, penalty: Penalty | None = None) -> None:
         self.loss = loss
         self.penalty = penalty
-        self.total_weight = 0.0
+        self.sum_of_factors = 0.0
         self._sums: list[Tensor] = []
         self._batches: list[BatchLosses] = []  # pending batches, of equal shapes
-        self._weights: list[float] = []
+        self._factors: list[float] = []
 
-    def add(self, batch: BatchLosses, weight: float) -> None:
-        """Add the loss of a batch, times `weight`."""
+    def add(self, batch: BatchLosses, factor: float) -> None:
+        """Add the loss of a batch, times `factor`."""
         batches = self._batches
         if batches and batch.loss_terms.shape != batches[0].loss_terms.shape:
             self._sum_batches()
-        self.total_weight += weight
+        self.sum_of_factors += factor
         self._batches.append(batch)
-        self._weights.append(weight)
+        self._factors.append(factor)
         if len(self._batches) == _BATCHES_AT_ONCE:
             self._sum_batches()
 
     def _sum_batches(self) -> None:
         """Add the pending batches to the sums."""
         means = self.batch_losses(self._batches)
-        self._sums.append(means @ means.new_tensor(self._weights))
-        self._batches, self._weights = [], []
+        self._sums.append(means @ means.new_tensor(self._factors))
+        self._batches, self._factors = [], []
 
     def batch_losses(self, batches: Sequence[BatchLosses]) -> Tensor:
         """Return the losses ``(batches,)`` of batches of equal size, penalty included.
@@ -92,7 +92,7 @@ class EpochLoss:
         return means + self.penalty.from_norms(norms_by_slice, totals)
 
     def sum(self) -> float:
-        """Return the weighted sum of the losses."""
+        """Return the sum of the losses, each times its factor."""
         if self._batches:
             self._sum_batches()
         return float(torch.stack(self._sums).sum()) if self._sums else 0.0

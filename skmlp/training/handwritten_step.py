@@ -97,7 +97,7 @@ class DenseLayer:
 
 
 def make_dense_layer(
-    structure: DenseModules,
+    modules: DenseModules,
     value_of: Callable[[Tensor], Tensor],
     gradient_of: Callable[[Tensor], Tensor | None],
     draw_mask: Callable[[Tensor], Tensor] | None,
@@ -108,7 +108,7 @@ def make_dense_layer(
 
     Parameters
     ----------
-    structure : DenseModules
+    modules : DenseModules
         A layer of the network, or of the first member of a pack.
     value_of, gradient_of : callable
         Functions that take a parameter or buffer of that layer. They return the tensor
@@ -120,7 +120,7 @@ def make_dense_layer(
     make_products : callable
         Maps weights, biases and the weights' gradient to `LayerProducts`.
     """
-    linear, norm, activation, _ = structure
+    linear, norm, activation, _ = modules
     normalization = None
     if norm is not None:
         running_mean, running_var, n_batches = map(value_of, norm.buffers())
@@ -148,18 +148,18 @@ def make_dense_layer(
 
 
 def make_single_network_layer(
-    structure: DenseModules,
+    modules: DenseModules,
     flat: FlatParameters,
     tuner: ThreadTuner,
     alpha: float = 0.0,
 ) -> DenseLayer:
     """Return a layer of one network, with the penalty in its weights' gradient."""
     return make_dense_layer(
-        structure,
+        modules,
         Tensor.detach,  # shares memory with the flat vector
         flat.gradient_of,
-        None if structure.dropout is None else structure.dropout.mask,
-        partial(_count_normalized_samples, structure.norm),
+        None if modules.dropout is None else modules.dropout.mask,
+        partial(_count_normalized_samples, modules.norm),
         partial(DenseProducts, alpha=alpha, tuner=tuner),
     )
 

@@ -48,10 +48,10 @@ def make_step(
     tuner : ThreadTuner
         Chooses the number of threads.
     """
-    if not amp and (structure := group_dense_modules(network)) is not None:
+    if not amp and (dense_layers := group_dense_modules(network)) is not None:
         layers = [
             make_single_network_layer(layer, flat, tuner, alpha)
-            for layer, alpha in zip(structure, penalty.alphas, strict=True)
+            for layer, alpha in zip(dense_layers, penalty.alphas, strict=True)
         ]
         return HandwrittenStep(layers, loss, tuner, penalty=penalty)
     return AutogradStep(network, loss, flat, penalty, amp, tuner)

@@ -294,7 +294,7 @@ class Trainer:
             if not notify:
                 net.history.new_batch()
             net.history.record("valid_batch_count", len(batches))
-            net.record("valid_loss", losses.sum() / losses.total_weight, operator.lt)
+            net.record("valid_loss", losses.sum() / losses.sum_of_factors, operator.lt)
             if run.score is not None:
                 score = run.score(torch.cat(all_logits))
                 net.record("valid_score", score, operator.gt)

@@ -31,7 +31,7 @@ def test_epoch_loss_is_the_weighted_sum_of_batch_losses(n, weighted):
         epoch.add(BatchLosses(loss_terms, weight if weighted else None, 1.0), count)
     assert epoch.sum() == pytest.approx(expected, rel=1e-6)
     assert epoch.sum() == epoch.sum()
-    assert epoch.total_weight == sum(counts)
+    assert epoch.sum_of_factors == sum(counts)
 
 
 @pytest.mark.parametrize("hidden", [(3,), (300,)])  # norms of one part, and of two

@@ -222,6 +222,7 @@ class InputChecker(BaseEstimator, ABC):
         """
         X, shape = flatten_images(X)
         if reset:
+            # None for flat samples. `_set_image_shape` may infer `image_shape_`.
             self._data_shape: ImageShape | None = shape
         elif (
             shape is not None

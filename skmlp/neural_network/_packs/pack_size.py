@@ -145,7 +145,7 @@ def choose_pack_size(
         return 1
     if not may_measure:
         return n if n_multiplications <= thresholds.assumed_faster_below else 1
-    # Numbers of runs with the same bit length share one measurement.
+    # Numbers of runs between two powers of 2 share one measurement.
     cache_key = (key, n_multiplications, n.bit_length(), torch.get_num_threads())
     if cache_key not in _measured_sizes:
         _measured_sizes[cache_key] = _measure_fastest_size(runs)
@@ -206,7 +206,11 @@ def _widths(run: TrainingRun) -> tuple[int, ...]:
 
 
 def _measure_fastest_size(runs: Sequence[TrainingRun]) -> int:
-    """Time packs of several sizes and a single network; return the fastest size."""
+    """Time packs of several sizes and a single network; return the fastest size.
+
+    All runs have equal widths here, because `group_by_width` joins different widths
+    only for networks that are too small to be timed.
+    """
     with threads_for_work(step_multiplications(runs[0])):
         best_size, best_seconds = 1, time_single_step(runs[0]) / _MARGIN
     sizes = [size for size in _SMALLER_SIZES if size < len(runs)]

@@ -13,6 +13,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn import metrics, preprocessing
 
 # Checks the parameters of an estimator before `fit`. The public API has no such check.
@@ -92,7 +93,23 @@ except ImportError:
         """Replaces scikit-learn's class where it does not exist."""
 
 
+# Modules that call `fit` of one estimator once, or no `fit` at all. The call stack has
+# these names.
+MODULES_OF_SINGLE_FITS = (
+    "sklearn._config",
+    "sklearn.base",
+    "sklearn.callback",
+    "sklearn.compose._target",
+    "sklearn.pipeline",
+    "sklearn.utils",
+)
+
+# Model files record the version. Attributes of transformers may change with it.
+SKLEARN_VERSION = sklearn.__version__
+
 __all__ = [
+    "MODULES_OF_SINGLE_FITS",
+    "SKLEARN_VERSION",
     "BaseSearchCV",
     "CallbackSupportMixin",
     "HalvingGridSearchCV",

@@ -10,11 +10,10 @@ from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
-import sklearn
 import torch
 from sklearn.exceptions import InconsistentVersionWarning
 
-from skmlp._sklearn_compat import set_metadata_requests
+from skmlp._sklearn_compat import SKLEARN_VERSION, set_metadata_requests
 from skmlp._warnings import warn
 from skmlp.persistence._allowed_classes import (
     ALLOWED_CLASSES,
@@ -50,13 +49,13 @@ def decode_estimator(
         estimator = decoder.decode(parsed)
         decoder.check_all_arrays_used()
     except Exception as error:
-        if written_by not in (None, sklearn.__version__):
+        if written_by not in (None, SKLEARN_VERSION):
             raise ValueError(
                 f"scikit-learn {written_by} wrote it, and this is scikit-learn "
-                f"{sklearn.__version__}: {error}"
+                f"{SKLEARN_VERSION}: {error}"
             ) from error
         raise
-    if written_by not in (None, sklearn.__version__) and decoder.versioned_names:
+    if written_by not in (None, SKLEARN_VERSION) and decoder.versioned_names:
         _warn_of_version(written_by, sorted(decoder.versioned_names))
     return estimator
 
@@ -77,7 +76,7 @@ def _warn_of_version(written_by: str, class_names: list[str]) -> None:
     """Warn as scikit-learn warns for pickles of another version."""
     warning = InconsistentVersionWarning(
         estimator_name=", ".join(class_names),
-        current_sklearn_version=sklearn.__version__,
+        current_sklearn_version=SKLEARN_VERSION,
         original_sklearn_version=written_by,
     )
     warn(warning)

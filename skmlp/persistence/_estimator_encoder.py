@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
 
-from skmlp._sklearn_compat import get_metadata_requests
+from skmlp._sklearn_compat import SKLEARN_VERSION, get_metadata_requests
 from skmlp.persistence._allowed_classes import (
     NAME_OF_CLASS,
     NAME_OF_FUNCTION,
@@ -66,7 +65,7 @@ def encode_estimator(estimator: Any) -> tuple[str, dict[str, np.ndarray]]:
     encoder = _EstimatorEncoder()
     described = encoder.encode(estimator, "", "")
     if encoder.has_versioned_classes:
-        described["versions"] = {"scikit-learn": sklearn.__version__}
+        described["versions"] = {"scikit-learn": SKLEARN_VERSION}
     return format_json(described), encoder.arrays
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from sklearn.base import BaseEstimator
+from skmlp._sklearn_bases import BaseEstimator
+from skmlp._sklearn_compat import MODULES_OF_SINGLE_FITS
 
 # Packages whose functions call `fit` many times.
 _MANY_FITS = (
@@ -32,12 +33,7 @@ _MANY_FITS = (
 # Modules of those packages that call `fit` of one network once, or no `fit` at all.
 _ONE_FIT = (
     "imblearn.pipeline",
-    "sklearn._config",
-    "sklearn.base",
-    "sklearn.callback",
-    "sklearn.compose._target",
-    "sklearn.pipeline",
-    "sklearn.utils",
+    *MODULES_OF_SINGLE_FITS,
 )
 
 _FIT_METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")

@@ -184,6 +184,7 @@ def test_float32_accuracy_matches_sklearn(case, load, fit_both):
 
 @pytest.mark.parametrize("solver", ["adam", "plain", "nesterov"])
 @pytest.mark.parametrize("activation", FACTORS["activation"])
+@pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataScaleWarning")
 def test_training_on_unscaled_data_matches_sklearn(
     solver, activation, fit_both, assert_equal_weights
 ):

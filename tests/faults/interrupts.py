@@ -146,6 +146,11 @@ def global_state() -> dict[str, Any]:
     }
 
 
+# Idle workers of a thread pool of joblib. An interrupt that Python drops in a callback of
+# a weak reference keeps joblib from ending its pool.
+_LOST_THREADS: set[threading.Thread] = set()
+
+
 class Trial:
     """One call that is interrupted after a number of seconds."""
 
@@ -186,9 +191,11 @@ class Trial:
                 ended.set()
                 sender.join()
         self.warned = any("interrupted by user" in str(w.message) for w in caught)
-        for thread in threading.enumerate():  # a search in threads ends its fits
+        for thread in set(threading.enumerate()) - _LOST_THREADS:
             if thread is not threading.main_thread():
-                thread.join(30)
+                thread.join(30)  # a search in threads ends its fits
+                if thread.is_alive():
+                    _LOST_THREADS.add(thread)
         return value
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -146,8 +146,8 @@ def global_state() -> dict[str, Any]:
     }
 
 
-# Idle workers of a thread pool of joblib. An interrupt that Python drops in a callback of
-# a weak reference keeps joblib from ending its pool.
+# Idle workers of a thread pool of joblib. An interrupt that Python drops in a callback
+# of a weak reference keeps joblib from ending its pool.
 _LOST_THREADS: set[threading.Thread] = set()
 
 

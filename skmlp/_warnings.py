@@ -5,6 +5,7 @@ import site
 import sys
 import sysconfig
 import warnings
+from functools import cache
 from pathlib import Path
 
 # Files whose code is never the user's: this package, the standard library, and all that
@@ -35,6 +36,7 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+@cache  # a resolved path takes as long as a small batch
 def _is_foreign(file: str) -> bool:
     """Return whether a file belongs to no user; frozen modules have no path."""
     if file.startswith("<"):

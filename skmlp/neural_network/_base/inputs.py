@@ -210,7 +210,8 @@ class InputChecker(BaseEstimator, ABC):
 
     def _network_dtype(self) -> torch.dtype:
         """Return the dtype of the fitted network."""
-        return next(vars(self)["net_"].module_.parameters()).dtype
+        # A walk over the parameters takes longer, which one sample would notice.
+        return vars(self)["net_"].module_.output.weight.dtype
 
     def _check_arrays(
         self, X: Any, *y: Any, reset: bool, dtype: torch.dtype | None = None

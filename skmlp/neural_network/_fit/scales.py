@@ -10,9 +10,11 @@ from skmlp.exceptions import DataScaleWarning
 from skmlp.neural_network._fit.value_errors import column_text
 from skmlp.training.data.sources import Source
 
-# Values that are looked at: quantiles of so many are exact enough for a warning.
+# Inspected values. Their quantiles are exact enough for a warning. More values would
+# take longer than a short fit.
 _MAX_ROWS = 1000
 _MAX_COLUMNS = 1000
+_MAX_VALUES = 200_000
 
 # Rows of an array outside memory are read in so many groups of neighbors.
 _SOURCE_GROUPS = 8
@@ -50,7 +52,12 @@ def warn_about_feature_scales(X: Any, column_names: Any) -> None:
     """
     if X.shape[1] < 2 or X.shape[0] < _MIN_ROWS:
         return
-    ranges = _ranges(_some_values(X)).range
+    values = _some_values(X)
+    # No range exceeds the difference of two values. A sort of all columns takes longer
+    # than this comparison, and longer than a short fit.
+    if float(values.max()) - float(values.min()) < _LARGE_RANGE:
+        return
+    ranges = _ranges(values.astype(np.float64)).range
     varied = np.flatnonzero(ranges > 0)
     if not len(varied):
         return
@@ -71,7 +78,7 @@ def warn_about_feature_scales(X: Any, column_names: Any) -> None:
 
 def warn_about_validation_features(X: Any, X_val: Any) -> None:
     """Warn if most features of the validation set are on another scale."""
-    if _is_on_another_scale(_some_values(X), _some_values(X_val)):
+    if _is_on_another_scale(*_both_as_float64(X, X_val)):
         warn(
             "X_val is on another scale than X. In a Pipeline, X_val skips the steps "
             "before the network: transform it first, or let the Pipeline do it by "
@@ -82,12 +89,18 @@ def warn_about_validation_features(X: Any, X_val: Any) -> None:
 
 def warn_about_validation_targets(y: np.ndarray, y_val: np.ndarray) -> None:
     """Warn if most outputs of the validation set are on another scale."""
-    if _is_on_another_scale(_some_values(y), _some_values(y_val)):
+    if _is_on_another_scale(*_both_as_float64(y, y_val)):
         warn(
             "y_val is on another scale than y. TransformedTargetRegressor transforms "
             "y, but not y_val: transform it first.",
             DataScaleWarning,
         )
+
+
+def _both_as_float64(train: Any, valid: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return copies of some values of two sets."""
+    values = _some_values(train), _some_values(valid)
+    return values[0].astype(np.float64), values[1].astype(np.float64)
 
 
 def _is_on_another_scale(train: np.ndarray, valid: np.ndarray) -> bool:
@@ -126,15 +139,16 @@ def _column_step(X: Any) -> int:
 
 
 def _some_values(X: Any) -> np.ndarray:
-    """Return a copy of at most a million values: some rows and columns of X."""
+    """Return at most `_MAX_VALUES` values: some rows and columns of X."""
     n_rows, step = X.shape[0], _column_step(X)
+    max_rows = max(_MIN_ROWS, min(_MAX_ROWS, _MAX_VALUES * step // X.shape[1]))
     if isinstance(X, Source):
-        size = min(n_rows, _MAX_ROWS) // _SOURCE_GROUPS
+        size = max(1, min(n_rows, max_rows) // _SOURCE_GROUPS)
         starts = np.linspace(0, n_rows - size, _SOURCE_GROUPS, dtype=int)
         rows = np.unique(starts[:, None] + np.arange(size))
-        return X.read(rows)[:, ::step].astype(np.float64)
-    rows = np.linspace(0, n_rows - 1, min(n_rows, _MAX_ROWS), dtype=int)
+        return X.read(rows)[:, ::step]
+    rows = np.linspace(0, n_rows - 1, min(n_rows, max_rows), dtype=int)
     values = X[rows][:, ::step]
     if scipy.sparse.issparse(values):
         values = values.toarray()
-    return values.astype(np.float64)
+    return values

@@ -34,9 +34,10 @@ inference_mode = torch._C._InferenceMode
 class _Settings:
     """Settings of this thread and of the process that fits and predictions change."""
 
-    __slots__ = ("autocast", "caches_casts", "grad", "n_blocks")
+    __slots__ = ("autocast", "caches_casts", "grad", "is_restored", "n_blocks")
 
     def __init__(self) -> None:
+        self.is_restored = False
         self.grad = torch.is_grad_enabled()
         self.autocast = [torch.is_autocast_enabled(kind) for kind in _DEVICE_TYPES]
         self.caches_casts = torch.is_autocast_cache_enabled()
@@ -62,7 +63,9 @@ class _Settings:
         torch.set_autocast_cache_enabled(False)
 
     def restore(self) -> None:
-        """Give thread and process these settings."""
+        """Give thread and process these settings, unless a call has completed that."""
+        if self.is_restored:
+            return
         for setting, n in zip(SharedSetting.all, self.n_blocks, strict=True):
             setting.close_blocks(n)
         if torch.is_grad_enabled() != self.grad:
@@ -71,6 +74,7 @@ class _Settings:
             if torch.is_autocast_enabled(kind) != enabled:
                 torch.set_autocast_enabled(kind, enabled)
         torch.set_autocast_cache_enabled(self.caches_casts)
+        self.is_restored = True
 
 
 def in_default_modes(function: F) -> F:

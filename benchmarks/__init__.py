@@ -22,7 +22,7 @@ Terms:
   scikit-learn by default. ``all --quick`` tries everything on any machine. Its figures
   mean nothing.
 
-Sub-packages, each of which imports only from those above it:
+Sub-packages. A sub-package imports only from the ones above it:
 
 * ``definitions``: what an experiment, a model and a request are.
 * ``experiments``: the definitions of all experiments, and their registry.

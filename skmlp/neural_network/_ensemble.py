@@ -373,9 +373,7 @@ shape (n_samples, height, width[, channels])
         """
         check_is_fitted(self)
         X = check_arrays(self, X, reset=False)
-        return np.array(
-            [member.score(X, y, sample_weight) for member in self.estimators_]
-        )
+        return np.array([m.score(X, y, sample_weight) for m in self.estimators_])
 
     def _html_repr(self) -> str:
         """Return scikit-learn's diagram and, after fit, what was trained."""

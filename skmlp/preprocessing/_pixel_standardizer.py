@@ -278,7 +278,7 @@ class PixelStandardizer(PixelTransformer):
                     moments = merge_moments(earlier, moments)
             _check_variance(moments.var)
             _, mean, var = moments
-            # Number of pixel values of which each mean is computed.
+            # Number of pixel values in each mean.
             n_values = moments.n_samples * (self.n_features_in_ // mean.size)
             scale = safe_scale(mean, var, n_values) if self.with_std else None
         n_before = 0 if first else self.n_samples_seen_

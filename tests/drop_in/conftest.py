@@ -45,7 +45,7 @@ def migration_tables():
 
 @pytest.fixture
 def row(request):
-    """Row of which the test's parameter is the left cell."""
+    """Row whose left cell is the parameter of the test."""
     (found,) = [
         rows[request.param] for rows in TABLES.values() if request.param in rows
     ]

@@ -1,4 +1,4 @@
-"""Parameters that are changed between fits of which one continues the other."""
+"""Parameters that are changed between a fit and the fit that continues it."""
 
 import copy
 import pickle

@@ -70,7 +70,7 @@ def start(digits, fit_quietly):
 
 @pytest.fixture(scope="module")
 def validation_set():
-    """X and y of 40 digits, half of which have a wrong label."""
+    """X and y of 40 digits. Half of the labels are wrong."""
     X, y = load_digits(return_X_y=True)
     wrong = np.arange(40) % 2 == 0
     return X[200:240] / 16, np.where(wrong, (y[200:240] + 1) % 10, y[200:240])

@@ -310,7 +310,7 @@ SHARED: dict[str, Parameter] = {
     ),
     "init_from": Parameter(
         "fitted estimator or None, default=None",
-        "Fitted estimator of which weights are copied. A layer gets the weights of the "
+        "Fitted estimator whose weights are copied. A layer gets the weights of the "
         "layer with the same name and shape, instead of random ones. Wrap the "
         "estimator in `sklearn.frozen.FrozenEstimator`, so that `clone` does not "
         "remove its weights.",

@@ -197,7 +197,7 @@ class FileCheckpoint(MemoryCheckpoint):
 
 
 def _file_version(path: Path) -> tuple[int, ...] | None:
-    """Return numbers of which one changes if the file is replaced; None without it."""
+    """Return numbers that change if the file is replaced; None without a file."""
     try:
         status = path.stat()
     except FileNotFoundError:

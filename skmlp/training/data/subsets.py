@@ -64,7 +64,7 @@ def _class_codes(y: npt.ArrayLike | None) -> np.ndarray:
 
 
 def _stratified_order(codes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Return a random order of which every prefix is stratified.
+    """Return a random order with stratified prefixes.
 
     - The sort key of sample r = 0, 1, ... of a class with c samples is (r + 1/2) / c.
       This is the rule of Sainte-Laguë for the apportionment of seats.

@@ -12,14 +12,14 @@ from torch import nn
 
 from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.neural_network._base.classifier import BaseClassifier, DecisionFunctionMixin
-from skmlp.neural_network._base.declaration import (
-    set_init_arguments,
-    with_shared_parameters,
-)
 from skmlp.neural_network._base.parameters import (
     CLASSIFICATION_LOSS_PARAMETER,
     SHARED,
     Parameter,
+)
+from skmlp.neural_network._base.parameters.declaration import (
+    set_init_arguments,
+    with_shared_parameters,
 )
 from skmlp.neural_network._fit.images import (
     ImageShape,

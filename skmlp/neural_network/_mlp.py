@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from skmlp.neural_network._base.classifier import BaseClassifier
-from skmlp.neural_network._base.declaration import (
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER
+from skmlp.neural_network._base.parameters.declaration import (
     set_init_arguments,
     with_shared_parameters,
 )
-from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER
 from skmlp.training.modules.layers import build_mlp
 
 

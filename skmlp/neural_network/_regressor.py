@@ -11,14 +11,14 @@ from sklearn.utils import column_or_1d
 from torch import Tensor, nn
 
 from skmlp._sklearn_bases import RegressorMixin, fit_context
-from skmlp.neural_network._base.availability import partial_fit_if_available
-from skmlp.neural_network._base.declaration import (
-    set_init_arguments,
-    with_shared_parameters,
-)
 from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters import REGRESSION_LOSS_PARAMETER
+from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
+from skmlp.neural_network._base.parameters.declaration import (
+    set_init_arguments,
+    with_shared_parameters,
+)
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from skmlp.neural_network._base.classifier import BaseClassifier, DecisionFunctionMixin
-from skmlp.neural_network._base.declaration import (
+from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER, SHARED
+from skmlp.neural_network._base.parameters.declaration import (
     set_init_arguments,
     with_shared_parameters,
 )
-from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER, SHARED
 from skmlp.training.modules.layers import build_mlp
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from skmlp._sklearn_bases import ClassifierMixin, fit_context
 from skmlp._sklearn_compat import check_partial_fit_first_call
-from skmlp.neural_network._base.availability import partial_fit_if_available
 from skmlp.neural_network._base.labels import LabeledNetwork, most_probable_classes
+from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.inference import activate

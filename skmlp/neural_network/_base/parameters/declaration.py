@@ -1,7 +1,7 @@
 """Add docstring texts and validation constraints to the classes of estimators.
 
-`parameters.py` describes each shared parameter once. A class describes only the
-parameters that no other class has, or that differ.
+`SHARED` describes each shared parameter once. A class describes only the parameters
+that no other class has, or that differ.
 """
 
 import inspect

@@ -2,31 +2,24 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
-from torch import Tensor, nn
+from torch import nn
 
-from skmlp._sklearn_bases import RegressorMixin, fit_context
-from skmlp.neural_network._base.inputs import ravel_column
-from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters import REGRESSION_LOSS_PARAMETER
-from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
 from skmlp.neural_network._base.parameters.declaration import (
     set_init_arguments,
     with_shared_parameters,
 )
-from skmlp.neural_network._base.rollback import restore_attributes_on_error
+from skmlp.neural_network._base.regressor import BaseRegressor
 from skmlp.neural_network._mlp import hidden_sizes
-from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss
 from skmlp.training.modules.layers import build_mlp
 
 
 @with_shared_parameters
-class MLPRegressor(RegressorMixin, BaseNetwork):
+class MLPRegressor(BaseRegressor):
     """Multi-layer perceptron regressor.
 
     Drop-in replacement for `sklearn.neural_network.MLPRegressor`. With the parameters
@@ -60,10 +53,8 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     hidden_layer_sizes: int | Sequence[int]
     dropout: float | Sequence[float]
     batch_norm: bool
-    loss: str
 
     _parameters_not_shared = REGRESSION_LOSS_PARAMETER
-    _target_checks = {"multi_output": True, "y_numeric": True}  # noqa: RUF012
 
     def __init__(
         self,
@@ -118,104 +109,6 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
     ) -> None:
         set_init_arguments(self, locals())
 
-    @restore_attributes_on_error
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-    ) -> Self:
-        """Train on X and y.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training samples. The network trains in float64 if X is float64, else in
-            float32 (see `dtype`). An out-of-core array (a `numpy.memmap`, zarr or h5py
-            array, or any object with ``shape``, ``dtype`` and slices) is read during
-            training.
-
-            - An array up to 64 MB gives the same results as an array in memory. So does
-              any array with ``shuffle=False``.
-            - A larger array is shuffled in two levels. First its blocks are shuffled
-              (1 MB each, or the chunks of the array). Then the samples are shuffled
-              within a buffer of 64 MB.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target values.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights, none of them negative. As in scikit-learn, `alpha` is
-            divided by their sum over a batch. Weights of one have the same effect as
-            None. Smaller weights make the penalty stronger.
-        X_val, y_val : as X and y, default=None
-            Validation set. It replaces the validation split of `early_stopping`. The
-            network gets the weights of the epoch with the best validation score.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If the data do not fit the parameters, if the training loss is not
-            finite, or if `checkpoint` belongs to another fit. A damaged checkpoint
-            raises `skmlp.persistence.ModelFileError`, which is a ValueError.
-        OSError
-            If `checkpoint` cannot be read or written. A full disk leaves the previous
-            checkpoint unchanged.
-        KeyboardInterrupt
-            After Ctrl-C before the first epoch (the first iteration of L-BFGS) is over.
-            In a search, a cross-validation, an ensemble or a job of joblib, after any
-            Ctrl-C. Otherwise the fit ends with the epochs so far and a warning.
-        """
-        return self._fit(X, y, sample_weight, X_val, y_val)
-
-    @partial_fit_if_available
-    @restore_attributes_on_error
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train further by one epoch on X and y.
-
-        Training continues after `fit` or `partial_fit`, with the state of the optimizer
-        and the position in the learning rate schedule.
-
-        - A deep copy includes both.
-        - So does a pickle after `partial_fit`, or with ``warm_start=True``.
-        - Any other pickle lacks the moments of the optimizer, which are larger than the
-          weights. Training then continues with the learning rate, and with moments of
-          zero.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-
-        Returns
-        -------
-        self : object
-        """
-        return self._fit(X, y, sample_weight, incremental=True)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the predicted values.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        return self._outputs_from_logits(self._logits(X), self.net_.criterion_)
-
-    def _outputs_from_logits(self, logits: Tensor, loss: Loss) -> np.ndarray:
-        predicted = OUTPUT_ACTIVATIONS[loss.output_activation](logits).numpy()
-        return predicted.ravel() if self.n_outputs_ == 1 else predicted
-
     def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
         return build_mlp(
             n_features,
@@ -225,51 +118,3 @@ class MLPRegressor(RegressorMixin, BaseNetwork):
             dropout=self.dropout,
             batch_norm=self.batch_norm,
         )
-
-    def _describe_target_scale(self, y: Tensor) -> str:
-        return f" and y (its values reach {float(y.abs().max()):g})"
-
-    def _make_loss(self) -> Loss:
-        return REGRESSION_LOSSES[self.loss]()
-
-    def _set_target_attributes(self, y: np.ndarray) -> None:
-        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-
-    def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = ravel_column(y) if name == "y" else column_or_1d(y)
-        y = y.reshape(len(y), -1)
-        if y.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"{name} has {y.shape[1]} outputs, but fit has seen {self.n_outputs_}."
-            )
-        if y.dtype.kind not in "fiub":
-            raise TypeError(f"{name} has dtype {y.dtype}, but has to hold numbers.")
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError(f"loss='poisson' needs {name} >= 0.")
-        return y.astype(np.float64)
-
-    def _score_logits(
-        self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
-    ) -> float:
-        predicted = self._outputs_from_logits(logits.cpu(), self._make_loss())
-        if not np.isfinite(predicted).all():
-            return np.nan
-        with np.errstate(over="ignore"):  # training diverges; the score is -inf
-            return _r2_score(y, predicted, weight)
-
-
-def _r2_score(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return `sklearn.metrics.r2_score`, without its slow input validation."""
-    if len(y) < 2:
-        return float(r2_score(y, predicted, sample_weight=weight))
-    y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
-    sample_weight = 1.0 if weight is None else weight[:, np.newaxis]
-    residual = (sample_weight * (y - predicted) ** 2).sum(axis=0)
-    mean = np.average(y, axis=0, weights=weight)
-    total_sum_of_squares = (sample_weight * (y - mean) ** 2).sum(axis=0)
-    # The score of constant targets is 1 if they are predicted exactly, else 0.
-    scores = np.where(residual == 0.0, 1.0, 0.0)
-    varied = total_sum_of_squares != 0.0
-    scores[varied] = 1.0 - residual[varied] / total_sum_of_squares[varied]
-    return float(scores.mean())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from skmlp.neural_network._regressor import _r2_score
+from skmlp.neural_network._base.regressor import _r2_score
 
 rng = np.random.RandomState(0)
 ONE, MANY = rng.normal(size=(50, 1)), rng.normal(size=(50, 3))

@@ -163,6 +163,7 @@ class EnsembleClassifier(ClassifierMixin, BaseEnsemble):
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Self:
         """Train all members on X and y.
 
@@ -176,7 +177,7 @@ shape (n_samples, height, width[, channels])
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights. With ``bootstrap=True`` they are the probabilities of the
             samples to be drawn, as in `sklearn.ensemble.BaggingClassifier`.
-        X_val, y_val : as X and y, default=None
+        X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
             Validation set of every member.
 
         Returns
@@ -206,11 +207,10 @@ shape (n_samples, height, width[, channels])
         weights = [sample_weight] * len(members)
         if self.bootstrap:
             weights = [count_draws(drawn, X.shape[0]) for drawn in samples]
+        valid = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         fit_params = [
             make_fit_params(
-                self.estimator_,
-                self.bootstrap,
-                {"sample_weight": weight, "X_val": X_val, "y_val": y_val},
+                self.estimator_, self.bootstrap, {"sample_weight": weight, **valid}
             )
             for weight in weights
         ]

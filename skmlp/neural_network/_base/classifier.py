@@ -64,6 +64,7 @@ class BaseClassifier(ClassifierMixin, LabeledNetwork):
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Self:
         """Train on X and y.
 
@@ -92,6 +93,8 @@ shape (n_samples, height, width[, channels])
             Validation set. It replaces the validation split of `early_stopping`. The
             network gets the weights of the epoch with the best validation score. If y
             holds probabilities, `y_val` may hold class numbers instead.
+        sample_weight_val : array-like of shape (n_val_samples,), default=None
+            Sample weights of the validation set. They weigh its loss and its score.
 
         Returns
         -------
@@ -119,7 +122,7 @@ shape (n_samples, height, width[, channels])
         # The state of an earlier `calibrate_temperature` or of a failed `partial_fit`.
         for name in ("temperature_", "_partial_classes"):
             self.__dict__.pop(name, None)
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @partial_fit_if_available
     @restore_attributes_on_error

@@ -12,7 +12,6 @@ import scipy.sparse
 import torch
 from sklearn import get_config
 from sklearn.exceptions import DataConversionWarning
-from sklearn.metrics import get_scorer
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 from torch import Tensor
@@ -20,8 +19,9 @@ from torch import Tensor
 from skmlp._sklearn_bases import BaseEstimator
 from skmlp._sklearn_compat import check_sample_weight
 from skmlp._warnings import warn
-from skmlp.neural_network._fit.cross_validation import (
-    refuse_checkpoint_in_cross_validation,
+from skmlp.neural_network._base.parameters.combinations import (
+    check_parameter_combinations,
+    check_validation_arguments,
 )
 from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import (
@@ -43,7 +43,6 @@ from skmlp.neural_network._fit.value_errors import (
 from skmlp.training.compute.devices import resolve_device, resolve_dtype
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.convolution import infer_image_shape
-from skmlp.training.optimizers.flat_optimizers import TORCH_OPTIMIZERS
 
 
 def validate_arrays(
@@ -138,69 +137,15 @@ class InputChecker(BaseEstimator, ABC):
     # Parameters
 
     def _check_parameter_combinations(
-        self, X_val: Any = None, y_val: Any = None, incremental: bool = False
+        self,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        incremental: bool = False,
     ) -> None:
         """Raise ValueError for unsupported combinations of parameters and arguments."""
-        if X_val is not None and y_val is None:
-            raise ValueError("X_val was given without y_val.")
-        if y_val is not None and X_val is None:
-            raise ValueError("y_val was given without X_val.")
-        if X_val is not None and self.solver == "lbfgs":
-            raise ValueError(
-                "X_val was given, but solver='lbfgs' has no epochs to validate; leave "
-                "it out or use another solver."
-            )
-        if self.optimizer_params and self.solver not in TORCH_OPTIMIZERS:
-            raise ValueError(
-                f"optimizer_params={self.optimizer_params!r}, but the parameters of "
-                f"solver={self.solver!r} are the estimator's own."
-            )
-        loss, smoothing = getattr(self, "loss", ""), getattr(self, "label_smoothing", 0)
-        if smoothing and loss != "log_loss":
-            raise ValueError(
-                f"label_smoothing={smoothing!r} changes the targets of loss='log_loss' "
-                f"only, but loss={loss!r}; set label_smoothing=0."
-            )
-        if incremental and getattr(self, "class_weight", None) == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all rows, which partial_fit does not "
-                "see; give the weights as a dict."
-            )
-        if isinstance(self.scoring, str):
-            get_scorer(self.scoring)  # refuses unknown names
-        for name in ("augmentation", "predict_augmentation"):
-            _check_augmentation(name, getattr(self, name, None))
-        if self.weight_averaging is not None and (
-            incremental or self.solver == "lbfgs"
-        ):
-            raise ValueError(
-                "weight_averaging needs fit and a stochastic solver; set it to None."
-            )
-        if self.checkpoint is not None and not incremental:
-            self._check_checkpoint()
-        if self.refit_full and self.solver == "lbfgs":
-            raise ValueError(
-                "refit_full=True needs a best epoch, but solver='lbfgs' has no epochs."
-            )
-        if self.refit_full and not (self.early_stopping or X_val is not None):
-            raise ValueError(
-                "refit_full=True needs a validation score; use early_stopping=True or "
-                "give X_val and y_val."
-            )
-
-    def _check_checkpoint(self) -> None:
-        """Raise ValueError for a checkpoint with lbfgs, warm_start or several fits."""
-        refuse_checkpoint_in_cross_validation(self.checkpoint, type(self).__name__)
-        if self.solver == "lbfgs":
-            raise ValueError(
-                "checkpoint is written after epochs, but solver='lbfgs' has none; set "
-                "it to None or use another solver."
-            )
-        if self.warm_start:
-            raise ValueError(
-                "checkpoint is of one fit from its beginning, but warm_start=True "
-                "continues the fit before; set one of them to its default."
-            )
+        check_validation_arguments(self.solver, X_val, y_val, sample_weight_val)
+        check_parameter_combinations(self, X_val is not None, incremental)
 
     # Data
 
@@ -267,6 +212,7 @@ class InputChecker(BaseEstimator, ABC):
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        sample_weight_val: Any = None,
         *,
         reset: bool = True,
     ) -> FitInputs:
@@ -286,7 +232,7 @@ class InputChecker(BaseEstimator, ABC):
             return FitInputs(data)
         if dtype is None:
             dtype = self._training_dtype(data.X)
-        valid = self._check_validation_data(X_val, y_val, dtype)
+        valid = self._check_validation_data(X_val, y_val, sample_weight_val, dtype)
         warn_about_validation_features(data.X, valid.X)
         if self._target_checks.get("y_numeric"):
             warn_about_validation_targets(data.targets, valid.targets)
@@ -302,18 +248,7 @@ class InputChecker(BaseEstimator, ABC):
     ) -> FitData:
         """Check the samples to fit."""
         X, y = self._check_arrays(X, y, reset=reset, dtype=dtype)
-        weight = None
-        if sample_weight is not None:
-            weight = check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-            if not weight.flags.writeable:  # torch warns about read-only arrays
-                weight = weight.copy()
-            # scikit-learn checks this itself since 1.8.
-            if not weight.any():
-                raise ValueError(
-                    "Sample weights must contain at least one non-zero number."
-                )
+        weight = _check_weight(sample_weight, X)
         if reset:
             self._set_target_attributes(y)
             self._set_image_shape(X.shape[1])
@@ -331,7 +266,7 @@ class InputChecker(BaseEstimator, ABC):
         return data
 
     def _check_validation_data(
-        self, X_val: Any, y_val: Any, dtype: torch.dtype
+        self, X_val: Any, y_val: Any, sample_weight_val: Any, dtype: torch.dtype
     ) -> FitData:
         """Validate and encode the validation set given as X_val and y_val."""
         try:
@@ -341,7 +276,19 @@ class InputChecker(BaseEstimator, ABC):
         targets = self._encode_targets(y, "y_val")
         if dtype == torch.float32:
             check_float32_range(targets, "y_val")
-        return FitData(X, y, targets, None, self._loss_weights(y, None))
+        try:
+            weight = _check_weight(sample_weight_val, X)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Of sample_weight_val: {error}") from error
+        loss_weight = self._loss_weights(y, weight)
+        if weight is not None and loss_weight is not None:
+            if dtype == torch.float32:
+                check_float32_range(loss_weight, "sample_weight_val")
+            if not loss_weight.any():
+                raise ValueError(
+                    "class_weight leaves no row of X_val a weight above 0."
+                )
+        return FitData(X, y, targets, weight, loss_weight)
 
     def _set_image_shape(self, n_features: int) -> None:
         """Set ``image_shape_`` if X holds images or an augmentation needs images."""
@@ -358,12 +305,15 @@ class InputChecker(BaseEstimator, ABC):
         return tags
 
 
-def _check_augmentation(name: str, augmentation: Any) -> None:
-    """Raise TypeError for a class instead of an instance; validate its parameters."""
-    if isinstance(augmentation, type):
-        raise TypeError(
-            f"{name} is the class {augmentation.__name__}; give an instance of it, "
-            f"{name}={augmentation.__name__}(...)."
-        )
-    if validate := getattr(augmentation, "validate", None):
-        validate()
+def _check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
+    """Validate sample weights; return them in float64, or None if there are none."""
+    if sample_weight is None:
+        return None
+    weight = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    # scikit-learn checks this itself since 1.8.
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    # torch warns about read-only arrays.
+    return weight if weight.flags.writeable else weight.copy()

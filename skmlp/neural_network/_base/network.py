@@ -88,6 +88,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        sample_weight_val: Any = None,
         *,
         incremental: bool = False,
     ) -> Self:
@@ -98,9 +99,10 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         if (watch := current_watch()) is not None:
             watch.waits_after_training = True
         continues = hasattr(self, "net_") and (self.warm_start or incremental)
-        self._check_parameter_combinations(X_val, y_val, incremental)
+        validation = (X_val, y_val, sample_weight_val)
+        self._check_parameter_combinations(*validation, incremental)
         inputs = self._check_fit_inputs(
-            X, y, sample_weight, X_val, y_val, reset=not continues
+            X, y, sample_weight, *validation, reset=not continues
         )
         checkpoint = None if incremental else self._open_checkpoint(inputs)
         # `restore_attributes_on_error` restores the attributes of the estimator. The

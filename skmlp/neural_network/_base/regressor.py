@@ -31,6 +31,7 @@ class BaseRegressor(RegressorMixin, BaseNetwork):
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Self:
         """Train on X and y.
 
@@ -57,6 +58,8 @@ shape (n_samples, height, width[, channels])
         X_val, y_val : as X and y, default=None
             Validation set. It replaces the validation split of `early_stopping`. The
             network gets the weights of the epoch with the best validation score.
+        sample_weight_val : array-like of shape (n_val_samples,), default=None
+            Sample weights of the validation set. They weigh its loss and its score.
 
         Returns
         -------
@@ -76,7 +79,7 @@ shape (n_samples, height, width[, channels])
             In a search, a cross-validation, an ensemble or a job of joblib, after any
             Ctrl-C. Otherwise the fit ends with the epochs so far and a warning.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @partial_fit_if_available
     @restore_attributes_on_error

@@ -325,6 +325,9 @@ def fit_fingerprints(
     fingerprints["y_val"] = (
         "None" if valid is None else fingerprint_array(valid.targets)
     )
+    # Checkpoints of older versions have no such entry.
+    if valid is not None and valid.weight is not None:
+        fingerprints["sample_weight_val"] = fingerprint_array(valid.weight)
     return fingerprints
 
 

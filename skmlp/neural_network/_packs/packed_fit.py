@@ -158,7 +158,8 @@ class _Preparation:
         """Check parameters and data of a job, and build its network."""
         estimator, params = job.estimator, dict(job.params)
         self._check_params(estimator)
-        validation = params.pop("X_val", None), params.pop("y_val", None)
+        names = ("X_val", "y_val", "sample_weight_val")
+        validation = [params.pop(name, None) for name in names]
         estimator._check_parameter_combinations(*validation)
         values = tuple(repr(getattr(estimator, k, None)) for k in _DATA_PARAMETERS)
         cache_key = (job.data_key, type(estimator), values)

@@ -41,6 +41,7 @@ NETS = NUMERIC | {"joblib", "skorch", "torch"}
 # The packages of others that each package of skmlp may import.
 EXTERNAL = {
     "skmlp": set(),
+    "skmlp._image_files": {"PIL", "joblib", "numpy"},
     "skmlp._sklearn_bases": {"sklearn"},
     "skmlp._sklearn_compat": {"numpy", "sklearn"},
     "skmlp._warnings": set(),

@@ -6,23 +6,13 @@ import os
 from collections import deque
 from pathlib import Path
 
+from skmlp._image_files.paths import PILLOW_FORMATS
 from skmlp._warnings import warn
-
-# Formats of Pillow that are read, by suffix. Formats that can run external programs, or
-# have several pages, are excluded.
-PILLOW_FORMATS = {
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".jpeg": "JPEG",
-    ".jpg": "JPEG",
-    ".pbm": "PPM",
-    ".pgm": "PPM",
-    ".png": "PNG",
-    ".ppm": "PPM",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-}
+from skmlp.datasets._image_labels import (
+    PATTERN_EXAMPLE,
+    compile_pattern,
+    labels_by_pattern,
+)
 
 # Names of the subsets of data sets. Classes seldom have such names.
 _SUBSET_NAMES = {
@@ -44,7 +34,7 @@ _SUBSET_NAMES = {
 
 
 class ImageFolderWarning(UserWarning):
-    """Images of a folder are missing in the result of `load_image_folder`.
+    """Images are missing in the result of `load_image_folder` or `load_images`.
 
     The message names an image that cannot be read, or a class without images.
 
@@ -69,6 +59,7 @@ def find_labeled_images(
         raise FileNotFoundError(f"container_path={str(folder)!r} does not exist.")
     if not folder.is_dir():
         raise NotADirectoryError(f"container_path={str(folder)!r} is not a folder.")
+    pattern = compile_pattern(labels_from, ("auto", "folder", "filename"))
     images = _find_image_paths(folder)
     nested = [path for path in images if len(path.parts) > 1]
     if labels_from == "auto":
@@ -93,8 +84,9 @@ def find_labeled_images(
             raise ValueError(
                 f"container_path={str(folder)!r} holds images without sub-folders, and "
                 f"by their names each would be a class, as {min(stems)!r}; put the "
-                f"images of a class into a sub-folder, name files as 'class.1.png', or "
-                f"give labels_from=None if their classes are not known."
+                f"images of a class into a sub-folder, name files as 'class.1.png', "
+                f"give labels_from a pattern of the names, as {PATTERN_EXAMPLE}, or "
+                f"labels_from=None if their classes are not known."
             )
     if labels_from == "folder":
         images = nested
@@ -106,13 +98,16 @@ def find_labeled_images(
         )
     if labels_from == "folder":
         _warn_of_empty_classes(folder, {path.parts[0] for path in images})
+    paths = [folder / path for path in images]
     if labels_from is None:
-        return [folder / path for path in images], None
+        return paths, None
+    if pattern is not None:
+        return paths, labels_by_pattern(images, pattern)
     classes = [
         path.parts[0] if labels_from == "folder" else path.name.split(".")[0]
         for path in images
     ]
-    return [folder / path for path in images], classes
+    return paths, classes
 
 
 def _are_subsets(names: list[str], nested: list[Path]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from skmlp._image_files.options import pixel_names
 from skmlp._sklearn_bases import Bunch
 from skmlp._sklearn_compat import Interval, StrOptions
 from skmlp.datasets._data_home import data_set_folders, find_file
@@ -110,22 +111,6 @@ def find_or_download(
         raise OSError(
             f"{image_set.title}: {not_found}, and {error}; {remedy}"
         ) from error
-
-
-def pixel_names(image_shape: tuple[int, ...]) -> list[str]:
-    """Return the feature names: pixel_row_column, or pixel_row_column_color.
-
-    >>> pixel_names((1, 2, 3))[:4]
-    ['pixel_0_0_red', 'pixel_0_0_green', 'pixel_0_0_blue', 'pixel_0_1_red']
-    """
-    height, width, *channels = image_shape
-    colors = ("_red", "_green", "_blue") if channels else ("",)
-    return [
-        f"pixel_{row}_{column}{color}"
-        for row in range(height)
-        for column in range(width)
-        for color in colors
-    ]
 
 
 def format_result(

@@ -1,0 +1,1 @@
+"""Read image files as arrays, for `skmlp.datasets` and `skmlp.preprocessing`."""

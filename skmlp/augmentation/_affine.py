@@ -179,6 +179,16 @@ class RandomAffine(Augmentation):
             raise parameter_error(self, "shear", expected)
         return (x[0], x[1]), (y[0], y[1])
 
+    def _check_for_signals(self) -> None:
+        ranges = self._check_parameters()
+        if ranges.angle != (0, 0):
+            raise parameter_error(self, "degrees", "0, because signals have no height")
+        if ranges.shift_y != (0, 0):
+            expected = f"({ranges.shift_x[1]:g}, 0), because signals have no height"
+            raise parameter_error(self, "translate", expected)
+        if (ranges.shear_x, ranges.shear_y) != ((0, 0), (0, 0)):
+            raise parameter_error(self, "shear", "None, because signals have no height")
+
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         ranges = self._check_parameters()
         amounts = _draw_amounts(ranges, len(images), generator)

@@ -77,6 +77,32 @@ class Augmentation(BaseEstimator, ABC):
         """
         self._check_parameters()
 
+    def validate_for_signals(self) -> None:
+        """Check the parameters for signals, which are images of height 1.
+
+        Estimators with ``conv_dims=1`` call this method before training.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or would move values vertically.
+
+        Examples
+        --------
+        >>> from skmlp.augmentation import RandomCrop
+        >>> RandomCrop(padding=(4, 0)).validate_for_signals()
+        >>> RandomCrop(padding=4).validate_for_signals()
+        Traceback (most recent call last):
+        ...
+        ValueError: padding=4 was given to RandomCrop; give (4, 0), because signals
+        have no height.
+        """
+        self.validate()
+        self._check_for_signals()
+
+    def _check_for_signals(self) -> None:
+        """Raise ValueError if a valid parameter would move values vertically."""
+
     @abstractmethod
     def _check_parameters(self) -> Any:
         """Check the parameters, and convert them to the form that `_augment` uses.

@@ -148,6 +148,11 @@ class Compose(Augmentation):
                 transform.validate()
         return self.transforms
 
+    def _check_for_signals(self) -> None:
+        for transform in self._check_parameters():
+            if isinstance(transform, Augmentation):
+                transform.validate_for_signals()
+
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         transforms = self._check_parameters()
         if not transforms:

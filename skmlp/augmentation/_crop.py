@@ -73,6 +73,12 @@ class RandomCrop(Augmentation):
         fill = read_channel_values(self, "fill")
         return int(values[0]), int(values[-1]), mode, fill
 
+    def _check_for_signals(self) -> None:
+        horizontal, vertical, *_ = self._check_parameters()
+        if vertical:
+            expected = f"({horizontal}, 0), because signals have no height"
+            raise parameter_error(self, "padding", expected)
+
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         horizontal, vertical, mode, fill = self._check_parameters()
         size, _, height, width = images.shape

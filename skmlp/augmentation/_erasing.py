@@ -37,7 +37,8 @@ class RandomErasing(Augmentation):
     scale : (low, high), default=(0.02, 0.33)
         Range of the erased area, as a fraction of the area of the image.
     ratio : (low, high), default=(0.3, 3.3)
-        Range of the rectangle's height divided by its width.
+        Range of the rectangle's height divided by its width. Images of height 1, which
+        signals are, ignore it: a rectangle has the width that `scale` demands.
     value : float or tuple of float, default=0.0
         The value of the erased pixels. A tuple has one value for each channel.
 
@@ -89,6 +90,8 @@ class RandomErasing(Augmentation):
         p, scale, ratio, value = self._check_parameters()
         size, _, height, width = images.shape
         value_tensor = channel_tensor(value, "value", images)
+        if height == 1:
+            ratio = min(ratio[0], 1 / width), max(ratio[1], 1.0)
         scale = self._limit_scale(scale, ratio, height, width)
         erase_draw, area_draw, ratio_draw, top_draw, left_draw = torch.rand(
             size, 5, generator=generator, dtype=torch.float32, device=images.device

@@ -19,6 +19,7 @@ from skmlp.inspection._networks import fitted_network
 from skmlp.inspection._plotting import BLUE, DIVERGING, plot_area
 from skmlp.training.modules.introspection import (
     RESHAPING_MODULES,
+    channels_last,
     layer_of_module,
     module_outputs,
 )
@@ -42,7 +43,8 @@ class FeatureMapDisplay:
     ----------
     maps : dict of str to ndarray
         The input with the key ``"input"``, then each layer by its name. Values are
-        feature maps of shape (height, width, channels) or units of shape (n_units,).
+        feature maps of shape (height, width, channels), maps of signals of shape
+        (length, channels) or units of shape (n_units,).
     output_names : list of str, default=None
         Names of the units of the last layer.
 
@@ -97,8 +99,8 @@ class FeatureMapDisplay:
         estimator : fitted estimator
             An estimator of `skmlp.neural_network`, alone or at the end of a Pipeline.
             The other steps of the Pipeline transform the image first.
-        image : array-like of shape (n_features,), (height, width) or (height, width, \
-channels)
+        image : array-like of shape (n_features,), (height, width), (height, width, \
+channels) or (length, channels)
             One sample in the form that the estimator takes.
         image_shape : tuple of int, default=None
             Height, width and channels of a flat sample. None uses ``image_shape_`` of
@@ -137,7 +139,10 @@ channels)
         sample = batch.reshape(1, -1)
         # Without any shape, a flat sample is drawn as a square image if possible.
         shape = image_shape or final.image_shape_ or batch.shape[1:]
-        maps = {"input": _input_map(sample, shape if len(shape) > 1 else None)}
+        if final.image_shape_ is not None and len(final.image_shape_) == 2:  # signals
+            maps = {"input": sample.reshape(final.image_shape_)}
+        else:
+            maps = {"input": _input_map(sample, shape if len(shape) > 1 else None)}
         maps |= _layer_maps(final.net_.module_, sample)
         labels = getattr(final, "classes_", ())
         has_names = len(labels) == len(maps["output"])
@@ -188,6 +193,9 @@ channels)
                 low, high = pixel_range(values)
                 panel.imshow(to_shades(values, low, high), cmap="gray", vmin=0, vmax=1)
                 panel.set(xticks=[], yticks=[])
+            elif name == "input" and values.ndim == 2:
+                panel.plot(values[:, :max_maps], linewidth=1)
+                panel.set_xlim(0, len(values) - 1 or 1)
             elif name == "output" and self.output_names is not None:
                 _plot_output(panel, values, self.output_names)
             else:
@@ -213,9 +221,11 @@ def _plot_output(ax: "Axes", values: np.ndarray, names: list[str]) -> None:
 
 
 def _plot_maps(ax: "Axes", values: np.ndarray, max_maps: int, n_columns: int) -> None:
-    """Draw feature maps side by side, or units as a strip."""
+    """Draw maps side by side, maps of signals one below the other, units as a strip."""
     if values.ndim == 3:
         picture = mosaic(values.transpose(2, 0, 1)[:max_maps], n_columns)
+    elif values.ndim == 2:
+        picture = values.T[:max_maps]
     else:
         picture = values[np.newaxis]
     limit = float(np.abs(values).max()) or 1.0
@@ -247,10 +257,8 @@ def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]
     for name, _, output in module_outputs(network, x):
         # Modules inside blocks, and modules that only reshape, are left out.
         if "." not in name and name not in RESHAPING_MODULES:
-            values = output[0].cpu()
-            if values.ndim == 3:
-                values = values.permute(1, 2, 0)
-            maps[layer_of_module(name)] = values.numpy()
+            values = channels_last(output, network)[0]
+            maps[layer_of_module(name)] = values.cpu().numpy()
     return maps
 
 
@@ -269,6 +277,8 @@ def _drawn_height(values: np.ndarray, n_maps: int, n_columns: int) -> float:
     """Return the height in inches of the picture of a layer."""
     if values.ndim == 1:
         return 0.4 if len(values) > 30 else 0.8
+    if values.ndim == 2:  # signals
+        return min(max(0.12 * n_maps, 0.8), 2.0)
     height, width = values.shape[:2]
     if n_maps <= 3:  # the input image, or at most three maps
         return 1.2
@@ -281,8 +291,9 @@ def _title(name: str, values: np.ndarray, max_maps: int) -> str:
     """Return the title of the picture of a layer."""
     if values.ndim == 1:
         return f"{name}: {len(values)} {'unit' if len(values) == 1 else 'units'}"
-    height, width, n_maps = values.shape
+    *sides, n_maps = values.shape
+    size = " x ".join(map(str, sides)) + (" steps" if len(sides) == 1 else "")
     if name == "input":
-        return f"input: {height} x {width}" + (f" x {n_maps}" if n_maps > 1 else "")
+        return f"input: {size}" + (f" x {n_maps}" if n_maps > 1 else "")
     some = f", first {max_maps} drawn" if n_maps > max_maps else ""
-    return f"{name}: {n_maps} maps of {height} x {width}{some}"
+    return f"{name}: {n_maps} maps of {size}{some}"

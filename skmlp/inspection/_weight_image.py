@@ -142,6 +142,7 @@ class WeightImageDisplay:
 
             - A filter of one channel is one image.
             - A filter of three channels is one color image in the first layer.
+            - A filter of signals is one image with a row for each input channel.
             - Other filters are drawn as one image for each input channel. A later
               convolution has feature maps as its input, so three channels are not
               colors.
@@ -176,7 +177,9 @@ class WeightImageDisplay:
         layer = layer_index(layer, len(coefs))
         weights = coefs[layer]
         names = None
-        if weights.ndim == 4:
+        if weights.ndim == 3:  # (steps, in, out) of signals
+            images = weights.transpose(2, 1, 0)[..., np.newaxis]
+        elif weights.ndim == 4:
             images, names = _filter_images(weights, layer)
         elif layer == 0:
             shape = image_shape or final.image_shape_

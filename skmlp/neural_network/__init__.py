@@ -1,6 +1,7 @@
 """Estimators: softmax regression, perceptrons, convolutional networks, ensembles."""
 
 from skmlp.neural_network._cnn import CNNClassifier
+from skmlp.neural_network._cnn_regressor import CNNRegressor
 from skmlp.neural_network._ensemble import EnsembleClassifier
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._regressor import MLPRegressor
@@ -8,6 +9,7 @@ from skmlp.neural_network._softmax import SoftmaxRegression
 
 __all__ = [
     "CNNClassifier",
+    "CNNRegressor",
     "EnsembleClassifier",
     "MLPClassifier",
     "MLPRegressor",

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from skmlp.neural_network._base.building import hidden_sizes
 from skmlp.neural_network._base.classifier import BaseClassifier
 from skmlp.neural_network._base.parameters import CLASSIFICATION_LOSS_PARAMETER
 from skmlp.neural_network._base.parameters.declaration import (
@@ -16,21 +16,6 @@ from skmlp.neural_network._base.parameters.declaration import (
     with_shared_parameters,
 )
 from skmlp.training.modules.layers import build_mlp
-
-
-def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
-    """Check the sizes of the hidden layers and return them as a list."""
-    sizes: Any = hidden_layer_sizes
-    sizes = [sizes] if isinstance(sizes, Real) else list(sizes)
-    if not all(isinstance(size, Real) and float(size).is_integer() for size in sizes):
-        raise ValueError(
-            "hidden_layer_sizes must be an integer, or a flat sequence of one integer "
-            f"for each layer, got {hidden_layer_sizes!r}."
-        )
-    sizes = [int(size) for size in sizes]
-    if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return sizes
 
 
 @with_shared_parameters

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from skmlp.neural_network._base.building import hidden_sizes
 from skmlp.neural_network._base.parameters import REGRESSION_LOSS_PARAMETER
 from skmlp.neural_network._base.parameters.declaration import (
     set_init_arguments,
     with_shared_parameters,
 )
 from skmlp.neural_network._base.regressor import BaseRegressor
-from skmlp.neural_network._mlp import hidden_sizes
 from skmlp.training.modules.layers import build_mlp
 
 

@@ -22,7 +22,11 @@ from skmlp.neural_network import (
     SoftmaxRegression,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Convolutions are fitted to tables of four columns.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
+]
 
 IRIS = scale(load_iris().data), load_iris().target
 DIABETES = scale(load_diabetes().data), load_diabetes().target

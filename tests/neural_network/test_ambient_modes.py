@@ -23,6 +23,7 @@ from skmlp.inspection import summary
 from skmlp.model_selection import PackedGridSearchCV, packed_cross_validate
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     EnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
@@ -63,6 +64,8 @@ ESTIMATORS = {
     "softmax": SoftmaxRegression(max_iter=3, random_state=0),
     "cnn": CNN,
     "cnn of lbfgs": clone(CNN).set_params(solver="lbfgs"),
+    "cnn of signals": clone(CNN).set_params(conv_dims=1),
+    "cnn regressor": CNNRegressor(4, hidden_layer_sizes=8, max_iter=2, random_state=0),
     "augmented": clone(CNN).set_params(augmentation=AUGMENTATION, batch_norm=True),
     "cnn with dropout": clone(CNN).set_params(dropout=0.2, conv_dropout=0.1),
     "regressor": MLPRegressor(hidden_layer_sizes=9, max_iter=3, random_state=0),

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -27,6 +28,9 @@ NETWORKS = {
     "mlp": MLPClassifier((20, 10), batch_norm=True, dropout=(0.1, 0.0), **FEW),
     "regressor": MLPRegressor(hidden_layer_sizes=(20,), **FEW),
     "cnn": CNNClassifier((4, 6), kernel_size=2, conv_dropout=0.1, **FEW),
+    "signals": CNNRegressor(
+        (4, 6), (4, 3), pool=("avg", "max"), conv_dims=1, batch_norm=True, **FEW
+    ),
     "residual": CNNClassifier(
         (3, 5), block="residual", batch_norm=True, conv_dropout=0.2, **FEW
     ).set_params(channel_dropout=True, head="global_average"),

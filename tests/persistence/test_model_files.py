@@ -33,6 +33,7 @@ from skmlp.augmentation import (
 )
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     EnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
@@ -82,6 +83,10 @@ NETWORKS = {
     "frozen": with_few_epochs(
         CNNClassifier((3,), head="global_average"), frozen_layers=[0]
     ),
+    "signals": with_few_epochs(
+        CNNRegressor((3, 5), kernel_size=(4, 3), pool=("avg", "max"), conv_dims=1)
+    ),
+    "rectangles": with_few_epochs(CNNRegressor((3,), kernel_size=((1, 3),))),
     "regressor": with_few_epochs(MLPRegressor(hidden_layer_sizes=8)),
     "poisson": with_few_epochs(MLPRegressor("poisson", (8,), solver="adagrad")),
 }

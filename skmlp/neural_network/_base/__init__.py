@@ -12,6 +12,7 @@ Each base class is one step of the work of an estimator and inherits from the on
 - `BaseNetwork` (network): the steps of `fit`.
 - `LabeledNetwork` (labels): targets and class weights of classifiers.
 - `BaseClassifier` (classifier): the public methods of classifiers.
+- `ConvolutionalNetwork` (convolution): shapes of images, and convolutional networks.
 - `BaseRegressor` (regressor): targets and public methods of regressors.
 
 An estimator provides these hooks. The first three are always its own, and classifiers

@@ -7,6 +7,7 @@ The two words are close: a *network* is the torch module from samples to logits,
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
@@ -242,3 +243,18 @@ class NetworkBuilder(TrainingDataBuilder):
             ties_by_loss=self.scoring is None
             and not self._matches_sklearn_validation(),
         )
+
+
+def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
+    """Check the sizes of the hidden layers and return them as a list."""
+    sizes: Any = hidden_layer_sizes
+    sizes = [sizes] if isinstance(sizes, Real) else list(sizes)
+    if not all(isinstance(size, Real) and float(size).is_integer() for size in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must be an integer, or a flat sequence of one integer "
+            f"for each layer, got {hidden_layer_sizes!r}."
+        )
+    sizes = [int(size) for size in sizes]
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return sizes

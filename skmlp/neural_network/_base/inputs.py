@@ -104,6 +104,7 @@ class InputChecker(BaseEstimator, ABC):
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
     warm_start: bool
     checkpoint: str | os.PathLike[str] | None
+    conv_dims: int = 2  # of images in X; a parameter of the CNNs only
 
     n_features_in_: int
     n_outputs_: int
@@ -166,7 +167,7 @@ class InputChecker(BaseEstimator, ABC):
         The network will compute in `dtype`; None means in the dtype that follows from X
         and the parameters.
         """
-        X, shape = flatten_images(X)
+        X, shape = flatten_images(X, self.conv_dims)
         if reset:
             # None for flat samples. `_set_image_shape` may infer `image_shape_`.
             self._data_shape: ImageShape | None = shape
@@ -176,7 +177,7 @@ class InputChecker(BaseEstimator, ABC):
             and shape != self.image_shape_
         ):
             # One color image without the first axis looks like `height` gray images.
-            single = (len(X), *shape[:2]) == self.image_shape_ and shape[2] == 1
+            single = (len(X), *shape[:-1]) == self.image_shape_ and shape[-1] == 1
             raise ValueError(
                 f"X holds images of shape {shape}, but the network was fitted to "
                 f"images of shape {self.image_shape_}"

@@ -15,7 +15,7 @@ from skmlp.neural_network._layers.hidden import network_up_to
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.inference import forward_in_chunks
-from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.introspection import channels_last, weight_layers
 from skmlp.training.modules.layers import to_coefs_shape
 from skmlp.training.net import Net
 
@@ -88,9 +88,7 @@ width, n_channels) for a convolution
         check_is_fitted(self)
         part = network_up_to(self._network_to_predict(), layer)
         activations = forward_in_chunks(part, self._check_X(X))
-        if activations.dim() == 4:
-            activations = activations.permute(0, 2, 3, 1)
-        return activations.contiguous().numpy()
+        return channels_last(activations, part).contiguous().numpy()
 
     def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
         """Return the logits of checked samples."""

@@ -26,7 +26,7 @@ STRUCTURE = (
 )
 
 # The parameters that count in the first fit only.
-_START = ("dtype", "image_shape", "init")
+_START = ("conv_dims", "dtype", "image_shape", "init")
 
 # The parameters that count when a net is made. A warm start makes a new one.
 _OPTIMIZER = (

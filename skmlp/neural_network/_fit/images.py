@@ -1,6 +1,10 @@
-"""Flat samples as images, and images as flat samples."""
+"""Flat samples as images, and images as flat samples.
+
+Signals are images of one dimension. Their shape is (length, channels).
+"""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,38 +13,62 @@ from torch import Tensor
 
 from skmlp.training.data.sources import Source, as_source
 
-ImageShape = tuple[int, int, int]
+ImageShape = tuple[int, ...]
 
 
-def flatten_images(X: Any) -> tuple[Any, ImageShape | None]:
+def flatten_images(X: Any, n_dims: int = 2) -> tuple[Any, ImageShape | None]:
     """Flatten images ``(n, height, width[, channels])``; return them and their shape.
 
     Input with at most two dimensions is returned unchanged, with None for the shape. A
-    large out-of-core array is returned as a `Source`.
+    large out-of-core array is returned as a `Source`. With one dimension (`n_dims`),
+    the images are signals ``(n, length, channels)``.
     """
     X = as_source(X)
     if isinstance(X, Source):
-        holds_images = len(X.sample_shape) > 1
-        shape = _shape_of_images((len(X), *X.sample_shape)) if holds_images else None
+        shape = None
+        if len(X.sample_shape) > 1:
+            shape = _shape_of_images((len(X), *X.sample_shape), n_dims)
         return X, shape
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
         X = np.asarray(X)
     if not hasattr(X, "shape") or len(X.shape) < 3:
         return X, None
     X = np.asarray(X)
-    shape = _shape_of_images(X.shape)
+    shape = _shape_of_images(X.shape, n_dims)
     return X.reshape(len(X), int(np.prod(shape))), shape
 
 
-def _shape_of_images(shape: tuple[int, ...]) -> ImageShape:
-    """Return height, width and channels for the shape of an array of images."""
-    if len(shape) > 4:
+def _shape_of_images(shape: tuple[int, ...], n_dims: int) -> ImageShape:
+    """Return the shape of a sample, with its channels, for the shape of an array."""
+    if len(shape) > n_dims + 2:
+        if n_dims == 1:
+            raise ValueError(
+                f"X has shape {shape}; with conv_dims=1 give signals (n, length) or "
+                "(n, length, channels), or images with conv_dims=2."
+            )
         raise ValueError(
             f"X has shape {shape}; give samples (n, features), gray images "
             "(n, height, width) or color images (n, height, width, channels)."
         )
     # Gray images have one channel.
-    return (*shape[1:], 1)[:3]  # type: ignore[return-value]
+    return (*shape[1:], 1)[: n_dims + 1]
+
+
+def check_image_shape(image_shape: Any, n_dims: int) -> ImageShape:
+    """Return the parameter `image_shape` with channels; raise ValueError if invalid."""
+    given = tuple(image_shape)
+    are_positive_ints = all(
+        isinstance(size, Integral) and int(size) > 0 for size in given
+    )
+    if len(given) in (n_dims, n_dims + 1) and are_positive_ints:
+        return (*map(int, given), 1)[: n_dims + 1]
+    if n_dims == 1:
+        raise ValueError(
+            f"image_shape={given} has to be (length, channels) with conv_dims=1."
+        )
+    raise ValueError(
+        f"image_shape={given} has to be (height, width) or (height, width, channels)."
+    )
 
 
 def check_channels_last(shape: ImageShape) -> None:
@@ -89,11 +117,13 @@ def augment_samples(
 ) -> Tensor:
     """Apply an augmentation of images to a batch of flat samples.
 
-    An int as `generator` is the seed of a new generator.
+    An int as `generator` is the seed of a new generator. Signals are images of height
+    1 for the augmentation.
     """
     if isinstance(generator, int):
         generator = torch.Generator(samples.device).manual_seed(generator)
-    images = samples.view(-1, *image_shape).permute(0, 3, 1, 2)
+    height_width_channels = (1, *image_shape)[-3:]
+    images = samples.view(-1, *height_width_channels).permute(0, 3, 1, 2)
     changed = augmentation(images, generator)
     if changed.shape != images.shape:
         raise ValueError(

@@ -5,9 +5,13 @@ import math
 from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from skmlp.training.modules.introspection import layer_multiply_adds, module_outputs
+from skmlp.training.modules.introspection import (
+    channels_last,
+    layer_multiply_adds,
+    module_outputs,
+)
 
 
 class LayerSummary(NamedTuple):
@@ -49,7 +53,7 @@ def describe_layers(network: nn.Module) -> list[LayerSummary]:
         LayerSummary(
             name,
             type(layer).__name__,
-            _output_shape(output),
+            tuple(channels_last(output, network).shape[1:]),
             sum(p.numel() for p in layer.parameters(recurse=False)),
             layer_multiply_adds(layer, output.shape),
         )
@@ -65,10 +69,3 @@ def _n_features(network: nn.Module) -> int:
         if isinstance(layer, nn.Linear):
             return layer.in_features
     raise AssertionError("a network starts with an image or a dense layer")
-
-
-def _output_shape(output: Tensor) -> tuple[int, ...]:
-    """Return the shape of the output for one sample, channels last."""
-    if output.ndim == 4:
-        output = output.permute(0, 2, 3, 1)
-    return tuple(output.shape[1:])

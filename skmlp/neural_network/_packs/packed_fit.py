@@ -36,7 +36,14 @@ from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
 # Parameters on which the result of `_check_fit_inputs` depends.
-_DATA_PARAMETERS = ("loss", "class_weight", "image_shape", "augmentation", "dtype")
+_DATA_PARAMETERS = (
+    "loss",
+    "class_weight",
+    "image_shape",
+    "conv_dims",
+    "augmentation",
+    "dtype",
+)
 
 
 @dataclass

@@ -7,8 +7,7 @@ network copies nothing before or after its convolutions.
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from numbers import Integral
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,32 +21,57 @@ from skmlp.training.modules.image_layers import (
     ResidualBlock,
 )
 from skmlp.training.modules.layers import (
+    BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     Dropout,
     Linear,
     add_hidden_layers,
-    per_layer,
+)
+from skmlp.training.modules.signal_layers import (
+    AvgPool1d,
+    Conv1d,
+    MaxPool1d,
+    ZeroPad1d,
+)
+from skmlp.training.modules.stages import (
+    Sizes,
+    Stage,
+    Window,
+    as_tuple,
+    check_choice,
+    check_positive,
+    read_stages,
 )
 
 
 class Volume(NamedTuple):
-    """Size of one image, or of its feature maps between two layers."""
+    """Size of one image, or of its feature maps between two layers.
+
+    Signals and their feature maps have height 1 and `n_dims` 1.
+    """
 
     channels: int
     height: int
     width: int
+    n_dims: int
 
+    @classmethod
+    def of_sample(cls, image_shape: tuple[int, ...]) -> "Volume":
+        """Return the size of an image or, for two numbers, of a signal."""
+        *sides, channels = image_shape
+        height, width = sides if len(sides) == 2 else (1, *sides)
+        return cls(channels, height, width, len(sides))
 
-class Stage(NamedTuple):
-    """Settings of one entry of `conv_channels`: a convolution or a residual block."""
+    @property
+    def n_values(self) -> int:
+        """Number of values of all maps."""
+        return self.channels * self.height * self.width
 
-    channels: int
-    kernel_size: int
-    stride: int
-    pool: str | None
-    pool_size: int
-    dropout: float
+    def __str__(self) -> str:
+        if self.n_dims == 1:
+            return f"signals have {self.width} steps"
+        return f"images are {self.height}x{self.width} pixels"
 
 
 def infer_image_shape(n_features: int) -> tuple[int, int, int]:
@@ -69,15 +93,15 @@ def infer_image_shape(n_features: int) -> tuple[int, int, int]:
 
 
 def build_cnn(
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     n_outputs: int,
     *,
     conv_channels: int | Sequence[int] = (32, 64),
-    kernel_size: int | Sequence[int] = 3,
-    conv_strides: int | Sequence[int] = 1,
+    kernel_size: Sizes = 3,
+    conv_strides: Sizes = 1,
     padding: str = "same",
     pool: str | Sequence[str | None] | None = "max",
-    pool_size: int | Sequence[int] = 2,
+    pool_size: Sizes = 2,
     pool_padding: str | None = None,
     hidden_layer_sizes: int | Sequence[int] = (128,),
     activation: str = "relu",
@@ -95,20 +119,22 @@ def build_cnn(
     Parameters
     ----------
     image_shape : tuple of int
-        Height, width and channels of the flat images, stored in this order.
+        Height, width and channels of the flat images, stored in this order; for signals
+        length and channels.
     n_outputs : int
         Number of logits.
     conv_channels : int or sequence of int
         Feature maps of each convolution.
-    kernel_size, conv_strides : int or sequence of int
-        Side of the square kernel and step between its positions, in pixels.
+    kernel_size, conv_strides : int or sequence of int or of pairs of int
+        Side of the square kernel and step between its positions, in pixels. A pair is
+        height and width. Signals have no pairs.
     padding : {'same', 'valid'}
         'same' adds zeros around the image so that a side of n pixels gives ``ceil(n /
         stride)`` outputs. If the number of added rows or columns is odd, the extra one
         is at the bottom or right (TensorFlow's rule). 'valid' adds no zeros.
     pool : {'max', 'avg', None} or sequence of these
         Pooling after each convolution.
-    pool_size : int or sequence of int
+    pool_size : int or sequence of int or of pairs of int
         Side of the pooling windows and step between them, in pixels.
     pool_padding : {'same', 'valid', None}
         'same' pools windows that cross the border too, over the pixels that they have.
@@ -150,20 +176,25 @@ def build_cnn(
     ...  for name in ("conv1", "conv2")]
     [160, 8256]
     """
-    _check_choice("padding", padding, ("same", "valid"))
-    _check_choice("pool_padding", pool_padding, ("same", "valid", None))
-    _check_choice("block", block, ("plain", "residual"))
-    _check_choice("head", head, ("dense", "global_average"))
+    check_choice("padding", padding, ("same", "valid"))
+    check_choice("pool_padding", pool_padding, ("same", "valid", None))
+    check_choice("block", block, ("plain", "residual"))
+    check_choice("head", head, ("dense", "global_average"))
     if block == "residual" and padding == "valid":
         raise ValueError("block='residual' needs padding='same', got 'valid'.")
-    stages = _read_stages(
-        conv_channels, kernel_size, conv_strides, pool, pool_size, conv_dropout
+    volume = Volume.of_sample(image_shape)
+    stages = read_stages(
+        volume.n_dims,
+        conv_channels,
+        kernel_size,
+        conv_strides,
+        pool,
+        pool_size,
+        conv_dropout,
     )
-    hidden = _as_tuple(hidden_layer_sizes)
-    _check_positive("hidden_layer_sizes", hidden)
+    hidden = as_tuple(hidden_layer_sizes)
+    check_positive("hidden_layer_sizes", hidden)
 
-    height, width, channels = image_shape
-    volume = Volume(channels, height, width)
     layers: OrderedDict[str, nn.Module] = OrderedDict(image=ImageView(image_shape))
     for i, stage in enumerate(stages, start=1):
         if block == "residual" and i > 1:
@@ -189,9 +220,9 @@ def build_cnn(
 
     if head == "dense":
         layers["flatten"] = FlattenImage()
-        n_inputs = math.prod(volume)
+        n_inputs = volume.n_values
     else:
-        layers["global_average"] = GlobalAverage()
+        layers["global_average"] = GlobalAverage(volume.n_dims)
         n_inputs = volume.channels
     n_inputs = add_hidden_layers(
         layers, n_inputs, hidden, activation, dropout, batch_norm
@@ -201,62 +232,6 @@ def build_cnn(
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _as_tuple(value: object) -> tuple:
-    """Return the entries of a sequence, or one scalar, as a tuple."""
-    return tuple(value) if isinstance(value, Iterable) else (value,)
-
-
-def _check_choice(name: str, value: object, choices: tuple) -> None:
-    """Raise ValueError if a value is not among the choices."""
-    if value not in choices:
-        listed = ", ".join(map(repr, choices[:-1]))
-        raise ValueError(f"{name} must be {listed} or {choices[-1]!r}, got {value!r}.")
-
-
-def _check_positive(name: str, sizes: tuple) -> None:
-    """Raise ValueError if a size is not a positive integer."""
-    for size in sizes:
-        if not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name} must be positive integers, got {size!r}.")
-
-
-def _read_stages(
-    conv_channels: int | Sequence[int],
-    kernel_size: int | Sequence[int],
-    conv_strides: int | Sequence[int],
-    pool: str | Sequence[str | None] | None,
-    pool_size: int | Sequence[int],
-    conv_dropout: float | Sequence[float],
-) -> list[Stage]:
-    """Check the settings and return one stage for each entry of `conv_channels`."""
-    channels = _as_tuple(conv_channels)
-    if not channels:
-        raise ValueError(
-            "conv_channels has no entries; give at least one, as in (32,)."
-        )
-    settings = {
-        "kernel_size": kernel_size,
-        "conv_strides": conv_strides,
-        "pool": pool,
-        "pool_size": pool_size,
-        "conv_dropout": conv_dropout,
-    }
-    length_hint = f"conv_channels={channels} has {len(channels)}"
-    per_stage = {
-        name: per_layer(name, value, len(channels), length_hint)
-        for name, value in settings.items()
-    }
-    _check_positive("conv_channels", channels)
-    for name in ("kernel_size", "conv_strides", "pool_size"):
-        _check_positive(name, per_stage[name])
-    for kind in per_stage["pool"]:
-        _check_choice("pool", kind, ("max", "avg", None))
-    for rate in per_stage["conv_dropout"]:
-        if not 0 <= rate < 1:
-            raise ValueError(f"conv_dropout must be in [0, 1), got {rate!r}.")
-    return [Stage(*stage) for stage in zip(channels, *per_stage.values(), strict=True)]
-
-
 def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
     """Return the pixels to add before and after for ``ceil(size / stride)`` windows."""
     total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
@@ -264,22 +239,24 @@ def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
 
 
 def _padding_sizes(
-    volume: Volume, window: int, stride: int, padding: str
+    volume: Volume, window: Window, stride: Window, padding: str
 ) -> list[tuple[int, int]]:
     """Return the pixels to add as ``[(top, bottom), (left, right)]``."""
     if padding == "valid":
         return [(0, 0), (0, 0)]
-    return [_same_padding(side, window, stride) for side in volume[1:]]
+    sides = (volume.height, volume.width)
+    return [_same_padding(*sizes) for sizes in zip(sides, window, stride, strict=True)]
 
 
 def _check_fits(
-    name: str, volume: Volume, parameter: str, window: int, padding_name: str
+    name: str, volume: Volume, parameter: str, window: Window, padding_name: str
 ) -> None:
     """Raise ValueError if a window is larger than the image."""
-    if min(volume.height, volume.width) < window:
+    if volume.height < window.height or volume.width < window.width:
+        size = window.width if volume.n_dims == 1 else window
         raise ValueError(
-            f"{name} has {parameter}={window}, but its images are {volume.height}x"
-            f"{volume.width} pixels; use {padding_name}='same'."
+            f"{name} has {parameter}={size}, but its {volume}; use "
+            f"{padding_name}='same'."
         )
 
 
@@ -297,20 +274,25 @@ def _add_convolution(
         _check_fits(name, volume, "kernel_size", kernel, "padding")
     (top, bottom), (left, right) = _padding_sizes(volume, kernel, stride, padding)
     symmetric = top == bottom and left == right
-    if not symmetric:
-        layers[f"{name}_pad"] = nn.ZeroPad2d((left, right, top, bottom))
-    layers[name] = Conv2d(
-        volume.channels,
-        stage.channels,
-        kernel,
-        stride,
-        padding=(top, left) if symmetric else 0,
-    )
+    channels = volume.channels, stage.channels
+    if volume.n_dims == 1:
+        if not symmetric:
+            layers[f"{name}_pad"] = ZeroPad1d((left, right))
+        side = left if symmetric else 0
+        layers[name] = Conv1d(*channels, kernel.width, stride.width, padding=side)
+    else:
+        if not symmetric:
+            layers[f"{name}_pad"] = nn.ZeroPad2d((left, right, top, bottom))
+        sides = (top, left) if symmetric else 0
+        layers[name] = Conv2d(*channels, kernel, stride, padding=sides)
     if batch_norm:
-        layers[f"{name}_norm"] = BatchNorm2d(stage.channels)
-    height = (volume.height + top + bottom - kernel) // stride + 1
-    width = (volume.width + left + right - kernel) // stride + 1
-    return Volume(stage.channels, height, width)
+        norm = BatchNorm1d if volume.n_dims == 1 else BatchNorm2d
+        layers[f"{name}_norm"] = norm(stage.channels)
+    return volume._replace(
+        channels=stage.channels,
+        height=(volume.height + top + bottom - kernel.height) // stride.height + 1,
+        width=(volume.width + left + right - kernel.width) // stride.width + 1,
+    )
 
 
 def _make_residual_block(
@@ -320,11 +302,11 @@ def _make_residual_block(
     body: OrderedDict[str, nn.Module] = OrderedDict()
     inner = _add_convolution(body, "conv1", volume, stage, "same", batch_norm)
     body["conv1_activation"] = make_activation(activation)
-    unstrided = stage._replace(stride=1)
+    unstrided = stage._replace(stride=Window(1, 1))
     after = _add_convolution(body, "conv2", inner, unstrided, "same", batch_norm)
     shortcut: OrderedDict[str, nn.Module] = OrderedDict()
     if after != volume:
-        projection = stage._replace(kernel_size=1)
+        projection = stage._replace(kernel_size=Window(1, 1))
         _add_convolution(shortcut, "conv", volume, projection, "same", batch_norm)
     return ResidualBlock(nn.Sequential(body), nn.Sequential(shortcut)), after
 
@@ -345,12 +327,22 @@ def _add_pool(
     # right. Padding changes neither a maximum nor, with count_include_pad=False, an
     # average.
     same = padding == "same"
-    if stage.pool == "max":
-        layers[name] = nn.MaxPool2d(size, padding=(top, left), ceil_mode=same)
+    # A square window is one number, so that the repr is that of earlier versions.
+    # Pickles compare it.
+    sides = size.height if size.height == size.width else (size.height, size.width)
+    if volume.n_dims == 1 and stage.pool == "max":
+        layers[name] = MaxPool1d((size.width,), padding=(left,), ceil_mode=same)
+    elif volume.n_dims == 1:
+        layers[name] = AvgPool1d(
+            (size.width,), padding=(left,), ceil_mode=same, count_include_pad=False
+        )
+    elif stage.pool == "max":
+        layers[name] = nn.MaxPool2d(sides, padding=(top, left), ceil_mode=same)
     else:
         layers[name] = nn.AvgPool2d(
-            size, padding=(top, left), ceil_mode=same, count_include_pad=False
+            sides, padding=(top, left), ceil_mode=same, count_include_pad=False
         )
-    height = (volume.height + top + bottom) // size
-    width = (volume.width + left + right) // size
-    return Volume(volume.channels, height, width)
+    return volume._replace(
+        height=(volume.height + top + bottom) // size.height,
+        width=(volume.width + left + right) // size.width,
+    )

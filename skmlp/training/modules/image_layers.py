@@ -1,22 +1,26 @@
 """Layers of convolutional networks that torch does not have.
 
 Images and feature maps have shape ``(batch, channels, height, width)`` in torch's
-channels_last layout.
+channels_last layout. Signals have no height.
 """
 
 from torch import Tensor, nn
 
 
 class ImageView(nn.Module):
-    """Reshapes flat images to ``(batch, channels, height, width)`` without a copy."""
+    """Reshapes flat images to ``(batch, channels, height, width)`` without a copy.
 
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+    An `image_shape` of two numbers is length and channels of signals, which become
+    ``(batch, channels, length)``.
+    """
+
+    def __init__(self, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.image_shape = image_shape
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a view of `x` in channels_last layout."""
-        return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
+        return x.unflatten(1, self.image_shape).movedim(-1, 1)
 
     def extra_repr(self) -> str:
         """Return the parameters for torch's repr."""
@@ -28,15 +32,24 @@ class FlattenImage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a view ``(batch, height * width * channels)``."""
-        return x.permute(0, 2, 3, 1).flatten(1)
+        return x.movedim(1, -1).flatten(1)
 
 
 class GlobalAverage(nn.Module):
-    """Averages every feature map (Lin, Chen and Yan 2013, arXiv:1312.4400)."""
+    """Averages every feature map (Lin, Chen and Yan 2013, arXiv:1312.4400).
+
+    `n_dims` is 2 for maps of images and 1 for those of signals.
+    """
+
+    averaged: tuple[int, ...] = (2, 3)  # for pickles of earlier versions
+
+    def __init__(self, n_dims: int = 2) -> None:
+        super().__init__()
+        self.averaged = tuple(range(2, 2 + n_dims))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the averages ``(batch, channels)``."""
-        return x.mean((2, 3))
+        return x.mean(self.averaged)
 
 
 class ResidualBlock(nn.Module):

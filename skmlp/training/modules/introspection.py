@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-WeightLayer = nn.Linear | nn.Conv2d
+WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d
 
 # Suffixes of the modules that belong to a layer: ``conv1_norm`` belongs to ``conv1``.
 SUFFIXES = ("pad", "norm", "activation", "pool", "dropout")
@@ -62,7 +62,7 @@ def layer_of_module(name: str) -> str:
 
 def has_convolutions(network: nn.Module) -> bool:
     """Return whether a network has any convolution."""
-    return any(isinstance(layer, nn.Conv2d) for layer in network.modules())
+    return any(isinstance(layer, nn.Conv1d | nn.Conv2d) for layer in network.modules())
 
 
 def count_parameters(module: nn.Module, *, trainable: bool = False) -> int:
@@ -104,6 +104,17 @@ def module_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
         for handle in handles:
             handle.remove()
     return list(outputs.values())
+
+
+def channels_last(output: Tensor, network: nn.Module) -> Tensor:
+    """View the output of a module of this network with its channels last.
+
+    Images have four dimensions. Three dimensions are signals if the network has
+    convolutions of signals.
+    """
+    has_signals = any(isinstance(layer, nn.Conv1d) for layer in network.modules())
+    has_channels = output.dim() == 4 or (output.dim() == 3 and has_signals)
+    return output.movedim(1, -1) if has_channels else output
 
 
 def output_shapes(network: nn.Module, n_features: int) -> dict[nn.Module, torch.Size]:

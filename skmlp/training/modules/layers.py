@@ -89,6 +89,8 @@ class Dropout(nn.Module):
 
     def mask(self, x: Tensor) -> Tensor:
         """Draw the factors, zero or ``1 / (1 - p)``, that multiply `x`."""
+        if x.dim() == 3:  # the maps of signals are maps of height 1
+            return self.mask(x.unsqueeze(2)).squeeze(2)
         # Channels last, so that the same seed drops the same units in any layout of x.
         has_maps = x.dim() == 4
         layout = torch.channels_last if has_maps else torch.contiguous_format
@@ -181,10 +183,10 @@ def add_hidden_layers(
 def to_coefs_shape(weight: Tensor) -> Tensor:
     """View weights in the shape of ``coefs_``.
 
-    torch's shape is ``(out, in[, height, width])``. The shape of ``coefs_`` is
-    ``([height, width,] in, out)``, as in scikit-learn and Keras.
+    torch's shape is ``(out, in[[, height], width])``. The shape of ``coefs_`` is
+    ``([[height,] width,] in, out)``, as in scikit-learn and Keras.
     """
-    return weight.permute(2, 3, 1, 0) if weight.dim() == 4 else weight.t()
+    return weight.movedim((1, 0), (-2, -1))
 
 
 def initialize(

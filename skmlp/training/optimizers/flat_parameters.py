@@ -50,14 +50,15 @@ class FlatParameters:
             for p, parameter_slice in zip(self.parameters, slices, strict=True)
         }
         self._weights = weights
+        self._kernels = {id(weight) for weight in weights if weight.dim() > 2}
         self.values = torch.zeros(size, dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.values)
         for parameter in self.parameters:
             parameter_slice = self._slices[id(parameter)]
-            view = _view_like(self.values[parameter_slice], parameter)
+            view = self._view_like(parameter, self.values[parameter_slice])
             view.copy_(parameter.detach())
             parameter.data = view
-            parameter.grad = _view_like(self.gradients[parameter_slice], parameter)
+            parameter.grad = self._view_like(parameter, self.gradients[parameter_slice])
         self.values.grad = self.gradients
 
     def slice_of(self, parameter: Tensor) -> slice:
@@ -70,8 +71,21 @@ class FlatParameters:
         return (
             None
             if parameter_slice is None
-            else _view_like(self.gradients[parameter_slice], parameter)
+            else self._view_like(parameter, self.gradients[parameter_slice])
         )
+
+    def stored_shape(self, parameter: Tensor) -> tuple[int, ...]:
+        """Return the shape of a parameter in the vector; kernels are channels last."""
+        shape = tuple(parameter.shape)
+        if id(parameter) in self._kernels:
+            n, channels, *sides = shape
+            return n, *sides, channels
+        return shape
+
+    def _view_like(self, parameter: Tensor, vector: Tensor) -> Tensor:
+        """View `vector` in the shape of `parameter`."""
+        view = vector.view(self.stored_shape(parameter))
+        return view.movedim(-1, 1) if id(parameter) in self._kernels else view
 
     def frozen(self) -> list[tuple[slice, Tensor]]:
         """Return slices and copies of the parameters that a callback has frozen.
@@ -133,17 +147,3 @@ def aligned_slices(sizes: Sequence[int], like: Tensor) -> tuple[list[slice], int
         slices.append(slice(end, end + size))
         end += -(-size // step) * step  # rounded up
     return slices, end
-
-
-def stored_shape(parameter: Tensor) -> tuple[int, ...]:
-    """Return the shape of a parameter in the vector; kernels are channels last."""
-    if parameter.dim() == 4:
-        n, channels, height, width = parameter.shape
-        return n, height, width, channels
-    return tuple(parameter.shape)
-
-
-def _view_like(vector: Tensor, parameter: Tensor) -> Tensor:
-    """View `vector` in the shape of `parameter`."""
-    view = vector.view(stored_shape(parameter))
-    return view.permute(0, 3, 1, 2) if view.dim() == 4 else view

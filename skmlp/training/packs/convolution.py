@@ -4,7 +4,7 @@ Feature maps have the shape ``(members, channels, height, width, batch)``. The b
 the last dimension, so that a pixel of all samples is contiguous and patches are copied
 in long blocks. The convolutions of all members are then one batched matrix product. For
 small networks this is several times faster than torch's grouped convolution, for which
-oneDNN has no fast path.
+oneDNN has no fast path. Signals are images of height 1.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +18,12 @@ from torch import Tensor, nn
 from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules.layers import Conv2d, Dropout
+from skmlp.training.modules.signal_layers import (
+    AvgPool1d,
+    Conv1d,
+    MaxPool1d,
+    ZeroPad1d,
+)
 
 _aten = torch.ops.aten
 
@@ -57,32 +63,33 @@ class PackImageLayers:
         make_mask: Callable[[list[Dropout]], Callable[[Tensor], Tensor]],
     ) -> None:
         self.layers: list[_PackLayer] = []
-        padding = None  # of a ZeroPad2d; the next convolution applies it
+        padding = None  # of a layer of zeros; the next convolution applies it
         for layers in zip(*member_layers, strict=True):
             layer = layers[0]
             if isinstance(layer, ImageView):
-                self.image_shape = layer.image_shape
-            elif isinstance(layer, nn.ZeroPad2d):
-                padding = layer.padding
-            elif isinstance(layer, Conv2d):
+                *sides, channels = layer.image_shape
+                self.image_shape = (*_pair(sides), channels)
+            elif isinstance(layer, nn.ZeroPad2d | ZeroPad1d):
+                padding = (*layer.padding, 0, 0)[:4]
+            elif isinstance(layer, Conv2d | Conv1d):
                 weight, bias = layer.weight, cast(Tensor, layer.bias)
-                top, left = cast(tuple[int, int], layer.padding)
+                top, left = _pair(cast(tuple[int, ...], layer.padding), 0)
                 self.layers.append(
                     _Convolution(
-                        value_of(weight),
+                        _with_height(value_of(weight)),
                         value_of(bias),
-                        gradient_of(weight),
+                        _with_height(gradient_of(weight)),
                         gradient_of(bias),
-                        layer.stride[0],
+                        _pair(layer.stride),
                         padding or (left, left, top, top),
                         needs_input_gradient=bool(self.layers),
                     )
                 )
                 padding = None
-            elif isinstance(layer, nn.MaxPool2d):
-                self.layers.append(_MaxPool(layer))
-            elif isinstance(layer, nn.AvgPool2d):
-                self.layers.append(_AvgPool(layer))
+            elif isinstance(layer, nn.MaxPool2d | MaxPool1d):
+                self.layers.append(_MaxPool(*_read_pool(layer)))
+            elif isinstance(layer, nn.AvgPool2d | AvgPool1d):
+                self.layers.append(_AvgPool(*_read_pool(layer)))
             elif isinstance(layer, Dropout):
                 self.layers.append(_Dropout(make_mask(list(layers))))
             elif isinstance(layer, FlattenImage):
@@ -118,6 +125,28 @@ class PackImageLayers:
             layer_grad = layer.backward(layer_grad, saved)
 
 
+def _pair(sizes: int | Sequence[int], height: int = 1) -> tuple[int, int]:
+    """Return a size in two dimensions.
+
+    A number is the side of a square. A single entry is the length of signals, whose
+    height is given.
+    """
+    if isinstance(sizes, int):
+        return sizes, sizes
+    *heights, width = sizes
+    return (*heights, height)[0], width
+
+
+def _with_height(kernels: Tensor) -> Tensor:
+    """Return kernels ``(members, out, height, width, in)``; signals have height 1."""
+    return kernels.unsqueeze(2) if kernels.dim() == 4 else kernels
+
+
+def _read_pool(layer: Any) -> tuple[tuple[int, int], tuple[int, int], bool]:
+    """Return window, padding and ``ceil_mode`` of a pooling layer."""
+    return _pair(layer.kernel_size), _pair(layer.padding, 0), layer.ceil_mode
+
+
 @dataclass
 class _Convolution:
     """A convolution as a product of the kernels and the patches under them."""
@@ -126,8 +155,8 @@ class _Convolution:
     bias: Tensor  # (members, out)
     weight_gradient: Tensor
     bias_gradient: Tensor
-    stride: int
-    padding: tuple[int, int, int, int]  # left, right, top, bottom
+    stride: tuple[int, int]
+    padding: tuple[int, ...]  # left, right, top, bottom
     needs_input_gradient: bool
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
@@ -169,14 +198,14 @@ class _Convolution:
         return grad_x[:, :, top : shape[2] - bottom, left : shape[3] - right]
 
 
-def _patches(x: Tensor, size: Iterable[int], stride: int) -> Tensor:
+def _patches(x: Tensor, size: Iterable[int], stride: tuple[int, int]) -> Tensor:
     """View maps as patches, one for each output pixel.
 
     The shape is ``(members or groups, kernel height, kernel width, channels, output
     height, output width, batch)``.
     """
-    for dim, side in zip((2, 3), size, strict=True):
-        x = x.unfold(dim, side, stride)
+    for dim, side, step in zip((2, 3), size, stride, strict=True):
+        x = x.unfold(dim, side, step)
     return x.permute(0, 5, 6, 1, 2, 3, 4)
 
 
@@ -194,16 +223,16 @@ class _Activation(NamedTuple):
         return self.gradient(grad, saved)
 
 
-@dataclass
-class _MaxPool:
-    """Max pooling by torch's kernel."""
+class _MaxPool(NamedTuple):
+    """Max pooling by torch's kernel; the stride is the kernel size."""
 
-    layer: nn.MaxPool2d
+    size: tuple[int, int]
+    padding: tuple[int, int]
+    ceil_mode: bool
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return the arguments of torch's kernels; the stride is the kernel size."""
-        size, padding = self.layer.kernel_size, self.layer.padding
-        return [size] * 2, [size] * 2, padding, [1, 1], self.layer.ceil_mode
+        """Return the arguments of torch's kernels."""
+        return self.size, self.size, self.padding, (1, 1), self.ceil_mode
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
         images = _as_images(x)
@@ -218,16 +247,16 @@ class _MaxPool:
         return _as_maps(grad_images, len(grad))
 
 
-@dataclass
-class _AvgPool:
-    """Average pooling by torch's kernel."""
+class _AvgPool(NamedTuple):
+    """Average pooling by torch's kernel; the stride is the kernel size."""
 
-    layer: nn.AvgPool2d
+    size: tuple[int, int]
+    padding: tuple[int, int]
+    ceil_mode: bool
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return the arguments of torch's kernels; the stride is the kernel size."""
-        size, padding = self.layer.kernel_size, self.layer.padding
-        return [size] * 2, [size] * 2, padding, self.layer.ceil_mode, False, None
+        """Return the arguments of torch's kernels; padding does not count."""
+        return self.size, self.size, self.padding, self.ceil_mode, False, None
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
         images = _as_images(x)

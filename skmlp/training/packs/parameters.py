@@ -19,7 +19,6 @@ from skmlp.training.modules.introspection import weight_layers
 from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_optimizers import DECOUPLED_DECAY_SOLVERS
-from skmlp.training.optimizers.flat_parameters import stored_shape
 from skmlp.training.packs.convolution import PackImageLayers
 from skmlp.training.packs.dense_products import PackDenseProducts
 from skmlp.training.packs.structure import pack_structure
@@ -66,7 +65,7 @@ class PackParameters:
         flats = [net.flat_ for net in nets]
         # For each member and parameter: its slice of the flat vector, and its shape.
         self._layouts = [
-            [(flat.slice_of(p), stored_shape(p)) for p in flat.parameters]
+            [(flat.slice_of(p), flat.stored_shape(p)) for p in flat.parameters]
             for flat in flats
         ]
         self._counts = counts

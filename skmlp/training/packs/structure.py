@@ -11,15 +11,28 @@ from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS, ZERO_AT_ZER
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules.introspection import output_shapes
 from skmlp.training.modules.layers import Conv2d, Dropout
+from skmlp.training.modules.signal_layers import (
+    AvgPool1d,
+    Conv1d,
+    MaxPool1d,
+    ZeroPad1d,
+)
+
+_CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
+_POOL = ("kernel_size", "padding", "ceil_mode")
 
 # The image layers that a pack can compute, with the attributes that have to be equal
 # for all members.
 _EQUAL_ATTRIBUTES: dict[type[nn.Module], tuple[str, ...]] = {
     ImageView: ("image_shape",),
     nn.ZeroPad2d: ("padding",),
-    Conv2d: ("in_channels", "out_channels", "kernel_size", "stride", "padding"),
-    nn.MaxPool2d: ("kernel_size", "padding", "ceil_mode"),
-    nn.AvgPool2d: ("kernel_size", "padding", "ceil_mode"),
+    Conv2d: _CONVOLUTION,
+    nn.MaxPool2d: _POOL,
+    nn.AvgPool2d: _POOL,
+    ZeroPad1d: ("padding",),
+    Conv1d: _CONVOLUTION,
+    MaxPool1d: _POOL,
+    AvgPool1d: _POOL,
     Dropout: ("channels",),
     FlattenImage: (),
     GlobalAverage: (),
@@ -90,7 +103,9 @@ def max_patch_values(network: nn.Sequential, n_features: int) -> int:
 
     The result is 0 if there is no convolution.
     """
-    convolutions = [layer for layer in network.modules() if isinstance(layer, Conv2d)]
+    convolutions = [
+        layer for layer in network.modules() if isinstance(layer, Conv1d | Conv2d)
+    ]
     if not convolutions:
         return 0
     shapes = output_shapes(network, n_features)

@@ -10,22 +10,35 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+    ),
+    # The checks fit convolutions to tables of a few columns.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
+]
 
-DEFAULT = [CNNClassifier(), MLPClassifier(), MLPRegressor(), SoftmaxRegression()]
+DEFAULT = [
+    CNNClassifier(),
+    CNNRegressor(),
+    MLPClassifier(),
+    MLPRegressor(),
+    SoftmaxRegression(),
+]
 
 OPTIONS = [
     CNNClassifier(early_stopping=True),
     CNNClassifier(dropout=0.5),
     CNNClassifier(conv_dropout=0.1, dropout=0.5),
     CNNClassifier(batch_norm=True),
+    CNNClassifier(conv_dims=1),
+    CNNRegressor(conv_dims=1, early_stopping=True),
     MLPClassifier(early_stopping=True),
     MLPClassifier(dropout=0.5),
     MLPClassifier(batch_norm=True),

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from skmlp.augmentation import Compose, GaussianNoise, RandomAffine
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -31,6 +32,9 @@ ESTIMATORS = {
         hidden_layer_sizes=8, dropout=0.3, early_stopping=True, **FEW
     ),
     "cnn": CNNClassifier(4, hidden_layer_sizes=8, **FEW),
+    "signals": CNNRegressor(
+        4, hidden_layer_sizes=8, conv_dropout=0.2, conv_dims=1, **FEW
+    ),
     "lbfgs": MLPClassifier(8, solver="lbfgs", max_iter=3, max_fun=6, random_state=0),
     "all random parts": CNNClassifier(
         (4, 4),

@@ -94,7 +94,9 @@ def test_tiny_sample_weight_does_not_suppress_missing_class():
 
 
 @pytest.mark.parametrize("init", ["zeros", "glorot_uniform"])
-@pytest.mark.parametrize("model", [SoftmaxRegression(), CNNClassifier((2,))])
+@pytest.mark.parametrize(
+    "model", [SoftmaxRegression(), CNNClassifier((2,), image_shape=(2, 2))]
+)
 def test_named_initializer_starts_biases_at_zero(model, init):
     X, y = make_samples((10, 20, 70))
     model.set_params(init=init, **NO_TRAINING).fit(X, y)

@@ -34,6 +34,8 @@ pytestmark = [
         "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
     ),
     pytest.mark.filterwarnings("ignore:X has feature names"),
+    # Convolutions are fitted to tables of four columns.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
 ]
 
 N_SAMPLES, N_FEATURES = 12, 4

@@ -14,6 +14,7 @@ from skmlp.augmentation import RandomHorizontalFlip
 from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     EnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
@@ -29,6 +30,7 @@ ESTIMATORS = [
     MLPClassifier(5, **FEW),
     MLPRegressor(hidden_layer_sizes=5, **FEW),
     CNNClassifier(2, hidden_layer_sizes=4, image_shape=(4, 5), **FEW),
+    CNNRegressor(2, hidden_layer_sizes=4, image_shape=(10, 2), conv_dims=1, **FEW),
 ]
 N_SAMPLES = 700
 

@@ -10,21 +10,30 @@ from sklearn.exceptions import NotFittedError
 
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+    ),
+    # Convolutions are fitted to tables of four columns.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
+]
 
 CLASSIFIERS = [
     CNNClassifier(2, hidden_layer_sizes=4),
     MLPClassifier(4),
     SoftmaxRegression(),
 ]
-ESTIMATORS = [*CLASSIFIERS, MLPRegressor(hidden_layer_sizes=4)]
+ESTIMATORS = [
+    *CLASSIFIERS,
+    MLPRegressor(hidden_layer_sizes=4),
+    CNNRegressor(2, hidden_layer_sizes=4, conv_dims=1),
+]
 
 N_SAMPLES, N_FEATURES = 12, 4
 TARGETS = np.arange(N_SAMPLES) % 3

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import (
     CNNClassifier,
+    CNNRegressor,
     EnsembleClassifier,
     MLPClassifier,
     MLPRegressor,
@@ -43,6 +44,7 @@ MODELS = {
     "regressor": MLPRegressor(hidden_layer_sizes=5, loss="huber", alpha=[0, 1], **FEW),
     "cnn": CNNClassifier((4, 3), image_shape=(8, 8), frozen_layers=[0], **FEW),
     "residual": CNNClassifier((4, 4), block="residual", batch_norm=True, **FEW),
+    "signals": CNNRegressor((4, 3), pool=("max", "avg"), conv_dims=1, **FEW),
     "ensemble": EnsembleClassifier(MLPClassifier(3, **FEW), 3, random_state=0),
     "pipeline": make_pipeline(StandardScaler(), MLPClassifier(3, **FEW)),
     "search": PackedGridSearchCV(MLPClassifier(3, **FEW), {"alpha": [0.1, 1]}, cv=2),

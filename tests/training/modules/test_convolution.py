@@ -430,7 +430,9 @@ def test_small_resnet_trains_every_parameter():
     [
         (
             {"kernel_size": (3, 3, 3)},
-            r"^kernel_size has 3 entries, but conv_channels=\(32, 64\) has 2\.$",
+            r"^kernel_size has 3 entries, but conv_channels=\(32, 64\) has 2 \(one "
+            r"entry for each convolution: a side, or a pair of height and width as in "
+            r"kernel_size=\(\(3, 5\), \(3, 5\)\)\)\.$",
         ),
         ({"conv_strides": (1,)}, "^conv_strides has 1 entries, but conv_channels="),
         ({"pool": ["max"]}, "^pool has 1 entries, but conv_channels="),

@@ -62,7 +62,7 @@ def check_parameter_combinations(
     if isinstance(estimator.scoring, str):
         get_scorer(estimator.scoring)  # refuses unknown names
     for name in ("augmentation", "predict_augmentation"):
-        _check_augmentation(name, getattr(estimator, name, None))
+        _check_augmentation(name, getattr(estimator, name, None), estimator.conv_dims)
     if estimator.weight_averaging is not None and (incremental or solver == "lbfgs"):
         raise ValueError(
             "weight_averaging needs fit and a stochastic solver; set it to None."
@@ -97,12 +97,16 @@ def _check_checkpoint(estimator: Any) -> None:
         )
 
 
-def _check_augmentation(name: str, augmentation: Any) -> None:
-    """Raise TypeError for a class instead of an instance; validate its parameters."""
+def _check_augmentation(name: str, augmentation: Any, n_dims: int) -> None:
+    """Raise TypeError for a class instead of an instance; validate its parameters.
+
+    With one dimension (`n_dims`), it augments signals.
+    """
     if isinstance(augmentation, type):
         raise TypeError(
             f"{name} is the class {augmentation.__name__}; give an instance of it, "
             f"{name}={augmentation.__name__}(...)."
         )
-    if validate := getattr(augmentation, "validate", None):
-        validate()
+    for method in ("validate", *(["validate_for_signals"] if n_dims == 1 else [])):
+        if validate := getattr(augmentation, method, None):
+            validate()

@@ -18,8 +18,8 @@ ATTRIBUTES = """
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names.
     coefs_ : list of ndarray
-        Weights of every layer, ``(in, out)`` or ``(height, width, in, out)``. They are
-        views of the weights of the network.
+        Weights of every layer, ``(in, out)`` or ``(height, width, in, out)``; for
+        signals ``(steps, in, out)``. They are views of the weights of the network.
     intercepts_ : list of ndarray of shape (out,)
         Biases of every layer.
     n_iter_ : int
@@ -53,7 +53,8 @@ ATTRIBUTES = """
     callbacks_ : list
         The clones of `callbacks` that were called.
     image_shape_ : tuple of int or None
-        Height, width and channels of the samples, if they are images.
+        Height, width and channels of the samples, if they are images; length and
+        channels if they are signals.
 """
 
 

@@ -3,6 +3,7 @@
 from skmlp.neural_network._cnn import CNNClassifier
 from skmlp.neural_network._cnn_regressor import CNNRegressor
 from skmlp.neural_network._ensemble import EnsembleClassifier
+from skmlp.neural_network._ensemble_regressor import EnsembleRegressor
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._regressor import MLPRegressor
 from skmlp.neural_network._softmax import SoftmaxRegression
@@ -11,6 +12,7 @@ __all__ = [
     "CNNClassifier",
     "CNNRegressor",
     "EnsembleClassifier",
+    "EnsembleRegressor",
     "MLPClassifier",
     "MLPRegressor",
     "SoftmaxRegression",

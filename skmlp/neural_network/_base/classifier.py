@@ -4,10 +4,8 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse
 import torch
-import torch.nn.functional as F
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length
 from torch import Tensor
@@ -17,12 +15,10 @@ from skmlp._sklearn_compat import check_partial_fit_first_call
 from skmlp.neural_network._base.labels import LabeledNetwork, most_probable_classes
 from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
+from skmlp.neural_network._temperature import fit_temperature
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS
-
-# Lower and upper bound in `calibrate_temperature`.
-_TEMPERATURE_BOUNDS = (1e-2, 1e2)
 
 
 class DecisionFunctionMixin:
@@ -297,19 +293,8 @@ shape (n_samples, height, width[, channels])
             self._encode_targets(y if scipy.sparse.issparse(y) else np.asarray(y))
         )
         check_consistent_length(logits, encoded)
-        if encoded.is_floating_point():
-            encoded = encoded.to(logits.dtype)
-
-        def cross_entropy(log_temperature: float) -> float:
-            scaled = logits / np.exp(log_temperature)
-            if self.out_activation_ == "logistic":
-                return float(F.binary_cross_entropy_with_logits(scaled, encoded))
-            return float(F.cross_entropy(scaled, encoded))
-
-        minimum = scipy.optimize.minimize_scalar(
-            cross_entropy, bounds=np.log(_TEMPERATURE_BOUNDS), method="bounded"
-        )
-        self.temperature_ = float(np.exp(minimum.x))
+        logistic = self.out_activation_ == "logistic"
+        self.temperature_ = fit_temperature(logits, encoded, logistic=logistic)
         return self
 
     def _current_temperature(self) -> float:

@@ -88,23 +88,16 @@ class LabeledNetwork(BaseNetwork):
         if hasattr(y, "toarray"):
             y = y.toarray()
         # Samples with probabilities may be validated or scored by their class numbers.
-        soft = self._target_type == "probabilities" and _has_columns(y)
+        soft = self._target_type == "probabilities" and has_columns(y)
         if soft or self._target_type == "multilabel-indicator":
-            _check_columns(y, len(self.classes_), name)
+            check_columns(y, len(self.classes_), name)
             if soft and name != "y":  # y of `fit` has been checked
                 self._check_probabilities(y, name)
             # float32 holds 0 and 1 exactly. Probabilities may be trained in float64.
             return y.astype(np.float64 if y.dtype.kind == "f" else np.float32)
         if y.ndim == 2:
             y = column_or_1d(y)
-        known = np.isin(y, self.classes_)
-        if not known.all():
-            unknown = unique_labels(y[~known])
-            raise ValueError(
-                f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
-                f"{self.classes_}. '{name}' has {unknown}."
-            )
-        index = np.searchsorted(self.classes_, y)
+        index = class_indices(y, self.classes_, name)
         if self._target_type == "binary":
             return index[:, np.newaxis].astype(np.float32)
         if self.loss == "kullback_leibler":
@@ -192,16 +185,28 @@ class LabeledNetwork(BaseNetwork):
         return y if self._target_type in _SINGLE_LABEL else None
 
 
+def class_indices(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
+    """Return the index of each label; raise ValueError for labels of no class."""
+    known = np.isin(y, classes)
+    if not known.all():
+        unknown = unique_labels(y[~known])
+        raise ValueError(
+            f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
+            f"{classes}. '{name}' has {unknown}."
+        )
+    return np.searchsorted(classes, y)
+
+
 def most_probable_classes(y: Any, n_classes: int) -> Any:
     """Return the most probable class of each sample; class numbers stay unchanged."""
-    if not _has_columns(y):
+    if not has_columns(y):
         return y
     y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
-    _check_columns(y, n_classes, "y")
+    check_columns(y, n_classes, "y")
     return y.argmax(axis=1)
 
 
-def _check_columns(y: np.ndarray, n_classes: int, name: str) -> None:
+def check_columns(y: np.ndarray, n_classes: int, name: str) -> None:
     """Raise ValueError if targets do not have exactly one column for each class."""
     if y.ndim != 2 or y.shape[1] != n_classes:
         raise ValueError(
@@ -209,7 +214,7 @@ def _check_columns(y: np.ndarray, n_classes: int, name: str) -> None:
         )
 
 
-def _has_columns(y: Any) -> bool:
+def has_columns(y: Any) -> bool:
     """Return whether y is a matrix of several columns."""
     shape = np.shape(y)
     return len(shape) == 2 and shape[1] > 1

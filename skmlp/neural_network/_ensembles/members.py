@@ -39,18 +39,16 @@ def members_have_partial_fit(ensemble: Any) -> bool:
     return callable(ensemble._get_estimator().partial_fit)
 
 
-def check_checkpoint(
-    estimator: Any,
-    checkpoint: str | os.PathLike[str] | None,
-    random_state: int | np.random.RandomState | None,
-) -> None:
+def check_checkpoint(ensemble: Any) -> None:
     """Raise a ValueError if an interrupted fit could not continue from `checkpoint`.
 
-    This is so if `estimator` has its own checkpoint, or if there is no `random_state`.
+    This is so if the members have a checkpoint of their own, or if there is no
+    `random_state`.
     """
-    refuse_shared_checkpoint(estimator)
-    refuse_checkpoint_in_cross_validation(checkpoint, "EnsembleClassifier")
-    if checkpoint is not None and random_state is None:
+    checkpoint = ensemble.checkpoint
+    refuse_shared_checkpoint(ensemble._get_estimator())
+    refuse_checkpoint_in_cross_validation(checkpoint, type(ensemble).__name__)
+    if checkpoint is not None and ensemble.random_state is None:
         raise ValueError(
             "checkpoint needs a random_state, from which a later fit would draw "
             "the same seeds of members; give an int."
@@ -108,7 +106,7 @@ def check_arrays(ensemble: Any, X: Any, *y: Any, reset: bool) -> Any:
         ensemble,
         X,
         *y,
-        **({"multi_output": True} if y else {}),
+        **(ensemble._target_checks if y else {}),
         accept_sparse="csr" if tags.sparse else False,
         ensure_all_finite=not tags.allow_nan,
         reset=reset,

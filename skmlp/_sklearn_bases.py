@@ -12,6 +12,7 @@ time, and `mypy.stubtest` compares it with scikit-learn in the tests.
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
     OneToOneFeatureMixin,
     RegressorMixin,
     TransformerMixin,
@@ -41,6 +42,7 @@ __all__ = [
     "BaseSearchCV",
     "Bunch",
     "CallbackSupportMixin",
+    "ClassNamePrefixFeaturesOutMixin",
     "ClassifierMixin",
     "GridSearchCV",
     "HalvingGridSearchCV",

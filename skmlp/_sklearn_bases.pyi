@@ -13,6 +13,7 @@ __all__ = [
     "BaseSearchCV",
     "Bunch",
     "CallbackSupportMixin",
+    "ClassNamePrefixFeaturesOutMixin",
     "ClassifierMixin",
     "GridSearchCV",
     "HalvingGridSearchCV",
@@ -73,6 +74,9 @@ class TransformerMixin:
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray: ...
     def set_output(self, *, transform: str | None = None) -> Self: ...
     def __sklearn_tags__(self) -> Any: ...
+
+class ClassNamePrefixFeaturesOutMixin:
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray: ...
 
 class OneToOneFeatureMixin:
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray: ...

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -35,7 +36,7 @@ def network_on_meta_device(estimator: Any, X: Any, y: Any, caller: str) -> nn.Mo
     _check_has_network(final, caller)
     if hasattr(final, "net_"):
         return copy.deepcopy(final.net_.module_).to("meta")
-    if X is None or y is None:
+    if X is None or (y is None and get_tags(final).target_tags.required):
         raise ValueError(
             f"this {type(final).__name__} is not fitted; give {caller} X and y: the "
             "data of the fit, or a few samples with every class."

@@ -1,5 +1,6 @@
-"""Estimators: softmax regression, perceptrons, convolutional networks, ensembles."""
+"""Estimators: perceptrons, convolutional networks, autoencoders, ensembles."""
 
+from skmlp.neural_network._autoencoder import MLPAutoencoder
 from skmlp.neural_network._cnn import CNNClassifier
 from skmlp.neural_network._cnn_regressor import CNNRegressor
 from skmlp.neural_network._ensemble import EnsembleClassifier
@@ -13,6 +14,7 @@ __all__ = [
     "CNNRegressor",
     "EnsembleClassifier",
     "EnsembleRegressor",
+    "MLPAutoencoder",
     "MLPClassifier",
     "MLPRegressor",
     "SoftmaxRegression",

@@ -279,5 +279,6 @@ class EnsembleClassifier(ClassifierMixin, BaseNetworkEnsemble):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         members = get_tags(self._get_estimator())
-        tags.classifier_tags.multi_label = members.classifier_tags.multi_label
+        if members.classifier_tags is not None:
+            tags.classifier_tags.multi_label = members.classifier_tags.multi_label
         return tags

@@ -120,5 +120,6 @@ class EnsembleRegressor(RegressorMixin, BaseNetworkEnsemble):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         members = get_tags(self._get_estimator())
-        tags.regressor_tags.poor_score = members.regressor_tags.poor_score
+        if members.regressor_tags is not None:
+            tags.regressor_tags.poor_score = members.regressor_tags.poor_score
         return tags

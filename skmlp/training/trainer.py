@@ -226,14 +226,16 @@ class Trainer:
     def inference_mode_if_possible(self) -> AbstractContextManager[object]:
         """Return torch's inference mode if no user code sees the tensors of a batch.
 
-        Callbacks and the augmentation may use autograd, which rejects tensors that were
-        created in inference mode.
+        Callbacks, augmentation and noise may use autograd, which rejects tensors that
+        were created in inference mode.
         """
         handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
             self.run.net.optimizer_, FlatOptimizer
         )
         others_see_batches = (
-            self.run.train_loader.augment is not None or self._notifies_of_batches()
+            self.run.train_loader.augment is not None
+            or self.run.train_loader.corrupt is not None
+            or self._notifies_of_batches()
         )
         if handwritten and not others_see_batches:
             return inference_mode(True)

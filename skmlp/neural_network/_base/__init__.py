@@ -35,5 +35,6 @@ These hooks have a default:
 - ``_validation_strata``, ``_train_size_strata``: strata of the two subsets.
 - ``_give_classes_to_scorer``: adapts a scorer to a set that may lack classes.
 - ``_compute_logits``: computes logits for predictions.
+- ``_noise_function``: adds noise to the features of training batches.
 - ``_describe_target_scale``: part of an error message.
 """

@@ -160,12 +160,15 @@ class NetworkBuilder(TrainingDataBuilder):
         random_state: np.random.RandomState,
         device: torch.device,
     ) -> torch.Generator | None:
-        """Create the generator of dropout and augmentation; None if there is neither.
+        """Create the generator of dropout, augmentation and noise; None without any.
 
         The dropout layers of the network get the generator.
         """
         has_dropout = any(isinstance(layer, Dropout) for layer in network.modules())
-        if not has_dropout and self.augmentation is None:
+        changes_features = (
+            self.augmentation is not None or self._noise_function() is not None
+        )
+        if not has_dropout and not changes_features:
             return None
         generator = torch_generator(random_state, device)
         set_dropout_generator(network, generator)
@@ -245,16 +248,21 @@ class NetworkBuilder(TrainingDataBuilder):
         )
 
 
-def hidden_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
-    """Check the sizes of the hidden layers and return them as a list."""
+def hidden_sizes(
+    hidden_layer_sizes: int | Sequence[int], name: str = "hidden_layer_sizes"
+) -> list[int]:
+    """Check the sizes of the hidden layers and return them as a list.
+
+    `name` is the name of the parameter, for error messages.
+    """
     sizes: Any = hidden_layer_sizes
     sizes = [sizes] if isinstance(sizes, Real) else list(sizes)
     if not all(isinstance(size, Real) and float(size).is_integer() for size in sizes):
         raise ValueError(
-            "hidden_layer_sizes must be an integer, or a flat sequence of one integer "
-            f"for each layer, got {hidden_layer_sizes!r}."
+            f"{name} must be an integer, or a flat sequence of one integer for each "
+            f"layer, got {hidden_layer_sizes!r}."
         )
     sizes = [int(size) for size in sizes]
     if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        raise ValueError(f"{name} must be > 0, got {sizes}.")
     return sizes

@@ -46,9 +46,10 @@ class TrainedNetwork(PickledNetwork):
         if not run.diverged:
             return
         data, net = run.train_loader.data, run.net
+        targets = "" if data.y is None else self._describe_target_scale(data.y)
         reasons = (
             "lower learning_rate_init or scale X (its values reach "
-            f"{data.max_abs():g}){self._describe_target_scale(data.y)}."
+            f"{data.max_abs():g}){targets}."
         )
         if run.error is not None:  # its text is the number of the epoch
             raise ValueError(

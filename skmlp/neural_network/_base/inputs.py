@@ -273,7 +273,8 @@ class InputChecker(BaseEstimator, ABC):
         try:
             X, y = self._check_arrays(X_val, y_val, reset=False, dtype=dtype)
         except ValueError as error:
-            raise ValueError(f"Of X_val and y_val: {error}") from error
+            names = "X_val" if y_val is None else "X_val and y_val"
+            raise ValueError(f"Of {names}: {error}") from error
         targets = self._encode_targets(y, "y_val")
         if dtype == torch.float32:
             check_float32_range(targets, "y_val")

@@ -25,7 +25,7 @@ _NOT_STORED_DIRECTLY = frozenset({"net_", "callbacks_", "history_", "_monitor"})
 _CURVES = frozenset({"loss_curve", "validation_scores"})
 
 # Parameters with the sizes of layers.
-_LAYER_SIZE_PARAMETERS = ("conv_channels", "hidden_layer_sizes")
+_LAYER_SIZE_PARAMETERS = ("conv_channels", "hidden_layer_sizes", "decoder_layer_sizes")
 
 
 class StoredNetwork(NetworkBuilder):

@@ -54,6 +54,10 @@ class TrainingDataBuilder(PredictingNetwork):
         """Return the scorer of a validation set that may lack some classes."""
         return scorer
 
+    def _noise_function(self) -> Callable[..., Tensor] | None:
+        """Return a function that adds noise to a batch of features, or None."""
+        return None
+
     def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
         """Return the strata of the validation split, or None for a random split."""
         return None
@@ -111,11 +115,15 @@ class TrainingDataBuilder(PredictingNetwork):
             augment = partial(
                 augment_samples, self.augmentation, self.image_shape_, generator
             )
+        corrupt, noise = None, self._noise_function()
+        if noise is not None and generator is not None:
+            corrupt = partial(noise, generator=generator)
         return BatchLoader(
             data,
             self._resolve_batch_size(len(data)),
             random_state if self.shuffle else None,
             augment,
+            corrupt,
         )
 
     def _resolve_batch_size(self, n_samples: int) -> int:
@@ -225,9 +233,10 @@ def _device_data(net: Net, data: FitData) -> DeviceData:
             X = to_device_tensor(X, dtype, device)
         tensors["X", device, dtype] = X
     if ("y", device, dtype) not in tensors:
-        y = torch.from_numpy(data.targets)
-        if y.is_floating_point():
-            y = y.to(dtype)
-        tensors["y", device, dtype] = y.to(device)
+        tensors["y", device, dtype] = None
+        if data.targets is not None:
+            y = torch.from_numpy(data.targets)
+            y = y.to(dtype) if y.is_floating_point() else y
+            tensors["y", device, dtype] = y.to(device)
     X, y = tensors["X", device, dtype], tensors["y", device, dtype]
     return DeviceData(X, y, data.loss_weight, dtype, device, data.indices)

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from skmlp._warnings import warn
-from skmlp.neural_network._fit.fit_data import FitInputs
+from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import ImageShape
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.storage.atomic_files import remove_part_files
@@ -317,18 +317,21 @@ def fit_fingerprints(
         fingerprints["X"] = f"source {fingerprints['X']}"
     if image_shape is not None:
         fingerprints["X"] = f"images {image_shape} in {fingerprints['X']}"
-    fingerprints["y"] = fingerprint_array(data.targets) + fingerprint(
+    fingerprints["y"] = _targets_fingerprint(data) + fingerprint(
         getattr(estimator, "classes_", None)
     )
     fingerprints["sample_weight"] = fingerprint(data.weight)
     fingerprints["X_val"] = "None" if valid is None else fingerprint_array(valid.X)
-    fingerprints["y_val"] = (
-        "None" if valid is None else fingerprint_array(valid.targets)
-    )
+    fingerprints["y_val"] = "None" if valid is None else _targets_fingerprint(valid)
     # Checkpoints of older versions have no such entry.
     if valid is not None and valid.weight is not None:
         fingerprints["sample_weight_val"] = fingerprint_array(valid.weight)
     return fingerprints
+
+
+def _targets_fingerprint(data: FitData) -> str:
+    """Return the fingerprint of the targets, which an autoencoder does not have."""
+    return "None" if data.targets is None else fingerprint_array(data.targets)
 
 
 def weights_fingerprint(fitted: Any) -> str:

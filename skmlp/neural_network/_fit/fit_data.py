@@ -23,10 +23,10 @@ class FitData(NamedTuple):
     ----------
     X : ndarray, sparse matrix or Source of shape (n, n_features)
         Features.
-    y : ndarray of shape (n,) or (n, n_outputs)
-        Targets as the caller gave them.
-    targets : ndarray
-        Targets encoded for the loss.
+    y : ndarray of shape (n,) or (n, n_outputs), or None
+        Targets as the caller gave them. None in an autoencoder, whose targets are X.
+    targets : ndarray or None
+        Targets encoded for the loss. None in an autoencoder.
     weight : ndarray of shape (n,) or None
         Sample weights of the caller, for scorers.
     loss_weight : ndarray of shape (n,) or None
@@ -39,8 +39,8 @@ class FitData(NamedTuple):
     """
 
     X: Any
-    y: np.ndarray
-    targets: np.ndarray
+    y: Any
+    targets: Any
     weight: np.ndarray | None = None
     loss_weight: np.ndarray | None = None
     indices: np.ndarray | None = None
@@ -64,9 +64,14 @@ class FitData(NamedTuple):
             return self
         return self._replace(indices=self.X.sorted_by_row(self.indices))
 
-    def select(self, values: np.ndarray) -> np.ndarray:
-        """Return the entries of an array that belong to the samples of this set."""
-        return values if self.indices is None else values[self.indices]
+    def select(self, values: Any) -> Any:
+        """Return the entries of an array that belong to the samples of this set.
+
+        Without an array, that is with None, the result is None.
+        """
+        if values is None or self.indices is None:
+            return values
+        return values[self.indices]
 
     def gather(self) -> "FitData":
         """Return a set without `indices`; its arrays hold the selected samples only."""

@@ -114,11 +114,12 @@ def augment_samples(
     image_shape: ImageShape,
     generator: torch.Generator | int,
     samples: Tensor,
+    name: str = "augmentation",
 ) -> Tensor:
     """Apply an augmentation of images to a batch of flat samples.
 
     An int as `generator` is the seed of a new generator. Signals are images of height
-    1 for the augmentation.
+    1 for the augmentation. `name` is the parameter that an error message names.
     """
     if isinstance(generator, int):
         generator = torch.Generator(samples.device).manual_seed(generator)
@@ -127,7 +128,7 @@ def augment_samples(
     changed = augmentation(images, generator)
     if changed.shape != images.shape:
         raise ValueError(
-            f"augmentation made images of shape {tuple(changed.shape)} from images of "
+            f"{name} made images of shape {tuple(changed.shape)} from images of "
             f"shape {tuple(images.shape)}; it has to keep the shape."
         )
     return changed.to(samples.dtype).permute(0, 2, 3, 1).reshape(samples.shape)

@@ -21,14 +21,16 @@ def check_float32_range(values: Any, name: str, column_names: Any = None) -> Non
 
     Parameters
     ----------
-    values : ndarray or sparse matrix of float
-        A `Source` is checked when its values are read.
+    values : ndarray or sparse matrix of float, or None
+        A `Source` is checked when its values are read. None is accepted.
     name : str
         What the values are, for the message.
     column_names : sequence of str or None
         Names of the columns, if there are any.
     """
-    if isinstance(values, Source) or values.dtype.itemsize <= np.float32().itemsize:
+    if values is None or isinstance(values, Source):
+        return
+    if values.dtype.itemsize <= np.float32().itemsize:
         return
     stored = values.data if scipy.sparse.issparse(values) else values
     if not stored.size or (

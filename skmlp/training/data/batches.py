@@ -51,8 +51,9 @@ class DeviceData(Dataset):
     X : ndarray or Tensor of shape (n, features), CSR matrix or Source
         Kept in its dtype. A sparse matrix stays on the host, and batches of it become
         dense. A source that does not fit into memory is read in windows.
-    y : Tensor
-        Targets of the n samples, as the loss takes them.
+    y : Tensor or None
+        Targets of the n samples, as the loss takes them. None means that the features
+        of a sample are its targets.
     weight : ndarray of shape (n,) or None
         Sample weights.
     dtype : torch.dtype
@@ -76,7 +77,7 @@ class DeviceData(Dataset):
     def __init__(
         self,
         X: np.ndarray | Tensor | scipy.sparse.csr_matrix | Source,
-        y: Tensor,
+        y: Tensor | None,
         weight: np.ndarray | None,
         dtype: torch.dtype,
         device: torch.device,
@@ -86,7 +87,7 @@ class DeviceData(Dataset):
         self.shares_features = not isinstance(X, Source)
         self.reads_windows = isinstance(X, Source) and not X.fits_in_memory(len(index))
         if isinstance(X, Source) and not self.reads_windows:  # read these samples once
-            X, y = X.read(index), y[torch.from_numpy(index)]
+            X, y = X.read(index), None if y is None else y[torch.from_numpy(index)]
             weight = None if weight is None else weight[index]
             index = np.arange(len(index))
         self.index = index
@@ -95,7 +96,7 @@ class DeviceData(Dataset):
         elif isinstance(X, Tensor):
             X = X.to(device)
         self.X: Any = X
-        self.y = y.to(device)
+        self.y = None if y is None else y.to(device)
         self.host_weight = weight
         self.weight = (
             None
@@ -164,7 +165,7 @@ class DeviceData(Dataset):
             data = copy.copy(self)
             index = torch.from_numpy(window.sample_index).to(self.device)
             data.X = to_device_tensor(window.X, self.dtype, self.device)
-            data.y = self.y[index]
+            data.y = None if self.y is None else self.y[index]
             if self.weight is not None:
                 data.weight = self.weight[index]
             positions = torch.from_numpy(window.positions)
@@ -189,7 +190,8 @@ class DeviceData(Dataset):
             x = x.clone() if x.data_ptr() % ALIGNMENT else x
             index = index.to(self.device)
         weight = None if self.weight is None else self.weight.index_select(0, index)
-        return x.to(self.dtype), self.y.index_select(0, index), weight
+        x = x.to(self.dtype)
+        return x, x if self.y is None else self.y.index_select(0, index), weight
 
 
 class BatchLoader:
@@ -204,7 +206,10 @@ class BatchLoader:
         Each epoch shuffles the order of the previous epoch, as in scikit-learn. None
         leaves the order unchanged.
     augment : callable or None
-        Applied to the features of every batch.
+        Applied to the features of every batch. If the features are the targets, the
+        results are the targets.
+    corrupt : callable or None
+        Applied to the features after `augment`. It leaves the targets unchanged.
 
     Attributes
     ----------
@@ -218,11 +223,13 @@ class BatchLoader:
         batch_size: int,
         random_state: np.random.RandomState | None = None,
         augment: Augment | None = None,
+        corrupt: Augment | None = None,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
         self.random_state = random_state
         self.augment = augment
+        self.corrupt = corrupt
         self.order = data.index
 
     def __len__(self) -> int:
@@ -266,6 +273,8 @@ class BatchLoader:
                         if total_weight:
                             weight = weight.div_(total_weight)
                     x = x if self.augment is None else self.augment(x)
+                    y = x if self.data.y is None else y
+                    x = x if self.corrupt is None else self.corrupt(x)
                     yield x, y, weight, total_weight
 
     def _batches_per_gather(self) -> int:

@@ -163,19 +163,23 @@ def add_hidden_layers(
     activation: str,
     dropout: float | Sequence[float],
     batch_norm: bool,
+    name: str = "dense",
 ) -> int:
-    """Append dense layers ``dense1``, ... to `layers`; return the width of the last."""
+    """Append dense layers ``dense1``, ... to `layers`; return the width of the last.
+
+    `name` replaces "dense" in the names of the layers.
+    """
     sizes = tuple(hidden_layer_sizes)
     rates = per_layer("dropout", dropout, len(sizes), f"hidden_layer_sizes={sizes}")
     for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), start=1):
-        layers[f"dense{i}"] = Linear(width, size)
+        layers[f"{name}{i}"] = Linear(width, size)
         if batch_norm:
-            layers[f"dense{i}_norm"] = BatchNorm1d(size)
-        layers[f"dense{i}_activation"] = make_activation(activation)
+            layers[f"{name}{i}_norm"] = BatchNorm1d(size)
+        layers[f"{name}{i}_activation"] = make_activation(activation)
         if not 0 <= rate < 1:
             raise ValueError(f"dropout must be in [0, 1) for every layer, got {rate}.")
         if rate:
-            layers[f"dense{i}_dropout"] = Dropout(rate)
+            layers[f"{name}{i}_dropout"] = Dropout(rate)
         width = size
     return width
 

@@ -40,7 +40,8 @@ def data_key(data: DeviceData) -> Hashable:
     """Return a key that is equal for data with the same tensors and sample indices."""
     X = cast(Tensor, data.X)  # packs have no sparse features
     index = data.index.tobytes()
-    return X.data_ptr(), data.y.data_ptr(), id(data.host_weight), index
+    y_address = None if data.y is None else data.y.data_ptr()
+    return X.data_ptr(), y_address, id(data.host_weight), index
 
 
 def common_group_size(keys: Iterable[Hashable]) -> int:
@@ -51,7 +52,8 @@ def common_group_size(keys: Iterable[Hashable]) -> int:
 class PackData:
     """Concatenates the tensors of several data sets.
 
-    A tensor that several data sets use is stored once.
+    A tensor that several data sets use is stored once. As in `DeviceData`, `y` is None
+    if the features are the targets.
 
     Parameters
     ----------
@@ -61,7 +63,9 @@ class PackData:
     def __init__(self, datasets: Sequence[DeviceData]) -> None:
         self.datasets = datasets
         self.X, X_offsets = _concatenate([cast(Tensor, data.X) for data in datasets])
-        self.y, y_offsets = _concatenate([data.y for data in datasets])
+        targets = [data.y for data in datasets if data.y is not None]
+        self.y: Tensor | None
+        self.y, y_offsets = _concatenate(targets) if targets else (None, X_offsets)
         self._offsets = torch.tensor([X_offsets, y_offsets])
 
     def add_offsets(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,18 +73,23 @@ class PackData:
 
         `index` has the shape ``(datasets, samples)``.
         """
-        device = self.y.device
+        device = self.X.device
         X_offsets, y_offsets = self._offsets
         return (
             (index + X_offsets.unsqueeze(1)).to(device),
             (index + y_offsets.unsqueeze(1)).to(device),
         )
 
-    def gather(self, X_index: Tensor, y_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``X[X_index]`` and ``y[y_index]``."""
+    def gather(
+        self, X_index: Tensor, y_index: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``X[X_index]`` in a dtype, and ``y[y_index]``."""
         x = self.X.index_select(0, X_index.reshape(-1))
+        x = x.view(*X_index.shape, -1).to(dtype)
+        if self.y is None:
+            return x, x
         y = self.y.index_select(0, y_index.reshape(-1))
-        return x.view(*X_index.shape, -1), y.view(*y_index.shape, *self.y.shape[1:])
+        return x, y.view(*y_index.shape, *self.y.shape[1:])
 
 
 def _concatenate(tensors: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
@@ -161,10 +170,15 @@ class PackBatches:
         """
         steps_per_gather = self._steps_per_gather(plan, dtype)
         for steps in slices_of_size(len(plan.X_index), steps_per_gather):
-            X, Y = self.data.gather(plan.X_index[steps], plan.y_index[steps])
-            if self.members_per_group > 1:
-                Y = Y.repeat_interleave(self.members_per_group, dim=1)
-            yield from zip(X.to(dtype), Y, strict=True)
+            X, Y = self.data.gather(plan.X_index[steps], plan.y_index[steps], dtype)
+            n_members = self.members_per_group
+            if self.data.y is None and n_members > 1:
+                # Step by step, because a sample's features are many values.
+                yield from ((x, x.repeat_interleave(n_members, dim=0)) for x in X)
+                continue
+            if n_members > 1:
+                Y = Y.repeat_interleave(n_members, dim=1)
+            yield from zip(X, Y, strict=True)
 
     def _steps_per_gather(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
         """Return the number of steps whose samples are gathered in one call."""

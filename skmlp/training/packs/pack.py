@@ -55,7 +55,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
 
     - A pack cannot compute a layer or the solver of the network.
     - The training has callbacks, prints its progress (`verbose`), or uses mixed
-      precision, weight averaging, augmentation, or a score of the training set.
+      precision, weight averaging, augmentation, noise, or a score of the training set.
     - `alpha` differs between layers, or some parameters are frozen.
     - The features are sparse, or are read from a file.
     - A single network would divide a batch of images into chunks.
@@ -71,6 +71,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         or run.train_score is not None
         or net.weight_averaging is not None
         or run.train_loader.augment is not None
+        or run.train_loader.corrupt is not None
         or not isinstance(net.alpha, (int, float))
         or not isinstance(data.X, torch.Tensor)
         or not data.shares_features
@@ -94,8 +95,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         run.flat.values.dtype,
         run.flat.values.device,
         data.X.dtype,
-        data.y.dtype,
-        data.y.shape[1:],
+        None if data.y is None else (data.y.dtype, data.y.shape[1:]),
         # A batch of the whole training set has different sizes in different folds.
         # Shorter batches are padded.
         None if size == len(data) else size,
@@ -346,8 +346,8 @@ class _Pack:
                 )
                 for data, size in zip(valid.datasets, sizes, strict=True)
             ]
-            x, _ = valid.gather(*valid.add_offsets(torch.stack(index)))
-            x = x.to(self.parameters.alpha.dtype)
+            offsets = valid.add_offsets(torch.stack(index))
+            x, _ = valid.gather(*offsets, self.parameters.alpha.dtype)
             chunks.append(handwritten_step.logits(x))
         logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
         for i, run in enumerate(runs):

@@ -80,8 +80,8 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
         totals = like.new_full((len(runs),), float(batch_size))
 
         def step() -> None:
-            x, y = data.gather(X_index, y_index)
-            parameters.differentiate(x.to(like.dtype), y, weights, totals)
+            x, y = data.gather(X_index, y_index, like.dtype)
+            parameters.differentiate(x, y, weights, totals)
             optimizer.update()
 
         with inference_mode(True):

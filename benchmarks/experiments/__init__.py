@@ -16,6 +16,7 @@ from benchmarks.experiments.fashion_mnist.normalization import NORMALIZATION
 from benchmarks.experiments.fashion_mnist.optimizers import OPTIMIZERS
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
 from benchmarks.experiments.keras_networks import KERAS_EXPERIMENTS
+from benchmarks.experiments.mnist.autoencoder import AUTOENCODER
 from benchmarks.experiments.mnist.compare import COMPARE
 from benchmarks.experiments.mnist.ensemble import ENSEMBLE
 from benchmarks.experiments.mnist.protocol_choices import PROTOCOL_CHOICES
@@ -38,6 +39,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         IMAGE_FOLDER,
         TABULAR,
         ENSEMBLE,
+        AUTOENCODER,
         *BEST_NETWORKS,
         *KERAS_EXPERIMENTS,
         DROP_IN,

@@ -12,6 +12,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import ValidationCurveDisplay
 
 from benchmarks.definitions.experiment import Experiment
+from benchmarks.result_store import reconstruction_images
 from benchmarks.result_store.result_files import Record
 from benchmarks.tables.detail_tables import mean_curve
 from skmlp.inspection import FeatureMapDisplay, TrainingCurve, TrainingCurveDisplay
@@ -174,10 +175,44 @@ def feature_maps(models: Models, folder: Path) -> Figure | None:
     return None
 
 
+def reconstructions(models: Models, folder: Path) -> Figure | None:
+    """Draw images of the test set above their reconstructions by every model."""
+    rows: dict[str, np.ndarray] = {}
+    for model, runs in models.items():
+        if "reconstructions" in runs[0]:
+            rows["original"] = reconstruction_images.decode(runs[0]["images"])
+            rows[model] = reconstruction_images.decode(runs[0]["reconstructions"])
+    if not rows:
+        return None
+    n_columns = len(rows["original"])
+    figure, axes = _grid(len(rows), n_columns)
+    for (name, images), panels in zip(rows.items(), axes, strict=True):
+        panels[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for image, panel in zip(images, panels, strict=True):
+            panel.imshow(image, cmap="gray", vmin=0, vmax=255)
+            panel.set(xticks=[], yticks=[])
+    return figure
+
+
 DRAW: dict[str, Any] = {
     function.__name__: function
-    for function in (curves, weeks, validation_curve, confusion_matrix, feature_maps)
+    for function in (
+        curves,
+        weeks,
+        validation_curve,
+        confusion_matrix,
+        feature_maps,
+        reconstructions,
+    )
 }
+
+
+def _grid(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
+    """Make a figure with rows of small images."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(n_columns + 1.5, n_rows), layout="constrained")
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False)
 
 
 def _figure(

@@ -18,6 +18,8 @@ FIGURES = {
     "test_accuracy": "test accuracy",
     "test_loss": "test loss",
     "micro_f1": "micro F1",
+    "train_error": "train error",
+    "reconstruction_error": "reconstruction error",
 }
 
 

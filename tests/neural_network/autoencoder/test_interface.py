@@ -95,7 +95,8 @@ def test_autoencoders_of_several_widths_train_in_one_pack(digits, monkeypatch):
 
     monkeypatch.setattr(packed_fit, "train_pack", record)
     grid = {"n_components": [4, 5], "learning_rate_init": [0.001, 0.01]}
-    PackedGridSearchCV(SMALL, grid, cv=2, refit=False).fit(digits[0])
+    model = clone(SMALL).set_params(batch_size=20)
+    PackedGridSearchCV(model, grid, cv=2, refit=False).fit(digits[0])
     assert sizes == [8]
 
 

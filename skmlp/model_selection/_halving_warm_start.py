@@ -25,7 +25,7 @@ from skmlp.neural_network._known_classes import (
     ends_in_known_network,
 )
 from skmlp.neural_network._pipelines import final_prefix, split_pipeline
-from skmlp.training.schedules import NAMES, WITH_PLANNED_END
+from skmlp.training.schedules import NAMES, has_planned_end
 
 
 class HalvingWarmStart:
@@ -151,8 +151,8 @@ def _check_can_continue(estimator: Any) -> None:
             "warm_start=True continues the training after an epoch, but solver='lbfgs' "
             "has no epochs; choose another solver, or set warm_start=False."
         )
-    if network.learning_rate in WITH_PLANNED_END:
-        others = ", ".join(repr(name) for name in NAMES if name not in WITH_PLANNED_END)
+    if has_planned_end(network.learning_rate):
+        others = ", ".join(repr(name) for name in NAMES if not has_planned_end(name))
         raise ValueError(
             f"learning_rate={network.learning_rate!r} is planned for max_iter epochs, "
             "so warm_start=True cannot continue a training of fewer epochs; choose one "

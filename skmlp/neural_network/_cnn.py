@@ -25,7 +25,8 @@ _INIT_PARAMETER = {
         text="Initializer of the weights. 'auto' is the initializer of scikit-learn's "
         "MLPClassifier, which draws the biases too, except for the output biases. The "
         "output biases are the logits of the (weighted) class priors; with hinge "
-        "losses they are zero. All others start with biases of zero, as in Keras."
+        "losses and callables they are zero. All others start with biases of zero, as "
+        "in Keras."
     )
 }
 
@@ -95,7 +96,7 @@ class CNNClassifier(DecisionFunctionMixin, ConvolutionalNetwork, BaseClassifier)
         pool_size: Sizes = 2,
         pool_padding: str | None = None,
         hidden_layer_sizes: int | Sequence[int] = (128,),
-        activation: str = "relu",
+        activation: str | Callable[..., Any] = "relu",
         conv_dropout: float | Sequence[float] = 0.0,
         channel_dropout: bool = False,
         block: str = "plain",
@@ -104,10 +105,10 @@ class CNNClassifier(DecisionFunctionMixin, ConvolutionalNetwork, BaseClassifier)
         predict_views: int = 8,
         image_shape: Sequence[int] | str = "auto",
         conv_dims: int = 2,
-        solver: str = "adam",
+        solver: str | type[torch.optim.Optimizer] = "adam",
         alpha: float | Sequence[float] = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str | Callable[[float], float] = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -129,7 +130,8 @@ class CNNClassifier(DecisionFunctionMixin, ConvolutionalNetwork, BaseClassifier)
         batch_norm: bool = False,
         init: str = "auto",
         label_smoothing: float = 0.0,
-        loss: str = "log_loss",
+        loss: str | Callable[..., torch.Tensor] = "log_loss",
+        focal_gamma: float = 2.0,
         class_weight: Mapping[Any, float] | str | None = None,
         augmentation: Callable[..., torch.Tensor] | None = None,
         train_size: int | float | None = None,

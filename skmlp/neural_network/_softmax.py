@@ -57,7 +57,7 @@ class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
         "init": SHARED["init"]._replace(
             text="Initializer of the weights. 'auto' is 'truncated_normal'. "
             "The biases are the logits of the (weighted) class priors; with hinge "
-            "losses they are zero. All "
+            "losses and callables they are zero. All "
             "others start with biases of zero, as in Keras."
         ),
     }
@@ -70,10 +70,10 @@ class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
     def __init__(
         self,
         *,
-        solver: str = "adam",
+        solver: str | type[torch.optim.Optimizer] = "adam",
         alpha: float | Sequence[float] = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str | Callable[[float], float] = "constant",
         learning_rate_init: float = 0.01,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -93,7 +93,8 @@ class SoftmaxRegression(DecisionFunctionMixin, BaseClassifier):
         max_fun: int = 15000,
         init: str = "auto",
         label_smoothing: float = 0.0,
-        loss: str = "log_loss",
+        loss: str | Callable[..., torch.Tensor] = "log_loss",
+        focal_gamma: float = 2.0,
         class_weight: Mapping[Any, float] | str | None = None,
         augmentation: Callable[..., torch.Tensor] | None = None,
         train_size: int | float | None = None,

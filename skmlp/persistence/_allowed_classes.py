@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from sklearn import compose, decomposition, feature_selection, impute
 from sklearn import preprocessing as sklearn_preprocessing
 from sklearn.feature_extraction import text
@@ -77,17 +78,41 @@ REQUIRED_PARAMETERS: dict[type, dict[str, str]] = {
 # Attributes that are not stored, because they mean something in their process only.
 UNSTORED_ATTRIBUTES = frozenset({"_metadata_request", "_stop_words_id"})
 
-# The score functions of `SelectKBest` and `SelectPercentile`.
-ALLOWED_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    f"sklearn.{function.__name__}": function
-    for function in (
-        feature_selection.chi2,
-        feature_selection.f_classif,
-        feature_selection.f_regression,
-        feature_selection.mutual_info_classif,
-        feature_selection.mutual_info_regression,
-        feature_selection.r_regression,
+# Classes of torch that may be the `solver` or the `activation` of a network. A version
+# of torch may lack some of them.
+_TORCH_CLASSES: list[Callable[..., Any]] = [
+    getattr(module, name)
+    for module, names in (
+        (
+            torch.optim,
+            "ASGD Adadelta Adafactor Adagrad Adam AdamW Adamax NAdam RAdam RMSprop "
+            "Rprop SGD",
+        ),
+        (
+            torch.nn,
+            "CELU ELU GELU Hardshrink Hardsigmoid Hardswish Hardtanh Identity "
+            "LeakyReLU LogSigmoid Mish PReLU ReLU ReLU6 SELU SiLU Sigmoid Softplus "
+            "Softshrink Softsign Tanh Tanhshrink",
+        ),
     )
+    for name in names.split()
+    if hasattr(module, name)
+]
+
+# The score functions of `SelectKBest` and `SelectPercentile`, and classes of torch.
+ALLOWED_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{f"torch.{cls.__name__}": cls for cls in _TORCH_CLASSES},
+    **{
+        f"sklearn.{function.__name__}": function
+        for function in (
+            feature_selection.chi2,
+            feature_selection.f_classif,
+            feature_selection.f_regression,
+            feature_selection.mutual_info_classif,
+            feature_selection.mutual_info_regression,
+            feature_selection.r_regression,
+        )
+    },
 }
 
 NAME_OF_FUNCTION = {function: name for name, function in ALLOWED_FUNCTIONS.items()}

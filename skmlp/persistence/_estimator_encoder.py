@@ -2,13 +2,13 @@
 
 The description is the JSON text of a file. `skmlp.storage.value_encoder` lists the
 forms of values in it. This module adds a form for estimators, and one for a few
-functions of scikit-learn:
+functions of scikit-learn and classes of torch:
 
 ======================  =========================================================
 ``object``              class, parameters and attributes; for a network also the
                         prefix of the names of its arrays; metadata requests if
                         there are any
-``function``            name of a function
+``function``            name of a function or of a class of torch
 ======================  =========================================================
 
 The description is one object. If it has transformers of scikit-learn, it also names
@@ -157,6 +157,13 @@ class _EstimatorEncoder(ValueEncoder):
         remedy = "set it to None before saving" if is_parameter else "fit without it"
         if owner.startswith(("steps of", "transformers of", "transformer_list of")):
             remedy = "save the other steps alone, or all by joblib.dump"
+        name = owner.split(" ")[0]
+        if name in ("activation", "loss"):
+            remedy = "use joblib.dump"
+        if name in ("solver", "learning_rate"):
+            remedy = (
+                "predictions do not depend on it, so set it to a name before saving"
+            )
         if owner.startswith(("func of", "inverse_func of")):
             remedy = "use a transformer without a function, or joblib.dump"
         return TypeError(

@@ -22,11 +22,11 @@ from torch.optim import Optimizer
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.modules.layers import set_dropout_generator
-from skmlp.training.optimizers.flat_optimizers import (
+from skmlp.training.optimizers.flat_parameters import FlatParameters, own_storages
+from skmlp.training.optimizers.optimizer_state import (
     copy_optimizer_state,
     load_optimizer_state,
 )
-from skmlp.training.optimizers.flat_parameters import FlatParameters, own_storages
 from skmlp.training.schedules import Schedule
 from skmlp.training.snapshot import AttributeSnapshot
 from skmlp.training.stopping import Monitor
@@ -55,10 +55,10 @@ class Net(NeuralNet):
         Network from features to logits, on its device.
     criterion : Loss
         Loss of the logits.
-    solver : str
-        Name of the optimizer.
+    solver : str or type
+        Name or class of the optimizer.
     make_optimizer : callable
-        Function that takes the flat parameter vector and returns a torch optimizer.
+        Function that takes the flat parameters and returns a torch optimizer.
     schedule : Schedule
         Learning rate over time.
     monitor : Monitor
@@ -83,7 +83,7 @@ class Net(NeuralNet):
         The trainable parameters as one vector. The attribute exists only between
         `initialize` or `resume` and `release`. Copies and pickles do not have it.
     optimizer_ : Optimizer or None
-        Updates ``flat_.values``. None for 'lbfgs', and while there is no `flat_`.
+        Updates the parameters. None for 'lbfgs', and while there is no `flat_`.
     optimizer_state_ : dict or None
         The state that `resume` gives to a new optimizer.
     epochs_ : int
@@ -116,8 +116,8 @@ class Net(NeuralNet):
         module: nn.Module,
         criterion: Loss,
         *,
-        solver: str,
-        make_optimizer: Callable[[Tensor], Optimizer],
+        solver: str | type[Optimizer],
+        make_optimizer: Callable[[FlatParameters], Optimizer],
         schedule: Schedule,
         monitor: Monitor,
         alpha: float | Sequence[float] = 0.0,
@@ -175,7 +175,7 @@ class Net(NeuralNet):
         """Create `optimizer_` and `flat_`, which moves parameters into one vector."""
         self.flat_ = FlatParameters(self.module_)
         if self.solver != "lbfgs":
-            self.optimizer_ = self.make_optimizer(self.flat_.values)
+            self.optimizer_ = self.make_optimizer(self.flat_)
         return self
 
     def record(
@@ -192,6 +192,8 @@ class Net(NeuralNet):
         self.drop_optimizer(self.copy_optimizer_state())
         if next(self.module_.parameters()).device.type != "cpu":
             self.module_.to("cpu")
+            first = next(self.module_.parameters())
+            self.criterion_ = self.criterion_.placed_like(first)
         for parameter in self.module_.parameters():
             parameter.grad = None
 

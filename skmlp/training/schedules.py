@@ -1,7 +1,9 @@
 """Learning-rate schedules."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch.optim import Optimizer
 
@@ -9,13 +11,20 @@ NAMES = ("constant", "invscaling", "adaptive", "cosine", "onecycle", "step")
 
 # As in scikit-learn, these change the learning rate of plain gradient descent only.
 _SGD_ONLY = frozenset({"invscaling", "adaptive"})
+_SGD_SOLVERS = ("sgd", "torch_sgd")
+
+# The name of a schedule that a function of the user computes.
+_USER_FUNCTION = "callable"
+
+# The progress for which `check_user_schedule` calls such a function.
+_N_CHECKED = 101
 
 # These schedules are computed from a fixed number of epochs, `total_epochs`.
-WITH_PLANNED_END = ("cosine", "onecycle")
+_WITH_PLANNED_END = ("cosine", "onecycle", _USER_FUNCTION)
 
 # The learning rate of these schedules is computed from the step number in every step.
 # The others change the current learning rate after an epoch.
-_FUNCTIONS_OF_STEP = frozenset({"cosine", "onecycle", "step"})
+_FUNCTIONS_OF_STEP = frozenset({"cosine", "onecycle", "step", _USER_FUNCTION})
 
 _MIN_ADAPTIVE_LEARNING_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
@@ -38,7 +47,7 @@ class Schedule:
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES`, or 'callable' for `function`.
     learning_rate_init : float
         Base learning rate, which is the maximum of every schedule.
     power_t : float
@@ -49,7 +58,10 @@ class Schedule:
         Number of epochs in which the learning rate rises linearly to the first value
         of the schedule.
     total_epochs : int
-        Number of epochs of 'cosine' and 'onecycle'.
+        Number of epochs of 'cosine', 'onecycle' and a callable.
+    function : callable or None
+        Maps the progress of the training, from 0 to 1, to the factor of the base
+        learning rate.
 
     Attributes
     ----------
@@ -68,18 +80,27 @@ class Schedule:
     total_epochs: int = 1
     steps_done: int = 0
     batches_per_epoch: int = 0
+    function: Callable[[float], float] | None = None
 
     @classmethod
-    def for_solver(cls, solver: str, name: str, **params: float) -> "Schedule":
+    def for_solver(
+        cls, solver: Any, learning_rate: str | Callable[[float], float], **params: float
+    ) -> "Schedule":
         """Return the schedule, or a constant one if the solver ignores it."""
-        if name in _SGD_ONLY and solver != "sgd":
-            name = "constant"
-        return cls(name, **params)  # type: ignore[arg-type]
+        if not isinstance(learning_rate, str):
+            return cls(
+                _USER_FUNCTION,
+                function=learning_rate,
+                **params,  # type: ignore[arg-type]
+            )
+        if learning_rate in _SGD_ONLY and solver not in _SGD_SOLVERS:
+            learning_rate = "constant"
+        return cls(learning_rate, **params)  # type: ignore[arg-type]
 
     @property
     def has_planned_end(self) -> bool:
         """Whether the schedule is computed from a fixed number of epochs."""
-        return self.name in WITH_PLANNED_END
+        return has_planned_end(self.name)
 
     @property
     def is_past_planned_end(self) -> bool:
@@ -126,6 +147,8 @@ class Schedule:
                 return _cosine(_ONECYCLE_START, 1.0, step / peak)
             rest = (step - peak) / max(1.0, total - 1.0 - peak)
             return _cosine(1.0, _ONECYCLE_END, min(1.0, rest))
+        if self.function is not None:
+            return _call_user_function(self.function, min(1.0, step / total))
         if self.name == "step":
             return self.gamma ** (step // batches_per_epoch // self.step_size)
         return 1.0
@@ -154,6 +177,50 @@ class Schedule:
         learning_rate /= _ADAPTIVE_DIVISOR
         _set_learning_rate(optimizer, learning_rate)
         return False, f" Setting learning rate to {learning_rate:f}"
+
+
+def has_planned_end(learning_rate: Any) -> bool:
+    """Return whether a schedule is computed from a fixed number of epochs.
+
+    `learning_rate` is a name, or a function of the progress.
+    """
+    return not isinstance(learning_rate, str) or learning_rate in _WITH_PLANNED_END
+
+
+def check_user_schedule(function: Any) -> None:
+    """Raise an error for a function that does not return a factor for all progress.
+
+    Raises
+    ------
+    TypeError
+        If it is a class.
+    ValueError
+        If it fails, or returns anything but finite numbers that are not negative.
+    """
+    if isinstance(function, type):
+        raise TypeError(
+            f"learning_rate is the class {function.__name__}; give a function from the "
+            "progress in [0, 1] to the factor of learning_rate_init. A scheduler of "
+            "torch is given as skorch.callbacks.LRScheduler in callbacks."
+        )
+    for i in range(_N_CHECKED):
+        _call_user_function(function, i / (_N_CHECKED - 1))
+
+
+def _call_user_function(function: Callable[[float], float], progress: float) -> float:
+    """Return the factor of the learning rate, or raise ValueError."""
+    try:
+        factor = float(function(progress))
+    except Exception as error:
+        raise ValueError(
+            f"learning_rate failed for progress={progress:g}: {error}"
+        ) from error
+    if not 0.0 <= factor < math.inf:
+        raise ValueError(
+            f"learning_rate returned {factor} for progress={progress:g}, but the "
+            "factor has to be a finite number of at least 0."
+        )
+    return factor
 
 
 def _set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:

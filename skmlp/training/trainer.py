@@ -34,10 +34,8 @@ from skmlp.training.modules.layers import (
     remove_thread_tuner,
     use_thread_tuner,
 )
-from skmlp.training.optimizers.flat_optimizers import (
-    DECOUPLED_DECAY_SOLVERS,
-    FlatOptimizer,
-)
+from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
+from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
 from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.optimizers.update import ParameterUpdater
 from skmlp.training.run import (
@@ -218,16 +216,17 @@ class Trainer:
             yield
 
     def enable_cuda_graph(self) -> None:
-        """Create a recorder for CUDA graphs, unless a callback may change the step."""
+        """Create a recorder for CUDA graphs, unless code of the user is in the step."""
         net = self.run.net
-        if self.run.flat.values.is_cuda and not net.callbacks:
+        may_change = net.callbacks or net.criterion_.uses_autograd
+        if self.run.flat.values.is_cuda and not may_change:
             self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
     def inference_mode_if_possible(self) -> AbstractContextManager[object]:
         """Return torch's inference mode if no user code sees the tensors of a batch.
 
-        Callbacks, augmentation and noise may use autograd, which rejects tensors that
-        were created in inference mode.
+        Callbacks, augmentation, noise and a loss of the user may use autograd, which
+        rejects tensors that were created in inference mode.
         """
         handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
             self.run.net.optimizer_, FlatOptimizer
@@ -235,6 +234,7 @@ class Trainer:
         others_see_batches = (
             self.run.train_loader.augment is not None
             or self.run.train_loader.corrupt is not None
+            or self.run.net.criterion_.uses_autograd
             or self._notifies_of_batches()
         )
         if handwritten and not others_see_batches:

@@ -26,7 +26,7 @@ from skmlp.training import losses, trainer
 from skmlp.training.data.batches import BatchLoader, DeviceData
 from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
-from skmlp.training.optimizers.flat_optimizers import make_optimizer
+from skmlp.training.optimizers.factory import make_optimizer
 from skmlp.training.run import TrainingRun
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor

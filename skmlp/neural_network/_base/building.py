@@ -5,7 +5,7 @@ The two words are close: a *network* is the torch module from samples to logits,
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
 from typing import Any, cast
@@ -26,7 +26,7 @@ from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import weight_layers
 from skmlp.training.modules.layers import Dropout, initialize, set_dropout_generator
 from skmlp.training.net import Net
-from skmlp.training.optimizers.flat_optimizers import make_optimizer
+from skmlp.training.optimizers.factory import make_optimizer
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
 
@@ -34,9 +34,9 @@ from skmlp.training.stopping import Monitor
 class NetworkBuilder(TrainingDataBuilder):
     """Builds the network and the net of a fit; not for direct use."""
 
-    activation: str
+    activation: str | Callable[..., Any]
     alpha: float | Sequence[float]
-    learning_rate: str
+    learning_rate: str | Callable[[float], float]
     learning_rate_init: float
     power_t: float
     max_iter: int
@@ -187,9 +187,10 @@ class NetworkBuilder(TrainingDataBuilder):
         """
         if callbacks is None:
             callbacks = [clone(callback) for callback in self.callbacks or ()]
+        first = next(network.parameters())
         net = Net(
             network,
-            self._make_loss(),
+            self._make_loss().placed_like(first),
             solver=self.solver,
             make_optimizer=partial(
                 make_optimizer, self.solver, **self._optimizer_params()

@@ -93,7 +93,7 @@ class InputChecker(BaseEstimator, ABC):
     # Keywords of scikit-learn's `validate_data` for the targets.
     _target_checks: ClassVar[dict[str, bool]] = {"multi_output": True}
 
-    solver: str
+    solver: str | type[torch.optim.Optimizer]
     device: str | torch.device
     dtype: str | None
     optimizer_params: dict[str, Any] | None

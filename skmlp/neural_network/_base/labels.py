@@ -13,12 +13,13 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
+from torch import Tensor
 
 from skmlp._sklearn_compat import attach_unique, pass_labels
 from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._fit.fit_data import FitInputs, TrainValidSplit
-from skmlp.training.losses import Loss, classification_loss
+from skmlp.training.losses import Loss, UserLoss, classification_loss
 
 # Types of targets with exactly one label for each sample.
 _SINGLE_LABEL = ("binary", "multiclass")
@@ -27,9 +28,12 @@ _SINGLE_LABEL = ("binary", "multiclass")
 class LabeledNetwork(BaseNetwork):
     """Encodes targets and computes the weights of samples; not for direct use."""
 
-    loss: str
+    loss: str | Callable[..., Tensor]
     label_smoothing: float
     class_weight: Mapping[Any, float] | str | None
+
+    # Pickles of earlier versions lack this parameter.
+    focal_gamma: float = 2.0
 
     classes_: np.ndarray
 
@@ -106,10 +110,14 @@ class LabeledNetwork(BaseNetwork):
 
     def _make_loss(self) -> Loss:
         exclusive = self._target_type in ("multiclass", "probabilities")
+        if not isinstance(self.loss, str):
+            return UserLoss(self.loss, "softmax" if exclusive else "logistic")
         if self.loss == "kullback_leibler" and not exclusive:
             # For targets 0 and 1, the Kullback-Leibler divergence is the cross-entropy.
             return classification_loss("log_loss", exclusive, 0.0)
-        return classification_loss(self.loss, exclusive, self.label_smoothing)
+        return classification_loss(
+            self.loss, exclusive, self.label_smoothing, self.focal_gamma
+        )
 
     def _loss_weights(
         self, y: np.ndarray, weight: np.ndarray | None

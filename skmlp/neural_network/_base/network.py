@@ -54,6 +54,7 @@ from skmlp.training.compute.devices import resolve_device
 from skmlp.training.compute.interrupts import current_watch
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.compute.threads import threads_for_work
+from skmlp.training.losses import UserLoss, try_user_loss
 from skmlp.training.modules.introspection import (
     has_convolutions,
     multiply_adds,
@@ -67,6 +68,9 @@ from skmlp.training.run import (
     warn_interrupted,
 )
 from skmlp.training.stopping import Monitor
+
+# Number of samples for which a loss of the user is tried before the training.
+_N_TRIED = 3
 
 
 class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
@@ -181,6 +185,10 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         if not continues:
             self._init_output_bias_from_priors(net, train)
         batches = self._training_batches(train, net, random_state, generator)
+        if isinstance(net.criterion_, UserLoss):
+            y = batches.data.y
+            few = y[torch.arange(_N_TRIED, device=y.device) % len(y)]
+            try_user_loss(net.criterion_, few, net.flat_.values, self.n_outputs_)
         train_score = None
         if self.record_train_score:
             train_score = self._make_train_scorer(train, net, batches.data)
@@ -241,7 +249,8 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             net.module_ = network
         net.resume()
         net.device = str(device)
-        net.criterion_ = self._make_loss()
+        first = next(network.parameters())
+        net.criterion_ = self._make_loss().placed_like(first)
         net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
         net.max_grad_norm, net.amp = self.max_grad_norm, self.amp
         net.schedule.total_epochs = self.max_iter

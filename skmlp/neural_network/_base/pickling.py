@@ -109,7 +109,7 @@ class PickledNetwork(StoredNetwork):
         except Exception:  # noqa: BLE001  # the parameters may be nonsense by now
             return False
         same_loss = type(loss) is type(net.criterion_)
-        same_loss = same_loss and vars(loss) == vars(net.criterion_)
+        same_loss = same_loss and loss.hyperparameters == net.criterion_.hyperparameters
         return same_loss and repr(network) == repr(net.module_)
 
     def _shared_curves(self) -> list[str]:

@@ -1,9 +1,10 @@
 """The base of the regressors: `fit`, `predict` and the encoding of the targets."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils import column_or_1d
 from torch import Tensor
 
@@ -12,13 +13,22 @@ from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
-from skmlp.training.losses import OUTPUT_ACTIVATIONS, REGRESSION_LOSSES, Loss
+from skmlp.training.losses import (
+    OUTPUT_ACTIVATIONS,
+    Loss,
+    UserLoss,
+    regression_loss,
+)
 
 
 class BaseRegressor(RegressorMixin, BaseNetwork):
     """Base of the regressors; not for direct use."""
 
-    loss: str
+    loss: str | Callable[..., Tensor]
+
+    # Pickles of earlier versions lack these parameters.
+    quantile: float | Sequence[float] = 0.5
+    huber_delta: float = 1.0
 
     _target_checks = {"multi_output": True, "y_numeric": True}  # noqa: RUF012
 
@@ -117,8 +127,46 @@ shape (n_samples, height, width[, channels])
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            With ``loss='quantile'`` and several levels, a column for each level.
         """
         return self._outputs_from_logits(self._logits(X), self.net_.criterion_)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            As `sklearn.metrics.r2_score`. With ``loss='quantile'``, as
+            `sklearn.metrics.d2_pinball_score` for the level `quantile`. Several levels
+            are averaged.
+        """
+        if not self._predicts_quantiles:
+            return super().score(X, y, sample_weight)
+        return _d2_score(y, self.predict(X), sample_weight, self._quantile_levels)
+
+    @property
+    def _predicts_quantiles(self) -> bool:
+        """Whether the outputs are quantiles."""
+        return isinstance(self.loss, str) and self.loss == "quantile"
+
+    @property
+    def _quantile_levels(self) -> tuple[float, ...]:
+        """The levels of the quantiles."""
+        return tuple(np.ravel(self.quantile).tolist())
+
+    @property
+    def _has_several_levels(self) -> bool:
+        """Whether there is an output for each of several levels of one target."""
+        return self._predicts_quantiles and len(self._quantile_levels) > 1
 
     def _outputs_from_logits(self, logits: Tensor, loss: Loss) -> np.ndarray:
         predicted = OUTPUT_ACTIVATIONS[loss.output_activation](logits).numpy()
@@ -128,18 +176,38 @@ shape (n_samples, height, width[, channels])
         return f" and y (its values reach {float(y.abs().max()):g})"
 
     def _make_loss(self) -> Loss:
-        return REGRESSION_LOSSES[self.loss]()
+        if not isinstance(self.loss, str):
+            return UserLoss(self.loss, "identity")
+        return regression_loss(self.loss, self._quantile_levels, self.huber_delta)
 
     def _set_target_attributes(self, y: np.ndarray) -> None:
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        if not self._has_several_levels:
+            return
+        if self.n_outputs_ > 1:
+            raise ValueError(
+                f"quantile has {len(self._quantile_levels)} levels, which need one "
+                f"number for each sample, but y has {self.n_outputs_} columns; fit one "
+                "estimator for each column."
+            )
+        self.n_outputs_ = len(self._quantile_levels)
+
+    def _check_new_targets(self, y: np.ndarray) -> None:
+        n_levels = len(self._quantile_levels)
+        if self._has_several_levels and n_levels != self.n_outputs_:
+            raise ValueError(
+                f"quantile has {n_levels} levels, but the network of the fit before "
+                f"has {self.n_outputs_} outputs; set it back or fit a new estimator."
+            )
 
     def _encode_targets(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = ravel_column(y) if name == "y" else column_or_1d(y)
         y = y.reshape(len(y), -1)
-        if y.shape[1] != self.n_outputs_:
+        n_targets = 1 if self._has_several_levels else self.n_outputs_
+        if y.shape[1] != n_targets:
             raise ValueError(
-                f"{name} has {y.shape[1]} outputs, but fit has seen {self.n_outputs_}."
+                f"{name} has {y.shape[1]} outputs, but fit has seen {n_targets}."
             )
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {y.dtype}, but has to hold numbers.")
@@ -153,8 +221,22 @@ shape (n_samples, height, width[, channels])
         predicted = self._outputs_from_logits(logits.cpu(), self._make_loss())
         if not np.isfinite(predicted).all():
             return np.nan
+        if self._predicts_quantiles:
+            return _d2_score(y, predicted, weight, self._quantile_levels)
         with np.errstate(over="ignore"):  # training diverges; the score is -inf
             return _r2_score(y, predicted, weight)
+
+
+def _d2_score(
+    y: Any, predicted: np.ndarray, weight: Any, levels: Sequence[float]
+) -> float:
+    """Return `sklearn.metrics.d2_pinball_score`, averaged over the levels."""
+    columns = [predicted] if len(levels) == 1 else predicted.T
+    scores = [
+        d2_pinball_score(y, column, sample_weight=weight, alpha=level)
+        for column, level in zip(columns, levels, strict=True)
+    ]
+    return float(np.mean(scores))
 
 
 def _r2_score(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None) -> float:

@@ -1,12 +1,14 @@
-"""Losses of logits, with handwritten gradients."""
+"""Losses of logits: with handwritten gradients, or given by the user."""
 
-from skmlp.training.losses.base import OUTPUT_ACTIVATIONS, Loss
+from skmlp.training.losses.base import OUTPUT_ACTIVATIONS, Loss, join_losses
 from skmlp.training.losses.classification import (
     CLASSIFICATION_LOSSES,
     Hinge,
     KullbackLeibler,
     LogisticCrossEntropy,
+    LogisticFocal,
     SoftmaxCrossEntropy,
+    SoftmaxFocal,
     classification_loss,
 )
 from skmlp.training.losses.regression import (
@@ -15,8 +17,11 @@ from skmlp.training.losses.regression import (
     Huber,
     LogCosh,
     Poisson,
+    Quantile,
     SquaredError,
+    regression_loss,
 )
+from skmlp.training.losses.user_loss import UserLoss, check_user_loss, try_user_loss
 
 __all__ = [
     "CLASSIFICATION_LOSSES",
@@ -28,9 +33,17 @@ __all__ = [
     "KullbackLeibler",
     "LogCosh",
     "LogisticCrossEntropy",
+    "LogisticFocal",
     "Loss",
     "Poisson",
+    "Quantile",
     "SoftmaxCrossEntropy",
+    "SoftmaxFocal",
     "SquaredError",
+    "UserLoss",
+    "check_user_loss",
     "classification_loss",
+    "join_losses",
+    "regression_loss",
+    "try_user_loss",
 ]

@@ -5,7 +5,10 @@ samples ``(..., batch)``, and to the gradient of each loss with respect to its l
 Leading dimensions are the members of a pack.
 """
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +24,22 @@ class Loss(nn.Module, ABC):
     """
 
     output_activation: str
+
+    # Whether the gradient is computed by autograd, which rejects tensors of torch's
+    # inference mode.
+    uses_autograd: ClassVar[bool] = False
+
+    # Names of the hyperparameters that may differ between the members of a pack.
+    member_hyperparameters: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The attributes that distinguish losses of one class."""
+        return {k: v for k, v in sorted(vars(self).items()) if not k.startswith("_")}
+
+    def placed_like(self, parameter: Tensor) -> Self:
+        """Return the loss for logits in dtype and on device of a parameter."""
+        return self
 
     @abstractmethod
     def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,6 +106,21 @@ class _HandwrittenGradient(torch.autograd.Function):
     def backward(ctx, *grads):
         (grad,) = ctx.saved_tensors
         return grad * grads[0].unsqueeze(-1), None, None
+
+
+def join_losses(losses: Sequence[Loss], like: Tensor) -> Loss:
+    """Return one loss for the members of a pack.
+
+    Hyperparameters that differ between the members become tensors ``(members, 1, n)``
+    in dtype and on device of `like`. They are numbers (n is 1) or tuples of n numbers.
+    """
+    joined = copy.copy(losses[0])
+    for name in joined.member_hyperparameters:
+        values = [getattr(loss, name) for loss in losses]
+        if any(value != values[0] for value in values):
+            tensor = like.new_tensor(values)  # (members,) or (members, n)
+            setattr(joined, name, tensor.view(len(losses), 1, -1))
+    return joined
 
 
 def weigh_gradient(grad: Tensor, weight: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from skmlp.training.compute.threads import using_threads
@@ -232,15 +233,77 @@ class Hinge(Loss):
         return hinge.sum(-1), direction * (margin > 0)
 
 
+class _Focal(Loss):
+    """Focal loss ``-(1 - p)**gamma log(p)`` with the probability p of the label.
+
+    Samples that are classified well count less than in the cross-entropy, which is the
+    case of gamma 0 (Lin et al. 2017, arXiv:1708.02002).
+    """
+
+    member_hyperparameters = ("gamma",)
+
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__()
+        self.gamma: float | Tensor = gamma
+
+    def _of_log_probability(self, log_p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss, its derivative by log(p), and 1 - p."""
+        rest = -torch.expm1(log_p)  # 1 - p, accurate for p near 1
+        factor = rest**self.gamma
+        # log(p) / (1 - p) tends to -1 for p near 1.
+        ratio = torch.where(rest > 0, log_p / rest, -1.0)
+        derivative = factor * (self.gamma * log_p.exp() * ratio - 1.0)
+        return -factor * _clip_log(log_p), derivative, rest
+
+
+class SoftmaxFocal(_Focal):
+    """Focal loss of a softmax against class indices."""
+
+    output_activation = "softmax"
+
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are class indices of shape ``(..., batch)``."""
+        log_p = _log_softmax(logits)
+        index = y.unsqueeze(-1)
+        losses, derivative, _ = self._of_log_probability(log_p.gather(-1, index))
+        # The derivative of log(p) of the class is one for its logit, minus p.
+        grad = -derivative * log_p.exp()
+        return losses.squeeze(-1), grad.scatter_add(-1, index, derivative)
+
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the logarithms of the class priors."""
+        return SoftmaxCrossEntropy().prior_logits(y, weight, n_outputs)
+
+
+class LogisticFocal(_Focal):
+    """Focal loss of logistic outputs against 0 or 1, summed over the outputs."""
+
+    output_activation = "logistic"
+
+    def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets are 0 or 1, of the shape of the logits."""
+        sign = 2.0 * y.to(logits.dtype) - 1.0
+        log_p = F.logsigmoid(sign * logits)
+        losses, derivative, rest = self._of_log_probability(log_p)
+        return losses.sum(-1), derivative * sign * rest
+
+    def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the log-odds of a one in each output."""
+        return LogisticCrossEntropy().prior_logits(y, weight, n_outputs)
+
+
 CLASSIFICATION_LOSSES = (
     "log_loss",
     "hinge",
     "squared_hinge",
     "kullback_leibler",
+    "focal",
 )
 
 
-def classification_loss(name: str, exclusive: bool, label_smoothing: float) -> Loss:
+def classification_loss(
+    name: str, exclusive: bool, label_smoothing: float, focal_gamma: float = 2.0
+) -> Loss:
     """Return the loss called `name`.
 
     With `exclusive` classes (multiclass, one class per sample) the targets are class
@@ -252,4 +315,6 @@ def classification_loss(name: str, exclusive: bool, label_smoothing: float) -> L
         if exclusive:
             return SoftmaxCrossEntropy(label_smoothing)
         return LogisticCrossEntropy(label_smoothing)
+    if name == "focal":
+        return (SoftmaxFocal if exclusive else LogisticFocal)(focal_gamma)
     return Hinge(exclusive, squared=name == "squared_hinge")

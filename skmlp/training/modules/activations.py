@@ -1,9 +1,13 @@
-"""Activation functions by name, as torch modules, with handwritten derivatives.
+"""Activation functions as torch modules, with handwritten derivatives for some.
 
-The first four names are scikit-learn's, the others are torch's.
+An activation has a name, or is given by the user as a module or a function. The first
+four names are scikit-learn's, the others are torch's.
 """
 
+import copy
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +28,105 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "softplus": nn.Softplus,
 }
 
-# Max pooling gives the same result before and after these activations. It is applied
-# before them, so that fewer values are activated.
-NON_DECREASING = frozenset(MODULES) - {"prelu", "gelu", "silu"}
+_NON_DECREASING = frozenset(MODULES) - {"prelu", "gelu", "silu"}
 
 
-def make_activation(name: str, **params: float) -> nn.Module:
-    """Return the torch module of the activation called `name`."""
-    return MODULES[name](**params)
+# A name, a class of modules, a module, or a function of a tensor.
+Activation = str | Callable[..., Any]
+
+
+class FunctionActivation(nn.Module):
+    """An activation that a function of the user computes."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activations of `x`."""
+        return self.function(x)
+
+    def extra_repr(self) -> str:
+        """Return the function's name for torch's repr."""
+        return _name_of(self.function)
+
+
+def make_activation(activation: Activation) -> nn.Module:
+    """Return a new torch module for an activation.
+
+    A module is copied. A class of modules, or a `functools.partial` of one, is called
+    without arguments. Its random numbers do not depend on torch's global generator.
+    """
+    if isinstance(activation, str):
+        return MODULES[activation]()
+    if isinstance(activation, nn.Module):
+        return copy.deepcopy(activation)
+    made_by = activation.func if isinstance(activation, partial) else activation
+    if isinstance(made_by, type) and issubclass(made_by, nn.Module):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            return activation()
+    return FunctionActivation(activation)
+
+
+def is_non_decreasing(activation: Activation) -> bool:
+    """Return whether an activation is known to be monotonically non-decreasing.
+
+    Max pooling then gives the same result before and after it. It is applied before, so
+    that fewer values are activated.
+    """
+    return isinstance(activation, str) and activation in _NON_DECREASING
+
+
+def check_activation(activation: Any, has_images: bool) -> None:
+    """Raise an error for a module or function that cannot be an activation.
+
+    It is tried with a small batch, and with small feature maps for images.
+
+    Raises
+    ------
+    TypeError
+        If it is a class of other objects than modules.
+    ValueError
+        If it fails, or returns another shape or dtype, or values without a gradient.
+    """
+    name = _name_of(activation)
+    if isinstance(activation, type) and not issubclass(activation, nn.Module):
+        raise TypeError(f"activation={name} is a class, but no subclass of nn.Module.")
+    for shape in ((2, 6), (2, 4, 6, 6))[: 1 + has_images]:
+        with torch.enable_grad():
+            x = torch.linspace(-2.0, 2.0, 2 * 6).repeat(24).reshape(-1)
+            x = x[: torch.Size(shape).numel()].reshape(shape).requires_grad_() * 1.0
+            try:
+                output = make_activation(activation)(x)
+            except Exception as error:
+                raise ValueError(
+                    f"activation={name} failed for a tensor of shape {shape}: {error}"
+                ) from error
+        problem = None
+        if not isinstance(output, Tensor):
+            problem = f"returns {type(output).__name__}"
+        elif tuple(output.shape) != shape:
+            problem = f"changes the shape {shape} to {tuple(output.shape)}"
+        elif output.dtype != torch.float32:
+            problem = f"changes the dtype float32 to {output.dtype}"
+        elif not output.isfinite().all():
+            problem = "returns values that are not finite for inputs in [-2, 2]"
+        elif not output.requires_grad:
+            problem = "has no gradient"
+        if problem is not None:
+            raise ValueError(
+                f"activation={name} {problem}; it has to return a differentiable "
+                "tensor of the shape and dtype of its input."
+            )
+
+
+def _name_of(activation: Any) -> str:
+    """Return the name of a class, function or module for texts."""
+    if isinstance(activation, partial):
+        return f"partial of {_name_of(activation.func)}"
+    name = getattr(activation, "__qualname__", None)
+    return repr(activation) if name is None else name
 
 
 def _logistic_backward(grad: Tensor, output: Tensor) -> Tensor:

@@ -13,7 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from skmlp.training.modules.activations import NON_DECREASING, make_activation
+from skmlp.training.modules.activations import (
+    Activation,
+    is_non_decreasing,
+    make_activation,
+)
 from skmlp.training.modules.image_layers import (
     FlattenImage,
     GlobalAverage,
@@ -104,7 +108,7 @@ def build_cnn(
     pool_size: Sizes = 2,
     pool_padding: str | None = None,
     hidden_layer_sizes: int | Sequence[int] = (128,),
-    activation: str = "relu",
+    activation: Activation = "relu",
     dropout: float | Sequence[float] = 0.0,
     conv_dropout: float | Sequence[float] = 0.0,
     channel_dropout: bool = False,
@@ -141,8 +145,8 @@ def build_cnn(
         'valid' leaves them out. None takes the value of `padding`.
     hidden_layer_sizes : int or sequence of int
         Units of the dense layers before the output.
-    activation : str
-        Name of the activation after every convolution and hidden layer.
+    activation : str or callable
+        Activation after every convolution and hidden layer; see `make_activation`.
     dropout, conv_dropout : float or sequence of float
         Probability to drop a unit after each hidden layer and each convolution.
     channel_dropout : bool
@@ -206,7 +210,7 @@ def build_cnn(
             name = f"conv{i}"
             volume = _add_convolution(layers, name, volume, stage, padding, batch_norm)
         # Pooling before the activation gives the same result with fewer activations.
-        pool_before_activation = stage.pool == "max" and activation in NON_DECREASING
+        pool_before_activation = stage.pool == "max" and is_non_decreasing(activation)
         if not pool_before_activation:
             layers[f"{name}_activation"] = make_activation(activation)
         if stage.pool is not None:
@@ -296,7 +300,7 @@ def _add_convolution(
 
 
 def _make_residual_block(
-    name: str, volume: Volume, stage: Stage, activation: str, batch_norm: bool
+    name: str, volume: Volume, stage: Stage, activation: Activation, batch_norm: bool
 ) -> tuple[ResidualBlock, Volume]:
     """Return two convolutions with a shortcut, and the size of their output."""
     body: OrderedDict[str, nn.Module] = OrderedDict()

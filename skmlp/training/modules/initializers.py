@@ -1,6 +1,6 @@
 """Initializers: rules for the initial weights, drawn from NumPy's ``RandomState``."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,7 @@ NAMES = (
 
 def draw_layer(
     init: str,
-    activation: str,
+    activation: Any,
     shape: tuple[int, ...],
     fan: Fan,
     random_state: np.random.RandomState,
@@ -54,8 +54,8 @@ def draw_layer(
         One of `NAMES`. 'auto' is scikit-learn's rule: weights and biases are uniform in
         ``[-b, b]`` with ``b = sqrt(6 / (fan_in + fan_out))``, or 2 instead of 6 for
         'logistic'. All other initializers set the biases to zero, as Keras does.
-    activation : str
-        Name of the activation that follows.
+    activation : str or callable
+        The activation that follows.
     shape : tuple of int
         Shape of the weights, ``(in, out)`` or ``(height, width, in, out)``.
     fan : Fan

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from skmlp.training.compute.dense_products import linear
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
-from skmlp.training.modules.activations import make_activation
+from skmlp.training.modules.activations import Activation, make_activation
 from skmlp.training.modules.initializers import Fan, draw_layer
 from skmlp.training.modules.introspection import weight_layers
 
@@ -124,7 +124,7 @@ def build_mlp(
     hidden_layer_sizes: Sequence[int],
     n_outputs: int,
     *,
-    activation: str = "relu",
+    activation: Activation = "relu",
     dropout: float | Sequence[float] = 0.0,
     batch_norm: bool = False,
 ) -> nn.Sequential:
@@ -136,8 +136,8 @@ def build_mlp(
         Sizes of the first and last layer.
     hidden_layer_sizes : sequence of int
         Sizes of the hidden layers; an empty sequence gives a linear model.
-    activation : str
-        Name of the activation after every hidden layer.
+    activation : str or callable
+        Activation after every hidden layer; see `make_activation`.
     dropout : float or sequence of float
         Probability to drop a hidden unit, for all layers or one for each.
     batch_norm : bool
@@ -160,7 +160,7 @@ def add_hidden_layers(
     layers: OrderedDict[str, nn.Module],
     width: int,
     hidden_layer_sizes: Sequence[int],
-    activation: str,
+    activation: Activation,
     dropout: float | Sequence[float],
     batch_norm: bool,
     name: str = "dense",
@@ -196,12 +196,12 @@ def to_coefs_shape(weight: Tensor) -> Tensor:
 def initialize(
     network: nn.Module,
     init: str,
-    activation: str,
+    activation: Activation,
     random_state: np.random.RandomState,
 ) -> None:
     """Draw the weights and biases of all layers, in scikit-learn's order.
 
-    `activation` is the name of the activation between the layers.
+    `activation` is the activation between the layers.
     """
     with torch.no_grad():
         for layer in weight_layers(network):

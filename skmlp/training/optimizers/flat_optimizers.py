@@ -46,6 +46,9 @@ class FlatOptimizer(Optimizer):
 class SGD(FlatOptimizer):
     """scikit-learn's stochastic gradient descent with (Nesterov's) momentum."""
 
+    # Whether earlier updates keep their size if the learning rate changes.
+    rescales_momentum = True
+
     def __init__(
         self, params: list[Tensor], lr: float, momentum: float, nesterov: bool
     ) -> None:
@@ -60,12 +63,18 @@ class SGD(FlatOptimizer):
             lr, momentum = group["lr"], group["momentum"]
             if momentum and not state:
                 state["momentum_buffer"] = _persistent_zeros(p)
-            elif momentum and state["lr"] != lr:
+            elif momentum and self.rescales_momentum and state["lr"] != lr:
                 state["momentum_buffer"].mul_(state["lr"] / lr)
             state["lr"] = lr
             buffer = state.get("momentum_buffer")
             buffers = [] if buffer is None else [buffer]
             sgd_step([p], [p.grad], buffers, group, n_threads)
+
+
+class TorchSGD(SGD):
+    """torch's stochastic gradient descent: a new learning rate scales the momentum."""
+
+    rescales_momentum = False
 
 
 class Adam(FlatOptimizer):
@@ -166,92 +175,3 @@ def adam_step(
             amsgrad=False,
             maximize=False,
         )
-
-
-# These take further arguments in `optimizer_params`.
-TORCH_OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "nadam": torch.optim.NAdam,
-    "rmsprop": torch.optim.RMSprop,
-    "adagrad": torch.optim.Adagrad,
-    "adadelta": torch.optim.Adadelta,
-}
-
-NAMES = ("sgd", "adam", "adamw", *TORCH_OPTIMIZERS)
-
-# These use decoupled weight decay (Loshchilov and Hutter 2017) instead of the penalty.
-DECOUPLED_DECAY_SOLVERS = frozenset({"adamw"})
-
-
-def make_optimizer(
-    solver: str,
-    values: Tensor,
-    *,
-    lr: float,
-    momentum: float,
-    nesterov: bool,
-    betas: tuple[float, float],
-    eps: float,
-    params: Mapping[str, Any] | None,
-) -> Optimizer:
-    """Return the optimizer called `solver` for the flat vector `values`.
-
-    `params` are further arguments of torch's class, for the solvers that scikit-learn
-    does not have.
-    """
-    if solver == "sgd":
-        return SGD([values], lr=lr, momentum=momentum, nesterov=nesterov)
-    if solver in ("adam", "adamw"):
-        return Adam([values], lr=lr, betas=betas, eps=eps)
-    shared: dict[str, Any] = {"lr": lr}
-    if solver == "nadam":
-        shared |= {"betas": betas, "eps": eps}
-    optimizer = TORCH_OPTIMIZERS[solver]([values], **(shared | dict(params or {})))
-    if solver == "nadam" and torch.get_default_dtype() != torch.float32:
-        _initialize_nadam(optimizer, values)
-    return optimizer
-
-
-def _initialize_nadam(optimizer: Optimizer, values: Tensor) -> None:
-    """Set the state before the first step, as torch does in its own default dtype.
-
-    torch's product of momenta would have the user's default dtype, and other digits.
-    """
-    on_device = optimizer.param_groups[0]["capturable"]
-    device = values.device if on_device else torch.device("cpu")
-    optimizer.state[values] = {
-        "step": torch.zeros((), dtype=torch.float32, device=device),
-        "mu_product": torch.ones((), dtype=torch.float32, device=device),
-        "exp_avg": torch.zeros_like(values),
-        "exp_avg_sq": torch.zeros_like(values),
-    }
-
-
-def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
-    """Return a copy of the state of an optimizer of one vector, on the CPU.
-
-    torch's ``state_dict`` imports its compiler (``torch._dynamo``) for a second.
-    """
-    (group,) = optimizer.param_groups
-    state = optimizer.state.get(group["params"][0], {})
-    return {
-        "group": {name: v for name, v in group.items() if name != "params"},
-        "state": {name: _copied(v, "cpu") for name, v in state.items()},
-    }
-
-
-def load_optimizer_state(
-    optimizer: Optimizer, saved: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Load what `copy_optimizer_state` returned into a new optimizer of one vector."""
-    (group,) = optimizer.param_groups
-    group.update(saved["group"])
-    (values,) = group["params"]
-    if saved["state"]:
-        optimizer.state[values] = {
-            name: _copied(v, values.device) for name, v in saved["state"].items()
-        }
-
-
-def _copied(value: Any, device: torch.device | str) -> Any:
-    """Copy a tensor to a device; return other values unchanged."""
-    return value.to(device, copy=True) if isinstance(value, Tensor) else value

@@ -125,6 +125,29 @@ class FlatParameters:
             slices.append((parameter_slice, layer_alpha))
         return slices
 
+    def hidden_matrices(self) -> list[Tensor]:
+        """Return the trainable weights of all layers but the last as matrices.
+
+        Each is a view ``(out, in)`` of the vector, with its gradient.
+        """
+        matrices = []
+        for weight in self._weights[:-1]:
+            parameter_slice = self._slices.get(id(weight))
+            if parameter_slice is not None:
+                matrix = self.values[parameter_slice].view(len(weight), -1)
+                matrix.grad = self.gradients[parameter_slice].view_as(matrix)
+                matrices.append(matrix)
+        return matrices
+
+    def after_hidden_matrices(self) -> Tensor:
+        """Return the part of the vector after `hidden_matrices`, with its gradient."""
+        hidden = {id(weight) for weight in self._weights[:-1]}
+        starts = [s.start for key, s in self._slices.items() if key not in hidden]
+        start = min(starts, default=len(self.values))
+        rest = self.values[start:]
+        rest.grad = self.gradients[start:]
+        return rest
+
 
 def own_storages(network: nn.Module) -> nn.Module:
     """Give every parameter a storage of its own, which a pickle holds once.

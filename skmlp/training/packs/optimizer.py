@@ -15,8 +15,8 @@ from torch import Tensor
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.net import Net
+from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.optimizers.flat_optimizers import (
-    DECOUPLED_DECAY_SOLVERS,
     Adam,
     adam_step,
     sgd_step,
@@ -24,7 +24,7 @@ from skmlp.training.optimizers.flat_optimizers import (
 from skmlp.training.packs.parameters import PackParameters
 from skmlp.training.packs.vector import PackVector
 
-SOLVERS = frozenset({"sgd", "adam", "adamw"})
+SOLVERS = frozenset({"sgd", "torch_sgd", "adam", "adamw"})
 
 
 def kernel_hyperparameters(net: Net) -> tuple[Any, ...]:
@@ -79,6 +79,9 @@ class PackOptimizer:
         self.parameters = parameters
         self._tuner = tuner
         self._is_adam = isinstance(parameters.nets[0].optimizer_, Adam)
+        self._rescales_momentum = getattr(
+            parameters.nets[0].optimizer_, "rescales_momentum", False
+        )
         self._is_decoupled = parameters.nets[0].solver in DECOUPLED_DECAY_SOLVERS
         self._moment_names = (
             ("exp_avg", "exp_avg_sq") if self._is_adam else ("momentum_buffer",)
@@ -169,7 +172,8 @@ class PackOptimizer:
         momentum buffer does not. So the buffer is multiplied by the old learning rate
         divided by the new one, and earlier updates keep their size.
         """
-        if learning_rate != self.learning_rates[i] and not self._is_adam:
+        changed = learning_rate != self.learning_rates[i]
+        if changed and self._rescales_momentum:
             for buffer in self.moments[0].tensors:
                 buffer[i].mul_(self.learning_rates[i] / learning_rate)
         self.learning_rates[i] = learning_rate

@@ -25,6 +25,7 @@ from skmlp.training.compute.interrupts import raise_lost_interrupt
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import samples_per_chunk
+from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.packs.batches import (
     PackBatches,
@@ -53,7 +54,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
 
     The key is None if the run has to be trained alone:
 
-    - A pack cannot compute a layer or the solver of the network.
+    - A pack cannot compute a layer, the loss or the solver of the network.
     - The training has callbacks, prints its progress (`verbose`), or uses mixed
       precision, weight averaging, augmentation, noise, or a score of the training set.
     - `alpha` differs between layers, or some parameters are frozen.
@@ -68,6 +69,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         or net.user_callbacks()
         or net.amp
         or net.verbose
+        or net.criterion_.uses_autograd
         or run.train_score is not None
         or net.weight_averaging is not None
         or run.train_loader.augment is not None
@@ -91,7 +93,7 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         net.solver,
         net.max_grad_norm,
         type(loss),
-        tuple(sorted((k, v) for k, v in vars(loss).items() if not k.startswith("_"))),
+        _shared_hyperparameters(loss),
         run.flat.values.dtype,
         run.flat.values.device,
         data.X.dtype,
@@ -100,6 +102,17 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         # Shorter batches are padded.
         None if size == len(data) else size,
         run.valid_loader is None,
+    )
+
+
+def _shared_hyperparameters(loss: Loss) -> Hashable:
+    """Return the hyperparameters of a loss that are equal in a pack.
+
+    Of the others, only the number of values has to be equal.
+    """
+    return tuple(
+        (name, np.size(value) if name in loss.member_hyperparameters else value)
+        for name, value in loss.hyperparameters.items()
     )
 
 

@@ -15,10 +15,11 @@ from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.handwritten_step import HandwrittenStep, make_dense_layer
+from skmlp.training.losses import join_losses
 from skmlp.training.modules.introspection import weight_layers
 from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
-from skmlp.training.optimizers.flat_optimizers import DECOUPLED_DECAY_SOLVERS
+from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.packs.convolution import PackImageLayers
 from skmlp.training.packs.dense_products import PackDenseProducts
 from skmlp.training.packs.structure import pack_structure
@@ -127,8 +128,10 @@ class PackParameters:
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
                 make_mask=lambda layers: _ImageMasks(layers, counts),
             )
+        losses = [net.criterion_ for net in self.nets]
+        joined_loss = join_losses(losses, self.values.vector)
         self.handwritten_step = HandwrittenStep(
-            layers, first.criterion_, tuner, image_layers
+            layers, joined_loss, tuner, image_layers
         )
         n_weights = len(list(weight_layers(first.module_)))
         self.penalized_weights = [

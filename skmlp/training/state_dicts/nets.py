@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from skmlp.training.net import Net
-from skmlp.training.optimizers.flat_optimizers import make_optimizer
+from skmlp.training.optimizers.factory import make_optimizer
 from skmlp.training.schedules import Schedule
 from skmlp.training.state_dicts.runs import arrays_to_tensors, tensors_to_arrays
 

@@ -14,7 +14,7 @@ from skorch.history import History
 from torch import Tensor
 
 from skmlp.training.net import Net
-from skmlp.training.optimizers.flat_optimizers import load_optimizer_state
+from skmlp.training.optimizers.optimizer_state import load_optimizer_state
 from skmlp.training.run import TrainingRun
 from skmlp.training.snapshot import TensorSnapshot
 
@@ -150,12 +150,15 @@ def tensors_to_arrays(value: Any) -> Any:
 
 def arrays_to_tensors(values: dict[str, Any]) -> dict[str, Any]:
     """Return a dict with tensors instead of arrays."""
-    return {
-        name: _to_tensor(value) if isinstance(value, np.ndarray) else value
-        for name, value in values.items()
-    }
+    return {name: _to_tensors(value) for name, value in values.items()}
 
 
-def _to_tensor(array: np.ndarray) -> Tensor:
-    """Return a tensor that shares the memory of an array, if that is writable."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+def _to_tensors(value: Any) -> Any:
+    """Replace arrays by tensors that share their memory, if that is writable."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value if value.flags.writeable else value.copy())
+    if isinstance(value, dict):
+        return arrays_to_tensors(value)
+    if isinstance(value, list):
+        return [_to_tensors(item) for item in value]
+    return value

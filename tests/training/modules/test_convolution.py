@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skmlp.training.modules.activations import MODULES, NON_DECREASING
+from skmlp.training.modules.activations import MODULES, is_non_decreasing
 from skmlp.training.modules.convolution import (
     build_cnn,
     infer_image_shape,
@@ -241,7 +241,7 @@ def test_max_pooling_and_activation_commute(activation):
     network = build((7, 7, 2), conv_channels=3, activation=activation, batch_norm=True)
     names = [name for name, _ in network.named_children()]
     pool_first = names.index("conv1_pool") < names.index("conv1_activation")
-    assert pool_first == (activation in NON_DECREASING)
+    assert pool_first == is_non_decreasing(activation)
 
     x, _ = rows((7, 7, 2))
     z = network.conv1_norm(network.conv1(network.image(x)))

@@ -19,9 +19,11 @@ ARCHITECTURE: dict[str, Parameter] = {
         ["array-like", POSITIVE_INT],
     ),
     "activation": Parameter(
-        f"{list_choices(_ACTIVATIONS)}, default='relu'",
-        "Activation after every hidden layer.",
-        [StrOptions(set(_ACTIVATIONS))],
+        f"{list_choices(_ACTIVATIONS)} or callable, default='relu'",
+        "Activation after every hidden layer. A callable is a class of torch modules, "
+        "a module, or a function of a tensor. Every layer gets its own module. It has "
+        "to keep the shape.",
+        [StrOptions(set(_ACTIVATIONS)), callable],
     ),
     "dropout": Parameter(
         "float or array-like of float, default=0.0",

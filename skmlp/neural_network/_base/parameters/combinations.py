@@ -2,12 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 from sklearn.metrics import get_scorer
 
 from skmlp.neural_network._fit.cross_validation import (
     refuse_checkpoint_in_cross_validation,
 )
-from skmlp.training.optimizers.flat_optimizers import TORCH_OPTIMIZERS
+from skmlp.training.losses import check_user_loss
+from skmlp.training.modules.activations import check_activation
+from skmlp.training.optimizers.factory import takes_optimizer_params
+from skmlp.training.optimizers.muon import check_muon
+from skmlp.training.optimizers.user_optimizers import check_user_optimizer
+from skmlp.training.schedules import check_user_schedule
 
 
 def check_validation_arguments(
@@ -42,7 +48,8 @@ def check_parameter_combinations(
         Whether the method is `partial_fit`.
     """
     solver = estimator.solver
-    if estimator.optimizer_params and solver not in TORCH_OPTIMIZERS:
+    _check_user_parts(estimator)
+    if estimator.optimizer_params and not takes_optimizer_params(solver):
         raise ValueError(
             f"optimizer_params={estimator.optimizer_params!r}, but the parameters of "
             f"solver={solver!r} are the estimator's own."
@@ -54,6 +61,8 @@ def check_parameter_combinations(
             f"label_smoothing={smoothing!r} changes the targets of loss='log_loss' "
             f"only, but loss={loss!r}; set label_smoothing=0."
         )
+    if hasattr(estimator, "quantile"):
+        _check_quantile(estimator.quantile)
     if incremental and getattr(estimator, "class_weight", None) == "balanced":
         raise ValueError(
             "class_weight='balanced' needs all rows, which partial_fit does not see; "
@@ -77,6 +86,36 @@ def check_parameter_combinations(
         raise ValueError(
             "refit_full=True needs a validation score; use early_stopping=True or give "
             "X_val and y_val."
+        )
+
+
+def _check_user_parts(estimator: Any) -> None:
+    """Raise an error for a callable or class that cannot be used in training."""
+    solver, schedule = estimator.solver, estimator.learning_rate
+    if not isinstance(solver, str):
+        check_user_optimizer(
+            solver, estimator.learning_rate_init, estimator.optimizer_params
+        )
+    elif solver == "muon":
+        check_muon()
+    if not isinstance(schedule, str):
+        check_user_schedule(schedule)
+    loss = getattr(estimator, "loss", "")
+    if not isinstance(loss, str):
+        check_user_loss(loss)
+    activation = getattr(estimator, "activation", "identity")
+    if not isinstance(activation, str):
+        check_activation(activation, has_images=hasattr(estimator, "conv_channels"))
+
+
+def _check_quantile(quantile: Any) -> None:
+    """Raise ValueError for levels that are no numbers in (0, 1)."""
+    levels = np.asarray(quantile)
+    valid = levels.dtype.kind in "fiu" and levels.ndim < 2 and levels.size > 0
+    if not valid or not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(
+            "quantile must be a number in (0, 1), or a flat sequence of such numbers, "
+            f"got {quantile!r}."
         )
 
 

@@ -14,16 +14,22 @@ from skmlp.neural_network._base.parameters.constraints import (
     list_choices,
 )
 from skmlp.training import schedules
-from skmlp.training.optimizers import flat_optimizers as optimizers
+from skmlp.training.optimizers import factory as optimizers
 
 OPTIMIZATION: dict[str, Parameter] = {
     "solver": Parameter(
-        f"{list_choices([*optimizers.NAMES, 'lbfgs'])}, default='adam'",
+        f"{list_choices([*optimizers.NAMES, 'lbfgs'])} or class, default='adam'",
         "The optimizer. 'sgd', 'adam' and 'lbfgs' give the results of scikit-learn, "
         "except for rounding. With 'lbfgs', rounding differences grow over hundreds of "
-        "iterations. With 'adamw', `alpha` is a decoupled weight decay. All other "
-        "solvers are optimizers of torch.",
-        [StrOptions({*optimizers.NAMES, "lbfgs"})],
+        "iterations. With 'adamw' and 'muon', `alpha` is a decoupled weight decay. All "
+        "other solvers are optimizers of torch.\n\n"
+        "- 'torch_sgd': differs from 'sgd' if the learning rate changes. The momentum\n"
+        "  then counts with the new rate, as in torch.\n"
+        "- 'muon': torch's Muon for the weights of hidden layers, and 'adamw' for all\n"
+        "  other parameters. Both have the same learning rate. It needs torch 2.9.\n"
+        "- A class: a subclass of `torch.optim.Optimizer`. It gets the parameters of\n"
+        "  the network, `learning_rate_init` and `optimizer_params`.",
+        [StrOptions({*optimizers.NAMES, "lbfgs"}), callable],
     ),
     "alpha": Parameter(
         "float or array-like of float, default=0.0001",
@@ -38,14 +44,17 @@ OPTIMIZATION: dict[str, Parameter] = {
         [StrOptions({"auto"}), POSITIVE_INT],
     ),
     "learning_rate": Parameter(
-        f"{list_choices(schedules.NAMES)}, default='constant'",
+        f"{list_choices(schedules.NAMES)} or callable, default='constant'",
         "Schedule of the learning rate. 'invscaling' and 'adaptive' act on "
-        "``solver='sgd'`` only, as in scikit-learn. 'step' multiplies the rate by "
-        "`gamma` every `step_size` epochs. 'cosine' and 'onecycle' (torch's "
-        "``OneCycleLR``) reach their last value after `max_iter` epochs. `fit` then "
-        "gives no ConvergenceWarning. A call of `partial_fit` counts as one epoch. It "
-        "warns if more than `max_iter` epochs were trained.",
-        [StrOptions(set(schedules.NAMES))],
+        "``solver='sgd'`` (and 'torch_sgd') only, as in scikit-learn. 'step' "
+        "multiplies the rate by `gamma` every `step_size` epochs. 'cosine' and "
+        "'onecycle' (torch's ``OneCycleLR``) reach their last value after `max_iter` "
+        "epochs. A callable gets the progress, which is 0 at the first step after the "
+        "warm-up, and reaches 1 after `max_iter` epochs. It returns the factor of "
+        "`learning_rate_init`. With these three, `fit` gives no ConvergenceWarning. A "
+        "call of `partial_fit` counts as one epoch. It warns if more than `max_iter` "
+        "epochs were trained.",
+        [StrOptions(set(schedules.NAMES)), callable],
     ),
     "learning_rate_init": Parameter(
         "float, default=0.001",
@@ -76,7 +85,7 @@ OPTIMIZATION: dict[str, Parameter] = {
     ),
     "momentum": Parameter(
         "float, default=0.9",
-        "Momentum of ``solver='sgd'``, in [0, 1].",
+        "Momentum of the solvers 'sgd', 'torch_sgd' and 'muon', in [0, 1].",
         [Interval(Real, 0, 1, closed="both")],
     ),
     "nesterovs_momentum": Parameter(
@@ -107,8 +116,9 @@ OPTIMIZATION: dict[str, Parameter] = {
     ),
     "optimizer_params": Parameter(
         "dict or None, default=None",
-        "Further arguments of torch's optimizer behind 'nadam', 'rmsprop', 'adagrad' "
-        "and 'adadelta'; the other solvers take none.",
+        "Further arguments of torch's optimizer behind 'nadam', 'rmsprop', 'adagrad', "
+        "'adadelta' and 'muon', or of the class given as `solver`. The other solvers "
+        "take none.",
         [dict, None],
     ),
     "max_grad_norm": Parameter(

@@ -1,0 +1,91 @@
+"""The state of an optimizer as a dict, on the CPU.
+
+torch's ``state_dict`` imports its compiler (``torch._dynamo``) for a second.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+    """Return a copy of the settings and of the state of an optimizer, on the CPU.
+
+    The keys of "group" are the names of settings, and those of "state" the names of
+    moments. If there are several parameters, the names begin with the number of their
+    group or parameter, such as ``0.exp_avg``.
+    """
+    groups, parameters = _groups_and_parameters(optimizer)
+    return {
+        "group": {
+            prefix + name: _copied(value, "cpu")
+            for prefix, group in groups
+            for name, value in group.items()
+            if name != "params"
+        },
+        "state": {
+            prefix + name: _copied(value, "cpu")
+            for prefix, parameter in parameters
+            for name, value in optimizer.state.get(parameter, {}).items()
+        },
+    }
+
+
+def load_optimizer_state(
+    optimizer: Optimizer, saved: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Load what `copy_optimizer_state` returned into a new optimizer."""
+    groups, parameters = _groups_and_parameters(optimizer)
+    for prefix, group in groups:
+        group.update(_with_prefix(saved["group"], prefix))
+    is_flat = len(parameters) == 1
+    for prefix, parameter in parameters:
+        if state := _with_prefix(saved["state"], prefix):
+            optimizer.state[parameter] = {
+                name: _copied(
+                    value,
+                    # torch counts the steps on the CPU, in tensors without dimensions.
+                    parameter.device if is_flat or _has_dimensions(value) else "cpu",
+                )
+                for name, value in state.items()
+            }
+
+
+def _groups_and_parameters(
+    optimizer: Optimizer,
+) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, Tensor]]]:
+    """Return groups and parameters of an optimizer, each with a prefix of names."""
+    groups = optimizer.param_groups
+    parameters = [p for group in groups for p in group["params"]]
+    if len(parameters) == 1:
+        return [("", groups[0])], [("", parameters[0])]
+    return (
+        [(f"{i}.", group) for i, group in enumerate(groups)],
+        [(f"{i}.", parameter) for i, parameter in enumerate(parameters)],
+    )
+
+
+def _with_prefix(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the entries whose names begin with a prefix, without the prefix."""
+    return {
+        k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)
+    }
+
+
+def _has_dimensions(value: Any) -> bool:
+    """Return whether a value is no tensor, or a tensor with dimensions."""
+    return not isinstance(value, Tensor) or value.dim() > 0
+
+
+def _copied(value: Any, device: torch.device | str) -> Any:
+    """Copy tensors to a device, also in containers; return other values unchanged."""
+    if isinstance(value, Tensor):
+        return value.detach().to(device, copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(item, device) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_copied(item, device) for item in value)
+    return value

@@ -21,6 +21,7 @@ from skmlp.neural_network import (
     SoftmaxRegression,
 )
 from skmlp.persistence import save_model
+from skmlp.training.losses import UserLoss
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -156,7 +157,6 @@ def test_partial_fit_continues_with_own_loss(digits, mlp, assert_equal_weights):
 
 def test_own_loss_of_coupled_samples_has_gradient_of_weighted_mean():
     # The loss of a sample depends on the mean logit of the batch.
-    from skmlp.training.losses import UserLoss
 
     loss = UserLoss(lambda z, y: ((z - z.mean(0) - y) ** 2).sum(-1), "identity")
     torch.manual_seed(0)
@@ -167,7 +167,7 @@ def test_own_loss_of_coupled_samples_has_gradient_of_weighted_mean():
     (gradient,) = torch.autograd.grad(expected, z)
     terms, actual = loss.loss_terms_and_gradient(z, y, weight)
     assert_allclose(actual, gradient)
-    assert float(loss.mean_loss(terms, weight)) == pytest.approx(float(expected))
+    assert float(loss.mean_loss(terms, weight)) == pytest.approx(expected.item())
 
 
 def test_weights_inside_module_follow_dtype_of_network(digits, mlp):

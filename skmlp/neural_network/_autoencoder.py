@@ -35,7 +35,7 @@ from skmlp.neural_network._fit.fit_data import FitData
 from skmlp.neural_network._fit.images import augment_samples
 from skmlp.training.data.batches import samples_per_chunk, slices_of_size
 from skmlp.training.inference import forward_in_chunks
-from skmlp.training.losses import REGRESSION_LOSSES, Loss
+from skmlp.training.losses import Loss, UserLoss, regression_loss
 from skmlp.training.modules.activations import MODULES
 from skmlp.training.modules.autoencoder import (
     AutoencoderParts,
@@ -84,9 +84,9 @@ _PARAMETERS = {
         [NON_NEGATIVE, callable],
     ),
     "loss": Parameter(
-        f"{list_choices(_LOSSES)}, default='squared_error'",
+        f"{list_choices(_LOSSES)} or callable, default='squared_error'",
         "The loss of a reconstruction, as in `MLPRegressor`.",
-        [StrOptions(set(_LOSSES))],
+        [StrOptions(set(_LOSSES)), callable],
     ),
 }
 
@@ -148,7 +148,8 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
     n_components: int
     code_activation: str
     noise: Any
-    loss: str
+    loss: str | Callable[..., Tensor]
+    huber_delta: float = 1.0
 
     _parameters_not_shared = _PARAMETERS
 
@@ -156,16 +157,16 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
         self,
         n_components: int = 2,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str = "relu",
+        activation: str | Callable[..., Any] = "relu",
         *,
         decoder_layer_sizes: int | Sequence[int] | None = None,
         code_activation: str = "identity",
         noise: float | Callable[..., torch.Tensor] = 0.0,
-        loss: str = "squared_error",
-        solver: str = "adam",
+        loss: str | Callable[..., torch.Tensor] = "squared_error",
+        solver: str | type[torch.optim.Optimizer] = "adam",
         alpha: float | Sequence[float] = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str | Callable[[float], float] = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -186,6 +187,7 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         init: str = "auto",
+        huber_delta: float = 1.0,
         augmentation: Callable[..., torch.Tensor] | None = None,
         train_size: int | float | None = None,
         scoring: str | Callable[..., float] | None = None,
@@ -404,7 +406,9 @@ shape (n_samples, height, width[, channels])
         )
 
     def _make_loss(self) -> Loss:
-        return REGRESSION_LOSSES[self.loss]()
+        if not isinstance(self.loss, str):
+            return UserLoss(self.loss, "identity")
+        return regression_loss(self.loss, delta=self.huber_delta)
 
     def _matches_sklearn_validation(self) -> bool:
         return False  # scikit-learn has no autoencoder

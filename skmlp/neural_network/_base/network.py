@@ -186,9 +186,11 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             self._init_output_bias_from_priors(net, train)
         batches = self._training_batches(train, net, random_state, generator)
         if isinstance(net.criterion_, UserLoss):
-            y = batches.data.y
+            values, y = net.flat_.values, batches.data.y
+            if y is None:  # the targets are the inputs
+                y = values.new_zeros(_N_TRIED, self.n_outputs_)
             few = y[torch.arange(_N_TRIED, device=y.device) % len(y)]
-            try_user_loss(net.criterion_, few, net.flat_.values, self.n_outputs_)
+            try_user_loss(net.criterion_, few, values, self.n_outputs_)
         train_score = None
         if self.record_train_score:
             train_score = self._make_train_scorer(train, net, batches.data)

@@ -130,7 +130,9 @@ REGRESSION_LOSSES: dict[str, Callable[..., Loss]] = {
 }
 
 
-def regression_loss(name: str, levels: Sequence[float], delta: float) -> Loss:
+def regression_loss(
+    name: str, levels: Sequence[float] = (0.5,), delta: float = 1.0
+) -> Loss:
     """Return the loss called `name`.
 
     `levels` are those of 'quantile', and `delta` is that of 'huber'.

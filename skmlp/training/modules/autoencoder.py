@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from skmlp.training.modules.activations import make_activation
+from skmlp.training.modules.activations import Activation, make_activation
 from skmlp.training.modules.layers import Linear, add_hidden_layers, per_layer
 
 # The last module of the encoder.
@@ -19,7 +19,7 @@ def build_autoencoder(
     n_components: int,
     decoder_sizes: Sequence[int],
     *,
-    activation: str = "relu",
+    activation: Activation = "relu",
     code_activation: str = "identity",
     dropout: float | Sequence[float] = 0.0,
     batch_norm: bool = False,
@@ -34,8 +34,8 @@ def build_autoencoder(
         Sizes of the hidden layers before and after the code.
     n_components : int
         Size of the code.
-    activation : str
-        Name of the activation after every hidden layer.
+    activation : str or callable
+        Activation after every hidden layer; see `make_activation`.
     code_activation : str
         Name of the activation of the code.
     dropout : float or sequence of float

@@ -256,7 +256,7 @@ def _layer_maps(network: nn.Module, sample: np.ndarray) -> dict[str, np.ndarray]
     maps: dict[str, np.ndarray] = {}
     for name, _, output in module_outputs(network, x):
         # Modules inside blocks, and modules that only reshape, are left out.
-        if "." not in name and name not in RESHAPING_MODULES:
+        if name and "." not in name and name not in RESHAPING_MODULES:
             values = channels_last(output, network)[0]
             maps[layer_of_module(name)] = values.cpu().numpy()
     return maps

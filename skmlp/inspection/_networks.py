@@ -1,7 +1,6 @@
 """The network of an estimator, before or after `fit`, alone or in a Pipeline."""
 
-import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.base import clone
 from sklearn.utils import get_tags
@@ -30,12 +29,21 @@ def fitted_network(estimator: Any, caller: str) -> PipelineParts:
     return PipelineParts(transformers, final)
 
 
-def network_on_meta_device(estimator: Any, X: Any, y: Any, caller: str) -> nn.Module:
-    """Return a copy of the network on torch's meta device, where it has no values."""
+class NetworkToDescribe(NamedTuple):
+    """A network whose values do not matter, and its number of features."""
+
+    network: nn.Module
+    n_features: int
+
+
+def network_to_describe(
+    estimator: Any, X: Any, y: Any, caller: str
+) -> NetworkToDescribe:
+    """Return the fitted network, or the network that `fit` would train."""
     transformers, final = split_estimator(estimator)
     _check_has_network(final, caller)
     if hasattr(final, "net_"):
-        return copy.deepcopy(final.net_.module_).to("meta")
+        return NetworkToDescribe(final.net_.module_, final.n_features_in_)
     if X is None or (y is None and get_tags(final).target_tags.required):
         raise ValueError(
             f"this {type(final).__name__} is not fitted; give {caller} X and y: the "
@@ -43,7 +51,7 @@ def network_on_meta_device(estimator: Any, X: Any, y: Any, caller: str) -> nn.Mo
         )
     if transformers is not None:
         X = clone(transformers).fit_transform(X, y)
-    return final._make_unfitted_meta_network(X, y)
+    return NetworkToDescribe(*final._make_unfitted_meta_network(X, y))
 
 
 def _check_has_network(estimator: Any, caller: str) -> None:

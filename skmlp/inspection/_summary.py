@@ -4,7 +4,7 @@ import io
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from skmlp.inspection._networks import network_on_meta_device, split_estimator
+from skmlp.inspection._networks import network_to_describe, split_estimator
 from skmlp.neural_network._layers.description import LayerSummary, describe_layers
 from skmlp.training.modules.introspection import count_parameters
 
@@ -179,10 +179,10 @@ def summary(estimator: Any, X: Any = None, y: Any = None) -> Summary:
     >>> table.n_parameters
     101770
     """
-    network = network_on_meta_device(estimator, X, y, caller="summary")
+    network, n_features = network_to_describe(estimator, X, y, caller="summary")
     return Summary(
         type(split_estimator(estimator).final).__name__,
-        describe_layers(network),
+        describe_layers(network, n_features),
         count_parameters(network, trainable=True),
     )
 

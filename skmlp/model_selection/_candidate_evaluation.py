@@ -129,7 +129,8 @@ class CandidateEvaluator:
     ) -> list[Outcome]:
         """Make and run the tasks of one round.
 
-        With `verbose`, print how many fits were trained in packs.
+        With `verbose`, print how many fits were trained in packs, and why the modules
+        of users were not.
         """
         search = self.search
         n_fits = len(candidates) * len(splits)
@@ -153,4 +154,7 @@ class CandidateEvaluator:
             print(  # noqa: T201
                 f"{n_packed} of {n_fits} fits were trained in packs{others}"
             )
+            reasons = {outcome.get("reason") for outcome in outcomes} - {None}
+            for reason in sorted(map(str, reasons)):
+                print(f"Modules trained one by one: {reason}")  # noqa: T201
         return outcomes

@@ -160,6 +160,8 @@ error_score, verbose
             outcome["estimator"] = task.estimator
         if job.checkpoint is not None:
             outcome["stages"] = job.checkpoint.stages
+        if job.reason is not None:
+            outcome["reason"] = job.reason
         if job.error is not None:
             if self.error_score == "raise":
                 raise job.error

@@ -17,8 +17,9 @@ Split = tuple[np.ndarray, np.ndarray]
 
 # The result of a task. These keys are those of scikit-learn's `_fit_and_score`:
 # "test_scores", "train_scores", "fit_time", "score_time", "n_test_samples",
-# "fit_error" (text of the traceback, or None), "estimator". Two keys are added:
+# "fit_error" (text of the traceback, or None), "estimator". Three keys are added:
 # - "packed": the number of networks in the pack. Checkpoints contain this key.
+# - "reason": why the module of a user was trained alone. Only if it was.
 # - "stages": the training states after the fit. Only with a warm start.
 Outcome = dict[str, Any]
 

@@ -8,6 +8,7 @@ from skmlp.neural_network._ensemble_regressor import EnsembleRegressor
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._regressor import MLPRegressor
 from skmlp.neural_network._softmax import SoftmaxRegression
+from skmlp.neural_network._torch_module import TorchClassifier, TorchRegressor
 
 __all__ = [
     "CNNClassifier",
@@ -18,4 +19,6 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "SoftmaxRegression",
+    "TorchClassifier",
+    "TorchRegressor",
 ]

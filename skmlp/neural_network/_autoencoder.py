@@ -460,7 +460,8 @@ shape (n_samples, height, width[, channels])
 
     def _parts(self) -> AutoencoderParts:
         """Return encoder and decoder on the device of predictions."""
-        return split_autoencoder(self._network_to_predict())
+        network = cast(nn.Sequential, self._network_to_predict())
+        return split_autoencoder(network)
 
     @property
     def _n_features_out(self) -> int:

@@ -26,21 +26,34 @@ from skmlp.persistence._allowed_classes import (
 from skmlp.storage.value_decoder import ValueDecoder, parse_json
 
 
+class MissingModuleError(ValueError):
+    """Raised for a user's class or function that the caller did not give.
+
+    The text is its name.
+    """
+
+
 def decode_estimator(
-    description: str, arrays: Mapping[str, np.ndarray], device: str | torch.device
+    description: str,
+    arrays: Mapping[str, np.ndarray],
+    device: str | torch.device,
+    modules: Mapping[str, Any],
 ) -> Any:
     """Return the estimator from its JSON description and its arrays.
 
-    A warning compares the version of scikit-learn with that of the file.
+    `modules` holds classes and functions by their names. The description may name no
+    others. A warning compares the version of scikit-learn with that of the file.
 
     Raises
     ------
+    MissingModuleError
+        If the description names a module that was not given.
     Exception
         If the description is invalid. Any type of exception is possible. The caller
         converts it to a ModelFileError.
     """
     parsed = parse_json(description)
-    decoder = _EstimatorDecoder(arrays, device)
+    decoder = _EstimatorDecoder(arrays, device, modules)
     versions = parsed.pop("versions", {}) if type(parsed) is dict else {}
     if type(parsed) is not dict or parsed.keys() != {"object"}:
         raise ValueError("it does not describe an estimator")
@@ -48,6 +61,8 @@ def decode_estimator(
     try:
         estimator = decoder.decode(parsed)
         decoder.check_all_arrays_used()
+    except MissingModuleError:
+        raise
     except Exception as error:
         if written_by not in (None, SKLEARN_VERSION):
             raise ValueError(
@@ -86,10 +101,14 @@ class _EstimatorDecoder(ValueDecoder):
     """Decodes estimators and values. Networks are placed on `device`."""
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], device: str | torch.device
+        self,
+        arrays: Mapping[str, np.ndarray],
+        device: str | torch.device,
+        modules: Mapping[str, Any],
     ) -> None:
         super().__init__(arrays)
         self.device = device
+        self.modules = modules
         self.versioned_names: set[str] = set()
 
     def decode(self, value: Any, depth: int = 0) -> Any:
@@ -102,6 +121,12 @@ class _EstimatorDecoder(ValueDecoder):
         """Decode an estimator or function, or raise the error for an unknown form."""
         if form == "function":
             return ALLOWED_FUNCTIONS[content]
+        if form == "module":
+            if type(content) is not str:
+                raise ValueError(f"{short_repr(content)} names no module")
+            if content not in self.modules:
+                raise MissingModuleError(content)
+            return self.modules[content]
         if form != "object":
             return super().decode_other_form(form, content, depth)
         return self._decode_estimator(content, depth)

@@ -9,6 +9,8 @@ functions of scikit-learn and classes of torch:
                         prefix of the names of its arrays; metadata requests if
                         there are any
 ``function``            name of a function or of a class of torch
+``module``              name of a class or function of the user, which the caller of
+                        `load_model` gives again
 ======================  =========================================================
 
 The description is one object. If it has transformers of scikit-learn, it also names
@@ -111,8 +113,15 @@ class _EstimatorEncoder(ValueEncoder):
                     "joblib.dump."
                 )
         network: dict[str, np.ndarray] = {}
+        code = {
+            name: {"module": value.__qualname__}
+            for name, value in params.items()
+            if _holds_code(name, value)
+        }
         # Parameters first: an unsupported parameter is an error that users can correct.
-        encoded_params = self._encode_named(params, cls.__name__, array_name, depth)
+        values = {name: value for name, value in params.items() if name not in code}
+        encoded_params = self._encode_named(values, cls.__name__, array_name, depth)
+        encoded_params |= code
         if hasattr(cls, "__skmlp_state__"):
             attributes, network = estimator.__skmlp_state__()
         else:
@@ -169,3 +178,11 @@ class _EstimatorEncoder(ValueEncoder):
         return TypeError(
             f"{owner} cannot be stored: it holds {describe_kind(value)}; {remedy}."
         )
+
+
+def _holds_code(name: str, value: Any) -> bool:
+    """Return whether a parameter is a class or function from which a module is made."""
+    is_of_module = name == "module" or name.startswith("module__")
+    if not is_of_module or not callable(value) or not hasattr(value, "__qualname__"):
+        return False
+    return not isinstance(value, Hashable) or value not in NAME_OF_FUNCTION

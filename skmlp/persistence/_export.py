@@ -33,6 +33,7 @@ def to_torch(estimator: Any) -> nn.Module:
         - The output is a tensor of logits, of shape (n_samples, n_outputs).
         - The parameter names are those in ``net_.module_``.
         - A convolutional network is a `torch.fx.GraphModule`.
+        - Your own module stays an instance of its class.
 
     Raises
     ------
@@ -68,9 +69,9 @@ def to_torch(estimator: Any) -> nn.Module:
         # All parameters are views of one vector. Saving one view would save the vector.
         parameter.data = parameter.data.clone()
         parameter.grad = None
-    if all(_is_torch_class(type(layer)) for layer in network.modules()):
-        return network
-    return torch.fx.symbolic_trace(network)
+    if any(_is_own_class(type(layer)) for layer in network.modules()):
+        return torch.fx.symbolic_trace(network)
+    return network
 
 
 def _is_torch_class(cls: type) -> bool:
@@ -78,11 +79,16 @@ def _is_torch_class(cls: type) -> bool:
     return cls.__module__.startswith("torch.nn.")
 
 
+def _is_own_class(cls: type) -> bool:
+    """Return whether a class is a layer of skmlp."""
+    return cls.__module__.startswith("skmlp.")
+
+
 def _replace_with_torch_layers(module: nn.Module) -> nn.Module:
     """Replace layers that skmlp derives from torch's layers, at every depth."""
     for name, child in module.named_children():
         setattr(module, name, _replace_with_torch_layers(child))
-    if _is_torch_class(type(module)):
+    if not _is_own_class(type(module)):
         return module
     if type(module).__name__ == "Dropout":
         channels, p = bool(module.channels), float(module.p)  # type: ignore[arg-type]
@@ -137,7 +143,7 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
                 "onnxscript."
             ) from error
     network = to_torch(estimator)
-    first = next(network.parameters())
+    first = next(p for p in network.parameters() if p.is_floating_point())
     program = torch.onnx.export(
         network,
         (torch.zeros(2, estimator.n_features_in_, dtype=first.dtype),),

@@ -1,12 +1,13 @@
 """Save estimators to files, and load them."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from skmlp.persistence._estimator_decoder import decode_estimator
+from skmlp.persistence._estimator_decoder import MissingModuleError, decode_estimator
 from skmlp.persistence._estimator_encoder import encode_estimator
 from skmlp.storage.atomic_files import write_durably
 from skmlp.storage.container import (
@@ -89,7 +90,10 @@ def save_model(estimator: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load_model(
-    path: str | os.PathLike[str], *, device: str | torch.device = "auto"
+    path: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "auto",
+    modules: Sequence[Callable[..., Any]] = (),
 ) -> Any:
     """Load an estimator that `save_model` saved.
 
@@ -106,6 +110,11 @@ def load_model(
         The device on which networks will predict. 'auto' is the device of the training,
         or the CPU if this machine does not have that device. The
         parameter `device` of the estimator, which the next `fit` uses, is not changed.
+    modules : sequence of class or callable, default=()
+        The classes and functions that a `TorchClassifier` or `TorchRegressor` in the
+        file was made with: its `module`, and arguments of it such as
+        ``module__activation=nn.ReLU``. The file has their names only. It chooses the
+        numbers and texts that they are called with.
 
     Returns
     -------
@@ -118,7 +127,8 @@ def load_model(
     ModelFileError
         If the file is not a whole model, or has a newer format.
     ValueError
-        If this machine does not have `device`.
+        If this machine does not have `device`, or if `modules` lacks one that the file
+        names.
     OSError
         If the file cannot be read.
 
@@ -146,13 +156,34 @@ def load_model(
     if device != "auto":
         _check_device(device)
     path = Path(path)
+    by_name = _modules_by_name(modules)
     with open_container(path) as (description, arrays):
         try:
-            return decode_estimator(description, arrays, device)
+            return decode_estimator(description, arrays, device, by_name)
+        except MissingModuleError as error:
+            raise ValueError(
+                f"{path} was saved with module={error}, whose code is not in the file; "
+                f"give it again, load_model(path, modules=[{error}])."
+            ) from error
         except Exception as error:
             # Any error here is caused by the content of the file.
             reason = f"{type(error).__name__}: {error}"[:500].rstrip(".")
             raise ModelFileError(f"{path} is no model: {reason}.") from error
+
+
+def _modules_by_name(modules: Sequence[Callable[..., Any]]) -> dict[str, Any]:
+    """Return classes and functions by the names that a file has for them."""
+    by_name: dict[str, Any] = {}
+    for module in modules:
+        name = getattr(module, "__qualname__", None)
+        if name is None or not callable(module):
+            raise TypeError(
+                f"modules holds {module!r}; give the classes or functions that the "
+                "estimator was made with."
+            )
+        if by_name.setdefault(name, module) is not module:
+            raise ValueError(f"modules holds two different objects called {name}.")
+    return by_name
 
 
 def _check_device(device: str | torch.device) -> None:

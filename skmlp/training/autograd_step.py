@@ -2,8 +2,8 @@
 
 There are three cases:
 
-- On a GPU, with batch normalization, or if the batch is small, the whole batch is
-  computed at once.
+- On a GPU, with batch normalization, in a user's network, or if the batch is small, the
+  whole batch is computed at once.
 - If the batch has few chunks and no mixed precision, the convolutions are computed in
   chunks by autograd. A handwritten step then computes the dense layers for the whole
   batch.
@@ -14,12 +14,13 @@ memory for the next chunk.
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from sklearn.utils import gen_even_slices
 from torch import Tensor, nn
 
+from skmlp.training.compute.global_generators import global_draws_from
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.handwritten_step import (
@@ -29,7 +30,7 @@ from skmlp.training.handwritten_step import (
     make_single_network_layer,
 )
 from skmlp.training.losses import Loss
-from skmlp.training.modules.introspection import max_values_per_sample
+from skmlp.training.modules.introspection import known_modules, max_values_per_sample
 from skmlp.training.modules.layers import BatchNorm
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
@@ -44,7 +45,7 @@ class AutogradStep:
 
     Parameters
     ----------
-    network : nn.Sequential
+    network : nn.Module
     loss : Loss
     flat : FlatParameters
         Receives the gradients.
@@ -54,6 +55,8 @@ class AutogradStep:
         Whether to compute in mixed precision.
     tuner : ThreadTuner
         Chooses the number of threads.
+    generator : Generator or None
+        In a user's network, the global generator of torch draws its numbers.
     max_kept_chunks : int
         Maximum number of chunks for which the dense layers compute the whole batch.
 
@@ -65,12 +68,13 @@ class AutogradStep:
 
     def __init__(
         self,
-        network: nn.Sequential,
+        network: nn.Module,
         loss: Loss,
         flat: FlatParameters,
         penalty: Penalty,
         amp: bool,
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
+        generator: torch.Generator | None = None,
         max_kept_chunks: int = _MAX_KEPT_CHUNKS,
     ) -> None:
         self.network = network
@@ -79,13 +83,18 @@ class AutogradStep:
         self.penalty = penalty
         self.amp = amp
         self.max_kept_chunks = max_kept_chunks
-        # Batch normalization needs all samples of a batch at once.
-        self.uses_chunks = flat.values.device.type == "cpu" and not any(
-            isinstance(layer, BatchNorm) for layer in network.modules()
+        modules = known_modules(network)
+        self.generator = generator if modules is None else None
+        # Batch normalization needs all samples of a batch at once. So may the module of
+        # a user.
+        self.uses_chunks = (
+            flat.values.device.type == "cpu"
+            and modules is not None
+            and not any(isinstance(layer, BatchNorm) for layer in network.modules())
         )
         self.chunk_size: int | None = None
         self.tuner = tuner
-        self.image_layers, dense_layers = _split_before_dense(network)
+        self.image_layers, dense_layers = _split_before_dense(modules or [])
         self.dense_layers = [
             make_single_network_layer(layer, flat, tuner) for layer in dense_layers
         ]
@@ -136,6 +145,7 @@ class AutogradStep:
         """Add the gradients of a chunk; `fraction` is its share of the batch."""
         with (
             torch.enable_grad(),
+            self._global_draws(),
             torch.autocast(x.device.type, torch.bfloat16)
             if self.amp
             else nullcontext(),
@@ -149,15 +159,20 @@ class AutogradStep:
         logits.backward(grad)
         return logits.detach(), loss_terms
 
+    def _global_draws(self) -> AbstractContextManager[None]:
+        """Let the network of a user draw from the generator of the fit."""
+        if self.generator is None:
+            return nullcontext()
+        return global_draws_from(self.generator)
+
 
 def _split_before_dense(
-    network: nn.Sequential,
+    layers: list[nn.Module],
 ) -> tuple[nn.Sequential, list[DenseModules]]:
     """Return the layers before the first linear one, and the dense layers after.
 
     The list is empty if a handwritten step cannot compute the dense layers.
     """
-    layers = list(network)
     linear = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
     first = linear[0] if linear else len(layers)
     return nn.Sequential(*layers[:first]), group_dense_modules(layers[first:]) or []

@@ -38,12 +38,12 @@ class DenseModules(NamedTuple):
 def group_dense_modules(network: Iterable[nn.Module]) -> list[DenseModules] | None:
     """Group the modules of a multi-layer perceptron into dense layers.
 
-    The result is None if the network has a module of another type, or an activation
-    without a handwritten derivative.
+    The result is None if the network has a module of another type, a layer without
+    biases, or an activation without a handwritten derivative.
     """
     layers: list[DenseModules] = []
     for module in network:
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) and module.bias is not None:
             layers.append(DenseModules(module))
         elif not layers:
             return None

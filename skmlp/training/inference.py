@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from skmlp.training.data.batches import (
     to_dense_aligned,
 )
 from skmlp.training.data.sources import Source
-from skmlp.training.modules.introspection import max_values_per_sample
+from skmlp.training.modules.introspection import (
+    copy_sharing_weights,
+    known_modules,
+    max_values_per_sample,
+    reference_parameter,
+)
 
 # Number of logits that an output activation gets at once.
 _LOGITS_PER_CHUNK = 2**18
@@ -25,7 +31,7 @@ _LOGITS_PER_CHUNK = 2**18
 
 @in_default_modes
 def forward_in_chunks(
-    network: nn.Sequential, X: Any, transform: Callable[[Tensor], Tensor] | None = None
+    network: nn.Module, X: Any, transform: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
     """Return the output of a network, or of its first layers, for every sample of X.
 
@@ -35,7 +41,7 @@ def forward_in_chunks(
 
     Parameters
     ----------
-    network : nn.Sequential
+    network : nn.Module
         In evaluation mode.
     X : ndarray, CSR matrix or Source of shape (n, features)
     transform : callable or None
@@ -67,15 +73,15 @@ def forward_in_chunks(
 
 
 def _compute(
-    network: nn.Sequential,
+    network: nn.Module,
     X: Any,
     transform: Callable[[Tensor], Tensor] | None,
     size: int,
 ) -> Tensor:
     """Return the output for samples in memory, in chunks of `size` samples."""
-    first = next(network.parameters())
+    first = reference_parameter(network)
 
-    def compute(chunk: slice) -> Tensor:
+    def compute(chunk: slice, network: nn.Module = network) -> Tensor:
         with inference_mode(True):
             x = to_dense_aligned(X[chunk], first.dtype, first.device)
             return network(x if transform is None else transform(x)).cpu()
@@ -89,13 +95,24 @@ def _compute(
         outputs = output.new_empty((X.shape[0], *output.shape[1:]))
         outputs[first_chunk] = output
 
+        free_networks: SimpleQueue[nn.Module] = SimpleQueue()
+
         def fill(chunk: slice) -> None:
-            outputs[chunk] = compute(chunk)
+            free = free_networks.get()
+            outputs[chunk] = compute(chunk, free)
+            free_networks.put(free)
 
         if n_threads == 1 or first.device.type != "cpu":
+            free_networks.put(network)
             for chunk in chunks:
                 fill(chunk)
         else:
+            # A user's module may store values between the calls of its parts.
+            is_known = known_modules(network) is not None
+            for _ in range(n_threads):
+                free_networks.put(
+                    network if is_known else copy_sharing_weights(network)
+                )
             with ThreadPoolExecutor(n_threads) as pool:
                 list(pool.map(fill, chunks))
     return outputs

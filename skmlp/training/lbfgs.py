@@ -142,7 +142,14 @@ class _Objective:
             len(data) if weight is None else weight[data.index].sum()
         )
         penalty = Penalty(run.flat, net.alpha)
-        self.step = make_step(net.module_, net.criterion_, run.flat, penalty, net.amp)
+        self.step = make_step(
+            net.module_,
+            net.criterion_,
+            run.flat,
+            penalty,
+            net.amp,
+            generator=run.generator,
+        )
         self.losses = EpochLoss(net.criterion_, penalty)
         self.loss = np.inf
         self.best: tuple[np.ndarray, LBFGSResult] | None = None

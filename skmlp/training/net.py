@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
+from skmlp.training.modules.introspection import reference_parameter
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.optimizers.flat_parameters import FlatParameters, own_storages
 from skmlp.training.optimizers.optimizer_state import (
@@ -190,7 +191,7 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Move weights and optimizer state to the CPU; free the memory of training."""
         self.drop_optimizer(self.copy_optimizer_state())
-        if next(self.module_.parameters()).device.type != "cpu":
+        if reference_parameter(self.module_).device.type != "cpu":
             self.module_.to("cpu")
             first = next(self.module_.parameters())
             self.criterion_ = self.criterion_.placed_like(first)
@@ -282,7 +283,7 @@ class NetSnapshot:
 
     def __init__(self, net: Net) -> None:
         self._net = net
-        self._device = next(net.module_.parameters()).device
+        self._device = reference_parameter(net.module_).device
         self._weights = {k: v.clone() for k, v in net.module_.state_dict().items()}
         self._optimizer_state = net.copy_optimizer_state()
         owners = (net, net.schedule, net.monitor)

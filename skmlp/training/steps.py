@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from skmlp.training.autograd_step import AutogradStep
@@ -12,6 +13,7 @@ from skmlp.training.handwritten_step import (
     make_single_network_layer,
 )
 from skmlp.training.losses import Loss
+from skmlp.training.modules.introspection import known_modules
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 
@@ -23,12 +25,13 @@ Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, ...]]
 
 
 def make_step(
-    network: nn.Sequential,
+    network: nn.Module,
     loss: Loss,
     flat: FlatParameters,
     penalty: Penalty,
     amp: bool = False,
     tuner: ThreadTuner = SINGLE_THREAD_TUNER,
+    generator: torch.Generator | None = None,
 ) -> Step:
     """Return a `HandwrittenStep` if the network allows it, else an `AutogradStep`.
 
@@ -36,7 +39,7 @@ def make_step(
 
     Parameters
     ----------
-    network : nn.Sequential
+    network : nn.Module
         Maps features to logits.
     loss : Loss
     flat : FlatParameters
@@ -47,11 +50,14 @@ def make_step(
         Whether to compute in mixed precision.
     tuner : ThreadTuner
         Chooses the number of threads.
+    generator : Generator or None
+        Draws the random numbers of modules that draw from torch's global generator.
     """
-    if not amp and (dense_layers := group_dense_modules(network)) is not None:
+    modules = None if amp else known_modules(network)
+    if modules is not None and (dense_layers := group_dense_modules(modules)):
         layers = [
             make_single_network_layer(layer, flat, tuner, alpha)
             for layer, alpha in zip(dense_layers, penalty.alphas, strict=True)
         ]
         return HandwrittenStep(layers, loss, tuner, penalty=penalty)
-    return AutogradStep(network, loss, flat, penalty, amp, tuner)
+    return AutogradStep(network, loss, flat, penalty, amp, tuner, generator)

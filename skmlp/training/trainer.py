@@ -29,6 +29,7 @@ from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.handwritten_step import HandwrittenStep
+from skmlp.training.modules.introspection import known_modules
 from skmlp.training.modules.layers import (
     dropout_generators,
     remove_thread_tuner,
@@ -101,7 +102,13 @@ class Trainer:
         self.tuner = make_thread_tuner(run.flat.values)
         self.penalty = Penalty(run.flat, 0.0 if decoupled else net.alpha, self.tuner)
         self.step = make_step(
-            net.module_, net.criterion_, run.flat, self.penalty, net.amp, self.tuner
+            net.module_,
+            net.criterion_,
+            run.flat,
+            self.penalty,
+            net.amp,
+            self.tuner,
+            run.generator,
         )
         self.update = ParameterUpdater(
             run.flat,
@@ -218,7 +225,11 @@ class Trainer:
     def enable_cuda_graph(self) -> None:
         """Create a recorder for CUDA graphs, unless code of the user is in the step."""
         net = self.run.net
-        may_change = net.callbacks or net.criterion_.uses_autograd
+        may_change = (
+            net.callbacks
+            or net.criterion_.uses_autograd
+            or known_modules(net.module_) is None
+        )
         if self.run.flat.values.is_cuda and not may_change:
             self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 

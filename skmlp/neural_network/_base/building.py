@@ -5,7 +5,7 @@ The two words are close: a *network* is the torch module from samples to logits,
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 from numbers import Real
 from typing import Any, cast
@@ -23,7 +23,11 @@ from skmlp.neural_network._fit.transfer import copy_shared_layers, freeze_layers
 from skmlp.training.compute.devices import resolve_dtype
 from skmlp.training.compute.seeds import torch_generator
 from skmlp.training.losses import Loss
-from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.introspection import (
+    known_modules,
+    reference_parameter,
+    weight_layers,
+)
 from skmlp.training.modules.layers import Dropout, initialize, set_dropout_generator
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import make_optimizer
@@ -68,8 +72,8 @@ class NetworkBuilder(TrainingDataBuilder):
     # Hooks of the estimators
 
     @abstractmethod
-    def _make_network(self, n_features: int, n_outputs: int) -> nn.Sequential:
-        """Return a new network from samples to logits, with uninitialized weights."""
+    def _make_network(self, n_features: int, n_outputs: int) -> nn.Module:
+        """Return a new network from samples to logits, with any weights."""
 
     @abstractmethod
     def _make_loss(self) -> Loss:
@@ -78,6 +82,29 @@ class NetworkBuilder(TrainingDataBuilder):
     def _initializer_name(self) -> str:
         """Return ``init``; a subclass may replace 'auto' by its own initializer."""
         return self.init
+
+    def _draw_network(
+        self,
+        n_features: int,
+        random_state: np.random.RandomState,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> nn.Module:
+        """Return a new network with its initial weights."""
+        network = self._make_network(n_features, self.n_outputs_)
+        first = reference_parameter(network)
+        if (first.device, first.dtype) != (device, dtype):
+            network.to(device, dtype)
+        initialize(network, self._initializer_name(), self.activation, random_state)
+        return network
+
+    def _names_of_trainable(self) -> Collection[str] | None:
+        """Return the parameters that the network trains itself; None means all."""
+        return None
+
+    def _network_key(self) -> Hashable | None:
+        """Return a key that is equal for equal modules of users; else None."""
+        return None
 
     def _matches_sklearn_validation(self) -> bool:
         """Return whether early stopping has to give the results of scikit-learn.
@@ -89,48 +116,52 @@ class NetworkBuilder(TrainingDataBuilder):
 
     # Network and net
 
-    def _make_meta_network(self) -> nn.Sequential:
+    def _make_meta_network(self) -> nn.Module:
         """Build the network on torch's meta device, where weights take no memory."""
         with torch.device("meta"):
             network = self._make_network(self.n_features_in_, self.n_outputs_)
         # A subclass may create tensors on an explicit device.
         return network.to("meta")
 
-    def _rebuild_network(self, network: nn.Sequential) -> nn.Sequential | None:
+    def _rebuild_network(self, network: nn.Module) -> nn.Module | None:
         """Return a new network with the weights of an old one, if they fit."""
         weights = network.state_dict()
-        first = next(network.parameters())
-        rebuilt = self._make_meta_network().to(first.dtype)
+        first = reference_parameter(network)
+        rebuilt = self._make_meta_network()
         shapes = {name: value.shape for name, value in rebuilt.state_dict().items()}
         if shapes != {name: value.shape for name, value in weights.items()}:
             return None
-        rebuilt = rebuilt.to_empty(device=first.device)
+        rebuilt = self._make_network(self.n_features_in_, self.n_outputs_)
+        rebuilt.to(first.device, first.dtype)
         rebuilt.load_state_dict(weights)
         return rebuilt
 
-    def _make_unfitted_meta_network(self, X: Any, y: Any) -> nn.Sequential:
-        """Return the network that `fit` would train, on torch's meta device."""
+    def _make_unfitted_meta_network(self, X: Any, y: Any) -> tuple[nn.Module, int]:
+        """Return the network that `fit` would train, without values, and its inputs.
+
+        The second value is the number of features.
+        """
         unfitted = clone(self)
         unfitted._validate_params()
         unfitted._check_fit_inputs(X, y)
         network = unfitted._make_meta_network()
-        freeze_layers(network, unfitted.frozen_layers)
-        return network
+        unfitted._freeze_layers(network)
+        return network, unfitted.n_features_in_
+
+    def _freeze_layers(self, network: nn.Module) -> None:
+        """Freeze the layers that `frozen_layers` names; train all others."""
+        freeze_layers(network, self.frozen_layers, self._names_of_trainable())
 
     def _make_initialized_network(
         self, X: Any, random_state: np.random.RandomState, device: torch.device
-    ) -> nn.Sequential:
+    ) -> nn.Module:
         """Build the network for the samples X and set its initial weights."""
         dtype = resolve_dtype(self.dtype, X.dtype, device)
-        network = self._make_network(X.shape[1], self.n_outputs_)
-        first = next(network.parameters())
-        if (first.device, first.dtype) != (device, dtype):
-            network.to(device, dtype)
-        initialize(network, self._initializer_name(), self.activation, random_state)
+        network = self._draw_network(X.shape[1], random_state, device, dtype)
         if self.init_from is not None:
             copy_shared_layers(network, self.init_from)
         if self.frozen_layers is not None:
-            freeze_layers(network, self.frozen_layers)
+            self._freeze_layers(network)
         return network
 
     def _init_output_bias_from_priors(self, net: Net, train: FitData) -> None:
@@ -156,19 +187,21 @@ class NetworkBuilder(TrainingDataBuilder):
 
     def _make_generator(
         self,
-        network: nn.Sequential,
+        network: nn.Module,
         random_state: np.random.RandomState,
         device: torch.device,
     ) -> torch.Generator | None:
         """Create the generator of dropout, augmentation and noise; None without any.
 
-        The dropout layers of the network get the generator.
+        The dropout layers of the network get the generator. The modules of a user draw
+        from it in training.
         """
         has_dropout = any(isinstance(layer, Dropout) for layer in network.modules())
         changes_features = (
             self.augmentation is not None or self._noise_function() is not None
         )
-        if not has_dropout and not changes_features:
+        may_draw = has_dropout or known_modules(network) is None
+        if not may_draw and not changes_features:
             return None
         generator = torch_generator(random_state, device)
         set_dropout_generator(network, generator)
@@ -176,7 +209,7 @@ class NetworkBuilder(TrainingDataBuilder):
 
     def _make_net(
         self,
-        network: nn.Sequential,
+        network: nn.Module,
         monitor: Monitor,
         device: torch.device,
         callbacks: Sequence[Any] | None = None,

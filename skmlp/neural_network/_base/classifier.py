@@ -29,6 +29,7 @@ class DecisionFunctionMixin:
     """
 
     n_outputs_: int
+    _target_type: str
     _logits: Callable[[Any], Tensor]
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -43,6 +44,8 @@ class DecisionFunctionMixin:
         logits : ndarray of shape (n_samples, n_classes), (n_samples,) for two classes
         """
         logits = self._logits(X).numpy()
+        if self._target_type == "multiclass" and self.n_outputs_ == 2:
+            return logits[:, 1] - logits[:, 0]
         return logits.ravel() if self.n_outputs_ == 1 else logits
 
 

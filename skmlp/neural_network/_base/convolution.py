@@ -104,7 +104,7 @@ class ConvolutionalNetwork(BaseNetwork):
             head=self.head,
         )
 
-    def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
+    def _compute_logits(self, network: nn.Module, X: Any) -> Tensor:
         logits = super()._compute_logits(network, X)
         if self.predict_augmentation is None:
             return logits

@@ -43,6 +43,7 @@ from skmlp.neural_network._fit.value_errors import (
 from skmlp.training.compute.devices import resolve_device, resolve_dtype
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.convolution import infer_image_shape
+from skmlp.training.modules.introspection import reference_parameter
 
 
 def validate_arrays(
@@ -122,6 +123,9 @@ class InputChecker(BaseEstimator, ABC):
     def _set_target_attributes(self, y: np.ndarray) -> None:
         """Set ``n_outputs_`` and, in a classifier, the classes."""
 
+    def _set_output_attributes(self) -> None:
+        """Change the attributes that follow from y, if they depend on the network."""
+
     def _check_new_targets(self, y: np.ndarray) -> None:
         """Raise ValueError if the targets do not fit those of the previous fit."""
 
@@ -156,8 +160,7 @@ class InputChecker(BaseEstimator, ABC):
 
     def _network_dtype(self) -> torch.dtype:
         """Return the dtype of the fitted network."""
-        # A walk over the parameters takes longer, which one sample would notice.
-        return vars(self)["net_"].module_.output.weight.dtype
+        return reference_parameter(vars(self)["net_"].module_).dtype
 
     def _check_arrays(
         self, X: Any, *y: Any, reset: bool, dtype: torch.dtype | None = None
@@ -253,6 +256,7 @@ class InputChecker(BaseEstimator, ABC):
         if reset:
             self._set_target_attributes(y)
             self._set_image_shape(X.shape[1])
+            self._set_output_attributes()
         else:
             self._check_new_targets(y)
         data = FitData(

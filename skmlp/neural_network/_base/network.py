@@ -24,9 +24,9 @@ from skmlp._sklearn_bases import CallbackSupportMixin
 from skmlp.neural_network._base.fit_results import TrainedNetwork
 from skmlp.neural_network._fit.callback_tasks import FitTask
 from skmlp.neural_network._fit.changed_parameters import (
-    STRUCTURE,
     changed_text,
     find_changed,
+    is_structural,
     record_parameters,
     refuse_changed,
 )
@@ -46,7 +46,6 @@ from skmlp.neural_network._fit.progress import (
     prints_line,
     show_progress,
 )
-from skmlp.neural_network._fit.transfer import freeze_layers
 from skmlp.training import lbfgs, trainer
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.dense_products import can_thread_large_products
@@ -223,7 +222,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
 
     def _network_to_continue(
         self, device: torch.device, incremental: bool
-    ) -> nn.Sequential:
+    ) -> nn.Module:
         """Return the network of the previous fit, on `device`."""
         record = self.net_.fit_parameters_
         changed = [] if record is None else find_changed(self, record)
@@ -233,16 +232,17 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         if device != self.device_:
             self.net_.release()
         network = self.net_.module_.to(device)
-        if record is not None and (structure := [n for n in changed if n in STRUCTURE]):
+        structure = [name for name in changed if is_structural(name)]
+        if record is not None and structure:
             rebuilt = self._rebuild_network(network)
             if rebuilt is None:
                 raise ValueError(changed_text(self, record, structure, incremental))
             network = rebuilt
         if not incremental or changed:
-            freeze_layers(network, self.frozen_layers)
+            self._freeze_layers(network)
         return network
 
-    def _resume_net(self, network: nn.Sequential, device: torch.device) -> Net:
+    def _resume_net(self, network: nn.Module, device: torch.device) -> Net:
         """Return the net of the previous fit, with the current hyperparameters."""
         self._configure_monitor(self._monitor)
         net = self.net_

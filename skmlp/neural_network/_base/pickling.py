@@ -105,12 +105,12 @@ class PickledNetwork(StoredNetwork):
     def _parameters_describe(self, net: Net) -> bool:
         """Return whether the present parameters mean the network and loss of a net."""
         try:
-            network, loss = self._make_meta_network(), self._make_loss()
+            same_network, loss = self._parameters_mean(net), self._make_loss()
         except Exception:  # noqa: BLE001  # the parameters may be nonsense by now
             return False
         same_loss = type(loss) is type(net.criterion_)
         same_loss = same_loss and loss.hyperparameters == net.criterion_.hyperparameters
-        return same_loss and repr(network) == repr(net.module_)
+        return same_loss and same_network
 
     def _shared_curves(self) -> list[str]:
         """Return the names of the monitor's lists that are fitted attributes too."""

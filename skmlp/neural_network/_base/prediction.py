@@ -61,6 +61,9 @@ class PredictingNetwork(InputChecker):
               'conv2_pool'. In the module, max pooling precedes the activation.
             - None is the last hidden layer, the input of the output layer.
 
+            In a user's module, an int gives the output of the layer itself. None gives
+            the input of the last layer that `coefs_` has.
+
         Returns
         -------
         activations : ndarray of shape (n_samples, n_units), or (n_samples, height, \
@@ -90,11 +93,11 @@ width, n_channels) for a convolution
         activations = forward_in_chunks(part, self._check_X(X))
         return channels_last(activations, part).contiguous().numpy()
 
-    def _compute_logits(self, network: nn.Sequential, X: Any) -> Tensor:
+    def _compute_logits(self, network: nn.Module, X: Any) -> Tensor:
         """Return the logits of checked samples."""
         return forward_in_chunks(network, X)
 
-    def _network_to_predict(self) -> nn.Sequential:
+    def _network_to_predict(self) -> nn.Module:
         """Return the network on `device_`, or on the CPU without that device."""
         network = self.net_.module_
         if self.device_.type == "cpu":
@@ -118,8 +121,11 @@ width, n_channels) for a convolution
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """Biases of every layer; assigning changes the network."""
-        biases = (layer.bias.detach() for layer in self._weight_layers())
-        return LayerArrays("intercepts_", biases)
+        layers = self._weight_layers()
+        biases = (
+            None if layer.bias is None else layer.bias.detach() for layer in layers
+        )
+        return LayerArrays("intercepts_", biases, [len(w.weight) for w in layers])
 
     @intercepts_.setter
     def intercepts_(self, values: Sequence[Any]) -> None:

@@ -12,9 +12,10 @@ from skorch.history import History
 from torch import nn
 
 from skmlp.neural_network._base.building import NetworkBuilder
-from skmlp.neural_network._fit.transfer import freeze_layers
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.devices import resolve_device
+from skmlp.training.modules.introspection import named_weights
+from skmlp.training.net import Net
 from skmlp.training.stopping import Monitor
 
 # Fitted attributes that are not stored directly. `history_` and `_monitor` are stored
@@ -48,8 +49,7 @@ class StoredNetwork(NetworkBuilder):
             return attributes, {}
         network = self.net_.module_
         same_loss = type(self.net_.criterion_) is type(self._make_loss())
-        # The repr of a module names all its layers and their sizes.
-        if repr(self._make_meta_network()) != repr(network) or not same_loss:
+        if not self._parameters_mean(self.net_) or not same_loss:
             raise ValueError(
                 f"The parameters of this {type(self).__name__} were changed after fit "
                 "and no longer describe the fitted network; call fit again or restore "
@@ -60,6 +60,11 @@ class StoredNetwork(NetworkBuilder):
         }
         attributes["history_"] = list(self.history_)
         return attributes, {k: v.cpu().numpy() for k, v in network.state_dict().items()}
+
+    def _parameters_mean(self, net: Net) -> bool:
+        """Return whether the present parameters mean the network of a fitted net."""
+        # The repr of a module names all its layers and their sizes.
+        return repr(self._make_meta_network()) == repr(net.module_)
 
     @in_default_modes
     def __skmlp_restore__(
@@ -91,15 +96,16 @@ class StoredNetwork(NetworkBuilder):
         net = self._make_net(network, monitor, torch.device("cpu"))
         net.drop_optimizer(optimizer_state=None)
         net.release()
-        for name, values in net.module_.state_dict().items():
-            values.copy_(torch.from_numpy(arrays[name]))
+        with torch.no_grad():
+            for name, values in net.module_.state_dict().items():
+                values.copy_(torch.from_numpy(arrays[name]))
         net.module_.eval()
         net.history = History(attributes.get("history_", []))
         self.__dict__.update(
             net_=net, callbacks_=[], history_=net.history, _monitor=monitor
         )
 
-    def _network_for(self, arrays: Mapping[str, np.ndarray]) -> nn.Sequential:
+    def _network_for(self, arrays: Mapping[str, np.ndarray]) -> nn.Module:
         """Build the torch module for stored arrays, after a check of their shapes."""
         n_layers = sum(
             np.size(getattr(self, name, ())) for name in _LAYER_SIZE_PARAMETERS
@@ -107,9 +113,12 @@ class StoredNetwork(NetworkBuilder):
         if n_layers > len(arrays):
             raise ValueError(f"{n_layers} layers do not fit {len(arrays)} arrays.")
         blank = self._make_meta_network()
-        last = arrays.get("output.weight")
+        # Without weights, a user's module has at least one other parameter.
+        names = [name for name, _ in named_weights(blank) or blank.named_parameters()]
+        last_name = names[-1]
+        last = arrays.get(last_name)
         if last is None or last.dtype not in (np.float32, np.float64):
-            raise ValueError("output.weight is not an array of float32 or float64.")
+            raise ValueError(f"{last_name} is not an array of float32 or float64.")
         blank = blank.to(torch.from_numpy(last).dtype)
         expected = {
             name: (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
@@ -124,9 +133,11 @@ class StoredNetwork(NetworkBuilder):
                     f"{name} is {given.get(name, 'missing')}, but the parameters "
                     f"require {expected.get(name, 'no such array')}."
                 )
-        network = blank.to_empty(device="cpu")
+        with torch.device("cpu"):
+            network = self._make_network(self.n_features_in_, self.n_outputs_)
+        network.to(torch.from_numpy(last).dtype)
         if self.frozen_layers is not None:
-            freeze_layers(network, self.frozen_layers)
+            self._freeze_layers(network)
         return network
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from skmlp.neural_network._fit.module_arguments import is_module_argument
+
 # The parameters from which a network is built. A change is accepted if the
 # weights of the new network have the same names and shapes, as with another activation.
 STRUCTURE = (
@@ -21,6 +23,7 @@ STRUCTURE = (
     "head",
     "hidden_layer_sizes",
     "kernel_size",
+    "module",
     "n_components",
     "padding",
     "pool",
@@ -52,10 +55,15 @@ _OPTIMIZER = (
 _RECORDED = (*STRUCTURE, *_START, *_OPTIMIZER, "loss")
 
 
+def is_structural(name: str) -> bool:
+    """Return whether a network is built from this parameter."""
+    return name in STRUCTURE or is_module_argument(name)
+
+
 def record_parameters(estimator: Any) -> dict[str, Any]:
     """Return the parameters that a later fit compares with its own."""
     record = {}
-    for name in _RECORDED:
+    for name in (*_RECORDED, *filter(is_module_argument, vars(estimator))):
         value = getattr(estimator, name, None)
         # A list may be changed in place.
         record[name] = list(value) if isinstance(value, list | np.ndarray) else value
@@ -64,11 +72,12 @@ def record_parameters(estimator: Any) -> dict[str, Any]:
 
 def find_changed(estimator: Any, record: Mapping[str, Any]) -> list[str]:
     """Return the names of the recorded parameters that were changed since."""
-    return [
+    added = [n for n in vars(estimator) if is_module_argument(n) and n not in record]
+    return added + [
         name
         for name, before in record.items()
         if (now := getattr(estimator, name, None)) is not before
-        and _plain(now) != _plain(before)
+        and _differ(now, before)
     ]
 
 
@@ -98,13 +107,22 @@ def changed_text(
 ) -> str:
     """Return the text of an error about changed parameters."""
     changes = " and ".join(
-        f"{name}={getattr(estimator, name)!r} was {record[name]!r}" for name in names
+        f"{name}={getattr(estimator, name, None)!r} was {record.get(name)!r}"
+        for name in names
     )
     continues = "partial_fit" if incremental else "A fit with warm_start=True"
     return (
         f"{changes} in the fit before. {continues} continues that fit and cannot take "
         "the new value; set it back or fit a new estimator."
     )
+
+
+def _differ(now: Any, before: Any) -> bool:
+    """Return whether two values differ; arrays inside of them count as different."""
+    try:
+        return bool(_plain(now) != _plain(before))
+    except (RuntimeError, TypeError, ValueError):  # a comparison of arrays is an array
+        return True
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Fine-tuning: start with the layers of another network, and freeze layers."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -9,14 +9,10 @@ from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from skmlp.neural_network._layers.names import is_layer_number, layer_name
-from skmlp.training.modules.introspection import (
-    modules_of_layer,
-    named_weight_layers,
-    weight_layers,
-)
+from skmlp.training.modules.introspection import modules_of_layer, named_weights
 
 
-def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
+def copy_shared_layers(network: nn.Module, fitted: Any) -> None:
     """Copy the parameters of equal name and shape from a fitted estimator.
 
     Raises
@@ -47,7 +43,7 @@ def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
         for name, target in network.state_dict().items()
         if name in source_state and source_state[name].shape == target.shape
     }
-    if not any(f"{name}.weight" in shared for name, _ in named_weight_layers(network)):
+    if not any(name in shared for name, _ in named_weights(network)):
         raise ValueError(
             "init_from has no layer of the same name and shape; use the same first "
             "entries of hidden_layer_sizes."
@@ -56,17 +52,24 @@ def copy_shared_layers(network: nn.Sequential, fitted: Any) -> None:
         network.load_state_dict(shared, strict=False)
 
 
-def freeze_layers(network: nn.Sequential, frozen: Iterable[int | str] | None) -> None:
+def freeze_layers(
+    network: nn.Module,
+    frozen: Iterable[int | str] | None,
+    trainable: Collection[str] | None = None,
+) -> None:
     """Set ``requires_grad``: False for the given layers, True for all others.
 
     The modules that belong to a layer, such as its normalization, are frozen with it.
 
     Parameters
     ----------
-    network : nn.Sequential
+    network : nn.Module
         Changed in place.
     frozen : iterable of int or str, or None
         Numbers of layers as in ``coefs_``, or names as in ``network``.
+    trainable : collection of str or None
+        Names of the parameters that are trained if their layer is not frozen. None
+        means all. A user's module may have frozen the others.
 
     Raises
     ------
@@ -75,11 +78,13 @@ def freeze_layers(network: nn.Sequential, frozen: Iterable[int | str] | None) ->
     ValueError
         If there is no such layer, or if no layer is left to train.
     """
-    network.requires_grad_(True)
+    for name, parameter in network.named_parameters():
+        if parameter.is_floating_point():
+            parameter.requires_grad_(trainable is None or name in trainable)
     known = [
         name
-        for name, module in network.named_children()
-        if next(module.parameters(), None) is not None
+        for name, module in network.named_modules()
+        if name and next(module.parameters(), None) is not None
     ]
     for layer in () if frozen is None else frozen:
         if not isinstance(layer, str) and not is_layer_number(layer):
@@ -90,5 +95,5 @@ def freeze_layers(network: nn.Sequential, frozen: Iterable[int | str] | None) ->
         network.get_submodule(name).requires_grad_(False)
         for module in modules_of_layer(network, name).values():
             module.requires_grad_(False)
-    if not any(layer.weight.requires_grad for layer in weight_layers(network)):
+    if not any(weight.requires_grad for _, weight in named_weights(network)):
         raise ValueError("frozen_layers names every layer; leave one to train.")

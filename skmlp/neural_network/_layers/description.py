@@ -1,16 +1,17 @@
 """The layers of a network with their output shapes and costs."""
 
 import copy
-import math
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from skmlp.training.modules.introspection import (
+    LayerOutput,
     channels_last,
     layer_multiply_adds,
     module_outputs,
+    reference_parameter,
 )
 
 
@@ -39,16 +40,16 @@ class LayerSummary(NamedTuple):
     n_multiply_adds: int
 
 
-def describe_layers(network: nn.Module) -> list[LayerSummary]:
+def describe_layers(network: nn.Module, n_features: int) -> list[LayerSummary]:
     """Return the input and every layer, in the order of their forward calls.
 
-    The forward pass runs on torch's meta device, so no values are computed. The network
-    itself is not changed.
+    The forward pass runs on torch's meta device, so no values are computed. A user's
+    module that needs values there runs on the CPU. The network itself is not changed.
     """
-    network = copy.deepcopy(network).to("meta")
-    first = next(network.parameters())
-    n_features = _n_features(network)
-    x = torch.empty(1, n_features, dtype=first.dtype, device="meta")
+    try:
+        outputs = _outputs_of_one_sample(network, n_features, "meta")
+    except Exception:  # the code of a user may read values  # noqa: BLE001
+        outputs = _outputs_of_one_sample(network, n_features, "cpu")
     return [LayerSummary("input", "Input", (n_features,), 0, 0)] + [
         LayerSummary(
             name,
@@ -57,15 +58,22 @@ def describe_layers(network: nn.Module) -> list[LayerSummary]:
             sum(p.numel() for p in layer.parameters(recurse=False)),
             layer_multiply_adds(layer, output.shape),
         )
-        for name, layer, output in module_outputs(network, x)
+        for name, layer, output in outputs
+        if name  # the network as a whole has no name
     ]
 
 
-def _n_features(network: nn.Module) -> int:
-    """Return the number of values of one sample that a network takes."""
-    for layer in network.modules():
-        if hasattr(layer, "image_shape"):
-            return math.prod(cast(tuple[int, ...], layer.image_shape))
-        if isinstance(layer, nn.Linear):
-            return layer.in_features
-    raise AssertionError("a network starts with an image or a dense layer")
+def _outputs_of_one_sample(
+    network: nn.Module, n_features: int, device: str
+) -> list[LayerOutput]:
+    """Return the output of every module for a sample of zeros."""
+    network = copy.deepcopy(network)
+    if reference_parameter(network).device.type != device:
+        # A network without values gets any.
+        network = (
+            network.to(device) if device == "meta" else network.to_empty(device=device)
+        )
+    x = torch.zeros(
+        1, n_features, dtype=reference_parameter(network).dtype, device=device
+    )
+    return module_outputs(network, x)

@@ -37,7 +37,7 @@ def fitted_panel(networks: Sequence[Any]) -> str:
         items.insert(0, f"{len(networks)} networks")
     items.append(_describe_epochs(networks))
     items.append(", ".join(dict.fromkeys(str(n.device_) for n in networks)))
-    layers = describe_layers(networks[0].net_.module_)
+    layers = describe_layers(networks[0].net_.module_, networks[0].n_features_in_)
     return (
         f'{_STYLE}<div class="skmlp-panel"><p>{escape(" · ".join(items))}</p>'
         f"{_loss_figure(networks)}{_layer_table(layers)}</div>"

@@ -13,6 +13,7 @@ from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.introspection import (
     has_convolutions,
+    known_modules,
     max_values_per_sample,
     multiply_adds,
     weight_layers,
@@ -49,11 +50,13 @@ class _DeviceThresholds(NamedTuple):
     """Thresholds for one type of device.
 
     CNNs have other thresholds. A single CNN is trained with autograd, which has more
-    overhead than the handwritten gradients of a pack.
+    overhead than the handwritten gradients of a pack. The modules of users are always
+    timed, because the number of multiplications in them is not known.
     """
 
     dense: _StepThresholds
     convolutional: _StepThresholds
+    functional: _StepThresholds
     # Overhead of the function calls in a step of a pack, as the number of
     # multiplications that take the same time.
     pack_step_overhead: int
@@ -65,6 +68,9 @@ _CPU_THRESHOLDS = _DeviceThresholds(
     ),
     convolutional=_StepThresholds(
         faster_below=1_000_000, assumed_faster_below=4_000_000, slower_above=10_000_000
+    ),
+    functional=_StepThresholds(
+        faster_below=-1, assumed_faster_below=400_000, slower_above=100_000_000
     ),
     pack_step_overhead=1_000_000,
 )
@@ -79,6 +85,11 @@ _GPU_THRESHOLDS = _DeviceThresholds(
         faster_below=10_000_000,
         assumed_faster_below=100_000_000,
         slower_above=500_000_000,
+    ),
+    functional=_StepThresholds(
+        faster_below=-1,
+        assumed_faster_below=100_000_000,
+        slower_above=10_000_000_000,
     ),
     pack_step_overhead=500_000_000,
 )
@@ -137,7 +148,9 @@ def choose_pack_size(
     n_multiplications, n = step_multiplications(runs[-1]), len(runs)
     device_thresholds = _thresholds_of(runs[0].device)
     thresholds = device_thresholds.dense
-    if _has_convolutions(runs[0]):
+    if known_modules(runs[0].net.module_) is None:
+        thresholds = device_thresholds.functional
+    elif _has_convolutions(runs[0]):
         thresholds = device_thresholds.convolutional
     if n_multiplications <= thresholds.faster_below or n == 1:
         return n
@@ -200,8 +213,14 @@ def _has_convolutions(run: TrainingRun) -> bool:
 
 
 def _widths(run: TrainingRun) -> tuple[int, ...]:
-    """Return the numbers of features, of units of each layer, and of outputs."""
-    weights = [layer.weight for layer in weight_layers(run.net.module_)]
+    """Return the numbers of features, of units of each layer, and of outputs.
+
+    All modules of a user in a pack have equal layers. Their widths do not matter.
+    """
+    network = run.net.module_
+    if known_modules(network) is None:
+        return ()
+    weights = [layer.weight for layer in weight_layers(network)]
     return (weights[0].shape[1], *(len(weight) for weight in weights))
 
 

@@ -20,6 +20,7 @@ from skmlp._sklearn_compat import has_callbacks
 from skmlp._warnings import warn
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._fit.fit_data import FitInputs
+from skmlp.neural_network._fit.module_arguments import is_module_argument
 from skmlp.neural_network._fit.progress import print_line, prints_line, show_progress
 from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.pack_size import (
@@ -32,17 +33,15 @@ from skmlp.neural_network._packs.pack_size import (
 from skmlp.neural_network._pipelines import final_estimator
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import single_threaded
+from skmlp.training.modules.introspection import known_modules
+from skmlp.training.packs.functional import find_obstacle
 from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
 # Parameters on which the result of `_check_fit_inputs` depends.
 _DATA_PARAMETERS = (
-    "loss",
-    "class_weight",
-    "image_shape",
-    "conv_dims",
-    "augmentation",
-    "dtype",
+    *("loss", "class_weight", "dtype"),
+    *("image_shape", "conv_dims", "augmentation", "module"),
 )
 
 
@@ -68,8 +67,8 @@ class FitJob:
         result. It still has its position when packs are formed. So all packs are the
         same as in the interrupted search.
     repeatable : bool
-        If True, pack sizes are chosen without timing, so that a later call forms the
-        same packs. One such job is enough for all waiting jobs with its `pack_key`.
+        If True, pack sizes of all jobs with its `pack_key` are chosen without timing,
+        so that a later call forms the same packs.
     checkpoint : MemoryCheckpoint or None
         The fit continues from this checkpoint, and stores its last training state in
         it.
@@ -83,6 +82,8 @@ class FitJob:
         Time of the fit. The time of a pack is divided equally among its members.
     pack_size : int
         Number of networks that were trained together, including this one.
+    reason : str or None
+        Why the module of a user cannot train in a pack, or should not.
     """
 
     estimator: Any
@@ -97,6 +98,7 @@ class FitJob:
     error: Exception | None = None
     seconds: float = 0.0
     pack_size: int = 1
+    reason: str | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -168,7 +170,8 @@ class _Preparation:
         names = ("X_val", "y_val", "sample_weight_val")
         validation = [params.pop(name, None) for name in names]
         estimator._check_parameter_combinations(*validation)
-        values = tuple(repr(getattr(estimator, k, None)) for k in _DATA_PARAMETERS)
+        checked = (*_DATA_PARAMETERS, *filter(is_module_argument, vars(estimator)))
+        values = tuple((k, repr(getattr(estimator, k, None))) for k in checked)
         cache_key = (job.data_key, type(estimator), values)
         if cache_key not in self._data:
             before = set(vars(estimator))
@@ -243,8 +246,11 @@ def fit_jobs(
             progress_callback(job.max_epochs)
             yield job
             continue
-        key = pack_key(prepared.run)
+        network_key = job.estimator._network_key()
+        key = pack_key(prepared.run, network_key)
         if key is None:
+            if network_key is not None:
+                job.reason = find_obstacle(prepared.run, network_key)
             yield from _fit_pack([prepared], progress_callback)
             continue
         if key not in waiting:
@@ -317,6 +323,9 @@ def _fit_waiting(
         group = [waiting[i] for i in positions]
         runs = [prepared.run for prepared in group]
         size = choose_pack_size(key, runs, may_measure=not repeatable)
+        if size == 1 < len(group) and known_modules(runs[0].net.module_) is None:
+            for prepared in group:
+                prepared.job.reason = "a pack was measured to be slower"
         for pack in gen_even_slices(len(group), -(-len(group) // size)):
             yield from _fit_pack(group[pack], progress_callback)
 

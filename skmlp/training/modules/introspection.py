@@ -4,13 +4,17 @@ Training, packs, the estimators and `skmlp.inspection` look at networks through 
 functions, so that all of them count and name layers alike.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+
+from skmlp.training.modules.activations import MODULES as ACTIVATIONS
 
 WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d
 
@@ -19,6 +23,27 @@ SUFFIXES = ("pad", "norm", "activation", "pool", "dropout")
 
 # Names of the modules that change the shape of a sample, but not its values.
 RESHAPING_MODULES = ("image", "flatten")
+
+# Classes of torch that compute every sample separately and draw no random numbers.
+_KNOWN_CLASSES = frozenset(
+    {
+        *ACTIVATIONS.values(),
+        nn.AvgPool1d,
+        nn.AvgPool2d,
+        nn.ConstantPad1d,
+        nn.Conv1d,
+        nn.Conv2d,
+        nn.Linear,
+        nn.MaxPool1d,
+        nn.MaxPool2d,
+        nn.Sequential,
+        nn.ZeroPad1d,
+        nn.ZeroPad2d,
+    }
+)
+
+# Largest output of the modules of a user's network, which takes a forward pass to find.
+_largest_outputs: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
 class LayerOutput(NamedTuple):
@@ -39,6 +64,82 @@ def named_weight_layers(network: nn.Module) -> Iterator[tuple[str, WeightLayer]]
 def weight_layers(network: nn.Module) -> Iterator[WeightLayer]:
     """Yield the layers with weights, in the order of ``coefs_``."""
     return (layer for _, layer in named_weight_layers(network))
+
+
+def named_weights(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Return names and values of the weights: parameters of at least two dimensions.
+
+    They are penalized by `alpha`. The biases and the parameters of normalizations have
+    one dimension.
+    """
+    return [(name, p) for name, p in network.named_parameters() if p.dim() > 1]
+
+
+def reference_parameter(network: nn.Module) -> nn.Parameter:
+    """Return the first parameter of floats. All of them have its dtype and device."""
+    # `parameters` takes twice as long, which a prediction of one sample would notice.
+    for module in network.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None and parameter.is_floating_point():
+                return parameter
+    raise ValueError("the network has no parameters")
+
+
+def modules_in_sequence(network: nn.Module) -> list[nn.Module] | None:
+    """Return the modules that a network calls one after the other.
+
+    The result is None for a network with its own forward pass, and for one whose input
+    or output a hook may change.
+    """
+    if type(network) is not nn.Sequential or _is_modified(network):
+        return None
+    return list(network)
+
+
+def is_own_class(cls: type) -> bool:
+    """Return whether a class of modules is skmlp's."""
+    return cls.__module__.startswith(__package__)
+
+
+def known_modules(network: nn.Module) -> list[nn.Module] | None:
+    """Return the modules in sequence, if the engine knows what each of them computes.
+
+    Known modules compute every sample separately, except for `BatchNorm`, and draw
+    random numbers from their own generator only. So a batch of them may be divided, and
+    a pack or a handwritten step may take their place. The result is None for all other
+    networks. They are called as a whole, with whole batches.
+    """
+    modules = modules_in_sequence(network)
+    if modules is None:
+        return None
+    are_known = all(
+        (type(m) in _KNOWN_CLASSES or is_own_class(type(m))) and not _is_modified(m)
+        for m in network.modules()
+    )
+    parameters = [id(p) for m in modules for p in m.parameters()]
+    share_nothing = len(set(map(id, modules))) == len(modules)
+    share_nothing = share_nothing and len(set(parameters)) == len(parameters)
+    return modules if are_known and share_nothing else None
+
+
+def _is_modified(module: nn.Module) -> bool:
+    """Return whether a module does more than its class says: hooks, another forward."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
+    )
+
+
+def copy_sharing_weights(network: nn.Module) -> nn.Module:
+    """Return a copy of the modules of a network, with the same parameters and buffers.
+
+    Another thread can use it, even if the modules store values between their calls.
+    """
+    shared = {id(t): t for t in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, shared)
 
 
 def modules_of_layer(network: nn.Module, layer: str) -> dict[str, nn.Module]:
@@ -88,8 +189,13 @@ def module_outputs(network: nn.Module, x: Tensor) -> list[LayerOutput]:
             # A placeholder, so that a module comes before the modules inside it.
             outputs[name] = LayerOutput(name, layer, x)
 
-        def end(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            outputs[name] = LayerOutput(name, layer, output)
+        def end(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, tuple):  # a recurrent layer returns its state too
+                output = output[0]
+            if isinstance(output, Tensor):
+                outputs[name] = LayerOutput(name, layer, output)
+            else:
+                del outputs[name]
 
         handles.append(layer.register_forward_pre_hook(begin))
         handles.append(layer.register_forward_hook(end))
@@ -123,8 +229,17 @@ def output_shapes(network: nn.Module, n_features: int) -> dict[nn.Module, torch.
     return {layer: output.shape for _, layer, output in outputs}
 
 
-def max_values_per_sample(network: nn.Sequential, n_features: int) -> int:
+def max_values_per_sample(network: nn.Module, n_features: int) -> int:
     """Return the maximum number of values of one sample, over input and all layers."""
+    modules = modules_in_sequence(network)
+    if modules is None:
+        if network not in _largest_outputs:
+            # Hooks would disturb other threads that predict with the network.
+            copied = copy_sharing_weights(network)
+            outputs = module_outputs(copied, _one_sample(copied, n_features))
+            sizes = [result.output.numel() for result in outputs]
+            _largest_outputs[network] = max([n_features, *sizes])
+        return _largest_outputs[network]
     if not has_convolutions(network):
         sizes = [len(layer.weight) for layer in weight_layers(network)]
         return max([n_features, *sizes])
@@ -132,7 +247,7 @@ def max_values_per_sample(network: nn.Sequential, n_features: int) -> int:
     widest = n_features
     # No hooks: other threads may predict with the network at the same time.
     with evaluation_mode(network), torch.no_grad():
-        for layer in network:
+        for layer in modules:
             x = layer(x)
             widest = max(widest, x.numel())
     return widest
@@ -140,7 +255,7 @@ def max_values_per_sample(network: nn.Sequential, n_features: int) -> int:
 
 def multiply_adds(network: nn.Module, n_features: int) -> int:
     """Return the number of multiply-adds of one forward pass for one sample."""
-    if not has_convolutions(network):
+    if modules_in_sequence(network) is not None and not has_convolutions(network):
         return sum(layer.weight.numel() for layer in weight_layers(network))
     shapes = output_shapes(network, n_features)
     return sum(layer_multiply_adds(layer, shape) for layer, shape in shapes.items())
@@ -168,5 +283,5 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 def _one_sample(network: nn.Module, n_features: int) -> Tensor:
     """Return a batch of one sample of zeros, in dtype and on device of the network."""
-    first = next(network.parameters())
+    first = reference_parameter(network)
     return torch.zeros(1, n_features, dtype=first.dtype, device=first.device)

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.memory import ALIGNMENT
-from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.introspection import (
+    is_own_class,
+    named_weights,
+    reference_parameter,
+    weight_layers,
+)
 from skmlp.training.modules.layers import per_layer
 
 
@@ -21,8 +26,8 @@ class FlatParameters:
     ----------
     network : nn.Module
         ``parameter.data`` and ``parameter.grad`` of its trainable parameters become
-        views of the two vectors. The order is: the weights of all layers, their biases,
-        all other parameters.
+        views of the two vectors. The order is: all weights (`named_weights`), the
+        biases of dense layers and convolutions, all other parameters.
 
     Attributes
     ----------
@@ -34,23 +39,29 @@ class FlatParameters:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        layers = list(weight_layers(network))
-        weights = [layer.weight for layer in layers]
-        biases = [layer.bias for layer in layers if layer.bias is not None]
+        weights = [weight for _, weight in named_weights(network)]
+        biases = [
+            b for layer in weight_layers(network) if (b := layer.bias) is not None
+        ]
         # A dict keeps the position of the first of equal keys, so no parameter appears
         # twice.
         ordered: dict[int, Tensor] = {
             id(p): p for p in (*weights, *biases, *network.parameters())
         }
         self.parameters = [p for p in ordered.values() if p.requires_grad]
-        first = next(network.parameters())
+        first = reference_parameter(network)
         slices, size = aligned_slices([p.numel() for p in self.parameters], first)
         self._slices = {
             id(p): parameter_slice
             for p, parameter_slice in zip(self.parameters, slices, strict=True)
         }
         self._weights = weights
-        self._kernels = {id(weight) for weight in weights if weight.dim() > 2}
+        # The kernels of skmlp's own convolutions. A user's module may view its kernels.
+        self._kernels = {
+            id(layer.weight)
+            for layer in weight_layers(network)
+            if layer.weight.dim() > 2 and is_own_class(type(layer))
+        }
         self.values = torch.zeros(size, dtype=first.dtype, device=first.device)
         self.gradients = torch.zeros_like(self.values)
         for parameter in self.parameters:
@@ -87,6 +98,10 @@ class FlatParameters:
         view = vector.view(self.stored_shape(parameter))
         return view.movedim(-1, 1) if id(parameter) in self._kernels else view
 
+    def members_in_module_shape(self, tensor: Tensor, parameter: Tensor) -> Tensor:
+        """View ``(members, ...)`` of `stored_shape` in the shape of a parameter."""
+        return tensor.movedim(-1, 2) if id(parameter) in self._kernels else tensor
+
     def frozen(self) -> list[tuple[slice, Tensor]]:
         """Return slices and copies of the parameters that a callback has frozen.
 
@@ -99,9 +114,9 @@ class FlatParameters:
         ]
 
     def alpha_per_layer(self, alpha: float | Sequence[float]) -> tuple[float, ...]:
-        """Return the strength of an L2 penalty for each layer; a scalar is repeated."""
-        n_layers = len(self._weights)
-        alphas = per_layer("alpha", alpha, n_layers, f"there are {n_layers} layers")
+        """Return the strength of a penalty for each weight; a scalar is repeated."""
+        n_weights = len(self._weights)
+        alphas = per_layer("alpha", alpha, n_weights, f"there are {n_weights} layers")
         if any(a < 0 for a in alphas):
             raise ValueError(f"alpha must be >= 0 for every layer, got {alpha!r}.")
         return tuple(map(float, alphas))

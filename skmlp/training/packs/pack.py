@@ -35,13 +35,14 @@ from skmlp.training.packs.batches import (
     data_key,
 )
 from skmlp.training.packs.epoch_loss import PackEpochLoss
+from skmlp.training.packs.functional import find_obstacle
 from skmlp.training.packs.optimizer import (
     SOLVERS,
     PackOptimizer,
     kernel_hyperparameters,
 )
 from skmlp.training.packs.parameters import PackParameters
-from skmlp.training.packs.structure import max_patch_values, pack_structure
+from skmlp.training.packs.structure import pack_structure
 from skmlp.training.run import (
     ProgressCallback,
     TrainingRun,
@@ -49,12 +50,13 @@ from skmlp.training.run import (
 )
 
 
-def pack_key(run: TrainingRun) -> Hashable | None:
+def pack_key(run: TrainingRun, network_key: Hashable | None = None) -> Hashable | None:
     """Return a key; runs with equal keys can train in one pack.
 
     The key is None if the run has to be trained alone:
 
     - A pack cannot compute a layer, the loss or the solver of the network.
+      `find_obstacle` tries the module of a user, which `network_key` identifies.
     - The training has callbacks, prints its progress (`verbose`), or uses mixed
       precision, weight averaging, augmentation, noise, or a score of the training set.
     - `alpha` differs between layers, or some parameters are frozen.
@@ -62,10 +64,8 @@ def pack_key(run: TrainingRun) -> Hashable | None:
     - A single network would divide a batch of images into chunks.
     """
     net, data = run.net, run.train_loader.data
-    structure = pack_structure(net.module_)
     if (
-        structure is None
-        or net.solver not in SOLVERS
+        net.solver not in SOLVERS
         or net.user_callbacks()
         or net.amp
         or net.verbose
@@ -80,16 +80,26 @@ def pack_key(run: TrainingRun) -> Hashable | None:
         or not all(p.requires_grad for p in net.module_.parameters())
     ):
         return None
+    structure = pack_structure(net.module_)
+    shapes = tuple(tuple(p.shape) for p in run.flat.parameters)
+    layers_key: Hashable = network_key, data.X.shape[1], shapes
+    if structure is not None:
+        layers_key = structure.key
+    elif find_obstacle(run, network_key) is not None:
+        return None
     loss = net.criterion_
     size = run.train_loader.batch_size
     # A single network computes such a batch in chunks, and draws the dropout masks of
     # its convolutions for each chunk. A pack would draw other masks.
-    if structure.image_layers and size > samples_per_chunk(
-        max_values_per_sample(net.module_, data.X.shape[1])
+    if (
+        structure is not None
+        and structure.image_layers
+        and size
+        > samples_per_chunk(max_values_per_sample(net.module_, data.X.shape[1]))
     ):
         return None
     return (
-        structure.key,
+        layers_key,
         net.solver,
         net.max_grad_norm,
         type(loss),
@@ -260,12 +270,9 @@ class _Pack:
         self.tuner = make_thread_tuner(*flat_values) if is_only_part else ThreadTuner(1)
         self.parameters = PackParameters(nets, self.counts, self.tuner)
         self.optimizer = PackOptimizer(self.parameters, self.tuner)
-        self._values_per_sample_bound = max(
-            max_patch_values(nets[0].module_, runs[0].train_loader.data.X.shape[1]),
-            *(
-                layer.products.weight.shape[-2:].numel()
-                for layer in self.parameters.handwritten_step.layers
-            ),
+        n_features = runs[0].train_loader.data.X.shape[1]
+        self._values_per_sample_bound = self.parameters.max_values_per_sample(
+            n_features
         )
         self._join_data()
 
@@ -309,7 +316,7 @@ class _Pack:
         self.tuner.pause()
         # Callbacks and scorers could not compute with tensors of the inference mode. No
         # user code receives the tensors of these steps.
-        with inference_mode(True):
+        with inference_mode(not self.parameters.uses_autograd):
             steps = zip(
                 self.batches.steps(plan, dtype),
                 step_weights.weights.unbind(),
@@ -344,7 +351,7 @@ class _Pack:
 
     def _validate(self, valid: PackData) -> None:
         """Record every member's validation loss and score."""
-        runs, handwritten_step = self.runs, self.parameters.handwritten_step
+        runs, step = self.runs, self.parameters.step
         sizes = [len(data) for data in valid.datasets]
         chunk_size = max(
             1, samples_per_chunk(self._values_per_sample_bound) // len(runs)
@@ -361,7 +368,7 @@ class _Pack:
             ]
             offsets = valid.add_offsets(torch.stack(index))
             x, _ = valid.gather(*offsets, self.parameters.alpha.dtype)
-            chunks.append(handwritten_step.logits(x))
+            chunks.append(step.logits(x))
         logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
         for i, run in enumerate(runs):
             if not run.diverged:

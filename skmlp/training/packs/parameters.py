@@ -15,14 +15,15 @@ from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.handwritten_step import HandwrittenStep, make_dense_layer
-from skmlp.training.losses import join_losses
-from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.losses import Loss, join_losses
+from skmlp.training.modules.introspection import max_values_per_sample, named_weights
 from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.packs.convolution import PackImageLayers
 from skmlp.training.packs.dense_products import PackDenseProducts
-from skmlp.training.packs.structure import pack_structure
+from skmlp.training.packs.functional import FunctionalStep
+from skmlp.training.packs.structure import max_patch_values, pack_structure
 from skmlp.training.packs.vector import PackVector
 
 
@@ -32,8 +33,8 @@ class PackParameters:
     Parameters
     ----------
     nets : sequence of Net
-        Initialized nets, whose `pack_structure` have equal keys. The widths of hidden
-        layers may differ.
+        Initialized nets, whose runs have equal `pack_key`. The widths of hidden layers
+        may differ.
     counts : list of int
         Each member's number of samples in the current batch. The caller updates the
         list before each step. Later samples of a batch are padding, which dropout masks
@@ -50,7 +51,7 @@ class PackParameters:
         Running statistics, in the order of a network's buffers.
     alpha : Tensor of shape (members,)
         Strengths of the L2 penalties.
-    handwritten_step : HandwrittenStep
+    step : HandwrittenStep or FunctionalStep
         Computes the sample losses and the gradients of one batch of every member.
     penalized_weights : list of tuple of Tensor
         Weights and gradients of each layer, both of shape ``(members, out * in)``. The
@@ -90,8 +91,30 @@ class PackParameters:
         self._make_step(nets)
 
     def _make_step(self, nets: Sequence[Net]) -> None:
-        """Build the handwritten step of these networks on the tensors of the pack."""
+        """Build the step of these networks on the tensors of the pack."""
         self.nets = list(nets)
+        first = self.nets[0]
+        self.step: HandwrittenStep | FunctionalStep
+        if pack_structure(first.module_) is None:
+            tensors = self.values.tensors, self.gradients.tensors
+            loss = self._join_losses()
+            self.step = FunctionalStep(first, loss, *tensors, self.buffers)
+        else:
+            self.step = self._make_handwritten_step()
+        n_weights = len(named_weights(first.module_))
+        self.penalized_weights = [
+            (self.values.tensors[i].flatten(1), self.gradients.tensors[i].flatten(1))
+            for i in range(n_weights)
+        ]
+        self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
+        self._recorder = None
+        if self.alpha.is_cuda and not self.uses_autograd:
+            self._recorder = GraphRecorder(
+                partial(dropout_generators, [net.module_ for net in self.nets])
+            )
+
+    def _make_handwritten_step(self) -> HandwrittenStep:
+        """Return the step of networks whose layers have handwritten formulas."""
         first, counts, tuner = self.nets[0], self._counts, self._tuner
         # Dicts from the id of a tensor of the first member to the tensor of the pack.
         first_tensors = [*first.flat_.parameters, *first.module_.buffers()]
@@ -128,22 +151,26 @@ class PackParameters:
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
                 make_mask=lambda layers: _ImageMasks(layers, counts),
             )
+        return HandwrittenStep(layers, self._join_losses(), tuner, image_layers)
+
+    def _join_losses(self) -> Loss:
+        """Return one loss with the hyperparameters of all members."""
         losses = [net.criterion_ for net in self.nets]
-        joined_loss = join_losses(losses, self.values.vector)
-        self.handwritten_step = HandwrittenStep(
-            layers, joined_loss, tuner, image_layers
-        )
-        n_weights = len(list(weight_layers(first.module_)))
-        self.penalized_weights = [
-            (self.values.tensors[i].flatten(1), self.gradients.tensors[i].flatten(1))
-            for i in range(n_weights)
-        ]
-        self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
-        self._recorder = None
-        if self.alpha.is_cuda:
-            self._recorder = GraphRecorder(
-                partial(dropout_generators, [net.module_ for net in self.nets])
-            )
+        return join_losses(losses, self.values.vector)
+
+    @property
+    def uses_autograd(self) -> bool:
+        """Whether the step needs autograd, which torch's inference mode excludes."""
+        return isinstance(self.step, FunctionalStep)
+
+    def max_values_per_sample(self, n_features: int) -> int:
+        """Return a bound of the values of one sample in a layer of one member."""
+        network = self.nets[0].module_
+        if isinstance(self.step, FunctionalStep):
+            return max_values_per_sample(network, n_features)
+        weights = [layer.products.weight for layer in self.step.layers]
+        sizes = [weight.shape[-2:].numel() for weight in weights]
+        return max(max_patch_values(network, n_features), *sizes)
 
     def differentiate(
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
@@ -180,7 +207,7 @@ class PackParameters:
         self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
     ) -> tuple[Tensor, ...]:
         """Compute sample losses, norms and gradients; a CUDA graph may record this."""
-        _, loss_terms = self.handwritten_step(x, y, weights)
+        _, loss_terms = self.step(x, y, weights)
         return loss_terms, *self._penalize_and_clip(totals)
 
     def _penalize_and_clip(self, totals: Tensor) -> list[Tensor]:

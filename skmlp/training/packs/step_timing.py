@@ -84,7 +84,7 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
             parameters.differentiate(x, y, weights, totals)
             optimizer.update()
 
-        with inference_mode(True):
+        with torch.no_grad(), inference_mode(not parameters.uses_autograd):
             seconds = _shortest_time(step, tuner, like.device)
     generators.restore()
     return seconds

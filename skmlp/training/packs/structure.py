@@ -9,7 +9,7 @@ from torch import nn
 from skmlp.training.handwritten_step import DenseModules, group_dense_modules
 from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS, ZERO_AT_ZERO
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
-from skmlp.training.modules.introspection import output_shapes
+from skmlp.training.modules.introspection import known_modules, output_shapes
 from skmlp.training.modules.layers import Conv2d, Dropout
 from skmlp.training.modules.signal_layers import (
     AvgPool1d,
@@ -81,9 +81,11 @@ class NetworkStructure(NamedTuple):
         return image_keys, self.dense_layers[0].linear.in_features, dense_keys
 
 
-def pack_structure(network: nn.Sequential) -> NetworkStructure | None:
-    """Return the layers of a network, or None if a pack cannot compute them."""
-    layers = list(network)
+def pack_structure(network: nn.Module) -> NetworkStructure | None:
+    """Return the layers of a network, or None if a pack has no formulas for them."""
+    layers = known_modules(network)
+    if layers is None:
+        return None
     ends_image_layers = [
         isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers
     ]
@@ -91,14 +93,14 @@ def pack_structure(network: nn.Sequential) -> NetworkStructure | None:
     n_image_layers = ends_image_layers.index(True) + 1 if any(ends_image_layers) else 0
     image_layers = layers[:n_image_layers]
     dense_layers = group_dense_modules(layers[n_image_layers:])
-    if dense_layers is None:
+    if not dense_layers:
         return None
     if any(type(layer) not in _EQUAL_ATTRIBUTES for layer in image_layers):
         return None
     return NetworkStructure(image_layers, dense_layers)
 
 
-def max_patch_values(network: nn.Sequential, n_features: int) -> int:
+def max_patch_values(network: nn.Module, n_features: int) -> int:
     """Return the largest number of patch values of one sample in a convolution.
 
     The result is 0 if there is no convolution.

@@ -62,7 +62,12 @@ def net_state_dict(net: Net, moments: bool) -> dict[str, Any]:
     state = {
         "values": {name: getattr(net, name) for name in _VALUES},
         "weights": np.concatenate(weights),
-        "counts": [int(t) for t in tensors if not t.is_floating_point()],
+        # Numbers of batches of batch normalizations. A user's module may have others.
+        "counts": [
+            int(t) if t.dim() == 0 else t.numpy().copy()
+            for t in tensors
+            if not t.is_floating_point()
+        ],
         "frozen": [k for k, p in network.named_parameters() if not p.requires_grad],
         "schedule": changed_fields(net.schedule),
         "optimizer_params": factory.keywords,
@@ -125,7 +130,7 @@ def load_weights(network: nn.Module, state: dict[str, Any]) -> None:
             # By NumPy, since torch warns of the read-only arrays of a memory map.
             tensor.numpy()[...] = weights[start:end].reshape(tensor.shape)
         else:
-            tensor.fill_(next(counts))
+            tensor.numpy()[...] = next(counts)
 
 
 def changed_fields(instance: Any) -> dict[str, Any]:

@@ -66,13 +66,14 @@ def with_shared_parameters(cls: _Class) -> _Class:
     The shared attributes replace ``{attributes}``.
     """
     known = SHARED | cls.__dict__.get("_parameters_not_shared", {})
-    names = [name for name in inspect.signature(cls).parameters if name != "self"]
+    parameters = inspect.signature(cls).parameters.values()
     cls._parameter_constraints = {  # type: ignore[attr-defined]
-        name: known[name].constraints for name in names
+        p.name: known[p.name].constraints for p in parameters if p.kind != p.VAR_KEYWORD
     }
     texts = "\n".join(
-        f"{name} : {known[name].type}\n{indent(known[name].text, '    ')}"
-        for name in names
+        f"{'**' if p.kind == p.VAR_KEYWORD else ''}{p.name} : {known[p.name].type}\n"
+        f"{indent(known[p.name].text, '    ')}"
+        for p in parameters
     )
     assert cls.__doc__ is not None
     cls.__doc__ = cls.__doc__.replace(

@@ -230,8 +230,8 @@ def fit_jobs(
     jobs : iterable of FitJob
         A generator is read step by step, while earlier jobs are trained.
     progress_callback : callable
-        Called with the number of epochs that were trained, or that are skipped because
-        a training ended early. The sum for a job is its `max_iter`.
+        Called with the number of epochs that were trained or skipped at an early end.
+        The sum for a job is its `max_iter`.
 
     Yields
     ------

@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.data import image_files
 from benchmarks.data.image_files import DEFAULT_READ_OPTIONS, ReadOptions
+from benchmarks.data.shifted_signals import make_signals
 from benchmarks.definitions.experiment import IMAGE_FILES
 from skmlp import datasets
 
@@ -95,6 +96,11 @@ def _load_digits(data_home: str | None) -> Data:
     return _split("digits", X.astype(np.uint8), y, pixel_max=16.0, image_shape=(8, 8))
 
 
+def _make_shifted_signals(data_home: str | None) -> Data:
+    """Make 2,000 training signals and 2,000 test signals, always the same."""
+    return Data("shifted-signals", *make_signals(2000, 0), *make_signals(2000, 1))
+
+
 def _fetch(name: str, fetch: Callable[..., Any], data_home: str | None) -> Data:
     """Load training set and test set with one of skmlp's fetchers."""
     train = fetch(subset="train", data_home=data_home)
@@ -115,6 +121,7 @@ LOADERS: dict[str, Callable[[str | None], Data]] = {
     "mnist": partial(_fetch, "mnist", datasets.fetch_mnist),
     "fashion-mnist": partial(_fetch, "fashion-mnist", datasets.fetch_fashion_mnist),
     "cifar10": partial(_fetch, "cifar10", datasets.fetch_cifar10),
+    "shifted-signals": _make_shifted_signals,
 }
 NAMES = (*LOADERS, IMAGE_FILES)
 

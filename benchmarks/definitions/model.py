@@ -157,7 +157,11 @@ class Model:
                 params.get("kernel_size", 3),
                 params.get("conv_strides", 1),
             )
-            text = f"conv {_dashed(channels)} {_dashed(kernel)}x{_dashed(kernel)}"
+            text = f"conv {_dashed(channels)} {_dashed(kernel)}"
+            if params.get("conv_dims") == 1:
+                text = f"1-D {text}"
+            else:
+                text += f"x{_dashed(kernel)}"
             text += f"/{_dashed(strides)}" if strides != 1 else ""
             if pool := params.get("pool", "max"):
                 text += f" {_dashed(pool)}-pool"

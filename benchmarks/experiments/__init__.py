@@ -20,6 +20,7 @@ from benchmarks.experiments.mnist.autoencoder import AUTOENCODER
 from benchmarks.experiments.mnist.compare import COMPARE
 from benchmarks.experiments.mnist.ensemble import ENSEMBLE
 from benchmarks.experiments.mnist.protocol_choices import PROTOCOL_CHOICES
+from benchmarks.experiments.signals import SIGNALS
 from benchmarks.experiments.tabular import TABULAR
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -38,6 +39,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         CIFAR10_MLP,
         IMAGE_FOLDER,
         TABULAR,
+        SIGNALS,
         ENSEMBLE,
         AUTOENCODER,
         *BEST_NETWORKS,

@@ -44,6 +44,8 @@ def encode(
     if image_shape is None or not hasattr(network, "coefs_"):
         return None
     weights = np.asarray(network.coefs_[0], dtype=np.float64)
+    if weights.ndim == 3:  # filters of signals
+        return None
     kind = "filters" if weights.ndim == 4 else "weights"
     images = np.moveaxis(weights, -1, 0)
     if kind == "weights":

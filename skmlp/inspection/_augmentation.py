@@ -1,13 +1,20 @@
 """Images next to their augmented copies."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.inspection._images import as_images, check_count, pixel_range, to_shades
+from skmlp.inspection._images import (
+    as_images,
+    check_count,
+    pixel_range,
+    signals_as_images,
+    to_shades,
+)
 from skmlp.inspection._networks import split_estimator
 from skmlp.inspection._plotting import image_axes, plot_area
 
@@ -72,7 +79,7 @@ class AugmentationDisplay:
             Pipeline, the transformers have to be fitted. They transform X before the
             augmentation, as in training.
         X : array-like of shape (n_samples, n_features) or images
-            The images to draw.
+            The images to draw. A signal is drawn with a row for each channel.
         n_copies, random_state, image_shape, ax
             See `from_augmentation`.
 
@@ -92,10 +99,14 @@ class AugmentationDisplay:
                 f"{type(final).__name__} has augmentation=None; set one of "
                 "skmlp.augmentation."
             )
+        fitted_shape = getattr(final, "image_shape_", None)
         if image_shape is None and np.ndim(X) == 2:
-            image_shape = getattr(final, "image_shape_", None)
+            image_shape = fitted_shape
         if transformers is not None:
             X = transformers.transform(X)
+        if getattr(final, "conv_dims", 2) == 1:
+            X, image_shape = signals_as_images(X, fitted_shape), None
+            augmentation = partial(_augment_rows, augmentation)
         return cls.from_augmentation(
             augmentation,
             X,
@@ -195,6 +206,15 @@ class AugmentationDisplay:
         for j in range(1, n_columns):
             self.axes_[0, j].set_title(f"copy {j}", fontsize="small")
         return self
+
+
+def _augment_rows(
+    augmentation: Callable[[Tensor, torch.Generator], Tensor],
+    images: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Augment signals that are images ``(batch, 1, channels, length)``."""
+    return augmentation(images.transpose(1, 2), generator).transpose(1, 2)
 
 
 def _as_generator(random_state: int | torch.Generator | None) -> torch.Generator:

@@ -29,6 +29,17 @@ def as_images(X: Any, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
     return X.reshape(len(X), *image_shape)
 
 
+def signals_as_images(X: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return signals as gray images ``(n, channels, length, 1)``.
+
+    `shape` is (length, channels) of flat signals. Without it, they have one channel.
+    """
+    X = np.asarray(X)
+    if X.ndim == 2:
+        X = X.reshape(len(X), *(shape or (X.shape[1], 1)))
+    return X.transpose(0, 2, 1)[..., np.newaxis]
+
+
 def _square_shape(n_features: int) -> tuple[int, int, int]:
     """Return the shape of a square image with one or three channels."""
     for channels in (1, 3):

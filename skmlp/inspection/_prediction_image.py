@@ -11,6 +11,7 @@ from skmlp.inspection._images import (
     check_count,
     grid_shape,
     pixel_range,
+    signals_as_images,
     to_shades,
 )
 from skmlp.inspection._networks import split_estimator
@@ -113,7 +114,8 @@ class PredictionImageDisplay:
         estimator : fitted classifier
             Any classifier with ``predict_proba``.
         X : array-like of shape (n_samples, n_features) or images
-            Samples in the form that the estimator takes. They are drawn unchanged.
+            Samples in the form that the estimator takes. They are drawn unchanged. A
+            signal is drawn with a row for each channel.
         y : array-like of shape (n_samples,)
             True labels.
         n_images, order, display_labels, image_shape, ax
@@ -123,9 +125,13 @@ class PredictionImageDisplay:
         -------
         display : PredictionImageDisplay
         """
+        probabilities = estimator.predict_proba(X)
+        _, final = split_estimator(estimator)
+        if getattr(final, "conv_dims", 2) == 1:
+            X, image_shape = signals_as_images(X, final.image_shape_), None
         return cls.from_predictions(
             y,
-            estimator.predict_proba(X),
+            probabilities,
             X,
             labels=estimator.classes_,
             n_images=n_images,

@@ -243,3 +243,41 @@ def test_result_on_a_gpu_is_reproducible(augmentation):
     result = augmentation(images, generator.manual_seed(0))
     assert result.device == images.device
     assert torch.equal(augmentation(images, generator.manual_seed(0)), result)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "message"),
+    [
+        (RandomCrop(4), r"^padding=4 was given to RandomCrop; give \(4, 0\), because"),
+        (
+            RandomAffine(degrees=5),
+            "^degrees=5 .* give 0, because signals have no height",
+        ),
+        (RandomAffine(translate=0.2), r"^translate=0\.2 .* give \(0\.2, 0\), because"),
+        (RandomAffine(shear=5), "^shear=5 .* give None, because signals"),
+        (Compose([RandomCrop((2, 1))]), r"give \(2, 0\), because signals"),
+        (Compose([RandomCrop((-2, 0))]), "a whole number of at least 0"),
+    ],
+    ids=repr,
+)
+def test_vertical_changes_are_refused_for_signals(augmentation, message):
+    with pytest.raises(ValueError, match=message):
+        augmentation.validate_for_signals()
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        RandomCrop((4, 0)),
+        RandomAffine(translate=(0.2, 0), scale=(0.5, 2)),
+        RandomErasing(p=1.0),
+        RandomHorizontalFlip(),
+        GaussianNoise(),
+        Compose([RandomCrop((4, 0)), GaussianNoise()]),
+    ],
+    ids=repr,
+)
+def test_horizontal_changes_are_valid_for_signals(augmentation):
+    augmentation.validate_for_signals()
+    signals = torch.ones(5, 3, 1, 200)
+    assert augmentation(signals, 0).shape == signals.shape

@@ -115,3 +115,12 @@ def test_only_the_rectangle_gets_the_value():
 def test_value_with_wrong_number_of_channels_is_refused():
     with pytest.raises(ValueError, match=r"value has 2 values.* have 3 channels"):
         RandomErasing(value=(0, 1))(torch.rand(1, 3, 4, 4))
+
+
+def test_ratio_is_ignored_in_images_of_height_1():
+    signals = torch.ones(50, 1, 1, 200)
+    augmentation = RandomErasing(p=1, scale=(0.1, 0.5), ratio=(0.3, 3.3))
+    erased = (augmentation(signals, 0) == 0).sum(dim=(1, 2, 3))
+    assert erased.min() >= 20
+    assert erased.max() <= 100
+    assert len(erased.unique()) > 20

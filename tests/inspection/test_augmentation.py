@@ -79,3 +79,16 @@ def test_callable_gets_one_batch_and_a_generator(digits):
 def test_estimator_without_augmentation_raises(digits):
     with pytest.raises(ValueError, match="MLPClassifier has augmentation=None"):
         AugmentationDisplay.from_estimator(MLPClassifier(), digits[0][:2])
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_signals_are_augmented_along_time(flat):
+    X = np.random.default_rng(0).random((3, 12, 2))
+    flip = RandomHorizontalFlip(p=1.0)
+    model = CNNClassifier(augmentation=flip, conv_dims=1)
+    model.image_shape_ = (12, 2)
+    given = X.reshape(3, -1) if flat else X
+    display = AugmentationDisplay.from_estimator(model, given, n_copies=2)
+    np.testing.assert_array_equal(display.originals[..., 0], X.transpose(0, 2, 1))
+    for copied in display.copies[1]:
+        np.testing.assert_array_equal(copied[..., 0], X[1, ::-1].T)

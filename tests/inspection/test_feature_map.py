@@ -109,3 +109,34 @@ def test_several_images_and_unfitted_estimators_raise(digits, cnn):
         FeatureMapDisplay.from_estimator(cnn, digits[0][:3])
     with pytest.raises(ValueError, match="not fitted"):
         FeatureMapDisplay.from_estimator(MLPClassifier(), digits[0][0])
+
+
+@pytest.fixture(scope="module")
+def signals():
+    """30 signals of 20 steps and 3 channels, and a network that is fitted to them."""
+    X = np.random.default_rng(0).normal(size=(30, 20, 3))
+    model = CNNClassifier((4, 6), conv_dims=1, solver="lbfgs", tol=1, random_state=0)
+    return X, model.fit(X, np.arange(30) % 2)
+
+
+def test_maps_of_signals_have_a_row_for_each_channel(signals):
+    X, model = signals
+    display = FeatureMapDisplay.from_estimator(model, X[0], max_maps=5)
+    shapes = {name: values.shape for name, values in display.maps.items()}
+    assert shapes["input"] == (20, 3)
+    assert (shapes["conv1"], shapes["conv2"]) == ((10, 4), (5, 6))
+    picture = display.axes_[2].images[0].get_array()
+    np.testing.assert_array_equal(picture, display.maps["conv2"].T[:5])
+    titles = [ax.get_title(loc="left") for ax in display.axes_[:3]]
+    assert titles == [
+        "input: 20 steps x 3",
+        "conv1: 4 maps of 10 steps",
+        "conv2: 6 maps of 5 steps, first 5 drawn",
+    ]
+
+
+def test_input_signal_is_drawn_as_a_line_for_each_channel(signals):
+    X, model = signals
+    display = FeatureMapDisplay.from_estimator(model, X[0].ravel())
+    lines = [line.get_ydata() for line in display.axes_[0].lines]
+    np.testing.assert_array_equal(lines, X[0].T)

@@ -10,6 +10,7 @@ from skmlp.inspection._images import (
     grid_shape,
     mosaic,
     pixel_range,
+    signals_as_images,
     to_shades,
 )
 
@@ -70,3 +71,12 @@ def test_mosaic_separates_tiles_and_keeps_their_values(n, n_columns):
     if n > 1 and n_columns > 1:
         assert np.isnan(picture[:, 3]).all()
         np.testing.assert_array_equal(picture[:2, 4:7], tiles[1])
+
+
+def test_signals_are_images_with_a_row_for_each_channel():
+    X = np.arange(24.0).reshape(2, 4, 3)
+    pictures = signals_as_images(X)
+    assert pictures.shape == (2, 3, 4, 1)
+    np.testing.assert_array_equal(pictures[1, 2, :, 0], X[1, :, 2])
+    np.testing.assert_array_equal(signals_as_images(X.reshape(2, 12), (4, 3)), pictures)
+    assert signals_as_images(X.reshape(2, 12)).shape == (2, 1, 12, 1)

@@ -7,6 +7,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from skmlp.inspection import PredictionImageDisplay
 from skmlp.inspection._plotting import BLUE, RED
+from skmlp.neural_network import CNNClassifier
 
 IMAGES = np.arange(5 * 4).reshape(5, 2, 2) / 20
 Y_TRUE = np.array(["a", "b", "b", "a", "a"])
@@ -98,3 +99,12 @@ def test_invalid_arguments_raise():
         )
     with pytest.raises(ValueError, match="2 channels; 1 or 3"):
         PredictionImageDisplay.from_predictions(Y_TRUE, PROBA, np.ones((5, 2, 2, 2)))
+
+
+def test_signals_are_drawn_with_a_row_for_each_channel():
+    X = np.random.default_rng(0).normal(size=(20, 12, 2))
+    y = np.arange(20) % 2
+    model = CNNClassifier(2, conv_dims=1, solver="lbfgs", tol=1, random_state=0)
+    model.fit(X, y)
+    display = PredictionImageDisplay.from_estimator(model, X, y, order="given")
+    np.testing.assert_array_equal(display.images[3, ..., 0], X[3].T)

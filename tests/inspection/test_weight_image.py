@@ -149,3 +149,12 @@ def test_layers_without_pixel_inputs_raise(mlp, cnn):
 
 def test_weights_of_zero_can_be_drawn():
     assert WeightImageDisplay(images=np.zeros((2, 3, 3, 1))).plot().limit == 1
+
+
+def test_filters_of_signals_have_a_row_for_each_channel():
+    X = np.random.default_rng(0).normal(size=(30, 20, 3))
+    model = CNNClassifier((4, 6), 5, conv_dims=1, solver="lbfgs", tol=1, random_state=0)
+    model.fit(X, np.arange(30) % 2)
+    display = WeightImageDisplay.from_estimator(model, layer=1)
+    assert display.images.shape == (6, 4, 5, 1)
+    np.testing.assert_array_equal(display.images[2, 1, :, 0], model.coefs_[1][:, 1, 2])

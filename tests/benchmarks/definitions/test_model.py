@@ -41,6 +41,10 @@ def test_nested_components_are_built():
         ),
         ({"conv_channels": (32,), "kernel_size": 2}, "conv 32 2x2 max-pool"),
         (
+            {"conv_channels": (8, 16), "kernel_size": 5, "conv_dims": 1},
+            "1-D conv 8-16 5 max-pool",
+        ),
+        (
             {"conv_channels": 8, "pool": None, "block": "residual"},
             "conv 8 3x3, residual",
         ),

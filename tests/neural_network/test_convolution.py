@@ -21,7 +21,7 @@ from skmlp.augmentation import (
 )
 from skmlp.exceptions import DataShapeWarning
 from skmlp.model_selection import PackedGridSearchCV
-from skmlp.neural_network import CNNClassifier, CNNRegressor
+from skmlp.neural_network import CNNClassifier, CNNRegressor, EnsembleRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -159,6 +159,17 @@ def test_regressor_is_the_last_step_of_a_pipeline():
     network = CNNRegressor(2, conv_dims=1, image_shape=(24, 3), **FEW)
     model = make_pipeline(StandardScaler(), network).fit(X, NUMBERS[:, 0])
     assert np.isfinite(model.score(X, NUMBERS[:, 0]))
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_ensembles_average_networks_of_signals(n_jobs):
+    network = CNNRegressor(2, conv_dims=1, **FEW)
+    model = EnsembleRegressor(network, 2, random_state=0, n_jobs=n_jobs)
+    model.fit(SIGNALS, NUMBERS)
+    members = [member.predict(SIGNALS) for member in model.estimators_]
+    assert_allclose(model.predict(SIGNALS), np.mean(members, axis=0))
+    nested = EnsembleRegressor(model, 2, random_state=0).fit(SIGNALS, NUMBERS)
+    assert nested.predict(SIGNALS).shape == NUMBERS.shape
 
 
 # Warnings about shapes

@@ -96,11 +96,9 @@ def make_fit_params(
 
 
 def check_arrays(ensemble: Any, X: Any, *y: Any, reset: bool) -> Any:
-    """Validate X, and y if given.
-
-    Return images in the shape ``(n_samples, height, width, channels)``.
-    """
-    X, shape = flatten_images(X)
+    """Validate X, and y if given; images and signals keep their shape."""
+    given = X
+    X, image_shape = flatten_images(X)
     tags = get_tags(ensemble._get_estimator()).input_tags
     checked = validate_arrays(
         ensemble,
@@ -112,8 +110,8 @@ def check_arrays(ensemble: Any, X: Any, *y: Any, reset: bool) -> Any:
         reset=reset,
     )
     X = checked[0] if y else checked
-    if shape is not None and not isinstance(X, Source):
-        X = X.reshape(len(X), *shape)
+    if image_shape is not None and not isinstance(X, Source):
+        X = X.reshape(np.shape(given))
     if not y:
         return X
     labels = checked[1]

@@ -8,8 +8,9 @@ from skmlp.neural_network._fit.images import ImageShape
 _MIN_SIDE = 8
 
 # Gray images look like signals if one side has at most so many pixels, and the other
-# side is so many times as long.
+# side is so long, and so many times as long.
 _MAX_CHANNELS = 12
+_MIN_LENGTH = 20
 _MIN_RATIO = 4
 
 
@@ -32,7 +33,8 @@ def warn_about_narrow_images(shape: ImageShape) -> None:
     """Warn if gray images look like signals with several channels."""
     height, width, channels = shape
     few, many = sorted((height, width))
-    if channels > 1 or not 1 < few <= _MAX_CHANNELS or many < _MIN_RATIO * few:
+    is_long = many >= max(_MIN_LENGTH, _MIN_RATIO * few)
+    if channels > 1 or not 1 < few <= _MAX_CHANNELS or not is_long:
         return
     change = "" if width == few else "X.transpose(0, 2, 1) and "
     warn(
@@ -46,7 +48,7 @@ def warn_about_narrow_images(shape: ImageShape) -> None:
 def warn_about_short_signals(shape: ImageShape) -> None:
     """Warn if signals look as if their channels came first."""
     length, channels = shape
-    if length <= _MAX_CHANNELS and channels >= _MIN_RATIO * length:
+    if length <= _MAX_CHANNELS and channels >= max(_MIN_LENGTH, _MIN_RATIO * length):
         warn(
             f"X holds signals of {length} steps and {channels} channels. If they are "
             f"{channels} steps and {length} channels, give X.transpose(0, 2, 1), else "

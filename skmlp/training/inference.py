@@ -1,8 +1,7 @@
-"""Compute logits in chunks, which limits the memory. Chunks run in parallel threads."""
+"""Compute logits or predictions in chunks, which run in parallel threads."""
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
@@ -11,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.ambient_modes import in_default_modes, inference_mode
+from skmlp.training.compute.dense_products import linear_without_grad
+from skmlp.training.compute.thread_pool import for_each
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.data.batches import (
     samples_per_chunk,
@@ -18,6 +19,8 @@ from skmlp.training.data.batches import (
     to_dense_aligned,
 )
 from skmlp.training.data.sources import Source
+from skmlp.training.handwritten_step import DenseModules, group_dense_modules
+from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
 from skmlp.training.modules.introspection import (
     copy_sharing_weights,
     known_modules,
@@ -25,13 +28,28 @@ from skmlp.training.modules.introspection import (
     reference_parameter,
 )
 
+# Maximum number of values of a chunk in the widest layer of a dense network. The layer
+# then fits into the cache of a core.
+_VALUES_PER_DENSE_CHUNK = 2**19
+
+# Minimum number of multiply-adds of a chunk, if there are several. Less work is done
+# before another thread has begun.
+_MIN_MULTIPLY_ADDS_PER_CHUNK = 2**25
+
+# Maximum number of chunks, a power of two, into which few samples are divided.
+_CHUNKS_OF_FEW_SAMPLES = 8
+
 # Number of logits that an output activation gets at once.
 _LOGITS_PER_CHUNK = 2**18
 
 
 @in_default_modes
 def forward_in_chunks(
-    network: nn.Module, X: Any, transform: Callable[[Tensor], Tensor] | None = None
+    network: nn.Module,
+    X: Any,
+    transform: Callable[[Tensor], Tensor] | None = None,
+    output_activation: Callable[[Tensor], Tensor] | None = None,
+    on_nonfinite: Callable[[], object] | None = None,
 ) -> Tensor:
     """Return the output of a network, or of its first layers, for every sample of X.
 
@@ -46,25 +64,32 @@ def forward_in_chunks(
     X : ndarray, CSR matrix or Source of shape (n, features)
     transform : callable or None
         Function that is applied to the samples of every chunk before the network.
+    output_activation : callable or None
+        Function that is applied to the logits of every chunk.
+    on_nonfinite : callable or None
+        Function that is called once if the samples, in the dtype of the network, may
+        hold values that are not finite. It raises an error if they do. A large sum of
+        finite values may be infinite. Not for a `Source`.
 
     Returns
     -------
-    logits : Tensor of shape (n, outputs)
+    outputs : Tensor of shape (n, outputs)
         On the CPU, in the dtype of the network.
     """
-    n_samples, n_features = X.shape
-    widest = (
-        n_features if n_samples == 1 else max_values_per_sample(network, n_features)
-    )
-    size = samples_per_chunk(widest)
+    forward = _Forward(network, transform, output_activation, on_nonfinite is not None)
     if not isinstance(X, Source):
-        return _compute(network, X, transform, size)
+        outputs = forward(X)
+        if on_nonfinite is not None and not forward.is_finite:
+            on_nonfinite()
+        return outputs
     # All outputs are in one array. Many small arrays would fragment the memory.
-    outputs: Tensor | None = None
-    for window in X.windows(np.arange(n_samples), size):
+    outputs = None
+    n_samples, n_features = X.shape
+    widest = max_values_per_sample(network, n_features)
+    for window in X.windows(np.arange(n_samples), samples_per_chunk(widest)):
         in_order = bool((window.positions[1:] > window.positions[:-1]).all())
         samples = window.X if in_order else window.X[window.positions]
-        output = _compute(network, samples, transform, size)
+        output = forward(samples)
         if outputs is None:
             outputs = output.new_empty((n_samples, *output.shape[1:]))
         outputs[window.order_slice] = output
@@ -72,50 +97,115 @@ def forward_in_chunks(
     return outputs
 
 
-def _compute(
-    network: nn.Module,
-    X: Any,
-    transform: Callable[[Tensor], Tensor] | None,
-    size: int,
-) -> Tensor:
-    """Return the output for samples in memory, in chunks of `size` samples."""
-    first = reference_parameter(network)
+class _Forward:
+    """Computes the output of a network for samples in memory.
 
-    def compute(chunk: slice, network: nn.Module = network) -> Tensor:
-        with inference_mode(True):
-            x = to_dense_aligned(X[chunk], first.dtype, first.device)
-            return network(x if transform is None else transform(x)).cpu()
+    Attributes
+    ----------
+    is_finite : bool
+        Whether the sums of all chunks have been finite, if they are tested.
+    """
 
-    first_chunk, *chunks = slices_of_size(X.shape[0], size)
-    n_threads = min(torch.get_num_threads(), len(chunks))
-    with single_threaded():
-        output = compute(first_chunk)
-        if not chunks:
-            return output
-        outputs = output.new_empty((X.shape[0], *output.shape[1:]))
-        outputs[first_chunk] = output
+    def __init__(
+        self,
+        network: nn.Module,
+        transform: Callable[[Tensor], Tensor] | None,
+        output_activation: Callable[[Tensor], Tensor] | None,
+        tests_finite: bool,
+    ) -> None:
+        self.network = network
+        self.transform = transform
+        self.output_activation = output_activation
+        self.tests_finite = tests_finite
+        self.is_finite = True
+        # Calls of torch's modules take longer than the arithmetic of a few samples.
+        known = known_modules(network)
+        self.dense_layers = None if known is None else group_dense_modules(known)
+        # A user's module may store values between the calls of its parts. Each thread
+        # then needs a copy.
+        self.can_share_network = known is not None
+        first = reference_parameter(network)
+        self.dtype, self.device = first.dtype, first.device
+
+    def __call__(self, X: Any) -> Tensor:
+        """Return the outputs for all samples."""
+        chunks = slices_of_size(X.shape[0], self._chunk_size(*X.shape))
+        if len(chunks) == 1:
+            with single_threaded():
+                return self._compute(X, self.network)
+        n_threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        if self.dense_layers is not None:
+            n_units = self.dense_layers[-1].linear.out_features
+            outputs = torch.empty((X.shape[0], n_units), dtype=self.dtype)
+        else:
+            # The shape of the outputs is known after the first chunk.
+            first, *chunks = chunks
+            with single_threaded():
+                output = self._compute(X[first], self.network)
+            outputs = output.new_empty((X.shape[0], *output.shape[1:]))
+            outputs[first] = output
 
         free_networks: SimpleQueue[nn.Module] = SimpleQueue()
+        for _ in range(min(n_threads, len(chunks))):
+            is_shared = self.can_share_network or n_threads == 1
+            free_networks.put(
+                self.network if is_shared else copy_sharing_weights(self.network)
+            )
 
         def fill(chunk: slice) -> None:
-            free = free_networks.get()
-            outputs[chunk] = compute(chunk, free)
-            free_networks.put(free)
-
-        if n_threads == 1 or first.device.type != "cpu":
+            network = free_networks.get()
+            outputs[chunk] = self._compute(X[chunk], network)
             free_networks.put(network)
-            for chunk in chunks:
-                fill(chunk)
-        else:
-            # A user's module may store values between the calls of its parts.
-            is_known = known_modules(network) is not None
-            for _ in range(n_threads):
-                free_networks.put(
-                    network if is_known else copy_sharing_weights(network)
-                )
-            with ThreadPoolExecutor(n_threads) as pool:
-                list(pool.map(fill, chunks))
-    return outputs
+
+        for_each(fill, chunks, n_threads)
+        return outputs
+
+    def _compute(self, X: Any, network: nn.Module) -> Tensor:
+        """Return the outputs for the samples of a chunk."""
+        with inference_mode(True):
+            x = to_dense_aligned(X, self.dtype, self.device)
+            if self.tests_finite and not math.isfinite(x.sum()):
+                self.is_finite = False
+            if self.transform is not None:
+                x = self.transform(x)
+            if self.dense_layers is None:
+                x = network(x)
+            else:
+                x = _evaluate_dense(self.dense_layers, x)
+            if self.output_activation is not None:
+                x = self.output_activation(x)
+            return x.cpu()
+
+    def _chunk_size(self, n_samples: int, n_features: int) -> int:
+        """Return how many samples are computed at once.
+
+        It does not depend on the number of threads.
+        """
+        if n_samples == 1:
+            return 1
+        if self.dense_layers is None or self.device.type != "cpu":
+            return samples_per_chunk(max_values_per_sample(self.network, n_features))
+        shapes = [layer.linear.weight.shape for layer in self.dense_layers]
+        widest = max(n_features, *(n_units for n_units, _ in shapes))
+        multiply_adds = n_samples * sum(map(math.prod, shapes))
+        n_chunks = _CHUNKS_OF_FEW_SAMPLES
+        while n_chunks > 1 and multiply_adds < n_chunks * _MIN_MULTIPLY_ADDS_PER_CHUNK:
+            n_chunks //= 2
+        size = -(-n_samples // n_chunks)  # rounded up
+        return max(1, min(size, _VALUES_PER_DENSE_CHUNK // widest))
+
+
+def _evaluate_dense(layers: list[DenseModules], x: Tensor) -> Tensor:
+    """Return the output of dense layers in evaluation mode."""
+    last = layers[-1].linear
+    for linear, norm, activation, _ in layers:
+        # The softmax is faster if the logits are column-major.
+        x = linear_without_grad(
+            x, linear.weight, linear.bias, allow_column_major=linear is last
+        )
+        activate_in_place, _ = IN_PLACE_ACTIVATIONS[activation]
+        x = activate_in_place(x if norm is None else norm(x))
+    return x
 
 
 @in_default_modes

@@ -65,3 +65,36 @@ def test_many_logits_are_activated_in_chunks_to_the_same_bits(n_rows, monkeypatc
     assert torch.equal(found, expected)
     assert (found.data_ptr() == address) == (n_rows == 1001)
     assert found.numpy().flags.writeable
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("n_rows", [1, 100_000])
+def test_nonfinite_samples_are_noticed_once(network, value, n_rows):
+    X = np.zeros((n_rows, 50), dtype=np.float32)
+    X[-1, 3] = value
+    calls = []
+    forward_in_chunks(network, X, on_nonfinite=lambda: calls.append(1))
+    assert calls == [1]
+    X[-1, 3] = 0
+    forward_in_chunks(network, X, on_nonfinite=lambda: calls.append(1))
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 20_000])
+def test_output_activation_is_applied_to_every_chunk(network, n_rows):
+    X = np.random.RandomState(0).rand(n_rows, 50).astype(np.float32)
+    expected = torch.softmax(forward_in_chunks(network, X), dim=1)
+    activated = forward_in_chunks(
+        network, X, output_activation=lambda z: torch.softmax(z, dim=1)
+    )
+    torch.testing.assert_close(activated, expected)
+
+
+def test_dense_layers_equal_their_modules():
+    network = build_mlp(50, [20, 30], 3, activation="tanh", batch_norm=True)
+    initialize(network, "auto", "tanh", np.random.RandomState(0))
+    X = np.random.RandomState(1).rand(200, 50).astype(np.float32)
+    with torch.no_grad():
+        network(torch.from_numpy(X))  # sets the running statistics
+        expected = network.eval()(torch.from_numpy(X))
+    torch.testing.assert_close(forward_in_chunks(network, X), expected)

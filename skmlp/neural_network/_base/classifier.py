@@ -8,6 +8,7 @@ import scipy.sparse
 import torch
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skmlp._sklearn_bases import ClassifierMixin, fit_context
@@ -17,7 +18,6 @@ from skmlp.neural_network._base.parameters.availability import partial_fit_if_av
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._temperature import fit_temperature
 from skmlp.training.compute.ambient_modes import in_default_modes
-from skmlp.training.inference import activate
 from skmlp.training.losses import OUTPUT_ACTIVATIONS
 
 
@@ -212,11 +212,12 @@ shape (n_samples, height, width[, channels])
             logistic function. Columns are ordered as `classes_`. If `fit` has seen one
             class only, there is a second column, as in scikit-learn.
         """
-        logits, temperature = self._logits(X), self._current_temperature()
+        check_is_fitted(self)
+        temperature = self._current_temperature()
         function = OUTPUT_ACTIVATIONS[self.net_.criterion_.output_activation]
         unscaled = temperature == 1.0  # a division by 1 would only copy the logits
-        probabilities = activate(
-            logits, lambda z: function(z if unscaled else z / temperature)
+        probabilities = self._logits(
+            X, lambda z: function(z if unscaled else z / temperature)
         ).numpy()
         if self.n_outputs_ == 1:
             return np.hstack([1 - probabilities, probabilities])

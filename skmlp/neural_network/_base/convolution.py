@@ -20,7 +20,7 @@ from skmlp.neural_network._fit.shapes import (
     warn_about_narrow_images,
     warn_about_short_signals,
 )
-from skmlp.training.inference import forward_in_chunks
+from skmlp.training.inference import activate, forward_in_chunks
 from skmlp.training.modules.convolution import build_cnn, infer_image_shape
 from skmlp.training.modules.stages import Sizes
 
@@ -104,13 +104,22 @@ class ConvolutionalNetwork(BaseNetwork):
             head=self.head,
         )
 
-    def _compute_logits(self, network: nn.Module, X: Any) -> Tensor:
-        logits = super()._compute_logits(network, X)
+    def _compute_logits(
+        self,
+        network: nn.Module,
+        X: Any,
+        output_activation: Callable[[Tensor], Tensor] | None = None,
+        on_nonfinite: Callable[[], object] | None = None,
+    ) -> Tensor:
         if self.predict_augmentation is None:
-            return logits
+            return super()._compute_logits(network, X, output_activation, on_nonfinite)
+        logits = super()._compute_logits(network, X, None, on_nonfinite)
         for seed in range(self.predict_views):
             augment = partial(
                 augment_samples, self.predict_augmentation, self.image_shape_, seed
             )
             logits = logits + forward_in_chunks(network, X, augment)
-        return logits / (1 + self.predict_views)
+        logits = logits / (1 + self.predict_views)
+        if output_activation is None:
+            return logits
+        return activate(logits, output_activation)

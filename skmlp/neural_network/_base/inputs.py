@@ -158,6 +158,22 @@ class InputChecker(BaseEstimator, ABC):
         """Validate X for prediction; return flat samples, in the dtype of X."""
         return self._check_arrays(X, reset=False, dtype=self._network_dtype())
 
+    def _has_valid_form(self, X: Any) -> bool:
+        """Return whether X is an array of floats that is valid if it is finite.
+
+        scikit-learn's checks take longer than the prediction of a sample.
+        """
+        attributes = vars(self)
+        return (
+            type(X) is np.ndarray
+            and X.dtype.type in (np.float32, np.float64)
+            and X.dtype.isnative
+            and X.ndim == 2
+            and len(X) > 0
+            and X.shape[1] == attributes["n_features_in_"]
+            and "feature_names_in_" not in attributes
+        )
+
     def _network_dtype(self) -> torch.dtype:
         """Return the dtype of the fitted network."""
         return reference_parameter(vars(self)["net_"].module_).dtype

@@ -1,7 +1,7 @@
 """Prediction, hidden activations and weights of a fitted estimator."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,21 @@ class PredictingNetwork(InputChecker):
     best_validation_score_: float | None
     best_epoch_: int | None
 
-    def _logits(self, X: Any) -> Tensor:
-        """Validate X, and return the logits as a tensor on the CPU."""
+    def _logits(
+        self, X: Any, output_activation: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Validate X, and return the logits as a tensor on the CPU.
+
+        With an output activation, its results are returned instead.
+        """
         check_is_fitted(self)
-        X = self._check_X(X)
-        return self._compute_logits(self._network_to_predict(), X)
+        network = self._network_to_predict()
+        if not self._has_valid_form(X):
+            return self._compute_logits(network, self._check_X(X), output_activation)
+        # Whether the values are finite is tested where they are in the cache anyway.
+        return self._compute_logits(
+            network, X, output_activation, on_nonfinite=lambda: self._check_X(X)
+        )
 
     def hidden_activations(self, X: Any, layer: int | str | None = None) -> np.ndarray:
         """Return the activations of a hidden layer.
@@ -93,9 +103,20 @@ width, n_channels) for a convolution
         activations = forward_in_chunks(part, self._check_X(X))
         return channels_last(activations, part).contiguous().numpy()
 
-    def _compute_logits(self, network: nn.Module, X: Any) -> Tensor:
-        """Return the logits of checked samples."""
-        return forward_in_chunks(network, X)
+    def _compute_logits(
+        self,
+        network: nn.Module,
+        X: Any,
+        output_activation: Callable[[Tensor], Tensor] | None = None,
+        on_nonfinite: Callable[[], object] | None = None,
+    ) -> Tensor:
+        """Return the logits of checked samples, or their output activations.
+
+        `on_nonfinite` is called if the samples may hold values that are not finite.
+        """
+        return forward_in_chunks(
+            network, X, None, output_activation, on_nonfinite=on_nonfinite
+        )
 
     def _network_to_predict(self) -> nn.Module:
         """Return the network on `device_`, or on the CPU without that device."""

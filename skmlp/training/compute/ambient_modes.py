@@ -13,7 +13,7 @@ that: the KeyboardInterrupt may be raised within their own methods.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from sklearn import get_config, set_config
@@ -31,24 +31,43 @@ _DEVICE_TYPES = ("cpu", "cuda")
 inference_mode = torch._C._InferenceMode
 
 
+class _ThreadModes(NamedTuple):
+    """Modes of torch in one thread."""
+
+    grad: bool
+    autocast: tuple[bool, bool]
+    caches_casts: bool
+
+
+def _thread_modes() -> _ThreadModes:
+    """Return the modes of this thread."""
+    on_cpu, on_cuda = map(torch.is_autocast_enabled, _DEVICE_TYPES)
+    return _ThreadModes(
+        torch.is_grad_enabled(), (on_cpu, on_cuda), torch.is_autocast_cache_enabled()
+    )
+
+
+def _count_blocks() -> list[int]:
+    """Return how many blocks of each setting this thread has opened."""
+    return [setting.count_blocks() for setting in SharedSetting.all]
+
+
 class _Settings:
     """Settings of this thread and of the process that fits and predictions change."""
 
-    __slots__ = ("autocast", "caches_casts", "grad", "is_restored", "n_blocks")
+    __slots__ = ("is_restored", "modes", "n_blocks")
 
     def __init__(self) -> None:
         self.is_restored = False
-        self.grad = torch.is_grad_enabled()
-        self.autocast = [torch.is_autocast_enabled(kind) for kind in _DEVICE_TYPES]
-        self.caches_casts = torch.is_autocast_cache_enabled()
-        self.n_blocks = [setting.count_blocks() for setting in SharedSetting.all]
+        self.modes = _thread_modes()
+        self.n_blocks = _count_blocks()
 
     def are_default(self) -> bool:
         """Return whether no mode is on that would change a fit or a prediction."""
         return not (
             torch.is_inference_mode_enabled()
             or torch._C._len_torch_function_stack()
-            or any(self.autocast)
+            or any(self.modes.autocast)
         )
 
     def leave_autocast(self) -> None:
@@ -66,14 +85,14 @@ class _Settings:
         """Give thread and process these settings, unless a call has completed that."""
         if self.is_restored:
             return
-        for setting, n in zip(SharedSetting.all, self.n_blocks, strict=True):
-            setting.close_blocks(n)
-        if torch.is_grad_enabled() != self.grad:
-            torch.set_grad_enabled(self.grad)
-        for kind, enabled in zip(_DEVICE_TYPES, self.autocast, strict=True):
-            if torch.is_autocast_enabled(kind) != enabled:
+        if _count_blocks() != self.n_blocks:
+            for setting, n in zip(SharedSetting.all, self.n_blocks, strict=True):
+                setting.close_blocks(n)
+        if _thread_modes() != self.modes:
+            torch.set_grad_enabled(self.modes.grad)
+            for kind, enabled in zip(_DEVICE_TYPES, self.modes.autocast, strict=True):
                 torch.set_autocast_enabled(kind, enabled)
-        torch.set_autocast_cache_enabled(self.caches_casts)
+            torch.set_autocast_cache_enabled(self.modes.caches_casts)
         self.is_restored = True
 
 

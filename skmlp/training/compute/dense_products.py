@@ -1,7 +1,8 @@
 """Matrix products of dense layers, by oneDNN where it is faster than BLAS.
 
 torch's BLAS library is MKL, which uses AVX-512 on Intel's processors only. On AMD's
-processors oneDNN needs half of the time of MKL. On Intel's both need the same time.
+processors oneDNN needs half of the time of MKL. On Intel's processors MKL is as fast,
+and it needs no other layout of the weights.
 
 - Each call of oneDNN first reorders the weights: it copies them into the layout of its
   kernels. Small products are therefore computed by BLAS.
@@ -14,6 +15,7 @@ processors oneDNN needs half of the time of MKL. On Intel's both need the same t
 not.
 """
 
+import sys
 from collections.abc import Hashable
 from typing import Any
 
@@ -22,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skmlp.training.compute.processor import mkl_is_fast
 from skmlp.training.compute.split_products import SplitProducts
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
@@ -30,18 +33,17 @@ from skmlp.training.compute.threads import using_threads
 # the bias could fuse an activation.
 _onednn = (
     torch.ops.mkldnn._linear_pointwise.default
-    if torch.backends.mkldnn.is_available()
-    and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if torch.backends.mkldnn.is_available() and not mkl_is_fast()
     else None
 )
 
 # Minimum number of multiplications for which oneDNN is faster than BLAS.
 _MIN_ONEDNN_MULTIPLICATIONS = 2**20
 
-# Multiplications and batch sizes for which `SplitProducts` is the fastest. Above these
-# ranges, oneDNN is faster. Below, BLAS on one thread is faster.
-_SPLIT_MULTIPLICATIONS = range(2**20, 2**22)
-_SPLIT_BATCH_SIZES = range(32, 65)
+# Multiplications and batch sizes for which `SplitProducts` is the fastest. Below these
+# ranges, BLAS on one thread is faster. Above them oneDNN is faster, where it is used.
+_SPLIT_MULTIPLICATIONS = range(2**20, 2**22 if _onednn is not None else sys.maxsize)
+_SPLIT_BATCH_SIZES = range(32, 65 if _onednn is not None else sys.maxsize)
 
 # Maps (batch size, available threads) to the number of oneDNN threads. 0 means BLAS.
 ThreadChoices = dict[tuple[int, int], int]
@@ -238,7 +240,7 @@ def can_thread_large_products(like: Tensor) -> bool:
 
     `like` has their dtype and device.
     """
-    return _onednn is not None and like.is_cpu and like.dtype is torch.float32
+    return like.is_cpu and like.dtype is torch.float32
 
 
 def _is_faster_split(x: Tensor, weight: Tensor) -> bool:

@@ -40,7 +40,9 @@ _VALUES_PER_CHUNK = 2**21
 _VALUES_PER_GATHER = 2**20
 
 # Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
-_KEPT_DTYPES = (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
+_KEPT_DTYPES = frozenset(
+    (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
+)
 
 
 class DeviceData(Dataset):
@@ -321,10 +323,10 @@ def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
     Otherwise the array is copied. It is cast to `dtype` if torch does not support the
     dtype of the array.
     """
-    native_dtype = X.dtype.newbyteorder("=")
-    fallback_dtype = np.float64 if dtype == torch.float64 else np.float32
-    supported_dtype = native_dtype if native_dtype in _KEPT_DTYPES else fallback_dtype
-    X = X.astype(supported_dtype, copy=False)
+    if X.dtype.type not in _KEPT_DTYPES:
+        X = X.astype(np.float64 if dtype == torch.float64 else np.float32)
+    elif not X.dtype.isnative:
+        X = X.astype(X.dtype.newbyteorder("="))
     if not X.flags.writeable or any(stride < 0 for stride in X.strides):
         X = X.copy()
     return torch.from_numpy(X)

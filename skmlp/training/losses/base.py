@@ -7,7 +7,8 @@ Leading dimensions are the members of a pack.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -136,8 +137,17 @@ def _probability(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits).clamp_(finfo.tiny, 1.0 - finfo.eps / 2)
 
 
-OUTPUT_ACTIVATIONS = {
-    "softmax": lambda logits: torch.softmax(logits, dim=-1),
+def over_classes(function: Callable[[Tensor, int], Tensor], logits: Tensor) -> Tensor:
+    """Apply softmax or its logarithm over the classes."""
+    batch, n_classes = logits.shape[-2:]
+    if n_classes >= batch:
+        return function(logits, -1)
+    # torch vectorizes over the last dimension, which should be the longer one.
+    return function(logits.mT, -2).mT
+
+
+OUTPUT_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": partial(over_classes, torch.softmax),
     "logistic": _probability,
     "identity": lambda logits: logits,
     "exp": torch.exp,

@@ -1,7 +1,6 @@
 """Losses of classifiers."""
 
 import math
-from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skmlp.training.compute.threads import using_threads
-from skmlp.training.losses.base import Loss, weigh_gradient
+from skmlp.training.losses.base import Loss, over_classes, weigh_gradient
 
 
 @cache
@@ -24,18 +23,9 @@ def _clip_log(log_probability: Tensor) -> Tensor:
     return log_probability.clamp(*_log_bounds(log_probability.dtype))
 
 
-def _over_classes(function: Callable[[Tensor, int], Tensor], logits: Tensor) -> Tensor:
-    """Apply softmax or its logarithm over the classes."""
-    batch, n_classes = logits.shape[-2:]
-    if n_classes >= batch:
-        return function(logits, -1)
-    # torch vectorizes over the last dimension, which should be the longer one.
-    return function(logits.mT, -2).mT
-
-
 def _log_softmax(logits: Tensor) -> Tensor:
     """Return log-probabilities."""
-    return _over_classes(torch.log_softmax, logits)
+    return over_classes(torch.log_softmax, logits)
 
 
 def _softmax(logits: Tensor) -> Tensor:
@@ -53,7 +43,7 @@ def _softmax_of_members(logits: Tensor, n_threads: int) -> Tensor:
     # values of each thread's part. A split within a member would therefore change the
     # rounding.
     with using_threads(n_threads if len(logits) % n_threads == 0 else 1):
-        return _over_classes(torch.softmax, logits)
+        return over_classes(torch.softmax, logits)
 
 
 def _normalized_weights(weight: Tensor) -> Tensor:

@@ -1,0 +1,24 @@
+"""What is known about the processor."""
+
+import pytest
+
+from skmlp.training.compute import processor
+
+
+@pytest.mark.parametrize(
+    ("description", "is_intel"),
+    [
+        ("vendor_id\t: GenuineIntel\nmodel name\t: Xeon", True),
+        ("vendor_id\t: AuthenticAMD\nmodel name\t: EPYC", False),
+    ],
+)
+def test_vendor_is_read_from_the_description(description, is_intel, tmp_path):
+    file = tmp_path / "cpuinfo"
+    file.write_text(description)
+    assert processor.is_intel(file) == is_intel
+
+
+def test_system_without_the_file_describes_its_processor(monkeypatch, tmp_path):
+    name = "Intel64 Family 6 Model 143, GenuineIntel"
+    monkeypatch.setattr(processor.platform, "processor", lambda: name)
+    assert processor.is_intel(tmp_path / "absent")

@@ -77,15 +77,20 @@ def forward_in_chunks(
         On the CPU, in the dtype of the network.
     """
     forward = _Forward(network, transform, output_activation, on_nonfinite is not None)
-    if not isinstance(X, Source):
-        outputs = forward(X)
-        if on_nonfinite is not None and not forward.is_finite:
-            on_nonfinite()
-        return outputs
+    if isinstance(X, Source):
+        return _forward_windows(forward, X)
+    outputs = forward(X)
+    if on_nonfinite is not None and not forward.is_finite:
+        on_nonfinite()
+    return outputs
+
+
+def _forward_windows(forward: "_Forward", X: Source) -> Tensor:
+    """Return the outputs for all samples of a source, which is read in windows."""
     # All outputs are in one array. Many small arrays would fragment the memory.
-    outputs = None
+    outputs: Tensor | None = None
     n_samples, n_features = X.shape
-    widest = max_values_per_sample(network, n_features)
+    widest = max_values_per_sample(forward.network, n_features)
     for window in X.windows(np.arange(n_samples), samples_per_chunk(widest)):
         in_order = bool((window.positions[1:] > window.positions[:-1]).all())
         samples = window.X if in_order else window.X[window.positions]

@@ -30,7 +30,7 @@ class DecisionFunctionMixin:
 
     n_outputs_: int
     _target_type: str
-    _logits: Callable[[Any], Tensor]
+    _logits: Callable[..., Tensor]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits, before the temperature divides them.

@@ -23,8 +23,10 @@ from skmlp.training.handwritten_step import DenseModules, group_dense_modules
 from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
 from skmlp.training.modules.introspection import (
     copy_sharing_weights,
+    is_known,
     known_modules,
     max_values_per_sample,
+    modules_in_sequence,
     reference_parameter,
 )
 
@@ -124,11 +126,7 @@ class _Forward:
         self.tests_finite = tests_finite
         self.is_finite = True
         # Calls of torch's modules take longer than the arithmetic of a few samples.
-        known = known_modules(network)
-        self.dense_layers = None if known is None else group_dense_modules(known)
-        # A user's module may store values between the calls of its parts. Each thread
-        # then needs a copy.
-        self.can_share_network = known is not None
+        self.dense_layers = _find_dense_layers(network)
         first = reference_parameter(network)
         self.dtype, self.device = first.dtype, first.device
 
@@ -150,9 +148,10 @@ class _Forward:
             outputs = output.new_empty((X.shape[0], *output.shape[1:]))
             outputs[first] = output
 
+        # A user's module may store values between the calls of its parts.
+        is_shared = n_threads == 1 or known_modules(self.network) is not None
         free_networks: SimpleQueue[nn.Module] = SimpleQueue()
         for _ in range(min(n_threads, len(chunks))):
-            is_shared = self.can_share_network or n_threads == 1
             free_networks.put(
                 self.network if is_shared else copy_sharing_weights(self.network)
             )
@@ -198,6 +197,14 @@ class _Forward:
             n_chunks //= 2
         size = -(-n_samples // n_chunks)  # rounded up
         return max(1, min(size, _VALUES_PER_DENSE_CHUNK // widest))
+
+
+def _find_dense_layers(network: nn.Module) -> list[DenseModules] | None:
+    """Return the layers of a network that has dense layers only."""
+    modules = modules_in_sequence(network)
+    if modules is None or not all(map(is_known, modules)):
+        return None
+    return group_dense_modules(modules)
 
 
 def _evaluate_dense(layers: list[DenseModules], x: Tensor) -> Tensor:

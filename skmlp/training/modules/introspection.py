@@ -112,14 +112,17 @@ def known_modules(network: nn.Module) -> list[nn.Module] | None:
     modules = modules_in_sequence(network)
     if modules is None:
         return None
-    are_known = all(
-        (type(m) in _KNOWN_CLASSES or is_own_class(type(m))) and not _is_modified(m)
-        for m in network.modules()
-    )
+    are_known = all(map(is_known, network.modules()))
     parameters = [id(p) for m in modules for p in m.parameters()]
     share_nothing = len(set(map(id, modules))) == len(modules)
     share_nothing = share_nothing and len(set(parameters)) == len(parameters)
     return modules if are_known and share_nothing else None
+
+
+def is_known(module: nn.Module) -> bool:
+    """Return whether the engine knows what a module computes, its children aside."""
+    known_class = type(module) in _KNOWN_CLASSES or is_own_class(type(module))
+    return known_class and not _is_modified(module)
 
 
 def _is_modified(module: nn.Module) -> bool:

@@ -9,8 +9,10 @@ to override or to call them where it stands: ``_parameter_constraints``,
 ``_validate_params``, ``_get_param_names`` and ``_html_repr``.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import sklearn
@@ -49,6 +51,10 @@ from sklearn.model_selection._validation import (
 
 # Indexing of arrays, lists, frames and sparse matrices. No public function does it.
 from sklearn.utils import _safe_indexing as safe_indexing
+
+# The library and the device of an array. The public API has neither.
+from sklearn.utils._array_api import _convert_to_numpy, get_namespace
+from sklearn.utils._array_api import device as array_device
 
 # The methods that take metadata. The public module has no list of them.
 from sklearn.utils._metadata_requests import SIMPLE_METHODS
@@ -104,6 +110,8 @@ MODULES_OF_SINGLE_FITS = (
     "sklearn.utils",
 )
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
 # Model files record the version. Attributes of transformers may change with it.
 SKLEARN_VERSION = sklearn.__version__
 
@@ -132,12 +140,14 @@ __all__ = [
     "make_callback_context",
     "make_search_arguments",
     "num_samples",
+    "outputs_match_input",
     "pass_labels",
     "roc_auc_of_present_classes",
     "safe_indexing",
     "safe_split",
     "score_estimator",
     "set_metadata_requests",
+    "to_numpy",
     "top_k",
     "validate_params",
     "warn_or_raise_about_fit_failures",
@@ -235,3 +245,38 @@ def check_resources(search: Any, X: Any, y: Any, split_params: Any) -> None:
     """Check the resources of a halving search. Its `fit` does it before version 1.9."""
     if hasattr(BaseSearchCV, "_check_input_parameters"):
         search._check_input_parameters(X, y, split_params)
+
+
+def to_numpy(array: Any) -> Any:
+    """Return an array of any library as NumPy's; return other objects unchanged.
+
+    The array is copied only if it is on another device than the CPU.
+    """
+    if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
+        return array
+    if hasattr(array, "detach"):  # a tensor of torch
+        return array.detach().cpu().numpy()
+    return _convert_to_numpy(array, get_namespace(array)[0])
+
+
+def outputs_match_input(method: _Method) -> _Method:
+    """Let a method return arrays of the library of X, on the device of X.
+
+    This is scikit-learn's rule under ``config_context(array_api_dispatch=True)``.
+    Otherwise, and for labels that are strings, arrays are NumPy's.
+    """
+
+    @wraps(method)
+    def call(self: Any, X: Any, *args: Any, **params: Any) -> Any:
+        values = method(self, X, *args, **params)
+        if (
+            not sklearn.get_config()["array_api_dispatch"]
+            or isinstance(X, np.ndarray)
+            or not hasattr(X, "__dlpack__")
+            or not isinstance(values, np.ndarray)
+            or values.dtype.kind not in "biuf"
+        ):
+            return values
+        return get_namespace(X)[0].asarray(values, device=array_device(X))
+
+    return call  # type: ignore[return-value]

@@ -52,7 +52,7 @@ EXTERNAL = {
     "skmlp.model_selection": NETS,
     # A fit shows its progress.
     "skmlp.neural_network": NETS | {"rich"},
-    "skmlp.persistence": NETS | {"onnx", "onnxscript"},
+    "skmlp.persistence": NETS | {"onnx", "skl2onnx"},
     "skmlp.preprocessing": DATA,
     "skmlp.storage": NUMERIC | {"safetensors", "torch"},
     # threadpoolctl sets the threads of BLAS.

@@ -76,6 +76,11 @@ def make_parser() -> argparse.ArgumentParser:
             "help": "digits, mnist, fashion-mnist, cifar10, digit-files, or the path "
             "of a folder of images or of a CSV file (default: the experiment's own)",
         },
+        "--target": {
+            "metavar": "NAME",
+            "help": "column of the classes in a CSV file (default: label, target, "
+            "class or y, else the last column)",
+        },
         "--image-size": {
             "type": image_size,
             "metavar": "HxW",
@@ -166,6 +171,7 @@ def make_request(args: argparse.Namespace) -> Request:
         quick=args.quick,
         image_size=args.image_size,
         grey=args.grey,
+        target=args.target,
     )
 
 

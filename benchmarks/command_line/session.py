@@ -39,8 +39,10 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
     data, dataset = None, BUNDLED
     if request.dataset != BUNDLED:
         reading = ReadOptions(request.image_size or DEFAULT_SIZE, request.grey)
-        data = datasets.load(request.dataset, args.data_home, reading)
+        data = datasets.load(request.dataset, args.data_home, reading, request.target)
         dataset = data.name
+        if data.image_shape is None:
+            request = leave_out_convolutions(request)
     if request.experiment.saves_models:
         request = replace(request, models_folder=folder)
     name = result_files.result_name(request, dataset)
@@ -69,6 +71,8 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
                 result_files.append(path, record)
                 done.add(result_files.run_key(record))
                 progress.advance(bar)
+                if not progress.console.is_terminal:
+                    print(describe_end(record, len(done), len(wanted)), file=sys.stderr)
                 status = RUN_FAILED if record["error"] else status
         except KeyboardInterrupt:
             status = INTERRUPTED
@@ -83,6 +87,40 @@ def run(request: Request, args: argparse.Namespace, console: Console) -> int:
             draw(request, records, folder, name)
         print(f"Stored in {path}", file=sys.stderr)
     return status
+
+
+def leave_out_convolutions(request: Request) -> Request:
+    """Return a request without models that need images, and say which they are.
+
+    Raises
+    ------
+    ValueError
+        If no other model is left.
+    """
+    models = request.experiment.select(request.models)
+    left_out = [model.name for model in models if model.needs_images]
+    if not left_out:
+        return request
+    others = tuple(model.name for model in models if not model.needs_images)
+    if not others:
+        raise ValueError(
+            f"{', '.join(left_out)} need images, but the features of "
+            f"{request.dataset!r} are columns of a table."
+        )
+    print(
+        f"{', '.join(left_out)} are left out, because they need images.",
+        file=sys.stderr,
+    )
+    return replace(request, models=others)
+
+
+def describe_end(record: result_files.Record, n_done: int, n_wanted: int) -> str:
+    """Return a line about a run that ended, for output that is no terminal."""
+    seconds = record.get("fit_seconds")
+    took = f"{seconds:.1f} s" if isinstance(seconds, int | float) else "done"
+    outcome = record["error"] or took
+    run = f"{record['model']} seed {record['seed']}"
+    return f"{run}: {outcome} ({n_done} of {n_wanted})"
 
 
 def draw(

@@ -22,6 +22,9 @@ from skmlp import datasets
 
 TARGET_COLUMN_NAMES = ("label", "target", "class", "y")
 
+# A column with more different numbers with decimals is no column of classes.
+_MAX_FLOAT_CLASSES = 50
+
 
 @dataclass(frozen=True)
 class Data:
@@ -69,16 +72,23 @@ def check_name(name: str) -> None:
 
 
 def load(
-    name: str, data_home: str | None = None, reading: ReadOptions = DEFAULT_READ_OPTIONS
+    name: str,
+    data_home: str | None = None,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    target: str | None = None,
 ) -> Data:
     """Load a data set by name, a folder of images or a CSV file by path.
 
     A folder with the sub-folders ``train`` and ``test`` has its own split. Other data
     without a split (digits, a plain folder, a CSV file) get a stratified test set of a
     fifth of the samples, always the same. `reading` says how the files of a folder are
-    read.
+    read. `target` is the column of the classes in a CSV file.
     """
     check_name(name)
+    path = Path(name)
+    is_table = name not in NAMES and not path.is_dir()
+    if target is not None and not is_table:
+        raise ValueError(f"--target names a column, but {name!r} is no CSV file.")
     if name == IMAGE_FILES:
         with image_files.write_digit_files() as folder:
             return replace(
@@ -86,8 +96,7 @@ def load(
             )
     if name in LOADERS:
         return LOADERS[name](data_home)
-    path = Path(name)
-    return _load_folder(path, reading) if path.is_dir() else _load_csv(path)
+    return _load_csv(path, target) if is_table else _load_folder(path, reading)
 
 
 def _load_digits(data_home: str | None) -> Data:
@@ -158,12 +167,12 @@ def _load_folder(path: Path, reading: ReadOptions) -> Data:
     return _split(name, images.X, images.y, remarks=images.remarks, **data_fields)
 
 
-def _load_csv(path: Path) -> Data:
+def _load_csv(path: Path, target: str | None = None) -> Data:
     """Read numbers and one column of classes.
 
-    The column of classes is named label, target, class or y. Without such a name it is
-    the last column. Integers from 0 to 255 that fill a square are read as the pixels of
-    images.
+    The column of classes is `target`. By default it is named label, target, class or y.
+    Without such a name it is the last column. Integers from 0 to 255 that fill a square
+    are read as the pixels of images.
     """
     try:
         frame = pd.read_csv(path)
@@ -181,8 +190,14 @@ def _load_csv(path: Path) -> Data:
             f"Column {column!r} of {str(path)!r} lacks {missing[column]:,} of "
             f"{len(frame):,} values; impute them, or remove the rows or the column."
         )
-    dataset_name = [c for c in frame.columns if str(c).lower() in TARGET_COLUMN_NAMES]
-    target = dataset_name[0] if dataset_name else frame.columns[-1]
+    if target is None:
+        usual = [c for c in frame.columns if str(c).lower() in TARGET_COLUMN_NAMES]
+        target = usual[0] if usual else frame.columns[-1]
+    elif target not in frame.columns:
+        raise ValueError(
+            f"{str(path)!r} has no column {target!r}; it has "
+            f"{', '.join(map(str, frame.columns))}."
+        )
     features = frame.drop(columns=target)
     texts = features.columns[
         [not pd.api.types.is_numeric_dtype(t) for t in features.dtypes]
@@ -201,12 +216,25 @@ def _load_csv(path: Path) -> Data:
         and X.min() >= 0
         and 1 < X.max() <= 255
     )
+    n_classes = len(np.unique(y))
+    if y.dtype.kind == "f" and n_classes > _MAX_FLOAT_CLASSES:
+        raise ValueError(
+            f"Column {target!r} of {str(path)!r} holds {n_classes:,} different numbers "
+            "and no classes; the experiments classify. Choose another column with "
+            "--target."
+        )
+    kind = f"images of {side}x{side} pixels" if is_image else "columns of numbers"
+    remark = (
+        f"Target: column {target!r} with {n_classes} classes. Features: {X.shape[1]}, "
+        f"taken for {kind}."
+    )
     if not is_image:
-        return _split(path.stem, X.astype(np.float32), y)
+        return _split(path.stem, X.astype(np.float32), y, remarks=(remark,))
     return _split(
         path.stem,
         X.astype(np.uint8),
         y,
         pixel_max=float(X.max()),
         image_shape=(side, side),
+        remarks=(remark,),
     )

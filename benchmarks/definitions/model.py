@@ -145,6 +145,13 @@ class Model:
     note: str = ""
 
     @property
+    def needs_images(self) -> bool:
+        """Whether the model is a convolutional network, or an ensemble of them."""
+        member = self.estimator.params.get("estimator")
+        paths = [self.estimator.path, getattr(member, "path", "")]
+        return any(path.endswith(".CNNClassifier") for path in paths)
+
+    @property
     def architecture(self) -> str:
         """The hidden layers in short: ``conv 10-40 5x5/2-1, dense 50``."""
         params = self.estimator.params

@@ -12,8 +12,9 @@ from benchmarks.definitions.experiment import BUNDLED, Experiment
 class Request:
     """A user's request: an experiment, its data and the number of seeds.
 
-    `image_size` and `grey` say how the files of a folder are read. Fitted models are
-    saved in `models_folder` if it is given.
+    `image_size` and `grey` say how the files of a folder are read, and `target` is the
+    column of the classes in a CSV file. Fitted models are saved in `models_folder` if
+    it is given.
     """
 
     experiment: Experiment
@@ -26,6 +27,7 @@ class Request:
     quick: bool = False
     image_size: tuple[int, int] | None = None
     grey: bool = False
+    target: str | None = None
     models_folder: Path | None = None
 
     def matches_source_protocol(self) -> bool:
@@ -43,6 +45,8 @@ class Request:
             words.append("--image-size {}x{}".format(*self.image_size))
         if self.grey:
             words.append("--grey")
+        if self.target is not None:
+            words.append(f"--target {self.target}")
         if self.train_size is not None:
             words.append(f"--train-size {self.train_size}")
         words.append(f"--seeds {self.seeds}")

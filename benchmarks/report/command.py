@@ -23,7 +23,8 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="*",
         type=Path,
         metavar="FOLDER",
-        help="folders of stored runs (default: the committed ones)",
+        help="folders of stored runs (default: the folder of --out if it has runs, "
+        f"else {result_files.DEFAULT_FOLDER}, else the committed ones)",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="PAGE.html", help="the page"
@@ -35,13 +36,21 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line and return its exit status."""
     args = make_parser().parse_args(argv)
     try:
-        n_runs = write(args.folders or [result_files.COMMITTED_FOLDER], args.out)
+        n_runs = write(args.folders or [find_folder(args.out)], args.out)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
     size = args.out.stat().st_size / 1e6
     print(f"{args.out}: {n_runs:,} run{'s' * (n_runs != 1)}, {size:.2f} MB")
     return OK
+
+
+def find_folder(page: Path) -> Path:
+    """Return the folder of the runs that were made last, as far as can be known."""
+    for folder in (page.parent, result_files.DEFAULT_FOLDER):
+        if any(folder.glob("*.jsonl")):
+            return folder
+    return result_files.COMMITTED_FOLDER
 
 
 def write(folders: Sequence[Path], path: Path) -> int:

@@ -20,6 +20,7 @@ from skmlp.model_selection._tasks import (
     TrainingStates,
     clone_with,
 )
+from skmlp.neural_network._fit.user_callbacks import iterate_callbacks
 from skmlp.neural_network._known_classes import (
     describe_override,
     ends_in_known_network,
@@ -158,7 +159,7 @@ def _check_can_continue(estimator: Any) -> None:
             "so warm_start=True cannot continue a training of fewer epochs; choose one "
             f"of {others}, or set warm_start=False."
         )
-    for callback in network.callbacks or ():
+    for callback in iterate_callbacks(network.callbacks):
         if not hasattr(callback, "state_dict"):
             raise ValueError(
                 f"warm_start=True cannot continue with {type(callback).__name__}, a "

@@ -16,7 +16,12 @@ from skmlp._sklearn_bases import (
     TransformerMixin,
     fit_context,
 )
-from skmlp._sklearn_compat import StrOptions, check_sample_weight
+from skmlp._sklearn_compat import (
+    StrOptions,
+    check_sample_weight,
+    outputs_match_input,
+    to_numpy,
+)
 from skmlp.neural_network._base.building import hidden_sizes
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters import Parameter
@@ -27,6 +32,7 @@ from skmlp.neural_network._base.parameters.constraints import (
     list_choices,
 )
 from skmlp.neural_network._base.parameters.declaration import (
+    Int,
     set_init_arguments,
     with_shared_parameters,
 )
@@ -155,25 +161,25 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
 
     def __init__(
         self,
-        n_components: int = 2,
-        hidden_layer_sizes: int | Sequence[int] = (100,),
+        n_components: Int = 2,
+        hidden_layer_sizes: Int | Sequence[Int] = (100,),
         activation: str | Callable[..., Any] = "relu",
         *,
-        decoder_layer_sizes: int | Sequence[int] | None = None,
+        decoder_layer_sizes: Int | Sequence[Int] | None = None,
         code_activation: str = "identity",
         noise: float | Callable[..., torch.Tensor] = 0.0,
         loss: str | Callable[..., torch.Tensor] = "squared_error",
         solver: str | type[torch.optim.Optimizer] = "adam",
         alpha: float | Sequence[float] = 0.0001,
-        batch_size: int | str = "auto",
+        batch_size: Int | str = "auto",
         learning_rate: str | Callable[[float], float] = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
-        max_iter: int = 200,
+        max_iter: Int = 200,
         shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: Int | np.random.RandomState | None = None,
         tol: float = 1e-4,
-        verbose: bool | int | str = False,
+        verbose: bool | Int | str = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -183,13 +189,13 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
-        max_fun: int = 15000,
+        max_fun: Int = 15000,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         init: str = "auto",
         huber_delta: float = 1.0,
         augmentation: Callable[..., torch.Tensor] | None = None,
-        train_size: int | float | None = None,
+        train_size: Int | float | None = None,
         scoring: str | Callable[..., float] | None = None,
         restore_best_weights: bool = True,
         refit_full: bool = False,
@@ -202,10 +208,10 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
         max_grad_norm: float | None = None,
         weight_averaging: float | None = None,
         warmup_epochs: float = 0,
-        step_size: int = 10,
+        step_size: Int = 10,
         gamma: float = 0.1,
         init_from: Any = None,
-        frozen_layers: Sequence[int | str] | None = None,
+        frozen_layers: Sequence[Int | str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
     ) -> None:
@@ -271,6 +277,7 @@ shape (n_samples, height, width[, channels])
         """
         return self._fit(X, None, sample_weight, incremental=True)
 
+    @outputs_match_input
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes of samples.
 
@@ -287,6 +294,7 @@ shape (n_samples, height, width[, channels])
         X = self._check_X(X)
         return forward_in_chunks(self._parts().encoder, X).numpy()
 
+    @outputs_match_input
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the samples that the decoder reconstructs from codes.
 
@@ -302,7 +310,7 @@ shape (n_samples, height, width[, channels])
             shape.
         """
         check_is_fitted(self)
-        codes = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        codes = check_array(to_numpy(X), dtype=[np.float64, np.float32], input_name="X")
         decoder = self._parts().decoder
         n_components = self._n_features_out
         if codes.shape[1] != n_components:

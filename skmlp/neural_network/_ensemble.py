@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import type_of_target
 from torch import Tensor
 
 from skmlp._sklearn_bases import ClassifierMixin, available_if, fit_context
+from skmlp._sklearn_compat import outputs_match_input, to_numpy
 from skmlp.neural_network._base.labels import (
     check_columns,
     class_indices,
@@ -135,6 +136,7 @@ class EnsembleClassifier(ClassifierMixin, BaseNetworkEnsemble):
 
     # Prediction
 
+    @outputs_match_input
     def predict(self, X: Any) -> np.ndarray:
         """Return the class with the highest average probability; ties give the first.
 
@@ -173,12 +175,13 @@ class EnsembleClassifier(ClassifierMixin, BaseNetworkEnsemble):
         -------
         score : float
         """
-        predicted = self.predict(X)
+        predicted, y = to_numpy(self.predict(X)), to_numpy(y)
         # Ensembles that were pickled with an older version lack this attribute.
         if getattr(self, "_target_type", None) == "probabilities":
             y = most_probable_classes(y, len(self.classes_))
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
+    @outputs_match_input
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the average of the members' probabilities.
 
@@ -197,6 +200,7 @@ class EnsembleClassifier(ClassifierMixin, BaseNetworkEnsemble):
         temperature = getattr(self, "temperature_", 1.0)
         return temper_probabilities(average, temperature, self._multilabel)
 
+    @outputs_match_input
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the average probabilities.
 
@@ -209,7 +213,7 @@ class EnsembleClassifier(ClassifierMixin, BaseNetworkEnsemble):
         log_probabilities : ndarray of shape (n_samples, n_classes)
         """
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.log(to_numpy(self.predict_proba(X)))
 
     @in_default_modes
     def calibrate_temperature(self, X: Any, y: Any) -> Self:

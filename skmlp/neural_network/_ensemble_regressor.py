@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import get_tags
 
 from skmlp._sklearn_bases import RegressorMixin, available_if, fit_context
+from skmlp._sklearn_compat import outputs_match_input
 from skmlp.neural_network._base.parameters.declaration import with_shared_parameters
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._ensembles.base import BaseNetworkEnsemble
@@ -101,6 +102,7 @@ class EnsembleRegressor(RegressorMixin, BaseNetworkEnsemble):
         """
         return self._partial_fit(X, y, sample_weight=sample_weight)
 
+    @outputs_match_input
     def predict(self, X: Any) -> np.ndarray:
         """Return the average of the members' predictions.
 

@@ -1,16 +1,11 @@
-"""Export networks to programs that do not use skmlp: torch modules and ONNX."""
+"""Export networks to programs that do not use skmlp, as torch modules."""
 
 import copy
-import os
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
-
-from skmlp.storage.atomic_files import write_durably
 
 
 def to_torch(estimator: Any) -> nn.Module:
@@ -98,60 +93,3 @@ def _replace_with_torch_layers(module: nn.Module) -> nn.Module:
         # The derived class differs only in methods that are used for training.
         module.__class__ = base
     return module
-
-
-def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Save a fitted estimator's network in the ONNX format.
-
-    The graph has one input, ``rows`` of shape (n_samples, n_features), and one output,
-    ``logits`` of shape (n_samples, n_outputs). The number of samples is variable. Dtype
-    and order of the features are those of `to_torch`.
-
-    Parameters
-    ----------
-    estimator : object
-        A fitted network of `skmlp.neural_network`. For a Pipeline, pass its last step.
-    path : str or path-like
-        The file. An existing file is replaced when the new one is complete.
-
-    Raises
-    ------
-    ImportError
-        If ``onnx`` or ``onnxscript`` is not installed. torch needs both.
-    TypeError
-        If the estimator is not a network of skmlp.
-    NotFittedError
-        If the estimator is not fitted.
-    OSError
-        If the file cannot be written. An existing file is unchanged.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from skmlp.neural_network import SoftmaxRegression
-    >>> from skmlp.persistence import to_onnx
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = SoftmaxRegression(solver="lbfgs").fit(X, y)
-    >>> to_onnx(model, "iris.onnx")  # doctest: +SKIP
-    """
-    for package in ("onnx", "onnxscript"):
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise ImportError(
-                f"to_onnx needs {package}, which is not installed; pip install onnx "
-                "onnxscript."
-            ) from error
-    network = to_torch(estimator)
-    first = next(p for p in network.parameters() if p.is_floating_point())
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, estimator.n_features_in_, dtype=first.dtype),),
-        input_names=["rows"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("n_samples")},),
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    write_durably(Path(path), program.model_proto.SerializeToString())

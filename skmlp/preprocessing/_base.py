@@ -15,6 +15,7 @@ from skmlp._sklearn_bases import (
     TransformerMixin,
     available_if,
 )
+from skmlp._sklearn_compat import to_numpy
 
 # Other dtypes (object, longdouble, numeric strings) are converted to the first dtype.
 _ACCEPTED_DTYPES = [np.float64, np.float32, np.float16, np.bool_]
@@ -87,7 +88,12 @@ class PixelTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _check_pixels(self, X: Any, *, reset: bool) -> np.ndarray:
         """Validate X; if `reset`, store the shape of a sample."""
         pixels = validate_data(
-            self, X, reset=reset, dtype=_ACCEPTED_DTYPES, allow_nd=True, ensure_2d=False
+            self,
+            to_numpy(X),
+            reset=reset,
+            dtype=_ACCEPTED_DTYPES,
+            allow_nd=True,
+            ensure_2d=False,
         )
         if pixels.ndim < 2:
             check_array(pixels, estimator=self)  # raises scikit-learn's error

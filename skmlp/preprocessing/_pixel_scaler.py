@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skmlp._sklearn_bases import fit_context
-from skmlp._sklearn_compat import Interval
+from skmlp._sklearn_compat import Interval, outputs_match_input
 from skmlp.preprocessing._base import PixelTransformer, output_dtype, sample_blocks
 
 
@@ -110,6 +110,7 @@ class PixelScaler(PixelTransformer):
         self._check_pixels(X, reset=True)
         return self
 
+    @outputs_match_input
     def transform(self, X: npt.ArrayLike) -> np.ndarray:
         """Scale pixels to `feature_range`.
 
@@ -144,6 +145,7 @@ class PixelScaler(PixelTransformer):
                 scaled[block] += low
         return scaled
 
+    @outputs_match_input
     def inverse_transform(self, X: npt.ArrayLike) -> np.ndarray:
         """Scale values back to [0, `pixel_max`], without rounding.
 

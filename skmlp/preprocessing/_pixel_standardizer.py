@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from skmlp._sklearn_bases import available_if, fit_context
-from skmlp._sklearn_compat import StrOptions
+from skmlp._sklearn_compat import StrOptions, outputs_match_input
 from skmlp.preprocessing._base import PixelTransformer, output_dtype, sample_blocks
 from skmlp.preprocessing._moments import (
     Moments,
@@ -185,6 +185,7 @@ class PixelStandardizer(PixelTransformer):
         """
         return self._update(X, first=not hasattr(self, "n_samples_seen_"))
 
+    @outputs_match_input
     def transform(self, X: npt.ArrayLike) -> np.ndarray:
         """Center and scale pixels.
 
@@ -223,6 +224,7 @@ class PixelStandardizer(PixelTransformer):
         return Z
 
     @available_if(_has_inverse)
+    @outputs_match_input
     def inverse_transform(self, X: npt.ArrayLike) -> np.ndarray:
         """Scale standardized values back to pixels, without rounding.
 

@@ -10,18 +10,24 @@ The optimizer changes this vector in place, so it changes the network's weights 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.utils import ClassifierTags
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
+from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
-from skmlp.training.modules.introspection import reference_parameter
+from skmlp.training.modules.introspection import (
+    reference_parameter,
+    weight_layers,
+)
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.optimizers.flat_parameters import FlatParameters, own_storages
 from skmlp.training.optimizers.optimizer_state import (
@@ -111,6 +117,8 @@ class Net(NeuralNet):
     incremental_ = False
     fit_parameters_: dict[str, Any] | None = None
     bests_: dict[str, float]
+    history: Any
+    n_outputs: int | None = None
 
     def __init__(
         self,
@@ -253,6 +261,64 @@ class Net(NeuralNet):
             self.drop_optimizer(self.optimizer_)
         own_storages(self.module_)
 
+    @contextmanager
+    def _with_optimizer(self) -> Iterator[None]:
+        """Give the net an optimizer within the block, also after `release`."""
+        if "flat_" in vars(self):  # in training
+            yield
+            return
+        history: list[Any] = self.history
+        self.resume()
+        try:
+            yield
+        finally:
+            self.drop_optimizer(self.copy_optimizer_state())
+            # The estimator has the same list as `history_`.
+            if self.history is not history:
+                history[:] = self.history
+                self.history = history
+
+    def save_params(self, *args: Any, **kwargs: Any) -> None:
+        """Save parameters, optimizer state and history, as skorch does."""
+        with self._with_optimizer():
+            super().save_params(*args, **kwargs)
+
+    def load_params(self, *args: Any, **kwargs: Any) -> None:
+        """Load parameters, optimizer state and history, as skorch does."""
+        with self._with_optimizer():
+            super().load_params(*args, **kwargs)
+
+    # Predictions, for skorch's scorers
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The encoded classes."""
+        n_outputs = self.n_outputs
+        if n_outputs is None:
+            n_outputs = list(weight_layers(self.module_))[-1].weight.shape[0]
+        return np.arange(max(2, n_outputs))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if self.criterion.output_activation in ("softmax", "logistic"):
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        else:
+            tags.estimator_type = "regressor"
+        return tags
+
+    def infer(self, x: Any, **params: Any) -> Tensor:
+        """Return the logits of samples of any dtype."""
+        dtype = reference_parameter(self.module_).dtype
+        return super().infer(to_tensor(x, device=self.device).to(dtype), **params)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the outputs after their activation; two columns for two classes."""
+        predicted = super().predict_proba(X)
+        is_binary = self.criterion_.output_activation == "logistic"
+        if is_binary and predicted.ndim == 2 and predicted.shape[1] == 1:
+            return np.hstack([1 - predicted, predicted])
+        return predicted
+
     def predict(self, X: Any) -> np.ndarray:
         """Return predictions encoded as the targets, for skorch's scorers.
 
@@ -265,7 +331,7 @@ class Net(NeuralNet):
         y : ndarray
             Indices of classes, 0 and 1, or numbers.
         """
-        predicted = self.predict_proba(X)
+        predicted = super().predict_proba(X)
         activation = self.criterion_.output_activation
         if activation == "softmax":
             return predicted.argmax(axis=-1)

@@ -7,8 +7,8 @@ results are stored in its net.
 
 import math
 import operator
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -51,8 +51,12 @@ class TrainingRun:
         Batches of the validation set.
     max_epochs : int
         Maximum number of epochs. Epochs that were loaded from the checkpoint count.
+    given_data : tuple of X and y, optional
+        Checked features and targets of the fit, for ``on_train_begin`` of callbacks.
     score : callable or None
         Function that takes the logits of the validation set and returns their score.
+    score_names : sequence of str
+        Names of the score in the history.
     train_score : callable or None
         Function without arguments that returns the score of the training set. None
         omits this score from the history.
@@ -84,7 +88,9 @@ class TrainingRun:
         valid_loader: BatchLoader | None,
         max_epochs: int,
         *,
+        given_data: tuple[Any, Any] = (None, None),
         score: Callable[[Tensor], float] | None = None,
+        score_names: Sequence[str] = ("valid_score",),
         train_score: Callable[[], float] | None = None,
         generator: torch.Generator | None = None,
         checkpoint: RunCheckpoint | None = None,
@@ -94,7 +100,9 @@ class TrainingRun:
         self.train_loader = train_loader
         self.valid_loader = valid_loader
         self.max_epochs = max_epochs
+        self.given_data = given_data
         self.score = score
+        self.score_names = score_names
         self.train_score = train_score
         self.generator = generator
         self.checkpoint = checkpoint
@@ -154,8 +162,14 @@ class TrainingRun:
         loss_terms, _ = net.criterion_.loss_terms_and_gradient(logits, y, weight)
         loss = net.criterion_.mean_loss(loss_terms, weight)
         net.record("valid_loss", float(loss), operator.lt)
+        self.record_score(logits)
+
+    def record_score(self, logits: Tensor) -> None:
+        """Write the score of the logits of the validation set into the history."""
         if self.score is not None:
-            net.record("valid_score", self.score(logits), operator.gt)
+            score = self.score(logits)
+            for name in self.score_names:
+                self.net.record(name, score, operator.gt)
 
     def finish_epoch(self) -> None:
         """Update monitor, best weights and learning rate; set ``converged_``."""
@@ -198,7 +212,8 @@ class TrainingRun:
         net.epochs_ += 1
         net.converged_ = True
         net.record("train_loss", loss, operator.lt)
-        net.record("valid_score", math.nan, operator.gt)
+        for name in self.score_names:
+            net.record(name, math.nan, operator.gt)
         monitor.samples_seen += len(self.train_loader.data)
         monitor.add_divergence(loss)
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PassthroughScoring
 from torch import Tensor
 
 from skmlp.training.compute.ambient_modes import inference_mode
@@ -123,16 +123,12 @@ class Trainer:
     def train(self, progress_callback: ProgressCallback = ignore_progress) -> None:
         """Train until the run ends; see the function `train`."""
         run, net = self.run, self.run.net
-        datasets = {
-            "dataset_train": run.train_loader.data,
-            "dataset_valid": None
-            if run.valid_loader is None
-            else run.valid_loader.data,
-        }
+        datasets = self._prepare_callbacks()
         if run.max_epochs * len(run.train_loader) >= _MIN_RECORDED_STEPS:
             self.enable_cuda_graph()
         net.epochs_, net.converged_, net.interrupted_ = 0, False, False
-        net.notify("on_train_begin", X=run.train_loader.data, y=None)
+        X, y = run.given_data
+        net.notify("on_train_begin", X=X, y=y)
         run.load_checkpoint(progress_callback)
         self._mark_epoch_end()
         own_watch = None
@@ -173,7 +169,28 @@ class Trainer:
         if run.average is not None:
             run.average.apply()
         run.finish()
-        net.notify("on_train_end", X=run.train_loader.data, y=None)
+        net.notify("on_train_end", X=X, y=y)
+
+    def _prepare_callbacks(self) -> dict[str, Any]:
+        """Return the arguments of the hooks for epochs.
+
+        If a callback watches batches, the batches of the validation set get the size of
+        the training batches, as in skorch.
+        """
+        train, valid = self.run.train_loader, self.run.valid_loader
+        self.run.net.batch_size = train.batch_size
+        if valid is not None and self._notifies_of_batches():
+            valid.batch_size = train.batch_size
+        datasets = {
+            "dataset_train": train.data,
+            "dataset_valid": None if valid is None else valid.data,
+        }
+        if not self.run.net.user_callbacks():
+            return datasets
+        return {
+            name: None if data is None else data.as_skorch_dataset()
+            for name, data in datasets.items()
+        }
 
     def _finish_epoch(self, loss: float) -> None:
         """Complete the record of an epoch, diverged or not; Ctrl-C waits meanwhile."""
@@ -309,8 +326,7 @@ class Trainer:
             net.history.record("valid_batch_count", len(batches))
             net.record("valid_loss", losses.sum() / losses.sum_of_factors, operator.lt)
             if run.score is not None:
-                score = run.score(torch.cat(all_logits))
-                net.record("valid_score", score, operator.gt)
+                run.record_score(torch.cat(all_logits))
         if run.train_score is not None:
             net.record("train_score", run.train_score(), operator.gt)
 
@@ -350,9 +366,10 @@ class Trainer:
         return logits, BatchLosses(loss_terms, weight, total_weight)
 
     def _notifies_of_batches(self) -> bool:
-        """Return whether a callback has a hook for batches."""
+        """Return whether a callback has a hook for batches, or reads their records."""
         return any(
-            getattr(type(callback), hook) is not getattr(Callback, hook)
+            isinstance(callback, PassthroughScoring)
+            or getattr(type(callback), hook) is not getattr(Callback, hook)
             for _, callback in self.run.net.callbacks_
             for hook in _BATCH_HOOKS
         )

@@ -1,4 +1,3 @@
-import sys
 import warnings
 
 import numpy as np
@@ -15,7 +14,7 @@ from skmlp.neural_network import (
     MLPRegressor,
     SoftmaxRegression,
 )
-from skmlp.persistence import to_onnx, to_torch
+from skmlp.persistence import to_torch
 from skmlp.preprocessing import PixelScaler
 
 DIGITS = load_digits()
@@ -84,26 +83,3 @@ def test_other_estimators_than_networks_are_refused():
         to_torch(make_pipeline(PixelScaler(), MLPClassifier()))
     with pytest.raises(NotFittedError):
         to_torch(MLPClassifier())
-
-
-@pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
-def test_missing_onnx_package_is_named(missing, monkeypatch, tmp_path):
-    for package in ("onnx", "onnxscript"):
-        monkeypatch.setitem(sys.modules, package, sys)
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=f"needs {missing}, which is not installed"):
-        to_onnx(MLPClassifier(), tmp_path / "model.onnx")
-
-
-# The exporter of torch warns about its own code.
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_onnx_graph_computes_equal_logits(model, tmp_path):
-    for package in ("onnx", "onnxscript"):
-        pytest.importorskip(package, reason=f"{package} is not installed")
-    onnxruntime = pytest.importorskip("onnxruntime", reason="nothing runs ONNX here")
-    to_onnx(model, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    for rows in (X, X[:1], X[:7]):
-        (computed,) = session.run(["logits"], {"rows": rows})
-        expected = logits(model, rows).reshape(len(rows), -1)
-        np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-4)

@@ -188,7 +188,7 @@ def test_batch_hooks_see_every_batch():
     net = run(make_net([callback]), epochs=2)
     sizes = [8, 8, 8, 6]
     seen = [(training, size) for training, size, *_ in callback.calls]
-    assert seen == ([(True, size) for size in sizes] + [(False, 30)]) * 2
+    assert seen == [(training, n) for training in (True, False) for n in sizes] * 2
     assert callback.calls[0][3] == (8, N_CLASSES)
     of_epoch = [loss for _, _, loss, _ in callback.calls[:N_BATCHES]]
     mean = np.average(of_epoch, weights=sizes)

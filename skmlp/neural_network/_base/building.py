@@ -4,11 +4,12 @@ The two words are close: a *network* is the torch module from samples to logits,
 *net* is the skorch `Net` that wraps it.
 """
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 from numbers import Real
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from skmlp.neural_network._fit.changed_parameters import record_parameters
 from skmlp.neural_network._fit.fit_data import FitData
 from skmlp.neural_network._fit.progress import prints_epochs
 from skmlp.neural_network._fit.transfer import copy_shared_layers, freeze_layers
+from skmlp.neural_network._fit.user_callbacks import copy_callbacks
 from skmlp.training.compute.devices import resolve_dtype
 from skmlp.training.compute.seeds import torch_generator
 from skmlp.training.losses import Loss
@@ -56,7 +58,6 @@ class NetworkBuilder(TrainingDataBuilder):
     restore_best_weights: bool
     dtype: str | None
     amp: bool
-    callbacks: Sequence[Any] | None
     max_grad_norm: float | None
     warmup_epochs: float
     step_size: int
@@ -216,10 +217,10 @@ class NetworkBuilder(TrainingDataBuilder):
     ) -> Net:
         """Return a skorch net that wraps the network; ``initialize`` was called.
 
-        With ``callbacks=None``, it gets clones of the callbacks of the estimator.
+        With ``callbacks=None``, it gets copies of the callbacks of the estimator.
         """
         if callbacks is None:
-            callbacks = [clone(callback) for callback in self.callbacks or ()]
+            callbacks = copy_callbacks(self.callbacks)
         first = next(network.parameters())
         net = Net(
             network,
@@ -246,12 +247,22 @@ class NetworkBuilder(TrainingDataBuilder):
             verbose=prints_epochs(self.verbose),
             callbacks=callbacks,
             max_epochs=self.max_iter,
+            lr=self.learning_rate_init,
             device=None,  # skorch does not move the network, which is on `device`
         )
         net.initialize()
-        net.device = str(device)
+        net.device, net.n_outputs = str(device), self.n_outputs_
         net.fit_parameters_ = record_parameters(self)
         return net
+
+    def __sklearn_clone__(self) -> Self:
+        """Return a clone whose callbacks are shallow copies, as those of a fit are."""
+        without_callbacks = copy.copy(self)
+        without_callbacks.callbacks = None
+        cloned = super(NetworkBuilder, without_callbacks).__sklearn_clone__()
+        if self.callbacks is not None:
+            cloned.callbacks = copy_callbacks(self.callbacks)
+        return cloned
 
     def _optimizer_params(self) -> dict[str, Any]:
         """Return the parameters of the optimizer by the names of `make_optimizer`."""

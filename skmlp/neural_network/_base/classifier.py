@@ -12,7 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skmlp._sklearn_bases import ClassifierMixin, fit_context
-from skmlp._sklearn_compat import check_partial_fit_first_call
+from skmlp._sklearn_compat import (
+    check_partial_fit_first_call,
+    outputs_match_input,
+    to_numpy,
+)
 from skmlp.neural_network._base.labels import LabeledNetwork, most_probable_classes
 from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
@@ -32,6 +36,7 @@ class DecisionFunctionMixin:
     _target_type: str
     _logits: Callable[..., Tensor]
 
+    @outputs_match_input
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits, before the temperature divides them.
 
@@ -162,6 +167,10 @@ shape (n_samples, height, width[, channels])
 
     # Scores and predictions
 
+    def _score_names(self) -> list[str]:
+        # skorch's classifiers record their accuracy by this name.
+        return super()._score_names() + ["valid_acc"] * (self.scoring is None)
+
     def _score_logits(
         self, logits: Tensor, y: np.ndarray, weight: np.ndarray | None
     ) -> float:
@@ -176,6 +185,7 @@ shape (n_samples, height, width[, channels])
             correct = ((predicted > 0) == (y > 0.5)).all(axis=1)
         return float(np.average(correct, weights=weight))
 
+    @outputs_match_input
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each sample.
 
@@ -198,6 +208,7 @@ shape (n_samples, height, width[, channels])
         is_second = (logits.ravel() > 0) & (len(self.classes_) > 1)
         return self.classes_[is_second.astype(int)]
 
+    @outputs_match_input
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of the classes.
 
@@ -223,6 +234,7 @@ shape (n_samples, height, width[, channels])
             return np.hstack([1 - probabilities, probabilities])
         return probabilities
 
+    @outputs_match_input
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithms of the probabilities of the classes.
 
@@ -234,7 +246,7 @@ shape (n_samples, height, width[, channels])
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
         """
-        probabilities = self.predict_proba(X)
+        probabilities = to_numpy(self.predict_proba(X))
         with np.errstate(divide="ignore"):
             return np.log(probabilities, out=probabilities)
 
@@ -255,7 +267,7 @@ shape (n_samples, height, width[, channels])
         score : float
             As `sklearn.metrics.accuracy_score`.
         """
-        predicted = self.predict(X)
+        predicted, y = to_numpy(self.predict(X)), to_numpy(y)
         if self._target_type == "probabilities":
             y = most_probable_classes(y, len(self.classes_))
         # `accuracy_score` validates the labels, which takes longer than the prediction.
@@ -292,7 +304,7 @@ shape (n_samples, height, width[, channels])
             If y has unknown labels, or another length than X.
         """
         logits = self._logits(X).double()
-        y = y.to_numpy() if hasattr(y, "to_numpy") else y
+        y = y.to_numpy() if hasattr(y, "to_numpy") else to_numpy(y)
         encoded = torch.from_numpy(
             self._encode_targets(y if scipy.sparse.issparse(y) else np.asarray(y))
         )

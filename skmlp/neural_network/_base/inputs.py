@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skmlp._sklearn_bases import BaseEstimator
-from skmlp._sklearn_compat import check_sample_weight
+from skmlp._sklearn_compat import check_sample_weight, to_numpy
 from skmlp._warnings import warn
 from skmlp.neural_network._base.parameters.combinations import (
     check_parameter_combinations,
@@ -53,6 +53,7 @@ def validate_arrays(
 
     `y` consists of no array or of one array.
     """
+    y = tuple(map(to_numpy, y))
     for targets in y:
         _refuse_missing_labels(targets)
     if not isinstance(X, Source):
@@ -104,6 +105,7 @@ class InputChecker(BaseEstimator, ABC):
     weight_averaging: float | None
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
     warm_start: bool
+    callbacks: Sequence[Any] | None
     checkpoint: str | os.PathLike[str] | None
     conv_dims: int = 2  # of images in X; a parameter of the CNNs only
 

@@ -9,6 +9,7 @@ from sklearn.utils import column_or_1d
 from torch import Tensor
 
 from skmlp._sklearn_bases import RegressorMixin, fit_context
+from skmlp._sklearn_compat import outputs_match_input
 from skmlp.neural_network._base.inputs import ravel_column
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
@@ -117,6 +118,7 @@ shape (n_samples, height, width[, channels])
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @outputs_match_input
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted values.
 

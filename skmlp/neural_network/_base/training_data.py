@@ -48,6 +48,10 @@ class TrainingDataBuilder(PredictingNetwork):
     ) -> float:
         """Return the value of `score` for these logits and encoded targets."""
 
+    def _score_names(self) -> list[str]:
+        """Return the names of the validation score in the history."""
+        return ["valid_score"]
+
     def _give_classes_to_scorer(
         self, scorer: Callable[..., float]
     ) -> Callable[..., float]:

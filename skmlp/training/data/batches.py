@@ -19,6 +19,7 @@ import scipy.sparse
 import torch
 from skorch.dataset import Dataset
 from torch import Tensor
+from torch.utils.data import Subset
 
 from skmlp.training.compute.devices import highest_precision_float
 from skmlp.training.compute.memory import ALIGNMENT
@@ -122,6 +123,17 @@ class DeviceData(Dataset):
         data = copy.copy(self)
         data.index = index
         return data
+
+    def as_skorch_dataset(self) -> Dataset | Subset:
+        """Return a data set that has its samples only, as skorch's callbacks need it.
+
+        `X` and `y` of this object have the samples of other data too. skorch selects
+        the samples of a `Subset`.
+        """
+        index = np.arange(self.X.shape[0])
+        if np.array_equal(self.index, index):
+            return self
+        return Subset(self.with_sample_indices(index), self.index.tolist())
 
     def max_abs(self) -> float:
         """Return the largest absolute feature of all n samples."""

@@ -13,6 +13,7 @@ Three kinds of indices occur:
 An order is an array of sample indices in the order of training.
 """
 
+import math
 import mmap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -305,6 +306,7 @@ def as_source(X: Any) -> Any:
 
     - An out-of-core array larger than `WINDOW_BYTES` becomes a `Source`.
     - A smaller one becomes an array in memory, unless it is a memory map.
+    - A dask array of unknown length is computed once to learn the sizes of its chunks.
     - A tensor becomes an array.
     - Other values are returned unchanged.
     """
@@ -313,6 +315,8 @@ def as_source(X: Any) -> Any:
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
     if isinstance(X, Source) or not _is_outside_memory(X):
         return X
+    if hasattr(X, "compute_chunk_sizes") and math.isnan(X.shape[0]):
+        X = X.copy().compute_chunk_sizes()
     source = Source(X)
     if not source.fits_in_memory(len(source)):
         return source

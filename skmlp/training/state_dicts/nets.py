@@ -24,6 +24,7 @@ _VALUES = (
     "amp",
     "verbose",
     "max_epochs",
+    "batch_size",
     "device",
     "epochs_",
     "converged_",

@@ -94,3 +94,25 @@ def test_plain_folder_of_images_is_split(tmp_path):
     data = load(str(tmp_path))
     assert (len(data.y_train), len(data.y_test)) == (8, 2)
     assert set(data.y_test) == {"a", "b"}
+
+
+def test_target_column_of_a_csv_can_be_chosen(tmp_path):
+    frame = pd.DataFrame({"kind": [0, 1] * 10, "size": range(20), "y": [0.5] * 20})
+    data = load(csv(tmp_path, frame), target="kind")
+    assert sorted(set(data.y_train)) == [0, 1]
+    assert data.X_train.shape == (16, 2)
+    (remark,) = data.remarks
+    assert remark == (
+        "Target: column 'kind' with 2 classes. Features: 2, taken for columns of "
+        "numbers."
+    )
+    with pytest.raises(ValueError, match=r"no column 'sort'; it has kind, size, y\."):
+        load(csv(tmp_path, frame), target="sort")
+    with pytest.raises(ValueError, match="--target names a column, but 'digits' is no"):
+        load("digits", target="kind")
+
+
+def test_numbers_with_decimals_are_no_classes(tmp_path):
+    frame = pd.DataFrame({"size": range(100), "price": np.arange(100) / 7})
+    with pytest.raises(ValueError, match="100 different numbers and no classes"):
+        load(csv(tmp_path, frame))

@@ -8,6 +8,7 @@ from sklearn.metrics import get_scorer
 from skmlp.neural_network._fit.cross_validation import (
     refuse_checkpoint_in_cross_validation,
 )
+from skmlp.neural_network._fit.user_callbacks import check_callbacks
 from skmlp.training.losses import check_user_loss
 from skmlp.training.modules.activations import check_activation
 from skmlp.training.optimizers.factory import takes_optimizer_params
@@ -72,6 +73,7 @@ def check_parameter_combinations(
         get_scorer(estimator.scoring)  # refuses unknown names
     for name in ("augmentation", "predict_augmentation"):
         _check_augmentation(name, getattr(estimator, name, None), estimator.conv_dims)
+    check_callbacks(estimator.callbacks)
     if estimator.weight_averaging is not None and (incremental or solver == "lbfgs"):
         raise ValueError(
             "weight_averaging needs fit and a stochastic solver; set it to None."

@@ -8,9 +8,14 @@ import inspect
 from textwrap import indent
 from typing import Any, TypeVar
 
+import numpy as np
+
 from skmlp.neural_network._base.parameters import SHARED
 
 _Class = TypeVar("_Class", bound=type)
+
+# Integers in the signatures of constructors; NumPy's are accepted too.
+Int = int | np.integer[Any]
 
 ATTRIBUTES = """
     n_features_in_ : int
@@ -51,7 +56,7 @@ ATTRIBUTES = """
     device_ : torch.device
         Device of training and of predictions, to which predictions copy the module.
     callbacks_ : list
-        The clones of `callbacks` that were called.
+        The copies of `callbacks` that were called. Their arguments are not copied.
     image_shape_ : tuple of int or None
         Height, width and channels of the samples, if they are images; length and
         channels if they are signals.

@@ -115,7 +115,8 @@ TRAINING: dict[str, Parameter] = {
     ),
     "callbacks": Parameter(
         "list of skorch callbacks or None, default=None",
-        "Callbacks whose clones are called in training; see `callbacks_`.",
+        "Callbacks, their classes, or pairs (name, callback). Training calls shallow "
+        "copies; see `callbacks_`.",
         ["array-like", None],
     ),
     "checkpoint": Parameter(

@@ -177,6 +177,8 @@ class Model:
             parts.append(text)
         if hidden := params.get("hidden_layer_sizes"):
             parts.append(f"dense {_dashed(hidden)}")
+        if code := params.get("n_components"):
+            parts.append(f"code {code}")
         return ", ".join(parts) or "softmax"
 
 

@@ -19,7 +19,7 @@ FIGURES = {
     "test_loss": "test loss",
     "micro_f1": "micro F1",
     "train_error": "train error",
-    "reconstruction_error": "reconstruction error",
+    "reconstruction_error": "test error",
 }
 
 

@@ -19,6 +19,8 @@ from skmlp.model_selection import PackedGridSearchCV, packed_cross_validate
 from skmlp.neural_network import (
     CNNClassifier,
     EnsembleClassifier,
+    EnsembleRegressor,
+    MLPAutoencoder,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -85,6 +87,10 @@ CASES = {
     "column in partial_fit": lambda: MLPRegressor(**FEW).partial_fit(X, X[:, :1]),
     "column for an ensemble": lambda: EnsembleClassifier(MLP, 2).fit(X, Y[:, None]),
     "ensemble in turn": lambda: EnsembleClassifier(MLP, 2, n_jobs=1).fit(X, Y),
+    "column for a mean": lambda: EnsembleRegressor(MLPRegressor(**FEW), 2).fit(
+        X, X[:, :1]
+    ),
+    "unconverged autoencoder": lambda: MLPAutoencoder(2, 4, **FEW).fit(X),
     "large batch": lambda: MLPClassifier(4, batch_size=99, **FEW).fit(X, Y),
     "divergence": diverge,
     "end of the schedule": call_partial_fit_past_a_planned_end,

@@ -25,6 +25,7 @@ from skmlp.neural_network import (
     CNNClassifier,
     CNNRegressor,
     EnsembleClassifier,
+    MLPAutoencoder,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -69,6 +70,7 @@ ESTIMATORS = {
     "augmented": clone(CNN).set_params(augmentation=AUGMENTATION, batch_norm=True),
     "cnn with dropout": clone(CNN).set_params(dropout=0.2, conv_dropout=0.1),
     "regressor": MLPRegressor(hidden_layer_sizes=9, max_iter=3, random_state=0),
+    "autoencoder": MLPAutoencoder(3, 9, max_iter=3, noise=0.1, random_state=0),
     "ensemble": EnsembleClassifier(MLP, 2, random_state=0),
 }
 
@@ -109,18 +111,22 @@ pytestmark = [
 
 def use_all_methods(model):
     """Fit, predict by every method, and train further; return all results."""
-    results = [model.fit(X, Y).predict(X)]
+    predict = "transform" if hasattr(model, "transform") else "predict"
+    results = [getattr(model.fit(X, Y), predict)(X)]
     names = ("predict_proba", "decision_function")
     results += [getattr(model, name)(X) for name in names if hasattr(model, name)]
     if hasattr(model, "hidden_layer_sizes"):
         results.append(model.hidden_activations(X))
     if hasattr(model, "calibrate_temperature"):
         results.append(model.calibrate_temperature(X, Y).temperature_)
-    results.append(pickle.loads(pickle.dumps(model)).predict(X[:1]))
+    if hasattr(model, "inverse_transform"):
+        results.append(model.inverse_transform(results[0]))
+    results.append(getattr(pickle.loads(pickle.dumps(model)), predict)(X[:1]))
     if getattr(model, "weight_averaging", None) is None and hasattr(
         model, "partial_fit"
     ):
-        results += [model.partial_fit(X, Y).predict(X), model.score(X, Y)]
+        model.partial_fit(X, Y)
+        results += [getattr(model, predict)(X), model.score(X, Y)]
     return results
 
 

@@ -23,6 +23,8 @@ from skmlp.neural_network import (
     CNNClassifier,
     CNNRegressor,
     EnsembleClassifier,
+    EnsembleRegressor,
+    MLPAutoencoder,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -45,7 +47,9 @@ MODELS = {
     "cnn": CNNClassifier((4, 3), image_shape=(8, 8), frozen_layers=[0], **FEW),
     "residual": CNNClassifier((4, 4), block="residual", batch_norm=True, **FEW),
     "signals": CNNRegressor((4, 3), pool=("max", "avg"), conv_dims=1, **FEW),
+    "autoencoder": MLPAutoencoder(2, 5, decoder_layer_sizes=(4, 6), **FEW),
     "ensemble": EnsembleClassifier(MLPClassifier(3, **FEW), 3, random_state=0),
+    "mean": EnsembleRegressor(MLPRegressor(hidden_layer_sizes=3, **FEW), 2),
     "pipeline": make_pipeline(StandardScaler(), MLPClassifier(3, **FEW)),
     "search": PackedGridSearchCV(MLPClassifier(3, **FEW), {"alpha": [0.1, 1]}, cv=2),
 }

@@ -167,6 +167,30 @@ def test_augmentation_is_applied_to_every_batch():
     assert [x.unique().tolist() for x, *_ in batches] == [[2.0], [2.0], [1.0]]
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_features_are_the_targets_of_data_without_targets(sparse):
+    X = np.arange(12, dtype=np.uint8).reshape(6, 2)
+    given = scipy.sparse.csr_matrix(X) if sparse else X
+    data = DeviceData(given, None, None, torch.float32, CPU)
+    for x, y, _, _ in BatchLoader(data, 4, np.random.RandomState(0)):
+        assert x.dtype == y.dtype == torch.float32
+        assert torch.equal(x, y)
+    assert torch.equal(torch.stack(data[3]), torch.tensor([[6.0, 7.0]] * 2))
+
+
+def test_noise_leaves_the_targets_unchanged():
+    data = DeviceData(np.ones((6, 2)), None, None, torch.float64, CPU)
+    batches = BatchLoader(data, 4, augment=lambda x: 2 * x, corrupt=lambda x: x + 5)
+    for x, y, _, _ in batches:
+        assert (x == 7).all()
+        assert (y == 2).all()
+
+
+def test_augmentation_does_not_change_given_targets():
+    (batch,) = BatchLoader(make_data(np.ones((3, 2))), 3, augment=lambda x: 2 * x)
+    assert batch[1].tolist() == [0, 1, 2]
+
+
 def test_device_data_is_a_dataset():
     data = make_data(np.arange(6.0).reshape(3, 2))
     x, y = data[1]

@@ -3,15 +3,18 @@
 from typing import Any, Self
 
 import numpy as np
+from sklearn.metrics import r2_score
 from sklearn.utils import get_tags
 
 from skmlp._sklearn_bases import RegressorMixin, available_if, fit_context
 from skmlp._sklearn_compat import outputs_match_input
 from skmlp.neural_network._base.parameters.declaration import with_shared_parameters
+from skmlp.neural_network._base.regressor import BaseRegressor
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._ensembles.base import BaseNetworkEnsemble
 from skmlp.neural_network._ensembles.members import members_have_partial_fit
 from skmlp.neural_network._ensembles.parameters import ensemble_parameters
+from skmlp.neural_network._pipelines import final_estimator
 from skmlp.neural_network._regressor import MLPRegressor
 
 
@@ -115,6 +118,29 @@ class EnsembleRegressor(RegressorMixin, BaseNetworkEnsemble):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         return self._average_of_members("predict", X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the score of the average predictions, by the metric of the members.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            As `sklearn.metrics.r2_score`. For networks with ``loss='quantile'``, as
+            `sklearn.metrics.d2_pinball_score`, averaged over the levels.
+        """
+        predicted = self.predict(X)
+        network = final_estimator(self.estimators_[0])
+        if isinstance(network, BaseRegressor):
+            return network._score_predictions(y, predicted, sample_weight)
+        return r2_score(y, predicted, sample_weight=sample_weight)
 
     def _get_estimator(self) -> Any:
         return MLPRegressor() if self.estimator is None else self.estimator

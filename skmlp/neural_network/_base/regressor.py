@@ -151,9 +151,13 @@ shape (n_samples, height, width[, channels])
             `sklearn.metrics.d2_pinball_score` for the level `quantile`. Several levels
             are averaged.
         """
-        if not self._predicts_quantiles:
-            return super().score(X, y, sample_weight)
-        return _d2_score(y, self.predict(X), sample_weight, self._quantile_levels)
+        return self._score_predictions(y, self.predict(X), sample_weight)
+
+    def _score_predictions(self, y: Any, predicted: np.ndarray, weight: Any) -> float:
+        """Return the score of predicted values; an ensemble calls it for averages."""
+        if self._predicts_quantiles:
+            return _d2_score(y, predicted, weight, self._quantile_levels)
+        return r2_score(y, predicted, sample_weight=weight)
 
     @property
     def _predicts_quantiles(self) -> bool:

@@ -14,7 +14,13 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+from sklearn.metrics import (
+    d2_pinball_score,
+    mean_absolute_error,
+    mean_pinball_loss,
+    mean_squared_error,
+    r2_score,
+)
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor as SklearnRegressor
 from sklearn.pipeline import make_pipeline
@@ -65,6 +71,36 @@ def test_prediction_is_the_mean_of_members(n_outputs, diabetes):
     assert_allclose(model.predict(X), mean, rtol=1e-12)
     assert model.predict(X).shape == y.shape
     assert model.score(X, y) == r2_score(y, model.predict(X))
+
+
+@pytest.mark.parametrize("levels", [0.9, (0.1, 0.5, 0.9)])
+def test_quantiles_are_averaged_and_scored_level_by_level(levels, diabetes):
+    X, y = diabetes
+    network = clone(SMALL).set_params(loss="quantile", quantile=levels, max_iter=30)
+    model = EnsembleRegressor(network, 3, random_state=0).fit(X, y)
+    predictions = np.array([member.predict(X) for member in model])
+    assert_allclose(model.predict(X), predictions.mean(axis=0), rtol=1e-10)
+    columns = model.predict(X).reshape(len(y), -1).T
+    losses = [
+        mean_pinball_loss(y, column, alpha=level)
+        for column, level in zip(columns, np.ravel(levels), strict=True)
+    ]
+    of_members = [
+        [
+            mean_pinball_loss(y, column, alpha=level)
+            for column, level in zip(
+                predicted.reshape(len(y), -1).T, np.ravel(levels), strict=True
+            )
+        ]
+        for predicted in predictions
+    ]
+    assert (losses <= np.mean(of_members, axis=0) + 1e-12).all()
+    scores = [
+        d2_pinball_score(y, column, alpha=level)
+        for column, level in zip(columns, np.ravel(levels), strict=True)
+    ]
+    assert_allclose(model.score(X, y), np.mean(scores), rtol=1e-12)
+    assert model.score(X, y) >= model.member_scores(X, y).mean()
 
 
 def test_regressor_members_have_own_seeds(diabetes):

@@ -1,7 +1,7 @@
 """Neural networks that drop into scikit-learn.
 
-- `skmlp.datasets`: image sets to learn from.
-- `skmlp.preprocessing`: pixels scaled and standardised.
+- `skmlp.datasets`: image sets and image files to learn from.
+- `skmlp.preprocessing`: image files read, pixels scaled and standardised.
 - `skmlp.augmentation`: random changes of training images.
 - `skmlp.model_selection`: searches that train as packs; train-size sampling and splits.
 - `skmlp.neural_network`: the estimators.

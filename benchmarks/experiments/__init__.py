@@ -16,6 +16,7 @@ from benchmarks.experiments.fashion_mnist.normalization import NORMALIZATION
 from benchmarks.experiments.fashion_mnist.optimizers import OPTIMIZERS
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
 from benchmarks.experiments.keras_networks import KERAS_EXPERIMENTS
+from benchmarks.experiments.learning_rates import LEARNING_RATES
 from benchmarks.experiments.mnist.autoencoder import AUTOENCODER
 from benchmarks.experiments.mnist.compare import COMPARE
 from benchmarks.experiments.mnist.ensemble import ENSEMBLE
@@ -45,6 +46,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         *BEST_NETWORKS,
         *KERAS_EXPERIMENTS,
         DROP_IN,
+        LEARNING_RATES,
     )
 }
 

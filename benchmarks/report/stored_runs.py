@@ -197,12 +197,12 @@ def read(folders: Sequence[Path]) -> StoredRuns:
 
 
 def _is_run(record: Any) -> bool:
-    """Whether a record describes one model and seed, and not two packages."""
+    """Whether a record describes one training, and not several that are compared."""
     try:
         result_files.run_key(record)
     except (KeyError, TypeError):
         return False
-    return "largest_weight_difference" not in record
+    return not {"largest_weight_difference", "suggested_rate"} & record.keys()
 
 
 def _experiment(record: Any, path: Path) -> str:

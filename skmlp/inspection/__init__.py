@@ -8,6 +8,7 @@
 
 from skmlp.inspection._augmentation import AugmentationDisplay
 from skmlp.inspection._feature_map import FeatureMapDisplay
+from skmlp.inspection._learning_rate import LearningRateDisplay
 from skmlp.inspection._prediction_image import PredictionImageDisplay
 from skmlp.inspection._summary import Summary, summary
 from skmlp.inspection._train_size_curve import TrainSizeCurveDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "AugmentationDisplay",
     "FeatureMapDisplay",
     "LayerSummary",
+    "LearningRateDisplay",
     "PredictionImageDisplay",
     "Summary",
     "TrainSizeCurveDisplay",

@@ -24,7 +24,7 @@ def fitted_network(estimator: Any, caller: str) -> PipelineParts:
     `caller` is the function that error messages name.
     """
     transformers, final = split_estimator(estimator)
-    _check_has_network(final, caller)
+    check_has_network(final, caller)
     check_is_fitted(final)
     return PipelineParts(transformers, final)
 
@@ -41,7 +41,7 @@ def network_to_describe(
 ) -> NetworkToDescribe:
     """Return the fitted network, or the network that `fit` would train."""
     transformers, final = split_estimator(estimator)
-    _check_has_network(final, caller)
+    check_has_network(final, caller)
     if hasattr(final, "net_"):
         return NetworkToDescribe(final.net_.module_, final.n_features_in_)
     if X is None or (y is None and get_tags(final).target_tags.required):
@@ -54,7 +54,7 @@ def network_to_describe(
     return NetworkToDescribe(*final._make_unfitted_meta_network(X, y))
 
 
-def _check_has_network(estimator: Any, caller: str) -> None:
+def check_has_network(estimator: Any, caller: str) -> None:
     """Raise a TypeError if the estimator is not a network of skmlp."""
     is_network = hasattr(estimator, "_make_unfitted_meta_network")
     if not is_network and not hasattr(estimator, "net_"):

@@ -312,13 +312,11 @@ def _measure_losses(
 
     def read_losses(fitted: Any, X: Any, y: Any = None) -> dict[str, float]:
         final = split_estimator(fitted).final
-        train = final.history_[-1]["train_loss"]
-        valid = min(record["valid_loss"] for record in final.history_)
-        # A training ends early where the loss becomes non-finite.
-        if (
-            len(final.history_) < final.max_iter
-            or not np.isfinite([train, valid]).all()
-        ):
+        train = final.history_[-1].get("train_loss", np.nan)
+        # The epoch of a loss that is not finite has no record of the held-out loss.
+        valid = np.min([epoch.get("valid_loss", np.nan) for epoch in final.history_])
+        ended_early = len(final.history_) < final.max_iter
+        if ended_early or not np.isfinite([train, valid]).all():
             train = valid = np.nan
         return {"train": train, "valid": valid}
 

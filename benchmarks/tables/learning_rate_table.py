@@ -99,7 +99,7 @@ def heading(records: list[Record]) -> list[str]:
         f"{max(r['seed'] for r in records)}. The grid has ten rates from 0.0001 to 1. "
         "Its best rate has the lowest mean loss of this validation set, which the "
         "suggestion does not see. The rule of the suggestion was chosen with other "
-        "networks and with the seeds from 100 on.",
+        "splits.",
         f"{within} of {len(judgements)} ratios are at most {LIMIT}. The largest is "
         f"{worst.ratio:.3f} ({worst.name}).",
         f"{versions}.",

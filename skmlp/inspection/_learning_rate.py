@@ -1,5 +1,6 @@
 """Losses over the learning rate, and the rate to train with."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Five rates in every power of ten.
-_DEFAULT_RATES = (1e-5, 10.0, 31)
+_DEFAULT_RATES = (1e-5, 1.0, 26)
 
 # Fraction of the samples on which the loss is measured.
 _HELD_OUT = 0.2
 
 # Batches of a training, if the estimator has as many.
 _N_BATCHES = 300
+
+# Trainings with each rate are repeated until about 200 samples were held out, because
+# the loss of a few samples is a matter of chance.
+_N_HELD_OUT = 200
+_MAX_REPEATS = 5
 
 
 class LearningRateDisplay:
@@ -35,7 +41,8 @@ class LearningRateDisplay:
     The range test of Smith [1]_ raises the learning rate during one training, and looks
     where the loss falls. Here every rate has a training of its own, from the same
     initial weights and with the same batches, so the loss of a rate does not depend on
-    the rates before it. The networks train together as a pack.
+    the rates before it. The networks train together as a pack. With few samples, every
+    rate is trained several times, and the losses are averaged.
 
     Parameters
     ----------
@@ -109,6 +116,7 @@ class LearningRateDisplay:
         *,
         learning_rates: Any = None,
         n_epochs: int | None = None,
+        n_repeats: int | None = None,
         fit_params: Mapping[str, Any] | None = None,
         name: str | None = None,
         ax: "Axes | None" = None,
@@ -128,11 +136,15 @@ class LearningRateDisplay:
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Targets.
         learning_rates : array-like of shape (n_rates,), default=None
-            Two or more positive rates. None means 31 rates from 1e-5 to 10, five in
+            Two or more positive rates. None means 26 rates from 1e-5 to 1, five in
             every power of ten.
         n_epochs : int, default=None
             Epochs of every training. None trains for about 300 batches, and at most for
             the epochs of the estimator.
+        n_repeats : int, default=None
+            Trainings with each rate. They have other initial weights and hold out other
+            samples, and their losses are averaged. None means 1 for 1000 samples or
+            more, and up to 5 for fewer samples.
         fit_params : dict, default=None
             Further arguments of `fit`, such as ``{"sample_weight": weights}``. A
             Pipeline takes ``<step>__sample_weight``. Samples that are given as
@@ -151,19 +163,28 @@ class LearningRateDisplay:
         TypeError
             If the estimator is no network of skmlp.
         ValueError
-            If its solver is 'lbfgs', which has no learning rate, if `learning_rates`
-            or `n_epochs` is not positive, or if `fit` would raise it.
+            If its solver is 'lbfgs', which has no learning rate, if `learning_rates`,
+            `n_epochs` or `n_repeats` is not positive, or if `fit` would raise it.
         """
         model, prefix = _copy_for_trials(estimator)
         rates = _check_rates(learning_rates)
         if n_epochs is None:
             n_epochs = _choose_n_epochs(model, num_samples(X))
-        if n_epochs < 1:
-            raise ValueError(f"n_epochs={n_epochs!r} must be a positive integer.")
+        if n_repeats is None:
+            n_held_out = max(1.0, _HELD_OUT * num_samples(X))
+            n_repeats = min(_MAX_REPEATS, math.ceil(_N_HELD_OUT / n_held_out))
+        for argument, value in {"n_epochs": n_epochs, "n_repeats": n_repeats}.items():
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{argument}={value!r} must be a positive integer.")
         model.set_params(
             **{f"{prefix}max_iter": n_epochs, f"{prefix}n_iter_no_change": n_epochs}
         )
-        losses = _measure_losses(model, prefix, rates, X, y, dict(fit_params or {}))
+        seed = split_estimator(model).final.random_state
+        grid = {
+            f"{prefix}learning_rate_init": rates,
+            f"{prefix}random_state": seed + np.arange(n_repeats),
+        }
+        losses = _measure_losses(model, grid, X, y, dict(fit_params or {}))
         display = cls(
             learning_rates=rates,
             train_losses=losses[0],
@@ -255,7 +276,7 @@ def _copy_for_trials(estimator: Any) -> tuple[Any, str]:
             f"{type(final).__name__} has no learning rate"
             + (" with solver='lbfgs'." if "solver" in known else ".")
         )
-    # All copies need the same initial weights, batches and held-out samples.
+    # Copies of all rates need the same initial weights, batches and held-out samples.
     seed = 0 if final.random_state is None else final.random_state
     if isinstance(seed, np.random.RandomState):
         seed = seed.randint(2**31)
@@ -301,14 +322,12 @@ def _choose_n_epochs(model: Any, n_samples: int) -> int:
 
 
 def _measure_losses(
-    model: Any,
-    prefix: str,
-    rates: np.ndarray,
-    X: Any,
-    y: Any,
-    fit_params: dict[str, Any],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Train one copy for each rate in packs; return training and held-out losses."""
+    model: Any, grid: dict[str, np.ndarray], X: Any, y: Any, fit_params: dict[str, Any]
+) -> np.ndarray:
+    """Train a copy for each rate and seed in packs; return training, held-out losses.
+
+    The result has the shape (2, n_rates): means over the seeds.
+    """
 
     def read_losses(fitted: Any, X: Any, y: Any = None) -> dict[str, float]:
         final = split_estimator(fitted).final
@@ -322,7 +341,7 @@ def _measure_losses(
 
     search = PackedGridSearchCV(
         model,
-        {f"{prefix}learning_rate_init": rates},
+        grid,
         # Every copy is trained on all samples, and read_losses scores none of them.
         cv=[(np.arange(num_samples(X)), np.arange(1))],
         scoring=read_losses,
@@ -337,11 +356,16 @@ def _measure_losses(
             search.fit(X, y, **fit_params)
         except ValueError:
             # If all fits fail, the error of one of them is short and says why.
-            model.set_params(**{f"{prefix}learning_rate_init": rates[0]})
+            model.set_params(**{name: values[0] for name, values in grid.items()})
             model.fit(X, y, **fit_params)
             raise
-    results = search.cv_results_
-    return results["mean_test_train"], results["mean_test_valid"]
+    by_seed = [
+        search.cv_results_[f"mean_test_{losses}"].reshape(
+            [len(values) for values in grid.values()]
+        )
+        for losses in ("train", "valid")
+    ]
+    return np.mean(by_seed, axis=2)
 
 
 def _loss_limits(*losses: np.ndarray) -> tuple[float, float]:

@@ -32,21 +32,35 @@ def flat(digits):
 def test_losses_equal_those_of_single_fits(flat):
     model = MLPClassifier(5, random_state=3)
     display = LearningRateDisplay.from_estimator(
-        model, *flat, learning_rates=RATES, n_epochs=4
+        model, *flat, learning_rates=RATES, n_epochs=4, n_repeats=2
     )
     for i, rate in enumerate(RATES):
-        single = clone(model).set_params(
-            learning_rate_init=rate,
-            max_iter=4,
-            early_stopping=True,
-            validation_fraction=0.2,
-        )
-        with warnings.catch_warnings(action="ignore"):
-            single.fit(*flat)
-        best = min(epoch["valid_loss"] for epoch in single.history_)
-        assert display.valid_losses[i] == pytest.approx(best)
-        last = single.history_[-1]["train_loss"]
-        assert display.train_losses[i] == pytest.approx(last)
+        train, valid = [], []
+        for seed in (3, 4):
+            single = clone(model).set_params(
+                learning_rate_init=rate,
+                max_iter=4,
+                early_stopping=True,
+                validation_fraction=0.2,
+                random_state=seed,
+            )
+            with warnings.catch_warnings(action="ignore"):
+                single.fit(*flat)
+            train.append(single.history_[-1]["train_loss"])
+            valid.append(min(epoch["valid_loss"] for epoch in single.history_))
+        assert display.train_losses[i] == pytest.approx(np.mean(train))
+        assert display.valid_losses[i] == pytest.approx(np.mean(valid))
+
+
+def test_few_samples_are_trained_on_several_times(flat):
+    X, y = flat
+    model = MLPClassifier(5, random_state=0)
+    options = {"learning_rates": RATES, "n_epochs": 1}
+    chosen = LearningRateDisplay.from_estimator(model, X, y, **options)
+    by_hand = LearningRateDisplay.from_estimator(model, X, y, n_repeats=4, **options)
+    once = LearningRateDisplay.from_estimator(model, X, y, n_repeats=1, **options)
+    np.testing.assert_allclose(chosen.valid_losses, by_hand.valid_losses)
+    assert (chosen.valid_losses != once.valid_losses).all()
 
 
 @pytest.mark.parametrize("fitted", [False, True])
@@ -126,12 +140,15 @@ def test_given_validation_samples_are_held_out(flat):
         y[:200],
         learning_rates=[0.001, 0.01],
         n_epochs=2,
+        n_repeats=1,
         fit_params={"X_val": X[200:], "y_val": y[200:]},
     )
     model.set_params(learning_rate_init=0.01, max_iter=2, early_stopping=True)
     with warnings.catch_warnings(action="ignore"):
         model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
-    assert display.valid_losses[1] == pytest.approx(model.history_[-1]["valid_loss"])
+    assert display.valid_losses[1] == pytest.approx(
+        min(epoch["valid_loss"] for epoch in model.history_)
+    )
 
 
 def test_rates_that_diverge_have_no_loss_and_are_not_suggested():
@@ -196,6 +213,8 @@ def test_picture_shows_losses_and_suggestion():
         ({"learning_rates": [0, 1]}, "learning_rates=.* must be two or more"),
         ({"learning_rates": [1, np.nan]}, "learning_rates=.* must be two or more"),
         ({"n_epochs": 0}, "n_epochs=0 must be a positive integer"),
+        ({"n_epochs": 2.5}, "n_epochs=2.5 must be a positive integer"),
+        ({"n_repeats": 0}, "n_repeats=0 must be a positive integer"),
     ],
 )
 def test_invalid_argument_is_named(given, reason, flat):

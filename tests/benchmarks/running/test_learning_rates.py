@@ -53,10 +53,10 @@ def test_losses_are_those_of_the_best_epoch_of_single_fits():
     record = learning_rates.judge_suggestion(model, seed=1, quick=True)
     X, y = load_wine(return_X_y=True)
     X_train, X_valid, y_train, y_valid = train_test_split(
-        scale(X), y, test_size=0.25, random_state=1, stratify=y
+        scale(X), y, test_size=0.25, random_state=11, stratify=y
     )
     for i in (3, 9):
-        network = model.estimator.build(random_state=1).set_params(
+        network = model.estimator.build(random_state=11).set_params(
             max_iter=2, learning_rate_init=record["rates"][i]
         )
         with pytest.warns(match="Maximum iterations"):

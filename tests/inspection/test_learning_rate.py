@@ -14,6 +14,7 @@ from skmlp.inspection import LearningRateDisplay
 from skmlp.neural_network import (
     CNNClassifier,
     EnsembleClassifier,
+    MLPAutoencoder,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
@@ -244,3 +245,11 @@ def test_losses_of_another_shape_are_refused():
         LearningRateDisplay(
             learning_rates=[0.1, 1], train_losses=[1, 2], valid_losses=[1]
         )
+
+
+def test_autoencoder_is_measured_without_targets(flat):
+    model = MLPAutoencoder(4, random_state=0)
+    display = LearningRateDisplay.from_estimator(
+        model, flat[0], learning_rates=RATES, n_epochs=2, n_repeats=1
+    )
+    assert np.isfinite(display.valid_losses).all()

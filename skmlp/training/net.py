@@ -187,6 +187,12 @@ class Net(NeuralNet):
             self.optimizer_ = self.make_optimizer(self.flat_)
         return self
 
+    @property
+    def epoch_record(self) -> dict[str, Any]:
+        """The record of the last epoch in the history."""
+        # An index of skorch's history copies the list of all epochs.
+        return list.__getitem__(self.history, -1)
+
     def record(
         self, name: str, value: float, is_better: Callable[[float, float], bool]
     ) -> None:
@@ -194,7 +200,7 @@ class Net(NeuralNet):
         best = name not in self.bests_ or is_better(value, self.bests_[name])
         if best:
             self.bests_[name] = value
-        self.history[-1].update({name: value, f"{name}_best": best})
+        self.epoch_record.update({name: value, f"{name}_best": best})
 
     def release(self) -> None:
         """Move weights and optimizer state to the CPU; free the memory of training."""

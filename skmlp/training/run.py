@@ -173,7 +173,7 @@ class TrainingRun:
 
     def finish_epoch(self) -> None:
         """Update monitor, best weights and learning rate; set ``converged_``."""
-        net, monitor, record = self.net, self.net.monitor, self.net.history[-1]
+        net, monitor, record = self.net, self.net.monitor, self.net.epoch_record
         loss, score = record["train_loss"], record.get("valid_score")
         monitor.samples_seen += len(self.train_loader.data)
         if monitor.add_epoch(loss, score, record.get("valid_loss", math.inf)):

@@ -119,6 +119,7 @@ class Trainer:
         )
         self.recorder: GraphRecorder | None = None
         self.interrupts = current_watch() or InterruptWatch()
+        self._is_first_epoch = True
 
     def train(self, progress_callback: ProgressCallback = ignore_progress) -> None:
         """Train until the run ends; see the function `train`."""
@@ -277,7 +278,11 @@ class Trainer:
     def _train_epoch(self) -> float:
         """Train on every batch once; record and return the loss."""
         net, batches = self.run.net, self.run.train_loader
-        net.module_.train()
+        # A walk over the modules takes as long as the update of a small network. Scores
+        # change the mode of the whole network, callbacks that of any module.
+        if self._is_first_epoch or net.callbacks or not net.module_.training:
+            net.module_.train()
+            self._is_first_epoch = False
         notify = self._notifies_of_batches()
         losses = EpochLoss(net.criterion_, self.penalty)
         n_batches = len(batches)
@@ -297,8 +302,9 @@ class Trainer:
             if notify:
                 self._notify_batch_end("train", batch, logits, losses, batch_losses)
         if not notify:
-            net.history.new_batch()  # skorch's Checkpoint reads the last batch record
-        net.history.record("train_batch_count", n_batches)
+            # skorch's Checkpoint reads the last batch record.
+            net.epoch_record["batches"].append({})
+        net.epoch_record["train_batch_count"] = n_batches
         mean = losses.sum() / len(batches.data)
         if math.isfinite(mean):
             net.record("train_loss", mean, operator.lt)
@@ -322,8 +328,8 @@ class Trainer:
                 if notify:
                     self._notify_batch_end("valid", batch, logits, losses, batch_losses)
             if not notify:
-                net.history.new_batch()
-            net.history.record("valid_batch_count", len(batches))
+                net.epoch_record["batches"].append({})
+            net.epoch_record["valid_batch_count"] = len(batches)
             net.record("valid_loss", losses.sum() / losses.sum_of_factors, operator.lt)
             if run.score is not None:
                 run.record_score(torch.cat(all_logits))

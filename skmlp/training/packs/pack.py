@@ -342,7 +342,7 @@ class _Pack:
         net = run.net
         net.history.new_epoch()
         counts = {"epoch": len(net.history), "train_batch_count": len(run.train_loader)}
-        net.history[-1].update(counts)
+        net.epoch_record.update(counts)
         if not np.isfinite(loss):
             run.record_divergence(loss)
             return

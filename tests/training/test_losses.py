@@ -46,6 +46,30 @@ def multiclass_margin(z, y):
     return (1 + rivals - correct).clamp_min(0)
 
 
+def focal(gamma):
+    def loss(z, y):
+        p = z.softmax(1).gather(1, y[:, None]).squeeze(1)
+        return -((1 - p) ** gamma) * p.log()
+
+    return loss
+
+
+def focal_of_labels(gamma):
+    def loss(z, y):
+        p = torch.where(y == 1, z.sigmoid(), 1 - z.sigmoid())
+        return (-((1 - p) ** gamma) * p.log()).sum(1)
+
+    return loss
+
+
+def pinball(levels):
+    def loss(z, y):
+        q = torch.tensor(levels, dtype=z.dtype)
+        return torch.maximum(q * (y - z), (q - 1) * (y - z)).sum(1)
+
+    return loss
+
+
 # Loss, targets, and an independent formula of the sample losses.
 CASES = {
     "softmax": (
@@ -104,6 +128,20 @@ CASES = {
         losses.Huber(),
         numbers,
         lambda z, y: F.huber_loss(z, y, reduction="none").sum(1),
+    ),
+    "huber of a delta": (
+        losses.Huber(0.3),
+        numbers,
+        lambda z, y: F.huber_loss(z, y, reduction="none", delta=0.3).sum(1),
+    ),
+    "focal": (losses.SoftmaxFocal(), classes, focal(2.0)),
+    "focal of a small gamma": (losses.SoftmaxFocal(0.5), classes, focal(0.5)),
+    "focal of labels": (losses.LogisticFocal(1.5), indicators, focal_of_labels(1.5)),
+    "quantile": (losses.Quantile((0.9,)), numbers, pinball((0.9,))),
+    "quantiles": (
+        losses.Quantile((0.1, 0.5, 0.7, 0.9)),
+        numbers,
+        pinball((0.1, 0.5, 0.7, 0.9)),
     ),
     "log_cosh": (
         losses.LogCosh(),
@@ -204,6 +242,8 @@ def test_prior_logits_have_the_least_loss(case):
         y[:OUTPUTS] = torch.arange(OUTPUTS)
     weight = torch.arange(1, BATCH + 1, dtype=torch.float64)
     logits = loss.prior_logits(y, weight, OUTPUTS)
+    if isinstance(loss, (losses.SoftmaxFocal, losses.LogisticFocal)):
+        return  # those of the cross-entropy, see the next test
     if not isinstance(loss, LOSSES_WITH_PRIORS):
         assert not logits.any()
         return
@@ -212,6 +252,40 @@ def test_prior_logits_have_the_least_loss(case):
         logits.expand(BATCH, -1).clone(), y, sample_weight
     )
     np.testing.assert_allclose(grad.sum(0), 0.0, atol=1e-12)
+
+
+def test_prior_logits_of_focal_losses_are_class_priors():
+    y, weight = torch.tensor([0, 1, 1, 2]), torch.ones(4)
+    focal, entropy = losses.SoftmaxFocal(2.0), losses.SoftmaxCrossEntropy()
+    assert torch.equal(
+        focal.prior_logits(y, weight, 3), entropy.prior_logits(y, weight, 3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "targets"),
+    [
+        ([losses.Huber(d) for d in (0.1, 1.0, 2.0)], numbers),
+        ([losses.SoftmaxFocal(g) for g in (0.0, 0.5, 2.0)], classes),
+        ([losses.LogisticFocal(g) for g in (0.0, 0.5, 2.0)], indicators),
+        ([losses.Quantile((q,)) for q in (0.1, 0.5, 0.9)], numbers),
+        (
+            [losses.Quantile((q, 0.4, 0.5, 0.6)) for q in (0.1, 0.2, 0.3)],
+            lambda generator: numbers(generator)[:, :1],
+        ),
+    ],
+    ids=["huber", "focal", "focal of labels", "quantile", "quantiles"],
+)
+def test_joined_loss_equals_losses_of_members(members, targets):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.stack([numbers(generator) for _ in members])
+    y = torch.stack([targets(generator) for _ in members])
+    joined = losses.join_losses(members, z)
+    values, grad = joined.loss_and_gradient(z, y)
+    for i, member in enumerate(members):
+        expected, expected_grad = member.loss_and_gradient(z[i], y[i])
+        np.testing.assert_allclose(values[i], expected, rtol=1e-12)
+        np.testing.assert_allclose(grad[i], expected_grad, rtol=1e-12)
 
 
 @pytest.mark.parametrize("weight", [[3.0, 1.0, 0.0], [0.0, 0.0, 0.0]])

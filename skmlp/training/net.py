@@ -207,7 +207,7 @@ class Net(NeuralNet):
         self.drop_optimizer(self.copy_optimizer_state())
         if reference_parameter(self.module_).device.type != "cpu":
             self.module_.to("cpu")
-            first = next(self.module_.parameters())
+            first = reference_parameter(self.module_)
             self.criterion_ = self.criterion_.placed_like(first)
         for parameter in self.module_.parameters():
             parameter.grad = None

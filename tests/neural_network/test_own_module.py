@@ -368,3 +368,46 @@ def test_partial_fit_trains_by_one_epoch(digits):
     model = TorchClassifier(Perceptron, **FEW)
     model.partial_fit(X, y, classes=np.unique(y)).partial_fit(X, y)
     assert model.t_ == 2 * len(X)
+
+
+# Own losses, optimizers and schedules
+
+
+class _Normalized(nn.Module):
+    """A network with LayerNorm, for classes or numbers."""
+
+    def __init__(self, n_features, n_outputs=None, n_classes=None):
+        super().__init__()
+        self.hidden = nn.Linear(n_features, 16)
+        self.norm = nn.LayerNorm(16)
+        self.output = nn.Linear(16, n_outputs or n_classes)
+
+    def forward(self, x):
+        return self.output(torch.relu(self.norm(self.hidden(x))))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"loss": nn.CrossEntropyLoss(reduction="none")},
+        {"solver": torch.optim.RAdam},
+        {"solver": "muon"},
+        {"learning_rate": lambda progress: 1.0 - progress},
+        {"loss": "focal"},
+    ],
+    ids=["loss", "solver", "muon", "learning_rate", "focal"],
+)
+def test_own_module_trains_with_own_parts(params):
+    X, y = load_digits(return_X_y=True)
+    params = {"learning_rate_init": 0.01, "max_iter": 5, "random_state": 0} | params
+    model = TorchClassifier(_Normalized, **params)
+    model.fit(X[:300] / 16, y[:300], sample_weight=np.ones(300))
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_own_module_has_output_for_each_quantile():
+    X, y = load_digits(return_X_y=True)
+    model = TorchRegressor(
+        _Normalized, loss="quantile", quantile=(0.1, 0.9), max_iter=2, random_state=0
+    )
+    assert model.fit(X[:100] / 16, y[:100] / 9).predict(X[:5] / 16).shape == (5, 2)

@@ -221,7 +221,7 @@ class NetworkBuilder(TrainingDataBuilder):
         """
         if callbacks is None:
             callbacks = copy_callbacks(self.callbacks)
-        first = next(network.parameters())
+        first = reference_parameter(network)
         net = Net(
             network,
             self._make_loss().placed_like(first),

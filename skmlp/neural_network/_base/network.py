@@ -57,6 +57,7 @@ from skmlp.training.losses import UserLoss, try_user_loss
 from skmlp.training.modules.introspection import (
     has_convolutions,
     multiply_adds,
+    reference_parameter,
 )
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.net import Net, NetSnapshot
@@ -253,7 +254,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             net.module_ = network
         net.resume()
         net.device = str(device)
-        first = next(network.parameters())
+        first = reference_parameter(network)
         net.criterion_ = self._make_loss().placed_like(first)
         net.alpha, net.verbose = self.alpha, int(prints_epochs(self.verbose))
         net.max_grad_norm, net.amp = self.max_grad_norm, self.amp

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skmlp.training.compute.global_generators import seeded_global_generators
+
 _aten = torch.ops.aten
 
 MODULES: dict[str, Callable[..., nn.Module]] = {
@@ -63,8 +65,7 @@ def make_activation(activation: Activation) -> nn.Module:
         return copy.deepcopy(activation)
     made_by = activation.func if isinstance(activation, partial) else activation
     if isinstance(made_by, type) and issubclass(made_by, nn.Module):
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
+        with seeded_global_generators(0):
             return activation()
     return FunctionActivation(activation)
 

@@ -6,6 +6,8 @@
 * ``growth``: a packed search and scikit-learn's search over the same networks, for
   growing numbers of members, units and rows.
 * ``convolutions``: the same with CNNs of 8 x 8 pixels and a growing number of filters.
+* ``modules``: the same with a module that only `torch.func` can pack, of a growing
+  number of units.
 * ``halving``: a halving search whose survivors continue with their weights, and one
   whose survivors start again, in turn.
 * ``memory``: the peak memory of a packed search of 500 members in a new process.
@@ -17,6 +19,7 @@ A part yields a dict for each contestant:
   with one entry for each round
 * ``growth``: ``moved`` (the size that grows), ``members``, ``units`` and ``rows``
 * ``convolutions``: ``members``, ``rows`` and ``filters``
+* ``modules``: ``moved``, ``members``, ``rows`` and ``module units``
 * ``memory``: ``members``, ``rows``, ``bytes_before`` and ``bytes_at_peak``
 """
 
@@ -44,8 +47,9 @@ from benchmarks.search.contestants import (
     CONTESTANTS,
     FOLDS,
 )
+from benchmarks.search.modules import NormalizedPerceptron
 from skmlp.model_selection import PackedGridSearchCV, PackedHalvingGridSearchCV
-from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.neural_network import CNNClassifier, MLPClassifier, TorchClassifier
 
 # Hidden units of ``digits`` and ``wider``, and the contestants of ``wider``.
 UNITS, WIDER_UNITS = 20, 50
@@ -60,6 +64,7 @@ GROWTH = {
 }
 N_FEATURES = 64
 SHORT_FIT = {"batch_size": BATCH, "max_iter": 3, "random_state": 0}
+MODULE_UNITS = (10, 50, 200)
 FILTERS = ((4,), (8,), (16,), (16, 32), (32, 64))
 
 # A round of the digits search is repeated for at least this time and averaged.
@@ -177,6 +182,23 @@ def _make_search(
     split = [(np.arange(rows), np.arange(rows, rows + 50))]
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members)}
     return search(network, grid, cv=split, refit=False), X, y
+
+
+def modules(rounds: int, quick: bool) -> Iterator[Measured]:
+    """Yield the times of packed and sequential searches over the module of a user."""
+    members, rows = MIDDLE["members"], MIDDLE["rows"]
+    for units in MODULE_UNITS[:1] if quick else MODULE_UNITS:
+        network = TorchClassifier(
+            NormalizedPerceptron, module__units=units, dtype="float32", **SHORT_FIT
+        )
+        for measured in _side_by_side(network, rounds, members, rows):
+            yield {
+                "moved": "module units",
+                "members": members,
+                "rows": rows,
+                "module units": units,
+                **measured,
+            }
 
 
 # Successive halving

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.tables.timing_tables import Record, TimingTable, commands_of, versions
 
-PARTS = ("digits", "wider", "growth", "convolutions", "halving", "memory")
+PARTS = ("digits", "wider", "growth", "convolutions", "modules", "halving", "memory")
 COLUMNS = ("work", "search", "s", "theirs / packed", "of CPU time", "target")
 
 # The least ratio of a search's time to the packed search's time.
@@ -23,7 +23,7 @@ TARGETS = {
 }
 MAX_BYTES = 2e9
 
-_SIZES = ("members", "units", "rows", "filters")
+_SIZES = ("members", "units", "rows", "filters", "module units")
 
 
 def _comparison_key(record: Record) -> tuple[Any, ...]:

@@ -34,7 +34,10 @@ def read_table(package):
     }
 
 
-TABLES = {name: read_table(name) for name in ("scikit-learn", "skorch", "Keras")}
+TABLES = {
+    name: read_table(name)
+    for name in ("scikit-learn", "skorch", "skorch, your module", "Keras")
+}
 
 
 @pytest.fixture(scope="session")

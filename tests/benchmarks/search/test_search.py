@@ -44,6 +44,8 @@ def test_every_part_and_contestant_gives_a_record(ran):
         ("growth", "one by one"),
         ("convolutions", "packed"),
         ("convolutions", "one by one"),
+        ("modules", "packed"),
+        ("modules", "one by one"),
         ("halving", "packed"),
         ("halving", "going on"),
         ("memory", "packed"),

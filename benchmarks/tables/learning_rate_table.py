@@ -89,14 +89,16 @@ def heading(records: list[Record]) -> list[str]:
     first = records[0]
     quick = ", quick: few epochs, for tests" if first["quick"] else ""
     versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
+    n_seeds = len({record["seed"] for record in records})
+    n_splits = "one split" if n_seeds == 1 else f"{n_seeds} splits"
     judgements = judge(records)
     within = sum(row.ratio <= LIMIT for row in judgements)
     worst = max(judgements, key=lambda row: row.ratio)
     return [
         f"{first['experiment']}{quick}",
         "LearningRateDisplay suggests a rate from the training set. The loss is that "
-        "of the validation set in the best epoch, as a mean over seeds 0 to "
-        f"{max(r['seed'] for r in records)}. The grid has ten rates from 0.0001 to 1. "
+        f"of the validation set in the best epoch, as a mean over {n_splits}. "
+        "The grid has ten rates from 0.0001 to 1. "
         "Its best rate has the lowest mean loss of this validation set, which the "
         "suggestion does not see. The rule of the suggestion was chosen with other "
         "splits.",

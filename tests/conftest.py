@@ -1,6 +1,14 @@
-"""Settings of all tests: array API, torch threads, CUDA."""
+"""Settings of all tests: array API, torch threads, simulated CUDA.
+
+Without a CUDA device, tests with the marker ``cuda`` run on a simulated one. Tests with
+the marker ``on_cuda_too`` run a second time on it: ``device="auto"`` then is 'cuda'.
+The option ``--simulated-cuda`` runs all tests on it.
+"""
 
 import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 # scikit-learn's array API check needs it. SciPy reads it at its first import.
 os.environ["SCIPY_ARRAY_API"] = "1"
@@ -8,6 +16,11 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 import pytest
 import torch
 from hypothesis import settings
+
+# The package `simulated_cuda`.
+sys.path.append(str(Path(__file__).parent))
+
+from simulated_cuda import SimulatedCuda
 
 # A test may be slow on a busy machine.
 settings.register_profile("skmlp", deadline=None)
@@ -26,9 +39,38 @@ def three_threads():
     torch.set_num_threads(before)
 
 
-def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
-    for item in items:
-        if item.get_closest_marker("cuda"):
-            item.add_marker(pytest.mark.skip(reason="this machine has no CUDA device"))
+def pytest_addoption(parser):
+    parser.addoption(
+        "--simulated-cuda",
+        action="store_true",
+        help="run all tests on a simulated CUDA device",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    # A module may fit an estimator when it is imported.
+    simulates = session.config.getoption("simulated_cuda")
+    with SimulatedCuda() if simulates else nullcontext():
+        return (yield)
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.definition.get_closest_marker("on_cuda_too"):
+        metafunc.fixturenames.append("default_device")
+        metafunc.parametrize("default_device", ["cpu", "cuda"])
+
+
+def needs_simulation(item):
+    if item.config.getoption("simulated_cuda"):
+        return True
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    if params.get("default_device") == "cuda":
+        return True
+    return item.get_closest_marker("cuda") and not torch.cuda.is_available()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    with SimulatedCuda() if needs_simulation(item) else nullcontext():
+        return (yield)

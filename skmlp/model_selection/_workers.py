@@ -21,6 +21,7 @@ from skmlp.neural_network._known_classes import (
     ends_in_known_network,
 )
 from skmlp.neural_network._packs.packed_fit import count_max_epochs
+from skmlp.training.compute.devices import device_of_job
 from skmlp.training.run import ignore_progress
 
 
@@ -47,13 +48,18 @@ def run_tasks(
     # The tasks are dealt to the workers in turn. The folds of a candidate have about
     # the same cost, so all workers have about the same amount of work.
     numbers_by_worker = [network_numbers[i::n_workers] for i in range(n_workers)]
-    calls = [
-        delayed(evaluator.evaluate_in_packs)([tasks[number] for number in numbers])
-        for numbers in numbers_by_worker
-    ]
     outcomes = evaluator.read_outcomes() if other_numbers else {}
     other_numbers = [number for number in other_numbers if number not in outcomes]
-    calls += [delayed(evaluator.evaluate_alone)(tasks[i]) for i in other_numbers]
+    job_arguments: list[tuple[Callable[..., Any], Any]] = [
+        (evaluator.evaluate_in_packs, [tasks[number] for number in numbers])
+        for numbers in numbers_by_worker
+    ]
+    job_arguments += [(evaluator.evaluate_alone, tasks[i]) for i in other_numbers]
+    n_at_once = min(joblib.effective_n_jobs(n_jobs), len(job_arguments))
+    calls = [
+        delayed(_evaluate_on_device_of_job)(i, n_at_once, *arguments)
+        for i, arguments in enumerate(job_arguments)
+    ]
     results = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)(calls)
 
     outcomes.update(zip(other_numbers, results[n_workers:], strict=True))
@@ -62,6 +68,14 @@ def run_tasks(
     ):
         outcomes.update(zip(numbers, worker_outcomes, strict=True))
     return [outcomes[number] for number in range(len(tasks))]
+
+
+def _evaluate_on_device_of_job(
+    number: int, n_at_once: int, evaluate: Callable[[Any], Any], tasks: Any
+) -> Any:
+    """Evaluate the tasks of one of the joblib jobs on its CUDA device."""
+    with device_of_job(number, n_at_once):
+        return evaluate(tasks)
 
 
 def _print_overrides(tasks: Iterable[Task]) -> None:

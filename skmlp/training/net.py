@@ -205,12 +205,17 @@ class Net(NeuralNet):
     def release(self) -> None:
         """Move weights and optimizer state to the CPU; free the memory of training."""
         self.drop_optimizer(self.copy_optimizer_state())
+        self._move_to_cpu()
+        for parameter in self.module_.parameters():
+            parameter.grad = None
+
+    def _move_to_cpu(self) -> None:
+        """Move the network to the CPU, where skorch then computes its predictions."""
+        self.device = "cpu"
         if reference_parameter(self.module_).device.type != "cpu":
             self.module_.to("cpu")
             first = reference_parameter(self.module_)
             self.criterion_ = self.criterion_.placed_like(first)
-        for parameter in self.module_.parameters():
-            parameter.grad = None
 
     def resume(self) -> "Net":
         """Make a net trainable again after `release`, a copy or a pickle."""
@@ -254,6 +259,7 @@ class Net(NeuralNet):
         copied = self._shallow_copy(self.copy_optimizer_state())
         module = copy.deepcopy(self.module_)  # no views of the vector
         copied.__dict__.update(module=module, module_=module)
+        copied._move_to_cpu()  # any machine can load it
         return NeuralNet.__getstate__(copied)
 
     @in_default_modes  # a tensor that is made in inference mode could not be trained

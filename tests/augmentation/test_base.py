@@ -235,7 +235,6 @@ def test_invalid_generator_is_refused(generator):
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @each_augmentation
 def test_result_on_a_gpu_is_reproducible(augmentation):
     images = random_images(5, 3, 8, 8).cuda()

@@ -256,6 +256,7 @@ def test_regressor_search_gives_scikit_learns_scores(
     assert is_regressor(ours)
 
 
+@pytest.mark.on_cuda_too
 def test_batches_of_zero_weight_give_scikit_learns_scores(
     digits, mlp, fit_both, assert_same_search
 ):

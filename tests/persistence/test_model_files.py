@@ -92,6 +92,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_loaded_network_predicts_equal_bits(name, dtype, path, same):
@@ -292,6 +293,7 @@ def test_set_output_survives_a_round_trip(path):
     assert isinstance(save_and_load(scaler, path).transform(X), pd.DataFrame)
 
 
+@pytest.mark.on_cuda_too
 def test_training_continues_after_loading(path):
     model = fit(with_few_epochs(MLPClassifier((9,), warm_start=True)))
     loaded = save_and_load(model, path)

@@ -28,6 +28,7 @@ from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
+from skmlp.training.compute.devices import device_of_job
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.data.sources import Source
 
@@ -164,9 +165,12 @@ def _fit_members(
     # joblib maps X into the other processes. torch needs writable memory, so the mode
     # is copy-on-write. Nothing writes to X, so nothing is copied.
     parallel = Parallel(n_jobs, mmap_mode="c")
+    n_at_once = min(effective_n_jobs(n_jobs), len(members))
     with thread_context():
         return parallel(
-            delayed(_fit_member)(member, X, y, params, thread_context, warns=i == 0)
+            delayed(_fit_member)(
+                member, X, y, params, thread_context, number=i, n_at_once=n_at_once
+            )
             for i, (member, params) in enumerate(zip(members, fit_params, strict=True))
         )
 
@@ -177,14 +181,20 @@ def _fit_member(
     y: Any,
     fit_params: dict[str, Any],
     thread_context: Any,
-    warns: bool,
+    number: int,
+    n_at_once: int,
 ) -> Any:
-    """Train one member; the number of threads is limited in the worker too.
+    """Train one member on its device; the worker limits the number of threads too.
 
-    Only one member warns about the scales of the data, because all have the same data.
+    Only the first member warns about the scales of the data, because all have the same
+    data.
     """
-    with thread_context(), warnings.catch_warnings():
-        if not warns:
+    with (
+        thread_context(),
+        device_of_job(number, n_at_once),
+        warnings.catch_warnings(),
+    ):
+        if number:
             warnings.simplefilter("ignore", DataScaleWarning)
         return member.fit(X, y, **fit_params)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from skmlp.training.compute.ambient_modes import in_default_modes
+from skmlp.training.compute.devices import jobs_per_device
 from skmlp.training.compute.threads import threads_for_work
 from skmlp.training.modules.introspection import (
     has_convolutions,
@@ -115,6 +116,9 @@ _MAX_CNN_PACK_BYTES_PER_THREAD = 2**25
 
 # Maximum fraction of the free memory for one pack, and for all waiting networks.
 _MAX_MEMORY_FRACTION = 0.2
+
+# Maximum fraction of the free memory for the packs of all jobs on one CUDA device.
+_MAX_MEMORY_FRACTION_OF_JOBS = 0.8
 
 # Assumed free memory if the system does not report it.
 _ASSUMED_FREE_BYTES = 2**31
@@ -300,7 +304,10 @@ def memory_budget(device: torch.device) -> float:
         # Memory that torch has reserved but does not use.
         cached = torch.cuda.memory_reserved(device)
         cached -= torch.cuda.memory_allocated(device)
-        return _MAX_MEMORY_FRACTION * (free + cached)
+        fraction = min(
+            _MAX_MEMORY_FRACTION, _MAX_MEMORY_FRACTION_OF_JOBS / jobs_per_device()
+        )
+        return fraction * (free + cached)
     return min(_MAX_PACK_BYTES_ON_CPU, _MAX_MEMORY_FRACTION * _free_memory())
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skmlp._warnings import warn
 from skmlp.training.compute.ambient_modes import inference_mode
 
 # The first calls allocate what later calls reuse: workspaces of BLAS, cached tensors.
@@ -57,6 +58,7 @@ class GraphRecorder:
         self._n_calls: Counter[Hashable] = Counter()  # by kind
         self._recorded_kind: Hashable = None
         self._recorded: _RecordedGraph | None = None
+        self._has_failed = False
 
     def call(
         self,
@@ -72,7 +74,7 @@ class GraphRecorder:
         kind = key, *(tensor.shape for tensor in inputs)
         if self._recorded is None and self._count_call(kind):
             self._recorded_kind = kind
-            self._recorded = self._record(function, inputs)
+            self._recorded = self._try_to_record(function, inputs)
         if self._recorded is None or kind != self._recorded_kind:
             return function(*inputs)
         torch._foreach_copy_(self._recorded.inputs, inputs)
@@ -81,9 +83,29 @@ class GraphRecorder:
 
     def _count_call(self, kind: Hashable) -> bool:
         """Count a call; return whether its kind occurred often enough to record it."""
+        if self._has_failed:
+            return False
         if kind in self._n_calls or len(self._n_calls) < _MAX_COUNTED_KINDS:
             self._n_calls[kind] += 1
         return self._n_calls[kind] > CALLS_BEFORE_RECORDING
+
+    def _try_to_record(
+        self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
+    ) -> _RecordedGraph | None:
+        """Record a call; warn and return None if CUDA cannot record it.
+
+        A layer or a loss of a subclass may wait for the GPU, which a graph cannot.
+        """
+        try:
+            return self._record(function, inputs)
+        except RuntimeError as error:
+            self._has_failed = True
+            warn(
+                f"A training step could not be recorded as a CUDA graph ({error}). "
+                "Training continues without the graph, which is slower.",
+                RuntimeWarning,
+            )
+            return None
 
     def _record(
         self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]

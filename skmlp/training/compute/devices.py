@@ -1,6 +1,13 @@
-"""The device and the precision in which a network is trained."""
+"""The device and the precision in which a network is trained.
 
-from contextlib import AbstractContextManager
+The jobs of a search or an ensemble share the CUDA devices. Job i uses device i modulo
+the number of devices, unless the parameter `device` names one by its index.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +17,39 @@ from skmlp.training.compute.shared_settings import SharedSetting
 _FLOATS = {"float32": torch.float32, "float64": torch.float64}
 
 
+class _Job(NamedTuple):
+    """A job, and the number of jobs that run at the same time."""
+
+    number: int
+    n_at_once: int
+
+
+_ONLY_JOB = _Job(0, 1)
+_job: ContextVar[_Job] = ContextVar("_job", default=_ONLY_JOB)
+
+
+@contextmanager
+def device_of_job(number: int, n_at_once: int) -> Iterator[None]:
+    """Let `resolve_device` choose the device of job `number` within the block.
+
+    `n_at_once` is the number of jobs that run at the same time.
+    """
+    token = _job.set(_Job(number, n_at_once))
+    try:
+        yield
+    finally:
+        _job.reset(token)
+
+
+def jobs_per_device() -> int:
+    """Return the largest number of jobs that share a CUDA device with this one."""
+    return -(-_job.get().n_at_once // max(1, torch.cuda.device_count()))  # rounded up
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """Return the device to train on; 'auto' prefers CUDA.
+
+    Within `device_of_job`, the result is a device of this job.
 
     Raises
     ------
@@ -19,7 +57,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         If the machine lacks the device, or torch does not know its name.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -41,13 +79,19 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={str(device)!r} was requested, but this machine has "
             f"{n_devices} {resolved.type.upper()} device(s), counted from 0."
         )
+    job = _job.get()
+    if resolved.type == "cuda" and resolved.index is None and job.n_at_once > 1:
+        return torch.device("cuda", job.number % n_devices)
     return resolved
 
 
 def resolve_dtype(
     dtype: str | None, data_dtype: np.dtype, device: torch.device
 ) -> torch.dtype:
-    """Return the dtype to train in: that of the data if it is float32 or float64.
+    """Return the dtype to train in.
+
+    The default is the dtype of the data if it is float32 or float64. On a GPU it is
+    float32, because most GPUs compute float64 32 to 64 times slower.
 
     Raises
     ------
@@ -64,7 +108,7 @@ def resolve_dtype(
     if dtype is not None:
         return _FLOATS[dtype]
     is_double = data_dtype.newbyteorder("=") == np.float64
-    return torch.float64 if is_double else torch.float32
+    return torch.float64 if is_double and device.type == "cpu" else torch.float32
 
 
 def highest_precision_float(device: torch.device) -> torch.dtype:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
+
 
 def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     """Return a copy of the settings and of the state of an optimizer, on the CPU.
@@ -41,17 +43,30 @@ def load_optimizer_state(
     groups, parameters = _groups_and_parameters(optimizer)
     for prefix, group in groups:
         group.update(_with_prefix(saved["group"], prefix))
-    is_flat = len(parameters) == 1
+    counts_on_device = _counts_on_device(optimizer)
     for prefix, parameter in parameters:
         if state := _with_prefix(saved["state"], prefix):
             optimizer.state[parameter] = {
                 name: _copied(
                     value,
-                    # torch counts the steps on the CPU, in tensors without dimensions.
-                    parameter.device if is_flat or _has_dimensions(value) else "cpu",
+                    parameter.device
+                    if counts_on_device or _has_dimensions(value)
+                    else "cpu",
                 )
                 for name, value in state.items()
             }
+
+
+def _counts_on_device(optimizer: Optimizer) -> bool:
+    """Return whether the step counters are on the device of the parameters.
+
+    The counters are tensors without dimensions. torch's optimizers read them on the
+    host in every step, unless they are fused or capturable.
+    """
+    groups = optimizer.param_groups
+    return isinstance(optimizer, FlatOptimizer) or any(
+        group.get("capturable") or group.get("fused") for group in groups
+    )
 
 
 def _groups_and_parameters(

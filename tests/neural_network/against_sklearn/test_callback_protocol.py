@@ -119,6 +119,7 @@ def test_callback_receives_estimator_as_if_fit_ended_at_epoch():
     assert_array_equal(final.predict_proba(frame), model.predict_proba(frame))
 
 
+@pytest.mark.on_cuda_too
 def test_callbacks_do_not_change_results():
     params = {"hidden_layer_sizes": 5, "random_state": 0, "early_stopping": True}
     alone = MLPClassifier(max_iter=5, **params).fit(X, y)
@@ -196,6 +197,7 @@ def test_search_over_pipeline_propagates_callbacks_to_every_fit(capsys):
     assert "MLPClassifier - fit" in capsys.readouterr().out
 
 
+@pytest.mark.on_cuda_too
 def test_sklearn_and_skorch_callbacks_work_together():
     class Counter(skorch.callbacks.Callback):
         def on_epoch_end(self, net, **kwargs):

@@ -83,6 +83,7 @@ def test_fit_killed_many_times_equals_uninterrupted_fit(path, mlp, assert_resume
     assert_resumes(model, path, epochs=[1, 2, 2, 5, 8, 9])
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("epoch", [1, 7, 9])
 def test_refit_full_resumes_from_either_stage(
     epoch, path, digits, mlp, kill_at, assert_same_fit
@@ -105,6 +106,7 @@ def test_refit_full_resumes_from_either_stage(
     assert_same_fit(whole, model.set_params(checkpoint=path).fit(*digits))
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize(
     ("model", "target"),
     [

@@ -159,6 +159,7 @@ def test_members_know_classes_missing_from_their_bootstrap_sample():
     assert model.predict_proba(X).shape == (30, 3)
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("bootstrap", [False, True])
 def test_members_stop_early_on_their_own_validation_split(bootstrap, digits):
     network = MLPClassifier(6, max_iter=5, early_stopping=True)
@@ -262,6 +263,7 @@ def test_each_unconverged_member_warns(digits):
     assert [w.category for w in caught] == [ConvergenceWarning] * 3
 
 
+@pytest.mark.on_cuda_too
 def test_partial_fit_trains_every_member(digits, assert_equal_members):
     X, y = digits
     model = EnsembleClassifier(SMALL, 2, random_state=0)

@@ -170,6 +170,7 @@ def test_lbfgs_warm_start_matches_sklearn(diabetes, make_both):
     assert_allclose(models[1].loss_, models[0].loss_, rtol=1e-6)
 
 
+@pytest.mark.on_cuda_too
 def test_fit_restarts_without_warm_start(digits):
     model = MLPClassifier(7, max_iter=3, random_state=0).fit(*digits)
     first = model.loss_curve_
@@ -177,6 +178,7 @@ def test_fit_restarts_without_warm_start(digits):
     assert model.partial_fit(*digits).fit(*digits).loss_curve_ == first
 
 
+@pytest.mark.on_cuda_too
 def test_partial_fit_continues_after_lbfgs(digits):
     model = MLPClassifier(7, solver="lbfgs", max_iter=20, random_state=0)
     before = model.fit(*digits).score(*digits)
@@ -198,6 +200,7 @@ def copy_by_joblib(model):
     return joblib.load(file)
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("copied", [copy_by_pickle, copy_by_joblib, copy.deepcopy])
 @pytest.mark.parametrize("solver", ["adam", "sgd", *OTHER_SOLVERS])
 def test_copy_between_batches_continues_bitwise_equal(
@@ -366,6 +369,7 @@ def test_finished_schedule_warns_in_partial_fit(name, digits):
     assert np.abs(model.coefs_[0] - before).max() > 1e-5
 
 
+@pytest.mark.on_cuda_too
 def test_schedule_counts_partial_fit_calls_as_epochs(digits):
     X, y = digits
     model = MLPClassifier(

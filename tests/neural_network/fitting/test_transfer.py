@@ -25,7 +25,7 @@ X, y = load_digits(return_X_y=True)
 X, y = X[:400] / 16, y[:400]
 low = y < 5
 
-SIZES = {"hidden_layer_sizes": (17, 9), "random_state": 0}
+SIZES = {"hidden_layer_sizes": (17, 9), "random_state": 0, "dtype": "float64"}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,7 @@ def test_regressor_starts_from_classifier(base):
     assert_array_equal(tuned.coefs_[1], base.coefs_[1])
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "adamw", "rmsprop"])
 def test_init_from_works_with_any_solver(base, solver):
     tuned = fine_tune(base, solver=solver, frozen_layers=[0])
@@ -98,6 +99,7 @@ def test_init_from_works_with_any_solver(base, solver):
 # frozen_layers
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize(
     ("frozen", "unchanged"),
     [
@@ -169,6 +171,7 @@ def test_residual_blocks_are_frozen_by_name():
     assert_array_equal(tuned.hidden_activations(X), base.hidden_activations(X))
 
 
+@pytest.mark.on_cuda_too
 def test_warm_start_unfreezes_layers_gradually(base):
     """Each warm start freezes fewer layers."""
     model = MLPClassifier(
@@ -184,6 +187,7 @@ def test_warm_start_unfreezes_layers_gradually(base):
     assert (model.coefs_[0] != base.coefs_[0]).any()
 
 
+@pytest.mark.on_cuda_too
 def test_partial_fit_leaves_frozen_layers_unchanged(base):
     model = MLPClassifier(**SIZES, init_from=base, frozen_layers=[0])
     for start in range(3):

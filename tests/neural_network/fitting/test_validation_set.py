@@ -61,6 +61,7 @@ def test_validation_set_does_not_influence_training(cancer):
     assert validated.t_ == alone.t_ == 12 * len(X)
 
 
+@pytest.mark.on_cuda_too
 def test_validation_set_decides_early_stopping(cancer):
     X, X_val, y, y_val = cancer
     model = make_model(early_stopping=True, tol=1.0, n_iter_no_change=3)
@@ -93,6 +94,7 @@ def test_regressor_accepts_validation_set():
     assert model.score(X_val, y_val) == pytest.approx(max(model.validation_scores_))
 
 
+@pytest.mark.on_cuda_too
 def test_cnn_accepts_validation_images():
     rng = np.random.RandomState(0)
     X, X_val = rng.randint(0, 256, (2, 40, 6, 6), dtype=np.uint8)
@@ -127,6 +129,7 @@ def log_loss_scorer(estimator, X, y):
     return -log_loss(y, estimator.predict_proba(X), labels=estimator.classes_)
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize(
     ("scoring", "measure"),
     [

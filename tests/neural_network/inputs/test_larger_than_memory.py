@@ -136,6 +136,7 @@ def test_fit_with_parameters_equals_fit_in_memory(params, data, assert_same):
     )
 
 
+@pytest.mark.on_cuda_too
 def test_weighted_fit_equals_fit_fit_mlp(data, assert_same):
     weight = np.random.RandomState(1).rand(N_SAMPLES)
     models = [
@@ -163,6 +164,7 @@ def test_shuffled_fit_learns_and_is_reproducible(data, assert_same):
     assert_same(model, fit_mlp((SliceOnly(X.astype(np.float32) / 255), y), **params), X)
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("scoring", [None, "accuracy", "neg_log_loss"])
 @pytest.mark.parametrize("given", [False, True])
 def test_validation_set_is_read_in_windows(data, scoring, given):
@@ -188,6 +190,7 @@ def test_default_score_and_scorer_agree(data):
     assert train_scores[0] == train_scores[1]
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.filterwarnings("ignore:Training interrupted")
 def test_fit_resumes_from_checkpoint(data, tmp_path, interrupt_at, assert_same):
     X, y = SliceOnly(data[0]), data[1]

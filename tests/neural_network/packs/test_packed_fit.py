@@ -40,6 +40,7 @@ def test_failed_pack_warns_once_with_cause(broken_packs):
     assert "one by one" in text
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.filterwarnings("ignore:A pack of 3 networks failed")
 def test_networks_of_failed_pack_are_fitted_alone(broken_packs):
     epochs, jobs = [], make_jobs()
@@ -52,6 +53,7 @@ def test_networks_of_failed_pack_are_fitted_alone(broken_packs):
         np.testing.assert_array_equal(job.estimator.coefs_[0], alone.coefs_[0])
 
 
+@pytest.mark.on_cuda_too
 def test_pack_that_trains_does_not_warn(recwarn):
     jobs = make_jobs()
     list(fit_jobs(jobs))

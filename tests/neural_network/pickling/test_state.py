@@ -125,6 +125,7 @@ def public_results(network):
     return {name: vars(network)[name] for name in names if name in vars(network)}
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
 def test_copies_equal_the_original(name, copied, fitted, digits):
@@ -195,6 +196,7 @@ def test_pickle_of_a_fit_holds_no_torch_object(name, fitted):
     assert_no_engine(packages_in_pickle(fitted(name)))
 
 
+@pytest.mark.on_cuda_too
 @pytest.mark.parametrize("name", ["softmax", "deep", "prelu", "nadam", "cnn"])
 def test_pickle_after_partial_fit_holds_no_torch_object(name, digits):
     model = clone(MODELS[name]).partial_fit(*digits, classes=np.arange(10))

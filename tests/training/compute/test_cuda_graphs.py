@@ -192,3 +192,22 @@ def test_calls_of_too_many_kinds_are_not_counted(recorder):
         recorder.call(doubled, torch.zeros(1), key=i)
     assert len(recorder._n_calls) == _MAX_COUNTED_KINDS
     assert not recorder.replayed_graphs
+
+
+@pytest.mark.cuda
+def test_failed_recording_warns_once_and_training_continues():
+    recorder = GraphRecorder(list)
+
+    def waiting(x):
+        return (x * float(x.sum()),)  # a graph cannot wait for the sum
+
+    def call(i):
+        x = torch.full((3,), float(i), device="cuda")
+        assert recorder.call(waiting, x)[0].tolist() == [3.0 * i * i] * 3
+
+    for i in range(CALLS_BEFORE_RECORDING):
+        call(i)
+    with pytest.warns(RuntimeWarning, match="could not be recorded"):
+        call(1)
+    for i in range(CALLS_BEFORE_RECORDING + 1):
+        call(i)  # without a warning, which would be an error

@@ -6,7 +6,9 @@ import torch
 
 from skmlp.training.compute.devices import (
     deterministic_cudnn,
+    device_of_job,
     highest_precision_float,
+    jobs_per_device,
     resolve_device,
     resolve_dtype,
 )
@@ -118,3 +120,22 @@ def test_convolutions_are_repeatable_until_the_last_block_ends(monkeypatch):
     assert cudnn.deterministic
     second.__exit__(None, None, None)
     assert not cudnn.deterministic
+
+
+def test_jobs_use_the_devices_in_turn(two_gpus):
+    chosen = []
+    for number in range(3):
+        with device_of_job(number, n_at_once=3):
+            chosen.append(str(resolve_device("auto")))
+            assert str(resolve_device("cuda:1")) == "cuda:1"
+            assert resolve_device("cpu").type == "cpu"
+            assert jobs_per_device() == 2
+    assert chosen == ["cuda:0", "cuda:1", "cuda:0"]
+    assert resolve_device("auto") == torch.device("cuda")
+
+
+def test_gpus_train_in_float32_unless_dtype_is_given():
+    cuda, double = torch.device("cuda"), np.dtype(np.float64)
+    assert resolve_dtype(None, double, cuda) == torch.float32
+    assert resolve_dtype("float64", double, cuda) == torch.float64
+    assert resolve_dtype(None, double, torch.device("cpu")) == torch.float64

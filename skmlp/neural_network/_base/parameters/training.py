@@ -99,13 +99,15 @@ TRAINING: dict[str, Parameter] = {
     "device": Parameter(
         "str or torch.device, default='auto'",
         "Device of training: 'cpu', 'cuda', 'cuda:1', 'mps', ... 'auto' is CUDA if "
-        "the machine has a CUDA device, else the CPU.",
+        "the machine has a CUDA device, else the CPU. The jobs of a search or an "
+        "ensemble use all CUDA devices in turn, unless `device` has an index.",
         [str, torch.device],
     ),
     "dtype": Parameter(
         "{'float32', 'float64'} or None, default=None",
-        "Precision of training. None is the dtype of X, and float32 for integers and "
-        "on 'mps', which has no float64.",
+        "Precision of training. None is the dtype of X, and float32 for integers. On "
+        "a GPU None is float32, because most GPUs compute float64 32 to 64 times "
+        "slower. 'mps' has no float64.",
         [StrOptions({"float32", "float64"}), None],
     ),
     "amp": Parameter(

@@ -67,6 +67,7 @@ from sklearn.utils._param_validation import (
     Options,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
     validate_params,
 )
 
@@ -149,6 +150,7 @@ __all__ = [
     "set_metadata_requests",
     "to_numpy",
     "top_k",
+    "validate_parameter_constraints",
     "validate_params",
     "warn_or_raise_about_fit_failures",
 ]

@@ -49,6 +49,7 @@ def run_all(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "convolutions": partial(measurements.convolutions, args.rounds, args.quick),
         "modules": partial(measurements.modules, args.rounds, args.quick),
         "halving": partial(measurements.halving, args.rounds, args.quick),
+        "host": partial(measurements.host, args.rounds, args.quick),
         "memory": partial(measurements.memory, args.quick, args.data_home),
     }
     for part in args.parts:

@@ -10,6 +10,8 @@
   number of units.
 * ``halving``: a halving search whose survivors continue with their weights, and one
   whose survivors start again, in turn.
+* ``host``: the CPU time that a further member adds to a packed search of networks that
+  are so small that only the work of Python counts.
 * ``memory``: the peak memory of a packed search of 500 members in a new process.
 
 A part yields a dict for each contestant:
@@ -20,6 +22,7 @@ A part yields a dict for each contestant:
 * ``growth``: ``moved`` (the size that grows), ``members``, ``units`` and ``rows``
 * ``convolutions``: ``members``, ``rows`` and ``filters``
 * ``modules``: ``moved``, ``members``, ``rows`` and ``module units``
+* ``host``: ``members`` (of the larger search) and ``milliseconds_per_member``
 * ``memory``: ``members``, ``rows``, ``bytes_before`` and ``bytes_at_peak``
 """
 
@@ -33,6 +36,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
@@ -77,6 +81,9 @@ MAX_ROUNDS = 31
 # 27 candidates for 10 epochs, 9 for 30, 3 for 90, 1 for 270.
 HALVING_LEARNING_RATES = tuple(np.geomspace(1e-4, 1e-1, 9).tolist())
 HALVING = {"resource": "max_iter", "max_resources": 270, "random_state": 0}
+
+# Two searches, whose difference is the work for the further members.
+HOST_MEMBERS = (50, 450)
 
 MEMBERS_IN_MEMORY = 500
 
@@ -221,6 +228,29 @@ def halving(rounds: int, quick: bool) -> Iterator[Measured]:
                 measured.append(taken)
     for name, measured in times.items():
         yield {"contestant": name, **_as_record_times(measured)}
+
+
+# Work of Python
+
+
+def host(rounds: int, quick: bool) -> Iterator[Measured]:
+    """Yield the CPU time that a further member of tiny networks adds to a search."""
+    few, many = (2, 12) if quick else HOST_MEMBERS
+    network = MLPClassifier(8, batch_size=50, max_iter=1, random_state=0, device="cpu")
+    times: dict[int, list[tuple[float, float]]] = {few: [], many: []}
+    for i in range(rounds + 1):
+        for members, measured in times.items():
+            search = _make_search(PackedGridSearchCV, network, members, rows=100)
+            taken = _time_search(*search)
+            if i:  # the first round includes imports
+                measured.append(taken)
+    added = median(s for _, s in times[many]) - median(s for _, s in times[few])
+    yield {
+        "contestant": "packed",
+        "members": many,
+        "milliseconds_per_member": round(1e3 * added / (many - few), 4),
+        **_as_record_times(times[many]),
+    }
 
 
 # Memory

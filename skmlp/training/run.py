@@ -57,6 +57,8 @@ class TrainingRun:
         Function that takes the logits of the validation set and returns their score.
     score_names : sequence of str
         Names of the score in the history.
+    scores_network : bool
+        Whether `score` predicts with the network itself and ignores the logits.
     train_score : callable or None
         Function without arguments that returns the score of the training set. None
         omits this score from the history.
@@ -91,6 +93,7 @@ class TrainingRun:
         given_data: tuple[Any, Any] = (None, None),
         score: Callable[[Tensor], float] | None = None,
         score_names: Sequence[str] = ("valid_score",),
+        scores_network: bool = False,
         train_score: Callable[[], float] | None = None,
         generator: torch.Generator | None = None,
         checkpoint: RunCheckpoint | None = None,
@@ -103,6 +106,7 @@ class TrainingRun:
         self.given_data = given_data
         self.score = score
         self.score_names = score_names
+        self.scores_network = scores_network
         self.train_score = train_score
         self.generator = generator
         self.checkpoint = checkpoint
@@ -150,18 +154,18 @@ class TrainingRun:
         if self.checkpoint is not None:
             self.checkpoint.save(self, last=self.ended)
 
-    def record_validation(self, logits: Tensor) -> None:
+    def record_validation(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None
+    ) -> None:
         """Write loss and score of the logits of the validation set into the history.
 
-        Only packs call this. `Trainer` validates a single network itself.
+        Only packs call this. `Trainer` validates a single network itself. The tensors
+        are on the CPU. `weight` sums to one.
         """
-        assert self.valid_loader is not None
-        net, data = self.net, self.valid_loader.data
-        _, y, weight = data.gather(torch.from_numpy(data.index))
-        weight = None if weight is None else weight / weight.sum()
-        loss_terms, _ = net.criterion_.loss_terms_and_gradient(logits, y, weight)
-        loss = net.criterion_.mean_loss(loss_terms, weight)
-        net.record("valid_loss", float(loss), operator.lt)
+        loss = self.net.criterion_.placed_like(logits)
+        loss_terms, _ = loss.loss_terms_and_gradient(logits, y, weight)
+        mean = loss.mean_loss(loss_terms, weight)
+        self.net.record("valid_loss", float(mean), operator.lt)
         self.record_score(logits)
 
     def record_score(self, logits: Tensor) -> None:
@@ -171,12 +175,18 @@ class TrainingRun:
             for name in self.score_names:
                 self.net.record(name, score, operator.gt)
 
-    def finish_epoch(self) -> None:
-        """Update monitor, best weights and learning rate; set ``converged_``."""
+    def finish_epoch(self, update_network: Callable[[], None] | None = None) -> None:
+        """Update monitor, best weights and learning rate; set ``converged_``.
+
+        `update_network` writes the current weights into the network. It is called if
+        the epoch is the best one.
+        """
         net, monitor, record = self.net, self.net.monitor, self.net.epoch_record
         loss, score = record["train_loss"], record.get("valid_score")
         monitor.samples_seen += len(self.train_loader.data)
         if monitor.add_epoch(loss, score, record.get("valid_loss", math.inf)):
+            if update_network is not None:
+                update_network()
             self.save_best_weights()
         if net.verbose:
             print(f"Iteration {net.epochs_}, loss = {loss:.8f}")  # noqa: T201

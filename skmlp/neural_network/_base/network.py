@@ -209,6 +209,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             given_data=(inputs.data.X, inputs.data.y),
             score=score,
             score_names=self._score_names(),
+            scores_network=self.scoring is not None,
             train_score=train_score,
             generator=generator,
             checkpoint=None if checkpoint is None else checkpoint.stage("fit"),

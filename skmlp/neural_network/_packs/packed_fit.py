@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sklearn.utils import gen_even_slices
 
-from skmlp._sklearn_compat import has_callbacks
+from skmlp._sklearn_compat import has_callbacks, validate_parameter_constraints
 from skmlp._warnings import warn
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._fit.fit_data import FitInputs
@@ -188,15 +188,16 @@ class _Preparation:
         return _PreparedJob(job, inputs, run)
 
     def _check_params(self, estimator: Any) -> None:
-        """Validate the parameters.
+        """Validate the parameters that the previous estimator of the class lacked.
 
-        They are not validated again if the previous estimator of the class had the same
-        objects.
+        A member of a search differs from the previous one in few parameters.
         """
         params = estimator.get_params(deep=False)
         known = self._params.get(type(estimator), {})
-        if any(name not in known or known[name] is not v for name, v in params.items()):
-            estimator._validate_params()
+        new = {k: v for k, v in params.items() if k not in known or known[k] is not v}
+        if new:
+            name = type(estimator).__name__
+            validate_parameter_constraints(estimator._parameter_constraints, new, name)
             self._params[type(estimator)] = params
 
 

@@ -141,6 +141,16 @@ class DeviceData(Dataset):
             return self.X.max_abs()
         return float(max(self.X.max(), -float(self.X.min())))
 
+    def targets_on_host(self) -> tuple[Tensor, Tensor | None]:
+        """Return targets and weights on the CPU; the weights sum to one."""
+        index = torch.from_numpy(self.index)
+        targets = self.X.to(self.dtype) if self.y is None else self.y
+        y = targets.cpu().index_select(0, index)
+        if self.weight is None:
+            return y, None
+        weight = self.weight.cpu().index_select(0, index)
+        return y, weight / weight.sum()
+
     def shuffle(
         self, order: np.ndarray, random_state: np.random.RandomState, batch_size: int
     ) -> np.ndarray:

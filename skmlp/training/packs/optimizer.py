@@ -5,6 +5,7 @@ Each member has its own hyperparameters and moments.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -25,6 +26,10 @@ from skmlp.training.packs.parameters import PackParameters
 from skmlp.training.packs.vector import PackVector
 
 SOLVERS = frozenset({"sgd", "torch_sgd", "adam", "adamw"})
+
+# Numbers of stored indices of inactive members, and of stored bias corrections.
+_MAX_KEPT = 64
+_MAX_CORRECTIONS = 2**14
 
 
 def kernel_hyperparameters(net: Net) -> tuple[Any, ...]:
@@ -69,7 +74,7 @@ class PackOptimizer:
         Moments of Adam, or the momentum buffer.
     t : ndarray of shape (members,)
         Number of optimizer steps of each member.
-    learning_rates : list of float
+    learning_rates : ndarray of shape (members,)
         Current learning rate of each member. The momentum buffer is scaled for it.
     """
 
@@ -89,12 +94,23 @@ class PackOptimizer:
         self._updates = parameters.values.zeros()
         self.moments = [parameters.values.zeros() for _ in self._moment_names]
         self.t = np.zeros(len(parameters.nets), dtype=np.int64)
-        self.learning_rates = [_learning_rate(net) for net in parameters.nets]
+        self.learning_rates = np.array([learning_rate(net) for net in parameters.nets])
         for i in range(len(parameters.nets)):
             self._read_state(i)
-        self._prepared_for: tuple[Sequence[bool], list[float]] | None = None
         # CUDA's kernel of Adam reads the step number as float32.
         self._infinite_step = parameters.alpha.new_tensor(math.inf, dtype=torch.float32)
+        self._group_members()
+
+    def _group_members(self) -> None:
+        """Make the kernel calls of the current members."""
+        nets = self.parameters.nets
+        hyperparameters = [kernel_hyperparameters(net) for net in nets]
+        self._calls = []
+        for _, equal in groupby(range(len(nets)), key=hyperparameters.__getitem__):
+            members = list(equal)
+            self._calls.append(self._kernel_call(slice(members[0], members[-1] + 1)))
+        # Indices of the inactive members on the device, by the active members.
+        self._inactive_indices: dict[tuple[bool, ...], Tensor] = {}
 
     def _read_state(self, i: int) -> None:
         """Read the state of the `i`-th member's own optimizer."""
@@ -106,43 +122,51 @@ class PackOptimizer:
             if name in state:
                 self.parameters.load_member(i, state[name], into=moment)
 
-    def prepare(self, active: Sequence[bool]) -> None:
-        """Prepare the next calls of `update`.
+    def plan_steps(self, active: Sequence[tuple[bool, ...]], rates: np.ndarray) -> None:
+        """Compute all factors of the next steps, and copy them to the device at once.
 
-        Read the learning rates, and remember which members are active. `update` changes
-        active members only. A member is inactive in a step if it has no samples.
+        A copy to a GPU waits, so a copy in each step would slow the training.
+
+        Parameters
+        ----------
+        active : sequence of tuple of bool
+            The members with samples in each step. `update` changes only them.
+        rates : ndarray of shape (steps, members)
+            Learning rates.
         """
-        nets = self.parameters.nets
-        learning_rates = [_learning_rate(net) for net in nets]
-        if (active, learning_rates) == self._prepared_for:
-            return  # nothing has changed
-        self._prepared_for = None  # so that an exception leaves no old preparation
-        for i, learning_rate in enumerate(learning_rates):
-            self._set_learning_rate(i, learning_rate)
         self._active = np.array(active, dtype=np.int64)
-        inactive = [i for i, is_active in enumerate(active) if not is_active]
-        self._inactive = self.parameters.alpha.new_tensor(inactive, dtype=torch.long)
-        self._rates = self.parameters.alpha.new_tensor(
-            self.learning_rates
-        )  # (members,)
-        # Step size: learning rate times bias correction.
-        self._step_sizes = torch.empty_like(self._rates)  # (members,)
-        self._step_size_views = [  # broadcast over the members' parameters
-            self._step_sizes.view(-1, *[1] * (tensor.dim() - 1))
-            for tensor in self.parameters.values.tensors
-        ]
-        self._decay_factors = None
+        previous_rates = np.vstack([self.learning_rates, rates[:-1]])
+        self.learning_rates = rates[-1]
+        t = self.t + self._active.cumsum(axis=0)
+        rounded_rates = self._rounded(rates)
+        factors = [rounded_rates * self._rounded(self._bias_corrections(t))]
         if self._is_decoupled:
-            decay = self._rates * self.parameters.alpha
-            self._decay_factors = (1.0 - decay).unsqueeze(1)
-        hyperparameters = [kernel_hyperparameters(net) for net in nets]
-        distinct = set(zip(hyperparameters, self.t.tolist(), active, strict=True))
-        self._has_same_correction = len(distinct) == 1
-        self._calls = []
-        for _, equal in groupby(range(len(nets)), key=hyperparameters.__getitem__):
-            members = list(equal)
-            self._calls.append(self._kernel_call(slice(members[0], members[-1] + 1)))
-        self._prepared_for = active, learning_rates
+            alphas = np.array([net.alpha for net in self.parameters.nets])
+            factors.append(1.0 - rounded_rates * self._rounded(alphas))
+        # scikit-learn's velocity contains the learning rates of earlier updates. This
+        # momentum buffer does not. So the buffer is multiplied by the old learning
+        # rate divided by the new one, and earlier updates keep their size.
+        has_new_rate = previous_rates != rates
+        self._has_new_rate = has_new_rate.any(axis=1) & self._rescales_momentum
+        if self._has_new_rate.any():
+            with np.errstate(all="ignore"):  # a rate may be zero
+                ratios = np.where(has_new_rate, previous_rates / rates, 1.0)
+            factors.append(self._rounded(ratios))
+        on_device = torch.stack(factors).to(self.parameters.alpha.device)
+        self._step_sizes, *others = on_device  # each (steps, members)
+        self._decay_factors = others.pop(0) if self._is_decoupled else None
+        self._momentum_factors = others.pop(0) if others else None
+        if len(self._inactive_indices) > _MAX_KEPT:
+            self._inactive_indices.clear()
+        for members in set(active) - set(self._inactive_indices):
+            inactive = [i for i, is_active in enumerate(members) if not is_active]
+            self._inactive_indices[members] = self._step_sizes.new_tensor(
+                inactive, dtype=torch.long
+            )
+
+    def _rounded(self, values: np.ndarray) -> Tensor:
+        """Return values in the dtype of training, on the CPU."""
+        return torch.from_numpy(values).to(self.parameters.alpha.dtype)
 
     def _kernel_call(self, members: slice) -> _KernelCall:
         """Return the arguments of the kernel call for a slice of the members.
@@ -165,28 +189,18 @@ class PackOptimizer:
             [tensors(moment) for moment in self.moments],
         )
 
-    def _set_learning_rate(self, i: int, learning_rate: float) -> None:
-        """Set a member's learning rate.
-
-        scikit-learn's velocity contains the learning rates of earlier updates. This
-        momentum buffer does not. So the buffer is multiplied by the old learning rate
-        divided by the new one, and earlier updates keep their size.
-        """
-        changed = learning_rate != self.learning_rates[i]
-        if changed and self._rescales_momentum:
-            for buffer in self.moments[0].tensors:
-                buffer[i].mul_(self.learning_rates[i] / learning_rate)
-        self.learning_rates[i] = learning_rate
-
-    def update(self) -> None:
-        """Take one step."""
+    def update(self, step: int, active: tuple[bool, ...]) -> None:
+        """Take a step of the plan; `active` is its entry of `plan_steps`."""
         n_threads = self._tuner.n_threads
-        saved_inactive = self._copy_inactive()
-        self.t += self._active
+        if self._momentum_factors is not None and self._has_new_rate[step]:
+            for buffer in self.moments[0].tensors:
+                buffer.mul_(_broadcast(self._momentum_factors[step], buffer))
+        inactive = self._inactive_indices[active]
+        saved_inactive = self._copy_members(inactive)
+        self.t += self._active[step]
         if self._decay_factors is not None:
             for weights, _ in self.parameters.penalized_weights:
-                weights.mul_(self._decay_factors)
-        torch.mul(self._rates, self._bias_corrections(), out=self._step_sizes)
+                weights.mul_(_broadcast(self._decay_factors[step], weights))
         if not self._is_adam:  # Adam's kernel overwrites the updates
             self._updates.vector.zero_()
         for param_group, updates, gradients, moments in self._calls:
@@ -204,46 +218,44 @@ class PackOptimizer:
             else:
                 buffers = moments[0] if param_group["momentum"] else []
                 sgd_step(updates, gradients, buffers, param_group, n_threads)
+        values, step_sizes = self.parameters.values.tensors, self._step_sizes[step]
         with using_threads(n_threads):
             torch._foreach_addcmul_(
-                self.parameters.values.tensors,
+                values,
                 self._updates.tensors,
-                self._step_size_views,
+                [_broadcast(step_sizes, tensor) for tensor in values],
             )
         for tensor, saved in saved_inactive:
-            tensor.index_copy_(0, self._inactive, saved)
+            tensor.index_copy_(0, inactive, saved)
 
-    def _copy_inactive(self) -> list[tuple[Tensor, Tensor]]:
-        """Return each tensor that `update` changes with a copy of inactive members."""
-        if not len(self._inactive):
+    def _copy_members(self, index: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each tensor that `update` changes with a copy of some members."""
+        if not len(index):
             return []
         changed = [self.parameters.values, self._updates, *self.moments]
         tensors = [tensor for vector in changed for tensor in vector.tensors]
-        return [(tensor, tensor[self._inactive]) for tensor in tensors]
+        return [(tensor, tensor.index_select(0, index)) for tensor in tensors]
 
-    def _bias_corrections(self) -> float | Tensor:
-        """Return the bias correction of Adam; a number if it is equal for all members.
-
-        Otherwise it is a tensor of shape (members,).
-        """
+    def _bias_corrections(self, t: np.ndarray) -> np.ndarray:
+        """Return the bias corrections of Adam for step numbers ``(steps, members)``."""
+        corrections = np.ones(t.shape)
         if not self._is_adam:
-            return 1.0
-        members = range(1 if self._has_same_correction else len(self.t))
-        corrections = []
-        for i in members:
-            param_group = self.parameters.nets[i].optimizer_.param_groups[0]
-            corrections.append(_bias_correction(int(self.t[i]), *param_group["betas"]))
-        if self._has_same_correction:
-            return corrections[0]
-        return self._rates.new_tensor(corrections)
+            return corrections
+        groups = [net.optimizer_.param_groups[0] for net in self.parameters.nets]
+        for i, group in enumerate(groups):
+            corrections[:, i] = [
+                _bias_correction(n, *group["betas"]) for n in t[:, i].tolist()
+            ]
+        return corrections
 
     def select(self, index: Tensor) -> None:
         """Remove all members except those with these indices."""
-        self._prepared_for = None
         self.moments = [moment.select(index) for moment in self.moments]
         self._updates = self._updates.select(index)
         self.t = self.t[index.tolist()]
-        self.learning_rates = [self.learning_rates[i] for i in index.tolist()]
+        self.learning_rates = self.learning_rates[index.tolist()]
+        if len(index):
+            self._group_members()
 
     def write_back(self, i: int) -> None:
         """Write the state into the `i`-th member's own optimizer."""
@@ -264,14 +276,20 @@ class PackOptimizer:
         else:
             if net.optimizer_.param_groups[0]["momentum"]:
                 (state["momentum_buffer"],) = moments
-            state["lr"] = self.learning_rates[i]
+            state["lr"] = float(self.learning_rates[i])
 
 
-def _learning_rate(net: Net) -> float:
+def learning_rate(net: Net) -> float:
     """Return the current learning rate of a network."""
     return net.optimizer_.param_groups[0]["lr"]
 
 
+def _broadcast(values: Tensor, tensor: Tensor) -> Tensor:
+    """View a value of each member in a shape that broadcasts over a pack tensor."""
+    return values.view(-1, *[1] * (tensor.dim() - 1))
+
+
+@lru_cache(maxsize=_MAX_CORRECTIONS)  # members take the same steps
 def _bias_correction(t: int, beta_1: float, beta_2: float) -> float:
     """Return the factor of Adam's learning rate in step `t`, and 0 before step 1.
 

@@ -13,8 +13,7 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +29,16 @@ from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.packs.batches import (
     PackBatches,
     PackData,
-    batch_stream_key,
     common_group_size,
     data_key,
 )
 from skmlp.training.packs.epoch_loss import PackEpochLoss
 from skmlp.training.packs.functional import find_obstacle
+from skmlp.training.packs.members import sort_members, split_members
 from skmlp.training.packs.optimizer import (
     SOLVERS,
     PackOptimizer,
-    kernel_hyperparameters,
+    learning_rate,
 )
 from skmlp.training.packs.parameters import PackParameters
 from skmlp.training.packs.structure import pack_structure
@@ -48,6 +47,9 @@ from skmlp.training.run import (
     TrainingRun,
     ignore_progress,
 )
+
+# Fraction of the members of a pack on a GPU from which on ended ones are removed.
+_MAX_ENDED = 0.25
 
 
 def pack_key(run: TrainingRun, network_key: Hashable | None = None) -> Hashable | None:
@@ -155,7 +157,7 @@ def train_pack(
         run.load_checkpoint(progress_callback)
     # One pack per thread is faster than all threads on one pack, because the threads
     # need not wait for each other in every step.
-    parts = _split_members(_sort_members(runs), n_threads)
+    parts = split_members(sort_members(runs), n_threads)
     packs = [_Pack(*members, is_only_part=len(parts) == 1) for members in parts]
     stop = threading.Event()
     if len(packs) == 1:
@@ -191,53 +193,8 @@ def _train_until_end(
         while pack.runs and not stop.is_set():
             raise_lost_interrupt()
             pack.run_epoch()
-            progress_callback(sum(run.error is None for run in pack.runs))
+            progress_callback(pack.count_trained())
             pack.remove_ended()
-
-
-class _Members(NamedTuple):
-    """Sorted runs, and the number of each run's stream.
-
-    Runs with the same stream number see the same batches in the same order. Numbers may
-    be missing. `PackBatches` numbers the streams again.
-    """
-
-    runs: list[TrainingRun]
-    streams: list[int]
-
-
-def _sort_members(runs: Sequence[TrainingRun]) -> _Members:
-    """Sort runs by the hyperparameters of their optimizers, then by streams.
-
-    One kernel call updates neighbors with equal hyperparameters. Neighbors of one
-    stream share their samples.
-    """
-    numbers: dict[Hashable, int] = {}
-    streams = [
-        numbers.setdefault(batch_stream_key(run.train_loader), len(numbers))
-        for run in runs
-    ]
-    sort_keys = [
-        (kernel_hyperparameters(run.net), stream)
-        for run, stream in zip(runs, streams, strict=True)
-    ]
-    order = sorted(range(len(runs)), key=sort_keys.__getitem__)
-    return _Members([runs[i] for i in order], [streams[i] for i in order])
-
-
-def _split_members(members: _Members, n: int) -> list[_Members]:
-    """Divide members into at most `n` parts of about equal size.
-
-    Members of one stream stay together if there are enough streams.
-    """
-    runs, streams = members
-    group_size = common_group_size(streams)
-    if len(runs) < n * group_size:
-        group_size = 1
-    n_groups = len(runs) // group_size
-    n = min(n, n_groups)
-    cuts = [round(i * n_groups / n) * group_size for i in range(n + 1)]
-    return [_Members(runs[a:b], streams[a:b]) for a, b in pairwise(cuts)]
 
 
 class _Pack:
@@ -262,6 +219,8 @@ class _Pack:
     ) -> None:
         keep_freed_memory()
         self.runs, self.streams = runs, streams
+        # On a GPU, ended members stay in the pack for a while; see `remove_ended`.
+        self.trains = [True] * len(runs)
         nets = [run.net for run in runs]
         # The dropout masks and the normalizations read this list. They do not refer to
         # the pack: a reference cycle would keep its data in memory after the training.
@@ -291,17 +250,29 @@ class _Pack:
                 map(data_key, validation_sets)
             )
             self.valid = PackData(validation_sets[:: self.validation_group_size])
+            self.valid_targets = [
+                data.targets_on_host() for data in self.valid.datasets
+            ]
 
     def run_epoch(self) -> None:
         """Train every member on its training set once, and validate it."""
         losses = self._train_epoch()
-        for run, loss in zip(self.runs, losses, strict=True):
-            self._record_loss(run, loss / len(run.train_loader.data))
+        for i in self._training_members():
+            run = self.runs[i]
+            self._record_loss(run, losses[i] / len(run.train_loader.data))
         if self.valid is not None:
             self._validate(self.valid)
-        for run in self.runs:
-            if not run.diverged:
-                run.finish_epoch()
+        for i in self._training_members():
+            if not self.runs[i].diverged:
+                self.runs[i].finish_epoch(partial(self.parameters.write_back, i))
+
+    def _training_members(self) -> list[int]:
+        """Return the indices of the members that have not ended before this epoch."""
+        return [i for i, trains in enumerate(self.trains) if trains]
+
+    def count_trained(self) -> int:
+        """Return the number of members that the last epoch has trained."""
+        return sum(self.runs[i].error is None for i in self._training_members())
 
     def _train_epoch(self) -> list[float]:
         """Train on every batch once; return the sum of each member's sample losses."""
@@ -310,9 +281,7 @@ class _Pack:
         plan = self.batches.next_epoch(dtype, device)
         step_weights, active = plan.step_weights, plan.step_weights.active
         losses = PackEpochLoss(runs[0].net.criterion_, parameters.alpha, step_weights)
-        scheduled_runs = [
-            i for i, run in enumerate(runs) if run.net.schedule.is_set_per_batch
-        ]
+        self.optimizer.plan_steps(active, self._learning_rates(active))
         self.tuner.pause()
         # Callbacks and scorers could not compute with tensors of the inference mode. No
         # user code receives the tensors of these steps.
@@ -325,17 +294,24 @@ class _Pack:
             )
             for s, ((x, y), weights, totals) in enumerate(steps):
                 self.tuner.begin_step()
-                for i in scheduled_runs:
-                    if active[s][i]:
-                        net, n_batches = runs[i].net, len(runs[i].train_loader)
-                        net.schedule.before_batch(net.optimizer_, n_batches)
-                # Learning rates or the active members may have changed.
-                if scheduled_runs or s == 0 or active[s] != active[s - 1]:
-                    self.optimizer.prepare(active[s])
                 self.counts[:] = step_weights.counts[s]  # read by the dropout masks
                 losses.add(parameters.differentiate(x, y, weights, totals))
-                self.optimizer.update()
+                self.optimizer.update(s, active[s])
             return losses.sum()
+
+    def _learning_rates(self, active: Sequence[tuple[bool, ...]]) -> np.ndarray:
+        """Return the learning rates ``(steps, members)`` of the next epoch."""
+        rates = np.empty((len(active), len(self.runs)))
+        for i, run in enumerate(self.runs):
+            net, n_batches = run.net, len(run.train_loader)
+            if not (net.schedule.is_set_per_batch and self.trains[i]):
+                rates[:, i] = learning_rate(net)
+                continue
+            for s, is_active in enumerate(active):
+                if is_active[i]:
+                    net.schedule.before_batch(net.optimizer_, n_batches)
+                rates[s, i] = learning_rate(net)
+        return rates
 
     def _record_loss(self, run: TrainingRun, loss: float) -> None:
         """Write a member's epoch into its history; end the run if it diverged."""
@@ -369,32 +345,43 @@ class _Pack:
             offsets = valid.add_offsets(torch.stack(index))
             x, _ = valid.gather(*offsets, self.parameters.alpha.dtype)
             chunks.append(step.logits(x))
-        logits = torch.cat(chunks, dim=1)  # (members, samples, outputs)
-        for i, run in enumerate(runs):
-            if not run.diverged:
+        # (members, samples, outputs). One copy from a GPU serves all members.
+        logits = torch.cat(chunks, dim=1).cpu()
+        for i in self._training_members():
+            run = runs[i]
+            if run.diverged:
+                continue
+            if run.scores_network:
                 self.parameters.write_back(i)
-                size = sizes[i // self.validation_group_size]
-                run.record_validation(logits[i, :size])
+            group = i // self.validation_group_size
+            run.record_validation(logits[i, : sizes[group]], *self.valid_targets[group])
 
     def remove_ended(self) -> None:
         """Copy the weights of ended runs into their nets, and finish these runs.
 
-        The pack continues with the other runs.
+        The pack continues with the other runs. A smaller pack needs a new CUDA graph.
+        On a GPU, ended members are therefore trained on, and the results are ignored,
+        until a quarter of the members has ended.
         """
-        training = [i for i, run in enumerate(self.runs) if not run.ended]
-        if len(training) == len(self.runs):
+        ended = [i for i in self._training_members() if self.runs[i].ended]
+        if not ended:
             return
         self.batches.synchronize_loaders()
-        for i, run in enumerate(self.runs):
-            if not run.ended:
-                continue
+        for i in ended:
+            run = self.runs[i]
+            self.trains[i] = False
             self.parameters.write_back(i)
             self.optimizer.write_back(i)
             if not run.diverged:
                 run.save_checkpoint()
             run.finish()
+        training, n_members = self._training_members(), len(self.runs)
+        n_ended = n_members - len(training)
+        if self.parameters.alpha.is_cuda and n_ended < _MAX_ENDED * n_members:
+            return
         self.runs = [self.runs[i] for i in training]
         self.streams = [self.streams[i] for i in training]
+        self.trains = [True] * len(training)
         index = torch.tensor(
             training, dtype=torch.long, device=self.parameters.alpha.device
         )

@@ -5,7 +5,7 @@ batched matrix product computes the layer of all members. Narrower members are p
 with zeros. Training updates these tensors. `write_back` copies them into the networks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -23,6 +23,7 @@ from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.packs.convolution import PackImageLayers
 from skmlp.training.packs.dense_products import PackDenseProducts
 from skmlp.training.packs.functional import FunctionalStep
+from skmlp.training.packs.masks import JointMasks, OwnImageMasks, OwnMasks
 from skmlp.training.packs.structure import max_patch_values, pack_structure
 from skmlp.training.packs.vector import PackVector
 
@@ -88,6 +89,12 @@ class PackParameters:
         for i, member_buffers in enumerate(buffers):
             for buffer, tensor in zip(member_buffers, self.buffers, strict=True):
                 _member_view(tensor, i, buffer.shape).copy_(buffer)
+        # On a GPU, one generator draws the dropout masks of all members, also after its
+        # own member has ended.
+        self._generator: torch.Generator | None = None
+        if self.values.vector.is_cuda:
+            generators = dropout_generators([nets[0].module_])
+            self._generator = next(iter(generators), None)
         self._make_step(nets)
 
     def _make_step(self, nets: Sequence[Net]) -> None:
@@ -109,13 +116,23 @@ class PackParameters:
         self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
         self._recorder = None
         if self.alpha.is_cuda and not self.uses_autograd:
-            self._recorder = GraphRecorder(
-                partial(dropout_generators, [net.module_ for net in self.nets])
-            )
+            generators = [] if self._generator is None else [self._generator]
+            self._recorder = GraphRecorder(lambda: generators)
 
     def _make_handwritten_step(self) -> HandwrittenStep:
         """Return the step of networks whose layers have handwritten formulas."""
         first, counts, tuner = self.nets[0], self._counts, self._tuner
+
+        def make_masks(dropouts: Sequence[Dropout]) -> Callable[[Tensor], Tensor]:
+            if self._generator is not None:
+                return JointMasks(dropouts, self._generator, self.values.vector)
+            return OwnMasks(dropouts, counts)
+
+        def make_image_masks(dropouts: Sequence[Dropout]) -> Callable[[Tensor], Tensor]:
+            if self._generator is not None:
+                return JointMasks(dropouts, self._generator, self.values.vector)
+            return OwnImageMasks(dropouts, counts)
+
         # Dicts from the id of a tensor of the first member to the tensor of the pack.
         first_tensors = [*first.flat_.parameters, *first.module_.buffers()]
         pack_tensors = [*self.values.tensors, *self.buffers]
@@ -137,7 +154,7 @@ class PackParameters:
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
                 draw_mask=None
                 if same_layer[0].dropout is None
-                else _Masks([layer.dropout for layer in same_layer], counts),
+                else make_masks([layer.dropout for layer in same_layer]),
                 count_samples=lambda z: tuple(counts),
                 make_products=partial(PackDenseProducts, tuner=tuner),
             )
@@ -149,7 +166,7 @@ class PackParameters:
                 [s.image_layers for s in structures],
                 value_of=lambda parameter: value_by_id[id(parameter)],
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
-                make_mask=lambda layers: _ImageMasks(layers, counts),
+                make_mask=make_image_masks,
             )
         return HandwrittenStep(layers, self._join_losses(), tuner, image_layers)
 
@@ -271,37 +288,3 @@ def _member_view(pack_tensor: Tensor, i: int, shape: Sequence[int]) -> Tensor:
     """Return the `i`-th member of a tensor of the pack, without padding."""
     padded = pack_tensor[i]
     return padded if padded.shape == shape else padded[tuple(map(slice, shape))]
-
-
-class _Masks:
-    """Draws the dropout masks of all members, each from its own generator."""
-
-    def __init__(self, dropouts: Sequence[Dropout | None], counts: list[int]) -> None:
-        self.dropouts = dropouts
-        self.counts = counts
-
-    def __call__(self, activations: Tensor) -> Tensor:
-        """Draw the masks that separate trainings of the members would draw."""
-        mask = activations.new_ones(activations.shape)  # (members, batch, units)
-        pairs = zip(self.dropouts, self.counts, strict=True)
-        for i, (dropout, count) in enumerate(pairs):
-            if dropout is not None and count:
-                mask[i, :count] = dropout.mask(mask[i, :count])
-        return mask
-
-
-class _ImageMasks(_Masks):
-    """Draws the dropout masks of feature maps."""
-
-    def __call__(self, maps: Tensor) -> Tensor:
-        """Draw the masks that separate trainings of the members would draw."""
-        mask = maps.new_ones(maps.shape)  # (members, channels, height, width, batch)
-        pairs = zip(self.dropouts, self.counts, strict=True)
-        for i, (dropout, count) in enumerate(pairs):
-            if dropout is not None and count:
-                # A single network draws its masks in the memory order of its maps,
-                # which is (batch, height, width, channels).
-                like = maps.new_empty(count, *maps.shape[2:4], maps.shape[1])
-                drawn = dropout.mask(like.permute(0, 3, 1, 2))
-                mask[i, ..., :count] = drawn.permute(1, 2, 3, 0)
-        return mask

@@ -69,7 +69,8 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
         tuner = make_thread_tuner(*flat_values) if n_packs == 1 else ThreadTuner(1)
         parameters = PackParameters([run.net for run in runs], counts, tuner)
         optimizer = PackOptimizer(parameters, tuner)
-        optimizer.prepare([True] * len(runs))
+        active = (True,) * len(runs)
+        optimizer.plan_steps([active], np.array([optimizer.learning_rates]))
         like = parameters.alpha
         data = PackData([run.train_loader.data for run in runs])
         index = [
@@ -82,7 +83,7 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
         def step() -> None:
             x, y = data.gather(X_index, y_index, like.dtype)
             parameters.differentiate(x, y, weights, totals)
-            optimizer.update()
+            optimizer.update(0, active)
 
         with torch.no_grad(), inference_mode(not parameters.uses_autograd):
             seconds = _shortest_time(step, tuner, like.device)

@@ -25,7 +25,6 @@ _VALUES = (
     "verbose",
     "max_epochs",
     "batch_size",
-    "device",
     "epochs_",
     "converged_",
     "interrupted_",
@@ -93,6 +92,7 @@ def load_net_state_dict(net: Net, state: dict[str, Any]) -> None:
     """
     load_weights(net.module_, state)
     net.__dict__.update(state["values"])
+    net.device = "cpu"  # pickles of earlier versions hold the device of the training
     assert isinstance(net.make_optimizer, partial)
     params = state.get("optimizer_params", net.make_optimizer.keywords)
     net.make_optimizer = partial(make_optimizer, net.solver, **params)

@@ -48,6 +48,7 @@ def test_every_part_and_contestant_gives_a_record(ran):
         ("modules", "one by one"),
         ("halving", "packed"),
         ("halving", "going on"),
+        ("host", "packed"),
         ("memory", "packed"),
     ]
     assert [r["members"] for r in records if r["part"] == "growth"] == [1, 1, 2, 2]

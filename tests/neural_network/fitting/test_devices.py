@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -97,11 +96,3 @@ def test_jobs_of_an_ensemble_use_all_devices():
     with parallel_with_devices(2):
         model = EnsembleClassifier(mlp(), 4, n_jobs=2, random_state=0).fit(X, y)
     assert devices_of(model.estimators_) == {"cuda:0", "cuda:1"}
-
-
-def test_named_device_is_used_by_all_jobs():
-    with parallel_with_devices(2), warnings.catch_warnings():
-        results = packed_cross_validate(
-            mlp(device="cuda:1"), X, y, cv=4, n_jobs=2, return_estimator=True
-        )
-    assert devices_of(results["estimator"]) == {"cuda:1"}

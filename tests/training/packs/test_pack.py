@@ -237,7 +237,7 @@ def test_failed_members_store_no_checkpoint():
 
 
 def test_interrupted_members_store_no_checkpoint(monkeypatch):
-    def interrupt(run):
+    def interrupt(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingRun, "finish_epoch", interrupt)

@@ -1,0 +1,79 @@
+"""Dropout masks of all pack members.
+
+On a CPU each member draws from its own generator, so it gets the masks of a separate
+training. On a GPU this would launch several kernels for each member. One generator
+there draws the masks of all members at once.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from skmlp.training.modules.layers import Dropout
+
+
+class OwnMasks:
+    """Draws the dropout masks of a dense layer, each from the member's generator.
+
+    `counts` has the number of samples of each member in the current batch.
+    """
+
+    def __init__(self, dropouts: Sequence[Dropout], counts: list[int]) -> None:
+        self.dropouts = dropouts
+        self.counts = counts
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Draw the masks that separate trainings of the members would draw."""
+        mask = activations.new_ones(activations.shape)  # (members, batch, units)
+        pairs = zip(self.dropouts, self.counts, strict=True)
+        for i, (dropout, count) in enumerate(pairs):
+            if count:
+                mask[i, :count] = dropout.mask(mask[i, :count])
+        return mask
+
+
+class OwnImageMasks(OwnMasks):
+    """Draws the dropout masks of feature maps, each from the member's generator."""
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Draw the masks that separate trainings of the members would draw."""
+        mask = maps.new_ones(maps.shape)  # (members, channels, height, width, batch)
+        pairs = zip(self.dropouts, self.counts, strict=True)
+        for i, (dropout, count) in enumerate(pairs):
+            if count:
+                # A single network draws its masks in the memory order of its maps,
+                # which is (batch, height, width, channels).
+                like = maps.new_empty(count, *maps.shape[2:4], maps.shape[1])
+                drawn = dropout.mask(like.permute(0, 3, 1, 2))
+                mask[i, ..., :count] = drawn.permute(1, 2, 3, 0)
+        return mask
+
+
+class JointMasks:
+    """Draws the dropout masks of a layer of all members at once.
+
+    Parameters
+    ----------
+    dropouts : sequence of Dropout
+        The layer of each member.
+    generator : Generator
+    like : Tensor
+        Has the dtype and the device of the masks.
+    """
+
+    def __init__(
+        self, dropouts: Sequence[Dropout], generator: torch.Generator, like: Tensor
+    ) -> None:
+        self._keep = like.new_tensor([1.0 - dropout.p for dropout in dropouts])
+        self._drops_maps = dropouts[0].channels
+        self._generator = generator
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Return a mask that broadcasts over `activations`."""
+        shape = list(activations.shape)
+        if self._drops_maps:  # (members, channels, 1, 1, batch)
+            shape[2:4] = 1, 1
+        keep = self._keep.view(-1, *[1] * (len(shape) - 1))
+        mask = activations.new_empty(shape)
+        return mask.bernoulli_(keep, generator=self._generator).div_(keep)

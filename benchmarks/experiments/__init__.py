@@ -63,6 +63,11 @@ PROGRAMS: dict[str, Program] = {
             "seconds and memory compared with peers and hand-written loops",
             "benchmarks.speed.command",
         ),
+        Program(
+            "gpu",
+            "correctness, waits, speed and memory on a GPU",
+            "benchmarks.gpu.command",
+        ),
     )
 }
 

@@ -1,0 +1,1 @@
+"""The program ``gpu``: correctness, waits, speed and memory on a GPU."""

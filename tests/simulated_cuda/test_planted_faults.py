@@ -1,0 +1,109 @@
+"""Eight faults that only a GPU would show are seen on the simulated device."""
+
+import numpy as np
+import pytest
+import torch
+
+from simulated_cuda import MixedDevicesError, SimulatedCuda
+from simulated_cuda.workloads import WORKLOADS, X, Y, count
+from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network._base import building, training_data
+from skmlp.training import trainer
+from skmlp.training.compute import cuda_graphs
+from skmlp.training.compute.cuda_graphs import GraphRecorder
+from skmlp.training.data.batches import as_tensor
+from skmlp.training.epoch_loss import EpochLoss
+from skmlp.training.losses import SoftmaxCrossEntropy
+from skmlp.training.net import Net
+from skmlp.training.packs.optimizer import PackOptimizer
+
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+
+
+def fit():
+    model = MLPClassifier(8, dropout=0.3, batch_size=20, max_iter=4, random_state=0)
+    with SimulatedCuda():
+        return model.fit(X, Y)
+
+
+def plain_loss_curve(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cuda_graphs, "CALLS_BEFORE_RECORDING", np.inf)
+        return fit().loss_curve_
+
+
+def test_fit_without_a_fault_passes(monkeypatch):
+    assert fit().loss_curve_ == plain_loss_curve(monkeypatch)
+
+
+def test_features_on_the_host_are_seen(monkeypatch):
+    monkeypatch.setattr(
+        training_data, "to_device_tensor", lambda X, dtype, device: as_tensor(X, dtype)
+    )
+    with pytest.raises(MixedDevicesError, match="the same device"):
+        fit()
+
+
+def test_dropout_generator_of_the_host_is_seen(monkeypatch):
+    monkeypatch.setattr(
+        building, "torch_generator", lambda random_state, device: torch.Generator()
+    )
+    with pytest.raises(MixedDevicesError, match="generator"):
+        fit()
+
+
+def test_value_read_in_a_step_is_seen(monkeypatch):
+    compute = SoftmaxCrossEntropy.loss_terms_and_gradient
+
+    def reading(*args):
+        loss_terms, grad = compute(*args)
+        return loss_terms, grad * float(loss_terms.isfinite().all())
+
+    monkeypatch.setattr(SoftmaxCrossEntropy, "loss_terms_and_gradient", reading)
+    with pytest.warns(RuntimeWarning, match="device to host"):
+        fit()
+
+
+def test_unregistered_generator_is_seen(monkeypatch):
+    monkeypatch.setattr(trainer, "dropout_generators", lambda networks: set())
+    with pytest.warns(RuntimeWarning, match="unregistered generator"):
+        fit()
+
+
+def test_stale_inputs_of_a_graph_are_seen(monkeypatch):
+    def replay_without_copy(self, function, *inputs, key=None):
+        if self._recorded is None:
+            self._recorded = self._record(function, inputs)
+        self._recorded.graph.replay()
+        return self._recorded.outputs
+
+    expected = plain_loss_curve(monkeypatch)
+    monkeypatch.setattr(GraphRecorder, "call", replay_without_copy)
+    assert fit().loss_curve_ != expected
+
+
+def test_value_read_after_every_step_is_seen(monkeypatch):
+    add, expected = EpochLoss.add, count("MLP").waits
+
+    def reading(self, batch, factor):
+        add(self, batch, factor * float(batch.loss_terms.isfinite().all()))
+
+    monkeypatch.setattr(EpochLoss, "add", reading)
+    assert count("MLP").waits >= expected + 12  # steps of an epoch
+
+
+def test_weights_that_stay_on_the_device_are_seen(monkeypatch):
+    monkeypatch.setattr(Net, "_move_to_cpu", lambda self: None)
+    with SimulatedCuda(), pytest.raises(TypeError, match="numpy"):
+        _ = WORKLOADS["MLP"](2).coefs_
+
+
+def test_upload_in_every_step_of_a_pack_is_seen(monkeypatch):
+    update, expected = PackOptimizer.update, count("pack").waits
+
+    def uploading(self, step, active):
+        self.parameters.alpha.new_tensor([0.0])
+        update(self, step, active)
+
+    monkeypatch.setattr(PackOptimizer, "update", uploading)
+    assert count("pack").waits >= expected + 8  # steps of an epoch

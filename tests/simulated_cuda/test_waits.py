@@ -1,0 +1,25 @@
+"""Bounds of the waits, the launches and the recordings of training on a GPU."""
+
+import pytest
+
+from simulated_cuda.workloads import MEMBERS, WORKLOADS, count
+
+
+@pytest.mark.parametrize("workload", [w for w in WORKLOADS if w.startswith("pack")])
+def test_packs_wait_a_few_times_an_epoch_for_all_members(workload):
+    counts = count(workload)
+    assert counts.waits <= 6
+    steps, operations_of_a_step = 9, 13
+    if workload != "pack, early stopping":  # scores are computed on the host
+        assert counts.launches <= steps * operations_of_a_step
+    assert counts.graphs <= 4 < MEMBERS
+
+
+@pytest.mark.parametrize("workload", [w for w in WORKLOADS if w.startswith("MLP")])
+def test_single_networks_wait_a_few_times_an_epoch(workload):
+    assert count(workload).waits <= 6
+
+
+def test_dropout_in_packs_adds_few_operations_whatever_the_members():
+    plain, dropout = count("pack"), count("pack, dropout")
+    assert dropout.graph_operations - plain.graph_operations <= 4

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.devices import highest_precision_float
+from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.losses import Loss
 from skmlp.training.optimizers.penalty import Penalty
 
@@ -73,7 +73,7 @@ class EpochLoss:
     def _sum_batches(self) -> None:
         """Add the pending batches to the sums."""
         means = self.batch_losses(self._batches)
-        self._sums.append(means @ means.new_tensor(self._factors))
+        self._sums.append(means @ _like(self._factors, means))
         self._batches, self._factors = [], []
 
     def batch_losses(self, batches: Sequence[BatchLosses]) -> Tensor:
@@ -88,7 +88,7 @@ class EpochLoss:
         if self.penalty is None:
             return means
         norms_by_slice = map(torch.stack, zip(*norms, strict=True))
-        totals = means.new_tensor(batch_totals)
+        totals = _like(batch_totals, means)
         return means + self.penalty.from_norms(norms_by_slice, totals)
 
     def sum(self) -> float:
@@ -96,3 +96,8 @@ class EpochLoss:
         if self._batches:
             self._sum_batches()
         return float(torch.stack(self._sums).sum()) if self._sums else 0.0
+
+
+def _like(values: Sequence[float], tensor: Tensor) -> Tensor:
+    """Return values as a tensor in the dtype and on the device of another one."""
+    return upload(torch.tensor(values, dtype=tensor.dtype), tensor.device)

@@ -104,7 +104,9 @@ class FunctionMode(TorchFunctionMode):
             )
         if own is None and source.type not in ("cpu", "cuda"):
             return torch.Tensor.to(tensor, target, *rest, **kwargs)
-        simulation.note(f"{_copy_direction(source, target)} (to)")
+        is_asynchronous = kwargs.get("non_blocking") and simulation.pinned.find(tensor)
+        if simulation.capture is not None or not is_asynchronous:
+            simulation.note(f"{_copy_direction(source, target)} (to)")
         kwargs.pop("copy", None)
         with nullcontext() if tensor.requires_grad else torch.no_grad():
             moved = tensor.clone()

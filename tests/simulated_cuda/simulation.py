@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from simulated_cuda.graphs import Capture, make_graph_class
 from simulated_cuda.modes import DispatchMode, FunctionMode
 from simulated_cuda.storages import (
+    CPU,
     CaptureError,
     DeviceTags,
     SimulatedGenerator,
@@ -34,7 +35,8 @@ class Record:
     Attributes
     ----------
     waits : Counter
-        Numbers of copies and waits, by their kind and the line of `skmlp`.
+        Numbers of copies and waits, by their kind and the line of `skmlp`. Copies from
+        pinned memory with ``non_blocking=True`` do not wait.
     launches : Counter
         Numbers of kernels outside of graphs, by the name of the operation.
     graphs : list of list of str
@@ -78,6 +80,7 @@ class SimulatedCuda:
     def __init__(self, n_devices: int = 1) -> None:
         self.n_devices = n_devices
         self.tags = DeviceTags()
+        self.pinned = DeviceTags()
         self.record = Record()
         self.capture: Capture | None = None
         self._stack = ExitStack()
@@ -105,6 +108,12 @@ class SimulatedCuda:
             if isinstance(tensor, Tensor) and not tensor.is_meta:
                 self.tags.add(tensor.untyped_storage(), device)
         return value
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        """Return a copy in pinned memory, from which copies need not wait."""
+        copied = tensor.clone()
+        self.pinned.add(copied.untyped_storage(), CPU)
+        return copied
 
     def __enter__(self) -> Self:
         missing = object()
@@ -183,6 +192,7 @@ class SimulatedCuda:
             (torch.Tensor, "device", property(device_of)),
             (torch.Tensor, "is_cuda", property(lambda t: device_of(t).type == "cuda")),
             (torch.Tensor, "is_cpu", property(lambda t: device_of(t).type == "cpu")),
+            (torch.Tensor, "pin_memory", lambda tensor: self.pin(tensor)),
             (torch, "Generator", SimulatedGenerator),
             (torch, "autocast", autocast),
             # skmlp switches the modes of a user off. The simulation is none of them.

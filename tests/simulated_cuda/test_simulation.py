@@ -66,6 +66,15 @@ def test_waits_are_counted(cuda, wait):
     assert cuda.record.n_waits > before
 
 
+def test_copies_from_pinned_memory_do_not_wait(cuda):
+    x = torch.ones(3)
+    y = x.pin_memory().to("cuda", non_blocking=True)
+    assert y.is_cuda
+    assert cuda.record.n_waits == 0
+    x.to("cuda", non_blocking=True)  # pageable memory
+    assert cuda.record.n_waits == 1
+
+
 def test_launches_are_counted_but_not_views(cuda):
     x = torch.ones(3, 3, device="cuda")
     cuda.record.clear()

@@ -8,7 +8,7 @@ from simulated_cuda.workloads import MEMBERS, WORKLOADS, count
 @pytest.mark.parametrize("workload", [w for w in WORKLOADS if w.startswith("pack")])
 def test_packs_wait_a_few_times_an_epoch_for_all_members(workload):
     counts = count(workload)
-    assert counts.waits <= 6
+    assert counts.waits <= 3
     steps, operations_of_a_step = 9, 13
     if workload != "pack, early stopping":  # scores are computed on the host
         assert counts.launches <= steps * operations_of_a_step
@@ -17,7 +17,7 @@ def test_packs_wait_a_few_times_an_epoch_for_all_members(workload):
 
 @pytest.mark.parametrize("workload", [w for w in WORKLOADS if w.startswith("MLP")])
 def test_single_networks_wait_a_few_times_an_epoch(workload):
-    assert count(workload).waits <= 6
+    assert count(workload).waits <= 3
 
 
 def test_dropout_in_packs_adds_few_operations_whatever_the_members():

@@ -121,6 +121,16 @@ def _has_float64(device: torch.device) -> bool:
     return device.type != "mps"
 
 
+def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor of the CPU to a device; the host does not wait for a GPU.
+
+    A copy from pageable memory would wait for the kernels that were launched before.
+    """
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def _set_cudnn_deterministic(value: bool) -> None:
     torch.backends.cudnn.deterministic = value
 

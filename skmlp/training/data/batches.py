@@ -21,7 +21,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import Subset
 
-from skmlp.training.compute.devices import highest_precision_float
+from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.compute.memory import ALIGNMENT
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
@@ -183,7 +183,8 @@ class DeviceData(Dataset):
         if not self.reads_windows:
             positions = torch.from_numpy(order)
             on_host = scipy.sparse.issparse(self.X)
-            yield self, positions if on_host else positions.to(self.device), order
+            positions = positions if on_host else upload(positions, self.device)
+            yield self, positions, order
             return
         for window in self.X.windows(order, batch_size):
             data = copy.copy(self)

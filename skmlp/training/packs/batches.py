@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.devices import highest_precision_float
+from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
@@ -76,8 +76,8 @@ class PackData:
         device = self.X.device
         X_offsets, y_offsets = self._offsets
         return (
-            (index + X_offsets.unsqueeze(1)).to(device),
-            (index + y_offsets.unsqueeze(1)).to(device),
+            upload(index + X_offsets.unsqueeze(1), device),
+            upload(index + y_offsets.unsqueeze(1), device),
         )
 
     def gather(

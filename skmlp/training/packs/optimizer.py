@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.devices import upload
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.net import Net
@@ -152,7 +153,7 @@ class PackOptimizer:
             with np.errstate(all="ignore"):  # a rate may be zero
                 ratios = np.where(has_new_rate, previous_rates / rates, 1.0)
             factors.append(self._rounded(ratios))
-        on_device = torch.stack(factors).to(self.parameters.alpha.device)
+        on_device = upload(torch.stack(factors), self.parameters.alpha.device)
         self._step_sizes, *others = on_device  # each (steps, members)
         self._decay_factors = others.pop(0) if self._is_decoupled else None
         self._momentum_factors = others.pop(0) if others else None

@@ -123,15 +123,12 @@ class PackParameters:
         """Return the step of networks whose layers have handwritten formulas."""
         first, counts, tuner = self.nets[0], self._counts, self._tuner
 
-        def make_masks(dropouts: Sequence[Dropout]) -> Callable[[Tensor], Tensor]:
-            if self._generator is not None:
-                return JointMasks(dropouts, self._generator, self.values.vector)
-            return OwnMasks(dropouts, counts)
-
-        def make_image_masks(dropouts: Sequence[Dropout]) -> Callable[[Tensor], Tensor]:
-            if self._generator is not None:
-                return JointMasks(dropouts, self._generator, self.values.vector)
-            return OwnImageMasks(dropouts, counts)
+        def make_masks(
+            dropouts: Sequence[Dropout], own_masks: type[OwnMasks]
+        ) -> Callable[[Tensor], Tensor]:
+            if self._generator is None:
+                return own_masks(dropouts, counts)
+            return JointMasks(dropouts, self._generator, self.values.vector)
 
         # Dicts from the id of a tensor of the first member to the tensor of the pack.
         first_tensors = [*first.flat_.parameters, *first.module_.buffers()]
@@ -154,7 +151,7 @@ class PackParameters:
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
                 draw_mask=None
                 if same_layer[0].dropout is None
-                else make_masks([layer.dropout for layer in same_layer]),
+                else make_masks([layer.dropout for layer in same_layer], OwnMasks),
                 count_samples=lambda z: tuple(counts),
                 make_products=partial(PackDenseProducts, tuner=tuner),
             )
@@ -166,7 +163,7 @@ class PackParameters:
                 [s.image_layers for s in structures],
                 value_of=lambda parameter: value_by_id[id(parameter)],
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
-                make_mask=make_image_masks,
+                make_mask=partial(make_masks, own_masks=OwnImageMasks),
             )
         return HandwrittenStep(layers, self._join_losses(), tuner, image_layers)
 

@@ -7,14 +7,14 @@ import torch
 from simulated_cuda import MixedDevicesError, SimulatedCuda
 from simulated_cuda.workloads import WORKLOADS, X, Y, count
 from skmlp.neural_network import MLPClassifier
-from skmlp.neural_network._base import building, training_data
+from skmlp.neural_network._base import building
 from skmlp.training import trainer
 from skmlp.training.compute import cuda_graphs
 from skmlp.training.compute.cuda_graphs import GraphRecorder
-from skmlp.training.data.batches import as_tensor
 from skmlp.training.epoch_loss import EpochLoss
 from skmlp.training.losses import SoftmaxCrossEntropy
 from skmlp.training.net import Net
+from skmlp.training.packs import optimizer
 from skmlp.training.packs.optimizer import PackOptimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -36,12 +36,13 @@ def test_fit_without_a_fault_passes(monkeypatch):
     assert fit().loss_curve_ == plain_loss_curve(monkeypatch)
 
 
-def test_features_on_the_host_are_seen(monkeypatch):
-    monkeypatch.setattr(
-        training_data, "to_device_tensor", lambda X, dtype, device: as_tensor(X, dtype)
-    )
-    with pytest.raises(MixedDevicesError, match="the same device"):
-        fit()
+def test_factors_on_the_host_are_seen(monkeypatch):
+    monkeypatch.setattr(optimizer, "upload", lambda tensor, device: tensor)
+    with (
+        SimulatedCuda(),
+        pytest.warns(RuntimeWarning, match="A pack .* MixedDevicesError"),
+    ):
+        WORKLOADS["pack"](1)
 
 
 def test_dropout_generator_of_the_host_is_seen(monkeypatch):
@@ -94,8 +95,10 @@ def test_value_read_after_every_step_is_seen(monkeypatch):
 
 def test_weights_that_stay_on_the_device_are_seen(monkeypatch):
     monkeypatch.setattr(Net, "_move_to_cpu", lambda self: None)
-    with SimulatedCuda(), pytest.raises(TypeError, match="numpy"):
-        _ = WORKLOADS["MLP"](2).coefs_
+    with SimulatedCuda():
+        model = WORKLOADS["MLP"](2)
+        model.coefs_[0][:] = 7.0
+        assert not (model.coefs_[0] == 7.0).any()  # the edit is lost
 
 
 def test_upload_in_every_step_of_a_pack_is_seen(monkeypatch):

@@ -61,9 +61,7 @@ def test_skore_reports_the_accuracy(iris):
     skore = pytest.importorskip("skore", reason="skore is not installed")
     X, X_test, y, y_test = iris
     model = MLPClassifier(**FAST).fit(X, y)
-    report = skore.EstimatorReport(
-        model, X_train=X, y_train=y, X_test=X_test, y_test=y_test
-    )
+    report = skore.EstimatorReport(model, X_test=X_test, y_test=y_test)
     assert report.metrics.accuracy() == pytest.approx(model.score(X_test, y_test))
 
 

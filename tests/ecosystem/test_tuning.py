@@ -38,6 +38,7 @@ def test_optuna_prunes_trials_without_promise(iris):
         rate = trial.suggest_categorical("learning_rate_init", [1e-6, 0.01, 0.02])
         pruning = integration.SkorchPruningCallback(trial, "valid_acc")
         model = MLPClassifier(**FAST, learning_rate_init=rate, callbacks=[pruning])
+        model.set_params(n_iter_no_change=30)
         return model.fit(X, y, X_val=X_test, y_val=y_test).best_validation_score_
 
     study = optuna.create_study(
@@ -76,7 +77,7 @@ def test_bayes_search_of_scikit_optimize_finds_a_learning_rate(iris):
     X, X_test, y, y_test = iris
     search = skopt.BayesSearchCV(
         MLPClassifier(**FAST),
-        {"learning_rate_init": (1e-4, 0.1, "log-uniform")},
+        {"learning_rate_init": (0.003, 0.1, "log-uniform")},
         n_iter=5,
         cv=3,
         random_state=0,

@@ -108,7 +108,7 @@ def leave_out_convolutions(request: Request) -> Request:
             f"{request.dataset!r} are columns of a table."
         )
     print(
-        f"{', '.join(left_out)} are left out, because they need images.",
+        f"Left out, because they need images: {', '.join(left_out)}.",
         file=sys.stderr,
     )
     return replace(request, models=others)

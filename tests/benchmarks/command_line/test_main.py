@@ -1,13 +1,16 @@
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
+from benchmarks.command_line import session
 from benchmarks.command_line.arguments import USAGE
 from benchmarks.command_line.main import main
 from benchmarks.command_line.session import INTERRUPTED, OK, RUN_FAILED
 from benchmarks.data import datasets
+from benchmarks.definitions.request import Request
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.result_store import result_files
 
@@ -178,3 +181,18 @@ def test_stored_tables_fit_in_eighty_columns(monkeypatch, capsys):
     assert len(lines) > 50
     assert max(map(len, lines)) <= 80
     assert not any("…" in line for line in lines)
+
+
+def test_convolutional_networks_are_left_out_on_tables(capsys):
+    request = Request(EXPERIMENTS["compare"], "own.csv", models=("lr", "cnn-1"))
+    assert session.leave_out_convolutions(request).models == ("lr",)
+    assert capsys.readouterr().err == "Left out, because they need images: cnn-1.\n"
+    with pytest.raises(ValueError, match="cnn-1 need images, but the features of"):
+        session.leave_out_convolutions(replace(request, models=("cnn-1",)))
+
+
+def test_runs_of_a_piped_session_end_with_a_line():
+    record = {"model": "lr", "seed": 1, "error": None, "fit_seconds": 1.26}
+    assert session.describe_end(record, 2, 6) == "lr seed 1: 1.3 s (2 of 6)"
+    failed = record | {"error": "ValueError: no"}
+    assert session.describe_end(failed, 3, 6) == "lr seed 1: ValueError: no (3 of 6)"

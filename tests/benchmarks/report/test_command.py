@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import pytest
 
 from benchmarks.command_line.main import main
+from benchmarks.report import command
 from benchmarks.report.command import OK, USAGE
+from benchmarks.result_store import result_files
 
 
-def test_committed_runs_are_the_default(tmp_path, capsys):
+def test_committed_runs_are_the_default(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # without runs
     path = tmp_path / "page.html"
     assert main(["report", "--out", str(path)]) == OK
     text = path.read_text(encoding="utf-8")
@@ -46,3 +51,14 @@ def test_out_option_is_required(capsys):
 def test_list_names_the_report(capsys):
     assert main(["--list"]) == OK
     assert "report" in capsys.readouterr().out
+
+
+def test_page_shows_the_runs_that_were_made_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command.find_folder(Path("page.html")) == result_files.COMMITTED_FOLDER
+    result_files.DEFAULT_FOLDER.mkdir()
+    (result_files.DEFAULT_FOLDER / "compare-digits-all.jsonl").touch()
+    assert command.find_folder(Path("page.html")) == result_files.DEFAULT_FOLDER
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "compare-digits-all.jsonl").touch()
+    assert command.find_folder(Path("own/page.html")) == Path("own")

@@ -7,7 +7,6 @@ needs no converter of its own.
 """
 
 import copy
-import io
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -86,12 +85,9 @@ class GraphWriter:
 
 def _export(network: nn.Module, n_features: int, is_double: bool) -> Any:
     """Return the ONNX graph of a network, from samples to its output."""
-    import onnx
-
     dtype = torch.float64 if is_double else torch.float32
     network = network.to(dtype)
     samples = torch.zeros(2, n_features, dtype=dtype)
-    buffer = io.BytesIO()
     program = torch.onnx.export(
         network,
         (samples,),
@@ -103,8 +99,7 @@ def _export(network: nn.Module, n_features: int, is_double: bool) -> Any:
         verbose=False,
     )
     assert program is not None
-    buffer.write(program.model_proto.SerializeToString())
-    return onnx.load_from_string(buffer.getvalue()).graph
+    return program.model_proto.graph
 
 
 def set_output_types(operator: Any) -> None:

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from torch import nn
 
 from skmlp import neural_network
 from skmlp.model_selection import PackedGridSearchCV
@@ -24,6 +25,8 @@ from skmlp.neural_network import (
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
+    TorchClassifier,
+    TorchRegressor,
 )
 from skmlp.persistence import register_onnx_converters, to_onnx
 from skmlp.preprocessing import PixelScaler, PixelStandardizer
@@ -33,6 +36,20 @@ X, DIGITS = X[:100], DIGITS[:100]
 WORDS = np.array(list("abcdefghij"))[DIGITS]
 SEVERAL = np.c_[DIGITS > 3, DIGITS > 6, DIGITS > 8].astype(int)
 FEW = {"max_iter": 2, "random_state": 0}
+
+
+class Perceptron(nn.Module):
+    """A user's module with a layer that no other network here has."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.dense = nn.Linear(n_features, 6)
+        self.norm = nn.LayerNorm(6)
+        self.output = nn.Linear(6, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.norm(self.dense(x)).relu())
+
 
 # Name: estimator and targets.
 MODELS = {
@@ -67,6 +84,8 @@ MODELS = {
     ),
     "convolutions for a number": (CNNRegressor((3,), **FEW), DIGITS / 10),
     "signals": (CNNClassifier((3,), conv_dims=1, **FEW), DIGITS),
+    "own module": (TorchClassifier(Perceptron, **FEW), WORDS),
+    "own module for a number": (TorchRegressor(Perceptron, **FEW), DIGITS / 10),
     "ensemble of regressors": (
         EnsembleRegressor(MLPRegressor(hidden_layer_sizes=5, **FEW), 2),
         DIGITS / 10,

@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
 
 from skmlp.neural_network import (
     CNNClassifier,
@@ -14,6 +15,8 @@ from skmlp.neural_network import (
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
+    TorchClassifier,
+    TorchRegressor,
 )
 
 pytestmark = [
@@ -24,12 +27,33 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
 ]
 
+
+class Perceptron(nn.Module):
+    """A small module of a user."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.dense = nn.Linear(n_features, 30)
+        self.output = nn.Linear(30, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.dense(x).relu())
+
+
+def make_two_logits(n_features, n_classes):
+    """Return a module with a logit for each of two classes."""
+    return nn.Sequential(nn.Linear(n_features, 30), nn.ReLU(), nn.Linear(30, n_classes))
+
+
 DEFAULT = [
     CNNClassifier(),
     CNNRegressor(),
     MLPClassifier(),
     MLPRegressor(),
     SoftmaxRegression(),
+    TorchClassifier(Perceptron),
+    TorchClassifier(make_two_logits),
+    TorchRegressor(Perceptron),
 ]
 
 OPTIONS = [

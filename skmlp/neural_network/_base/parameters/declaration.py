@@ -71,7 +71,8 @@ def with_shared_parameters(cls: _Class) -> _Class:
     The shared attributes replace ``{attributes}``.
     """
     known = SHARED | cls.__dict__.get("_parameters_not_shared", {})
-    parameters = inspect.signature(cls).parameters.values()
+    signature = inspect.signature(cls)
+    parameters = signature.parameters.values()
     cls._parameter_constraints = {  # type: ignore[attr-defined]
         p.name: known[p.name].constraints for p in parameters if p.kind != p.VAR_KEYWORD
     }
@@ -80,6 +81,12 @@ def with_shared_parameters(cls: _Class) -> _Class:
         f"{indent(known[p.name].text, '    ')}"
         for p in parameters
     )
+    named = [p for p in parameters if p.kind != p.VAR_KEYWORD]
+    if len(named) < len(parameters):
+        # scikit-learn's tools take every name in the signature for a parameter.
+        cls.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=named
+        )
     assert cls.__doc__ is not None
     cls.__doc__ = cls.__doc__.replace(
         "    {parameters}", indent(texts, "    ")

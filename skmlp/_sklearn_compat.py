@@ -82,6 +82,9 @@ from sklearn.utils.multiclass import (
     _check_partial_fit_first_call as check_partial_fit_first_call,
 )
 
+# Names of the input features of a transformer, checked against those of `fit`.
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+
 # Fit parameters, indexable where they have one value a sample.
 from sklearn.utils.validation import _check_method_params as check_method_params
 
@@ -129,6 +132,7 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "attach_unique",
+    "check_feature_names_in",
     "check_method_params",
     "check_partial_fit_first_call",
     "check_resources",

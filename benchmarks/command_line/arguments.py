@@ -74,7 +74,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--dataset": {
             "metavar": "NAME",
             "help": "digits, mnist, fashion-mnist, cifar10, digit-files, or the path "
-            "of a folder of images or of a CSV file (default: the experiment's own)",
+            "of a folder of images or of a CSV file (default: the experiment's own). "
+            "FILE.csv --target NAME [--task regression] runs the program tables on "
+            "any CSV file",
         },
         "--target": {
             "metavar": "NAME",

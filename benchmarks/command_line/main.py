@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and (program := (PROGRAMS | TOOLS).get(words[0])):
         return import_module(program.module).main(words[1:])
+    if "--target" in words:  # a CSV file with a named target
+        return import_module(PROGRAMS["tables"].module).main(words)
     args = make_parser().parse_args(words)
     console = Console()
     try:

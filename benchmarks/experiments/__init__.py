@@ -59,6 +59,12 @@ PROGRAMS: dict[str, Program] = {
             "benchmarks.search.command",
         ),
         Program(
+            "tables",
+            "the estimators for tables compared with gradient boosting and other "
+            "networks",
+            "benchmarks.frames.command",
+        ),
+        Program(
             "speed",
             "seconds and memory compared with peers and hand-written loops",
             "benchmarks.speed.command",

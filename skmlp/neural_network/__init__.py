@@ -8,6 +8,8 @@ from skmlp.neural_network._ensemble_regressor import EnsembleRegressor
 from skmlp.neural_network._mlp import MLPClassifier
 from skmlp.neural_network._regressor import MLPRegressor
 from skmlp.neural_network._softmax import SoftmaxRegression
+from skmlp.neural_network._tabular.classifier import TabularClassifier
+from skmlp.neural_network._tabular.regressor import TabularRegressor
 from skmlp.neural_network._torch_module import TorchClassifier, TorchRegressor
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "SoftmaxRegression",
+    "TabularClassifier",
+    "TabularRegressor",
     "TorchClassifier",
     "TorchRegressor",
 ]

@@ -16,6 +16,7 @@ from skmlp.neural_network._base.parameters.declaration import (
     set_init_arguments,
     with_shared_parameters,
 )
+from skmlp.neural_network._fit.embedding import make_embedding
 from skmlp.training.modules.layers import build_mlp
 
 
@@ -115,6 +116,11 @@ class MLPClassifier(BaseClassifier):
         frozen_layers: Sequence[Int | str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
+        periodic_features: str | Sequence[int] | None = None,
+        categorical_features: Mapping[int, int] | None = None,
+        input_scale: bool = False,
+        learning_rate_factors: Mapping[str, Any] | None = None,
+        fade_start: float = 1.0,
     ) -> None:
         set_init_arguments(self, locals())
 
@@ -131,4 +137,5 @@ class MLPClassifier(BaseClassifier):
             activation=self.activation,
             dropout=self.dropout,
             batch_norm=self.batch_norm,
+            embedding=make_embedding(self, n_features),
         )

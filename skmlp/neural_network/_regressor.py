@@ -1,7 +1,7 @@
 """`MLPRegressor`, a drop-in replacement for scikit-learn's class of that name."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from skmlp.neural_network._base.parameters.declaration import (
     with_shared_parameters,
 )
 from skmlp.neural_network._base.regressor import BaseRegressor
+from skmlp.neural_network._fit.embedding import make_embedding
 from skmlp.training.modules.layers import build_mlp
 
 
@@ -109,6 +110,11 @@ class MLPRegressor(BaseRegressor):
         frozen_layers: Sequence[Int | str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: float = 0,
+        periodic_features: str | Sequence[int] | None = None,
+        categorical_features: Mapping[int, int] | None = None,
+        input_scale: bool = False,
+        learning_rate_factors: Mapping[str, Any] | None = None,
+        fade_start: float = 1.0,
     ) -> None:
         set_init_arguments(self, locals())
 
@@ -120,4 +126,5 @@ class MLPRegressor(BaseRegressor):
             activation=self.activation,
             dropout=self.dropout,
             batch_norm=self.batch_norm,
+            embedding=make_embedding(self, n_features),
         )

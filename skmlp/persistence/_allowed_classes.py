@@ -56,6 +56,7 @@ ALLOWED_CLASSES: dict[str, type] = {
         for cls in _PUBLIC_CLASSES
         if issubclass(cls, BaseEstimator)
     },
+    "skmlp.TableEncoder": neural_network.TabularClassifier.encoder_class,
     **{f"sklearn.{cls.__name__}": cls for cls in _SKLEARN_CLASSES},
     "sklearn.FrozenEstimator": FrozenEstimator,
     "sklearn.Pipeline": Pipeline,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from skmlp.training.compute.dense_products import DenseProducts
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.losses import Loss
-from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
+from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
 from skmlp.training.modules.layers import BatchNorm1d, Dropout
 from skmlp.training.modules.normalization import (
     Normalization,
@@ -51,7 +51,7 @@ def group_dense_modules(network: Iterable[nn.Module]) -> list[DenseModules] | No
             layers[-1] = layers[-1]._replace(norm=module)
         elif isinstance(module, Dropout):
             layers[-1] = layers[-1]._replace(dropout=module)
-        elif type(module) in IN_PLACE_ACTIVATIONS:
+        elif type(module) in HANDWRITTEN_ACTIVATIONS:
             layers[-1] = layers[-1]._replace(activation=type(module))
         else:
             return None
@@ -85,7 +85,8 @@ class DenseLayer:
     """Tensors and functions of a dense layer of one network or of a pack.
 
     `bias_gradient` is None if the layer is frozen. `activate` and `activation_gradient`
-    are a pair of `IN_PLACE_ACTIVATIONS`. `draw_mask` draws the dropout mask of a batch.
+    are a pair of `HANDWRITTEN_ACTIVATIONS`. `draw_mask` draws the dropout mask of a
+    batch.
     """
 
     products: LayerProducts
@@ -142,7 +143,7 @@ def make_dense_layer(
         ),
         gradient_of(linear.bias),
         normalization,
-        *IN_PLACE_ACTIVATIONS[activation],
+        *HANDWRITTEN_ACTIVATIONS[activation],
         draw_mask,
     )
 
@@ -224,7 +225,7 @@ class HandwrittenStep:
         """Compute a batch as `steps.Step` describes it."""
         if self.feature_extractor is not None:
             x, saved_features = self.feature_extractor.forward(x, training=True)
-        inputs, normalized, outputs, masks = [x], [], [], []
+        inputs, normalized, activated, masks = [x], [], [], []
         for layer in self.layers:
             # The loss is faster if the logits are column-major (the batch contiguous).
             is_last = layer is self.layers[-1]
@@ -232,9 +233,9 @@ class HandwrittenStep:
             if layer.norm is not None:
                 a, normalized_batch = layer.norm.forward(a)
                 normalized.append(normalized_batch)
-            a = layer.activate(a)  # in place
+            activated.append(a)  # some activations overwrite it
+            a = layer.activate(a)
             mask = None if layer.draw_mask is None else layer.draw_mask(a)
-            outputs.append(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)
         logits = inputs[-1]
@@ -245,7 +246,7 @@ class HandwrittenStep:
             layer = self.layers[i]
             if (mask := masks[i]) is not None:
                 grad = grad.mul_(mask)
-            grad = layer.activation_gradient(grad, outputs[i])  # in place
+            grad = layer.activation_gradient(grad, activated[i])  # may be in place
             if layer.norm is not None:
                 batch = normalized.pop()
                 grad = layer.norm.backward(grad, batch, layer.bias_gradient)

@@ -20,7 +20,7 @@ from skmlp.training.data.batches import (
 )
 from skmlp.training.data.sources import Source
 from skmlp.training.handwritten_step import DenseModules, group_dense_modules
-from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
+from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
 from skmlp.training.modules.introspection import (
     copy_sharing_weights,
     is_known,
@@ -215,7 +215,7 @@ def _evaluate_dense(layers: list[DenseModules], x: Tensor) -> Tensor:
         x = linear_without_grad(
             x, linear.weight, linear.bias, allow_column_major=linear is last
         )
-        activate_in_place, _ = IN_PLACE_ACTIVATIONS[activation]
+        activate_in_place, _ = HANDWRITTEN_ACTIVATIONS[activation]
         x = activate_in_place(x if norm is None else norm(x))
     return x
 

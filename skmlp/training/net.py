@@ -10,7 +10,7 @@ The optimizer changes this vector in place, so it changes the network's weights 
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,12 +28,13 @@ from skmlp.training.modules.introspection import (
     reference_parameter,
     weight_layers,
 )
-from skmlp.training.modules.layers import set_dropout_generator
+from skmlp.training.modules.layers import set_dropout_fade, set_dropout_generator
 from skmlp.training.optimizers.flat_parameters import FlatParameters, own_storages
 from skmlp.training.optimizers.optimizer_state import (
     copy_optimizer_state,
     load_optimizer_state,
 )
+from skmlp.training.optimizers.rate_factors import parameter_rate_factors
 from skmlp.training.schedules import Schedule
 from skmlp.training.snapshot import AttributeSnapshot
 from skmlp.training.stopping import Monitor
@@ -74,6 +75,9 @@ class Net(NeuralNet):
         Strength of the L2 penalty, for all layers or one each.
     max_grad_norm : float or None
         Largest norm of the gradient; longer ones are scaled down to it.
+    learning_rate_factors : mapping of str to float, or None
+        Factors of the learning rate of groups of parameters; see
+        `skmlp.training.optimizers.rate_factors`.
     weight_averaging : float or None
         Decay of the moving average of the weights. After training, the network gets
         the averages.
@@ -131,6 +135,7 @@ class Net(NeuralNet):
         monitor: Monitor,
         alpha: float | Sequence[float] = 0.0,
         max_grad_norm: float | None = None,
+        learning_rate_factors: Mapping[str, Any] | None = None,
         weight_averaging: float | None = None,
         amp: bool = False,
         verbose: bool = False,
@@ -151,6 +156,7 @@ class Net(NeuralNet):
         self.monitor = monitor
         self.alpha = alpha
         self.max_grad_norm = max_grad_norm
+        self.learning_rate_factors = learning_rate_factors
         self.weight_averaging = weight_averaging
         self.amp = amp
 
@@ -185,6 +191,8 @@ class Net(NeuralNet):
         self.flat_ = FlatParameters(self.module_)
         if self.solver != "lbfgs":
             self.optimizer_ = self.make_optimizer(self.flat_)
+        if (factors := self.rate_factors()) is not None:
+            self.optimizer_.rate_factors = self.flat_.expand(factors)
         return self
 
     @property
@@ -192,6 +200,32 @@ class Net(NeuralNet):
         """The record of the last epoch in the history."""
         # An index of skorch's history copies the list of all epochs.
         return list.__getitem__(self.history, -1)
+
+    def rate_factors(self) -> list[float] | None:
+        """Return the factor of the learning rate of each parameter; None means 1."""
+        if self.learning_rate_factors is None:
+            return None
+        return parameter_rate_factors(
+            self.module_, self.flat_.parameters, self.learning_rate_factors
+        )
+
+    def begin_step(self, n_batches: int) -> None:
+        """Set learning rate and dropout of the next step of an epoch of `n_batches`."""
+        self.schedule.before_batch(self.optimizer_, n_batches)
+        # The fade changes once an epoch. The walk over all modules takes time.
+        is_first_step = (self.schedule.steps_done - 1) % n_batches == 0
+        if self.fades and is_first_step:
+            set_dropout_fade(self.module_, self.schedule.fade)
+
+    @property
+    def changes_in_steps(self) -> bool:
+        """Whether `begin_step` has an effect."""
+        return self.schedule.is_set_per_batch or self.fades
+
+    @property
+    def fades(self) -> bool:
+        """Whether dropout and weight decay fade."""
+        return self.schedule.fade_start < 1.0
 
     def record(
         self, name: str, value: float, is_better: Callable[[float, float], bool]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from skmlp._warnings import warn
 from skmlp.training.data.batches import BatchLoader
+from skmlp.training.modules.layers import set_dropout_fade
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.snapshot import TensorSnapshot
@@ -175,16 +176,21 @@ class TrainingRun:
             for name in self.score_names:
                 self.net.record(name, score, operator.gt)
 
-    def finish_epoch(self, update_network: Callable[[], None] | None = None) -> None:
+    def finish_epoch(
+        self,
+        update_network: Callable[[], None] | None = None,
+        is_best: bool | None = None,
+    ) -> None:
         """Update monitor, best weights and learning rate; set ``converged_``.
 
         `update_network` writes the current weights into the network. It is called if
-        the epoch is the best one.
+        the epoch is the best one. `is_best` is the decision of a `JointSelection`.
         """
         net, monitor, record = self.net, self.net.monitor, self.net.epoch_record
         loss, score = record["train_loss"], record.get("valid_score")
         monitor.samples_seen += len(self.train_loader.data)
-        if monitor.add_epoch(loss, score, record.get("valid_loss", math.inf)):
+        valid_loss = record.get("valid_loss", math.inf)
+        if monitor.add_epoch(loss, score, valid_loss, is_best):
             if update_network is not None:
                 update_network()
             self.save_best_weights()
@@ -233,6 +239,7 @@ class TrainingRun:
             self.best_weights.restore()
             self.best_weights = None
             self.net.monitor.at_best = True
+        set_dropout_fade(self.net.module_, 1.0)
         self.net.module_.eval()
 
     def interrupt(self) -> None:

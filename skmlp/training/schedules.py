@@ -62,6 +62,8 @@ class Schedule:
     function : callable or None
         Maps the progress of the training, from 0 to 1, to the factor of the base
         learning rate.
+    fade_start : float
+        Fraction of `total_epochs` after which `fade` falls from 1 to 0.
 
     Attributes
     ----------
@@ -78,6 +80,7 @@ class Schedule:
     gamma: float = 0.1
     warmup_epochs: float = 0.0
     total_epochs: int = 1
+    fade_start: float = 1.0
     steps_done: int = 0
     batches_per_epoch: int = 0
     function: Callable[[float], float] | None = None
@@ -112,6 +115,18 @@ class Schedule:
     def is_set_per_batch(self) -> bool:
         """Whether `before_batch` sets the learning rate."""
         return self.name in _FUNCTIONS_OF_STEP or self.warmup_epochs > 0
+
+    @property
+    def fade(self) -> float:
+        """Factor of dropout and weight decay in the current epoch.
+
+        It is 1 until `fade_start`, and then falls to 0 in half a cosine wave.
+        """
+        if self.fade_start >= 1.0 or self.batches_per_epoch == 0:
+            return 1.0
+        epoch = max(0, self.steps_done - 1) // self.batches_per_epoch
+        fraction = epoch / self.total_epochs - self.fade_start
+        return _cosine(1.0, 0.0, min(1.0, max(0.0, fraction / (1.0 - self.fade_start))))
 
     def before_batch(self, optimizer: Optimizer, batches_per_epoch: int) -> None:
         """Set the learning rate of the next step."""

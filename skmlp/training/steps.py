@@ -7,12 +7,14 @@ from torch import Tensor, nn
 
 from skmlp.training.autograd_step import AutogradStep
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
+from skmlp.training.handwritten_embedding import HandwrittenEmbedding
 from skmlp.training.handwritten_step import (
     HandwrittenStep,
     group_dense_modules,
     make_single_network_layer,
 )
 from skmlp.training.losses import Loss
+from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.introspection import known_modules
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
@@ -53,11 +55,17 @@ def make_step(
     generator : Generator or None
         Draws the random numbers of modules that draw from torch's global generator.
     """
-    modules = None if amp else known_modules(network)
+    modules, embedding = None if amp else known_modules(network), None
+    if modules and isinstance(modules[0], FeatureEmbedding):
+        first, *modules = modules
+        if not all(parameter.requires_grad for parameter in first.parameters()):
+            modules = None  # only autograd leaves out single parameters
+        else:
+            embedding = HandwrittenEmbedding(first, Tensor.detach, flat.gradient_of)
     if modules is not None and (dense_layers := group_dense_modules(modules)):
         layers = [
             make_single_network_layer(layer, flat, tuner, alpha)
             for layer, alpha in zip(dense_layers, penalty.alphas, strict=True)
         ]
-        return HandwrittenStep(layers, loss, tuner, penalty=penalty)
+        return HandwrittenStep(layers, loss, tuner, embedding, penalty)
     return AutogradStep(network, loss, flat, penalty, amp, tuner, generator)

@@ -62,9 +62,16 @@ class Monitor:
         self.ties_by_loss = ties_by_loss
 
     def add_epoch(
-        self, loss: float, score: float | None, valid_loss: float = math.inf
+        self,
+        loss: float,
+        score: float | None,
+        valid_loss: float = math.inf,
+        is_best: bool | None = None,
     ) -> bool:
-        """Add an epoch to the record and return whether it is the best so far."""
+        """Add an epoch to the record and return whether it is the best so far.
+
+        `is_best` is the decision of a `JointSelection`. With None, the score decides.
+        """
         self.at_best = False
         self.loss_curve.append(loss)
         if not self.early_stopping:
@@ -79,15 +86,17 @@ class Monitor:
         # A tie: the score is within tol of the highest score and of the best epoch's.
         if self.ties_by_loss and highest - self.tol <= score <= best + self.tol:
             improved_by_tol = valid_loss <= best_valid_loss - self.tol
-            is_best = valid_loss < best_valid_loss
+            has_best_score = valid_loss < best_valid_loss
         else:
             # As in scikit-learn, a NaN counts as an improvement: NaN < x is False.
             improved_by_tol = not score < highest + self.tol
-            is_best = score > highest
+            has_best_score = score > highest
         if self.early_stopping:
             self._count_epoch(improved_by_tol)
         if score > highest:
             self._highest_score = score
+        if is_best is None:
+            is_best = has_best_score
         if is_best:
             self.best_validation_score = score
             self.best_valid_loss = math.inf if math.isnan(valid_loss) else valid_loss

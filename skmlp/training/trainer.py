@@ -116,6 +116,7 @@ class Trainer:
             net.alpha if decoupled else 0.0,
             net.max_grad_norm,
             self.tuner,
+            lambda: net.schedule.fade,
         )
         self.recorder: GraphRecorder | None = None
         self.interrupts = current_watch() or InterruptWatch()
@@ -241,11 +242,13 @@ class Trainer:
             yield
 
     def enable_cuda_graph(self) -> None:
-        """Create a recorder for CUDA graphs, unless code of the user is in the step."""
+        """Create a recorder for CUDA graphs, unless the step may change."""
         net = self.run.net
+        # Code of the user may do anything. A graph has fixed probabilities of dropout.
         may_change = (
             net.callbacks
             or net.criterion_.uses_autograd
+            or net.fades
             or known_modules(net.module_) is None
         )
         if self.run.flat.values.is_cuda and not may_change:
@@ -294,7 +297,7 @@ class Trainer:
             if notify:
                 net.notify("on_batch_begin", batch=(x, y), training=True)
             self.tuner.begin_step()
-            net.schedule.before_batch(net.optimizer_, n_batches)
+            net.begin_step(n_batches)
             logits, batch_losses = self.train_batch(batch, notify)
             # As in scikit-learn, a batch counts by its number of samples in the loss
             # curve, not by its sample weights.

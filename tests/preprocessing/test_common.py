@@ -7,9 +7,17 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmlp.preprocessing import PixelScaler, PixelStandardizer
+from skmlp.preprocessing import (
+    PiecewiseLinearEncoder,
+    PixelScaler,
+    PixelStandardizer,
+    SmoothClipScaler,
+)
 
 TRANSFORMERS = [
+    PiecewiseLinearEncoder(),
+    PiecewiseLinearEncoder(n_bins=3, clip=False),
+    SmoothClipScaler(),
     PixelScaler(),
     PixelScaler(feature_range=(-1, 1)),
     *(

@@ -16,7 +16,15 @@ from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.steps import make_step
 
-IN_PLACE_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+HANDWRITTEN_ACTIVATIONS = (
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "selu",
+    "silu",
+    "mish",
+)
 
 TOTAL = 2.5  # sum of a batch's sample weights
 
@@ -76,7 +84,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.4, [0.0, 0.5]])
-@pytest.mark.parametrize("activation", IN_PLACE_ACTIVATIONS)
+@pytest.mark.parametrize("activation", HANDWRITTEN_ACTIVATIONS)
 def test_handwritten_gradients_match_autograd(
     activation, dropout, batch_norm, weighted
 ):

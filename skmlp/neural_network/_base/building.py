@@ -24,7 +24,9 @@ from skmlp.neural_network._fit.transfer import copy_shared_layers, freeze_layers
 from skmlp.neural_network._fit.user_callbacks import copy_callbacks
 from skmlp.training.compute.devices import resolve_dtype
 from skmlp.training.compute.seeds import torch_generator
+from skmlp.training.data.batches import to_dense_aligned
 from skmlp.training.losses import Loss
+from skmlp.training.modules.data_dependent import initialize_from_data
 from skmlp.training.modules.introspection import (
     known_modules,
     reference_parameter,
@@ -35,6 +37,9 @@ from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import make_optimizer
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
+
+# Number of samples to which ``init='data_dependent'`` fits the initial weights.
+_N_SAMPLES_OF_INITIALIZER = 1024
 
 
 class NetworkBuilder(TrainingDataBuilder):
@@ -186,6 +191,18 @@ class NetworkBuilder(TrainingDataBuilder):
         with torch.no_grad():
             bias.copy_(prior_logits)
 
+    def _initialize_from_data(
+        self, net: Net, train: FitData, random_state: np.random.RandomState
+    ) -> None:
+        """Fit the initial weights to samples, with ``init='data_dependent'``."""
+        if self.init != "data_dependent" or self.init_from is not None:
+            return
+        n_drawn = min(train.n_samples, _N_SAMPLES_OF_INITIALIZER)
+        drawn = random_state.permutation(train.n_samples)[:n_drawn]
+        X, like = train.subset(np.sort(drawn)).gather().X, net.flat_.values
+        x = to_dense_aligned(X, like.dtype, like.device)
+        initialize_from_data(net.module_, x, random_state)
+
     def _make_generator(
         self,
         network: nn.Module,
@@ -238,10 +255,12 @@ class NetworkBuilder(TrainingDataBuilder):
                 gamma=self.gamma,
                 warmup_epochs=self.warmup_epochs,
                 total_epochs=self.max_iter,
+                fade_start=getattr(self, "fade_start", 1.0),
             ),
             monitor=monitor,
             alpha=self.alpha,
             max_grad_norm=self.max_grad_norm,
+            learning_rate_factors=getattr(self, "learning_rate_factors", None),
             weight_averaging=self.weight_averaging,
             amp=self.amp,
             verbose=prints_epochs(self.verbose),

@@ -23,6 +23,7 @@ from skmlp.neural_network._base.parameters.combinations import (
     check_parameter_combinations,
     check_validation_arguments,
 )
+from skmlp.neural_network._fit.embedding import check_codes
 from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import (
     ImageShape,
@@ -215,6 +216,7 @@ class InputChecker(BaseEstimator, ABC):
             raise error_with_place(error, X) or error from error
         if self._casts_to_float32(X, dtype) and not get_config()["assume_finite"]:
             check_float32_range(X, "X", getattr(self, "feature_names_in_", None))
+        check_codes(self, X)
         return (X, checked[1]) if y else X
 
     def _casts_to_float32(self, X: Any, dtype: torch.dtype | None) -> bool:
@@ -249,7 +251,8 @@ class InputChecker(BaseEstimator, ABC):
         data = self._check_fit_data(X, y, sample_weight, reset, dtype)
         if reset and self.image_shape_ is None:  # pixels have one scale
             names = getattr(self, "feature_names_in_", None)
-            warn_about_feature_scales(data.X, names)
+            if not getattr(self, "categorical_features", None):  # codes have no scale
+                warn_about_feature_scales(data.X, names)
         if X_val is None:
             return FitInputs(data)
         if dtype is None:

@@ -184,6 +184,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             net = self._make_net(network, monitor, device)
         if not continues:
             self._init_output_bias_from_priors(net, train)
+            self._initialize_from_data(net, train, random_state)
         batches = self._training_batches(train, net, random_state, generator)
         if isinstance(net.criterion_, UserLoss):
             values, y = net.flat_.values, batches.data.y
@@ -325,6 +326,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         train = self._take_train_size(data, random_state)
         net = self._make_net(network, Monitor(), device)
         self._init_output_bias_from_priors(net, train)
+        self._initialize_from_data(net, train, random_state)
         run = TrainingRun(
             net,
             self._training_batches(train, net, random_state, generator),

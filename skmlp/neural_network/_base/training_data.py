@@ -167,7 +167,7 @@ class TrainingDataBuilder(PredictingNetwork):
         self, train: FitData, net: Net, data: DeviceData
     ) -> Callable[[], float]:
         """Return a function that scores the training set with the current weights."""
-        if self.scoring is not None:
+        if self.scoring not in (None, "loss"):
             score_estimator = self._make_estimator_scorer(train, net)
 
             def score_train() -> float:
@@ -191,11 +191,13 @@ class TrainingDataBuilder(PredictingNetwork):
 
         With `scoring`, the scorer predicts by itself and does not need the logits.
         """
-        if self.scoring is not None:
+        if self.scoring not in (None, "loss"):
             score_estimator = self._make_estimator_scorer(data, net)
             return lambda logits: score_estimator()
         targets, weight = data.select(data.targets), data.loss_weight
         weight = None if weight is None else data.select(weight)
+        if self.scoring == "loss":
+            return _make_loss_scorer(net, targets, weight)
         return lambda logits: self._score_logits(logits, targets, weight)
 
     def _make_estimator_scorer(self, data: FitData, net: Net) -> Callable[[], float]:
@@ -214,6 +216,22 @@ class TrainingDataBuilder(PredictingNetwork):
         if samples.weight is not None and _takes_sample_weight(scorer):
             weights["sample_weight"] = samples.weight
         return lambda: float(scorer(scored_estimator, samples.X, samples.y, **weights))
+
+
+def _make_loss_scorer(
+    net: Net, targets: np.ndarray, weight: np.ndarray | None
+) -> Callable[[Tensor], float]:
+    """Return a function that takes logits and returns the negative mean loss."""
+    like, loss = net.flat_.values, net.criterion_
+    y = torch.from_numpy(targets).to(like.device)
+    y = y.to(like.dtype) if y.is_floating_point() else y
+    shares = None if weight is None else like.new_tensor(weight / weight.sum())
+
+    def score(logits: Tensor) -> float:
+        loss_terms, _ = loss.loss_terms_and_gradient(logits, y, shares)
+        return -float(loss.mean_loss(loss_terms, shares))
+
+    return score
 
 
 def _takes_sample_weight(scorer: Callable[..., float]) -> bool:

@@ -113,6 +113,13 @@ class FitInputs(NamedTuple):
         """Return inputs with a cache of device tensors, for several networks."""
         return self._replace(data=self.data._replace(device_tensors={}))
 
+    def with_fold(self, train: np.ndarray, valid: np.ndarray) -> "FitInputs":
+        """Return inputs that train on some samples and are validated on others.
+
+        Both sets share the arrays. `train` and `valid` are positions in `data`.
+        """
+        return FitInputs(self.data.subset(train), self.data.subset(valid))
+
     def all_samples(self) -> FitData:
         """Return the samples of X and X_val, concatenated."""
         return self.data if self.valid is None else self.data.concatenate(self.valid)

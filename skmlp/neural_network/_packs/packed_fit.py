@@ -1,6 +1,6 @@
 """Fit many estimators: in packs if possible, otherwise one by one.
 
-A fit is first a `FitJob`. Its preparation adds a `TrainingRun`; `_PreparedJob` holds
+A fit is first a `FitJob`. Its preparation adds a `TrainingRun`; `PreparedJob` holds
 both. Runs with equal `pack_key` can train in one pack. In a pack, a run is called a
 member.
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.utils import gen_even_slices
 
 from skmlp._sklearn_compat import has_callbacks, validate_parameter_constraints
@@ -72,6 +73,9 @@ class FitJob:
     checkpoint : MemoryCheckpoint or None
         The fit continues from this checkpoint, and stores its last training state in
         it.
+    fold : tuple of ndarray or None
+        Indices of the samples to train on, and of those for the validation. Only for
+        networks with separate steps.
 
     Attributes
     ----------
@@ -95,6 +99,7 @@ class FitJob:
     skip_training: bool = False
     repeatable: bool = False
     checkpoint: MemoryCheckpoint | None = None
+    fold: tuple[np.ndarray, np.ndarray] | None = None
     error: Exception | None = None
     seconds: float = 0.0
     pack_size: int = 1
@@ -136,7 +141,7 @@ def count_max_epochs(estimator: Any) -> int:
     return int(max_iter) if isinstance(max_iter, Integral) else 0
 
 
-class _PreparedJob(NamedTuple):
+class PreparedJob(NamedTuple):
     """A job whose network is ready to be trained."""
 
     job: FitJob
@@ -151,7 +156,7 @@ class _CheckedData(NamedTuple):
     inputs: FitInputs
 
 
-class _Preparation:
+class Preparation:
     """Prepares jobs for training.
 
     Parameters and data that jobs share are checked only once.
@@ -163,7 +168,7 @@ class _Preparation:
         self._data: dict[Hashable, _CheckedData] = {}
 
     @in_default_modes
-    def prepare(self, job: FitJob) -> _PreparedJob:
+    def prepare(self, job: FitJob) -> PreparedJob:
         """Check parameters and data of a job, and build its network."""
         estimator, params = job.estimator, dict(job.params)
         self._check_params(estimator)
@@ -184,8 +189,10 @@ class _Preparation:
         # `_check_fit_inputs` sets fitted attributes such as `classes_`. Every estimator
         # with the same data gets them.
         vars(estimator).update(attributes)
+        if job.fold is not None:
+            inputs = inputs.with_fold(*job.fold)
         run = estimator._prepare_training(inputs, checkpoint=job.checkpoint)
-        return _PreparedJob(job, inputs, run)
+        return PreparedJob(job, inputs, run)
 
     def _check_params(self, estimator: Any) -> None:
         """Validate the parameters that the previous estimator of the class lacked.
@@ -238,8 +245,8 @@ def fit_jobs(
     ------
     job : FitJob
     """
-    preparation = _Preparation()
-    waiting: dict[Hashable, list[_PreparedJob]] = {}
+    preparation = Preparation()
+    waiting: dict[Hashable, list[PreparedJob]] = {}
     limits: dict[Hashable, _Limits] = {}
     for job in jobs:
         prepared = _prepare_or_fit_alone(job, preparation)
@@ -282,9 +289,7 @@ class _Limits(NamedTuple):
     waiting_bytes: float
 
 
-def _prepare_or_fit_alone(
-    job: FitJob, preparation: _Preparation
-) -> _PreparedJob | None:
+def _prepare_or_fit_alone(job: FitJob, preparation: Preparation) -> PreparedJob | None:
     """Prepare the network of a job; return None if the job has ended."""
     if job.error is not None:
         return None
@@ -309,14 +314,14 @@ def _has_separate_steps(estimator: Any) -> bool:
     return estimator.checkpoint is None and not has_callbacks(estimator)
 
 
-def _count_bytes(waiting: Sequence[_PreparedJob]) -> int:
+def _count_bytes(waiting: Sequence[PreparedJob]) -> int:
     """Return the bytes of parameters and gradients of waiting networks of one key."""
     values = waiting[0].run.flat.values
     return 2 * len(waiting) * values.numel() * values.element_size()
 
 
 def _fit_waiting(
-    key: Hashable, waiting: Sequence[_PreparedJob], progress_callback: ProgressCallback
+    key: Hashable, waiting: Sequence[PreparedJob], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
     """Divide networks with equal pack key into packs of equal size; fit the packs."""
     repeatable = any(prepared.job.repeatable for prepared in waiting)
@@ -332,7 +337,7 @@ def _fit_waiting(
 
 
 def _fit_pack(
-    pack: Sequence[_PreparedJob], progress_callback: ProgressCallback
+    pack: Sequence[PreparedJob], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
     """Train the networks of a pack, and complete their fits.
 
@@ -371,7 +376,7 @@ def _fit_pack(
 
 @in_default_modes
 def _train_networks(
-    pack: Sequence[_PreparedJob], progress_callback: ProgressCallback
+    pack: Sequence[PreparedJob], progress_callback: ProgressCallback
 ) -> None:
     """Train the runs of a pack until all have ended."""
     if len(pack) == 1:
@@ -388,7 +393,7 @@ def _train_networks(
 
 
 def _fit_one_by_one(
-    pack: Sequence[_PreparedJob], error: Exception, progress_callback: ProgressCallback
+    pack: Sequence[PreparedJob], error: Exception, progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
     """Warn that the training of a pack failed, and call `fit` of every estimator."""
     warn(

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmlp.training.compute.global_generators import seeded_global_generators
@@ -26,11 +27,12 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "elu": nn.ELU,
     "selu": nn.SELU,
     "gelu": nn.GELU,
+    "mish": nn.Mish,
     "silu": nn.SiLU,
     "softplus": nn.Softplus,
 }
 
-_NON_DECREASING = frozenset(MODULES) - {"prelu", "gelu", "silu"}
+_NON_DECREASING = frozenset(MODULES) - {"prelu", "gelu", "mish", "silu"}
 
 
 # A name, a class of modules, a module, or a function of a tensor.
@@ -130,6 +132,12 @@ def _name_of(activation: Any) -> str:
     return repr(activation) if name is None else name
 
 
+# torch's ``SELU`` is an ELU with these constants (Klambauer et al. 2017,
+# arXiv:1706.02515).
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+
 def _logistic_backward(grad: Tensor, output: Tensor) -> Tensor:
     return _aten.sigmoid_backward.grad_input(grad, output, grad_input=grad)
 
@@ -142,14 +150,29 @@ def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
     return _aten.threshold_backward.grad_input(grad, output, 0, grad_input=grad)
 
 
+def _selu_backward(grad: Tensor, output: Tensor) -> Tensor:
+    return _aten.elu_backward.grad_input(
+        grad, _SELU_ALPHA, _SELU_SCALE, 1.0, True, output, grad_input=grad
+    )
+
+
+def _silu_backward(grad: Tensor, z: Tensor) -> Tensor:
+    return _aten.silu_backward.grad_input(grad, z, grad_input=grad)
+
+
+def _mish_backward(grad: Tensor, z: Tensor) -> Tensor:
+    return _aten.mish_backward(grad, z)
+
+
 def _identity_backward(grad: Tensor, output: Tensor) -> Tensor:
     return grad
 
 
-# Pairs of a forward and a backward function. Both overwrite their first argument.
-# The backward function takes the gradient of the output and the output. It returns the
-# gradient of the input. A layer therefore has to store only its output.
-IN_PLACE_ACTIVATIONS: dict[
+# Pairs of a forward and a backward function. The forward function either overwrites its
+# argument by the output, or leaves it. The backward function takes the gradient of the
+# output, which it may overwrite, and the argument of the forward function as that has
+# left it. It returns the gradient of the input. A layer therefore stores one tensor.
+HANDWRITTEN_ACTIVATIONS: dict[
     type[nn.Module],
     tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]],
 ] = {
@@ -157,6 +180,9 @@ IN_PLACE_ACTIVATIONS: dict[
     nn.Sigmoid: (torch.sigmoid_, _logistic_backward),
     nn.Tanh: (torch.tanh_, _tanh_backward),
     nn.ReLU: (torch.relu_, _relu_backward),
+    nn.SELU: (torch.selu_, _selu_backward),
+    nn.SiLU: (F.silu, _silu_backward),
+    nn.Mish: (F.mish, _mish_backward),
 }
 
 # Padding units of these activations, whose weights are all zero, output zero. Their

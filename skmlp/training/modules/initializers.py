@@ -36,6 +36,7 @@ NAMES = (
     "truncated_normal",
     "identity",
     "zeros",
+    "data_dependent",
 )
 
 
@@ -54,6 +55,7 @@ def draw_layer(
         One of `NAMES`. 'auto' is scikit-learn's rule: weights and biases are uniform in
         ``[-b, b]`` with ``b = sqrt(6 / (fan_in + fan_out))``, or 2 instead of 6 for
         'logistic'. All other initializers set the biases to zero, as Keras does.
+        'data_dependent' draws as 'lecun_normal'; `initialize_from_data` follows.
     activation : str or callable
         The activation that follows.
     shape : tuple of int
@@ -83,6 +85,8 @@ def _draw_weights(
     random_state: np.random.RandomState,
 ) -> np.ndarray:
     """Draw the weights of one layer by an initializer other than 'auto'."""
+    if init == "data_dependent":
+        init = "lecun_normal"
     scaling, _, distribution = init.partition("_")
     if scaling in _SCALING:
         scale, fan_of = _SCALING[scaling]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.modules.activations import MODULES as ACTIVATIONS
+from skmlp.training.modules.embeddings import FeatureEmbedding
 
 WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d
 
@@ -70,9 +71,19 @@ def named_weights(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """Return names and values of the weights: parameters of at least two dimensions.
 
     They are penalized by `alpha`. The biases and the parameters of normalizations have
-    one dimension.
+    one dimension. The parameters of a `FeatureEmbedding` are no weights.
     """
-    return [(name, p) for name, p in network.named_parameters() if p.dim() > 1]
+    embedded = {
+        id(parameter)
+        for module in network.children()
+        if isinstance(module, FeatureEmbedding)
+        for parameter in module.parameters()
+    }
+    return [
+        (name, p)
+        for name, p in network.named_parameters()
+        if p.dim() > 1 and id(p) not in embedded
+    ]
 
 
 def reference_parameter(network: nn.Module) -> nn.Parameter:
@@ -245,6 +256,8 @@ def max_values_per_sample(network: nn.Module, n_features: int) -> int:
         return _largest_outputs[network]
     if not has_convolutions(network):
         sizes = [len(layer.weight) for layer in weight_layers(network)]
+        embeddings = [m for m in network if isinstance(m, FeatureEmbedding)]
+        sizes += [module.max_values_per_sample() for module in embeddings]
         return max([n_features, *sizes])
     x = _one_sample(network, n_features)
     widest = n_features

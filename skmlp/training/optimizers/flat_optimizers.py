@@ -20,7 +20,15 @@ from skmlp.training.compute.threads import using_threads
 
 
 class FlatOptimizer(Optimizer):
-    """An optimizer of one vector."""
+    """An optimizer of one vector.
+
+    Attributes
+    ----------
+    rate_factors : Tensor of the shape of the vector, or None
+        Factors of the learning rate of each element; None means 1.
+    """
+
+    rate_factors: Tensor | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add the vector.
@@ -66,6 +74,8 @@ class SGD(FlatOptimizer):
             elif momentum and self.rescales_momentum and state["lr"] != lr:
                 state["momentum_buffer"].mul_(state["lr"] / lr)
             state["lr"] = lr
+            if self.rate_factors is not None:
+                p.grad.mul_(self.rate_factors)  # has the same effect in the update
             buffer = state.get("momentum_buffer")
             buffers = [] if buffer is None else [buffer]
             sgd_step([p], [p.grad], buffers, group, n_threads)
@@ -103,9 +113,13 @@ class Adam(FlatOptimizer):
             # an int, because reading the tensor would wait for a GPU.
             state["step"].fill_(state["t"])
             moments = [state["exp_avg"]], [state["exp_avg_sq"]]
-            adam_step(
-                [p], [p.grad], moments, state["step"], state["t"], group, n_threads
-            )
+            step, t = state["step"], state["t"]
+            if self.rate_factors is None:
+                adam_step([p], [p.grad], moments, step, t, group, n_threads)
+                continue
+            update, at_rate_1 = torch.zeros_like(p), {**group, "lr": 1.0}
+            adam_step([update], [p.grad], moments, step, t, at_rate_1, n_threads, True)
+            p.addcmul_(update, self.rate_factors, value=group["lr"])
 
 
 def _persistent_zeros(like: Tensor) -> Tensor:

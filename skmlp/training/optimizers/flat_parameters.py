@@ -85,6 +85,13 @@ class FlatParameters:
             else self._view_like(parameter, self.gradients[parameter_slice])
         )
 
+    def expand(self, values: Sequence[float]) -> Tensor:
+        """Return a vector that repeats one value for each element of a parameter."""
+        vector = torch.ones_like(self.values)
+        for parameter, value in zip(self.parameters, values, strict=True):
+            vector[self.slice_of(parameter)] = value
+        return vector
+
     def stored_shape(self, parameter: Tensor) -> tuple[int, ...]:
         """Return the shape of a parameter in the vector; kernels are channels last."""
         shape = tuple(parameter.shape)

@@ -1,6 +1,6 @@
 """Update the parameters by gradients: weight decay, clipping, optimizer step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,8 @@ class ParameterUpdater:
         Largest norm of the gradient. A longer gradient is scaled down to it.
     tuner : ThreadTuner
         Chooses the number of threads.
+    fade : callable
+        Returns the current factor of the weight decay.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class ParameterUpdater:
         decay: float | Sequence[float],
         max_grad_norm: float | None,
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
+        fade: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.flat = flat
         self.optimizer = optimizer
         self.max_grad_norm = max_grad_norm
         self._tuner = tuner
+        self._fade = fade
         self._decayed_weights = [
             (flat.values[parameter_slice], strength)
             for parameter_slice, strength in flat.weight_slices_by_strength(decay)
@@ -58,7 +62,7 @@ class ParameterUpdater:
         for parameter_slice, _ in self._frozen:
             self.flat.gradients[parameter_slice] = 0.0
         if self._decayed_weights:
-            learning_rate = self.optimizer.param_groups[0]["lr"]
+            learning_rate = self.optimizer.param_groups[0]["lr"] * self._fade()
             for weights, strength in self._decayed_weights:
                 weights.mul_(1.0 - learning_rate * strength)
         if self.max_grad_norm is not None:

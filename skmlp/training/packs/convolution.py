@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS
+from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules.layers import Conv2d, Dropout
 from skmlp.training.modules.signal_layers import (
@@ -97,7 +97,7 @@ class PackImageLayers:
             elif isinstance(layer, GlobalAverage):
                 self.layers.append(_GlobalAverage())
             else:
-                self.layers.append(_Activation(*IN_PLACE_ACTIVATIONS[type(layer)]))
+                self.layers.append(_Activation(*HANDWRITTEN_ACTIVATIONS[type(layer)]))
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Any]]:
         """Return features and the values that `backward` needs.
@@ -210,14 +210,13 @@ def _patches(x: Tensor, size: Iterable[int], stride: tuple[int, int]) -> Tensor:
 
 
 class _Activation(NamedTuple):
-    """An activation, and its gradient as a function of its output."""
+    """An activation and its gradient, a pair of `HANDWRITTEN_ACTIVATIONS`."""
 
     function: Callable[[Tensor], Tensor]
     gradient: Callable[[Tensor, Tensor], Tensor]
 
     def forward(self, x: Tensor, training: bool) -> tuple[Tensor, Any]:
-        x = self.function(x)
-        return x, x
+        return self.function(x), x  # x may have been overwritten
 
     def backward(self, grad: Tensor, saved: Any) -> Tensor:
         return self.gradient(grad, saved)

@@ -25,11 +25,13 @@ class OwnMasks:
 
     def __call__(self, activations: Tensor) -> Tensor:
         """Draw the masks that separate trainings of the members would draw."""
-        mask = activations.new_ones(activations.shape)  # (members, batch, units)
+        mask = torch.empty_like(activations)  # (members, batch, units)
         pairs = zip(self.dropouts, self.counts, strict=True)
         for i, (dropout, count) in enumerate(pairs):
             if count:
-                mask[i, :count] = dropout.mask(mask[i, :count])
+                dropout.fill_mask(mask[i, :count])
+            if count < mask.shape[1]:
+                mask[i, count:] = 1.0
         return mask
 
 
@@ -65,7 +67,8 @@ class JointMasks:
     def __init__(
         self, dropouts: Sequence[Dropout], generator: torch.Generator, like: Tensor
     ) -> None:
-        self._keep = like.new_tensor([1.0 - dropout.p for dropout in dropouts])
+        self._dropouts = dropouts
+        self._p = like.new_tensor([dropout.p for dropout in dropouts])
         self._drops_maps = dropouts[0].channels
         self._generator = generator
 
@@ -74,6 +77,7 @@ class JointMasks:
         shape = list(activations.shape)
         if self._drops_maps:  # (members, channels, 1, 1, batch)
             shape[2:4] = 1, 1
-        keep = self._keep.view(-1, *[1] * (len(shape) - 1))
+        p = self._p * self._dropouts[0].fade  # members fade together
+        keep = (1.0 - p).view(-1, *[1] * (len(shape) - 1))
         mask = activations.new_empty(shape)
         return mask.bernoulli_(keep, generator=self._generator).div_(keep)

@@ -92,6 +92,11 @@ class PackOptimizer:
         self._moment_names = (
             ("exp_avg", "exp_avg_sq") if self._is_adam else ("momentum_buffer",)
         )
+        # Factors of the learning rate of each tensor, equal for all members.
+        factors = parameters.nets[0].rate_factors()
+        self._factors = None
+        if factors is not None:
+            self._factors = parameters.alpha.new_tensor(factors).unsqueeze(1)
         self._updates = parameters.values.zeros()
         self.moments = [parameters.values.zeros() for _ in self._moment_names]
         self.t = np.zeros(len(parameters.nets), dtype=np.int64)
@@ -142,7 +147,9 @@ class PackOptimizer:
         rounded_rates = self._rounded(rates)
         factors = [rounded_rates * self._rounded(self._bias_corrections(t))]
         if self._is_decoupled:
-            alphas = np.array([net.alpha for net in self.parameters.nets])
+            alphas = np.array(
+                [net.alpha * net.schedule.fade for net in self.parameters.nets]
+            )
             factors.append(1.0 - rounded_rates * self._rounded(alphas))
         # scikit-learn's velocity contains the learning rates of earlier updates. This
         # momentum buffer does not. So the buffer is multiplied by the old learning
@@ -219,12 +226,15 @@ class PackOptimizer:
             else:
                 buffers = moments[0] if param_group["momentum"] else []
                 sgd_step(updates, gradients, buffers, param_group, n_threads)
-        values, step_sizes = self.parameters.values.tensors, self._step_sizes[step]
+        values = self.parameters.values.tensors
+        step_sizes = [self._step_sizes[step]] * len(values)
+        if self._factors is not None:
+            step_sizes = list((self._factors * step_sizes[0]).unbind())
         with using_threads(n_threads):
             torch._foreach_addcmul_(
                 values,
                 self._updates.tensors,
-                [_broadcast(step_sizes, tensor) for tensor in values],
+                list(map(_broadcast, step_sizes, values)),
             )
         for tensor, saved in saved_inactive:
             tensor.index_copy_(0, inactive, saved)

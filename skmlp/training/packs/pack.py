@@ -34,19 +34,12 @@ from skmlp.training.packs.batches import (
 )
 from skmlp.training.packs.epoch_loss import PackEpochLoss
 from skmlp.training.packs.functional import find_obstacle
+from skmlp.training.packs.joint_selection import JointSelection
 from skmlp.training.packs.members import sort_members, split_members
-from skmlp.training.packs.optimizer import (
-    SOLVERS,
-    PackOptimizer,
-    learning_rate,
-)
+from skmlp.training.packs.optimizer import SOLVERS, PackOptimizer, learning_rate
 from skmlp.training.packs.parameters import PackParameters
 from skmlp.training.packs.structure import pack_structure
-from skmlp.training.run import (
-    ProgressCallback,
-    TrainingRun,
-    ignore_progress,
-)
+from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
 # Fraction of the members of a pack on a GPU from which on ended ones are removed.
 _MAX_ENDED = 0.25
@@ -104,6 +97,8 @@ def pack_key(run: TrainingRun, network_key: Hashable | None = None) -> Hashable 
         layers_key,
         net.solver,
         net.max_grad_norm,
+        tuple(net.rate_factors() or ()),
+        net.fades,
         type(loss),
         _shared_hyperparameters(loss),
         run.flat.values.dtype,
@@ -132,6 +127,7 @@ def train_pack(
     runs: Sequence[TrainingRun],
     progress_callback: ProgressCallback = ignore_progress,
     n_threads: int = 1,
+    selection: JointSelection | None = None,
 ) -> None:
     """Train runs with equal `pack_key` until all of them have ended.
 
@@ -150,6 +146,8 @@ def train_pack(
     n_threads : int
         Number of threads. The runs are divided into as many parts, and each thread
         trains its part as a pack.
+    selection : JointSelection, optional
+        Selects one best epoch for all runs, which have no checkpoints. One thread only.
     """
     for run in runs:
         # Values at the start. `load_checkpoint` may change them.
@@ -158,7 +156,10 @@ def train_pack(
     # One pack per thread is faster than all threads on one pack, because the threads
     # need not wait for each other in every step.
     parts = split_members(sort_members(runs), n_threads)
-    packs = [_Pack(*members, is_only_part=len(parts) == 1) for members in parts]
+    packs = [
+        _Pack(*members, is_only_part=len(parts) == 1, selection=selection)
+        for members in parts
+    ]
     stop = threading.Event()
     if len(packs) == 1:
         _train_until_end(packs[0], progress_callback, stop)
@@ -209,6 +210,8 @@ class _Pack:
     is_only_part : bool
         If True, a thread tuner chooses the number of threads of each operation. If
         False, other packs train at the same time, and each operation uses one thread.
+    selection : JointSelection, optional
+        Selects the best epoch.
     """
 
     def __init__(
@@ -216,9 +219,10 @@ class _Pack:
         runs: list[TrainingRun],
         streams: list[int],
         is_only_part: bool = True,
+        selection: JointSelection | None = None,
     ) -> None:
         keep_freed_memory()
-        self.runs, self.streams = runs, streams
+        self.runs, self.streams, self.selection = runs, streams, selection
         # On a GPU, ended members stay in the pack for a while; see `remove_ended`.
         self.trains = [True] * len(runs)
         nets = [run.net for run in runs]
@@ -262,9 +266,13 @@ class _Pack:
             self._record_loss(run, losses[i] / len(run.train_loader.data))
         if self.valid is not None:
             self._validate(self.valid)
-        for i in self._training_members():
-            if not self.runs[i].diverged:
-                self.runs[i].finish_epoch(partial(self.parameters.write_back, i))
+        going_on = [i for i in self._training_members() if not self.runs[i].diverged]
+        is_best = None
+        if self.selection is not None:
+            records = [self.runs[i].net.epoch_record for i in going_on]
+            is_best = self.selection.is_best([r["valid_score"] for r in records])
+        for i in going_on:
+            self.runs[i].finish_epoch(partial(self.parameters.write_back, i), is_best)
 
     def _training_members(self) -> list[int]:
         """Return the indices of the members that have not ended before this epoch."""
@@ -304,12 +312,12 @@ class _Pack:
         rates = np.empty((len(active), len(self.runs)))
         for i, run in enumerate(self.runs):
             net, n_batches = run.net, len(run.train_loader)
-            if not (net.schedule.is_set_per_batch and self.trains[i]):
+            if not (net.changes_in_steps and self.trains[i]):
                 rates[:, i] = learning_rate(net)
                 continue
             for s, is_active in enumerate(active):
                 if is_active[i]:
-                    net.schedule.before_batch(net.optimizer_, n_batches)
+                    net.begin_step(n_batches)
                 rates[s, i] = learning_rate(net)
         return rates
 

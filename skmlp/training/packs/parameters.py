@@ -14,7 +14,12 @@ from torch import Tensor
 from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
-from skmlp.training.handwritten_step import HandwrittenStep, make_dense_layer
+from skmlp.training.handwritten_embedding import HandwrittenEmbedding
+from skmlp.training.handwritten_step import (
+    FeatureExtractor,
+    HandwrittenStep,
+    make_dense_layer,
+)
 from skmlp.training.losses import Loss, join_losses
 from skmlp.training.modules.introspection import max_values_per_sample, named_weights
 from skmlp.training.modules.layers import Dropout, dropout_generators
@@ -115,7 +120,8 @@ class PackParameters:
         ]
         self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
         self._recorder = None
-        if self.alpha.is_cuda and not self.uses_autograd:
+        # A CUDA graph has fixed probabilities of dropout.
+        if self.alpha.is_cuda and not self.uses_autograd and not first.fades:
             generators = [] if self._generator is None else [self._generator]
             self._recorder = GraphRecorder(lambda: generators)
 
@@ -157,15 +163,22 @@ class PackParameters:
             )
             for same_layer in zip(*(s.dense_layers for s in structures), strict=True)
         ]
-        image_layers = None
+        feature_extractor: FeatureExtractor | None = None
+        if structures[0].embedding is not None:
+            feature_extractor = HandwrittenEmbedding(
+                structures[0].embedding,
+                value_of=lambda parameter: value_by_id[id(parameter)],
+                gradient_of=lambda parameter: gradient_by_id[id(parameter)],
+                n_members=len(self.nets),
+            )
         if structures[0].image_layers:
-            image_layers = PackImageLayers(
+            feature_extractor = PackImageLayers(
                 [s.image_layers for s in structures],
                 value_of=lambda parameter: value_by_id[id(parameter)],
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
                 make_mask=partial(make_masks, own_masks=OwnImageMasks),
             )
-        return HandwrittenStep(layers, self._join_losses(), tuner, image_layers)
+        return HandwrittenStep(layers, self._join_losses(), tuner, feature_extractor)
 
     def _join_losses(self) -> Loss:
         """Return one loss with the hyperparameters of all members."""

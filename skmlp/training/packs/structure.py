@@ -7,7 +7,8 @@ from typing import NamedTuple
 from torch import nn
 
 from skmlp.training.handwritten_step import DenseModules, group_dense_modules
-from skmlp.training.modules.activations import IN_PLACE_ACTIVATIONS, ZERO_AT_ZERO
+from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS, ZERO_AT_ZERO
+from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules.introspection import known_modules, output_shapes
 from skmlp.training.modules.layers import Conv2d, Dropout
@@ -36,18 +37,19 @@ _EQUAL_ATTRIBUTES: dict[type[nn.Module], tuple[str, ...]] = {
     Dropout: ("channels",),
     FlattenImage: (),
     GlobalAverage: (),
-    **dict.fromkeys(IN_PLACE_ACTIVATIONS, ()),
+    **dict.fromkeys(HANDWRITTEN_ACTIVATIONS, ()),
 }
 
 
 class NetworkStructure(NamedTuple):
-    """The image layers of a network and its dense layers.
+    """The image layers of a network, or its embedding, and its dense layers.
 
     A multi-layer perceptron has no image layers.
     """
 
     image_layers: list[nn.Module]
     dense_layers: list[DenseModules]
+    embedding: FeatureEmbedding | None = None
 
     @property
     def key(self) -> Hashable:
@@ -78,7 +80,9 @@ class NetworkStructure(NamedTuple):
             )
             for layer in self.dense_layers
         )
-        return image_keys, self.dense_layers[0].linear.in_features, dense_keys
+        n_inputs = self.dense_layers[0].linear.in_features
+        # The repr of an embedding names its columns and the sizes of its parts.
+        return image_keys, repr(self.embedding), n_inputs, dense_keys
 
 
 def pack_structure(network: nn.Module) -> NetworkStructure | None:
@@ -86,6 +90,9 @@ def pack_structure(network: nn.Module) -> NetworkStructure | None:
     layers = known_modules(network)
     if layers is None:
         return None
+    layers, embedding = list(layers), None
+    if isinstance(layers[0], FeatureEmbedding):
+        embedding = layers.pop(0)
     ends_image_layers = [
         isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers
     ]
@@ -97,7 +104,7 @@ def pack_structure(network: nn.Module) -> NetworkStructure | None:
         return None
     if any(type(layer) not in _EQUAL_ATTRIBUTES for layer in image_layers):
         return None
-    return NetworkStructure(image_layers, dense_layers)
+    return NetworkStructure(image_layers, dense_layers, embedding)
 
 
 def max_patch_values(network: nn.Module, n_features: int) -> int:

@@ -22,9 +22,10 @@ def test_pool_padding_is_in_the_key():
 
 def test_perceptrons_have_no_image_layers():
     network = build_cnn((8, 8, 1), 3)
-    images, dense = pack_structure(network)
+    images, dense, embedding = pack_structure(network)
     assert len(images) + 3 == len(network)  # dense1, its activation, output
     assert len(dense) == 2
+    assert embedding is None
     assert pack_structure(torch.nn.Sequential(*network[-3:])).image_layers == []
 
 

@@ -42,8 +42,33 @@ ARCHITECTURE: dict[str, Parameter] = {
         "too. All others start with biases of zero, as in Keras. 'he_normal' draws "
         "from a normal distribution, as in torch. 'he_truncated_normal' is the "
         "'he_normal' of Keras: values beyond two standard deviations are drawn again, "
-        "and the variance is the same. This applies to 'glorot' and 'lecun' too.",
+        "and the variance is the same. This applies to 'glorot' and 'lecun' too. "
+        "'data_dependent' draws as 'lecun_normal'. Then it scales the weights of each "
+        "hidden unit so that its output before the activation has the deviation 1, "
+        "and sets its bias so that this output is zero within the data.",
         [StrOptions(set(initializers.NAMES))],
+    ),
+    "periodic_features": Parameter(
+        "'all', array-like of int or None, default=None",
+        "Columns of X with numbers that the first layer gets three times more, as "
+        "trainable linear functions of 16 cosines of the number (Gorishniy et al. "
+        "2022, arXiv:2203.05556). 'all' are the columns that are not in "
+        "`categorical_features`. It helps with numbers on which the target depends in "
+        "steps and waves. The numbers should be standardized.",
+        [StrOptions({"all"}), "array-like", None],
+    ),
+    "categorical_features": Parameter(
+        "dict of int to int or None, default=None",
+        "Columns of X with the codes 0, 1, ... of categories, and the number of codes "
+        "of each column. The first layer gets a trainable vector of 8 numbers for "
+        "each code, instead of the code.",
+        [dict, None],
+    ),
+    "input_scale": Parameter(
+        "bool, default=False",
+        "Whether each input of the first layer is multiplied by a trainable scale, "
+        "which starts at 1.",
+        ["boolean"],
     ),
     "temperature": Parameter(
         "float, default=1.0",

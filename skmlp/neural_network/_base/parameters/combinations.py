@@ -13,6 +13,7 @@ from skmlp.training.losses import check_user_loss
 from skmlp.training.modules.activations import check_activation
 from skmlp.training.optimizers.factory import takes_optimizer_params
 from skmlp.training.optimizers.muon import check_muon
+from skmlp.training.optimizers.rate_factors import check_rate_factors
 from skmlp.training.optimizers.user_optimizers import check_user_optimizer
 from skmlp.training.schedules import check_user_schedule
 
@@ -69,10 +70,12 @@ def check_parameter_combinations(
             "class_weight='balanced' needs all rows, which partial_fit does not see; "
             "give the weights as a dict."
         )
-    if isinstance(estimator.scoring, str):
+    if isinstance(estimator.scoring, str) and estimator.scoring != "loss":
         get_scorer(estimator.scoring)  # refuses unknown names
     for name in ("augmentation", "predict_augmentation"):
         _check_augmentation(name, getattr(estimator, name, None), estimator.conv_dims)
+    if (factors := getattr(estimator, "learning_rate_factors", None)) is not None:
+        check_rate_factors(factors, solver)
     check_callbacks(estimator.callbacks)
     if estimator.weight_averaging is not None and (incremental or solver == "lbfgs"):
         raise ValueError(

@@ -62,6 +62,23 @@ OPTIMIZATION: dict[str, Parameter] = {
         "'onecycle' start lower and reach this value.",
         [POSITIVE],
     ),
+    "learning_rate_factors": Parameter(
+        "dict of str to float or None, default=None",
+        "Factors of the learning rate of groups of parameters: 'weights' and 'biases' "
+        "of the layers, 'scales' (see `input_scale`), 'periodic' (see "
+        "`periodic_features`) and 'categories' (see `categorical_features`). The value "
+        "'fan_in' for 'weights' means one divided by the root of the number of inputs "
+        "of the layer. Groups that are not in the dict have the factor 1. Needs one of "
+        "the solvers 'sgd', 'adam' and 'adamw'.",
+        [dict, None],
+    ),
+    "fade_start": Parameter(
+        "float, default=1.0",
+        "Fraction of `max_iter` after which `dropout`, and the weight decay of "
+        "``solver='adamw'``, fade to zero in half a cosine wave. With 1 they do not "
+        "fade.",
+        [Interval(Real, 0, 1, closed="both")],
+    ),
     "power_t": Parameter(
         "float, default=0.5",
         "Exponent of ``learning_rate='invscaling'``.",

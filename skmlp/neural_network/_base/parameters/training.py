@@ -70,7 +70,8 @@ TRAINING: dict[str, Parameter] = {
     "scoring": Parameter(
         "str, callable or None, default=None",
         "Scorer of the validation set, as in `sklearn.model_selection`. Sample weights "
-        "count if the scorer takes `sample_weight`. With None, the metric is that of "
+        "count if the scorer takes `sample_weight`. 'loss' is the negative loss, "
+        "without penalty. With None, the metric is that of "
         "`score`, and epochs whose scores differ by at most `tol` are compared by "
         "their validation loss. Exception: MLPRegressor, and MLPClassifier without "
         "`class_weight`, compare the scores only, as in scikit-learn.",

@@ -1,0 +1,188 @@
+"""Tables of stored records: mean ranks, and the score on each table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tables.timing_tables import TimingTable, commands_of, versions
+
+Record = dict[str, Any]
+
+RANK_COLUMNS = (
+    "contestant",
+    "rows",
+    "rank by loss",
+    "rank by score",
+    "loss / default's",
+    "AUC",
+    "fit CPU s",
+    "predict CPU s",
+    "tables",
+)
+
+# The contestant whose loss is the unit of the relative losses.
+UNIT = "Tabular, default"
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Return the last record of each contestant on each split."""
+    last = {(r["table"], r["all_rows"], r["seed"], r["contestant"]): r for r in records}
+    return list(last.values())
+
+
+def means(records: Iterable[Record], figure: str) -> dict[str, dict[str, float]]:
+    """Return the mean of a figure over the splits: contestant, then table."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for record in records:
+        if record["error"] is None and figure in record:
+            of_contestant = values.setdefault(record["contestant"], {})
+            of_contestant.setdefault(record["table"], []).append(record[figure])
+    return {
+        contestant: {table: fmean(figures) for table, figures in by_table.items()}
+        for contestant, by_table in values.items()
+    }
+
+
+def mean_ranks(
+    by_contestant: dict[str, dict[str, float]], descending: bool
+) -> dict[str, float]:
+    """Return the mean rank of each contestant over the tables it was measured on.
+
+    Ties share the mean of their ranks. A contestant without a result on a table does
+    not count there.
+    """
+    ranks: dict[str, list[float]] = {name: [] for name in by_contestant}
+    tables = sorted({table for values in by_contestant.values() for table in values})
+    for table in tables:
+        present = {n: v[table] for n, v in by_contestant.items() if table in v}
+        for name, value in present.items():
+            others = np.array([v for n, v in present.items() if n != name])
+            better = others > value if descending else others < value
+            ties = (others == value).sum()
+            ranks[name].append(1.0 + better.sum() + ties / 2)
+    return {name: fmean(values) for name, values in ranks.items() if values}
+
+
+def relative_losses(losses: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the geometric mean of each contestant's loss divided by `UNIT`'s."""
+    unit = losses.get(UNIT, {})
+    relative = {}
+    for name, by_table in losses.items():
+        ratios = [by_table[t] / unit[t] for t in by_table if unit.get(t)]
+        if ratios:
+            relative[name] = float(np.exp(np.log(ratios).mean()))
+    return relative
+
+
+def rank_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
+    """Return the rows of the table of ranks, the best loss first."""
+    losses = means(records, "loss")
+    loss_ranks = mean_ranks(losses, descending=False)
+    score_ranks = mean_ranks(means(records, "score"), descending=True)
+    relative, aucs = relative_losses(losses), means(records, "auc")
+    fits, predictions = means(records, "fit_seconds"), means(records, "predict_seconds")
+    rows = "all" if records[0]["all_rows"] else "at most 4,000"
+    table_rows = [
+        (
+            name,
+            rows,
+            f"{rank:.2f}",
+            f"{score_ranks[name]:.2f}",
+            f"{relative[name]:.3f}" if name in relative else "",
+            f"{fmean(aucs[name].values()):.4f}" if name in aucs else "",
+            f"{median(fits[name].values()):.1f}",
+            f"{median(predictions[name].values()):.2f}",
+            str(len(losses[name])),
+        )
+        for name, rank in sorted(loss_ranks.items(), key=lambda item: item[1])
+    ]
+    absent = {
+        r["contestant"]: r["error"] for r in records if r["contestant"] not in losses
+    }
+    return table_rows + [
+        (name, rows, error, *[""] * (len(RANK_COLUMNS) - 3))
+        for name, error in absent.items()
+    ]
+
+
+def rank_table(records: Sequence[Record]) -> TimingTable:
+    """Return the table of mean ranks of records with one number of training rows."""
+    first = records[0]
+    splits = len({r["seed"] for r in records})
+    tables = list(dict.fromkeys(r["table"] for r in records))
+    heading = [
+        f"tables: mean ranks over {len(tables)} tables, {splits} splits"
+        + (" (quick: a trial, not a result)" if first["quick"] else ""),
+        f"Loss is log loss or RMSE, score is accuracy or R2. Tables: "
+        f"{', '.join(tables)}.",
+        versions(first),
+        f"{first['platform']}, {first['cpu']}, {first['cpu_count']} CPUs, 1 thread.",
+    ]
+    failures = [
+        f"{r['contestant']} on {r['table']}: {r['error']}"
+        for r in records
+        if r["error"] and "not installed" not in r["error"]
+    ]
+    return TimingTable(
+        heading,
+        RANK_COLUMNS,
+        rank_rows(records),
+        commands_of(list(records)),
+        failures,
+        whole_names=True,
+    )
+
+
+def figure_table(records: Sequence[Record], figure: str, title: str) -> TimingTable:
+    """Return the table of one figure: contestants below, tables to the right."""
+    by_contestant = means(records, figure)
+    tables = list(dict.fromkeys(r["table"] for r in records))
+    rows = "all" if records[0]["all_rows"] else "at most 4,000"
+    cells = [
+        (
+            name,
+            rows,
+            *(f"{values[t]:.4g}" if t in values else "" for t in tables),
+        )
+        for name, values in by_contestant.items()
+    ]
+    return TimingTable(
+        [f"tables: {title}"],
+        ("contestant", "rows", *tables),
+        cells,
+        commands_of(list(records)),
+        whole_names=True,
+    )
+
+
+def tables_of(records: Sequence[Record]) -> list[TimingTable]:
+    """Return all tables of the records, by their numbers of training rows."""
+    shown = []
+    for all_rows in (False, True):
+        group = [r for r in latest(records) if r["all_rows"] == all_rows]
+        if not group:
+            continue
+        shown += [
+            rank_table(group),
+            figure_table(group, "score", "accuracy or R2"),
+            figure_table(group, "loss", "log loss or RMSE"),
+            figure_table(group, "fit_seconds", "CPU seconds of a fit"),
+        ]
+    return shown
+
+
+def normalised_scores(records: Sequence[Record]) -> dict[str, float]:
+    """Return the mean over tables of scores scaled to 0 (worst) and 1 (best)."""
+    losses = means(records, "loss")
+    scaled: dict[str, list[float]] = {}
+    for table in {t for values in losses.values() for t in values}:
+        present = {n: v[table] for n, v in losses.items() if table in v}
+        low, high = min(present.values()), max(present.values())
+        for name, value in present.items():
+            share = (high - value) / (high - low) if high > low else 1.0
+            scaled.setdefault(name, []).append(share)
+    return {name: fmean(values) for name, values in scaled.items()}

@@ -1,0 +1,108 @@
+"""The program `tables`: records, tables, CSV files."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from benchmarks.command_line.main import OK, main
+from benchmarks.frames import command, score_table
+from benchmarks.frames.contestants import CONTESTANTS
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Run the quick comparison; return the folder of records."""
+    folder = tmp_path_factory.mktemp("tables")
+    assert main(["tables", "--quick", "--out", str(folder)]) == OK
+    return folder
+
+
+@pytest.fixture
+def csv_file(tmp_path):
+    """A CSV file with semicolons, texts, gaps, dates, and a feature called y."""
+    n = 60
+    frame = pd.DataFrame(
+        {
+            "y": range(n),
+            "color": ["red", "green", None] * 20,
+            "when": pd.date_range("2024-01-01", periods=n).strftime("%Y-%m-%d"),
+            "price": [float(i % 7) for i in range(n)],
+        }
+    )
+    path = tmp_path / "shop.csv"
+    frame.to_csv(path, sep=";", index=False)
+    return path
+
+
+def read(folder):
+    path = folder / "tables-quick.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_contestant_gives_a_record(ran):
+    records = read(ran)
+    assert [r["contestant"] for r in records] == list(command.QUICK_CONTESTANTS)
+    assert all(r["error"] is None and 0.5 < r["score"] <= 1 for r in records)
+    assert {"fit_seconds", "predict_seconds", "loss", "auc"} <= records[0].keys()
+
+
+def test_picture_is_drawn(ran):
+    assert (ran / "tables-quick.png").stat().st_size > 1000
+
+
+def test_stored_tables_are_printed(ran, capsys):
+    options = ["tables", "--tables", "--quick", "--markdown", "--out", str(ran)]
+    assert main(options) == OK
+    printed = capsys.readouterr().out
+    assert "mean ranks over 1 tables" in printed
+    assert "| Tabular, fast |" in printed
+
+
+@pytest.mark.parametrize(("target", "task"), [("price", "regression"), ("color", None)])
+def test_csv_file_with_texts_gaps_and_dates_is_compared(
+    csv_file, target, task, capsys, monkeypatch
+):
+    monkeypatch.setattr(command, "ON_CSV", ("linear", "HistGradientBoosting"))
+    options = ["--dataset", str(csv_file), "--target", target, "--splits", "1"]
+    assert main([*options, *(["--task", task] if task else [])]) == OK
+    printed = capsys.readouterr().out
+    assert "HistGradientBoosting" in printed
+    assert "Error" not in printed
+
+
+def test_estimator_for_tables_takes_the_csv_file(csv_file, capsys):
+    options = ["--dataset", str(csv_file), "--target", "color", "--splits", "1"]
+    assert main([*options, "--contestants", "Tabular, fast"]) == OK
+    assert "Error" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "FILE", "--target", "cost"], "no column 'cost'"),
+        (["--dataset", "missing.csv", "--target", "y"], "There is no file"),
+        (["--target", "y"], "give both"),
+    ],
+)
+def test_wrong_file_or_target_is_named(csv_file, options, message, capsys):
+    options = [str(csv_file) if word == "FILE" else word for word in options]
+    assert main(options) == command.USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_ranks_share_ties_and_skip_missing_results():
+    losses = {"a": {"t": 1.0, "u": 1.0}, "b": {"t": 1.0, "u": 2.0}, "c": {"t": 3.0}}
+    ranks = score_table.mean_ranks(losses, descending=False)
+    assert ranks == {"a": 1.25, "b": 1.75, "c": 3.0}
+
+
+def test_every_contestant_can_be_made_or_says_what_is_missing():
+    from benchmarks.frames.contestants import why_absent
+
+    for name, make in CONTESTANTS.items():
+        if why_absent(name) is None:
+            for task in ("classification", "regression"):
+                assert hasattr(make(task, 0), "fit")
+        else:
+            assert "is not installed" in why_absent(name)

@@ -7,7 +7,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skmlp.model_selection import PackedGridSearchCV
 from skmlp.neural_network import MLPClassifier
 
-FAST = {"hidden_layer_sizes": 8, "max_iter": 30, "random_state": 0}
+FAST = {"hidden_layer_sizes": 8, "max_iter": 30, "batch_size": 20, "random_state": 0}
 
 
 def test_imbalanced_learn_resamples_in_plain_and_packed_searches(cancer):

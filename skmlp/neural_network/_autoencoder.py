@@ -188,7 +188,7 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
+        n_iter_no_change: Int | float = 10,
         max_fun: Int = 15000,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,

@@ -26,6 +26,7 @@ _PACKAGES = ("skl2onnx", "onnx", "onnxscript")
 
 # Options of skl2onnx for all of its classifiers.
 _CLASSIFIER_OPTIONS = {
+    "nocl": [False],
     "zipmap": [True, False, "columns"],
     "output_class_labels": [False, True],
 }

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.speed.workloads import (
     BEST,
+    JAX,
     KERAS,
     OBVIOUS,
     OURS,
@@ -30,7 +31,7 @@ Job = Callable[[], Any]
 # The number of samples that are fitted before predictions are measured.
 FITTED_ROWS = 1_000
 
-NEEDS = {KERAS: ("keras", "tensorflow")}
+NEEDS = {KERAS: ("keras", "tensorflow"), JAX: ("jax",)}
 
 
 def why_absent(contestant: str) -> str | None:
@@ -68,10 +69,20 @@ def estimator(work: Workload, ours: bool) -> Any:
         "random_state": 0,
     }
     if not ours:
-        from sklearn.neural_network import MLPClassifier as Theirs
+        from sklearn import neural_network as theirs
 
-        return Theirs(**params)
-    from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
+        if work.data == "diabetes":
+            return theirs.MLPRegressor(**params)
+        return theirs.MLPClassifier(**params)
+    from skmlp.neural_network import (
+        CNNClassifier,
+        MLPClassifier,
+        MLPRegressor,
+        SoftmaxRegression,
+    )
+
+    if work.data == "diabetes":
+        return MLPRegressor(**params)
 
     if network.augmented:
         from skmlp.augmentation import RandomAffine
@@ -221,6 +232,14 @@ def _loop(name: str) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
     return prepare
 
 
+def _fit_jax(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+    from benchmarks.speed import jax_loop
+
+    network = work.network
+    jax_loop.train(X, y, network, epochs=1)  # compiles; not measured
+    return lambda: jax_loop.train(X, y, network, work.epochs)
+
+
 def _predict_by_module(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
     import torch
 
@@ -244,6 +263,7 @@ _FITS: dict[str, Callable[[Workload, np.ndarray, np.ndarray], Job]] = {
     KERAS: _fit_keras,
     OBVIOUS: _loop(OBVIOUS),
     BEST: _loop(BEST),
+    JAX: _fit_jax,
 }
 
 _PREDICTIONS: dict[str, Callable[[Workload, np.ndarray, np.ndarray], Job]] = {

@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import sklearn.datasets
+from sklearn.preprocessing import scale
 
 from benchmarks.running import environment
 from benchmarks.speed import fresh_processes
 from benchmarks.speed.contestants import why_absent
 from benchmarks.speed.worker import Worker
-from benchmarks.speed.workloads import Workload, describe
+from benchmarks.speed.workloads import RANDOM_DATA, TINY_DATA, Workload, describe
 
 Record = dict[str, Any]
 
@@ -115,24 +117,39 @@ def write_data(
 
     With `quick` the pixels are random, so that no data set is needed.
     """
-    from benchmarks.data import datasets
-
     for name in names:
-        if quick and name != "digits":
-            rng = np.random.default_rng(0)
-            X, y = rng.integers(0, 256, (1_000, 784)), rng.integers(0, 10, 1_000)
-            top = 255.0
-        else:
-            data = datasets.load(name, data_home)
-            X = np.concatenate([data.X_train, data.X_test])
-            y = np.concatenate([data.y_train, data.y_test])
-            top = data.pixel_max or 1.0
-        if name != "digits":
-            np.save(folder / "images.npy", X.astype(np.uint8))
+        X, y = _load_samples(name, quick, data_home)
+        if name == "fashion-mnist":
+            np.save(folder / "images.npy", np.rint(X * 255).astype(np.uint8))
             if not quick:  # 100,000 samples for prediction
                 X, y = np.resize(X, (100_000, X.shape[1])), np.resize(y, 100_000)
-        np.save(folder / f"{name}-X.npy", (X / np.float32(top)).astype(np.float32))
-        np.save(folder / f"{name}-y.npy", y.astype(np.int64))
+        np.save(folder / f"{name}-X.npy", X)
+        np.save(folder / f"{name}-y.npy", y)
+
+
+def _load_samples(
+    name: str, quick: bool, data_home: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features in float32 and targets."""
+    from benchmarks.data import datasets
+
+    if name in TINY_DATA:
+        X, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+        return scale(X).astype(np.float32), y
+    if name.startswith(RANDOM_DATA):
+        rng = np.random.default_rng(0)
+        n_features = int(name.removeprefix(RANDOM_DATA))
+        X = rng.standard_normal((1_000 if quick else 100_000, n_features), np.float32)
+        return X, rng.integers(0, 10, len(X))
+    if quick and name != "digits":
+        rng = np.random.default_rng(0)
+        pixels, y = rng.integers(0, 256, (1_000, 784)), rng.integers(0, 10, 1_000)
+        return (pixels / np.float32(255)).astype(np.float32), y
+    data = datasets.load(name, data_home)
+    X = np.concatenate([data.X_train, data.X_test])
+    y = np.concatenate([data.y_train, data.y_test])
+    top = np.float32(data.pixel_max or 1.0)
+    return (X / top).astype(np.float32), y.astype(np.int64)
 
 
 def _load_average() -> float | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.ambient_modes import in_default_modes, inference_mode
-from skmlp.training.compute.dense_products import linear_without_grad
+from skmlp.training.compute.dense_products import linear_for_inference
 from skmlp.training.compute.thread_pool import for_each
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.data.batches import (
@@ -209,13 +209,9 @@ def _find_dense_layers(network: nn.Module) -> list[DenseModules] | None:
 
 def _evaluate_dense(layers: list[DenseModules], x: Tensor) -> Tensor:
     """Return the output of dense layers in evaluation mode."""
-    last = layers[-1].linear
     for linear, norm, activation, _ in layers:
-        # The softmax is faster if the logits are column-major.
-        x = linear_without_grad(
-            x, linear.weight, linear.bias, allow_column_major=linear is last
-        )
-        activate_in_place, _ = HANDWRITTEN_ACTIVATIONS[activation]
+        x = linear_for_inference(x, linear.weight, linear.bias)
+        activate_in_place, _ = IN_PLACE_ACTIVATIONS[activation]
         x = activate_in_place(x if norm is None else norm(x))
     return x
 

@@ -1,8 +1,8 @@
 """Matrix products of dense layers, by oneDNN where it is faster than BLAS.
 
 torch's BLAS library is MKL, which uses AVX-512 on Intel's processors only. On AMD's
-processors oneDNN needs half of the time of MKL. On Intel's processors MKL is as fast,
-and it needs no other layout of the weights.
+processors oneDNN needs half of the time of MKL. On Intel's both need the same time, but
+MKL needs no other layout of the weights.
 
 - Each call of oneDNN first reorders the weights: it copies them into the layout of its
   kernels. Small products are therefore computed by BLAS.
@@ -15,7 +15,6 @@ and it needs no other layout of the weights.
 not.
 """
 
-import sys
 from collections.abc import Hashable
 from typing import Any
 
@@ -33,17 +32,18 @@ from skmlp.training.compute.threads import using_threads
 # the bias could fuse an activation.
 _onednn = (
     torch.ops.mkldnn._linear_pointwise.default
-    if torch.backends.mkldnn.is_available() and not mkl_is_fast()
+    if torch.backends.mkldnn.is_available()
+    and torch.backends.cpu.get_cpu_capability() == "AVX512"
     else None
 )
 
 # Minimum number of multiplications for which oneDNN is faster than BLAS.
 _MIN_ONEDNN_MULTIPLICATIONS = 2**20
 
-# Multiplications and batch sizes for which `SplitProducts` is the fastest. Below these
-# ranges, BLAS on one thread is faster. Above them oneDNN is faster, where it is used.
-_SPLIT_MULTIPLICATIONS = range(2**20, 2**22 if _onednn is not None else sys.maxsize)
-_SPLIT_BATCH_SIZES = range(32, 65 if _onednn is not None else sys.maxsize)
+# Multiplications and batch sizes for which `SplitProducts` is the fastest. Above these
+# ranges, oneDNN is faster. Below, BLAS on one thread is faster.
+_SPLIT_MULTIPLICATIONS = range(2**20, 2**22)
+_SPLIT_BATCH_SIZES = range(32, 65)
 
 # Maps (batch size, available threads) to the number of oneDNN threads. 0 means BLAS.
 ThreadChoices = dict[tuple[int, int], int]
@@ -96,6 +96,19 @@ def linear_without_grad(
         with using_threads(n):
             return _onednn_linear(x, weight, bias)
     if allow_column_major and bias is not None and weight.shape[0] < x.shape[0]:
+        return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
+    return F.linear(x, weight, bias)
+
+
+def linear_for_inference(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``x @ weight.T + bias``, column-major if the batch is large.
+
+    It is not differentiable. The weights of a prediction are used once. MKL is then the
+    faster one on Intel's processors, because oneDNN reorders the weights first.
+    """
+    if not mkl_is_fast():
+        return linear_without_grad(x, weight, bias, allow_column_major=True)
+    if weight.shape[0] < x.shape[0]:
         return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
     return F.linear(x, weight, bias)
 
@@ -240,7 +253,7 @@ def can_thread_large_products(like: Tensor) -> bool:
 
     `like` has their dtype and device.
     """
-    return like.is_cpu and like.dtype is torch.float32
+    return _onednn is not None and like.is_cpu and like.dtype is torch.float32
 
 
 def _is_faster_split(x: Tensor, weight: Tensor) -> bool:

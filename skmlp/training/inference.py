@@ -211,7 +211,7 @@ def _evaluate_dense(layers: list[DenseModules], x: Tensor) -> Tensor:
     """Return the output of dense layers in evaluation mode."""
     for linear, norm, activation, _ in layers:
         x = linear_for_inference(x, linear.weight, linear.bias)
-        activate_in_place, _ = IN_PLACE_ACTIVATIONS[activation]
+        activate_in_place, _ = HANDWRITTEN_ACTIVATIONS[activation]
         x = activate_in_place(x if norm is None else norm(x))
     return x
 

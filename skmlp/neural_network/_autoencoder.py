@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
-import scipy.sparse
 import torch
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
@@ -17,20 +16,14 @@ from skmlp._sklearn_bases import (
     fit_context,
 )
 from skmlp._sklearn_compat import (
-    StrOptions,
     check_sample_weight,
     outputs_match_input,
     to_numpy,
 )
 from skmlp.neural_network._base.building import hidden_sizes
 from skmlp.neural_network._base.network import BaseNetwork
-from skmlp.neural_network._base.parameters import Parameter
+from skmlp.neural_network._base.parameters.autoencoder import AUTOENCODER
 from skmlp.neural_network._base.parameters.availability import partial_fit_if_available
-from skmlp.neural_network._base.parameters.constraints import (
-    NON_NEGATIVE,
-    POSITIVE_INT,
-    list_choices,
-)
 from skmlp.neural_network._base.parameters.declaration import (
     Int,
     set_init_arguments,
@@ -39,10 +32,14 @@ from skmlp.neural_network._base.parameters.declaration import (
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._fit.fit_data import FitData
 from skmlp.neural_network._fit.images import augment_samples
-from skmlp.training.data.batches import samples_per_chunk, slices_of_size
+from skmlp.neural_network._fit.reconstruction_error import (
+    negative_error,
+    samples_per_block,
+    to_dense_rows,
+)
+from skmlp.training.data.batches import slices_of_size
 from skmlp.training.inference import forward_in_chunks
 from skmlp.training.losses import Loss, UserLoss, regression_loss
-from skmlp.training.modules.activations import MODULES
 from skmlp.training.modules.autoencoder import (
     AutoencoderParts,
     build_autoencoder,
@@ -50,51 +47,6 @@ from skmlp.training.modules.autoencoder import (
 )
 from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.net import Net
-
-_LOSSES = ("squared_error", "absolute_error", "huber", "log_cosh")
-
-# Each thread reconstructs a chunk, and all chunks are compared with X at once.
-_CHUNKS_AT_ONCE = 8
-
-_PARAMETERS = {
-    "n_components": Parameter(
-        "int, default=2",
-        "Size of the code: the number of features that `transform` returns.",
-        [POSITIVE_INT],
-    ),
-    "hidden_layer_sizes": Parameter(
-        "int or array-like of int, default=(100,)",
-        "Sizes of the hidden layers of the encoder, from input to code. ``()`` is a "
-        "linear encoder.",
-        ["array-like", POSITIVE_INT],
-    ),
-    "decoder_layer_sizes": Parameter(
-        "int, array-like of int or None, default=None",
-        "Sizes of the hidden layers of the decoder, from code to output. None reverses "
-        "`hidden_layer_sizes`.",
-        ["array-like", POSITIVE_INT, None],
-    ),
-    "code_activation": Parameter(
-        f"{list_choices(MODULES)}, default='identity'",
-        "Activation of the code.",
-        [StrOptions(set(MODULES))],
-    ),
-    "noise": Parameter(
-        "float or callable, default=0.0",
-        "Noise in the inputs of training batches, from which the network reconstructs "
-        "the samples without noise (Vincent et al. 2008).\n\n"
-        "- A float is the standard deviation of Gaussian noise, in the unit of X.\n"
-        "- A callable is called as ``noise(samples, generator)`` with a copy of the\n"
-        "  batch, a tensor of shape (batch, n_features). For images its shape is\n"
-        "  (batch, channels, height, width), as for those of `skmlp.augmentation`.",
-        [NON_NEGATIVE, callable],
-    ),
-    "loss": Parameter(
-        f"{list_choices(_LOSSES)} or callable, default='squared_error'",
-        "The loss of a reconstruction, as in `MLPRegressor`.",
-        [StrOptions(set(_LOSSES)), callable],
-    ),
-}
 
 
 @with_shared_parameters
@@ -157,7 +109,7 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
     loss: str | Callable[..., Tensor]
     huber_delta: float = 1.0
 
-    _parameters_not_shared = _PARAMETERS
+    _parameters_not_shared = AUTOENCODER
 
     def __init__(
         self,
@@ -346,12 +298,12 @@ shape (n_samples, height, width[, channels])
         widest = max_values_per_sample(network, X.shape[1])
 
         def blocks() -> Iterable[tuple[np.ndarray, Tensor]]:
-            size = _CHUNKS_AT_ONCE * samples_per_chunk(widest)
+            size = samples_per_block(widest)
             for rows in slices_of_size(X.shape[0], size):
-                samples = _as_dense(X[rows])
+                samples = to_dense_rows(X[rows])
                 yield samples, self._compute_logits(network, samples)
 
-        return _negative_error(blocks(), sample_weight)
+        return negative_error(blocks(), sample_weight)
 
     # Hooks of the fit
 
@@ -448,14 +400,14 @@ shape (n_samples, height, width[, channels])
         X, weight = data.X, data.loss_weight
         index = np.arange(X.shape[0]) if data.indices is None else data.indices
         weight = None if weight is None else weight[index]
-        size = _CHUNKS_AT_ONCE * samples_per_chunk(X.shape[1])
+        size = samples_per_block(X.shape[1])
 
         def score(logits: Tensor) -> float:
             blocks = (
-                (_as_dense(X[index[rows]]), logits[rows].cpu())
+                (to_dense_rows(X[index[rows]]), logits[rows].cpu())
                 for rows in slices_of_size(len(index), size)
             )
-            return _negative_error(blocks, weight)
+            return negative_error(blocks, weight)
 
         return score
 
@@ -480,22 +432,3 @@ shape (n_samples, height, width[, channels])
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _as_dense(X: Any) -> np.ndarray:
-    """Return samples, dense and in memory, in the shape ``(n, n_features)``."""
-    X = X.toarray() if scipy.sparse.issparse(X) else np.asarray(X)
-    return X.reshape(len(X), -1)
-
-
-def _negative_error(
-    blocks: Iterable[tuple[np.ndarray, Tensor]], weight: np.ndarray | None
-) -> float:
-    """Return minus the mean squared error of samples and reconstructions, in blocks."""
-    # Diverging reconstructions have the score -inf or nan.
-    with np.errstate(over="ignore", invalid="ignore"):
-        errors = [
-            np.square(samples - outputs.numpy()).mean(axis=1, dtype=np.float64)
-            for samples, outputs in blocks
-        ]
-    return -float(np.average(np.concatenate(errors), weights=weight))

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from skmlp.neural_network._base.building import hidden_sizes
 from skmlp.neural_network._base.network import BaseNetwork
+from skmlp.neural_network._fit.data_checks.shapes import (
+    warn_about_flat_samples,
+    warn_about_narrow_images,
+    warn_about_short_signals,
+)
 from skmlp.neural_network._fit.images import (
     ImageShape,
     augment_samples,
     check_channels_last,
     check_image_shape,
-)
-from skmlp.neural_network._fit.shapes import (
-    warn_about_flat_samples,
-    warn_about_narrow_images,
-    warn_about_short_signals,
 )
 from skmlp.training.inference import activate, forward_in_chunks
 from skmlp.training.modules.convolution import build_cnn, infer_image_shape

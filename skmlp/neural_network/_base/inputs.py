@@ -23,6 +23,16 @@ from skmlp.neural_network._base.parameters.combinations import (
     check_parameter_combinations,
     check_validation_arguments,
 )
+from skmlp.neural_network._fit.data_checks.scales import (
+    warn_about_feature_scales,
+    warn_about_validation_features,
+    warn_about_validation_targets,
+)
+from skmlp.neural_network._fit.data_checks.value_errors import (
+    FLOAT32_MAX,
+    check_float32_range,
+    error_with_place,
+)
 from skmlp.neural_network._fit.embedding import check_codes
 from skmlp.neural_network._fit.fit_data import FitData, FitInputs
 from skmlp.neural_network._fit.images import (
@@ -30,16 +40,6 @@ from skmlp.neural_network._fit.images import (
     check_channels_last,
     flatten_images,
     with_supported_dtype,
-)
-from skmlp.neural_network._fit.scales import (
-    warn_about_feature_scales,
-    warn_about_validation_features,
-    warn_about_validation_targets,
-)
-from skmlp.neural_network._fit.value_errors import (
-    FLOAT32_MAX,
-    check_float32_range,
-    error_with_place,
 )
 from skmlp.training.compute.devices import resolve_device, resolve_dtype
 from skmlp.training.data.sources import Source

@@ -28,7 +28,7 @@ from sklearn.preprocessing import (
     scale,
 )
 
-import skmlp.neural_network._fit.scales as scales
+import skmlp.neural_network._fit.data_checks.scales as scales
 from skmlp.exceptions import DataScaleWarning
 from skmlp.model_selection import packed_cross_validate
 from skmlp.neural_network import (

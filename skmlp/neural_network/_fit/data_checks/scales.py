@@ -7,7 +7,7 @@ import scipy.sparse
 
 from skmlp._warnings import warn
 from skmlp.exceptions import DataScaleWarning
-from skmlp.neural_network._fit.value_errors import column_text
+from skmlp.neural_network._fit.data_checks.value_errors import column_text
 from skmlp.training.data.sources import Source
 
 # Inspected values. Their quantiles are exact enough for a warning. More values would

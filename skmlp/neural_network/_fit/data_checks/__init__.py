@@ -1,0 +1,1 @@
+"""Checks of samples and targets that scikit-learn does not make."""

@@ -16,7 +16,8 @@ from skmlp.model_selection._fold_data import FoldData, data_key
 from skmlp.model_selection._search_checkpoint import OutcomeStore
 from skmlp.model_selection._tasks import Outcome, Task
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
-from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._packs.fit_job import FitJob
+from skmlp.neural_network._packs.packed_fit import fit_jobs
 from skmlp.training.run import ProgressCallback, ignore_progress
 
 

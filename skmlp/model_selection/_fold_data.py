@@ -11,7 +11,7 @@ from skmlp._sklearn_bases import BaseEstimator
 from skmlp._sklearn_compat import check_method_params, safe_split
 from skmlp.model_selection._tasks import Task
 from skmlp.neural_network._known_classes import is_known_network
-from skmlp.neural_network._packs.packed_fit import FitJob
+from skmlp.neural_network._packs.fit_job import FitJob
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.data.sources import as_source
 

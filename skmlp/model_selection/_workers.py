@@ -20,7 +20,7 @@ from skmlp.neural_network._known_classes import (
     describe_override,
     ends_in_known_network,
 )
-from skmlp.neural_network._packs.packed_fit import count_max_epochs
+from skmlp.neural_network._packs.fit_job import count_max_epochs
 from skmlp.training.compute.devices import device_of_job
 from skmlp.training.run import ignore_progress
 

@@ -19,7 +19,6 @@ from skmlp.training.data.batches import (
     to_dense_aligned,
 )
 from skmlp.training.data.sources import Source
-from skmlp.training.handwritten_step import DenseModules, group_dense_modules
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
 from skmlp.training.modules.introspection import (
     copy_sharing_weights,
@@ -29,6 +28,7 @@ from skmlp.training.modules.introspection import (
     modules_in_sequence,
     reference_parameter,
 )
+from skmlp.training.steps.handwritten_step import DenseModules, group_dense_modules
 
 # Maximum number of values of a chunk in the widest layer of a dense network. The layer
 # then fits into the cache of a core.

@@ -1,7 +1,7 @@
 """Snapshots: copies of tensors and attributes that can be restored.
 
 `skmlp` uses them for the best weights, averaged weights, the timing of steps, and the
-rollback of failed fits. `skmlp.training.net.NetSnapshot` combines them for a whole net.
+rollback of failed fits. `NetSnapshot` combines them for a whole net.
 """
 
 from collections.abc import Iterable, Sequence

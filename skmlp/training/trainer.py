@@ -1,9 +1,4 @@
-"""The training loop of a single net.
-
-skorch notifies its callbacks of every batch and writes every batch into the history.
-Here both happen only if a callback has a hook for batches. All other hooks of skorch
-are called as in skorch.
-"""
+"""The training loop of a single net."""
 
 import math
 import operator
@@ -13,9 +8,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, PassthroughScoring
 from torch import Tensor
 
+from skmlp.training.callback_hooks import (
+    notifies_of_batches,
+    notify_batch_end,
+)
 from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.devices import deterministic_cudnn
@@ -28,7 +26,6 @@ from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
-from skmlp.training.handwritten_step import HandwrittenStep
 from skmlp.training.modules.introspection import known_modules
 from skmlp.training.modules.layers import (
     dropout_generators,
@@ -46,12 +43,11 @@ from skmlp.training.run import (
     warn_interrupted,
 )
 from skmlp.training.steps import make_step
+from skmlp.training.steps.handwritten_step import HandwrittenStep
 
 # Minimum number of steps for a CUDA graph. In fewer steps, it saves less time than its
 # recording takes.
 _MIN_RECORDED_STEPS = 32
-
-_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 def train(
@@ -125,7 +121,7 @@ class Trainer:
     def train(self, progress_callback: ProgressCallback = ignore_progress) -> None:
         """Train until the run ends; see the function `train`."""
         run, net = self.run, self.run.net
-        datasets = self._prepare_callbacks()
+        datasets = datasets_of_hooks(run)
         if run.max_epochs * len(run.train_loader) >= _MIN_RECORDED_STEPS:
             self.enable_cuda_graph()
         net.epochs_, net.converged_, net.interrupted_ = 0, False, False
@@ -172,27 +168,6 @@ class Trainer:
             run.average.apply()
         run.finish()
         net.notify("on_train_end", X=X, y=y)
-
-    def _prepare_callbacks(self) -> dict[str, Any]:
-        """Return the arguments of the hooks for epochs.
-
-        If a callback watches batches, the batches of the validation set get the size of
-        the training batches, as in skorch.
-        """
-        train, valid = self.run.train_loader, self.run.valid_loader
-        self.run.net.batch_size = train.batch_size
-        if valid is not None and self._notifies_of_batches():
-            valid.batch_size = train.batch_size
-        datasets = {
-            "dataset_train": train.data,
-            "dataset_valid": None if valid is None else valid.data,
-        }
-        if not self.run.net.user_callbacks():
-            return datasets
-        return {
-            name: None if data is None else data.as_skorch_dataset()
-            for name, data in datasets.items()
-        }
 
     def _finish_epoch(self, loss: float) -> None:
         """Complete the record of an epoch, diverged or not; Ctrl-C waits meanwhile."""
@@ -267,7 +242,7 @@ class Trainer:
             self.run.train_loader.augment is not None
             or self.run.train_loader.corrupt is not None
             or self.run.net.criterion_.uses_autograd
-            or self._notifies_of_batches()
+            or notifies_of_batches(self.run.net)
         )
         if handwritten and not others_see_batches:
             return inference_mode(True)
@@ -286,7 +261,7 @@ class Trainer:
         if self._is_first_epoch or net.callbacks or not net.module_.training:
             net.module_.train()
             self._is_first_epoch = False
-        notify = self._notifies_of_batches()
+        notify = notifies_of_batches(self.run.net)
         losses = EpochLoss(net.criterion_, self.penalty)
         n_batches = len(batches)
         self.tuner.pause()
@@ -303,7 +278,7 @@ class Trainer:
             # curve, not by its sample weights.
             losses.add(batch_losses, float(logits.shape[0]))
             if notify:
-                self._notify_batch_end("train", batch, logits, losses, batch_losses)
+                notify_batch_end(net, "train", batch, logits, losses, batch_losses)
         if not notify:
             # skorch's Checkpoint reads the last batch record.
             net.epoch_record["batches"].append({})
@@ -318,7 +293,7 @@ class Trainer:
         run, net, batches = self.run, self.run.net, self.run.valid_loader
         if batches is not None:
             net.module_.eval()
-            notify = self._notifies_of_batches()
+            notify = notifies_of_batches(self.run.net)
             losses = EpochLoss(net.criterion_)
             all_logits = []
             for batch in batches.batches(self.tuner):
@@ -329,7 +304,7 @@ class Trainer:
                 all_logits.append(logits)
                 losses.add(batch_losses, total_weight)
                 if notify:
-                    self._notify_batch_end("valid", batch, logits, losses, batch_losses)
+                    notify_batch_end(net, "valid", batch, logits, losses, batch_losses)
             if not notify:
                 net.epoch_record["batches"].append({})
             net.epoch_record["valid_batch_count"] = len(batches)
@@ -373,36 +348,6 @@ class Trainer:
         logits = net.module_(x)
         loss_terms, _ = net.criterion_.loss_terms_and_gradient(logits, y, weight)
         return logits, BatchLosses(loss_terms, weight, total_weight)
-
-    def _notifies_of_batches(self) -> bool:
-        """Return whether a callback has a hook for batches, or reads their records."""
-        return any(
-            isinstance(callback, PassthroughScoring)
-            or getattr(type(callback), hook) is not getattr(Callback, hook)
-            for _, callback in self.run.net.callbacks_
-            for hook in _BATCH_HOOKS
-        )
-
-    def _notify_batch_end(
-        self,
-        prefix: str,
-        batch: Batch,
-        logits: Tensor,
-        losses: EpochLoss,
-        batch_losses: BatchLosses,
-    ) -> None:
-        """Write a batch into the history and notify the callbacks."""
-        net = self.run.net
-        loss = losses.batch_losses([batch_losses])[0].to(logits.dtype)
-        net.history.record_batch(f"{prefix}_loss", float(loss))
-        net.history.record_batch(f"{prefix}_batch_size", len(logits))
-        net.notify(
-            "on_batch_end",
-            batch=batch[:2],
-            training=prefix == "train",
-            loss=loss,
-            y_pred=logits.contiguous(),
-        )
 
     def _notify_epoch_end(self, datasets: dict[str, Any]) -> None:
         """Notify the callbacks; one that raises KeyboardInterrupt ends training."""

@@ -21,7 +21,8 @@ from skmlp.model_selection import (
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.neural_network import MLPClassifier, MLPRegressor, SoftmaxRegression
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
-from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._packs.fit_job import FitJob
+from skmlp.neural_network._packs.packed_fit import fit_jobs
 from skmlp.training.run import TrainingRun
 
 pytestmark = pytest.mark.filterwarnings(

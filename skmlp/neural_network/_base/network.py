@@ -60,7 +60,8 @@ from skmlp.training.modules.introspection import (
     reference_parameter,
 )
 from skmlp.training.modules.layers import set_dropout_generator
-from skmlp.training.net import Net, NetSnapshot
+from skmlp.training.net import Net
+from skmlp.training.net_snapshot import NetSnapshot
 from skmlp.training.run import (
     ProgressCallback,
     TrainingRun,

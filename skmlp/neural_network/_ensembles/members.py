@@ -26,7 +26,8 @@ from skmlp.neural_network._fit.cross_validation import (
 )
 from skmlp.neural_network._fit.images import flatten_images
 from skmlp.neural_network._known_classes import is_known_network
-from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._packs.fit_job import FitJob
+from skmlp.neural_network._packs.packed_fit import fit_jobs
 from skmlp.neural_network._pipelines import final_estimator, final_prefix
 from skmlp.training.compute.devices import device_of_job
 from skmlp.training.compute.threads import single_threaded

@@ -31,8 +31,8 @@ class _GroupViews(NamedTuple):
 class PackDenseProducts:
     """The three matrix products of a dense layer of all pack members in training.
 
-    It has the interface `skmlp.training.handwritten_step.LayerProducts`. The class for
-    one network is `skmlp.training.compute.dense_products.DenseProducts`.
+    It has the interface `skmlp.training.steps.handwritten_step.LayerProducts`. The
+    class for one network is `skmlp.training.compute.dense_products.DenseProducts`.
 
     Parameters
     ----------

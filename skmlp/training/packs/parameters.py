@@ -14,12 +14,6 @@ from torch import Tensor
 from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
-from skmlp.training.handwritten_embedding import HandwrittenEmbedding
-from skmlp.training.handwritten_step import (
-    FeatureExtractor,
-    HandwrittenStep,
-    make_dense_layer,
-)
 from skmlp.training.losses import Loss, join_losses
 from skmlp.training.modules.introspection import max_values_per_sample, named_weights
 from skmlp.training.modules.layers import Dropout, dropout_generators
@@ -31,6 +25,12 @@ from skmlp.training.packs.functional import FunctionalStep
 from skmlp.training.packs.masks import JointMasks, OwnImageMasks, OwnMasks
 from skmlp.training.packs.structure import max_patch_values, pack_structure
 from skmlp.training.packs.vector import PackVector
+from skmlp.training.steps.handwritten_embedding import HandwrittenEmbedding
+from skmlp.training.steps.handwritten_step import (
+    FeatureExtractor,
+    HandwrittenStep,
+    make_dense_layer,
+)
 
 
 class PackParameters:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from torch import nn
 
-from skmlp.training.handwritten_step import DenseModules, group_dense_modules
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS, ZERO_AT_ZERO
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
@@ -18,6 +17,7 @@ from skmlp.training.modules.signal_layers import (
     MaxPool1d,
     ZeroPad1d,
 )
+from skmlp.training.steps.handwritten_step import DenseModules, group_dense_modules
 
 _CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
 _POOL = ("kernel_size", "padding", "ceil_mode")

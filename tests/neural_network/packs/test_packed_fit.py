@@ -9,7 +9,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import MLPClassifier
 from skmlp.neural_network._packs import packed_fit
-from skmlp.neural_network._packs.packed_fit import FitJob, fit_jobs
+from skmlp.neural_network._packs.fit_job import FitJob
+from skmlp.neural_network._packs.packed_fit import fit_jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from skmlp.training.compute.global_generators import global_draws_from
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.data.batches import samples_per_chunk
-from skmlp.training.handwritten_step import (
-    DenseModules,
-    HandwrittenStep,
-    group_dense_modules,
-    make_single_network_layer,
-)
 from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import known_modules, max_values_per_sample
 from skmlp.training.modules.layers import BatchNorm
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.steps.handwritten_step import (
+    DenseModules,
+    HandwrittenStep,
+    group_dense_modules,
+    make_single_network_layer,
+)
 
 # Maximum number of chunks whose autograd graphs are stored until the backward pass of
 # the dense layers. A chunk has two million values in its widest layer.

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from skmlp.training import losses
-from skmlp.training.autograd_step import AutogradStep
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
-from skmlp.training.handwritten_step import HandwrittenStep
 from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.modules.layers import build_mlp, initialize, set_dropout_generator
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.steps import make_step
+from skmlp.training.steps.autograd_step import AutogradStep
+from skmlp.training.steps.handwritten_step import HandwrittenStep
 
 HANDWRITTEN_ACTIVATIONS = (
     "identity",

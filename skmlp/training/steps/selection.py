@@ -5,19 +5,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skmlp.training.autograd_step import AutogradStep
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
-from skmlp.training.handwritten_embedding import HandwrittenEmbedding
-from skmlp.training.handwritten_step import (
-    HandwrittenStep,
-    group_dense_modules,
-    make_single_network_layer,
-)
 from skmlp.training.losses import Loss
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.introspection import known_modules
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.steps.autograd_step import AutogradStep
+from skmlp.training.steps.handwritten_embedding import HandwrittenEmbedding
+from skmlp.training.steps.handwritten_step import (
+    HandwrittenStep,
+    group_dense_modules,
+    make_single_network_layer,
+)
 
 # A step takes a batch: features, targets, normalized sample weights (or None), and the
 # sum of the sample weights before normalization. It writes the gradients of the flat

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skmlp.training.handwritten_embedding import HandwrittenEmbedding
 from skmlp.training.modules.embeddings import FeatureEmbedding
+from skmlp.training.steps.handwritten_embedding import HandwrittenEmbedding
 
 PARTS = {
     "scale only": {"scaled": True},

@@ -108,7 +108,7 @@ class HandwrittenCategoryEmbedding:
 class HandwrittenEmbedding:
     """Forward and backward pass of `FeatureEmbedding`, for one network or a pack.
 
-    It has the interface `skmlp.training.handwritten_step.FeatureExtractor`.
+    It has the interface `skmlp.training.steps.handwritten_step.FeatureExtractor`.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skmlp.training.callback_hooks import (
+    datasets_of_hooks,
     notifies_of_batches,
     notify_batch_end,
 )

@@ -215,8 +215,8 @@ class EpochCounter:
         finish_epoch = TrainingRun.finish_epoch
         end_iteration = lbfgs._Objective.end_iteration
 
-        def count_epoch(run: TrainingRun) -> None:
-            finish_epoch(run)
+        def count_epoch(run: TrainingRun, *args: Any) -> None:
+            finish_epoch(run, *args)
             self.n_epochs += 1
 
         def count_iteration(objective: Any, values: np.ndarray) -> None:

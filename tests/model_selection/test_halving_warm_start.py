@@ -54,9 +54,9 @@ def epochs(monkeypatch):
     counted = []
     finish = TrainingRun.finish_epoch
 
-    def count(run):
+    def count(run, *args):
         counted.append(run)
-        finish(run)
+        finish(run, *args)
 
     monkeypatch.setattr(TrainingRun, "finish_epoch", count)
     return counted
@@ -277,12 +277,12 @@ def test_workers_continue_training_of_other_workers(n_jobs, more_digits, epochs)
 def test_ctrl_c_leaves_no_state_to_continue_from(more_digits, monkeypatch):
     finish, finished = TrainingRun.finish_epoch, []
 
-    def interrupt(run):
+    def interrupt(run, *args):
         finished.append(run)
         # In the first epoch of the second round.
         if len(finished) == FOLDS * (8 * 2 + 1):
             raise KeyboardInterrupt
-        finish(run)
+        finish(run, *args)
 
     search = halving(warm_start=True)
     with monkeypatch.context() as patch:

@@ -102,7 +102,7 @@ def test_score_does_not_depend_on_blocks(digits, monkeypatch):
     X, _ = digits
     model = small().fit(X)
     whole = model.score(X)
-    module = "skmlp.neural_network._autoencoder.samples_per_chunk"
+    module = "skmlp.neural_network._fit.reconstruction_error.samples_per_chunk"
     monkeypatch.setattr(module, lambda widest: 2)
     assert_allclose(model.score(X), whole, rtol=1e-12)
 

@@ -13,6 +13,10 @@ from skmlp._sklearn_bases import BaseEnsemble, fit_context
 from skmlp._sklearn_compat import check_sample_weight
 from skmlp.neural_network._base.network import BaseNetwork
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
+from skmlp.neural_network._ensembles.folds import (
+    check_fold_validation,
+    fit_members_on_folds,
+)
 from skmlp.neural_network._ensembles.members import (
     check_arrays,
     check_checkpoint,
@@ -46,12 +50,14 @@ class BaseNetworkEnsemble(BaseEnsemble):
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        validation: str | None = None,
     ) -> None:
         super().__init__(estimator=estimator, n_estimators=n_estimators)
         self.bootstrap = bootstrap
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.checkpoint = checkpoint
+        self.validation = validation
 
     # Hooks of the ensembles
 
@@ -107,6 +113,8 @@ shape (n_samples, height, width[, channels])
             If a file there cannot be read or written.
         """
         check_checkpoint(self)
+        if self.validation == "folds":
+            check_fold_validation(self, X_val)
         X, y = check_arrays(self, X, y, reset=True)
         if sample_weight is not None:
             sample_weight = check_sample_weight(
@@ -125,7 +133,12 @@ shape (n_samples, height, width[, channels])
             )
             for weight in weights
         ]
-        members = fit_members(members, X, y, fit_params, self.n_jobs, self.checkpoint)
+        if self.validation == "folds":
+            members = fit_members_on_folds(self, members, X, y, fit_params[0])
+        else:
+            members = fit_members(
+                members, X, y, fit_params, self.n_jobs, self.checkpoint
+            )
         self._set_fitted_attributes(members, samples, y)
         return self
 

@@ -3,7 +3,7 @@
 import os
 from numbers import Integral
 
-from skmlp._sklearn_compat import HasMethods, Interval
+from skmlp._sklearn_compat import HasMethods, Interval, StrOptions
 from skmlp.neural_network._base.parameters import Parameter
 
 
@@ -72,5 +72,13 @@ def ensemble_parameters(
             "may be larger than in the interrupted fit. It needs a `random_state`. "
             "Members are trained one by one, not in a pack. `partial_fit` ignores it.",
             [str, os.PathLike, None],
+        ),
+        "validation": Parameter(
+            "{'folds'} or None, default=None",
+            "With 'folds', the samples are divided into as many parts as there are "
+            "members, and each member is validated on another part. Members that train "
+            "in a pack keep the weights of the same epoch: the one with the highest "
+            "mean score. Needs a network as `estimator`.",
+            [StrOptions({"folds"}), None],
         ),
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 from sklearn.preprocessing import QuantileTransformer
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp._sklearn_bases import BaseEstimator
@@ -88,7 +88,7 @@ class TableEncoder(BaseEstimator):
     def __init__(
         self,
         categorical_features: Any = "from_dtype",
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.categorical_features = categorical_features
         self.random_state = random_state
@@ -150,9 +150,7 @@ class TableEncoder(BaseEstimator):
         self.quantiles_ = None
         if not self.numbers_:
             return
-        rng = np.random.RandomState(0)
-        if self.random_state is not None:
-            rng = np.random.RandomState(self.random_state)
+        rng = check_random_state(self.random_state)
         n_samples = len(kept)
         noise = rng.normal(size=kept.shape) * (_JITTER * np.nanstd(kept, axis=0))
         n_quantiles = n_samples // _SAMPLES_PER_QUANTILE
@@ -181,14 +179,14 @@ class TableEncoder(BaseEstimator):
     ) -> np.ndarray:
         """Return the encoded columns."""
         n_samples = len(columns[0].values)
-        encoded = [np.empty((n_samples, 0), np.float32)]
+        encoded: list[np.ndarray] = [np.empty((n_samples, 0), np.float32)]
         if self.quantiles_ is not None:
             kept = self._stack_numbers(numbers)
             is_gap = np.isnan(kept)
             filled = np.where(is_gap, self.medians_, kept)
             encoded.append(np.asarray(self.quantiles_.transform(filled)))
             encoded.append(is_gap[:, self.gaps_])
-        codes = []
+        codes: list[np.ndarray] = []
         for i, levels in self.levels_.items():
             position = {level: code for code, level in enumerate(levels, start=1)}
             values = columns[i].values

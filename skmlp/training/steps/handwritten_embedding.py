@@ -162,7 +162,8 @@ class HandwrittenEmbedding:
         module, x = self.module, x.mT
         if self.n_members is not None and len(x) != self.n_members:
             x = x.repeat_interleave(self.n_members // len(x), dim=0)
-        parts, saved = [self._select(x, module.plain)], []
+        parts = [self._select(x, module.plain)]
+        saved: list[Any] = []
         if self.periodic is not None:
             columns = self._select(x, module.periodic_columns)
             part, of_part = self.periodic.forward(columns)

@@ -305,13 +305,15 @@ class BaseTabular(BaseEstimator):
 
     def _average(self, members: Sequence[Any], encoded: np.ndarray) -> np.ndarray:
         """Return the average of the members' outputs for an encoded table."""
-        with_bins = None
+        with_bins: np.ndarray | None = None
         total = None
         for member in members:
-            is_periodic_or_plain = member.n_features_in_ == encoded.shape[1]
-            if not is_periodic_or_plain and with_bins is None:
-                with_bins = self._inputs(encoded, True)
-            X = encoded if is_periodic_or_plain else with_bins
+            X = encoded
+            if member.n_features_in_ != encoded.shape[1]:
+                with_bins = (
+                    self._inputs(encoded, True) if with_bins is None else with_bins
+                )
+                X = with_bins
             outputs = self._member_outputs(_in_float64(member), X).astype(np.float64)
             total = outputs if total is None else total + outputs
         assert total is not None

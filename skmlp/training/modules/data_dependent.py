@@ -44,7 +44,7 @@ def initialize_from_data(
 
 
 def _fit_to_outputs(
-    layer: nn.Linear | nn.Conv2d, z: Tensor, random_state: np.random.RandomState
+    layer: WeightLayer, z: Tensor, random_state: np.random.RandomState
 ) -> None:
     """Change the weights and biases of a layer with the output `z`, in place."""
     assert layer.bias is not None

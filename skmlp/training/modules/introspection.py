@@ -256,7 +256,7 @@ def max_values_per_sample(network: nn.Module, n_features: int) -> int:
         return _largest_outputs[network]
     if not has_convolutions(network):
         sizes = [len(layer.weight) for layer in weight_layers(network)]
-        embeddings = [m for m in network if isinstance(m, FeatureEmbedding)]
+        embeddings = [m for m in modules if isinstance(m, FeatureEmbedding)]
         sizes += [module.max_values_per_sample() for module in embeddings]
         return max([n_features, *sizes])
     x = _one_sample(network, n_features)

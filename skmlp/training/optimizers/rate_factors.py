@@ -32,7 +32,7 @@ def check_rate_factors(factors: Mapping[str, Any], solver: str) -> None:
                 f"learning_rate_factors has the key {group!r}; the groups of "
                 f"parameters are {list(GROUPS)}."
             )
-        is_number = isinstance(factor, Real) and 0 < factor < math.inf
+        is_number = isinstance(factor, Real) and 0 < float(factor) < math.inf
         if not is_number and not (group == "weights" and factor == FAN_IN):
             raise ValueError(
                 f"learning_rate_factors[{group!r}] must be a number above 0, or "

@@ -147,9 +147,9 @@ class PackOptimizer:
         rounded_rates = self._rounded(rates)
         factors = [rounded_rates * self._rounded(self._bias_corrections(t))]
         if self._is_decoupled:
-            alphas = np.array(
-                [net.alpha * net.schedule.fade for net in self.parameters.nets]
-            )
+            nets = self.parameters.nets
+            alphas = np.array([net.alpha for net in nets])
+            alphas = alphas * [net.schedule.fade for net in nets]
             factors.append(1.0 - rounded_rates * self._rounded(alphas))
         # scikit-learn's velocity contains the learning rates of earlier updates. This
         # momentum buffer does not. So the buffer is multiplied by the old learning

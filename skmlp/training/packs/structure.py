@@ -90,9 +90,9 @@ def pack_structure(network: nn.Module) -> NetworkStructure | None:
     layers = known_modules(network)
     if layers is None:
         return None
-    layers, embedding = list(layers), None
+    embedding = None
     if isinstance(layers[0], FeatureEmbedding):
-        embedding = layers.pop(0)
+        embedding, layers = layers[0], layers[1:]
     ends_image_layers = [
         isinstance(layer, (FlattenImage, GlobalAverage)) for layer in layers
     ]

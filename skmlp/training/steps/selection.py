@@ -1,6 +1,7 @@
 """Choose how a training step computes the loss and the gradients of a batch."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -56,12 +57,13 @@ def make_step(
         Draws the random numbers of modules that draw from torch's global generator.
     """
     modules, embedding = None if amp else known_modules(network), None
-    if modules and isinstance(modules[0], FeatureEmbedding):
-        first, *modules = modules
-        if not all(parameter.requires_grad for parameter in first.parameters()):
-            modules = None  # only autograd leaves out single parameters
-        else:
-            embedding = HandwrittenEmbedding(first, Tensor.detach, flat.gradient_of)
+    if modules and isinstance(first := modules[0], FeatureEmbedding):
+        # Only autograd leaves out single parameters.
+        is_trained = all(parameter.requires_grad for parameter in first.parameters())
+        modules = modules[1:] if is_trained else None
+        embedding = HandwrittenEmbedding(
+            first, Tensor.detach, lambda p: cast(Tensor, flat.gradient_of(p))
+        )
     if modules is not None and (dense_layers := group_dense_modules(modules)):
         layers = [
             make_single_network_layer(layer, flat, tuner, alpha)

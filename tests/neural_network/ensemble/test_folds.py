@@ -34,7 +34,7 @@ def test_more_members_than_parts_are_validated_on_new_parts():
 
 def test_members_keep_one_epoch_that_their_mean_score_selects(digits):
     X, y = digits
-    network = MLPClassifier(12, scoring="loss", **QUIET)
+    network = MLPClassifier(12, scoring="loss", learning_rate_init=0.03, **QUIET)
     model = EnsembleClassifier(network, 3, random_state=0, validation="folds")
     members = model.fit(X, y).estimators_
     scores = np.mean([member.validation_scores_ for member in members], axis=0)

@@ -40,9 +40,11 @@ class Perceptron(nn.Module):
         return self.output(self.dense(x).relu())
 
 
-def make_two_logits(n_features, n_classes):
-    """Return a module with a logit for each of two classes."""
-    return nn.Sequential(nn.Linear(n_features, 30), nn.ReLU(), nn.Linear(30, n_classes))
+class TwoLogits(nn.Sequential):
+    """A perceptron with a logit for each of two classes."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(nn.Linear(n_features, 30), nn.ReLU(), nn.Linear(30, n_classes))
 
 
 DEFAULT = [
@@ -52,7 +54,7 @@ DEFAULT = [
     MLPRegressor(),
     SoftmaxRegression(),
     TorchClassifier(Perceptron),
-    TorchClassifier(make_two_logits),
+    TorchClassifier(TwoLogits),
     TorchRegressor(Perceptron),
 ]
 

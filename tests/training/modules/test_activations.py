@@ -13,7 +13,9 @@ def test_activations_keep_shape_and_dtype(name):
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
 
 
-@pytest.mark.parametrize("name", sorted(activations.NON_DECREASING))
+@pytest.mark.parametrize(
+    "name", filter(activations.is_non_decreasing, activations.MODULES)
+)
 def test_activations_after_pooling_are_non_decreasing(name):
     x = torch.linspace(-20, 20, 4001, dtype=torch.float64)
     assert (activations.make_activation(name)(x).diff() >= 0).all()

@@ -37,7 +37,7 @@ def decode_estimator(
     description: str,
     arrays: Mapping[str, np.ndarray],
     device: str | torch.device,
-    modules: Mapping[str, Any],
+    modules: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the estimator from its JSON description and its arrays.
 
@@ -53,7 +53,7 @@ def decode_estimator(
         converts it to a ModelFileError.
     """
     parsed = parse_json(description)
-    decoder = _EstimatorDecoder(arrays, device, modules)
+    decoder = _EstimatorDecoder(arrays, device, modules or {})
     versions = parsed.pop("versions", {}) if type(parsed) is dict else {}
     if type(parsed) is not dict or parsed.keys() != {"object"}:
         raise ValueError("it does not describe an estimator")

@@ -6,9 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from torch import nn
 
 from skmlp.neural_network import MLPClassifier
-from skmlp.persistence._estimator_decoder import decode_estimator
+from skmlp.persistence._estimator_decoder import (
+    MissingModuleError,
+    decode_estimator,
+)
 from skmlp.persistence._estimator_encoder import encode_estimator
 from skmlp.preprocessing import PixelScaler
 from skmlp.storage.value_encoder import ARRAY_DTYPES
@@ -132,3 +136,17 @@ def test_random_state_with_invalid_position_is_refused(position):
 def test_description_of_other_values_is_refused(text):
     with pytest.raises(ValueError, match="does not describe an estimator"):
         decode_estimator(text, {}, "auto")
+
+
+def test_module_in_a_description_is_one_of_the_given_ones():
+    description = (
+        '{"object":{"class":"skmlp.TorchClassifier","attributes":{},"params":'
+        '{"module":{"module":"Net"},"module__size":3}}}'
+    )
+    given = decode_estimator(description, {}, "auto", {"Net": nn.Identity})
+    assert given.module is nn.Identity
+    assert given.get_params()["module__size"] == 3
+    with pytest.raises(MissingModuleError, match="Net"):
+        decode_estimator(description, {}, "auto", {"Other": nn.Identity})
+    with pytest.raises(ValueError, match="names no module"):
+        decode_estimator(description.replace('"Net"', "[]"), {}, "auto")

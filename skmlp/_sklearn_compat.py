@@ -49,12 +49,11 @@ from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
 )
 
+# The library and the device of an array. The public API has neither.
+from sklearn.utils import _array_api
+
 # Indexing of arrays, lists, frames and sparse matrices. No public function does it.
 from sklearn.utils import _safe_indexing as safe_indexing
-
-# The library and the device of an array. The public API has neither.
-from sklearn.utils._array_api import _convert_to_numpy, get_namespace
-from sklearn.utils._array_api import device as array_device
 
 # The methods that take metadata. The public module has no list of them.
 from sklearn.utils._metadata_requests import SIMPLE_METHODS
@@ -262,7 +261,7 @@ def to_numpy(array: Any) -> Any:
         return array
     if hasattr(array, "detach"):  # a tensor of torch
         return array.detach().cpu().numpy()
-    return _convert_to_numpy(array, get_namespace(array)[0])
+    return _array_api._convert_to_numpy(array, _array_api.get_namespace(array)[0])
 
 
 def outputs_match_input(method: _Method) -> _Method:
@@ -283,6 +282,7 @@ def outputs_match_input(method: _Method) -> _Method:
             or values.dtype.kind not in "biuf"
         ):
             return values
-        return get_namespace(X)[0].asarray(values, device=array_device(X))
+        namespace, _ = _array_api.get_namespace(X)
+        return namespace.asarray(values, device=_array_api.device(X))
 
     return call  # type: ignore[return-value]

@@ -30,6 +30,14 @@ settings.load_profile("skmlp")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Close a test's figures. matplotlib warns when more than twenty are open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture
 def three_threads():
     """Set three torch threads, as on a user's machine, and restore the number."""

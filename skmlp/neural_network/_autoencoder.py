@@ -87,7 +87,7 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetw
     >>> from sklearn.decomposition import PCA
     >>> from skmlp.neural_network import MLPAutoencoder
     >>> X = load_digits().data / 16
-    >>> model = MLPAutoencoder(8, 50, learning_rate_init=0.01, max_iter=50, tol=0,
+    >>> model = MLPAutoencoder(8, 50, learning_rate_init=0.01, max_iter=100, tol=0,
     ...                        learning_rate="cosine", random_state=0).fit(X[:1000])
     >>> model.transform(X).shape
     (1797, 8)

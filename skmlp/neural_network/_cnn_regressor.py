@@ -52,7 +52,7 @@ class CNNRegressor(ConvolutionalNetwork, BaseRegressor):
     >>> y = np.column_stack(
     ...     [images.mean((1, 2)), images.mean(2).argmax(1) / 8]
     ... )
-    >>> model = CNNRegressor((8, 16), solver="lbfgs", max_iter=50, tol=0.001,
+    >>> model = CNNRegressor((8, 16), solver="lbfgs", max_iter=500, tol=0.002,
     ...                      random_state=0).fit(images, y)
     >>> model.predict(images[:3]).shape
     (3, 2)

@@ -59,6 +59,11 @@ class MLPClassifier(BaseClassifier):
     hidden_layer_sizes: int | Sequence[int]
     dropout: float | Sequence[float]
     batch_norm: bool
+    periodic_features: str | Sequence[int] | None
+    categorical_features: Mapping[int, int] | None
+    input_scale: bool
+    learning_rate_factors: Mapping[str, Any] | None
+    fade_start: float
 
     _parameters_not_shared = CLASSIFICATION_LOSS_PARAMETER
 

@@ -55,6 +55,11 @@ class MLPRegressor(BaseRegressor):
     hidden_layer_sizes: int | Sequence[int]
     dropout: float | Sequence[float]
     batch_norm: bool
+    periodic_features: str | Sequence[int] | None
+    categorical_features: Mapping[int, int] | None
+    input_scale: bool
+    learning_rate_factors: Mapping[str, Any] | None
+    fade_start: float
 
     _parameters_not_shared = REGRESSION_LOSS_PARAMETER
 

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from skmlp import neural_network, preprocessing
-from skmlp._sklearn_compat import BaseSearchCV
+from skmlp._sklearn_bases import BaseSearchCV
 from skmlp.persistence._onnx_converters import (
     Conversion,
     convert_ensemble,

@@ -122,6 +122,7 @@ class Net(NeuralNet):
     bests_: dict[str, float]
     history: Any
     n_outputs: int | None = None
+    learning_rate_factors: Mapping[str, Any] | None = None  # older pickles have none
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch import nn
 
-from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network import MLPClassifier, TorchClassifier
 from skmlp.persistence import to_torch
 
 NAMES = {
@@ -55,6 +55,13 @@ class Perceptron(nn.Module):
 
     def forward(self, x):
         return self.output(self.dense1(x).relu()).softmax(-1)
+
+
+class Logits(Perceptron):
+    """The same without the softmax, which `TorchClassifier` adds."""
+
+    def forward(self, x):
+        return self.output(self.dense1(x).relu())
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +110,12 @@ def assert_trained_equally(net, model, start, atol=1e-12):
 
 
 @of_row("`NeuralNetClassifier(module, module__hidden=100)`")
-def test_module_with_hidden_layer_is_an_mlp(row, digits, evaluate, fit_quietly):
-    model = evaluate(row.skmlp[0], MLPClassifier=MLPClassifier)
+@pytest.mark.parametrize("side", [0, 1], ids=["module", "no module"])
+def test_module_with_hidden_layer_has_its_twins(
+    row, side, digits, evaluate, fit_quietly
+):
+    names = {"MLPClassifier": MLPClassifier, "TorchClassifier": TorchClassifier}
+    model = evaluate(row.skmlp[side], module=Logits, **names)
     fit_quietly(model.set_params(max_iter=2), *digits)
     names = {"NeuralNetClassifier": NeuralNetClassifier, "module": Perceptron}
     net = evaluate(row.peer[0], **names).initialize()

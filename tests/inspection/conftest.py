@@ -1,4 +1,4 @@
-"""Small fitted networks, and figures that are closed after every test."""
+"""Small fitted networks, and figures that no screen shows."""
 
 import warnings
 
@@ -9,14 +9,6 @@ from sklearn.datasets import load_digits
 from skmlp.neural_network import CNNClassifier, MLPClassifier
 
 mpl.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 from sklearn.base import clone
 from sklearn.compose import (
     ColumnTransformer,
@@ -363,8 +364,14 @@ def test_number_of_processes_is_bounded_by_the_cores(number, path):
     assert load_model(path).n_jobs == -1
 
 
-def test_functions_of_files_are_score_functions_only():
-    assert set(ALLOWED_FUNCTIONS) == {
+def test_functions_of_files_are_score_functions_or_classes_of_torch():
+    of_torch = {n: f for n, f in ALLOWED_FUNCTIONS.items() if n.startswith("torch.")}
+    assert all(
+        issubclass(cls, (torch.nn.Module, torch.optim.Optimizer))
+        and cls.__module__.startswith(("torch.nn.modules.", "torch.optim"))
+        for cls in of_torch.values()
+    )
+    assert ALLOWED_FUNCTIONS.keys() - of_torch.keys() == {
         "sklearn.chi2",
         "sklearn.f_classif",
         "sklearn.f_regression",

@@ -29,6 +29,9 @@ from skmlp.neural_network import (
 )
 from skmlp.storage.fingerprints import fingerprint, fingerprint_class
 
+# Convolutions are fitted to tables of four columns.
+pytestmark = pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning")
+
 # Every value is made by a program in a new module, as a user writes it. Two programs
 # that mean the same must give equal fingerprints, any other two must not.
 SAME = {

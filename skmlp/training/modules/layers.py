@@ -99,6 +99,8 @@ class Dropout(nn.Module):
 
     def mask(self, x: Tensor) -> Tensor:
         """Draw the factors, zero or ``1 / (1 - p)``, that multiply `x`."""
+        if x.dim() == 1:  # one sample without a batch
+            return self.mask(x.unsqueeze(0)).squeeze(0)
         if x.dim() == 3:  # the maps of signals are maps of height 1
             return self.mask(x.unsqueeze(2)).squeeze(2)
         # Channels last, so that the same seed drops the same units in any layout of x.

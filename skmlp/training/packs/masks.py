@@ -69,6 +69,7 @@ class JointMasks:
     ) -> None:
         self._dropouts = dropouts
         self._p = like.new_tensor([dropout.p for dropout in dropouts])
+        self._kept = 1.0 - self._p
         self._drops_maps = dropouts[0].channels
         self._generator = generator
 
@@ -77,7 +78,8 @@ class JointMasks:
         shape = list(activations.shape)
         if self._drops_maps:  # (members, channels, 1, 1, batch)
             shape[2:4] = 1, 1
-        p = self._p * self._dropouts[0].fade  # members fade together
-        keep = (1.0 - p).view(-1, *[1] * (len(shape) - 1))
+        fade = self._dropouts[0].fade  # members fade together
+        kept = self._kept if fade == 1.0 else 1.0 - self._p * fade
+        keep = kept.view(-1, *[1] * (len(shape) - 1))
         mask = activations.new_empty(shape)
         return mask.bernoulli_(keep, generator=self._generator).div_(keep)

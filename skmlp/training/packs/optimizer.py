@@ -173,8 +173,14 @@ class PackOptimizer:
             )
 
     def _rounded(self, values: np.ndarray) -> Tensor:
-        """Return values in the dtype of training, on the CPU."""
-        return torch.from_numpy(values).to(self.parameters.alpha.dtype)
+        """Return values in the dtype of training, on the CPU.
+
+        NumPy rounds them, so that no tensor is float64 on a device without it.
+        """
+        is_double = self.parameters.alpha.dtype == torch.float64
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = values.astype(np.float64 if is_double else np.float32)
+        return torch.from_numpy(rounded)
 
     def _kernel_call(self, members: slice) -> _KernelCall:
         """Return the arguments of the kernel call for a slice of the members.

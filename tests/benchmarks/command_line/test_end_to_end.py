@@ -58,12 +58,15 @@ def test_repeated_run_has_identical_figures(store, tmp_path):
             assert again[figure] == first[again["model"]][figure]
 
 
-def test_own_csv_file_is_accepted(tmp_path):
+def test_own_csv_file_is_accepted(tmp_path, capsys):
     from sklearn.datasets import load_iris
 
     load_iris(as_frame=True).frame.to_csv(tmp_path / "iris.csv", index=False)
     argv = ["--quick", "--dataset", str(tmp_path / "iris.csv"), "--out", str(tmp_path)]
     assert main(argv) == OK
     records = result_files.read([tmp_path / "compare-iris-all-quick.jsonl"])
-    assert len(records) == len(COMPARE.models)
+    ran = [r["model"] for r in records]
+    left_out = [m.name for m in COMPARE.models if m.needs_images]
+    assert ran == [m.name for m in COMPARE.models if m.name not in left_out]
+    assert f"need images: {', '.join(left_out)}." in capsys.readouterr().err
     assert {r["n_classes"] for r in records} == {3}

@@ -23,9 +23,13 @@ from skmlp.neural_network import (
 )
 from skmlp.preprocessing import PixelScaler
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
+    ),
+    # Convolutions are fitted to tables of four columns.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
+]
 
 FEW = {"max_iter": 5, "random_state": 0}
 CLASSIFIERS = {

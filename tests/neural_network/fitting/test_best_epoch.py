@@ -11,7 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from skmlp.neural_network import CNNClassifier, MLPClassifier, SoftmaxRegression
 from skmlp.neural_network._base import training_data
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Convolutions are fitted to tables of two and four columns.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
+]
 
 ESTIMATORS = [
     SoftmaxRegression(early_stopping=True, random_state=0),

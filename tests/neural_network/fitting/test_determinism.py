@@ -19,9 +19,14 @@ from skmlp.neural_network import (
     SoftmaxRegression,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:(Stochastic Optimizer|lbfgs failed):sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:(Stochastic Optimizer|lbfgs failed)"
+        ":sklearn.exceptions.ConvergenceWarning"
+    ),
+    # Convolutions are fitted to the first 16 columns of the digits.
+    pytest.mark.filterwarnings("ignore::skmlp.exceptions.DataShapeWarning"),
+]
 
 AUGMENTATION = Compose([RandomAffine(degrees=10), GaussianNoise(0.1)])
 FEW = {"max_iter": 3, "random_state": 0}

@@ -77,7 +77,8 @@ def test_init_from_model_is_not_modified(base):
 
 def test_init_from_weights_are_cast_to_dtype(base):
     tuned = MLPClassifier(**SIZES, max_iter=2, init_from=base, frozen_layers=[0])
-    tuned.fit(X.astype(np.float32), y)
+    # The dtype of training is the dtype of X.
+    tuned.set_params(dtype=None).fit(X.astype(np.float32), y)
     assert tuned.coefs_[0].dtype == np.float32
     assert_array_equal(tuned.coefs_[0], base.coefs_[0].astype(np.float32))
 

@@ -14,7 +14,7 @@ def test_activations_keep_shape_and_dtype(name):
 
 
 @pytest.mark.parametrize(
-    "name", filter(activations.is_non_decreasing, activations.MODULES)
+    "name", list(filter(activations.is_non_decreasing, activations.MODULES))
 )
 def test_activations_after_pooling_are_non_decreasing(name):
     x = torch.linspace(-20, 20, 4001, dtype=torch.float64)

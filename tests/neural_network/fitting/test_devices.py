@@ -3,10 +3,12 @@
 import copy
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from packaging.version import Version
 from simulated_cuda.workers import parallel_with_devices
 from sklearn.datasets import load_iris
 
@@ -84,6 +86,10 @@ def devices_of(models):
     return {str(model.device_) for model in models}
 
 
+@pytest.mark.skipif(
+    Version(joblib.__version__) < Version("1.5"),
+    reason="this joblib's workers take no initializer, which simulates the devices",
+)
 def test_jobs_of_a_search_use_all_devices():
     with parallel_with_devices(2):
         results = packed_cross_validate(
@@ -92,6 +98,10 @@ def test_jobs_of_a_search_use_all_devices():
     assert devices_of(results["estimator"]) == {"cuda:0", "cuda:1"}
 
 
+@pytest.mark.skipif(
+    Version(joblib.__version__) < Version("1.5"),
+    reason="this joblib's workers take no initializer, which simulates the devices",
+)
 def test_jobs_of_an_ensemble_use_all_devices():
     with parallel_with_devices(2):
         model = EnsembleClassifier(mlp(), 4, n_jobs=2, random_state=0).fit(X, y)

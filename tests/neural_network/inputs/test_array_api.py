@@ -10,6 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import scipy
+from packaging.version import Version
+
+pytestmark = pytest.mark.skipif(
+    Version(scipy.__version__) < Version("1.14"),
+    reason="scikit-learn's array API dispatch needs SciPy 1.14",
+)
 
 ROOT = Path(__file__).parents[3]
 SET_UP = """\

@@ -77,7 +77,7 @@ def load_image_set(
 
 
 def _warn_of_unread_classes(labels: Labels, target: NDArray[Any], source: str) -> None:
-    """Warn of classes of which no image can be read."""
+    """Warn about classes without readable images."""
     assert labels.target_names is not None
     unread = np.setdiff1d(labels.target_names, labels.target_names[target])
     if len(unread):
@@ -102,7 +102,7 @@ def _first_shape(
 
 
 def _nothing_read(paths: Sequence[Path]) -> ValueError:
-    """Return the error for files none of which is an image."""
+    """Return the error for files without any image."""
     return ValueError(f"None of {len(paths)} images, as {paths[0]}, can be read.")
 
 

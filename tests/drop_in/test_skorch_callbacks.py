@@ -107,7 +107,7 @@ class Recorder:
 
 
 class NeptuneRun(Recorder):
-    """A run of Neptune: a tree of names, of which the leaves are series."""
+    """A run of Neptune: a tree of names whose leaves are series."""
 
     def __init__(self, folder, path="run", calls=None):
         super().__init__(folder)

@@ -106,7 +106,7 @@ class BaseTabular(BaseEstimator):
 
     @abstractmethod
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the classes of which each fold gets the same fraction, if any."""
+        """Return the classes for stratified folds, or None."""
 
     @abstractmethod
     def _member_outputs(self, member: Any, X: np.ndarray) -> np.ndarray:

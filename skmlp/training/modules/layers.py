@@ -81,7 +81,7 @@ class Dropout(nn.Module):
       time of a fit.
     - With `channels` it drops whole feature maps.
     - On a CPU, 16 random bits decide about each input, so the probability is rounded
-      to a multiple of ``2 ** -16``. torch's ``bernoulli_`` takes five times as long.
+      to a multiple of ``2 ** -16``. torch's ``bernoulli_`` takes longer.
 
     Attributes
     ----------

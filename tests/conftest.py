@@ -38,6 +38,18 @@ def close_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+@pytest.fixture(autouse=True)
+def no_mode_is_left():
+    """Fail the test that leaves a mode of torch on, not all later ones."""
+    yield
+    n_modes = torch._C._len_torch_function_stack()
+    for _ in range(n_modes):
+        torch.overrides._pop_mode()
+    assert n_modes == 0
+    assert torch._C._functorch.maybe_get_level(torch.empty(0)) == -1
+    assert torch._C._functorch.peek_interpreter_stack() is None
+
+
 @pytest.fixture
 def three_threads():
     """Set three torch threads, as on a user's machine, and restore the number."""

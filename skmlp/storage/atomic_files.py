@@ -36,12 +36,16 @@ def replace_file(path: Path) -> Iterator[Path]:
     # Until it is complete, nobody but the owner may read the new content of an old
     # file. A new file has the permissions that the user's mask leaves.
     mode = 0o666 if old is None else 0o600
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    # Ctrl-C may come during the first `unlink`. The second one then does the work.
     try:
-        yield part
-        if old is not None:
-            _copy_permissions(old, part)
-        part.replace(target)
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+            yield part
+            if old is not None:
+                _copy_permissions(old, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """Ctrl-C keeps the epochs of a fit that the user started, and ends all else."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from joblib import Parallel, delayed, parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import TransformedTargetRegressor
@@ -19,7 +21,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
+from torch import nn
+from torch._functorch import vmap
 
+from skmlp.inspection import summary
 from skmlp.model_selection import (
     PackedGridSearchCV,
     PackedHalvingGridSearchCV,
@@ -31,6 +36,7 @@ from skmlp.neural_network import (
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
+    TorchClassifier,
 )
 from skmlp.training import lbfgs, trainer
 
@@ -75,6 +81,13 @@ def press_ctrl_c(monkeypatch):
         monkeypatch.setattr(lbfgs._Objective, "__call__", interrupted_evaluation)
 
     return press_in
+
+
+class SmallNetwork(nn.Sequential):
+    """A user's own network."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(nn.Linear(n_features, n_classes))
 
 
 class Subclass(MLPClassifier):
@@ -134,6 +147,47 @@ def test_fit_without_whole_epoch_raises_and_leaves_no_trace(model, press_ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert set(vars(model)) == set(model.get_params())
+
+
+def test_interrupt_while_a_network_without_values_is_made(monkeypatch):
+    # torch's device mode is on for this time. torch switches it off and on in Python.
+    class Interrupted:
+        def __init__(self):
+            self.manager = pop_mode_temporarily()
+
+        def __enter__(self):
+            mode = self.manager.__enter__()
+            if not presses:
+                presses.append(1)
+                signal.raise_signal(signal.SIGINT)
+            return mode
+
+        def __exit__(self, *error):
+            return self.manager.__exit__(*error)
+
+    presses = []
+    pop_mode_temporarily = torch.overrides._pop_mode_temporarily
+    monkeypatch.setattr(torch.overrides, "_pop_mode_temporarily", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        summary(TorchClassifier(SmallNetwork), X, Y)
+    monkeypatch.undo()
+    gc.collect()
+    assert torch._C._len_torch_function_stack() == 0
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_interrupt_in_a_pack_of_modules_closes_the_level_of_vmap(monkeypatch):
+    original = vmap._vmap_decrement_nesting
+
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+        return original()
+
+    monkeypatch.setattr(vmap, "_vmap_decrement_nesting", interrupted)
+    network = TorchClassifier(SmallNetwork, max_iter=2, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        PackedGridSearchCV(network, GRID, cv=2).fit(X, Y)
+    assert torch._C._functorch.peek_interpreter_stack() is None
 
 
 def test_lbfgs_without_whole_iteration_raises(monkeypatch):

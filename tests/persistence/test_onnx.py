@@ -130,11 +130,18 @@ needs_packages = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def run():
-    """Function that runs an ONNX file on samples; skip without the packages."""
-    for package in ("skl2onnx", "onnxscript", "onnxruntime"):
+def converter_packages():
+    """Skip a test without the packages that convert."""
+    for package in ("skl2onnx", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    import onnxruntime
+
+
+@pytest.fixture
+def run(converter_packages):
+    """Function that runs an ONNX file on samples; skip without the packages."""
+    onnxruntime = pytest.importorskip(
+        "onnxruntime", reason="onnxruntime is not installed"
+    )
 
     def run(path, inputs):
         session = onnxruntime.InferenceSession(path)
@@ -205,6 +212,7 @@ def test_every_estimator_is_converted_here():
 
 
 @needs_packages
+@pytest.mark.usefixtures("converter_packages")
 @pytest.mark.parametrize("name", sorted(NOT_CONVERTED))
 def test_estimator_without_onnx_form_is_refused(name, tmp_path):
     model = getattr(neural_network, name)(n_estimators=2, max_iter=2, random_state=0)

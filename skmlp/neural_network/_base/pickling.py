@@ -131,15 +131,13 @@ class PickledNetwork(StoredNetwork):
         monitor, history = Monitor(**fields), History(fitted["history_"])
         # After refit_full, the net has another monitor than the estimator.
         net_monitor = Monitor(**state["monitor"]) if "monitor" in state else monitor
-        # In a user's inference mode the weights could not be trained later.
-        with torch.inference_mode(False), torch.device("cpu") as device:
-            # Not by torch's meta device: `to_empty` imports SymPy for half a second.
-            network = self._make_network(self.n_features_in_, self.n_outputs_)
-            network.to(getattr(torch, state["weights"].dtype.name))
-            for name, parameter in network.named_parameters():
-                parameter.requires_grad_(name not in state.get("frozen", ()))
-            net = self._make_net(network, net_monitor, device, callbacks=[])
-            load_net_state_dict(net, state)
+        # Not by torch's meta device: `to_empty` imports SymPy for half a second.
+        network = self._make_network(self.n_features_in_, self.n_outputs_)
+        network.to(getattr(torch, state["weights"].dtype.name))
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name not in state.get("frozen", ()))
+        net = self._make_net(network, net_monitor, torch.device("cpu"), callbacks=[])
+        load_net_state_dict(net, state)
         if net.fit_parameters_ is not None:
             net.fit_parameters_ |= state.get("changed_parameters", {})
         net.history = History(state["history"]) if "history" in state else history

@@ -133,8 +133,7 @@ class StoredNetwork(NetworkBuilder):
                     f"{name} is {given.get(name, 'missing')}, but the parameters "
                     f"require {expected.get(name, 'no such array')}."
                 )
-        with torch.device("cpu"):
-            network = self._make_network(self.n_features_in_, self.n_outputs_)
+        network = self._make_network(self.n_features_in_, self.n_outputs_)
         network.to(torch.from_numpy(last).dtype)
         if self.frozen_layers is not None:
             self._freeze_layers(network)

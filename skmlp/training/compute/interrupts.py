@@ -85,6 +85,25 @@ class InterruptWatch:
         self._before(number, frame)
 
 
+def delays_interrupt(function: F) -> F:
+    """Let Ctrl-C wait until the function has ended. Pressed again, it acts at once."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        watch = InterruptWatch()
+        watch.waits = True
+        try:
+            watch.begin()
+            return function(*args, **kwargs)
+        finally:
+            try:
+                watch.stop_waiting()
+            finally:
+                watch.end()
+
+    return call  # type: ignore[return-value]
+
+
 def raise_lost_interrupt() -> None:
     """Raise a KeyboardInterrupt that Python has dropped.
 

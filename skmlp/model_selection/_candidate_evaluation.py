@@ -154,7 +154,7 @@ class CandidateEvaluator:
             print(  # noqa: T201
                 f"{n_packed} of {n_fits} fits were trained in packs{others}"
             )
-            reasons = {outcome.get("reason") for outcome in outcomes} - {None}
+            reasons = {outcome["reason"] for outcome in outcomes} - {None}
             for reason in sorted(map(str, reasons)):
                 print(f"Modules trained one by one: {reason}")  # noqa: T201
         return outcomes

@@ -156,13 +156,12 @@ error_score, verbose
             "fit_time": job.seconds,
             "score_time": 0.0,
             "packed": job.pack_size,
+            "reason": job.reason,
         }
         if self.return_estimator:
             outcome["estimator"] = task.estimator
         if job.checkpoint is not None:
             outcome["stages"] = job.checkpoint.stages
-        if job.reason is not None:
-            outcome["reason"] = job.reason
         if job.error is not None:
             if self.error_score == "raise":
                 raise job.error

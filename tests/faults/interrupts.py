@@ -10,9 +10,9 @@ sends SIGINT, as Ctrl-C does, at a random moment of a call. Afterwards
   `KeyboardInterrupt` and leave the estimator as it was;
 - a call that was too fast for the interrupt gives its usual result;
 - no interrupt is lost;
-- global settings are those of before: autograd, inference mode, autocast, threads of
-  torch and of BLAS, random generators, scikit-learn's configuration, the handler of
-  SIGINT.
+- global settings are those of before: autograd, inference mode, autocast, torch's
+  device mode, levels of `vmap`, threads of torch and of BLAS, random generators,
+  filters of warnings, scikit-learn's configuration, the handler of SIGINT.
 
 An interrupt that arrives in this script, before or after the call, is not counted as
 one. The script prints the number of trials and, by kind, what was left wrong. It ends
@@ -46,6 +46,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from threadpoolctl import threadpool_info
+from torch import nn
 
 from skmlp.model_selection import (
     PackedGridSearchCV,
@@ -55,9 +56,12 @@ from skmlp.model_selection import (
 from skmlp.neural_network import (
     CNNClassifier,
     EnsembleClassifier,
+    MLPAutoencoder,
     MLPClassifier,
     MLPRegressor,
     SoftmaxRegression,
+    TabularClassifier,
+    TorchClassifier,
 )
 from skmlp.persistence import load_model, save_model
 from skmlp.training import lbfgs
@@ -78,6 +82,13 @@ class Watching(Callback):
         sum(range(100))
 
 
+class Perceptron(nn.Sequential):
+    """A user's own network."""
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__(nn.Linear(n_features, 16), nn.ReLU(), nn.Linear(16, n_classes))
+
+
 FITS: dict[str, Any] = {
     "mlp": NETWORK,
     "mlp, early stopping": clone(NETWORK).set_params(early_stopping=True),
@@ -93,6 +104,8 @@ FITS: dict[str, Any] = {
     "wide mlp": MLPClassifier((700,), max_iter=3, random_state=0),
     "regressor": MLPRegressor(hidden_layer_sizes=(16,), max_iter=8, random_state=0),
     "lbfgs": MLPClassifier((16,), solver="lbfgs", max_iter=30, random_state=0),
+    "own module": TorchClassifier(Perceptron, max_iter=8, random_state=0),
+    "autoencoder": MLPAutoencoder(4, hidden_layer_sizes=8, max_iter=4, random_state=0),
     "softmax of lbfgs": SoftmaxRegression(max_iter=30, solver="lbfgs"),
 }
 # Estimators that are fitted already, and are trained further.
@@ -114,6 +127,10 @@ WHOLES: dict[str, Any] = {
     "grid search": GridSearchCV(NETWORK, GRID, cv=2),
     "grid search in threads": GridSearchCV(NETWORK, GRID, cv=2, n_jobs=2),
     "packed grid search": PackedGridSearchCV(NETWORK, GRID, cv=2),
+    "packed search of own modules": PackedGridSearchCV(
+        TorchClassifier(Perceptron, max_iter=4, random_state=0), GRID, cv=2
+    ),
+    "tables": TabularClassifier(n_estimators=2, max_iter=3, random_state=0),
     "packed halving search": PackedHalvingGridSearchCV(
         NETWORK, GRID, cv=2, resource="max_iter", max_resources=8, random_state=0
     ),
@@ -141,6 +158,9 @@ def global_state() -> dict[str, Any]:
             torch.is_autocast_enabled("cpu"),
             torch.is_autocast_cache_enabled(),
         ),
+        "device mode": torch._C._len_torch_function_stack(),
+        "level of vmap": torch._C._functorch.peek_interpreter_stack() is None,
+        "warning filters": list(warnings.filters),
         "scikit-learn": sklearn.get_config(),
         "SIGINT": signal.getsignal(signal.SIGINT),
     }
@@ -237,8 +257,9 @@ def faults_of_fit(model: Any, trial: Trial, n_epochs: int) -> list[str]:
         return faults + [f"raised, but has {name}" for name in left]
     if not fitted:
         return ["returned, but is not fitted"] if trial.arrived_in_call else []
+    predict = model.predict if hasattr(model, "predict") else model.transform
     return faults_of_record(network, trial) + (
-        [] if model.predict(X).shape[0] == len(X) else ["does not predict"]
+        [] if len(predict(X)) == len(X) else ["does not predict"]
     )
 
 
@@ -388,6 +409,9 @@ class Trials:
             signal.signal(signal.SIGINT, handler)
         if trial.error is not None:
             faults.append(f"raised {type(trial.error).__name__}: {trial.error}")
+        if "in threads" in name:
+            # Threads share the filters, and each restores those that it found.
+            after["warning filters"] = before["warning filters"]
         faults += [f"changed {key}" for key in before if before[key] != after[key]]
         if trial.arrived_in_call and not (trial.interrupted or trial.warned):
             faults.append("lost the interrupt")

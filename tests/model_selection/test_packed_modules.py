@@ -142,3 +142,19 @@ def test_slower_packs_are_not_used(digits, monkeypatch, capsys):
     model = TorchClassifier(Normalized, **PARAMS)
     search_twice(model, grid, *digits, scoring="accuracy")
     assert "a pack was measured to be slower" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("solvers", [["adam", "sgd"], ["sgd", "adam"]])
+def test_only_some_packs_are_slower(solvers, digits, monkeypatch, capsys):
+    calls = []
+
+    def choose(key, runs, **_):
+        calls.append(key)
+        return len(runs) if len(calls) == 1 else 1
+
+    monkeypatch.setattr(packed_fit, "choose_pack_size", choose)
+    grid = {"solver": solvers, "learning_rate_init": [0.01, 0.1]}
+    model = TorchClassifier(Normalized, **PARAMS)
+    packed, single = search_twice(model, grid, *digits, scoring="neg_log_loss")
+    np.testing.assert_allclose(packed, single, rtol=0, atol=1e-8)
+    assert "6 of 12 fits were trained in packs" in capsys.readouterr().out

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler, scale
+from small_estimators import SMALL, set_network_params
 
 from skmlp.model_selection import (
     PackedGridSearchCV,
@@ -18,9 +19,9 @@ from skmlp.neural_network import (
     CNNClassifier,
     EnsembleClassifier,
     MLPClassifier,
-    MLPRegressor,
     SoftmaxRegression,
 )
+from skmlp.neural_network._tabular.base import BaseTabular
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -30,12 +31,6 @@ pytestmark = [
 
 IRIS = scale(load_iris().data), load_iris().target
 DIABETES = scale(load_diabetes().data), load_diabetes().target
-PARAMS = {
-    MLPClassifier: {"hidden_layer_sizes": 4, "max_iter": 3},
-    MLPRegressor: {"hidden_layer_sizes": 4, "max_iter": 3},
-    CNNClassifier: {"conv_channels": 2, "hidden_layer_sizes": 3, "max_iter": 1},
-    SoftmaxRegression: {"max_iter": 3},
-}
 
 
 class Fits:
@@ -78,24 +73,28 @@ class Forgets:
 
 
 def with_own(Mixin, Network, **more):
+    """Return a small instance of a subclass that has the methods of `Mixin`."""
     cls = type(f"{Mixin.__name__}{Network.__name__}", (Mixin, Network), {})
-    return cls(dtype="float64", random_state=0, **PARAMS[Network] | more)
+    small = SMALL[Network.__name__]
+    if not isinstance(small, BaseTabular):
+        small = set_network_params(small, dtype="float64")
+    return cls(**small.get_params(deep=False) | more)
 
 
 CASES = [
-    (Mixin, Network)
+    (Mixin, type(model))
     for Mixin in (Forgets, Fits, Predicts, PredictsProbabilities, Decides, Scores, Tags)
-    for Network in PARAMS
-    if Network is not MLPRegressor or Mixin not in (PredictsProbabilities, Decides)
+    for model in SMALL.values()
+    if all(hasattr(model, name) for name in vars(Mixin) if not name.startswith("__"))
 ]
 
 
 @pytest.mark.parametrize(("Mixin", "Network"), CASES)
 def test_scores_of_subclasses_equal_sklearns(Mixin, Network):
     model = with_own(Mixin, Network)
-    X, y = DIABETES if Network is MLPRegressor else IRIS
+    X, y = IRIS if is_classifier(model) else DIABETES
     options = {"cv": 2, "return_train_score": True}
-    if Mixin in (PredictsProbabilities, Fits) and Network is not MLPRegressor:
+    if Mixin in (PredictsProbabilities, Fits) and is_classifier(model):
         options["scoring"] = "neg_log_loss"
     ours, theirs = (
         f(model, X, y, **options) for f in (packed_cross_validate, cross_validate)
@@ -212,7 +211,7 @@ def test_ensembles_call_the_fit_of_subclasses(Network, n_jobs):
         with_own(Fits, Network), 2, random_state=0, n_jobs=n_jobs
     )
     for member in model.fit(X, y).estimators_:
-        assert member.t_ == 300 * PARAMS[Network]["max_iter"]
+        assert member.t_ == 300 * member.max_iter
         alone = clone(member).fit(X, y)
         assert_allclose(alone.predict_proba(X), member.predict_proba(X), rtol=1e-6)
 

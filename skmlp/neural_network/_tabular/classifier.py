@@ -74,6 +74,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     - Network and training follow RealMLP (Holzmüller et al. 2024, arXiv:2407.04491),
       the embeddings Gorishniy et al. (2022), arXiv:2203.05556, and the pack of members
       TabM (Gorishniy et al. 2024, arXiv:2410.24210).
+    - An array outside memory (`numpy.memmap`, h5py, zarr) is read whole.
     - There is no ``feature_importances_``, because no cheap value would be right. Use
       `sklearn.inspection.permutation_importance`.
 

@@ -24,6 +24,7 @@ from skmlp.neural_network._tabular.columns import (
     is_frame,
     read_columns,
 )
+from skmlp.training.data.sources import Source, as_source
 
 # Categories up to this number of levels become columns of 0 and 1. More get a code.
 _MAX_ONE_HOT_LEVELS = 9
@@ -76,8 +77,8 @@ class TableEncoder(BaseEstimator):
         Levels of the categories, by the number of the column.
     numbers_ : list of str
         Names of the numbers, dates included.
-    medians_ : ndarray of shape (n_numbers,)
-    gaps_ : ndarray of int
+    medians_ : list of float
+    gaps_ : list of int
         Positions of the numbers with gaps in `fit`.
     quantiles_ : QuantileTransformer or None
         None if there are no numbers.
@@ -145,8 +146,9 @@ class TableEncoder(BaseEstimator):
         ]
         kept = self._stack_numbers(numbers)
         is_gap = np.isnan(kept)
-        self.gaps_ = np.flatnonzero(is_gap.any(axis=0))
-        self.medians_ = np.array([np.nanmedian(column) for column in kept.T])
+        # Lists: pickle changes the strides of an empty array, and so its joblib.hash.
+        self.gaps_ = np.flatnonzero(is_gap.any(axis=0)).tolist()
+        self.medians_ = [float(np.nanmedian(column)) for column in kept.T]
         self.quantiles_ = None
         if not self.numbers_:
             return
@@ -263,7 +265,10 @@ class TableEncoder(BaseEstimator):
     # Input
 
     def _check_table(self, X: Any, reset: bool) -> Any:
-        """Check shape and names of X; return a frame, or an array."""
+        """Check shape and names of X; return a frame, or an array.
+
+        An array outside memory is read whole, because quantiles need whole columns.
+        """
         if is_frame(X):
             n_samples = num_samples(X)
             if n_samples < 1:
@@ -278,6 +283,9 @@ class TableEncoder(BaseEstimator):
                 "Sparse data was passed, but a table has to be dense; use X.toarray() "
                 "to convert it to a dense array, or MLPClassifier."
             )
+        X = as_source(X)
+        if isinstance(X, Source):
+            X = np.asarray(X)
         X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X

@@ -63,8 +63,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     Notes
     -----
-    Targets are standardized. Predictions are clipped to the range of the targets of
-    `fit`.
+    - Targets are standardized. Predictions are clipped to the range of the targets of
+      `fit`.
+    - An array outside memory (`numpy.memmap`, h5py, zarr) is read whole.
 
     Examples
     --------

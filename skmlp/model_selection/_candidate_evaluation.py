@@ -127,11 +127,7 @@ class CandidateEvaluator:
     def _evaluate(
         self, candidates: list[Candidate], splits: list[Split]
     ) -> list[Outcome]:
-        """Make and run the tasks of one round.
-
-        With `verbose`, print how many fits were trained in packs, and why the modules
-        of users were not.
-        """
+        """Make and run the tasks of one round."""
         search = self.search
         n_fits = len(candidates) * len(splits)
         if search.verbose > 0:
@@ -147,14 +143,4 @@ class CandidateEvaluator:
         tasks = make_tasks(search.estimator, candidates, splits)
         if self.warm_start is not None:
             tasks = self.warm_start.add_training_states(tasks)
-        outcomes = run_tasks(tasks, evaluator, search.n_jobs, search.pre_dispatch)
-        if search.verbose > 0:
-            n_packed = sum(outcome["packed"] > 1 for outcome in outcomes)
-            others = ", the others one by one" if n_packed < n_fits else ""
-            print(  # noqa: T201
-                f"{n_packed} of {n_fits} fits were trained in packs{others}"
-            )
-            reasons = {outcome["reason"] for outcome in outcomes} - {None}
-            for reason in sorted(map(str, reasons)):
-                print(f"Modules trained one by one: {reason}")  # noqa: T201
-        return outcomes
+        return run_tasks(tasks, evaluator, search.n_jobs, search.pre_dispatch)

@@ -67,7 +67,7 @@ error_score, verbose
             return_estimator=self.return_estimator,
             error_score=self.error_score,
         )
-        outcome["packed"] = 1
+        outcome |= {"packed": 1, "reason": None}
         self._write_outcomes({task.number: outcome})
         return outcome
 

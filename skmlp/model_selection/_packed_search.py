@@ -74,8 +74,8 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
         them in packs. Under ``joblib.parallel_config(backend="dask")`` they are the
         workers of a cluster. The cluster computes the fits of a dead worker again.
     verbose : int, default=0
-        With 1 or more, the search prints how many fits were trained in packs. In a
-        terminal it also shows progress and the time left.
+        With 1 or more, the search prints how many fits were trained in packs, and why
+        the others were not. In a terminal it also shows progress and the time left.
     checkpoint : str, path-like or None, default=None
         Folder for the outcomes of finished fits, one file for each pack, and for the
         progress of the refit. If the folder exists, the search continues from it:

@@ -19,7 +19,7 @@ Split = tuple[np.ndarray, np.ndarray]
 # "test_scores", "train_scores", "fit_time", "score_time", "n_test_samples",
 # "fit_error" (text of the traceback, or None), "estimator". Three keys are added:
 # - "packed": the number of networks in the pack. Checkpoints contain this key.
-# - "reason": why the module of a user was trained alone, or None.
+# - "reason": why the network was trained alone, or None.
 # - "stages": the training states after the fit. Only with a warm start.
 Outcome = dict[str, Any]
 

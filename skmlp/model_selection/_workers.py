@@ -31,9 +31,31 @@ def run_tasks(
     n_jobs: int | None,
     pre_dispatch: int | str,
 ) -> list[Outcome]:
-    """Fit and score all tasks; return the outcomes in the order of the tasks."""
+    """Fit and score all tasks; return the outcomes in the order of the tasks.
+
+    With `verbose`, print how many fits were trained in packs, and why the others were
+    not.
+    """
     _check_error_score(evaluator.error_score)
-    tasks = [task._replace(number=i) for i, task in enumerate(tasks)]
+    # Not a name: this function would keep a reference to every fitted network.
+    outcomes = _distribute(
+        [task._replace(number=i) for i, task in enumerate(tasks)],
+        evaluator,
+        n_jobs,
+        pre_dispatch,
+    )
+    if evaluator.verbose > 0:
+        _print_packs(outcomes)
+    return outcomes
+
+
+def _distribute(
+    tasks: list[Task],
+    evaluator: TaskEvaluator,
+    n_jobs: int | None,
+    pre_dispatch: int | str,
+) -> list[Outcome]:
+    """Distribute the tasks to workers, and return the outcomes in their order."""
     network_numbers = [t.number for t in tasks if ends_in_known_network(t.estimator)]
     other_numbers = sorted(set(range(len(tasks))) - set(network_numbers))
     if evaluator.verbose > 0:
@@ -76,6 +98,19 @@ def _evaluate_on_device_of_job(
     """Evaluate the tasks of one of the joblib jobs on its CUDA device."""
     with device_of_job(number, n_at_once):
         return evaluate(tasks)
+
+
+def _print_packs(outcomes: list[Outcome]) -> None:
+    """Print how many fits were trained in packs, and why the others were not."""
+    n_packed = sum(outcome["packed"] > 1 for outcome in outcomes)
+    others = ", the others one by one" if n_packed < len(outcomes) else ""
+    print(  # noqa: T201
+        f"{n_packed} of {len(outcomes)} fits were trained in packs{others}"
+    )
+    # Outcomes in the checkpoint of an earlier version may have no reason.
+    reasons = {outcome.get("reason") for outcome in outcomes} - {None}
+    for reason in sorted(map(str, reasons)):
+        print(f"Trained one by one: {reason}")  # noqa: T201
 
 
 def _print_overrides(tasks: Iterable[Task]) -> None:

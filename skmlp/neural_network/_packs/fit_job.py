@@ -54,7 +54,7 @@ class FitJob:
     pack_size : int
         Number of networks that were trained together, including this one.
     reason : str or None
-        Why the module of a user cannot train in a pack, or should not.
+        Why the network cannot train in a pack, or should not.
     """
 
     estimator: Any

@@ -29,8 +29,7 @@ from skmlp.neural_network._packs.pack_size import (
 )
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import single_threaded
-from skmlp.training.modules.introspection import known_modules
-from skmlp.training.packs.functional import find_obstacle
+from skmlp.training.packs.obstacles import find_obstacle
 from skmlp.training.packs.pack import pack_key, train_pack
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
@@ -128,7 +127,7 @@ def fit_jobs(
     Networks train in packs according to these rules:
 
     - Their fit has separate steps: preparation, training and end
-      (`_has_separate_steps`). Other estimators are fitted by their own `fit`.
+      (`_find_whole_fit`). Other estimators are fitted by their own `fit`.
     - Their `pack_key` is equal. Networks without a key are trained one by one.
     - The widths of their layers are similar (`group_by_width`).
     - A pack is faster than single networks (`choose_pack_size`).
@@ -157,8 +156,7 @@ def fit_jobs(
         network_key = job.estimator._network_key()
         key = pack_key(prepared.run, network_key)
         if key is None:
-            if network_key is not None:
-                job.reason = find_obstacle(prepared.run, network_key)
+            job.reason = find_obstacle(prepared.run, network_key)
             yield from _fit_pack([prepared], progress_callback)
             continue
         if key not in waiting:
@@ -193,7 +191,8 @@ def _prepare_or_fit_alone(job: FitJob, preparation: Preparation) -> PreparedJob 
     """Prepare the network of a job; return None if the job has ended."""
     if job.error is not None:
         return None
-    if not _has_separate_steps(job.estimator):
+    job.reason = _find_whole_fit(job.estimator)
+    if job.reason is not None:
         if not job.skip_training:
             job.fit_alone()
         return None
@@ -202,16 +201,15 @@ def _prepare_or_fit_alone(job: FitJob, preparation: Preparation) -> PreparedJob 
     return None  # `prepare` failed, and the error is in the job
 
 
-def _has_separate_steps(estimator: Any) -> bool:
-    """Return whether preparation, training and end can be called separately.
-
-    - The estimator is a known network. A Pipeline is not.
-    - The solver is not 'lbfgs'.
-    - It has neither a checkpoint file nor scikit-learn's callbacks.
-    """
-    if not is_known_network(estimator) or estimator.solver == "lbfgs":
-        return False
-    return estimator.checkpoint is None and not has_callbacks(estimator)
+def _find_whole_fit(estimator: Any) -> str | None:
+    """Return why preparation, training and end cannot be called separately, or None."""
+    if not is_known_network(estimator):
+        return f"packs cannot train {type(estimator).__name__}"
+    if estimator.solver == "lbfgs":
+        return "packs have no update of solver='lbfgs'"
+    if estimator.checkpoint is not None:
+        return "packs have no checkpoint"
+    return "packs have no callbacks" if has_callbacks(estimator) else None
 
 
 def _count_bytes(waiting: Sequence[PreparedJob]) -> int:
@@ -229,9 +227,9 @@ def _fit_waiting(
         group = [waiting[i] for i in positions]
         runs = [prepared.run for prepared in group]
         size = choose_pack_size(key, runs, may_measure=not repeatable)
-        if size == 1 < len(group) and known_modules(runs[0].net.module_) is None:
+        if size == 1 < len(group):
             for prepared in group:
-                prepared.job.reason = "a pack was measured to be slower"
+                prepared.job.reason = "packs of networks of this size are not faster"
         for pack in gen_even_slices(len(group), -(-len(group) // size)):
             yield from _fit_pack(group[pack], progress_callback)
 

@@ -2,8 +2,8 @@
 
 `torch.func.functional_call` calls a module with the parameters of a member, and
 `torch.func.vmap` does so for all members in one call. Autograd computes the gradients.
-`find_obstacle` tries a module before training, because `vmap` cannot compute all of
-them.
+`find_module_obstacle` tries a module before training, because `vmap` cannot compute all
+of them.
 """
 
 import copy
@@ -120,7 +120,7 @@ def call_members(
     return vmap(call_one, in_dims=(0, 0, x_dim))(dict(parameters), dict(buffers), x)
 
 
-def find_obstacle(run: TrainingRun, network_key: Hashable | None) -> str | None:
+def find_module_obstacle(run: TrainingRun, network_key: Hashable | None) -> str | None:
     """Return why a user's module cannot be trained in a pack; None if it can.
 
     The module is tried with a few samples, once for each key in a process.

@@ -25,7 +25,6 @@ from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.losses import Loss
-from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.packs.batches import (
     PackBatches,
     PackData,
@@ -33,10 +32,10 @@ from skmlp.training.packs.batches import (
     data_key,
 )
 from skmlp.training.packs.epoch_loss import PackEpochLoss
-from skmlp.training.packs.functional import find_obstacle
 from skmlp.training.packs.joint_selection import JointSelection
 from skmlp.training.packs.members import sort_members, split_members
-from skmlp.training.packs.optimizer import SOLVERS, PackOptimizer, learning_rate
+from skmlp.training.packs.obstacles import find_obstacle
+from skmlp.training.packs.optimizer import PackOptimizer, learning_rate
 from skmlp.training.packs.parameters import PackParameters
 from skmlp.training.packs.structure import pack_structure
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
@@ -48,51 +47,17 @@ _MAX_ENDED = 0.25
 def pack_key(run: TrainingRun, network_key: Hashable | None = None) -> Hashable | None:
     """Return a key; runs with equal keys can train in one pack.
 
-    The key is None if the run has to be trained alone:
-
-    - A pack cannot compute a layer, the loss or the solver of the network.
-      `find_obstacle` tries the module of a user, which `network_key` identifies.
-    - The training has callbacks, prints its progress (`verbose`), or uses mixed
-      precision, weight averaging, augmentation, noise, or a score of the training set.
-    - `alpha` differs between layers, or some parameters are frozen.
-    - The features are sparse, or are read from a file.
-    - A single network would divide a batch of images into chunks.
+    The key is None if the run has to be trained alone. `find_obstacle` says why.
     """
-    net, data = run.net, run.train_loader.data
-    if (
-        net.solver not in SOLVERS
-        or net.user_callbacks()
-        or net.amp
-        or net.verbose
-        or net.criterion_.uses_autograd
-        or run.train_score is not None
-        or net.weight_averaging is not None
-        or run.train_loader.augment is not None
-        or run.train_loader.corrupt is not None
-        or not isinstance(net.alpha, (int, float))
-        or not isinstance(data.X, torch.Tensor)
-        or not data.shares_features
-        or not all(p.requires_grad for p in net.module_.parameters())
-    ):
+    if find_obstacle(run, network_key) is not None:
         return None
+    net, data = run.net, run.train_loader.data
     structure = pack_structure(net.module_)
     shapes = tuple(tuple(p.shape) for p in run.flat.parameters)
     layers_key: Hashable = network_key, data.X.shape[1], shapes
     if structure is not None:
         layers_key = structure.key
-    elif find_obstacle(run, network_key) is not None:
-        return None
-    loss = net.criterion_
-    size = run.train_loader.batch_size
-    # A single network computes such a batch in chunks, and draws the dropout masks of
-    # its convolutions for each chunk. A pack would draw other masks.
-    if (
-        structure is not None
-        and structure.image_layers
-        and size
-        > samples_per_chunk(max_values_per_sample(net.module_, data.X.shape[1]))
-    ):
-        return None
+    loss, size = net.criterion_, run.train_loader.batch_size
     return (
         layers_key,
         net.solver,

@@ -9,8 +9,12 @@ from torch import nn
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS, ZERO_AT_ZERO
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
-from skmlp.training.modules.introspection import known_modules, output_shapes
-from skmlp.training.modules.layers import Conv2d, Dropout
+from skmlp.training.modules.introspection import (
+    known_modules,
+    modules_in_sequence,
+    output_shapes,
+)
+from skmlp.training.modules.layers import BatchNorm1d, Conv2d, Dropout
 from skmlp.training.modules.signal_layers import (
     AvgPool1d,
     Conv1d,
@@ -105,6 +109,15 @@ def pack_structure(network: nn.Module) -> NetworkStructure | None:
     if any(type(layer) not in _EQUAL_ATTRIBUTES for layer in image_layers):
         return None
     return NetworkStructure(image_layers, dense_layers, embedding)
+
+
+def unpackable_layer(network: nn.Module) -> nn.Module | None:
+    """Return the first module in sequence that no pack can compute, or None."""
+    computed = (*_EQUAL_ATTRIBUTES, nn.Linear, BatchNorm1d, FeatureEmbedding)
+    for layer in modules_in_sequence(network) or ():
+        if not isinstance(layer, computed):
+            return layer
+    return None
 
 
 def max_patch_values(network: nn.Module, n_features: int) -> int:

@@ -115,6 +115,8 @@ class Trainer:
             self.tuner,
             lambda: net.schedule.fade,
         )
+        if self._trains_on_bfloat16():
+            run.train_loader.data = run.train_loader.data.in_bfloat16()
         self.recorder: GraphRecorder | None = None
         self.interrupts = current_watch() or InterruptWatch()
         self._is_first_epoch = True
@@ -239,15 +241,29 @@ class Trainer:
         handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
             self.run.net.optimizer_, FlatOptimizer
         )
-        others_see_batches = (
+        if handwritten and not self._others_see_batches():
+            return inference_mode(True)
+        return nullcontext()
+
+    def _others_see_batches(self) -> bool:
+        """Return whether code of the user, or noise, takes the tensors of a batch."""
+        return (
             self.run.train_loader.augment is not None
             or self.run.train_loader.corrupt is not None
             or self.run.net.criterion_.uses_autograd
             or notifies_of_batches(self.run.net)
         )
-        if handwritten and not others_see_batches:
-            return inference_mode(True)
-        return nullcontext()
+
+    def _trains_on_bfloat16(self) -> bool:
+        """Return whether the step alone takes the features, and casts them first."""
+        loader = self.run.train_loader
+        return (
+            isinstance(self.step, HandwrittenStep)
+            and self.step.casts_to_bfloat16(loader.batch_size)
+            and isinstance(loader.data.X, Tensor)
+            and loader.data.y is not None  # otherwise, the features are targets
+            and not self._others_see_batches()
+        )
 
     def _averaged_weights(self) -> AbstractContextManager[None]:
         """Give the network the averaged weights within the block, if there are any."""

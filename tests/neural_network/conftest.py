@@ -10,6 +10,13 @@ from skorch.callbacks import Callback
 
 import skmlp.neural_network
 from skmlp.neural_network import MLPClassifier
+from skmlp.training.steps import selection
+
+
+@pytest.fixture(autouse=True)
+def fast_bfloat16(monkeypatch):
+    """Let every processor pass for one with instructions for bfloat16."""
+    monkeypatch.setattr(selection, "bfloat16_is_fast", lambda: True)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ MKL needs no other layout of the weights.
 not.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -278,7 +278,9 @@ def _onednn_threads(
     if choices is not None and (batch_size, n_threads) in choices:
         return choices[batch_size, n_threads]
     chosen = n_threads if _is_faster_by_onednn(x, weight) else 0
-    if chosen > 1 and not _has_same_bits_on_threads(chosen, x, weight, bias):
+    if chosen > 1 and not has_same_bits_on_threads(
+        chosen, _onednn_linear, x, weight, bias
+    ):
         return 1  # not in `choices`; `_same_bits` has the result of a trial that ran
     if choices is not None:
         choices[batch_size, n_threads] = chosen
@@ -290,22 +292,23 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _onednn(x, weight, bias, "none", [], "")  # type: ignore[misc]
 
 
-# Results of the trials below, by number of threads, shapes and memory layouts. The
-# keys determine how oneDNN splits the sums of a product.
+# Results of the trials below, by product, number of threads, shapes and memory layouts.
+# The keys determine how oneDNN splits the sums of a product.
 _same_bits: dict[Hashable, bool] = {}
 _MAX_STORED_TRIALS = 1000
 _DRAWS_PER_TRIAL = 10
 
 
-def _has_same_bits_on_threads(
-    n_threads: int, x: Tensor, weight: Tensor, bias: Tensor | None
+def has_same_bits_on_threads(
+    n_threads: int, product: Callable[..., Tensor], *operands: Tensor | None
 ) -> bool:
-    """Try with random operands whether a oneDNN product is equal on several threads.
+    """Try with random operands whether a product is equal on several threads.
 
-    The trial needs the threads. If other fits run, the result is False and not stored.
+    The drawn operands have the shapes, strides and dtypes of `operands`. The trial
+    needs the threads. If other fits run, the result is False and not stored.
     """
-    layout = (x.shape, x.stride(), weight.shape, weight.stride())
-    key = (n_threads, bias is None, layout)
+    layouts = (None if t is None else (t.shape, t.stride(), t.dtype) for t in operands)
+    key = (product, n_threads, *layouts)
     if key not in _same_bits:
         with using_threads(n_threads) as granted:
             if not granted:  # other fits run at the moment
@@ -315,12 +318,12 @@ def _has_same_bits_on_threads(
         for _ in range(_DRAWS_PER_TRIAL):
             drawn = [
                 None if t is None else torch.empty_like(t).normal_(generator=generator)
-                for t in (x, weight, bias)
+                for t in operands
             ]
-            on_one_thread = _onednn_linear(*drawn)  # type: ignore[arg-type]
+            on_one_thread = product(*drawn)
             # Another fit may have begun since the first check.
             with using_threads(n_threads) as granted:
-                on_threads = _onednn_linear(*drawn)  # type: ignore[arg-type]
+                on_threads = product(*drawn)
             if not granted:
                 return False
             same = same and torch.equal(on_one_thread, on_threads)

@@ -9,6 +9,17 @@ import torch
 _CPU_INFO = Path("/proc/cpuinfo")  # exists on Linux
 
 
+# Instructions that multiply matrices of bfloat16 faster than matrices of float32.
+_BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+
+
+@cache
+def bfloat16_is_fast() -> bool:
+    """Return whether this processor has instructions for products in bfloat16."""
+    instructions = torch.cpu.get_capabilities()
+    return any(instructions.get(name, False) for name in _BFLOAT16_INSTRUCTIONS)
+
+
 @cache
 def mkl_is_fast() -> bool:
     """Return whether MKL, torch's BLAS library, is the fastest for dense layers.

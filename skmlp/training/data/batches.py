@@ -38,7 +38,7 @@ _VALUES_PER_CHUNK = 2**21
 
 # Number of feature values that one call of index_select gathers. Several small batches
 # are gathered by one call. The result still fits into the last-level cache.
-_VALUES_PER_GATHER = 2**20
+_VALUES_PER_GATHER = 2**19
 
 # Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
 _KEPT_DTYPES = frozenset(
@@ -122,6 +122,17 @@ class DeviceData(Dataset):
         """Return data of the same tensors with other samples."""
         data = copy.copy(self)
         data.index = index
+        return data
+
+    def in_bfloat16(self) -> "DeviceData":
+        """Return data whose batches have features in bfloat16.
+
+        Features that are floats are cast at once, integers batch by batch.
+        """
+        data = copy.copy(self)
+        data.dtype = torch.bfloat16
+        if self.X.is_floating_point():
+            data.X = self.X.to(torch.bfloat16)
         return data
 
     def as_skorch_dataset(self) -> Dataset | Subset:

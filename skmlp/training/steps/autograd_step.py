@@ -4,9 +4,8 @@ There are three cases:
 
 - On a GPU, with batch normalization, in a user's network, or if the batch is small, the
   whole batch is computed at once.
-- If the batch has few chunks and no mixed precision, the convolutions are computed in
-  chunks by autograd. A handwritten step then computes the dense layers for the whole
-  batch.
+- If the batch has few chunks, the convolutions are computed in chunks by autograd. A
+  handwritten step then computes the dense layers for the whole batch.
 - Otherwise all layers are computed in chunks, and the gradients of the chunks add up.
 
 The feature maps of a chunk fit into the caches of a CPU, and the allocator reuses their
@@ -96,7 +95,8 @@ class AutogradStep:
         self.tuner = tuner
         self.image_layers, dense_layers = _split_before_dense(modules or [])
         self.dense_layers = [
-            make_single_network_layer(layer, flat, tuner) for layer in dense_layers
+            make_single_network_layer(layer, flat, tuner, amp=amp)
+            for layer in dense_layers
         ]
 
     def __call__(
@@ -118,12 +118,15 @@ class AutogradStep:
         if self.chunk_size is None:
             widest = max_values_per_sample(self.network, x.shape[1])
             self.chunk_size = samples_per_chunk(widest)
-        if batch_size <= self.chunk_size:
+        # Mixed precision computes dense layers faster in a handwritten step.
+        if batch_size <= self.chunk_size and not self.amp:
             return self._add_gradients(x, y, weight)
         n_chunks = -(-batch_size // self.chunk_size)  # rounded up
         chunks = list(gen_even_slices(batch_size, n_chunks))
-        if self.dense_layers and not self.amp and n_chunks <= self.max_kept_chunks:
-            feature_extractor = _ChunkedFeatureExtractor(self.image_layers, chunks)
+        if self.dense_layers and n_chunks <= self.max_kept_chunks:
+            feature_extractor = _ChunkedFeatureExtractor(
+                self.image_layers, chunks, self._autocast(x)
+            )
             step = HandwrittenStep(
                 self.dense_layers, self.loss, self.tuner, feature_extractor
             )
@@ -146,9 +149,7 @@ class AutogradStep:
         with (
             torch.enable_grad(),
             self._global_draws(),
-            torch.autocast(x.device.type, torch.bfloat16)
-            if self.amp
-            else nullcontext(),
+            self._autocast(x),
         ):
             logits = self.network(x)
         with torch.enable_grad():
@@ -158,6 +159,12 @@ class AutogradStep:
             grad.mul_(fraction)
         logits.backward(grad)
         return logits.detach(), loss_terms
+
+    def _autocast(self, x: Tensor) -> AbstractContextManager[object]:
+        """Return the context in which modules compute in mixed precision."""
+        if not self.amp:
+            return nullcontext()
+        return torch.autocast(x.device.type, torch.bfloat16)
 
     def _global_draws(self) -> AbstractContextManager[None]:
         """Let the network of a user draw from the generator of the fit."""
@@ -181,19 +188,26 @@ def _split_before_dense(
 class _ChunkedFeatureExtractor:
     """Computes the layers before the dense ones by autograd, in chunks of a batch."""
 
-    def __init__(self, layers: nn.Sequential, chunks: Sequence[slice]) -> None:
+    def __init__(
+        self,
+        layers: nn.Sequential,
+        chunks: Sequence[slice],
+        autocast: AbstractContextManager[object],
+    ) -> None:
         self.layers = layers
         self.chunks = chunks
+        self.autocast = autocast
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Return the features of the batch, and those of each chunk with its graph."""
-        with torch.enable_grad():
+        with torch.enable_grad(), self.autocast:
             features = [self.layers(x[chunk]) for chunk in self.chunks]
-        return torch.cat([of_chunk.detach() for of_chunk in features]), features
+        whole = torch.cat([of_chunk.detach() for of_chunk in features])
+        return whole.to(x.dtype), features
 
     def backward(self, grad: Tensor, saved: list[Tensor]) -> None:
         """Add to the parameters' gradients, and free the graph of each chunk."""
         for chunk in reversed(self.chunks):
             features = saved.pop()
             if features.requires_grad:
-                features.backward(grad[chunk])
+                features.backward(grad[chunk].to(features.dtype))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.dense_products import DenseProducts
+from skmlp.training.compute.mixed_products import MixedProducts
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.losses import Loss
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
@@ -153,15 +154,19 @@ def make_single_network_layer(
     flat: FlatParameters,
     tuner: ThreadTuner,
     alpha: float = 0.0,
+    amp: bool = False,
 ) -> DenseLayer:
-    """Return a layer of one network, with the penalty in its weights' gradient."""
+    """Return a layer of one network, with the penalty in its weights' gradient.
+
+    With `amp`, large products are computed in bfloat16.
+    """
     return make_dense_layer(
         modules,
         Tensor.detach,  # shares memory with the flat vector
         flat.gradient_of,
         None if modules.dropout is None else modules.dropout.mask,
         partial(_count_normalized_samples, modules.norm),
-        partial(DenseProducts, alpha=alpha, tuner=tuner),
+        partial(MixedProducts if amp else DenseProducts, alpha=alpha, tuner=tuner),
     )
 
 
@@ -209,6 +214,15 @@ class HandwrittenStep:
         self.tuner = tuner
         self.feature_extractor = feature_extractor
         self.penalty = penalty
+
+    def casts_to_bfloat16(self, batch_size: int) -> bool:
+        """Return whether the first layer casts batches of this size to bfloat16."""
+        products = self.layers[0].products
+        return (
+            self.feature_extractor is None
+            and isinstance(products, MixedProducts)
+            and products.uses_bfloat16(batch_size)
+        )
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits in evaluation mode."""

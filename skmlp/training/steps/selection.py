@@ -6,6 +6,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from skmlp._warnings import warn
+from skmlp.training.compute.processor import bfloat16_is_fast
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.losses import Loss
 from skmlp.training.modules.embeddings import FeatureEmbedding
@@ -50,13 +52,16 @@ def make_step(
     penalty : Penalty
         Its derivative is part of the gradients.
     amp : bool
-        Whether to compute in mixed precision.
+        Whether to compute in mixed precision. It needs float32 parameters and, on a
+        CPU, instructions for bfloat16.
     tuner : ThreadTuner
         Chooses the number of threads.
     generator : Generator or None
         Draws the random numbers of modules that draw from torch's global generator.
     """
-    modules, embedding = None if amp else known_modules(network), None
+    amp = amp and _gains_by_bfloat16(flat.values)
+    is_handwritten = flat.values.is_cpu or not amp
+    modules, embedding = known_modules(network) if is_handwritten else None, None
     if modules and isinstance(first := modules[0], FeatureEmbedding):
         # Only autograd leaves out single parameters.
         is_trained = all(parameter.requires_grad for parameter in first.parameters())
@@ -66,8 +71,21 @@ def make_step(
         )
     if modules is not None and (dense_layers := group_dense_modules(modules)):
         layers = [
-            make_single_network_layer(layer, flat, tuner, alpha)
+            make_single_network_layer(layer, flat, tuner, alpha, amp)
             for layer, alpha in zip(dense_layers, penalty.alphas, strict=True)
         ]
         return HandwrittenStep(layers, loss, tuner, embedding, penalty)
     return AutogradStep(network, loss, flat, penalty, amp, tuner, generator)
+
+
+def _gains_by_bfloat16(values: Tensor) -> bool:
+    """Return whether mixed precision makes a step faster; warn if it does not."""
+    if values.dtype is not torch.float32:
+        return False
+    if values.is_cpu and not bfloat16_is_fast():
+        warn(
+            "amp=True has no effect: this processor has no instructions for bfloat16 "
+            "that skmlp knows (AMX or AVX512-BF16)."
+        )
+        return False
+    return True

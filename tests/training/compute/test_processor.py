@@ -22,3 +22,21 @@ def test_system_without_the_file_describes_its_processor(monkeypatch, tmp_path):
     name = "Intel64 Family 6 Model 143, GenuineIntel"
     monkeypatch.setattr(processor.platform, "processor", lambda: name)
     assert processor.is_intel(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("instructions", "is_fast"),
+    [
+        ({"avx512_f": True, "amx_bf16": True}, True),
+        ({"avx512_f": True, "avx512_bf16": True}, True),
+        ({"avx512_f": True, "avx512_bf16": False}, False),
+        ({"architecture": "aarch64"}, False),
+    ],
+)
+def test_instructions_decide_whether_bfloat16_is_fast(
+    instructions, is_fast, monkeypatch
+):
+    monkeypatch.setattr(processor.torch.cpu, "get_capabilities", lambda: instructions)
+    processor.bfloat16_is_fast.cache_clear()
+    assert processor.bfloat16_is_fast() == is_fast
+    processor.bfloat16_is_fast.cache_clear()

@@ -1,6 +1,7 @@
 """Handwritten and autograd steps compute the same gradients."""
 
 import itertools
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.modules.layers import build_mlp, initialize, set_dropout_generator
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
-from skmlp.training.steps import make_step
+from skmlp.training.steps import make_step, selection
 from skmlp.training.steps.autograd_step import AutogradStep
 from skmlp.training.steps.handwritten_step import HandwrittenStep
 
@@ -217,20 +218,85 @@ def test_autograd_step_overwrites_old_gradients():
     torch.testing.assert_close(flat.gradients, first, rtol=0, atol=0)
 
 
-def test_mixed_precision_returns_nearby_values_in_full_precision():
-    network = make_network("relu").float()
+@pytest.fixture
+def fast_bfloat16(monkeypatch):
+    """Let this processor pass for one with instructions for bfloat16."""
+    monkeypatch.setattr(selection, "bfloat16_is_fast", lambda: True)
+
+
+def large_batch():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(600, 4, generator=generator)
+    return x, torch.randint(3, (600,), generator=generator)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "other activation"])
+def test_mixed_precision_returns_nearby_values_in_full_precision(kind, fast_bfloat16):
+    if kind == "cnn":
+        network = build_cnn((2, 2, 1), 3, conv_channels=(30,), hidden_layer_sizes=(99,))
+        initialize(network, "auto", "relu", resolve_random_state(0))
+    else:
+        activation = "relu" if kind == "mlp" else "gelu"
+        network = make_network(activation, hidden=(2_000, 60)).float()
     flat = FlatParameters(network)
-    x, y, _ = batch()
+    x, y = large_batch()
     results = []
     for amp in (False, True):
         step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
-        logits, loss_terms = step(x.float(), y, None, TOTAL)
+        assert isinstance(step, HandwrittenStep if kind == "mlp" else AutogradStep)
+        with torch.no_grad():
+            logits, loss_terms = step(x, y, None, TOTAL)
         assert logits.dtype == loss_terms.dtype == torch.float32
         results.append((logits, flat.gradients.clone()))
-    (full, _), (mixed, _) = results
+    (full, full_gradients), (mixed, mixed_gradients) = results
     assert not torch.equal(full, mixed)
     torch.testing.assert_close(full, mixed, rtol=0.05, atol=0.05)
-    torch.testing.assert_close(results[0][1], results[1][1], rtol=0.1, atol=0.02)
+    torch.testing.assert_close(full_gradients, mixed_gradients, rtol=0.1, atol=0.02)
+
+
+def test_batch_in_bfloat16_gives_the_step_of_its_cast(fast_bfloat16):
+    network = make_network(hidden=(2_000,)).float()
+    flat = FlatParameters(network)
+    x, y = large_batch()
+    step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=True)
+    assert step.casts_to_bfloat16(600)
+    assert not step.casts_to_bfloat16(60)
+    for n in (600, 60):
+        results = []
+        for features in (x[:n].bfloat16(), x[:n].bfloat16().float()):
+            logits, _ = step(features, y[:n], None, TOTAL)
+            results.append((logits, flat.gradients.clone()))
+        assert all(map(torch.equal, *results))
+
+
+def test_processor_without_bfloat16_warns_and_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(selection, "bfloat16_is_fast", lambda: False)
+    network = make_network("gelu", hidden=(2_000,)).float()
+    flat = FlatParameters(network)
+    loss = losses.SoftmaxCrossEntropy()
+    results = []
+    for amp in (False, True):
+        with (
+            pytest.warns(UserWarning, match="amp=True has no effect")
+            if amp
+            else nullcontext()
+        ):
+            step = step_of(network, loss, flat, amp=amp)
+        logits, _ = step(*large_batch(), None, TOTAL)
+        results.append((logits, flat.gradients.clone()))
+    assert all(map(torch.equal, *results))
+
+
+def test_mixed_precision_leaves_float64_unchanged(fast_bfloat16):
+    network = make_network(hidden=(2_000,))
+    flat = FlatParameters(network)
+    x, y = large_batch()
+    results = []
+    for amp in (False, True):
+        step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
+        logits, _ = step(x.double(), y, None, TOTAL)
+        results.append((logits, flat.gradients.clone()))
+    assert all(map(torch.equal, *results))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

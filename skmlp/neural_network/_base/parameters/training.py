@@ -113,7 +113,10 @@ TRAINING: dict[str, Parameter] = {
     ),
     "amp": Parameter(
         "bool, default=False",
-        "Whether to compute the forward passes of training in bfloat16.",
+        "Whether to train in mixed precision: large matrix products and convolutions "
+        "in bfloat16, weights and updates in float32. It has no effect in float64. On "
+        "a CPU it needs instructions for bfloat16 (AMX or AVX512-BF16); other "
+        "processors warn and train in float32.",
         ["boolean"],
     ),
     "callbacks": Parameter(

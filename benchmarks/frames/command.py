@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.frames import (
     csv_tables,
+    large_fits,
     measurements,
     package_tables,
     score_picture,
@@ -30,7 +32,10 @@ ON_CSV = ("linear", "Tabular, fast", "Tabular, default", "HistGradientBoosting")
 QUICK_CONTESTANTS = ("linear", "Tabular, fast", "HistGradientBoosting")
 PEERS = ("lightgbm", "xgboost", "catboost", "pytabkit")
 
-_NEEDED = ("table", "contestant", "seed", "all_rows", "error")
+_NEEDED = {
+    False: ("table", "contestant", "seed", "all_rows", "error"),
+    True: ("table", "preset", "error", "quick", "versions"),  # with --large
+}
 
 
 def _names(known: Sequence[str]) -> Any:
@@ -88,6 +93,16 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="train on all training rows, not on at most 4,000",
     )
+    add(
+        "--large",
+        action="store_true",
+        help="measure CPU seconds and memory of fits on all rows of large tables",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="leave out the fits that --out holds already, unless they failed",
+    )
     add("--threads", type=int, default=1, help=argparse.SUPPRESS)
     add("--quick", action="store_true", help="a trial, not a result")
     add("--data-home", metavar="DIR", help=argparse.SUPPRESS)
@@ -105,29 +120,57 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the command line and return its exit status."""
     args = make_parser().parse_args(argv)
-    name = f"tables{'-quick' if args.quick else ''}.jsonl"
+    kind = "tables-large" if args.large else "tables"
+    name = f"{kind}{'-quick' if args.quick else ''}.jsonl"
     try:
         if args.tables:
             path = (args.out or result_files.COMMITTED_FOLDER) / name
-            records = timing_tables.read(path, "tables", _NEEDED)
-            _show(records, args.markdown)
+            records = timing_tables.read(path, "tables", _NEEDED[args.large])
+            _show(records, args)
             return OK
-        tables = list(_load(args))
+        tables = [] if args.large else list(_load(args))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
     environment.use_threads(1)
     folder = result_files.open_folder(args.out or result_files.DEFAULT_FOLDER)
-    records = []
-    for record in _run(tables, args):
-        records.append(record)
-        if args.dataset is None:
-            result_files.append(folder / name, record)
-    _show(records, args.markdown)
-    if args.dataset is None:
+    is_stored = args.dataset is None
+    resumes = args.resume and is_stored and not args.large
+    records = _stored(folder / name) if resumes else []
+    if args.large:
+        measured = large_fits.measure(args.quick)
+    else:
+        measured = _run(tables, args, done={_key(r) for r in records})
+    facts = {
+        **environment.describe(also=("pandas", *PEERS)),
+        "experiment": "tables",
+        "quick": args.quick,
+        "peers": {},
+        "command": _command(args),
+    }
+    for outcome in measured:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        records.append({**outcome, **facts, "finished": now})
+        if is_stored:
+            result_files.append(folder / name, records[-1])
+    _show(records, args)
+    if is_stored and not args.large:
         score_picture.draw(records, folder / f"{Path(name).stem}.png")
+    if is_stored:
         print(f"Stored in {folder / name}", file=sys.stderr)
     return OK
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command line without the options that only select fits."""
+    options = {
+        "--large": args.large,
+        "--all-rows": args.all_rows,
+        "--quick": args.quick,
+    }
+    return " ".join(
+        ["python -m benchmarks tables", *(k for k, given in options.items() if given)]
+    )
 
 
 def _load(args: argparse.Namespace) -> Iterator[TabularData]:
@@ -149,10 +192,25 @@ def _load(args: argparse.Namespace) -> Iterator[TabularData]:
             print(f"{name}: {error}", file=sys.stderr)
 
 
+def _stored(path: Path) -> list[dict[str, Any]]:
+    """Return the stored records of fits that did not fail."""
+    if not path.exists():
+        return []
+    records = timing_tables.read(path, "tables", _NEEDED[False])
+    return [record for record in records if record["error"] is None]
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what two records of the same fit share."""
+    return tuple(record[name] for name in ("table", "all_rows", "seed", "contestant"))
+
+
 def _run(
-    tables: Sequence[TabularData], args: argparse.Namespace
+    tables: Sequence[TabularData],
+    args: argparse.Namespace,
+    done: Collection[tuple[Any, ...]] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records of all tables."""
+    """Yield the records of all tables, split by split, without those in `done`."""
     contestants = args.contestants
     if contestants is None:
         contestants = tuple(CONTESTANTS)
@@ -165,25 +223,21 @@ def _run(
     max_rows = None if args.all_rows else measurements.MAX_TRAIN_ROWS
     if args.quick:
         max_rows = measurements.QUICK_TRAIN_ROWS
-    facts = environment.describe(also=("pandas", *PEERS))
-    for table in tables:
-        for record in measurements.measure(table, seeds, contestants, max_rows):
-            yield {
-                "experiment": "tables",
-                **record,
-                "quick": args.quick,
-                **facts,
-                "peers": {},
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "command": "python -m benchmarks tables"
-                + (" --all-rows" if args.all_rows else "")
-                + (" --quick" if args.quick else ""),
-            }
+    for seed, table in product(seeds, tables):
+        left = [
+            name
+            for name in contestants
+            if (table.name, args.all_rows, seed, name) not in done
+        ]
+        yield from measurements.measure(table, [seed], left, max_rows)
 
 
-def _show(records: Sequence[dict[str, Any]], as_markdown: bool) -> None:
+def _show(records: Sequence[dict[str, Any]], args: argparse.Namespace) -> None:
     """Print all tables."""
+    if args.large:
+        large_fits.table_of(records).show(args.markdown)
+        return
     for i, table in enumerate(score_table.tables_of(records)):
         if i:
             print()
-        table.show(as_markdown)
+        table.show(args.markdown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -182,7 +183,10 @@ def _make_catboost(task: str, seed: int) -> Any:
 
 def _pytabkit(name: str) -> Make:
     def make(task: str, seed: int) -> Any:
-        import pytabkit
+        with warnings.catch_warnings():
+            # What the import of pytabkit uses of torch is deprecated.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import pytabkit
 
         kind = "Classifier" if task == CLASSIFICATION else "Regressor"
         cls = getattr(pytabkit, f"{name}_{kind}")

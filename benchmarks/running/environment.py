@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -63,6 +65,17 @@ def check_device(device: str) -> None:
             f"device={device!r} was requested, but this machine has no CUDA device; "
             "use device='auto' or 'cpu'."
         )
+
+
+def peak_memory() -> int:
+    """Return the peak of this process's resident memory, in bytes."""
+    if sys.platform == "linux":  # on Linux getrusage includes the memory of the parent
+        status = Path("/proc/self/status").read_text()
+        return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _version(package: str) -> str | None:

@@ -29,13 +29,10 @@ A part yields a dict for each contestant:
 from __future__ import annotations
 
 import multiprocessing
-import re
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -45,6 +42,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
+from benchmarks.running import environment
 from benchmarks.search.contestants import (
     ALPHAS,
     BATCH,
@@ -273,7 +271,7 @@ def measure_search_peak(quick: bool, data_home: str | None) -> Measured:
     X, y = data.X_train[::10] / (data.pixel_max or 1.0), data.y_train[::10]
     network = MLPClassifier(WIDER_UNITS, batch_size=BATCH, max_iter=1, random_state=0)
     grid = {"alpha": np.geomspace(1e-5, 1e-1, members // FOLDS)}
-    before = _peak_memory()
+    before = environment.peak_memory()
     seconds, processor = _time_search(
         PackedGridSearchCV(network, grid, cv=FOLDS, refit=False), X, y
     )
@@ -283,19 +281,8 @@ def measure_search_peak(quick: bool, data_home: str | None) -> Measured:
         "seconds": [seconds],
         "processor_seconds": [processor],
         "bytes_before": before,
-        "bytes_at_peak": _peak_memory(),
+        "bytes_at_peak": environment.peak_memory(),
     }
-
-
-def _peak_memory() -> int:
-    """Return the peak of this process's resident memory, in bytes."""
-    if sys.platform == "linux":  # on Linux getrusage includes the memory of the parent
-        status = Path("/proc/self/status").read_text()
-        return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 # Shared by all parts

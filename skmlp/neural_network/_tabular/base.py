@@ -24,6 +24,7 @@ from skmlp.neural_network._tabular.presets import (
     PRESETS,
     choose_batch_size,
     choose_max_iter,
+    choose_n_bins,
     resolve,
 )
 from skmlp.preprocessing import PiecewiseLinearEncoder
@@ -183,16 +184,12 @@ class BaseTabular(BaseEstimator):
         seeds: np.ndarray,
     ) -> None:
         """Train the members with the embedding of the numbers, or with both."""
-        preset = PRESETS[self.preset]
-        embedding = self.numerical_embedding
-        if embedding == "auto":
-            embedding = preset.numerical_embedding
-        if not self.encoder_.n_numbers:
-            embedding = None
+        n_numbers = self.encoder_.n_numbers
+        embedding = self.numerical_embedding if n_numbers else None
         self.bin_encoder_ = None
         if embedding in ("ple", "auto"):
-            numbers = encoded[:, : self.encoder_.n_numbers]
-            self.bin_encoder_ = PiecewiseLinearEncoder().fit(numbers)
+            bin_encoder = PiecewiseLinearEncoder(choose_n_bins(n_numbers))
+            self.bin_encoder_ = bin_encoder.fit(encoded[:, :n_numbers])
         if embedding != "auto":
             self.estimators_ = self._train(embedding, encoded, y, params, folds, seeds)
             return
@@ -348,7 +345,7 @@ class BaseTabular(BaseEstimator):
 
     @property
     def best_epoch_(self) -> int | None:
-        """The epoch whose weights the members have, counted from 1."""
+        """The epoch whose weights the first member has, counted from 1."""
         check_is_fitted(self)
         return self.estimators_[0].best_epoch_
 

@@ -56,7 +56,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int or None
-        The epoch whose weights the members have, counted from 1.
+        The epoch whose weights the first member has, counted from 1. All members with
+        the same embedding have the same one.
 
     See Also
     --------
@@ -70,7 +71,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
       filled by the median, and marked by a further column. Categories with up to nine
       levels become columns of 0 and 1, others trainable vectors. Dates become numbers.
     - Each member is validated on its own part of the samples. All members keep the
-      weights of the same epoch: the one with the lowest mean validation loss.
+      weights of the same epoch: the one with the lowest mean validation loss. This
+      epoch may differ between the two kinds of embeddings.
     - Network and training follow RealMLP (Holzmüller et al. 2024, arXiv:2407.04491),
       the embeddings Gorishniy et al. (2022), arXiv:2203.05556, and the pack of members
       TabM (Gorishniy et al. 2024, arXiv:2410.24210).

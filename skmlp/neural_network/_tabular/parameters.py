@@ -20,15 +20,16 @@ TABULAR_PARAMETERS: dict[str, Parameter] = {
         f"{list_choices(list(PRESETS))}, default='default'",
         "Values of the parameters that are 'auto'.\n\n"
         + "\n".join(
-            f"- '{name}': {preset.n_estimators} members, {preset.max_iter} epochs,\n"
-            f"  ``numerical_embedding={preset.numerical_embedding!r}``."
+            f"- '{name}': ``n_estimators={preset.n_estimators}, "
+            f"max_iter={preset.max_iter}``."
             for name, preset in PRESETS.items()
         ),
         [StrOptions(set(PRESETS))],
     ),
     "n_estimators": Parameter(
         "int or 'auto', default='auto'",
-        "Number of networks whose predictions are averaged.",
+        "Number of networks with each kind of `numerical_embedding`. Their predictions "
+        "are averaged.",
         [POSITIVE_INT, _AUTO],
     ),
     "max_iter": Parameter(
@@ -49,9 +50,8 @@ TABULAR_PARAMETERS: dict[str, Parameter] = {
         "  `MLPClassifier`.\n"
         "- 'ple': bins; see `skmlp.preprocessing.PiecewiseLinearEncoder`.\n"
         "- None: not at all.\n"
-        "- 'auto': as the preset. In the preset 'best', members with 'periodic' and\n"
-        "  with 'ple' are trained, `n_estimators` each. The validation loss decides\n"
-        "  whether one kind or both are kept.",
+        "- 'auto': members with 'periodic' and with 'ple' are trained, `n_estimators`\n"
+        "  each. The validation loss decides whether one kind or both are kept.",
         [StrOptions({"auto", "periodic", "ple"}), None],
     ),
     "categorical_features": Parameter(

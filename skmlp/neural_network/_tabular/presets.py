@@ -10,22 +10,19 @@ class Preset(NamedTuple):
     Parameters
     ----------
     n_estimators : int
-        Number of members.
+        Number of members with each kind of embedding.
     max_iter : int
         Number of epochs for up to `_SAMPLES_OF_FULL_TRAINING` samples.
-    numerical_embedding : str or None
-        Embedding of the numbers.
     """
 
     n_estimators: int
     max_iter: int
-    numerical_embedding: str | None
 
 
 PRESETS = {
-    "fast": Preset(4, 24, "periodic"),
-    "default": Preset(8, 48, "periodic"),
-    "best": Preset(16, 64, "auto"),
+    "fast": Preset(4, 24),
+    "default": Preset(6, 48),
+    "best": Preset(16, 64),
 }
 
 # Above this number of samples, a fit has fewer epochs, so that its number of steps
@@ -36,6 +33,10 @@ _SAMPLES_OF_FULL_TRAINING = 10_000
 _SMALLEST_FRACTION = 0.25
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 128, 512
+
+# Bins of a number, and of all numbers together. Without the second limit, the first
+# layer of a table with many numbers takes most of the time.
+_MOST_BINS, _FEWEST_BINS, _MOST_BINS_OF_TABLE = 24, 4, 384
 
 
 def choose_max_iter(preset: Preset, n_samples: int) -> int:
@@ -50,6 +51,11 @@ def choose_batch_size(n_samples: int) -> int:
     while size < _LARGEST_BATCH and n_samples > 100 * size:
         size *= 2
     return size
+
+
+def choose_n_bins(n_numbers: int) -> int:
+    """Return the number of bins of each number."""
+    return min(_MOST_BINS, max(_FEWEST_BINS, _MOST_BINS_OF_TABLE // max(1, n_numbers)))
 
 
 def resolve(value: Any, preset_value: Any) -> Any:

@@ -54,7 +54,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int or None
-        The epoch whose weights the members have, counted from 1.
+        The epoch whose weights the first member has, counted from 1. All members with
+        the same embedding have the same one.
 
     See Also
     --------
@@ -82,7 +83,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     _parameters_not_shared: ClassVar[dict[str, Parameter]] = {
         **TABULAR_PARAMETERS,
         **activation_parameter("mish"),
-        **learning_rate_parameter(0.1),
+        **learning_rate_parameter(0.05),
     }
 
     def __init__(
@@ -95,7 +96,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         activation: str = "mish",
         numerical_embedding: str | None = "auto",
         categorical_features: Any = "from_dtype",
-        learning_rate_init: float = 0.1,
+        learning_rate_init: float = 0.05,
         batch_size: int | str = "auto",
         dropout: float = 0.15,
         weight_decay: float = 0.02,

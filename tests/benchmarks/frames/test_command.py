@@ -59,6 +59,34 @@ def test_stored_tables_are_printed(ran, capsys):
     assert "| Tabular, fast |" in printed
 
 
+def test_resume_leaves_out_stored_fits_that_did_not_fail(tmp_path):
+    options = ["tables", "--quick", "--out", str(tmp_path), "--contestants"]
+    assert main([*options, "linear"]) == OK
+    (stored,) = read(tmp_path)
+    failed = json.dumps(stored | {"contestant": "MLP", "error": "it failed"})
+    path = tmp_path / "tables-quick.jsonl"
+    path.write_text(json.dumps(stored) + "\n" + failed + "\n")
+    assert main([*options, "linear;MLP", "--resume"]) == OK
+    records = read(tmp_path)
+    assert [r["contestant"] for r in records] == ["linear", "MLP", "MLP"]
+    assert records[-1]["error"] is None
+
+
+def test_large_fits_store_seconds_and_memory(tmp_path, capsys):
+    options = ["tables", "--large", "--quick", "--out", str(tmp_path)]
+    assert main(options) == OK
+    (record,) = [
+        json.loads(line)
+        for line in (tmp_path / "tables-large-quick.jsonl").read_text().splitlines()
+    ]
+    assert record["rows"] == 600
+    assert record["fit_seconds"] > 0
+    assert record["bytes_at_peak"] >= record["bytes_before"] > 1e7
+    capsys.readouterr()
+    assert main([*options, "--tables", "--markdown"]) == OK
+    assert "| breast-cancer | fast | 600 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("target", "task"), [("price", "regression"), ("color", None)])
 def test_csv_file_with_texts_gaps_and_dates_is_compared(
     csv_file, target, task, capsys, monkeypatch

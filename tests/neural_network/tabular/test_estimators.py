@@ -40,14 +40,36 @@ def test_embeddings_decide_what_members_receive(frame, labels, classifier, embed
     assert member.n_features_in_ == n_encoded + n_bins
 
 
-def test_preset_best_keeps_one_or_both_embeddings(frame, labels, classifier):
-    model = classifier(preset="best").fit(frame, labels)
-    assert len(model.estimators_) in (2, 4)
+def test_validation_loss_decides_about_embeddings(frame, labels, classifier):
+    model = classifier(early_stopping=True).fit(frame, labels)
+    kinds = [
+        classifier(numerical_embedding=kind).fit(frame, labels).estimators_
+        for kind in ("periodic", "ple")
+    ]
+    kept = [member.n_features_in_ for member in model.estimators_]
+    known = [[m.n_features_in_ for m in members] for members in kinds]
+    assert kept in (*known, known[0] + known[1])
     assert np.isfinite(model.predict_proba(frame)).all()
 
 
+def test_both_embeddings_are_kept_without_validation(frame, labels, classifier):
+    model = classifier(early_stopping=False).fit(frame, labels)
+    assert len(model.estimators_) == 4
+    assert len({member.n_features_in_ for member in model.estimators_}) == 2
+
+
+def test_tables_with_many_numbers_have_fewer_bins():
+    rng = np.random.default_rng(0)
+    for n_numbers, n_bins in ((2, 24), (64, 6), (200, 4)):
+        X = rng.normal(size=(50, n_numbers))
+        model = TabularClassifier(n_estimators=1, max_iter=1, random_state=0)
+        model.fit(X, X[:, 0] > 0)
+        assert_array_equal(model.bin_encoder_.n_bins_, n_bins)
+
+
 def test_all_members_keep_the_same_epoch(frame, labels, classifier):
-    model = classifier(n_estimators=3, max_iter=12).fit(frame, labels)
+    model = classifier(n_estimators=3, max_iter=12, numerical_embedding="periodic")
+    model.fit(frame, labels)
     assert len({member.best_epoch_ for member in model.estimators_}) == 1
     scores = np.mean([m.validation_scores_ for m in model.estimators_], axis=0)
     assert model.best_epoch_ == scores.argmax() + 1
@@ -56,7 +78,7 @@ def test_all_members_keep_the_same_epoch(frame, labels, classifier):
 
 def test_members_are_validated_on_their_own_samples(frame, target, regressor):
     """Members with one seed differ only by the samples that they train on."""
-    model = regressor(n_estimators=2).fit(frame, target)
+    model = regressor(numerical_embedding=None).fit(frame, target)
     one, two = (member.coefs_[0] for member in model.estimators_)
     assert not np.array_equal(one, two)
 
@@ -69,7 +91,8 @@ def test_fit_without_validation_keeps_the_last_weights(frame, labels, classifier
 
 def test_validation_set_replaces_the_folds(frame, labels, classifier):
     train, valid = frame[:150], frame[150:]
-    model = classifier().fit(train, labels[:150], X_val=valid, y_val=labels[150:])
+    model = classifier(numerical_embedding="periodic")
+    model.fit(train, labels[:150], X_val=valid, y_val=labels[150:])
     member = model.estimators_[0]
     encoded = model.encoder_.transform(valid)
     best = member.validation_scores_[member.best_epoch_ - 1]

@@ -93,9 +93,27 @@ class EpochLoss:
 
     def sum(self) -> float:
         """Return the sum of the losses, each times its factor."""
+        if len(self._batches) == 1 and not self._sums and self._is_on_cpu():
+            return self._loss_on_host(self._batches[0]) * self._factors[0]
         if self._batches:
             self._sum_batches()
         return float(torch.stack(self._sums).sum()) if self._sums else 0.0
+
+    def _is_on_cpu(self) -> bool:
+        """Return whether the results of the pending batches are on the CPU."""
+        return self._batches[0].loss_terms.is_cpu
+
+    def _loss_on_host(self, batch: BatchLosses) -> float:
+        """Return what `batch_losses` returns for one batch.
+
+        In an epoch of one batch, calls of torch take longer than the arithmetic.
+        """
+        loss_terms, weight, total_weight, norms = batch
+        weight = None if weight is None else weight.unsqueeze(0)
+        loss = self.loss.mean_loss(loss_terms.unsqueeze(0), weight).item()
+        if self.penalty is not None:
+            loss += self.penalty.from_norms_on_host(norms, total_weight)
+        return loss
 
 
 def _like(values: Sequence[float], tensor: Tensor) -> Tensor:

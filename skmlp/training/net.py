@@ -10,6 +10,7 @@ The optimizer changes this vector in place, so it changes the network's weights 
 """
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +52,14 @@ _ATTRIBUTES_OF_OLD_PICKLES = (
     "score",
     "train_score",
 )
+
+
+class _EpochTimer(EpochTimer):
+    """skorch's timer of epochs; it does not copy the history to write into it."""
+
+    def on_epoch_end(self, net: "Net", **kwargs: Any) -> None:
+        """Record the duration of the epoch."""
+        net.epoch_record["dur"] = time.time() - self.epoch_start_time_
 
 
 class Net(NeuralNet):
@@ -170,7 +179,7 @@ class Net(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        return [("epoch_timer", EpochTimer())]
+        return [("epoch_timer", _EpochTimer())]
 
     def user_callbacks(self) -> list[tuple[str, Callback]]:
         """Return the callbacks after skorch's timer, by their names."""
@@ -194,6 +203,11 @@ class Net(NeuralNet):
         if (factors := self.rate_factors()) is not None:
             self.optimizer_.rate_factors = self.flat_.expand(factors)
         return self
+
+    def on_epoch_begin(self, net: "Net", **kwargs: Any) -> None:
+        """Begin the record of an epoch, as skorch does."""
+        self.history.new_epoch()
+        self.epoch_record["epoch"] = len(self.history)
 
     @property
     def epoch_record(self) -> dict[str, Any]:

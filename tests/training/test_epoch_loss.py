@@ -56,6 +56,24 @@ def test_epoch_loss_uses_the_penalty_of_each_step(hidden):
     assert epoch.sum() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), SquaredError()])
+@pytest.mark.parametrize("seed", range(5))
+def test_epoch_of_one_batch_has_the_bits_of_the_sum(loss, weighted, dtype, seed):
+    torch.manual_seed(seed)
+    network = build_mlp(200, (300, 9), 2).to(dtype)
+    flat = FlatParameters(network)
+    flat.values.normal_()
+    penalty = Penalty(flat, (0.3, 0.3, 0.7))
+    weight = torch.rand(5, dtype=dtype) if weighted else None
+    batch = BatchLosses(torch.rand(5, dtype=dtype), weight, 3.7, penalty.norms())
+    for with_penalty in (penalty, None):
+        epoch = EpochLoss(loss, with_penalty)
+        epoch.add(batch, 5.3)
+        assert epoch.sum() == epoch.batch_losses([batch])[0].item() * 5.3
+
+
 def test_infinite_losses_stay_infinite():
     epoch = EpochLoss(SquaredError())
     for value in (torch.inf, 1.0):

@@ -78,6 +78,14 @@ class Penalty:
             penalties.addcdiv_(squares, totals, value=0.5 * alpha)
         return penalties
 
+    def from_norms_on_host(self, norms: Iterable[Tensor], total: float) -> float:
+        """Compute the penalty of one step in Python, with the bits of `from_norms`."""
+        penalty = 0.0
+        for slice_norms, (_, _, alpha) in zip(norms, self._slices, strict=True):
+            square = sum(norm * norm for norm in slice_norms.tolist())
+            penalty += 0.5 * alpha * square / total
+        return penalty
+
     def add_to_gradients(self, total_weight: float) -> None:
         """Add the derivative of the penalty to the gradients."""
         for weights, gradients, alpha in self._slices:

@@ -18,6 +18,7 @@ from skmlp.model_selection._tasks import Outcome, Task
 from skmlp.neural_network._fit.checkpoint import MemoryCheckpoint
 from skmlp.neural_network._packs.fit_job import FitJob
 from skmlp.neural_network._packs.packed_fit import fit_jobs
+from skmlp.training.compute.interrupts import raise_lost_interrupt
 from skmlp.training.run import ProgressCallback, ignore_progress
 
 
@@ -123,6 +124,7 @@ error_score, verbose
             if job.interrupted:
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[data_key(task)])
+            raise_lost_interrupt()
             outcome_by_index[job.index] = outcome
             outcomes_of_pack[task.number] = outcome
             # `fit_jobs` yields the members of a pack one after the other.

@@ -355,3 +355,23 @@ def test_random_interrupts_leave_nothing_wrong():
     ended = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith(" 0 faults\n")
+
+
+class Deleted:
+    """Python drops the KeyboardInterrupt of Ctrl-C during its deletion."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_dropped_interrupt_ends_a_search():
+    class Scorer:
+        def __call__(self, model, X, y):
+            Deleted()
+            return 0.0
+
+    search = PackedGridSearchCV(MLP, GRID, cv=2, scoring=Scorer())
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert not hasattr(search, "cv_results_")

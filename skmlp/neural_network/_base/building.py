@@ -23,7 +23,7 @@ from skmlp.neural_network._fit.progress import prints_epochs
 from skmlp.neural_network._fit.transfer import copy_shared_layers, freeze_layers
 from skmlp.neural_network._fit.user_callbacks import copy_callbacks
 from skmlp.training.compute.devices import resolve_dtype
-from skmlp.training.compute.interrupts import delays_interrupt
+from skmlp.training.compute.interrupts import delayed_interrupt
 from skmlp.training.compute.seeds import torch_generator
 from skmlp.training.data.batches import to_dense_aligned
 from skmlp.training.losses import Loss
@@ -125,7 +125,7 @@ class NetworkBuilder(TrainingDataBuilder):
 
     # Ctrl-C waits: torch's device mode is Python code, and an interrupt there can leave
     # the mode on for the rest of the process.
-    @delays_interrupt
+    @delayed_interrupt()
     def _make_meta_network(self) -> nn.Module:
         """Build the network on torch's meta device, where weights take no memory."""
         with torch.device("meta"):

@@ -2,7 +2,7 @@
 
 The modules of a user draw from torch's global generator: initial weights in their
 constructor, and dropout in their forward pass. The generators belong to the process. So
-a lock lets one thread at a time draw from them.
+a lock lets one thread at a time draw from them. Ctrl-C waits for the end of a block.
 """
 
 import random
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from skmlp.training.compute.interrupts import delayed_interrupt
+
 # Reentrant, because a module may call another estimator.
 _lock = threading.RLock()
 
@@ -20,17 +22,15 @@ _lock = threading.RLock()
 @contextmanager
 def seeded_global_generators(seed: int) -> Iterator[None]:
     """Seed the global generators of torch, NumPy and Python within the block."""
-    with _lock:
-        torch_state, python_state = (
-            torch.default_generator.get_state(),
-            random.getstate(),
-        )
+    with _lock, delayed_interrupt():
+        torch_state = torch.default_generator.get_state()
         numpy_state = np.random.get_state()  # noqa: NPY002  # it is the global one
-        # `torch.manual_seed` would change the generators of GPUs, too.
-        torch.default_generator.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
+        python_state = random.getstate()
         try:
+            # `torch.manual_seed` would change the generators of GPUs, too.
+            torch.default_generator.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            random.seed(seed)
             yield
         finally:
             torch.default_generator.set_state(torch_state)
@@ -45,13 +45,13 @@ def global_draws_from(generator: torch.Generator) -> Iterator[None]:
     On a GPU it is the global generator of that GPU.
     """
     default = _default_generator(generator.device)
-    with _lock:
+    with _lock, delayed_interrupt():
         before = default.get_state()
-        default.set_state(generator.get_state())
         try:
+            default.set_state(generator.get_state())
             yield
-        finally:
             generator.set_state(default.get_state())
+        finally:
             default.set_state(before)
 
 

@@ -8,7 +8,8 @@ incomplete, and after the last epoch until `fit` returns.
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from types import FrameType
 from typing import Any, TypeVar
@@ -59,8 +60,7 @@ class InterruptWatch:
             return
         if self in _watches:
             _watches.remove(self)
-        if signal.getsignal(signal.SIGINT) == self._handle:
-            signal.signal(signal.SIGINT, self._before)
+        self._reinstall_previous_handler()
 
     def stop_waiting(self) -> None:
         """Let Ctrl-C act from now on, also if it was pressed while it had to wait."""
@@ -81,27 +81,31 @@ class InterruptWatch:
             return
         # First, because Ctrl-C may have interrupted `end` before it had reinstalled the
         # previous handler.
-        self.end()
+        self._reinstall_previous_handler()
         self._before(number, frame)
 
+    def _reinstall_previous_handler(self) -> None:
+        if signal.getsignal(signal.SIGINT) == self._handle:
+            signal.signal(signal.SIGINT, self._before)
 
-def delays_interrupt(function: F) -> F:
-    """Let Ctrl-C wait until the function has ended. Pressed again, it acts at once."""
 
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        watch = InterruptWatch()
-        watch.waits = True
+@contextmanager
+def delayed_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block. Pressed again, it acts at once.
+
+    Blocks that change a global state need it. An interrupt may arrive after the change,
+    but before Python knows that it has to leave the block.
+    """
+    watch = InterruptWatch()
+    watch.waits = True
+    try:
+        watch.begin()
+        yield
+    finally:
         try:
-            watch.begin()
-            return function(*args, **kwargs)
+            watch.stop_waiting()
         finally:
-            try:
-                watch.stop_waiting()
-            finally:
-                watch.end()
-
-    return call  # type: ignore[return-value]
+            watch.end()
 
 
 def raise_lost_interrupt() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from skmlp.training.compute.global_generators import global_draws_from
-from skmlp.training.compute.interrupts import delays_interrupt
+from skmlp.training.compute.interrupts import delayed_interrupt
 from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import copy_sharing_weights
 from skmlp.training.net import Net
@@ -98,7 +98,7 @@ class FunctionalStep:
 
 
 # Ctrl-C waits, because an interrupt within `vmap` can leave its level open.
-@delays_interrupt
+@delayed_interrupt()
 def call_members(
     network: nn.Module,
     parameters: Mapping[str, Tensor],

@@ -200,9 +200,13 @@ class Net(NeuralNet):
         self.flat_ = FlatParameters(self.module_)
         if self.solver != "lbfgs":
             self.optimizer_ = self.make_optimizer(self.flat_)
+        self.set_rate_factors()
+        return self
+
+    def set_rate_factors(self) -> None:
+        """Give the optimizer the factors of the learning rate, if there are any."""
         if (factors := self.rate_factors()) is not None:
             self.optimizer_.rate_factors = self.flat_.expand(factors)
-        return self
 
     def on_epoch_begin(self, net: "Net", **kwargs: Any) -> None:
         """Begin the record of an epoch, as skorch does."""

@@ -36,6 +36,7 @@ from skmlp.training.modules.introspection import (
 from skmlp.training.modules.layers import Dropout, initialize, set_dropout_generator
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import make_optimizer
+from skmlp.training.prototypes import CopiedNetwork
 from skmlp.training.schedules import Schedule
 from skmlp.training.stopping import Monitor
 
@@ -102,8 +103,14 @@ class NetworkBuilder(TrainingDataBuilder):
         first = reference_parameter(network)
         if (first.device, first.dtype) != (device, dtype):
             network.to(device, dtype)
-        initialize(network, self._initializer_name(), self.activation, random_state)
+        self._draw_weights(network, random_state)
         return network
+
+    def _draw_weights(
+        self, network: nn.Module, random_state: np.random.RandomState
+    ) -> None:
+        """Set the initial weights of a network."""
+        initialize(network, self._initializer_name(), self.activation, random_state)
 
     def _names_of_trainable(self) -> Collection[str] | None:
         """Return the parameters that the network trains itself; None means all."""
@@ -163,11 +170,22 @@ class NetworkBuilder(TrainingDataBuilder):
         freeze_layers(network, self.frozen_layers, self._names_of_trainable())
 
     def _make_initialized_network(
-        self, X: Any, random_state: np.random.RandomState, device: torch.device
+        self,
+        X: Any,
+        random_state: np.random.RandomState,
+        device: torch.device,
+        copied: CopiedNetwork | None = None,
     ) -> nn.Module:
-        """Build the network for the samples X and set its initial weights."""
-        dtype = resolve_dtype(self.dtype, X.dtype, device)
-        network = self._draw_network(X.shape[1], random_state, device, dtype)
+        """Build the network for the samples X and set its initial weights.
+
+        `copied` is used instead of a new network.
+        """
+        if copied is not None:
+            network = copied.network
+            self._draw_weights(network, random_state)
+        else:
+            dtype = resolve_dtype(self.dtype, X.dtype, device)
+            network = self._draw_network(X.shape[1], random_state, device, dtype)
         if self.init_from is not None:
             copy_shared_layers(network, self.init_from)
         if self.frozen_layers is not None:
@@ -235,10 +253,12 @@ class NetworkBuilder(TrainingDataBuilder):
         monitor: Monitor,
         device: torch.device,
         callbacks: Sequence[Any] | None = None,
+        copied: CopiedNetwork | None = None,
     ) -> Net:
         """Return a skorch net that wraps the network; ``initialize`` was called.
 
-        With ``callbacks=None``, it gets copies of the callbacks of the estimator.
+        With ``callbacks=None``, it gets copies of the callbacks of the estimator. The
+        network may be `copied`.
         """
         if callbacks is None:
             callbacks = copy_callbacks(self.callbacks)
@@ -273,7 +293,10 @@ class NetworkBuilder(TrainingDataBuilder):
             lr=self.learning_rate_init,
             device=None,  # skorch does not move the network, which is on `device`
         )
-        net.initialize()
+        if copied is None:
+            net.initialize()
+        else:
+            copied.set_up(net)
         net.device, net.n_outputs = str(device), self.n_outputs_
         net.fit_parameters_ = record_parameters(self)
         return net

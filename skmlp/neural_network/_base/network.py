@@ -62,6 +62,7 @@ from skmlp.training.modules.introspection import (
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.net import Net
 from skmlp.training.net_snapshot import NetSnapshot
+from skmlp.training.prototypes import NetPrototype
 from skmlp.training.run import (
     ProgressCallback,
     TrainingRun,
@@ -147,6 +148,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         continues: bool = False,
         incremental: bool = False,
         checkpoint: MemoryCheckpoint | None = None,
+        prototype: NetPrototype | None = None,
     ) -> TrainingRun:
         """Build the network, its net, the batches and the scorers of a fit.
 
@@ -161,6 +163,8 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             Whether this is `partial_fit`, which trains for one epoch.
         checkpoint : MemoryCheckpoint or None
             Stores the state of the run after epochs.
+        prototype : NetPrototype or None
+            Makes the network of a new fit. Its structure is the one of this estimator.
         """
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
@@ -168,11 +172,12 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             checkpoint.begin_stage("fit", random_state)
         # The next calls draw from `random_state`: initial weights, dropout, validation
         # split. Their order decides the results and has to be scikit-learn's.
+        copied = None if prototype is None else prototype.copy()
         if continues:
             network = self._network_to_continue(device, incremental)
         else:
             network = self._make_initialized_network(
-                inputs.data.X, random_state, device
+                inputs.data.X, random_state, device, copied
             )
         generator = self._make_generator(network, random_state, device)
         train, valid = self._split(inputs, random_state)
@@ -182,7 +187,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             net = self._resume_net(network, device)
         else:
             monitor = self._make_monitor(continues)
-            net = self._make_net(network, monitor, device)
+            net = self._make_net(network, monitor, device, copied=copied)
         if not continues:
             self._init_output_bias_from_priors(net, train)
             self._initialize_from_data(net, train, random_state)

@@ -29,6 +29,7 @@ from skmlp.training.data.batches import BatchLoader, to_dense_aligned
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.introspection import evaluation_mode, reference_parameter
 from skmlp.training.net import Net
+from skmlp.training.prototypes import CopiedNetwork
 
 MODULE_PARAMETERS = {
     "module": Parameter(
@@ -170,9 +171,13 @@ class ModuleNetwork(BaseNetwork):
             ) from error
 
     def _make_initialized_network(
-        self, X: Any, random_state: np.random.RandomState, device: torch.device
+        self,
+        X: Any,
+        random_state: np.random.RandomState,
+        device: torch.device,
+        copied: CopiedNetwork | None = None,
     ) -> nn.Module:
-        network = super()._make_initialized_network(X, random_state, device)
+        network = super()._make_initialized_network(X, random_state, device, copied)
         check_first_batch(
             network,
             _first_samples(X, reference_parameter(network)),

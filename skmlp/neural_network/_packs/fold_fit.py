@@ -7,7 +7,7 @@ import numpy as np
 
 from skmlp.neural_network._fit.progress import show_progress
 from skmlp.neural_network._packs.fit_job import FitJob
-from skmlp.neural_network._packs.packed_fit import Preparation, PreparedJob
+from skmlp.neural_network._packs.preparation import Preparation, PreparedJob
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.packs.joint_selection import JointSelection

@@ -13,10 +13,8 @@ from typing import Any, NamedTuple
 
 from sklearn.utils import gen_even_slices
 
-from skmlp._sklearn_compat import has_callbacks, validate_parameter_constraints
+from skmlp._sklearn_compat import has_callbacks
 from skmlp._warnings import warn
-from skmlp.neural_network._fit.fit_data import FitInputs
-from skmlp.neural_network._fit.module_arguments import is_module_argument
 from skmlp.neural_network._fit.progress import print_line, prints_line, show_progress
 from skmlp.neural_network._known_classes import is_known_network
 from skmlp.neural_network._packs.fit_job import FitJob
@@ -27,91 +25,12 @@ from skmlp.neural_network._packs.pack_size import (
     memory_budget,
     pack_thread_count,
 )
+from skmlp.neural_network._packs.preparation import Preparation, PreparedJob
 from skmlp.training.compute.ambient_modes import in_default_modes
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.packs.obstacles import find_obstacle
 from skmlp.training.packs.pack import pack_key, train_pack
-from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
-
-# Parameters on which the result of `_check_fit_inputs` depends.
-_DATA_PARAMETERS = (
-    *("loss", "class_weight", "dtype"),
-    *("image_shape", "conv_dims", "augmentation", "module"),
-)
-
-
-class PreparedJob(NamedTuple):
-    """A job whose network is ready to be trained."""
-
-    job: FitJob
-    inputs: FitInputs
-    run: TrainingRun
-
-
-class _CheckedData(NamedTuple):
-    """Checked data, and the fitted attributes that the check set in the estimator."""
-
-    attributes: dict[str, Any]
-    inputs: FitInputs
-
-
-class Preparation:
-    """Prepares jobs for training.
-
-    Parameters and data that jobs share are checked only once.
-    """
-
-    def __init__(self) -> None:
-        # From the class of an estimator to the parameters that were checked last.
-        self._params: dict[type, dict[str, Any]] = {}
-        self._data: dict[Hashable, _CheckedData] = {}
-
-    @in_default_modes
-    def prepare(self, job: FitJob) -> PreparedJob:
-        """Check parameters and data of a job, and build its network."""
-        estimator, params = job.estimator, dict(job.params)
-        self._check_params(estimator)
-        names = ("X_val", "y_val", "sample_weight_val")
-        validation = [params.pop(name, None) for name in names]
-        estimator._check_parameter_combinations(*validation)
-        checked = (*_DATA_PARAMETERS, *filter(is_module_argument, vars(estimator)))
-        values = tuple((k, repr(getattr(estimator, k, None))) for k in checked)
-        cache_key = (job.data_key, type(estimator), values)
-        if cache_key not in self._data:
-            before = set(vars(estimator))
-            weight = _sample_weight(params)
-            inputs = estimator._check_fit_inputs(job.X, job.y, weight, *validation)
-            attributes = {k: v for k, v in vars(estimator).items() if k not in before}
-            inputs = inputs.with_shared_device_tensors()
-            self._data[cache_key] = _CheckedData(attributes, inputs)
-        attributes, inputs = self._data[cache_key]
-        # `_check_fit_inputs` sets fitted attributes such as `classes_`. Every estimator
-        # with the same data gets them.
-        vars(estimator).update(attributes)
-        if job.fold is not None:
-            inputs = inputs.with_fold(*job.fold)
-        run = estimator._prepare_training(inputs, checkpoint=job.checkpoint)
-        return PreparedJob(job, inputs, run)
-
-    def _check_params(self, estimator: Any) -> None:
-        """Validate the parameters that the previous estimator of the class lacked.
-
-        A member of a search differs from the previous one in few parameters.
-        """
-        params = estimator.get_params(deep=False)
-        known = self._params.get(type(estimator), {})
-        new = {k: v for k, v in params.items() if k not in known or known[k] is not v}
-        if new:
-            name = type(estimator).__name__
-            validate_parameter_constraints(estimator._parameter_constraints, new, name)
-            self._params[type(estimator)] = params
-
-
-def _sample_weight(params: dict[str, Any]) -> Any:
-    """Return the sample weights; raise a TypeError if there are other arguments."""
-    if unknown := set(params) - {"sample_weight"}:
-        raise TypeError(f"fit() got an unexpected keyword argument {unknown.pop()!r}")
-    return params.get("sample_weight")
+from skmlp.training.run import ProgressCallback, ignore_progress
 
 
 def fit_jobs(

@@ -5,11 +5,14 @@ parameters share the memory of the vector: to change one is to change the other.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.memory import ALIGNMENT
+from skmlp.training.modules.copies import copy_modules
 from skmlp.training.modules.introspection import (
     is_own_class,
     named_weights,
@@ -17,6 +20,63 @@ from skmlp.training.modules.introspection import (
     weight_layers,
 )
 from skmlp.training.modules.layers import per_layer
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterLayout:
+    """Where each trainable parameter is in the vector.
+
+    A copy of a network has the same layout object. So two networks with one layout
+    object have the same modules.
+
+    Attributes
+    ----------
+    slices : list of slice
+        The slice of each parameter.
+    shapes : list of tuple of int
+        The shape of each parameter in the vector. Kernels are channels last.
+    are_kernels : list of bool
+        Whether each parameter is the kernel of a convolution of skmlp. The module of a
+        user may view its kernels, so their layout does not change.
+    size : int
+        Length of the vector.
+    """
+
+    slices: list[slice]
+    shapes: list[tuple[int, ...]]
+    are_kernels: list[bool]
+    size: int
+
+    @classmethod
+    def of(
+        cls, parameters: Sequence[Tensor], kernels: set[int], like: Tensor
+    ) -> "ParameterLayout":
+        """Return the layout of parameters; `kernels` are the ids of the kernels."""
+        slices, size = aligned_slices([p.numel() for p in parameters], like)
+        are_kernels = [id(p) in kernels for p in parameters]
+        shapes = [
+            _stored_shape(p, is_kernel)
+            for p, is_kernel in zip(parameters, are_kernels, strict=True)
+        ]
+        return cls(slices, shapes, are_kernels, size)
+
+    def views(self, vector: Tensor) -> list[Tensor]:
+        """Return views of a vector in the shapes of the parameters."""
+        return [self.view(vector, i) for i in range(len(self.slices))]
+
+    def view(self, vector: Tensor, i: int) -> Tensor:
+        """Return the view of a vector in the shape of the `i`-th parameter."""
+        view = vector[self.slices[i]].view(self.shapes[i])
+        return view.movedim(-1, 1) if self.are_kernels[i] else view
+
+
+def _stored_shape(parameter: Tensor, is_kernel: bool) -> tuple[int, ...]:
+    """Return the shape of a parameter in the vector."""
+    shape = tuple(parameter.shape)
+    if is_kernel:
+        n, channels, *sides = shape
+        return n, *sides, channels
+    return shape
 
 
 class FlatParameters:
@@ -36,54 +96,84 @@ class FlatParameters:
         parameters align each of them in memory.
     parameters : list of nn.Parameter
         The trainable parameters in that order.
+    layout : ParameterLayout
+        Their places in the vectors. Copies by `copy_network` have the same object.
     """
 
     def __init__(self, network: nn.Module) -> None:
         weights = [weight for _, weight in named_weights(network)]
-        biases = [
-            b for layer in weight_layers(network) if (b := layer.bias) is not None
-        ]
+        layers = list(weight_layers(network))
+        biases = [b for layer in layers if (b := layer.bias) is not None]
         # A dict keeps the position of the first of equal keys, so no parameter appears
         # twice.
         ordered: dict[int, Tensor] = {
             id(p): p for p in (*weights, *biases, *network.parameters())
         }
-        self.parameters = [p for p in ordered.values() if p.requires_grad]
+        parameters = [p for p in ordered.values() if p.requires_grad]
         first = reference_parameter(network)
-        slices, size = aligned_slices([p.numel() for p in self.parameters], first)
-        self._slices = {
-            id(p): parameter_slice
-            for p, parameter_slice in zip(self.parameters, slices, strict=True)
-        }
-        self._weights = weights
-        # The kernels of skmlp's own convolutions. A user's module may view its kernels.
-        self._kernels = {
+        kernels = {
             id(layer.weight)
-            for layer in weight_layers(network)
+            for layer in layers
             if layer.weight.dim() > 2 and is_own_class(type(layer))
         }
-        self.values = torch.zeros(size, dtype=first.dtype, device=first.device)
-        self.gradients = torch.zeros_like(self.values)
-        for parameter in self.parameters:
-            parameter_slice = self._slices[id(parameter)]
-            view = self._view_like(parameter, self.values[parameter_slice])
+        self.layout = ParameterLayout.of(parameters, kernels, first)
+        self.values = torch.zeros(
+            self.layout.size, dtype=first.dtype, device=first.device
+        )
+        for parameter, view in zip(
+            parameters, self.layout.views(self.values), strict=True
+        ):
             view.copy_(parameter.detach())
             parameter.data = view
-            parameter.grad = self._view_like(parameter, self.gradients[parameter_slice])
+        self._set_parameters(parameters, weights)
         self.values.grad = self.gradients
+
+    def _set_parameters(
+        self, parameters: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> None:
+        """Set the attributes that refer to the parameters of the network."""
+        self.parameters = list(parameters)
+        self._numbers = {id(p): i for i, p in enumerate(parameters)}
+        self._weights = list(weights)
+
+    def copy_network(self, network: nn.Module) -> tuple[nn.Module, "FlatParameters"]:
+        """Return a copy of the network, and its flat parameters.
+
+        All parameters of the network are trainable. The gradients of the copy are
+        allocated when they are first read. A member of a pack never reads them.
+        """
+        copied = object.__new__(type(self))
+        copied.layout = self.layout
+        copied.values = self.values.clone()
+        views = self.layout.views(copied.values)
+        copies = {
+            id(p): nn.Parameter(view)
+            for p, view in zip(self.parameters, views, strict=True)
+        }
+        module = copy_modules(network, copies)
+        copied._set_parameters(
+            list(copies.values()), [copies[id(weight)] for weight in self._weights]
+        )
+        return module, copied
+
+    @cached_property
+    def gradients(self) -> Tensor:
+        """The vector of the gradients."""
+        gradients = torch.zeros_like(self.values)
+        views = self.layout.views(gradients)
+        for parameter, view in zip(self.parameters, views, strict=True):
+            parameter.grad = view
+        self.values.grad = gradients
+        return gradients
 
     def slice_of(self, parameter: Tensor) -> slice:
         """Return the slice of the vector that holds a trainable parameter."""
-        return self._slices[id(parameter)]
+        return self.layout.slices[self._numbers[id(parameter)]]
 
     def gradient_of(self, parameter: Tensor) -> Tensor | None:
         """Return the gradient of a parameter as a view; None if it is not trainable."""
-        parameter_slice = self._slices.get(id(parameter))
-        return (
-            None
-            if parameter_slice is None
-            else self._view_like(parameter, self.gradients[parameter_slice])
-        )
+        i = self._numbers.get(id(parameter))
+        return None if i is None else self.layout.view(self.gradients, i)
 
     def expand(self, values: Sequence[float]) -> Tensor:
         """Return a vector that repeats one value for each element of a parameter."""
@@ -92,29 +182,17 @@ class FlatParameters:
             vector[self.slice_of(parameter)] = value
         return vector
 
-    def stored_shape(self, parameter: Tensor) -> tuple[int, ...]:
-        """Return the shape of a parameter in the vector; kernels are channels last."""
-        shape = tuple(parameter.shape)
-        if id(parameter) in self._kernels:
-            n, channels, *sides = shape
-            return n, *sides, channels
-        return shape
-
-    def _view_like(self, parameter: Tensor, vector: Tensor) -> Tensor:
-        """View `vector` in the shape of `parameter`."""
-        view = vector.view(self.stored_shape(parameter))
-        return view.movedim(-1, 1) if id(parameter) in self._kernels else view
-
     def members_in_module_shape(self, tensor: Tensor, parameter: Tensor) -> Tensor:
-        """View ``(members, ...)`` of `stored_shape` in the shape of a parameter."""
-        return tensor.movedim(-1, 2) if id(parameter) in self._kernels else tensor
+        """View ``(members, ...)`` of the stored shape in the shape of a parameter."""
+        is_kernel = self.layout.are_kernels[self._numbers[id(parameter)]]
+        return tensor.movedim(-1, 2) if is_kernel else tensor
 
     def frozen(self) -> list[tuple[slice, Tensor]]:
         """Return slices and copies of the parameters that a callback has frozen.
 
         A callback may set ``requires_grad`` to False after this object was created.
         """
-        slices = [self._slices[id(p)] for p in self.parameters if not p.requires_grad]
+        slices = [self.slice_of(p) for p in self.parameters if not p.requires_grad]
         return [
             (parameter_slice, self.values[parameter_slice].clone())
             for parameter_slice in slices
@@ -139,9 +217,9 @@ class FlatParameters:
         slices: list[tuple[slice, float]] = []
         alphas = self.alpha_per_layer(alpha)
         for weight, layer_alpha in zip(self._weights, alphas, strict=True):
-            parameter_slice = self._slices.get(id(weight))
-            if parameter_slice is None or layer_alpha == 0:
+            if id(weight) not in self._numbers or layer_alpha == 0:
                 continue
+            parameter_slice = self.slice_of(weight)
             if slices and slices[-1][1] == layer_alpha:
                 parameter_slice = slice(slices.pop()[0].start, parameter_slice.stop)
             slices.append((parameter_slice, layer_alpha))
@@ -154,8 +232,8 @@ class FlatParameters:
         """
         matrices = []
         for weight in self._weights[:-1]:
-            parameter_slice = self._slices.get(id(weight))
-            if parameter_slice is not None:
+            if id(weight) in self._numbers:
+                parameter_slice = self.slice_of(weight)
                 matrix = self.values[parameter_slice].view(len(weight), -1)
                 matrix.grad = self.gradients[parameter_slice].view_as(matrix)
                 matrices.append(matrix)
@@ -164,7 +242,9 @@ class FlatParameters:
     def after_hidden_matrices(self) -> Tensor:
         """Return the part of the vector after `hidden_matrices`, with its gradient."""
         hidden = {id(weight) for weight in self._weights[:-1]}
-        starts = [s.start for key, s in self._slices.items() if key not in hidden]
+        starts = [
+            self.slice_of(p).start for p in self.parameters if id(p) not in hidden
+        ]
         start = min(starts, default=len(self.values))
         rest = self.values[start:]
         rest.grad = self.gradients[start:]

@@ -73,7 +73,7 @@ class PackParameters:
         flats = [net.flat_ for net in nets]
         # For each member and parameter: its slice of the flat vector, and its shape.
         self._layouts = [
-            [(flat.slice_of(p), flat.stored_shape(p)) for p in flat.parameters]
+            list(zip(flat.layout.slices, flat.layout.shapes, strict=True))
             for flat in flats
         ]
         self._counts = counts

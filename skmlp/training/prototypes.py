@@ -50,7 +50,7 @@ class NetPrototype:
 
     def set_up(self, net: Net, flat: FlatParameters) -> None:
         """Do what ``net.initialize`` does, for the copy of a network."""
-        attributes = vars(net)
+        attributes = net.__dict__
         for name, register in self._registers.items():
             attributes[name] = register.copy()
         net.callbacks_ = [

@@ -67,8 +67,8 @@ class Net(NeuralNet):
 
     Parameters
     ----------
-    module : nn.Module
-        Network from features to logits, on its device.
+    module : nn.Module or None
+        Network from features to logits, on its device. None if `defer_network` follows.
     criterion : Loss
         Loss of the logits.
     solver : str or type
@@ -135,7 +135,7 @@ class Net(NeuralNet):
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | None,
         criterion: Loss,
         *,
         solver: str | type[Optimizer],
@@ -180,6 +180,32 @@ class Net(NeuralNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", _EpochTimer())]
+
+    def defer_network(self, make_network: Callable[[], nn.Module]) -> None:
+        """Make the network when it is first read; it has no buffers and no dropout.
+
+        Waiting members of a pack would otherwise hold many small objects, which
+        Python's garbage collector visits again and again.
+        """
+        self.__dict__.pop("module", None)
+        self.__dict__["_make_network"] = make_network
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the deferred network."""
+        if name in ("module", "module_") and self.defers_network:
+            network = self.__dict__.pop("_make_network")()
+            self.__dict__.update(module=network, module_=network)
+            return network
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    @property
+    def defers_network(self) -> bool:
+        """Whether the network is still to be made."""
+        return "_make_network" in vars(self)
+
+    def buffers(self) -> list[Tensor]:
+        """Return the running statistics of the network."""
+        return [] if self.defers_network else list(self.module_.buffers())
 
     def user_callbacks(self) -> list[tuple[str, Callback]]:
         """Return the callbacks after skorch's timer, by their names."""
@@ -303,7 +329,7 @@ class Net(NeuralNet):
     def _shallow_copy(self, optimizer_state: OptimizerState | None) -> "Net":
         """Return a net with the same attributes, except `flat_` and `optimizer_`."""
         copied = object.__new__(type(self))
-        copied.__dict__.update(vars(self))
+        copied.__dict__.update(vars(self), module=self.module, module_=self.module_)
         copied.drop_optimizer(optimizer_state)
         return copied
 

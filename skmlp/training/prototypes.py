@@ -7,6 +7,7 @@ network. A search needs them once for all candidates and folds.
 from torch import nn
 
 from skmlp.training.modules.introspection import known_modules
+from skmlp.training.modules.layers import Dropout
 from skmlp.training.net import Net
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 
@@ -30,11 +31,22 @@ class NetPrototype:
         Initialized, not trained yet, and without callbacks of the user. All parameters
         of its network are trainable. The prototype has its own copy of the network, so
         later changes of the net have no effect.
+
+    Attributes
+    ----------
+    has_parameters_only : bool
+        Whether the network holds nothing else that training reads or changes: no
+        running statistics, and no generators of dropout.
     """
 
     def __init__(self, net: Net) -> None:
-        self._network, self._flat = net.flat_.copy_network(net.module_)
+        self._flat = net.flat_.copy()
+        self._network = net.flat_.copy_modules(net.module_, self._flat)
         self._registers = {name: vars(net)[name] for name in _REGISTERS}
+        self.has_parameters_only = not any(
+            module._buffers or isinstance(module, Dropout)
+            for module in self._network.modules()
+        )
 
     @classmethod
     def of(cls, net: Net) -> "NetPrototype | None":
@@ -46,9 +58,13 @@ class NetPrototype:
 
     def copy(self) -> "CopiedNetwork":
         """Return a copy of the network, whose weights have to be drawn again."""
-        return CopiedNetwork(self, *self._flat.copy_network(self._network))
+        return CopiedNetwork(self, self._flat.copy())
 
-    def set_up(self, net: Net, flat: FlatParameters) -> None:
+    def copy_modules(self, flat: FlatParameters) -> nn.Module:
+        """Return the network with the parameters of a copy."""
+        return self._flat.copy_modules(self._network, flat)
+
+    def set_up(self, net: Net, copied: "CopiedNetwork") -> None:
         """Do what ``net.initialize`` does, for the copy of a network."""
         attributes = net.__dict__
         for name, register in self._registers.items():
@@ -56,8 +72,12 @@ class NetPrototype:
         net.callbacks_ = [
             (name, callback.initialize()) for name, callback in net._default_callbacks
         ]
-        attributes["module_"] = net.module
+        if net.module is None:
+            net.defer_network(lambda: copied.network.eval())
+        else:
+            attributes["module_"] = net.module
         net.initialize_criterion()
+        flat = copied.flat
         attributes.update(flat_=flat, optimizer_=net.make_optimizer(flat))
         net.set_rate_factors()
         net.initialize_history()
@@ -69,18 +89,25 @@ class CopiedNetwork:
 
     Attributes
     ----------
-    network : nn.Module
     flat : FlatParameters
         Its parameters.
     """
 
-    def __init__(
-        self, prototype: NetPrototype, network: nn.Module, flat: FlatParameters
-    ) -> None:
+    def __init__(self, prototype: NetPrototype, flat: FlatParameters) -> None:
         self._prototype = prototype
-        self.network = network
+        self._network: nn.Module | None = None
         self.flat = flat
 
+    @property
+    def network(self) -> nn.Module:
+        """The modules, which are made when they are first read."""
+        if self._network is None:
+            self._network = self._prototype.copy_modules(self.flat)
+        return self._network
+
     def set_up(self, net: Net) -> None:
-        """Set up a net of this network, as ``net.initialize`` does."""
-        self._prototype.set_up(net, self.flat)
+        """Set up a net of this network, as ``net.initialize`` does.
+
+        If the module of the net is None, the modules are made when they are first read.
+        """
+        self._prototype.set_up(net, self)

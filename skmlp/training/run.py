@@ -131,7 +131,7 @@ class TrainingRun:
     @property
     def state_tensors(self) -> list[Tensor]:
         """The vector of parameters and the running statistics of the network."""
-        return [self.flat.values, *self.net.module_.buffers()]
+        return [self.flat.values, *self.net.buffers()]
 
     @property
     def device(self) -> torch.device:
@@ -239,8 +239,9 @@ class TrainingRun:
             self.best_weights.restore()
             self.best_weights = None
             self.net.monitor.at_best = True
-        set_dropout_fade(self.net.module_, 1.0)
-        self.net.module_.eval()
+        if not self.net.defers_network:
+            set_dropout_fade(self.net.module_, 1.0)
+            self.net.module_.eval()
 
     def interrupt(self) -> None:
         """Mark the run as ended by Ctrl-C."""

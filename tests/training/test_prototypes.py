@@ -20,6 +20,11 @@ ESTIMATORS = {
 }
 
 
+def run_of_prototype(prototype, estimator, inputs):
+    start = estimator._make_start(inputs, prototype=prototype)
+    return estimator._make_run(start, inputs)
+
+
 @pytest.fixture(params=ESTIMATORS)
 def estimator(request):
     estimator = copy.deepcopy(ESTIMATORS[request.param])
@@ -49,7 +54,7 @@ def test_fit_with_a_prototype_equals_the_fit_without_it(estimator):
     estimator, inputs = estimator
     runs = [estimator._prepare_training(inputs)]
     prototype = NetPrototype.of(runs[0].net)
-    runs.append(estimator._prepare_training(inputs, prototype=prototype))
+    runs.append(run_of_prototype(prototype, estimator, inputs))
     for run in runs:
         estimator._train(run)
     one, two = (run.net.flat_.values for run in runs)
@@ -62,7 +67,7 @@ def test_fit_with_a_prototype_can_be_pickled_and_trained_further(estimator):
     X, y = inputs.data.X, inputs.data.y
     model = copy.deepcopy(estimator).fit(X, y)
     prototype = NetPrototype.of(estimator._prepare_training(inputs).net)
-    run = estimator._prepare_training(inputs, prototype=prototype)
+    run = run_of_prototype(prototype, estimator, inputs)
     estimator._train(run)
     estimator._finish_fit(run, inputs)
     loaded = pickle.loads(pickle.dumps(estimator))

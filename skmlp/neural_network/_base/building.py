@@ -249,7 +249,7 @@ class NetworkBuilder(TrainingDataBuilder):
 
     def _make_net(
         self,
-        network: nn.Module,
+        network: nn.Module | None,
         monitor: Monitor,
         device: torch.device,
         callbacks: Sequence[Any] | None = None,
@@ -258,14 +258,18 @@ class NetworkBuilder(TrainingDataBuilder):
         """Return a skorch net that wraps the network; ``initialize`` was called.
 
         With ``callbacks=None``, it gets copies of the callbacks of the estimator. The
-        network may be `copied`.
+        network may be `copied`. Then None makes its modules when they are first read.
         """
         if callbacks is None:
             callbacks = copy_callbacks(self.callbacks)
-        first = reference_parameter(network)
+        if copied is not None:
+            like = copied.flat.values
+        else:
+            assert network is not None
+            like = reference_parameter(network)
         net = Net(
             network,
-            self._make_loss().placed_like(first),
+            self._make_loss().placed_like(like),
             solver=self.solver,
             make_optimizer=partial(
                 make_optimizer, self.solver, **self._optimizer_params()

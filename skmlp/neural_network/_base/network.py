@@ -5,7 +5,8 @@ several estimators with networks of the same structure at once. It calls steps 1
 4 for each estimator, and trains all their networks together in step 3:
 
 1. `_check_parameter_combinations` and `_check_fit_inputs` check parameters and data.
-2. `_prepare_training` builds the network and its `TrainingRun`.
+2. `_prepare_training` builds the network and its `TrainingRun`. It consists of
+   `_make_start`, which other fits may share, and `_make_run`.
 3. `_train` trains the run.
 4. `_finish_fit` checks the result, sets the fitted attributes and, with
    ``refit_full=True``, trains once more on all samples.
@@ -39,6 +40,7 @@ from skmlp.neural_network._fit.fit_data import (
     FitData,
     FitInputs,
 )
+from skmlp.neural_network._fit.fit_start import FitStart, SharedStart
 from skmlp.neural_network._fit.interruption import is_started_by_user
 from skmlp.neural_network._fit.progress import (
     print_line,
@@ -148,7 +150,6 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         continues: bool = False,
         incremental: bool = False,
         checkpoint: MemoryCheckpoint | None = None,
-        prototype: NetPrototype | None = None,
     ) -> TrainingRun:
         """Build the network, its net, the batches and the scorers of a fit.
 
@@ -163,8 +164,22 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             Whether this is `partial_fit`, which trains for one epoch.
         checkpoint : MemoryCheckpoint or None
             Stores the state of the run after epochs.
-        prototype : NetPrototype or None
-            Makes the network of a new fit. Its structure is the one of this estimator.
+        """
+        start = self._make_start(inputs, continues, incremental, checkpoint)
+        return self._make_run(start, inputs, continues, incremental, checkpoint)
+
+    def _make_start(
+        self,
+        inputs: FitInputs,
+        continues: bool = False,
+        incremental: bool = False,
+        checkpoint: MemoryCheckpoint | None = None,
+        prototype: NetPrototype | None = None,
+    ) -> FitStart:
+        """Build the net and the batches of a fit.
+
+        The parameters are those of `_prepare_training`. In addition, `prototype` makes
+        the network of a new fit. It has the structure that this estimator needs.
         """
         device = resolve_device(self.device)
         random_state = resolve_random_state(self.random_state)
@@ -192,6 +207,32 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             self._init_output_bias_from_priors(net, train)
             self._initialize_from_data(net, train, random_state)
         batches = self._training_batches(train, net, random_state, generator)
+        valid_batches = None
+        if valid is not None:
+            is_split_of_X = inputs.valid is None
+            valid_batches = self._validation_batches(
+                valid, net, batches.data if is_split_of_X else None
+            )
+        return FitStart(net, generator, train, valid, batches, valid_batches)
+
+    def _repeat_start(self, shared: SharedStart) -> FitStart:
+        """Return the start of a new fit that another fit has already drawn."""
+        copied, device = shared.copy_network(), resolve_device(self.device)
+        monitor = self._make_monitor(continues=False)
+        network = None if shared.defers_network else copied.network
+        net = self._make_net(network, monitor, device, copied=copied)
+        return shared.repeat(net)
+
+    def _make_run(
+        self,
+        start: FitStart,
+        inputs: FitInputs,
+        continues: bool = False,
+        incremental: bool = False,
+        checkpoint: MemoryCheckpoint | None = None,
+    ) -> TrainingRun:
+        """Add the scorers to the start of a fit; see `_prepare_training`."""
+        net, batches, valid = start.net, start.batches, start.valid
         if isinstance(net.criterion_, UserLoss):
             values, y = net.flat_.values, batches.data.y
             if y is None:  # the targets are the inputs
@@ -200,25 +241,18 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
             try_user_loss(net.criterion_, few, values, self.n_outputs_)
         train_score = None
         if self.record_train_score:
-            train_score = self._make_train_scorer(train, net, batches.data)
-        score, valid_batches = None, None
-        if valid is not None:
-            score = self._make_scorer(valid, net)
-            is_split_of_X = inputs.valid is None
-            valid_batches = self._validation_batches(
-                valid, net, batches.data if is_split_of_X else None
-            )
+            train_score = self._make_train_scorer(start.train, net, batches.data)
         run = TrainingRun(
             net,
             batches,
-            valid_batches,
+            start.valid_batches,
             max_epochs=1 if incremental else self.max_iter,
             given_data=(inputs.data.X, inputs.data.y),
-            score=score,
+            score=None if valid is None else self._make_scorer(valid, net),
             score_names=self._score_names(),
             scores_network=self.scoring is not None,
             train_score=train_score,
-            generator=generator,
+            generator=start.generator,
             checkpoint=None if checkpoint is None else checkpoint.stage("fit"),
             may_be_interrupted=partial(is_started_by_user, self),
         )

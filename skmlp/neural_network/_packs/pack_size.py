@@ -181,8 +181,12 @@ def group_by_width(runs: Sequence[TrainingRun]) -> list[list[int]]:
         The positions of the runs in each group, from narrow to wide networks.
     """
     positions_by_widths: dict[tuple[int, ...], list[int]] = {}
+    widths_by_layout: dict[int, tuple[int, ...]] = {}  # copies have one layout
     for i, run in enumerate(runs):
-        positions_by_widths.setdefault(_widths(run), []).append(i)
+        layout_id = id(run.flat.layout)
+        if layout_id not in widths_by_layout:
+            widths_by_layout[layout_id] = _widths(run)
+        positions_by_widths.setdefault(widths_by_layout[layout_id], []).append(i)
     batch_size = runs[0].train_loader.batch_size
     thresholds = _thresholds_of(runs[0].device)
 

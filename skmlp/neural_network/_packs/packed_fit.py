@@ -8,6 +8,7 @@ member.
 """
 
 import time
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def fit_jobs(
         key = pack_key(prepared.run, network_key)
         if key is None:
             job.reason = find_obstacle(prepared.run, network_key)
-            yield from _fit_pack([prepared], progress_callback)
+            yield from _fit_pack(deque([prepared]), progress_callback)
             continue
         if key not in waiting:
             waiting[key] = []
@@ -141,6 +142,17 @@ def _fit_waiting(
     key: Hashable, waiting: Sequence[PreparedJob], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
     """Divide networks with equal pack key into packs of equal size; fit the packs."""
+    packs = _divide_into_packs(key, waiting)
+    del waiting  # `_fit_pack` drops the networks that have been scored
+    while packs:
+        yield from _fit_pack(packs.popleft(), progress_callback)
+
+
+def _divide_into_packs(
+    key: Hashable, waiting: Sequence[PreparedJob]
+) -> deque[deque[PreparedJob]]:
+    """Divide networks with equal pack key into packs of about equal size."""
+    packs: deque[deque[PreparedJob]] = deque()
     repeatable = any(prepared.job.repeatable for prepared in waiting)
     for positions in group_by_width([prepared.run for prepared in waiting]):
         group = [waiting[i] for i in positions]
@@ -150,21 +162,25 @@ def _fit_waiting(
             for prepared in group:
                 prepared.job.reason = "packs of networks of this size are not faster"
         for pack in gen_even_slices(len(group), -(-len(group) // size)):
-            yield from _fit_pack(group[pack], progress_callback)
+            packs.append(deque(group[pack]))
+    return packs
 
 
 def _fit_pack(
-    pack: Sequence[PreparedJob], progress_callback: ProgressCallback
+    pack: deque[PreparedJob], progress_callback: ProgressCallback
 ) -> Iterator[FitJob]:
     """Train the networks of a pack, and complete their fits.
 
-    The jobs with `skip_training` are only yielded.
+    The jobs with `skip_training` are only yielded. A job is removed from `pack` before
+    it is yielded. So the caller decides how long the fitted network exists.
     """
-    for job, _, run in pack:
-        if job.skip_training:
-            progress_callback(run.max_epochs)
-            yield job
-    pack = [prepared for prepared in pack if not prepared.job.skip_training]
+    for _ in range(len(pack)):
+        prepared = pack.popleft()
+        if not prepared.job.skip_training:
+            pack.append(prepared)
+            continue
+        progress_callback(prepared.run.max_epochs)
+        yield prepared.job
     if not pack:
         return
     start = time.perf_counter()
@@ -179,10 +195,12 @@ def _fit_pack(
             return
     n_skipped_epochs = sum(run.max_epochs - run.net.epochs_ for _, _, run in pack)
     progress_callback(n_skipped_epochs)
-    seconds = (time.perf_counter() - start) / len(pack)
-    for job, inputs, run in pack:
+    pack_size = len(pack)
+    seconds = (time.perf_counter() - start) / pack_size
+    while pack:
+        job, inputs, run = pack.popleft()
         job.seconds += seconds
-        job.pack_size = len(pack)
+        job.pack_size = pack_size
         if job.error is None:
             with job.record_time_and_error():
                 job.estimator._finish_fit(run, inputs, checkpoint=job.checkpoint)

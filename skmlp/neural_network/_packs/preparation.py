@@ -1,11 +1,14 @@
 """Prepare fit jobs for training: check parameters and data, and build the networks."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
+from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from skmlp._sklearn_compat import validate_parameter_constraints
 from skmlp.neural_network._fit.changed_parameters import STRUCTURE
 from skmlp.neural_network._fit.fit_data import FitInputs
+from skmlp.neural_network._fit.fit_start import FitStart, SharedStart
 from skmlp.neural_network._fit.module_arguments import is_module_argument
 from skmlp.neural_network._packs.fit_job import FitJob
 from skmlp.training.compute.ambient_modes import in_default_modes
@@ -23,8 +26,21 @@ _DATA_PARAMETERS = frozenset(
 # Parameters on which the network depends, in addition to the data.
 _NETWORK_PARAMETERS = frozenset({*STRUCTURE, "device"})
 
-# With these parameters, networks of equal structure differ in more than their weights.
-_PARAMETERS_WITHOUT_PROTOTYPE = ("callbacks", "frozen_layers")
+# Parameters of the training only. Fits that differ in nothing else have equal starts.
+_TRAINING_PARAMETERS = frozenset(
+    {
+        *("alpha", "beta_1", "beta_2", "epsilon", "momentum", "nesterovs_momentum"),
+        *("learning_rate", "learning_rate_init", "power_t", "step_size", "gamma"),
+        *("warmup_epochs", "max_iter", "tol", "n_iter_no_change", "max_grad_norm"),
+    }
+)
+
+# Without these parameters, networks of equal structure differ in their weights only.
+_WITHOUT_PROTOTYPE = ("callbacks", "frozen_layers", "init_from")
+
+# Largest number of prototypes and of starts that are kept. The candidates of a grid
+# have few of them, and random candidates share none.
+_N_KEPT = 64
 
 
 class PreparedJob(NamedTuple):
@@ -45,20 +61,22 @@ class _CheckedData(NamedTuple):
 class _CheckedParameters(NamedTuple):
     """The valid parameters of an estimator.
 
-    Two keys are equal for equal parameters: those on which the checked data depend, and
-    those on which the network depends.
+    The keys are equal for equal parameters: those on which the checked data depend,
+    those on which the network depends, and those on which the start of the fit depends.
     """
 
     values: dict[str, Any]
     data_key: Hashable
     network_key: Hashable
+    start_key: Hashable
 
 
 class Preparation:
     """Prepares jobs for training.
 
     Parameters and data that jobs share are checked only once. Networks of equal
-    structure are copies of one prototype.
+    structure are copies of one prototype. Jobs that differ only in parameters of the
+    training share their start.
     """
 
     def __init__(self) -> None:
@@ -66,6 +84,7 @@ class Preparation:
         self._params: dict[type, _CheckedParameters] = {}
         self._data: dict[Hashable, _CheckedData] = {}
         self._prototypes: dict[Hashable, NetPrototype | None] = {}
+        self._starts: dict[Hashable, SharedStart] = {}
 
     @in_default_modes
     def prepare(self, job: FitJob) -> PreparedJob:
@@ -89,25 +108,35 @@ class Preparation:
         vars(estimator).update(attributes)
         if job.fold is not None:
             inputs = inputs.with_fold(*job.fold)
-        run = self._prepare_run(job, inputs, (data_key, params.network_key))
+        start = self._start(job, inputs, data_key, params)
+        checkpoint = job.checkpoint
+        run = estimator._make_run(start, inputs, checkpoint=checkpoint)
         return PreparedJob(job, inputs, run)
 
-    def _prepare_run(
-        self, job: FitJob, inputs: FitInputs, network_key: Hashable
-    ) -> TrainingRun:
-        """Build the network of a job, from the prototype of the key if there is one."""
-        estimator = job.estimator
-        may_copy = all(
-            getattr(estimator, name) is None for name in _PARAMETERS_WITHOUT_PROTOTYPE
-        )
-        run: TrainingRun = estimator._prepare_training(
-            inputs,
-            checkpoint=job.checkpoint,
-            prototype=self._prototypes.get(network_key) if may_copy else None,
-        )
-        if may_copy and network_key not in self._prototypes:
-            self._prototypes[network_key] = NetPrototype.of(run.net)
-        return run
+    def _start(
+        self,
+        job: FitJob,
+        inputs: FitInputs,
+        data_key: Hashable,
+        params: _CheckedParameters,
+    ) -> FitStart:
+        """Return the start of a fit, from an earlier start or prototype if possible."""
+        estimator, start = job.estimator, None
+        make_start = partial(estimator._make_start, inputs, checkpoint=job.checkpoint)
+        if any(params.values.get(name) is not None for name in _WITHOUT_PROTOTYPE):
+            return make_start()
+        start_key = data_key, params.start_key
+        shared = self._starts.get(start_key)
+        if shared is not None and shared.can_repeat and _is_repeatable(job):
+            return estimator._repeat_start(shared)
+        network_key = data_key, params.network_key
+        start = make_start(prototype=self._prototypes.get(network_key))
+        if network_key not in self._prototypes:
+            _keep(self._prototypes, network_key, NetPrototype.of(start.net))
+        prototype = self._prototypes[network_key]
+        if prototype is not None and _is_repeatable(job) and start.is_shareable:
+            _keep(self._starts, start_key, SharedStart(start, prototype))
+        return start
 
     def _check_params(self, estimator: Any) -> _CheckedParameters:
         """Validate the parameters that the previous estimator of the class lacked.
@@ -122,23 +151,40 @@ class Preparation:
             name = type(estimator).__name__
             validate_parameter_constraints(estimator._parameter_constraints, new, name)
         changed = {*new, *(known.keys() - values.keys())}
-        if previous is not None:
-            data_key, network_key = previous.data_key, previous.network_key
+        keys = {} if previous is None else previous._asdict()
         if previous is None or _concerns(changed, _DATA_PARAMETERS):
-            data_key = _describe(values, _DATA_PARAMETERS)
+            keys["data_key"] = _describe(values, _DATA_PARAMETERS)
         if previous is None or _concerns(changed, _NETWORK_PARAMETERS):
-            network_key = _describe(values, _NETWORK_PARAMETERS)
-        params = _CheckedParameters(values, data_key, network_key)
+            keys["network_key"] = _describe(values, _NETWORK_PARAMETERS)
+        if previous is None or changed - _TRAINING_PARAMETERS:
+            keys["start_key"] = _describe(values, values.keys() - _TRAINING_PARAMETERS)
+        params = _CheckedParameters(**(keys | {"values": values}))
         self._params[type(estimator)] = params
         return params
 
 
-def _concerns(changed: Collection[str], names: frozenset[str]) -> bool:
+def _is_repeatable(job: FitJob) -> bool:
+    """Return whether another fit of the estimator would draw the same numbers.
+
+    The folds of an ensemble are no parameters. A checkpoint reads the RandomState.
+    """
+    has_seed = isinstance(job.estimator.random_state, Integral)
+    return has_seed and job.fold is None and job.checkpoint is None
+
+
+def _keep(kept: dict[Hashable, Any], key: Hashable, value: Any) -> None:
+    """Keep a value, instead of the oldest one if there are many."""
+    if len(kept) >= _N_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
+
+
+def _concerns(changed: Iterable[str], names: frozenset[str]) -> bool:
     """Return whether a changed parameter is one of `names`, or a module's argument."""
     return any(name in names or is_module_argument(name) for name in changed)
 
 
-def _describe(values: dict[str, Any], names: frozenset[str]) -> Hashable:
+def _describe(values: dict[str, Any], names: Collection[str]) -> Hashable:
     """Return a key of the parameters in `names` and of the arguments of a module."""
     return tuple(
         (name, repr(value))

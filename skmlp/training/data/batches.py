@@ -23,6 +23,7 @@ from torch.utils.data import Subset
 
 from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.compute.memory import ALIGNMENT
+from skmlp.training.compute.seeds import RandomStateFork
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.data.sources import Source
@@ -163,7 +164,10 @@ class DeviceData(Dataset):
         return y, weight / weight.sum()
 
     def shuffle(
-        self, order: np.ndarray, random_state: np.random.RandomState, batch_size: int
+        self,
+        order: np.ndarray,
+        random_state: np.random.RandomState | RandomStateFork,
+        batch_size: int,
     ) -> np.ndarray:
         """Return the sample indices `order` in scikit-learn's random order.
 
@@ -238,7 +242,7 @@ class BatchLoader:
     data : DeviceData
     batch_size : int
         Samples in a batch; the last batch of an epoch may be shorter.
-    random_state : RandomState or None
+    random_state : RandomState, RandomStateFork or None
         Each epoch shuffles the order of the previous epoch, as in scikit-learn. None
         leaves the order unchanged.
     augment : callable or None
@@ -257,7 +261,7 @@ class BatchLoader:
         self,
         data: DeviceData,
         batch_size: int,
-        random_state: np.random.RandomState | None = None,
+        random_state: np.random.RandomState | RandomStateFork | None = None,
         augment: Augment | None = None,
         corrupt: Augment | None = None,
     ) -> None:
@@ -281,8 +285,13 @@ class BatchLoader:
         return self.order
 
     def copy_order_from(self, other: "BatchLoader") -> None:
-        """Copy order and random state from a loader with the same batches."""
-        if self is not other and self.random_state and other.random_state:
+        """Copy order and random state from a loader with the same batches.
+
+        `other` does not draw any more. So its `RandomStateFork` is taken over.
+        """
+        if isinstance(self.random_state, RandomStateFork):
+            self.random_state = other.random_state
+        elif self is not other and self.random_state and other.random_state:
             self.random_state.set_state(other.random_state.get_state())
         self.order = other.order
 

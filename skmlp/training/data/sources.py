@@ -24,6 +24,8 @@ import scipy.sparse
 import torch
 from sklearn.utils import gen_batches
 
+from skmlp.training.compute.seeds import RandomStateFork
+
 # Size of a window, which is the shuffle buffer. Its samples are shuffled individually.
 WINDOW_BYTES = 2**26
 # Size of a block of neighboring samples, which is read at once. The shuffle moves whole
@@ -159,7 +161,10 @@ class Source:
         return index[np.argsort(self._array_rows(index), kind="stable")]
 
     def shuffled(
-        self, index: np.ndarray, random_state: np.random.RandomState, batch_size: int
+        self,
+        index: np.ndarray,
+        random_state: np.random.RandomState | RandomStateFork,
+        batch_size: int,
     ) -> np.ndarray:
         """Return the ascending sample indices `index` in a random order.
 

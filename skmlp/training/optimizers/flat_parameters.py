@@ -136,8 +136,8 @@ class FlatParameters:
         self._numbers = {id(p): i for i, p in enumerate(parameters)}
         self._weights = list(weights)
 
-    def copy_network(self, network: nn.Module) -> tuple[nn.Module, "FlatParameters"]:
-        """Return a copy of the network, and its flat parameters.
+    def copy(self) -> "FlatParameters":
+        """Return new parameters with the same values, for a copy of the network.
 
         All parameters of the network are trainable. The gradients of the copy are
         allocated when they are first read. A member of a pack never reads them.
@@ -145,16 +145,17 @@ class FlatParameters:
         copied = object.__new__(type(self))
         copied.layout = self.layout
         copied.values = self.values.clone()
-        views = self.layout.views(copied.values)
-        copies = {
-            id(p): nn.Parameter(view)
-            for p, view in zip(self.parameters, views, strict=True)
-        }
-        module = copy_modules(network, copies)
-        copied._set_parameters(
-            list(copies.values()), [copies[id(weight)] for weight in self._weights]
-        )
-        return module, copied
+        parameters = list(map(nn.Parameter, self.layout.views(copied.values)))
+        # The weights come first.
+        copied._set_parameters(parameters, parameters[: len(self._weights)])
+        return copied
+
+    def copy_modules(
+        self, network: nn.Module, parameters: "FlatParameters"
+    ) -> nn.Module:
+        """Return a copy of the network with the parameters that `copy` has made."""
+        pairs = zip(self.parameters, parameters.parameters, strict=True)
+        return copy_modules(network, {id(p): copied for p, copied in pairs})
 
     @cached_property
     def gradients(self) -> Tensor:

@@ -10,7 +10,6 @@ streams need not all be neighbors, so a stream may have several groups.
 """
 
 import math
-import pickle
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple, cast
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from skmlp.training.compute.devices import highest_precision_float, upload
+from skmlp.training.compute.seeds import RandomStateFork, fingerprint
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
@@ -30,9 +30,11 @@ from skmlp.training.data.batches import (
 
 def batch_stream_key(loader: BatchLoader) -> Hashable:
     """Return a key that is equal for loaders with the same stream."""
-    state = None
-    if loader.random_state is not None:
-        state = pickle.dumps(loader.random_state.get_state())
+    random_state, state = loader.random_state, None
+    if isinstance(random_state, RandomStateFork):
+        state = random_state.fingerprint
+    elif random_state is not None:
+        state = fingerprint(random_state)
     return data_key(loader.data), loader.batch_size, state
 
 

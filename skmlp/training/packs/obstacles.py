@@ -5,11 +5,9 @@ from typing import Any
 
 import torch
 
-from skmlp.training.data.batches import samples_per_chunk
-from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.packs.functional import find_module_obstacle
 from skmlp.training.packs.optimizer import SOLVERS
-from skmlp.training.packs.structure import pack_structure, unpackable_layer
+from skmlp.training.packs.structure import describe_network, unpackable_layer
 from skmlp.training.run import TrainingRun
 
 
@@ -44,7 +42,7 @@ def _find_setting(run: TrainingRun) -> str | None:
         return "X is read from a file"
     if not isinstance(loader.data.X, torch.Tensor):
         return "X is sparse"
-    if not all(p.requires_grad for p in net.module_.parameters()):
+    if describe_network(run).has_frozen:
         return "some parameters are frozen"
     used = {
         "callbacks": bool(net.user_callbacks()),
@@ -61,17 +59,14 @@ def _find_setting(run: TrainingRun) -> str | None:
 
 def _find_in_network(run: TrainingRun, network_key: Hashable | None) -> str | None:
     """Return why a pack cannot compute the layers of a network; None if it can."""
-    network, loader = run.net.module_, run.train_loader
-    structure = pack_structure(network)
-    if structure is None:
+    description = describe_network(run)
+    if description.layers_key is None:
+        network = run.net.module_
         layer = unpackable_layer(network)
         if network_key is None and layer is not None:
             return f"packs have no formulas for {layer}"
         return find_module_obstacle(run, network_key)
-    # A single network computes such a batch in chunks, and draws the dropout masks of
-    # its convolutions for each chunk. A pack would draw other masks.
-    n_values = max_values_per_sample(network, loader.data.X.shape[1])
-    if structure.image_layers and loader.batch_size > samples_per_chunk(n_values):
+    if run.train_loader.batch_size > description.max_batch_size:
         return "a single network divides a batch of images into chunks"
     return None
 

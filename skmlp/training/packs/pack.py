@@ -37,7 +37,7 @@ from skmlp.training.packs.members import sort_members, split_members
 from skmlp.training.packs.obstacles import find_obstacle
 from skmlp.training.packs.optimizer import PackOptimizer, learning_rate
 from skmlp.training.packs.parameters import PackParameters
-from skmlp.training.packs.structure import pack_structure
+from skmlp.training.packs.structure import describe_network
 from skmlp.training.run import ProgressCallback, TrainingRun, ignore_progress
 
 # Fraction of the members of a pack on a GPU from which on ended ones are removed.
@@ -52,11 +52,10 @@ def pack_key(run: TrainingRun, network_key: Hashable | None = None) -> Hashable 
     if find_obstacle(run, network_key) is not None:
         return None
     net, data = run.net, run.train_loader.data
-    structure = pack_structure(net.module_)
-    shapes = tuple(tuple(p.shape) for p in run.flat.parameters)
-    layers_key: Hashable = network_key, data.X.shape[1], shapes
-    if structure is not None:
-        layers_key = structure.key
+    layers_key = describe_network(run).layers_key
+    if layers_key is None:
+        shapes = tuple(tuple(p.shape) for p in run.flat.parameters)
+        layers_key = network_key, data.X.shape[1], shapes
     loss, size = net.criterion_, run.train_loader.batch_size
     return (
         layers_key,

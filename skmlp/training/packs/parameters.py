@@ -86,7 +86,7 @@ class PackParameters:
         for i, flat in enumerate(flats):
             self.load_member(i, flat.values, into=self.values)
         self.gradients = self.values.zeros()
-        buffers = [list(net.module_.buffers()) for net in nets]
+        buffers = [net.buffers() for net in nets]
         self.buffers = [
             same_buffer[0].new_zeros(_padded_shape([b.shape for b in same_buffer]))
             for same_buffer in zip(*buffers, strict=True)
@@ -137,7 +137,7 @@ class PackParameters:
             return JointMasks(dropouts, self._generator, self.values.vector)
 
         # Dicts from the id of a tensor of the first member to the tensor of the pack.
-        first_tensors = [*first.flat_.parameters, *first.module_.buffers()]
+        first_tensors = [*first.flat_.parameters, *first.buffers()]
         pack_tensors = [*self.values.tensors, *self.buffers]
         value_by_id = {
             id(t): p for t, p in zip(first_tensors, pack_tensors, strict=True)
@@ -145,11 +145,14 @@ class PackParameters:
         # `value_by_id` ends with the buffers. They have no gradients, so `zip` stops
         # before them.
         gradient_by_id = dict(zip(value_by_id, self.gradients.tensors, strict=False))
-        structures = []
-        for net in self.nets:
-            structure = pack_structure(net.module_)
-            assert structure is not None
-            structures.append(structure)
+        structures = [
+            structure
+            # The modules of a deferred network would hold nothing but parameters, which
+            # the pack has itself.
+            for net in self.nets
+            if net is first or not net.defers_network
+            if (structure := pack_structure(net.module_)) is not None
+        ]
         layers = [
             make_dense_layer(
                 same_layer[0],
@@ -263,7 +266,7 @@ class PackParameters:
         """Copy the current parameters and buffers into the `i`-th network."""
         net = self.nets[i]
         self.store_member(i, self.values, into=net.flat_.values)
-        for buffer, tensor in zip(net.module_.buffers(), self.buffers, strict=True):
+        for buffer, tensor in zip(net.buffers(), self.buffers, strict=True):
             buffer.copy_(_member_view(tensor, i, buffer.shape))
 
     def store_member(self, i: int, pack_vector: PackVector, into: Tensor) -> Tensor:

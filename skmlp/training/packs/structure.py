@@ -3,14 +3,17 @@
 import math
 from collections.abc import Hashable
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS, ZERO_AT_ZERO
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView
 from skmlp.training.modules.introspection import (
     known_modules,
+    max_values_per_sample,
     modules_in_sequence,
     output_shapes,
 )
@@ -21,6 +24,8 @@ from skmlp.training.modules.signal_layers import (
     MaxPool1d,
     ZeroPad1d,
 )
+from skmlp.training.optimizers.flat_parameters import ParameterLayout
+from skmlp.training.run import TrainingRun
 from skmlp.training.steps.handwritten_step import DenseModules, group_dense_modules
 
 _CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
@@ -134,3 +139,50 @@ def max_patch_values(network: nn.Module, n_features: int) -> int:
     return max(
         layer.weight[0].numel() * math.prod(shapes[layer][2:]) for layer in convolutions
     )
+
+
+class NetworkDescription(NamedTuple):
+    """What decides which runs train in one pack, as far as it depends on the network.
+
+    Attributes
+    ----------
+    layers_key : hashable or None
+        Equal for networks with layers that fit together. None if a pack has no formulas
+        for the layers.
+    has_frozen : bool
+        Whether some parameters are not trained.
+    max_batch_size : float
+        A single network computes a larger batch in chunks, and draws the dropout masks
+        of its convolutions for each chunk. A pack would draw other masks.
+    """
+
+    layers_key: Hashable | None
+    has_frozen: bool
+    max_batch_size: float
+
+
+# Copies of one network have one layout. So they are described only once.
+_descriptions: WeakKeyDictionary[ParameterLayout, NetworkDescription] = (
+    WeakKeyDictionary()
+)
+
+
+def describe_network(run: TrainingRun) -> NetworkDescription:
+    """Return the description of the network of a run that has not been trained."""
+    layout = run.flat.layout
+    if layout not in _descriptions:
+        n_features = run.train_loader.data.X.shape[1]
+        _descriptions[layout] = _describe(run.net.module_, n_features)
+    return _descriptions[layout]
+
+
+def _describe(network: nn.Module, n_features: int) -> NetworkDescription:
+    """Return the description of a network."""
+    has_frozen = not all(p.requires_grad for p in network.parameters())
+    structure = pack_structure(network)
+    if structure is None:
+        return NetworkDescription(None, has_frozen, math.inf)
+    max_batch_size = math.inf
+    if structure.image_layers:
+        max_batch_size = samples_per_chunk(max_values_per_sample(network, n_features))
+    return NetworkDescription(structure.key, has_frozen, max_batch_size)

@@ -13,6 +13,7 @@ import torch
 from skorch.history import History
 from torch import Tensor
 
+from skmlp.training.compute.seeds import RandomStateFork
 from skmlp.training.net import Net
 from skmlp.training.optimizers.optimizer_state import load_optimizer_state
 from skmlp.training.run import TrainingRun
@@ -125,13 +126,14 @@ def _copy(tensors: list[Tensor], arrays: list[np.ndarray]) -> None:
 
 
 def _same_state(
-    one: np.random.RandomState | None, two: np.random.RandomState | None
+    one: np.random.RandomState | RandomStateFork | None,
+    two: np.random.RandomState | None,
 ) -> bool:
     """Return whether two generators draw the same numbers from now on."""
     if one is None or two is None:
         return one is two
-    first: Any = one.get_state(legacy=True)
-    second: Any = two.get_state(legacy=True)
+    first: Any = one.get_state()
+    second: Any = two.get_state()
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 

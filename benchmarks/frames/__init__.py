@@ -7,7 +7,7 @@ Rules of the comparison:
 - Most defaults of `TabularClassifier` and `TabularRegressor` are the published ones of
   RealMLP, TabM and the papers on embeddings. Other rows than the training rows of the
   data sets in `package_tables.DEVELOPMENT` decided about these: members with periodic
-  functions and with bins, numbers of members and epochs, and the learning rate of the
-  regressor. They were compared at 2,500 training rows.
+  functions and with bins, numbers of members and epochs, the patience, and the learning
+  rate of the regressor. They were compared at 2,500 training rows.
 - All contestants take turns on the same splits, on one thread.
 """

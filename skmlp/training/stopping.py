@@ -70,7 +70,8 @@ class Monitor:
     ) -> bool:
         """Add an epoch to the record and return whether it is the best so far.
 
-        `is_best` is the decision of a `JointSelection`. With None, the score decides.
+        `is_best` is the decision of a `JointSelection`, which also decides whether the
+        epoch is an improvement. With None, the score decides.
         """
         self.at_best = False
         self.loss_curve.append(loss)
@@ -92,7 +93,7 @@ class Monitor:
             improved_by_tol = not score < highest + self.tol
             has_best_score = score > highest
         if self.early_stopping:
-            self._count_epoch(improved_by_tol)
+            self._count_epoch(improved_by_tol if is_best is None else is_best)
         if score > highest:
             self._highest_score = score
         if is_best is None:

@@ -25,6 +25,7 @@ from skmlp.neural_network._tabular.presets import (
     choose_batch_size,
     choose_max_iter,
     choose_n_bins,
+    choose_patience,
     resolve,
 )
 from skmlp.preprocessing import PiecewiseLinearEncoder
@@ -49,7 +50,6 @@ MEMBER_PARAMETERS: dict[str, Any] = {
         "periodic": 0.1,
     },
     "scoring": "loss",
-    "n_iter_no_change": np.inf,
     "dtype": "float32",
 }
 
@@ -220,15 +220,19 @@ class BaseTabular(BaseEstimator):
             params = params | {
                 "X_val": self._inputs(params["X_val"], embedding == "ple")
             }
+        max_iter = resolve(
+            self.max_iter, choose_max_iter(PRESETS[self.preset], n_samples)
+        )
+        is_validated = folds is not None or "X_val" in params
         member_params = MEMBER_PARAMETERS | {
             "hidden_layer_sizes": self.hidden_layer_sizes,
             "activation": self.activation,
             "alpha": self.weight_decay,
             "dropout": self.dropout,
             "learning_rate_init": self.learning_rate_init,
-            "max_iter": resolve(
-                self.max_iter, choose_max_iter(PRESETS[self.preset], n_samples)
-            ),
+            "max_iter": max_iter,
+            "early_stopping": is_validated,
+            "n_iter_no_change": choose_patience(max_iter) if is_validated else np.inf,
             "batch_size": min(
                 n_samples, resolve(self.batch_size, choose_batch_size(n_samples))
             ),

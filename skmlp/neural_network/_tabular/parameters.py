@@ -82,7 +82,8 @@ TABULAR_PARAMETERS: dict[str, Parameter] = {
         "bool, default=True",
         "Whether each member is validated on its own part of the samples, and all "
         "members keep the weights of the epoch with the lowest mean validation loss. "
-        "If False, they train on all samples and keep the last weights.",
+        "The fit ends after a third of the epochs without a lower one. If False, they "
+        "train on all samples and keep the last weights.",
         ["boolean"],
     ),
     "validation_fraction": Parameter(

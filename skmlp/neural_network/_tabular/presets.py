@@ -20,9 +20,9 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "fast": Preset(4, 24),
-    "default": Preset(6, 48),
-    "best": Preset(16, 64),
+    "fast": Preset(2, 32),
+    "default": Preset(3, 48),
+    "best": Preset(8, 64),
 }
 
 # Above this number of samples, a fit has fewer epochs, so that its number of steps
@@ -31,6 +31,9 @@ _SAMPLES_OF_FULL_TRAINING = 10_000
 
 # Fraction of the epochs that any number of samples gets.
 _SMALLEST_FRACTION = 0.25
+
+# A fit ends after this part of its epochs without an improvement.
+_PATIENCE_PART = 3
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 128, 512
 
@@ -43,6 +46,11 @@ def choose_max_iter(preset: Preset, n_samples: int) -> int:
     """Return the number of epochs for a number of samples."""
     fraction = min(1.0, _SAMPLES_OF_FULL_TRAINING / max(1, n_samples))
     return math.ceil(preset.max_iter * max(_SMALLEST_FRACTION, fraction))
+
+
+def choose_patience(max_iter: int) -> int:
+    """Return the number of epochs without an improvement after which a fit ends."""
+    return math.ceil(max_iter / _PATIENCE_PART)
 
 
 def choose_batch_size(n_samples: int) -> int:

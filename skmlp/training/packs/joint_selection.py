@@ -12,6 +12,9 @@ class JointSelection:
     The scores of one member are noisy. If each member has its own validation set, the
     mean depends on all of these samples.
 
+    With ``early_stopping=True``, the selected epochs count as improvements. So members
+    with the same patience end together.
+
     Parameters
     ----------
     n_members : int

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -73,7 +75,15 @@ def test_all_members_keep_the_same_epoch(frame, labels, classifier):
     assert len({member.best_epoch_ for member in model.estimators_}) == 1
     scores = np.mean([m.validation_scores_ for m in model.estimators_], axis=0)
     assert model.best_epoch_ == scores.argmax() + 1
-    assert model.n_iter_ == 12
+
+
+def test_fit_ends_after_a_third_of_the_epochs_without_a_lower_loss(
+    frame, labels, classifier
+):
+    shuffled = np.random.default_rng(0).permutation(labels)  # nothing can be learned
+    model = classifier(max_iter=30, n_estimators=3).fit(frame, shuffled)
+    for member in model.estimators_:
+        assert len(member.validation_scores_) == member.best_epoch_ + 11 < 30
 
 
 def test_members_are_validated_on_their_own_samples(frame, target, regressor):
@@ -170,6 +180,25 @@ def test_stored_model_predicts_the_same(
             copy.deepcopy(model),
         ):
             assert_array_equal(loaded.predict(frame), model.predict(frame))
+
+
+def test_stored_model_predicts_the_same_in_another_process(
+    frame, labels, classifier, tmp_path
+):
+    model = classifier().fit(frame, labels)
+    save_model(model, tmp_path / "model.skmlp")
+    frame.to_pickle(tmp_path / "frame.pkl")
+    code = (
+        "import sys, numpy, pandas\n"
+        "from skmlp.persistence import load_model\n"
+        "folder = sys.argv[1]\n"
+        "model = load_model(folder + '/model.skmlp')\n"
+        "frame = pandas.read_pickle(folder + '/frame.pkl')\n"
+        "numpy.save(folder + '/predicted.npy', model.predict_proba(frame))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    predicted = np.load(tmp_path / "predicted.npy")
+    assert_array_equal(predicted, model.predict_proba(frame))
 
 
 def test_pickle_of_default_size_is_at_most_a_tenth_larger_than_the_weights(

@@ -24,13 +24,21 @@ def test_nullable_dtypes_are_encoded_as_those_of_numpy(frame):
     assert_array_equal(TableEncoder().fit_transform(nullable), expected)
 
 
-def test_predictions_do_not_depend_on_the_kind_of_frame(frame, labels, classifier):
-    polars = pytest.importorskip("polars")
+@pytest.mark.parametrize("package", ["polars", "pyarrow"])
+def test_predictions_do_not_depend_on_the_kind_of_frame(
+    frame, labels, classifier, package
+):
+    module = pytest.importorskip(package, reason=f"{package} is not installed")
+    if package == "polars":
+        other_frame = module.from_pandas(frame)
+    else:
+        other_frame = module.Table.from_pandas(frame, preserve_index=False)
     model = classifier().fit(frame, labels)
-    other = classifier().fit(polars.from_pandas(frame), labels)
-    assert_array_equal(
-        other.predict_proba(frame), model.predict_proba(polars.from_pandas(frame))
-    )
+    other = classifier().fit(other_frame, labels)
+    expected = model.predict_proba(frame)
+    assert_array_equal(other.predict_proba(other_frame), expected)
+    assert_array_equal(other.predict_proba(frame), expected)
+    assert_array_equal(model.predict_proba(other_frame), expected)
 
 
 def test_object_array_is_encoded_as_the_frame(frame):

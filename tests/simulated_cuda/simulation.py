@@ -8,6 +8,10 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import torch
+
+# It keeps the functions of torch that it finds at its import. A simulation that runs at
+# that time would replace one of them for good.
+import torch.utils._device
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 

@@ -20,6 +20,7 @@ from skmlp.model_selection._evaluation import TaskEvaluator
 from skmlp.model_selection._halving_warm_start import HalvingWarmStart
 from skmlp.model_selection._search_checkpoint import SearchCheckpoint, can_resume_fit
 from skmlp.model_selection._tasks import clone_with
+from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._fit.checkpoint import (
     refuse_shared_checkpoint,
     set_checkpoint,
@@ -27,8 +28,6 @@ from skmlp.neural_network._fit.checkpoint import (
 from skmlp.neural_network._fit.cross_validation import (
     refuse_checkpoint_in_cross_validation,
 )
-from skmlp.training.compute.ambient_modes import restore_settings
-from skmlp.training.compute.interrupts import ended_by_interrupt
 
 # Entry of `_parameter_constraints` for the parameter `checkpoint`.
 CHECKPOINT_CONSTRAINT: dict[str, list[Any]] = {"checkpoint": [str, os.PathLike, None]}
@@ -49,8 +48,7 @@ class BasePackedSearch(BaseSearchCV, Generic[EstimatorT]):
     checkpoint: str | os.PathLike[str] | None
     warm_start: bool = False  # only halving searches have this parameter
 
-    @ended_by_interrupt
-    @restore_settings
+    @restore_attributes_on_error
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Evaluate all candidates, then refit the best one on all samples.

@@ -357,6 +357,19 @@ def test_random_interrupts_leave_nothing_wrong():
     assert ended.stdout.endswith(" 0 faults\n")
 
 
+def test_interrupt_at_the_end_leaves_a_search_as_it_was():
+    class Search(PackedGridSearchCV):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name == "cv_results_":
+                signal.raise_signal(signal.SIGINT)
+
+    search = Search(MLP, GRID, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert set(vars(search)) == set(search.get_params(deep=False))
+
+
 class Deleted:
     """Python drops the KeyboardInterrupt of Ctrl-C during its deletion."""
 

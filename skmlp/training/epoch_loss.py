@@ -20,10 +20,10 @@ class BatchLosses(NamedTuple):
 
     Parameters
     ----------
-    loss_terms : Tensor of shape (batch,)
+    loss_terms : Tensor of shape (batch, ...)
         Input of `Loss.mean_loss`: sample losses, or probabilities for a softmax.
-    weight : Tensor of shape (batch,) or None
-        Normalized sample weights, which sum to one.
+    weight : Tensor of the shape of `loss_terms`, or None
+        Normalized sample weights, which sum to one, or other weights of the loss terms.
     total_weight : float
         Sum of the sample weights before normalization. It divides the penalty.
     norms : sequence of Tensor
@@ -95,9 +95,13 @@ class EpochLoss:
         """Return the sum of the losses, each times its factor."""
         if len(self._batches) == 1 and not self._sums and self._is_on_cpu():
             return self._loss_on_host(self._batches[0]) * self._factors[0]
+        return float(self.sum_on_device()) if self._batches or self._sums else 0.0
+
+    def sum_on_device(self) -> Tensor:
+        """Return the sum of at least one loss without waiting for the device."""
         if self._batches:
             self._sum_batches()
-        return float(torch.stack(self._sums).sum()) if self._sums else 0.0
+        return torch.stack(self._sums).sum()
 
     def _is_on_cpu(self) -> bool:
         """Return whether the results of the pending batches are on the CPU."""
@@ -118,4 +122,6 @@ class EpochLoss:
 
 def _like(values: Sequence[float], tensor: Tensor) -> Tensor:
     """Return values as a tensor in the dtype and on the device of another one."""
+    if tensor.is_cuda and len(set(values)) == 1:  # a CUDA graph can record it
+        return tensor.new_full((len(values),), values[0])
     return upload(torch.tensor(values, dtype=tensor.dtype), tensor.device)

@@ -43,6 +43,7 @@ from skmlp.training.run import (
     ignore_progress,
     warn_interrupted,
 )
+from skmlp.training.segments import SegmentTrainer, trains_in_segments
 from skmlp.training.steps import make_step
 from skmlp.training.steps.handwritten_step import HandwrittenStep
 
@@ -87,6 +88,8 @@ class Trainer:
         Updates the parameters by the gradients.
     recorder : GraphRecorder or None
         Repeats a step on a GPU as a CUDA graph.
+    segments : SegmentTrainer or None
+        Trains on a GPU in segments of many steps. The updates are part of their graphs.
     interrupts : InterruptWatch
         Handles Ctrl-C during training.
     """
@@ -118,6 +121,7 @@ class Trainer:
         if self._trains_on_bfloat16():
             run.train_loader.data = run.train_loader.data.in_bfloat16()
         self.recorder: GraphRecorder | None = None
+        self.segments: SegmentTrainer | None = None
         self.interrupts = current_watch() or InterruptWatch()
         self._is_first_epoch = True
 
@@ -125,7 +129,11 @@ class Trainer:
         """Train until the run ends; see the function `train`."""
         run, net = self.run, self.run.net
         datasets = datasets_of_hooks(run)
-        if run.max_epochs * len(run.train_loader) >= _MIN_RECORDED_STEPS:
+        n_steps = run.max_epochs * len(run.train_loader)
+        if trains_in_segments(run) and not notifies_of_batches(net):
+            records = n_steps >= _MIN_RECORDED_STEPS and not self._step_may_change()
+            self.segments = SegmentTrainer(run, self.penalty, self.update, records)
+        elif n_steps >= _MIN_RECORDED_STEPS:
             self.enable_cuda_graph()
         net.epochs_, net.converged_, net.interrupted_ = 0, False, False
         X, y = run.given_data
@@ -164,7 +172,8 @@ class Trainer:
         finally:
             if own_watch is not None:
                 own_watch.end()
-            self.recorder = None  # frees the memory of a step
+            # Frees the memory of the steps.
+            self.recorder = self.segments = None
         if run.error is not None:
             raise run.error
         if run.average is not None:
@@ -222,15 +231,21 @@ class Trainer:
     def enable_cuda_graph(self) -> None:
         """Create a recorder for CUDA graphs, unless the step may change."""
         net = self.run.net
-        # Code of the user may do anything. A graph has fixed probabilities of dropout.
-        may_change = (
+        if self.run.flat.values.is_cuda and not self._step_may_change():
+            self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
+
+    def _step_may_change(self) -> bool:
+        """Return whether later steps may launch other kernels than the first ones.
+
+        Code of the user may do anything. A graph has fixed probabilities of dropout.
+        """
+        net = self.run.net
+        return bool(
             net.callbacks
             or net.criterion_.uses_autograd
             or net.fades
             or known_modules(net.module_) is None
         )
-        if self.run.flat.values.is_cuda and not may_change:
-            self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
     def inference_mode_if_possible(self) -> AbstractContextManager[object]:
         """Return torch's inference mode if no user code sees the tensors of a batch.
@@ -278,7 +293,23 @@ class Trainer:
         if self._is_first_epoch or net.callbacks or not net.module_.training:
             net.module_.train()
             self._is_first_epoch = False
-        notify = notifies_of_batches(self.run.net)
+        n_batches, notify = len(batches), notifies_of_batches(net)
+        if self.segments is not None and "step" not in vars(net.optimizer_):
+            loss = self.segments.train_epoch()
+        else:
+            loss = self._train_batches(notify)
+        if not notify:
+            # skorch's Checkpoint reads the last batch record.
+            net.epoch_record["batches"].append({})
+        net.epoch_record["train_batch_count"] = n_batches
+        mean = loss / len(batches.data)
+        if math.isfinite(mean):
+            net.record("train_loss", mean, operator.lt)
+        return mean
+
+    def _train_batches(self, notify: bool) -> float:
+        """Train on every batch once; return the sum of the losses of all samples."""
+        net, batches = self.run.net, self.run.train_loader
         losses = EpochLoss(net.criterion_, self.penalty)
         n_batches = len(batches)
         self.tuner.pause()
@@ -296,14 +327,7 @@ class Trainer:
             losses.add(batch_losses, float(logits.shape[0]))
             if notify:
                 notify_batch_end(net, "train", batch, logits, losses, batch_losses)
-        if not notify:
-            # skorch's Checkpoint reads the last batch record.
-            net.epoch_record["batches"].append({})
-        net.epoch_record["train_batch_count"] = n_batches
-        mean = losses.sum() / len(batches.data)
-        if math.isfinite(mean):
-            net.record("train_loss", mean, operator.lt)
-        return mean
+        return losses.sum()
 
     def _validate(self) -> None:
         """Record loss and score of the validation set, and the training score."""
@@ -351,7 +375,7 @@ class Trainer:
             )
         self.update.step()
         if self.run.average is not None:
-            self.run.average.update()
+            self.run.average.update(self.run.average.next_factor())
         return logits, BatchLosses(loss_terms, weight, total_weight, norms)
 
     def _unweighted_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from skmlp.training.optimizers.flat_parameters import FlatParameters
@@ -35,16 +36,26 @@ class AveragedWeights:
         self.tensors = [tensor.clone() for tensor in self._current]
         self.decay = decay
         self.steps = 0
+        pairs = list(zip(self.tensors, self._current, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._floats = [pair[0] for pair in floats], [pair[1] for pair in floats]
+        self._integers = [pair for pair in pairs if not pair[0].is_floating_point()]
 
-    def update(self) -> None:
-        """Add the weights of one more step to the average."""
+    def next_factor(self) -> float:
+        """Count one more step; return the factor of its weights in the average."""
         self.steps += 1
-        new_factor = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for average, current in zip(self.tensors, self._current, strict=True):
-            if average.is_floating_point():
-                average.lerp_(current, new_factor)
-            else:
-                average.copy_(current)
+        return 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+
+    def update(self, factor: float | Tensor) -> None:
+        """Add the current weights to the average, with the factor of their step."""
+        averages, current_values = self._floats
+        if isinstance(factor, Tensor):
+            factors = [factor] * len(averages)
+            torch._foreach_lerp_(averages, current_values, factors)
+        else:
+            torch._foreach_lerp_(averages, current_values, factor)
+        for average, current in self._integers:
+            average.copy_(current)
 
     @contextmanager
     def temporarily_applied(self) -> Iterator[None]:

@@ -125,6 +125,7 @@ def make_graph_class(simulation: Any) -> type:
 
         def replay(self) -> None:
             simulation.record.replays += 1
+            simulation.record.replayed_kernels += len(self._operations)
             with unseen():
                 for operation in self._operations:
                     _repeat(*operation)

@@ -8,11 +8,11 @@ import json
 import sys
 from pathlib import Path
 
-from simulated_cuda.workloads import WORKLOADS, count
+from simulated_cuda.workloads import WORKLOADS, Counts, count
 
 STORED = Path(__file__).parent / "counts.jsonl"
 
-_COLUMNS = ("label", "workload", "waits", "launches", "graph_operations", "graphs")
+_COLUMNS = ("label", "workload", *Counts._fields)
 
 
 def main(labels: list[str]) -> None:

@@ -47,19 +47,22 @@ class Record:
         The names of the kernels of each recorded graph.
     replays : int
         Number of graph launches.
+    replayed_kernels : int
+        Number of kernels in these launches.
     """
 
     waits: Counter[tuple[str, str]] = field(default_factory=Counter)
     launches: Counter[str] = field(default_factory=Counter)
     graphs: list[list[str]] = field(default_factory=list)
     replays: int = 0
+    replayed_kernels: int = 0
 
     def clear(self) -> None:
         """Forget everything."""
         self.waits.clear()
         self.launches.clear()
         self.graphs.clear()
-        self.replays = 0
+        self.replays = self.replayed_kernels = 0
 
     @property
     def n_waits(self) -> int:

@@ -20,7 +20,7 @@ def test_average_follows_its_recursion():
     expected, drawn = 0.0, np.random.RandomState(0).rand(20)
     for t, value in enumerate(drawn, start=1):
         flat.values.fill_(value)
-        averaged.update()
+        averaged.update(averaged.next_factor())
         decay = min(0.5, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * value
     averaged.apply()
@@ -32,7 +32,7 @@ def test_average_follows_its_recursion():
 def test_trained_weights_return_after_the_averaged_block():
     network, flat, averaged = make(0.9, batch_norm=True)
     flat.values.fill_(1.0)
-    averaged.update()
+    averaged.update(averaged.next_factor())
     before = [flat.values.clone(), *(b.clone() for b in network.buffers())]
     with averaged.temporarily_applied():
         assert not torch.equal(flat.values, before[0])
@@ -43,7 +43,7 @@ def test_trained_weights_return_after_the_averaged_block():
 def test_running_statistics_are_averaged_and_counts_copied():
     network, _, averaged = make(0.0, batch_norm=True)
     network.train()(torch.randn(8, 3))
-    averaged.update()
+    averaged.update(averaged.next_factor())
     expected = [b.clone() for b in network.buffers()]
     averaged.apply()
     for now, then in zip(network.buffers(), expected, strict=True):

@@ -1,7 +1,7 @@
-"""Record the work of a training step on a GPU once, then launch it by one call.
+"""Record the work of training steps on a GPU once, then launch it by one call.
 
 The kernels of a small network end sooner than Python can launch the next ones. A CUDA
-graph holds all kernels of a step and launches them together.
+graph holds all kernels of one step, or of many steps, and launches them together.
 """
 
 import threading
@@ -16,7 +16,7 @@ from torch import Tensor
 from skmlp._warnings import warn
 from skmlp.training.compute.ambient_modes import inference_mode
 
-# The first calls allocate what later calls reuse: workspaces of BLAS, cached tensors.
+# The first steps allocate what later steps reuse: workspaces of BLAS, cached tensors.
 CALLS_BEFORE_RECORDING = 3
 
 # Maximum number of kinds of calls that are counted. With so many kinds, no kind is
@@ -39,8 +39,8 @@ class GraphRecorder:
     """Records a function of tensors as a CUDA graph, and calls the graph.
 
     The kind of a call consists of its key and the shapes of its inputs. The recorder
-    records the first kind that is frequent. It records no other kind, because every
-    graph holds memory of its own. The function has to meet three conditions:
+    records the first kinds that are frequent. It records no others, because every graph
+    holds memory of its own. The function has to meet three conditions:
 
     - It launches the same kernels for equal shapes and keys.
     - It reads no value of a tensor on the host.
@@ -51,13 +51,19 @@ class GraphRecorder:
     get_generators : callable
         Returns the random generators that the function draws from. It is called before
         a recording.
+    max_graphs : int
+        Maximum number of recorded kinds.
     """
 
-    def __init__(self, get_generators: Callable[[], Iterable[torch.Generator]]) -> None:
+    def __init__(
+        self,
+        get_generators: Callable[[], Iterable[torch.Generator]],
+        max_graphs: int = 1,
+    ) -> None:
         self._get_generators = get_generators
-        self._n_calls: Counter[Hashable] = Counter()  # by kind
-        self._recorded_kind: Hashable = None
-        self._recorded: _RecordedGraph | None = None
+        self._max_graphs = max_graphs
+        self._n_steps: Counter[Hashable] = Counter()  # by kind
+        self._recorded: dict[Hashable, _RecordedGraph] = {}  # by kind
         self._has_failed = False
 
     def call(
@@ -65,29 +71,52 @@ class GraphRecorder:
         function: Callable[..., tuple[Tensor, ...]],
         *inputs: Tensor,
         key: Hashable = None,
+        n_steps: int = 1,
+        repeats: int = 1,
+        may_record: bool = True,
     ) -> tuple[Tensor, ...]:
         """Return the outputs of the function; the next call may overwrite them.
 
-        `key` has to differ if the function launches other kernels for inputs of equal
-        shapes.
+        Parameters
+        ----------
+        function : callable
+            Computes tensors from the inputs.
+        *inputs : Tensor
+        key : hashable
+            It has to differ if the function launches other kernels for inputs of equal
+            shapes.
+        n_steps : int
+            Number of training steps in the function.
+        repeats : int
+            How often to call the function with the same inputs.
+        may_record : bool
+            Whether the function meets the conditions in this call.
         """
         kind = key, *(tensor.shape for tensor in inputs)
-        if self._recorded is None and self._count_call(kind):
-            self._recorded_kind = kind
-            self._recorded = self._try_to_record(function, inputs)
-        if self._recorded is None or kind != self._recorded_kind:
-            return function(*inputs)
-        torch._foreach_copy_(self._recorded.inputs, inputs)
-        self._recorded.graph.replay()
-        return self._recorded.outputs
+        for i in range(repeats):
+            recorded = self._recorded.get(kind) if may_record else None
+            if may_record and recorded is None and self._count_steps(kind, n_steps):
+                recorded = self._try_to_record(function, inputs)
+                if recorded is not None:
+                    self._recorded[kind] = recorded
+            if recorded is None:
+                outputs = function(*inputs)
+                continue
+            # The inputs of a recording have the values of the inputs.
+            if i == 0:
+                torch._foreach_copy_(recorded.inputs, inputs)
+            recorded.graph.replay()
+            outputs = recorded.outputs
+        return outputs
 
-    def _count_call(self, kind: Hashable) -> bool:
-        """Count a call; return whether its kind occurred often enough to record it."""
-        if self._has_failed:
+    def _count_steps(self, kind: Hashable, n_steps: int) -> bool:
+        """Count the steps of a call; return whether to record its kind."""
+        if self._has_failed or len(self._recorded) == self._max_graphs:
             return False
-        if kind in self._n_calls or len(self._n_calls) < _MAX_COUNTED_KINDS:
-            self._n_calls[kind] += 1
-        return self._n_calls[kind] > CALLS_BEFORE_RECORDING
+        is_frequent = self._n_steps[kind] >= CALLS_BEFORE_RECORDING
+        if kind in self._n_steps or len(self._n_steps) < _MAX_COUNTED_KINDS:
+            self._n_steps[kind] += n_steps
+        return is_frequent
 
     def _try_to_record(
         self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
@@ -133,6 +162,100 @@ class GraphRecorder:
         # them on the current stream, which has to wait.
         torch.cuda.current_stream(device).wait_stream(stream)
         return _RecordedGraph(graph, own_inputs, outputs)
+
+
+class SegmentRecorder(GraphRecorder):
+    """Records segments: functions that take many training steps.
+
+    The inputs of all segments of an epoch are copied to the inputs of the graph at
+    once. The graph counts its launches, and selects the inputs of its segment. Each
+    segment is therefore a single launch.
+
+    Parameters
+    ----------
+    get_generators : callable
+        Argument of `GraphRecorder`.
+    device : torch.device
+    max_graphs : int
+        Maximum number of recorded kinds.
+    """
+
+    def __init__(
+        self,
+        get_generators: Callable[[], Iterable[torch.Generator]],
+        device: torch.device,
+        max_graphs: int,
+    ) -> None:
+        super().__init__(get_generators, max_graphs)
+        self._segment = torch.zeros(1, dtype=torch.long, device=device)
+
+    def call_segments(
+        self,
+        function: Callable[..., None],
+        *inputs: Tensor,
+        n_steps: int,
+        key: Hashable = None,
+        may_record: bool = True,
+    ) -> None:
+        """Call the function for each segment.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the inputs of a segment, without the dimension of segments.
+        *inputs : Tensor of shape (segments, ...)
+        n_steps : int
+            Number of steps in a segment.
+        key : hashable
+            Argument of `call`.
+        may_record : bool
+            Argument of `call`.
+        """
+
+        def call_next(*inputs: Tensor) -> tuple[Tensor, ...]:
+            selected = [tensor.index_select(0, self._segment) for tensor in inputs]
+            self._segment.add_(1)
+            function(*(tensor.squeeze(0) for tensor in selected))
+            return ()
+
+        self._segment.zero_()
+        self.call(
+            call_next,
+            *inputs,
+            key=key,
+            n_steps=n_steps,
+            repeats=len(inputs[0]),
+            may_record=may_record,
+        )
+
+
+def divide_into_segments(
+    n_equal: int, n_steps: int, max_steps: int
+) -> list[tuple[int, int]]:
+    """Divide the steps of an epoch into segments.
+
+    Parameters
+    ----------
+    n_equal : int
+        Number of steps at the begin of the epoch that launch the same kernels.
+    n_steps : int
+        Number of steps of the epoch.
+    max_steps : int
+        Number of steps that a segment should not exceed.
+
+    Returns
+    -------
+    segments : list of (n_segments, n_steps)
+        Numbers of equal segments, and numbers of steps in each of them. Steps that
+        differ from the first one are in the last segment.
+    """
+    if n_steps <= max_steps:
+        return [(1, n_steps)]
+    n_segments = -(-n_equal // max_steps)  # rounded up
+    segments = [(n_segments, n_equal // n_segments)]
+    if n_last := n_steps - n_segments * (n_equal // n_segments):
+        segments.append((1, n_last))
+    return segments
 
 
 @cache

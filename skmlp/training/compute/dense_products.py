@@ -202,6 +202,10 @@ class DenseProducts:
             choices=self._forward_choices,
         )
 
+    def forward_relu(self, x: Tensor) -> Tensor:
+        """Return the ReLU of the output on a GPU, by one kernel."""
+        return torch._addmm_activation(self.bias, x, self.weight.mT)
+
     def write_weight_gradient(
         self, grad: Tensor, x: Tensor, total_weight: float
     ) -> None:

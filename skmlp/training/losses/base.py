@@ -30,6 +30,9 @@ class Loss(nn.Module, ABC):
     # inference mode.
     uses_autograd: ClassVar[bool] = False
 
+    # Whether the loss of a batch is a sum of its loss terms with `term_weights`.
+    has_term_weights: ClassVar[bool] = False
+
     # Names of the hyperparameters that may differ between the members of a pack.
     member_hyperparameters: ClassVar[tuple[str, ...]] = ()
 
@@ -41,6 +44,29 @@ class Loss(nn.Module, ABC):
     def placed_like(self, parameter: Tensor) -> Self:
         """Return the loss for logits in dtype and on device of a parameter."""
         return self
+
+    def for_known_targets(self) -> "Loss":
+        """Return an equal loss that may need `term_weights` for fewer kernels a batch.
+
+        They are computed for many batches at once, before these batches.
+        """
+        return self
+
+    def term_weights(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the weights of loss terms, if the loss has them.
+
+        They replace the sample weights in all methods.
+
+        Parameters
+        ----------
+        y : Tensor of shape (..., batch)
+            Targets.
+        weight : Tensor of shape (..., batch)
+            Sample weights that sum to one for each batch.
+        n_outputs : int
+            Number of logits of a sample.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def loss_and_gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

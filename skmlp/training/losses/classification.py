@@ -122,6 +122,10 @@ class SoftmaxCrossEntropy(Loss):
         log_p = loss_terms.clamp(eps, 1.0 - eps).log_()
         return super().mean_loss(log_p.neg_(), weight)
 
+    def for_known_targets(self) -> Loss:
+        """Return an equal loss that needs two kernels a batch."""
+        return WeightedSoftmaxCrossEntropy(self.label_smoothing)
+
     def prior_logits(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
         """Return the logarithms of the class priors, with label smoothing."""
         weight = _normalized_weights(weight)
@@ -129,6 +133,45 @@ class SoftmaxCrossEntropy(Loss):
         priors = (1.0 - self.label_smoothing) * priors
         logits = _log_priors(priors + self.label_smoothing / n_outputs, weight)
         return logits - logits.mean()
+
+
+class WeightedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
+    """`SoftmaxCrossEntropy` as a weighted sum of the log-probabilities of all classes.
+
+    The weights are minus the target probabilities times the sample weights. They are
+    computed for many batches at once. A batch then needs only the logarithm of the
+    softmax and its derivative.
+    """
+
+    has_term_weights = True
+
+    def term_weights(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
+        """Return the weights of the log-probabilities ``(..., batch, classes)``."""
+        weight = weight.unsqueeze(-1)
+        s = self.label_smoothing
+        weights = (weight * (-s / n_outputs)).repeat_interleave(n_outputs, -1)
+        return weights.scatter_add_(-1, y.unsqueeze(-1), weight * (s - 1.0))
+
+    def loss_terms_and_gradient(
+        self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Return the log-probabilities, and the gradient.
+
+        `weight` is a batch of `term_weights`.
+        """
+        assert weight is not None
+        log_p = torch.log_softmax(logits, -1)
+        # The function multiplies the weights by the derivative of the log-softmax.
+        grad = torch._log_softmax_backward_data(weight, log_p, -1, logits.dtype)
+        return log_p, grad
+
+    def mean_loss(self, loss_terms: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the mean losses ``(...)`` of batches.
+
+        `loss_terms` and `weight` have the shape ``(..., batch, classes)``.
+        """
+        assert weight is not None
+        return (_clip_log(loss_terms) * weight).sum((-2, -1))
 
 
 class LogisticCrossEntropy(Loss):

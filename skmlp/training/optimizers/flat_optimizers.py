@@ -6,17 +6,27 @@ scikit-learn's two stochastic solvers differ from torch's in two points.
   ``eps`` is therefore set to ``epsilon / sqrt(1 - beta_2**t)`` in step t.
 - Its momentum buffer is multiplied by the learning rate. torch's buffer is therefore
   rescaled when the learning rate changes.
+
+A CUDA graph repeats its kernels with the same numbers of Python. `plan_steps` therefore
+computes the numbers of many steps at once, and `planned_update` reads them from a
+tensor.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.threads import using_threads
+
+# Number of stored bias corrections.
+_MAX_CORRECTIONS = 2**14
 
 
 class FlatOptimizer(Optimizer):
@@ -42,6 +52,17 @@ class FlatOptimizer(Optimizer):
 
         `step` is the method with torch's hooks. A scheduler of torch may wrap it.
         """
+        raise NotImplementedError
+
+    def plan_steps(self, learning_rates: Sequence[float]) -> np.ndarray:
+        """Return factors ``(steps, factors)`` of the next steps, and count the steps.
+
+        `learning_rates` has one value for each step.
+        """
+        raise NotImplementedError
+
+    def planned_update(self, factors: Tensor) -> None:
+        """Take a step of a plan; `factors` is its row in float32, on the device."""
         raise NotImplementedError
 
     def step(  # type: ignore[override]
@@ -80,6 +101,40 @@ class SGD(FlatOptimizer):
             buffers = [] if buffer is None else [buffer]
             sgd_step([p], [p.grad], buffers, group, n_threads)
 
+    def plan_steps(self, learning_rates: Sequence[float]) -> np.ndarray:
+        """Return the learning rates, and factors of the momentum buffer if they change.
+
+        The factors of a step have the shape ``(1,)`` or ``(2,)``.
+        """
+        (group,) = self.param_groups
+        (p,) = group["params"]
+        state = self.state[p]
+        rates = np.array(learning_rates)
+        previous = np.append(state.get("lr", rates[0]), rates[:-1])
+        state["lr"] = float(rates[-1])
+        if not group["momentum"]:
+            return rates[:, np.newaxis]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = _persistent_zeros(p)
+        if not self.rescales_momentum or (previous == rates).all():
+            return rates[:, np.newaxis]
+        with np.errstate(divide="ignore", invalid="ignore"):  # a rate may be zero
+            return np.column_stack(
+                [rates, np.where(previous == rates, 1.0, previous / rates)]
+            )
+
+    def planned_update(self, factors: Tensor) -> None:
+        """Take a step of a plan."""
+        (group,) = self.param_groups
+        (p,) = group["params"]
+        buffer = self.state[p].get("momentum_buffer")
+        buffers = [] if buffer is None else [buffer]
+        if len(factors) > 1:
+            buffers[0].mul_(factors[1])
+        if self.rate_factors is not None:
+            p.grad.mul_(self.rate_factors)
+        sgd_step([p], [p.grad], buffers, {**group, "lr": factors[0]}, 1)
+
 
 class TorchSGD(SGD):
     """torch's stochastic gradient descent: a new learning rate scales the momentum."""
@@ -93,6 +148,8 @@ class Adam(FlatOptimizer):
     The step size includes the bias corrections, as at the end of section 2.
     """
 
+    _infinite_step: Tensor | None = None
+
     def __init__(
         self, params: list[Tensor], lr: float, betas: tuple[float, float], eps: float
     ) -> None:
@@ -102,12 +159,7 @@ class Adam(FlatOptimizer):
         """Take one step on `n_threads`."""
         for group in self.param_groups:
             (p,) = group["params"]
-            state = self.state[p]
-            if not state:
-                state["t"] = 0
-                state["step"] = _persistent_zeros(p.new_empty((), dtype=torch.float32))
-                state["exp_avg"] = _persistent_zeros(p)
-                state["exp_avg_sq"] = _persistent_zeros(p)
+            state = self._state_of(p)
             state["t"] += 1
             # The fused kernel reads the step number from a tensor. Python needs it as
             # an int, because reading the tensor would wait for a GPU.
@@ -120,6 +172,56 @@ class Adam(FlatOptimizer):
             update, at_rate_1 = torch.zeros_like(p), {**group, "lr": 1.0}
             adam_step([update], [p.grad], moments, step, t, at_rate_1, n_threads, True)
             p.addcmul_(update, self.rate_factors, value=group["lr"])
+
+    def _state_of(self, p: Tensor) -> dict[str, Any]:
+        """Return the state of the vector, which is zero before the first step."""
+        state = self.state[p]
+        if not state:
+            state["t"] = 0
+            state["step"] = _persistent_zeros(p.new_empty((), dtype=torch.float32))
+            state["exp_avg"] = _persistent_zeros(p)
+            state["exp_avg_sq"] = _persistent_zeros(p)
+        return state
+
+    def plan_steps(self, learning_rates: Sequence[float]) -> np.ndarray:
+        """Return the learning rates times the bias corrections, ``(steps, 1)``."""
+        (group,) = self.param_groups
+        (p,) = group["params"]
+        state, n_steps = self._state_of(p), len(learning_rates)
+        first = state["t"] + 1
+        corrections = [
+            bias_correction(first + i, *group["betas"]) for i in range(n_steps)
+        ]
+        state["t"] += n_steps
+        state["step"].fill_(state["t"])
+        # With an infinite step number, the kernel corrects no bias.
+        if self._infinite_step is None:
+            self._infinite_step = torch.full_like(state["step"], math.inf)
+        return (np.array(learning_rates) * corrections)[:, np.newaxis]
+
+    def planned_update(self, factors: Tensor) -> None:
+        """Take a step of a plan."""
+        (group,) = self.param_groups
+        (p,) = group["params"]
+        state, step = self.state[p], self._infinite_step
+        assert step is not None
+        moments = [state["exp_avg"]], [state["exp_avg_sq"]]
+        if self.rate_factors is None:
+            at_rate = {**group, "lr": factors[0]}
+            adam_step([p], [p.grad], moments, step, math.inf, at_rate, 1)
+            return
+        update, at_rate_1 = torch.zeros_like(p), {**group, "lr": 1.0}
+        adam_step([update], [p.grad], moments, step, math.inf, at_rate_1, 1, True)
+        p.addcmul_(update, self.rate_factors * factors[0])
+
+
+@lru_cache(maxsize=_MAX_CORRECTIONS)  # members of a pack take the same steps
+def bias_correction(t: int, beta_1: float, beta_2: float) -> float:
+    """Return the factor of Adam's learning rate in step `t`, and 0 before step 1.
+
+    The formula is at the end of section 2 of Kingma and Ba (2014), arXiv:1412.6980.
+    """
+    return math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) if t else 0.0
 
 
 def _persistent_zeros(like: Tensor) -> Tensor:
@@ -166,6 +268,8 @@ def adam_step(
     overwrite_with_update: bool = False,
 ) -> None:
     """Update `values` by Adam's step number `t`, which `step` holds as a tensor.
+
+    The learning rate of `group` is a number, or a tensor without dimensions.
 
     With `overwrite_with_update` the values become the update itself, instead of values
     plus update. They have to be finite, and the learning rate has to be 1.

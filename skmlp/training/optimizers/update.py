@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +51,11 @@ class ParameterUpdater:
         ]
         self._frozen: list[tuple[slice, Tensor]] = []
 
+    @property
+    def has_frozen(self) -> bool:
+        """Whether a callback has frozen parameters."""
+        return bool(self._frozen)
+
     def begin_epoch(self) -> None:
         """Copy the parameters that a callback has frozen; `step` restores them."""
         self._frozen = self.flat.frozen()
@@ -59,16 +65,45 @@ class ParameterUpdater:
 
         The gradients of frozen parameters become zero.
         """
-        for parameter_slice, _ in self._frozen:
-            self.flat.gradients[parameter_slice] = 0.0
+        self._clear_frozen_gradients()
         if self._decayed_weights:
             learning_rate = self.optimizer.param_groups[0]["lr"] * self._fade()
             for weights, strength in self._decayed_weights:
                 weights.mul_(1.0 - learning_rate * strength)
+        self._clip()
+
+    def _clip(self) -> None:
+        """Scale the gradients down to the largest norm."""
         if self.max_grad_norm is not None:
             gradients = self.flat.gradients
             norm = torch.linalg.vector_norm(gradients)
             gradients.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
+
+    def plan_steps(self, learning_rates: Sequence[float]) -> np.ndarray:
+        """Return the numbers ``(steps, factors)`` that `planned_step` needs.
+
+        `learning_rates` has one value for each step.
+        """
+        factors = self.optimizer.plan_steps(learning_rates)
+        rates = np.array(learning_rates) * self._fade()
+        decays = [1.0 - rates * strength for _, strength in self._decayed_weights]
+        return np.column_stack([*decays, factors])
+
+    def planned_step(self, factors: Tensor) -> None:
+        """Decay, clip and update by a row of the plan, which is on the device.
+
+        No number comes from the host. A CUDA graph can record many steps, unless
+        parameters are frozen.
+        """
+        self._clear_frozen_gradients()
+        n_decays = len(self._decayed_weights)
+        for (weights, _), factor in zip(
+            self._decayed_weights, factors[:n_decays].unbind(), strict=True
+        ):
+            weights.mul_(factor)
+        self._clip()
+        self.optimizer.planned_update(factors[n_decays:])
+        self._restore_frozen()
 
     def step(self) -> None:
         """Take the optimizer's step, and restore the frozen parameters."""
@@ -80,5 +115,14 @@ class ParameterUpdater:
             optimizer.step(n_threads=self._tuner.n_threads)
         else:
             optimizer.update(self._tuner.n_threads)
+        self._restore_frozen()
+
+    def _clear_frozen_gradients(self) -> None:
+        """Set the gradients of the frozen parameters to zero."""
+        for parameter_slice, _ in self._frozen:
+            self.flat.gradients[parameter_slice] = 0.0
+
+    def _restore_frozen(self) -> None:
+        """Restore the frozen parameters, which weight decay and momentum change."""
         for parameter_slice, values in self._frozen:
             self.flat.values[parameter_slice] = values

@@ -172,15 +172,25 @@ class PackBatches:
         """
         steps_per_gather = self._steps_per_gather(plan, dtype)
         for steps in slices_of_size(len(plan.X_index), steps_per_gather):
-            X, Y = self.data.gather(plan.X_index[steps], plan.y_index[steps], dtype)
-            n_members = self.members_per_group
-            if self.data.y is None and n_members > 1:
-                # Step by step, because a sample's features are many values.
-                yield from ((x, x.repeat_interleave(n_members, dim=0)) for x in X)
-                continue
-            if n_members > 1:
-                Y = Y.repeat_interleave(n_members, dim=1)
-            yield from zip(X, Y, strict=True)
+            yield from zip(
+                *self.gather_for_members(
+                    plan.X_index[steps], plan.y_index[steps], dtype
+                ),
+                strict=True,
+            )
+
+    def gather_for_members(
+        self, X_index: Tensor, y_index: Tensor, dtype: torch.dtype
+    ) -> tuple[Sequence[Tensor] | Tensor, Sequence[Tensor] | Tensor]:
+        """Return features and targets of several steps, as `steps` yields them."""
+        X, Y = self.data.gather(X_index, y_index, dtype)
+        n_members = self.members_per_group
+        if n_members == 1:
+            return X, Y
+        if self.data.y is None:
+            # Step by step, because a sample's features are many values.
+            return X, [x.repeat_interleave(n_members, dim=0) for x in X]
+        return X, Y.repeat_interleave(n_members, dim=1)
 
     def _steps_per_gather(self, plan: "EpochPlan", dtype: torch.dtype) -> int:
         """Return the number of steps whose samples are gathered in one call."""

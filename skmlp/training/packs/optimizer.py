@@ -5,7 +5,6 @@ Each member has its own hyperparameters and moments.
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.optimizers.flat_optimizers import (
     Adam,
     adam_step,
+    bias_correction,
     sgd_step,
 )
 from skmlp.training.packs.parameters import PackParameters
@@ -28,9 +28,8 @@ from skmlp.training.packs.vector import PackVector
 
 SOLVERS = frozenset({"sgd", "torch_sgd", "adam", "adamw"})
 
-# Numbers of stored indices of inactive members, and of stored bias corrections.
+# Number of stored indices of inactive members.
 _MAX_KEPT = 64
-_MAX_CORRECTIONS = 2**14
 
 
 def kernel_hyperparameters(net: Net) -> tuple[Any, ...]:
@@ -77,6 +76,9 @@ class PackOptimizer:
         Number of optimizer steps of each member.
     learning_rates : ndarray of shape (members,)
         Current learning rate of each member. The momentum buffer is scaled for it.
+    planned_factors : Tensor of shape (steps, factors, members)
+        The numbers of the steps of the plan: step sizes, and factors of weights and of
+        the momentum buffer if there are any.
     """
 
     def __init__(
@@ -160,15 +162,16 @@ class PackOptimizer:
             with np.errstate(all="ignore"):  # a rate may be zero
                 ratios = np.where(has_new_rate, previous_rates / rates, 1.0)
             factors.append(self._rounded(ratios))
-        on_device = upload(torch.stack(factors), self.parameters.alpha.device)
-        self._step_sizes, *others = on_device  # each (steps, members)
-        self._decay_factors = others.pop(0) if self._is_decoupled else None
-        self._momentum_factors = others.pop(0) if others else None
-        if len(self._inactive_indices) > _MAX_KEPT:
+        # (steps, factors, members)
+        self.planned_factors = upload(
+            torch.stack(factors, dim=1), self.parameters.alpha.device
+        )
+        # CUDA graphs read the indices.
+        if len(self._inactive_indices) > _MAX_KEPT and self.parameters.alpha.is_cpu:
             self._inactive_indices.clear()
         for members in set(active) - set(self._inactive_indices):
             inactive = [i for i, is_active in enumerate(members) if not is_active]
-            self._inactive_indices[members] = self._step_sizes.new_tensor(
+            self._inactive_indices[members] = self.planned_factors.new_tensor(
                 inactive, dtype=torch.long
             )
 
@@ -205,16 +208,40 @@ class PackOptimizer:
 
     def update(self, step: int, active: tuple[bool, ...]) -> None:
         """Take a step of the plan; `active` is its entry of `plan_steps`."""
+        self.t += self._active[step]
+        self.planned_update(
+            self.planned_factors[step], active, bool(self._has_new_rate[step])
+        )
+
+    def count_planned_steps(self) -> None:
+        """Count all steps of the plan, which `planned_update` takes."""
+        self.t += self._active.sum(axis=0)
+
+    def planned_update(
+        self, factors: Tensor, active: tuple[bool, ...], has_new_rate: bool = True
+    ) -> None:
+        """Take a step without numbers of the host, which a CUDA graph can record.
+
+        Parameters
+        ----------
+        factors : Tensor of shape (factors, members)
+            A row of `planned_factors`.
+        active : tuple of bool
+            The members that the step changes.
+        has_new_rate : bool
+            Whether a learning rate may differ from that of the previous step.
+        """
         n_threads = self._tuner.n_threads
-        if self._momentum_factors is not None and self._has_new_rate[step]:
+        planned_sizes, *others = factors.unbind()
+        decay_factors = others.pop(0) if self._is_decoupled else None
+        if others and has_new_rate:
             for buffer in self.moments[0].tensors:
-                buffer.mul_(_broadcast(self._momentum_factors[step], buffer))
+                buffer.mul_(_broadcast(others[0], buffer))
         inactive = self._inactive_indices[active]
         saved_inactive = self._copy_members(inactive)
-        self.t += self._active[step]
-        if self._decay_factors is not None:
+        if decay_factors is not None:
             for weights, _ in self.parameters.penalized_weights:
-                weights.mul_(_broadcast(self._decay_factors[step], weights))
+                weights.mul_(_broadcast(decay_factors, weights))
         if not self._is_adam:  # Adam's kernel overwrites the updates
             self._updates.vector.zero_()
         for param_group, updates, gradients, moments in self._calls:
@@ -233,7 +260,7 @@ class PackOptimizer:
                 buffers = moments[0] if param_group["momentum"] else []
                 sgd_step(updates, gradients, buffers, param_group, n_threads)
         values = self.parameters.values.tensors
-        step_sizes = [self._step_sizes[step]] * len(values)
+        step_sizes = [planned_sizes] * len(values)
         if self._factors is not None:
             step_sizes = list((self._factors * step_sizes[0]).unbind())
         with using_threads(n_threads):
@@ -261,7 +288,7 @@ class PackOptimizer:
         groups = [net.optimizer_.param_groups[0] for net in self.parameters.nets]
         for i, group in enumerate(groups):
             corrections[:, i] = [
-                _bias_correction(n, *group["betas"]) for n in t[:, i].tolist()
+                bias_correction(n, *group["betas"]) for n in t[:, i].tolist()
             ]
         return corrections
 
@@ -304,12 +331,3 @@ def learning_rate(net: Net) -> float:
 def _broadcast(values: Tensor, tensor: Tensor) -> Tensor:
     """View a value of each member in a shape that broadcasts over a pack tensor."""
     return values.view(-1, *[1] * (tensor.dim() - 1))
-
-
-@lru_cache(maxsize=_MAX_CORRECTIONS)  # members take the same steps
-def _bias_correction(t: int, beta_1: float, beta_2: float) -> float:
-    """Return the factor of Adam's learning rate in step `t`, and 0 before step 1.
-
-    The formula is at the end of section 2 of Kingma and Ba (2014), arXiv:1412.6980.
-    """
-    return math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t) if t else 0.0

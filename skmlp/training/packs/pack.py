@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from sklearn import config_context, get_config
 
-from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.interrupts import raise_lost_interrupt
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
@@ -31,7 +30,7 @@ from skmlp.training.packs.batches import (
     common_group_size,
     data_key,
 )
-from skmlp.training.packs.epoch_loss import PackEpochLoss
+from skmlp.training.packs.epochs import PackEpochs
 from skmlp.training.packs.joint_selection import JointSelection
 from skmlp.training.packs.members import sort_members, split_members
 from skmlp.training.packs.obstacles import find_obstacle
@@ -208,6 +207,13 @@ class _Pack:
         self.batches = PackBatches(
             [run.train_loader for run in self.runs], self.streams
         )
+        self.epochs = PackEpochs(
+            self.parameters,
+            self.optimizer,
+            self.batches,
+            self.counts,
+            max(run.max_epochs for run in self.runs),
+        )
         validation_sets = [
             run.valid_loader.data for run in self.runs if run.valid_loader is not None
         ]
@@ -248,28 +254,11 @@ class _Pack:
 
     def _train_epoch(self) -> list[float]:
         """Train on every batch once; return the sum of each member's sample losses."""
-        runs, parameters = self.runs, self.parameters
-        dtype, device = parameters.alpha.dtype, parameters.alpha.device
-        plan = self.batches.next_epoch(dtype, device)
-        step_weights, active = plan.step_weights, plan.step_weights.active
-        losses = PackEpochLoss(runs[0].net.criterion_, parameters.alpha, step_weights)
+        alpha = self.parameters.alpha
+        plan = self.batches.next_epoch(alpha.dtype, alpha.device)
+        active = plan.step_weights.active
         self.optimizer.plan_steps(active, self._learning_rates(active))
-        self.tuner.pause()
-        # Callbacks and scorers could not compute with tensors of the inference mode. No
-        # user code receives the tensors of these steps.
-        with inference_mode(not self.parameters.uses_autograd):
-            steps = zip(
-                self.batches.steps(plan, dtype),
-                step_weights.weights.unbind(),
-                step_weights.totals.unbind(),
-                strict=True,
-            )
-            for s, ((x, y), weights, totals) in enumerate(steps):
-                self.tuner.begin_step()
-                self.counts[:] = step_weights.counts[s]  # read by the dropout masks
-                losses.add(parameters.differentiate(x, y, weights, totals))
-                self.optimizer.update(s, active[s])
-            return losses.sum()
+        return self.epochs.train(plan)
 
     def _learning_rates(self, active: Sequence[tuple[bool, ...]]) -> np.ndarray:
         """Return the learning rates ``(steps, members)`` of the next epoch."""

@@ -11,11 +11,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from skmlp.training.compute.cuda_graphs import GraphRecorder
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 from skmlp.training.losses import Loss, join_losses
-from skmlp.training.modules.introspection import max_values_per_sample, named_weights
+from skmlp.training.modules.introspection import (
+    max_values_per_sample,
+    named_weights,
+    weight_layers,
+)
 from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
@@ -77,7 +80,7 @@ class PackParameters:
             for flat in flats
         ]
         self._counts = counts
-        self._tuner = tuner
+        self.tuner = tuner
         shapes_by_parameter = zip(
             *([shape for _, shape in layout] for layout in self._layouts), strict=True
         )
@@ -105,6 +108,7 @@ class PackParameters:
     def _make_step(self, nets: Sequence[Net]) -> None:
         """Build the step of these networks on the tensors of the pack."""
         self.nets = list(nets)
+        self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
         first = self.nets[0]
         self.step: HandwrittenStep | FunctionalStep
         if pack_structure(first.module_) is None:
@@ -118,16 +122,10 @@ class PackParameters:
             (self.values.tensors[i].flatten(1), self.gradients.tensors[i].flatten(1))
             for i in range(n_weights)
         ]
-        self.alpha = self.values.vector.new_tensor([net.alpha for net in self.nets])
-        self._recorder = None
-        # A CUDA graph has fixed probabilities of dropout.
-        if self.alpha.is_cuda and not self.uses_autograd and not first.fades:
-            generators = [] if self._generator is None else [self._generator]
-            self._recorder = GraphRecorder(lambda: generators)
 
     def _make_handwritten_step(self) -> HandwrittenStep:
         """Return the step of networks whose layers have handwritten formulas."""
-        first, counts, tuner = self.nets[0], self._counts, self._tuner
+        first, counts, tuner = self.nets[0], self._counts, self.tuner
 
         def make_masks(
             dropouts: Sequence[Dropout], own_masks: type[OwnMasks]
@@ -181,12 +179,25 @@ class PackParameters:
                 gradient_of=lambda parameter: gradient_by_id[id(parameter)],
                 make_mask=partial(make_masks, own_masks=OwnImageMasks),
             )
-        return HandwrittenStep(layers, self._join_losses(), tuner, feature_extractor)
+        loss = self._join_losses()
+        if self.alpha.is_cuda:
+            loss = loss.for_known_targets()
+        return HandwrittenStep(layers, loss, tuner, feature_extractor)
 
     def _join_losses(self) -> Loss:
         """Return one loss with the hyperparameters of all members."""
         losses = [net.criterion_ for net in self.nets]
         return join_losses(losses, self.values.vector)
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """The generator of the dropout masks of all members on a GPU."""
+        return [] if self._generator is None else [self._generator]
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of logits of a sample."""
+        return list(weight_layers(self.nets[0].module_))[-1].weight.shape[0]
 
     @property
     def uses_autograd(self) -> bool:
@@ -203,7 +214,7 @@ class PackParameters:
         return max(max_patch_values(network, n_features), *sizes)
 
     def differentiate(
-        self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
+        self, x: Tensor, y: Tensor, weights: Tensor, strength: Tensor
     ) -> tuple[Tensor, ...]:
         """Write the gradients of a batch of every member.
 
@@ -213,10 +224,11 @@ class PackParameters:
             The members of a group are neighbors with the same batches.
         y : Tensor of shape (members, batch, ...)
         weights : Tensor of shape (members, batch)
-            Normalized sample weights: their sum is 1 for each member.
-        totals : Tensor of shape (members,)
-            Sums of the sample weights before they were normalized. The penalty of a
-            member is divided by its total.
+            Normalized sample weights: their sum is 1 for each member. If the loss has
+            them, the `Loss.term_weights`.
+        strength : Tensor of shape (members,)
+            `alpha` divided by the sums of the sample weights before they were
+            normalized.
 
         Returns
         -------
@@ -225,33 +237,23 @@ class PackParameters:
         *norms : Tensor of shape (members,)
             Norms of the weights of each penalized layer.
         """
-        inputs = x, y, weights, totals
-        if self._recorder is None:
-            return self._differentiate(*inputs)
-        counts = tuple(self._counts)
-        results = self._recorder.call(self._differentiate, *inputs, key=counts)
-        # A CUDA graph writes its results into the same tensors in every call.
-        return tuple(r.clone() for r in results)
-
-    def _differentiate(
-        self, x: Tensor, y: Tensor, weights: Tensor, totals: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Compute sample losses, norms and gradients; a CUDA graph may record this."""
         _, loss_terms = self.step(x, y, weights)
-        return loss_terms, *self._penalize_and_clip(totals)
+        return loss_terms, *self._penalize_and_clip(strength)
 
-    def _penalize_and_clip(self, totals: Tensor) -> list[Tensor]:
+    def _penalize_and_clip(self, strength: Tensor) -> list[Tensor]:
         """Add the penalties to the gradients, and clip the gradients.
 
         Return the norms of the weights of each penalized layer.
         """
         net, weight_norms = self.nets[0], []
         if net.solver not in DECOUPLED_DECAY_SOLVERS:
-            strength = (self.alpha / totals).unsqueeze(1)
-            with using_threads(self._tuner.n_threads):
-                for weights, gradients in self.penalized_weights:
-                    weight_norms.append(torch.linalg.vector_norm(weights, dim=1))
-                    gradients.addcmul_(weights, strength)
+            with using_threads(self.tuner.n_threads):
+                weights, gradients = map(
+                    list, zip(*self.penalized_weights, strict=True)
+                )
+                weight_norms = [torch.linalg.vector_norm(w, dim=1) for w in weights]
+                strengths = [strength.unsqueeze(1)] * len(weights)
+                torch._foreach_addcmul_(gradients, weights, strengths)
         if net.max_grad_norm is not None:
             tensors = self.gradients.tensors
             norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in tensors]

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skmlp.training.compute.ambient_modes import inference_mode
-from skmlp.training.compute.cuda_graphs import CALLS_BEFORE_RECORDING
+from skmlp.training.compute.cuda_graphs import CALLS_BEFORE_RECORDING, GraphRecorder
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.modules.layers import dropout_generators
@@ -77,12 +78,23 @@ def time_pack_step(runs: Sequence[TrainingRun], n_packs: int = 1) -> float:
             _first_indices(run.train_loader.data.index, batch_size) for run in runs
         ]
         X_index, y_index = data.add_offsets(torch.stack(index))
-        weights = like.new_full((len(runs), batch_size), 1.0 / batch_size)
-        totals = like.new_full((len(runs),), float(batch_size))
+        sample_weights = like.new_full((len(runs), batch_size), 1.0 / batch_size)
+        strength = like / batch_size
+        recorder = GraphRecorder(lambda: parameters.generators)
+        loss = parameters.step.loss
+
+        def differentiate(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+            weights = sample_weights
+            if loss.has_term_weights:
+                weights = loss.term_weights(y, weights, parameters.n_outputs)
+            return parameters.differentiate(x, y, weights, strength)
 
         def step() -> None:
             x, y = data.gather(X_index, y_index, like.dtype)
-            parameters.differentiate(x, y, weights, totals)
+            if like.is_cuda and not parameters.uses_autograd:
+                recorder.call(differentiate, x, y)
+            else:
+                differentiate(x, y)
             optimizer.update(0, active)
 
         with torch.no_grad(), inference_mode(not parameters.uses_autograd):

@@ -87,7 +87,8 @@ class DenseLayer:
 
     `bias_gradient` is None if the layer is frozen. `activate` and `activation_gradient`
     are a pair of `HANDWRITTEN_ACTIVATIONS`. `draw_mask` draws the dropout mask of a
-    batch.
+    batch. `forward_activated` computes products and activation by one kernel; None if
+    there is no such kernel.
     """
 
     products: LayerProducts
@@ -96,6 +97,7 @@ class DenseLayer:
     activate: Callable[[Tensor], Tensor]
     activation_gradient: Callable[[Tensor, Tensor], Tensor]
     draw_mask: Callable[[Tensor], Tensor] | None
+    forward_activated: Callable[[Tensor], Tensor] | None = None
 
 
 def make_dense_layer(
@@ -160,7 +162,7 @@ def make_single_network_layer(
 
     With `amp`, large products are computed in bfloat16.
     """
-    return make_dense_layer(
+    layer = make_dense_layer(
         modules,
         Tensor.detach,  # shares memory with the flat vector
         flat.gradient_of,
@@ -168,6 +170,9 @@ def make_single_network_layer(
         partial(_count_normalized_samples, modules.norm),
         partial(MixedProducts if amp else DenseProducts, alpha=alpha, tuner=tuner),
     )
+    if flat.values.is_cuda and modules.activation is nn.ReLU and modules.norm is None:
+        layer.forward_activated = cast(DenseProducts, layer.products).forward_relu
+    return layer
 
 
 def _count_normalized_samples(norm: BatchNorm1d | None, z: Tensor) -> int:
@@ -241,14 +246,19 @@ class HandwrittenStep:
             x, saved_features = self.feature_extractor.forward(x, training=True)
         inputs, normalized, activated, masks = [x], [], [], []
         for layer in self.layers:
-            # The loss is faster if the logits are column-major (the batch contiguous).
-            is_last = layer is self.layers[-1]
-            a = layer.products.forward(inputs[-1], allow_column_major=is_last)
-            if layer.norm is not None:
-                a, normalized_batch = layer.norm.forward(a)
-                normalized.append(normalized_batch)
-            activated.append(a)  # some activations overwrite it
-            a = layer.activate(a)
+            if layer.forward_activated is not None:
+                a = layer.forward_activated(inputs[-1])
+                activated.append(a)
+            else:
+                # On a CPU, the loss is faster if the logits are column-major (the batch
+                # contiguous).
+                is_last = layer is self.layers[-1]
+                a = layer.products.forward(inputs[-1], allow_column_major=is_last)
+                if layer.norm is not None:
+                    a, normalized_batch = layer.norm.forward(a)
+                    normalized.append(normalized_batch)
+                activated.append(a)  # some activations overwrite it
+                a = layer.activate(a)
             mask = None if layer.draw_mask is None else layer.draw_mask(a)
             masks.append(mask)
             inputs.append(a if mask is None else a * mask)

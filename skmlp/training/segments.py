@@ -75,6 +75,8 @@ class SegmentTrainer:
             SINGLE_THREAD_TUNER,
             run.generator,
         )
+        # Sums of the weights of the batches of the next segments.
+        self._totals: list[float] = []
         self._n_outputs = list(weight_layers(net.module_))[-1].weight.shape[0]
         loader = run.train_loader
         self._max_steps = max_steps_of_segment(
@@ -93,37 +95,57 @@ class SegmentTrainer:
         """Train on every batch once; return the sum of the losses of all samples."""
         loader, device = self.run.train_loader, self.run.device
         size, n_steps = loader.batch_size, len(loader)
-        order = torch.from_numpy(loader.next_order())
-        factors = torch.from_numpy(self._plan(n_steps))
+        host_order = loader.next_order()
+        totals = self._sums_of_weights(host_order)
+        order = torch.from_numpy(host_order)
+        factors = torch.from_numpy(self._plan(totals))
         self._sum.zero_()
         first = 0
         for n_segments, n in divide_into_segments(
             len(order) // size, n_steps, self._max_steps
         ):
             end = first + n_segments * n
+            # The penalty is divided by the sum of the weights, which the host computes.
+            # A graph would repeat the same number.
+            self._totals = totals[first:end]
             self._recorder.call_segments(
                 self._train_segment,
                 upload(order[first * size : end * size].view(n_segments, -1), device),
                 upload(factors[first:end].view(n_segments, n, -1), device),
                 n_steps=n,
-                may_record=not self.update.has_frozen,
+                may_record=not self.update.has_frozen and loader.data.weight is None,
             )
             first = end
         return float(self._sum)
 
-    def _plan(self, n_batches: int) -> np.ndarray:
-        """Return the numbers ``(steps, factors)`` that the steps of an epoch need."""
+    def _sums_of_weights(self, order: np.ndarray) -> list[float]:
+        """Return the sum of the sample weights of each batch."""
+        data = self.run.train_loader.data
+        batches = slices_of_size(len(order), self.run.train_loader.batch_size)
+        if data.host_weight is None:
+            return [float(batch.stop - batch.start) for batch in batches]
+        return [float(data.host_weight[order[batch]].sum()) for batch in batches]
+
+    def _plan(self, totals: list[float]) -> np.ndarray:
+        """Return the numbers ``(steps, factors)`` that the steps of an epoch need.
+
+        Batches whose weights are all zero are left out of the training.
+        """
         net, average = self.run.net, self.run.average
+        used = [s for s, total in enumerate(totals) if total]
         rates = []
-        for _ in range(n_batches):
-            net.begin_step(n_batches)
+        for _ in used:
+            net.begin_step(len(totals))
             rates.append(net.optimizer_.param_groups[0]["lr"])
+        if not used:
+            return np.zeros((len(totals), 1), dtype=np.float32)
         factors = [self.update.plan_steps(rates)]
         if average is not None:
-            factors.append(
-                np.array([[average.next_factor()] for _ in range(n_batches)])
-            )
-        return np.hstack(factors).astype(np.float32)
+            factors.append(np.array([[average.next_factor()] for _ in used]))
+        of_used = np.hstack(factors)
+        plan = np.zeros((len(totals), of_used.shape[1]), dtype=np.float32)
+        plan[used] = of_used
+        return plan
 
     def _train_segment(self, order: Tensor, factors: Tensor) -> None:
         """Take the steps of a segment; a CUDA graph may record this.
@@ -135,39 +157,60 @@ class SegmentTrainer:
         factors : Tensor of shape (steps, factors)
             Rows of the plan.
         """
-        X, Y, _ = self.run.train_loader.data.gather(order)
+        X, Y, sample_weights = self.run.train_loader.data.gather(order)
         batches = slices_of_size(len(order), self.run.train_loader.batch_size)
-        W = self._term_weights(Y, batches)
+        totals, self._totals = self._totals, self._totals[len(batches) :]
+        W = self._normalized_weights(Y, sample_weights, batches, totals)
         losses = EpochLoss(self.loss, self.penalty)
-        for batch, step_factors in zip(batches, factors.unbind(), strict=True):
+        for batch, total, step_factors in zip(
+            batches, totals, factors.unbind(), strict=False
+        ):
+            if total == 0.0:
+                continue  # all samples have weight zero
             size = float(batch.stop - batch.start)
             weight = None if W is None else W[batch]
-            _, loss_terms, *norms = self.step(X[batch], Y[batch], weight, size)
+            _, loss_terms, *norms = self.step(X[batch], Y[batch], weight, total)
             if self.run.average is None:
                 self.update.planned_step(step_factors)
             else:
                 self.update.planned_step(step_factors[:-1])
                 self.run.average.update(step_factors[-1])
-            losses.add(BatchLosses(loss_terms, weight, size, norms), size)
-        self._sum.add_(losses.sum_on_device())
+            losses.add(BatchLosses(loss_terms, weight, total, norms), size)
+        if losses.sum_of_factors:
+            self._sum.add_(losses.sum_on_device())
 
-    def _term_weights(self, y: Tensor, batches: list[slice]) -> Tensor | None:
-        """Return the weights of the loss terms of batches, if the loss has them."""
-        if not self.loss.has_term_weights:
+    def _normalized_weights(
+        self,
+        y: Tensor,
+        sample_weights: Tensor | None,
+        batches: list[slice],
+        totals: list[float],
+    ) -> Tensor | None:
+        """Return weights for the loss whose sum is one for each batch."""
+        if sample_weights is not None:
+            weights = sample_weights
+            for batch, total in zip(batches, totals, strict=False):
+                if total:
+                    weights[batch].div_(total)
+        elif not self.loss.has_term_weights:
             return None
-        weight = torch.empty(y.shape, dtype=self.run.flat.values.dtype, device=y.device)
-        size = batches[0].stop
-        weight.fill_(1.0 / size)
-        if (last_size := batches[-1].stop - batches[-1].start) != size:
-            weight[batches[-1]].fill_(1.0 / last_size)
-        return self.loss.term_weights(y, weight, self._n_outputs)
+        else:
+            weights = torch.empty(
+                y.shape, dtype=self.run.flat.values.dtype, device=y.device
+            )
+            weights.fill_(1.0 / totals[0])
+            if totals[len(batches) - 1] != totals[0]:  # the last batch may be shorter
+                weights[batches[-1]].fill_(1.0 / totals[len(batches) - 1])
+        if not self.loss.has_term_weights:
+            return weights
+        return self.loss.term_weights(y, weights, self._n_outputs)
 
 
 def trains_in_segments(run: TrainingRun) -> bool:
     """Return whether the steps of a run need no work of the host between them.
 
-    CUDA's optimizers read the learning rate in float32. Sample weights, augmentation
-    and noise need the host.
+    CUDA's optimizers read the learning rate in float32. Augmentation and noise need the
+    host.
     """
     net, loader = run.net, run.train_loader
     return (
@@ -177,7 +220,6 @@ def trains_in_segments(run: TrainingRun) -> bool:
         and not net.criterion_.uses_autograd
         and known_modules(net.module_) is not None
         and isinstance(loader.data.X, Tensor)
-        and loader.data.weight is None
         and loader.augment is None
         and loader.corrupt is None
     )

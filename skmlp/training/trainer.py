@@ -172,8 +172,7 @@ class Trainer:
         finally:
             if own_watch is not None:
                 own_watch.end()
-            # Frees the memory of the steps.
-            self.recorder = self.segments = None
+            self.recorder = self.segments = None  # frees the memory of the steps
         if run.error is not None:
             raise run.error
         if run.average is not None:

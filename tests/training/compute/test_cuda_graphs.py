@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skmlp.model_selection import PackedGridSearchCV
-from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
 from skmlp.training.compute import cuda_graphs
 from skmlp.training.compute.cuda_graphs import (
     _MAX_COUNTED_KINDS,
@@ -94,6 +94,31 @@ def test_parts_of_an_epoch_have_the_bits_of_plain_steps(
     with monkeypatch.context() as patch:
         never(patch)
         assert curve_and_weights(model.fit(X, Y)) == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("model", [MLPClassifier, MLPRegressor])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_sample_weights_of_one_give_the_bits_of_no_weights(model):
+    model = model(hidden_layer_sizes=5, batch_size=20, max_iter=4, random_state=0)
+    model.set_params(device="cuda")
+    plain = curve_and_weights(model.fit(X, Y))[1]
+    assert curve_and_weights(model.fit(X, Y, np.ones(len(X))))[1] == plain
+
+
+@pytest.mark.cuda
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_batches_of_weight_zero_change_nothing():
+    # One batch of the epoch has weights.
+    model = MLPClassifier(5, batch_size=20, max_iter=1, shuffle=False, random_state=0)
+    weight = np.zeros(len(X))
+    weight[20:40] = 1.0
+    model.set_params(device="cuda").fit(X, Y, weight)
+    coefs = [w.copy() for w in model.coefs_]
+    assert model.t_ == len(X)
+    model.fit(X[20:40], Y[20:40])
+    for w, expected in zip(model.coefs_, coefs, strict=True):
+        np.testing.assert_array_equal(w, expected)
 
 
 @pytest.mark.cuda

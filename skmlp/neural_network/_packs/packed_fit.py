@@ -223,8 +223,9 @@ def _train_networks(
     progress = show_progress(
         "bar" if shows_bar else False, f"{len(pack)} networks", runs, progress_callback
     )
+    n_threads = pack_thread_count(runs[-1], len(runs))
     with single_threaded(), progress as show_epochs:
-        train_pack(runs, show_epochs, pack_thread_count(runs[-1], len(runs)))
+        train_pack(runs, show_epochs, n_threads)
 
 
 def _fit_one_by_one(

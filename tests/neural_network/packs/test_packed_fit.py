@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import MLPClassifier
-from skmlp.neural_network._packs import packed_fit
+from skmlp.neural_network._packs import pack_size, packed_fit
 from skmlp.neural_network._packs.fit_job import FitJob
 from skmlp.neural_network._packs.packed_fit import fit_jobs
 
@@ -60,6 +60,22 @@ def test_pack_that_trains_does_not_warn(recwarn):
     list(fit_jobs(jobs))
     assert [job.pack_size for job in jobs] == [3, 3, 3]
     assert not [w for w in recwarn if w.category is RuntimeWarning]
+
+
+def test_large_pack_is_divided_among_threads(three_threads, monkeypatch):
+    counts = []
+
+    def train(runs, progress_callback, n_threads):
+        counts.append(n_threads)
+        return train_pack(runs, progress_callback, n_threads)
+
+    train_pack = packed_fit.train_pack
+    monkeypatch.setattr(packed_fit, "train_pack", train)
+    monkeypatch.setattr(pack_size, "_MULTIPLICATIONS_PER_THREAD", 100)
+    jobs, alone = make_jobs(6), clone(NETWORK).set_params(alpha=5).fit(X, Y)
+    list(fit_jobs(jobs))
+    assert counts == [3]
+    np.testing.assert_allclose(jobs[5].estimator.coefs_[0], alone.coefs_[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("max_iter", [3, np.int64(3)])

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
+from skmlp._sklearn_compat import has_callbacks
 from skmlp.neural_network._fit.checkpoint import refuse_shared_checkpoint
-from skmlp.neural_network._known_classes import has_known_class
+from skmlp.neural_network._known_classes import has_known_class, is_known_network
 
 Candidate = Mapping[str, Any]  # values of the parameters that are searched
 
@@ -27,6 +28,10 @@ Outcome = dict[str, Any]
 # refit_full=True it also has the stage "refit". See `MemoryCheckpoint` in
 # `skmlp.neural_network._fit.checkpoint`.
 TrainingStates = dict[str, dict[str, Any]]
+
+
+# Types of values that a clone shares with the estimator.
+_IMMUTABLE = frozenset({bool, float, int, str, type(None)})
 
 
 class Task(NamedTuple):
@@ -66,13 +71,33 @@ def make_tasks(
     estimator: Any, candidates: Sequence[Candidate], splits: Sequence[Split]
 ) -> Iterator[Task]:
     """Yield a task for every candidate and fold; the fold varies fastest."""
+    is_network = is_known_network(estimator)
+    template = clone(estimator) if is_network else None
     for parameters, (fold, (train, test)) in product(candidates, enumerate(splits)):
-        if has_known_class(estimator):
+        if is_network and vars(template).keys() >= parameters.keys():
+            candidate = _copy_network(template)
+            vars(candidate).update(clone(parameters, safe=False))
+        elif has_known_class(estimator):
             candidate = clone_with(estimator, parameters)
         else:
             candidate = clone(estimator)
         refuse_shared_checkpoint(candidate)
         yield Task(candidate, parameters, fold, train, test)
+
+
+def _copy_network(template: Any) -> Any:
+    """Return another clone of a network, made from a clone that was never fitted.
+
+    `sklearn.base.clone` takes much longer for the many parameters of a network.
+    """
+    if template.callbacks is not None or has_callbacks(template):
+        return clone(template)
+    copied = object.__new__(type(template))
+    vars(copied).update(
+        (name, value if type(value) in _IMMUTABLE else clone(value, safe=False))
+        for name, value in vars(template).items()
+    )
+    return copied
 
 
 def clone_with(estimator: Any, parameters: Candidate) -> Any:

@@ -189,9 +189,11 @@ class _Forward:
             return 1
         if self.dense_layers is None or self.device.type != "cpu":
             return samples_per_chunk(max_values_per_sample(self.network, n_features))
-        shapes = [layer.linear.weight.shape for layer in self.dense_layers]
-        widest = max(n_features, *(n_units for n_units, _ in shapes))
-        multiply_adds = n_samples * sum(map(math.prod, shapes))
+        widest, multiply_adds = n_features, 0
+        for layer in self.dense_layers:
+            n_units, n_inputs = layer.linear.weight.shape
+            widest = max(widest, n_units)
+            multiply_adds += n_samples * n_units * n_inputs
         n_chunks = _CHUNKS_OF_FEW_SAMPLES
         while n_chunks > 1 and multiply_adds < n_chunks * _MIN_MULTIPLY_ADDS_PER_CHUNK:
             n_chunks //= 2

@@ -282,7 +282,10 @@ class Net(NeuralNet):
 
     def release(self) -> None:
         """Move weights and optimizer state to the CPU; free the memory of training."""
-        self.drop_optimizer(self.copy_optimizer_state())
+        state = self.optimizer_state_
+        if self.optimizer_ is not None:
+            state = copy_optimizer_state(self.optimizer_, copies=False)
+        self.drop_optimizer(state)
         self._move_to_cpu()
         for parameter in self.module_.parameters():
             parameter.grad = None

@@ -254,11 +254,13 @@ class NetworkBuilder(TrainingDataBuilder):
         device: torch.device,
         callbacks: Sequence[Any] | None = None,
         copied: CopiedNetwork | None = None,
+        loss: Loss | None = None,
     ) -> Net:
         """Return a skorch net that wraps the network; ``initialize`` was called.
 
         With ``callbacks=None``, it gets copies of the callbacks of the estimator. The
         network may be `copied`. Then None makes its modules when they are first read.
+        A `loss` of another net with equal parameters may be used, too.
         """
         if callbacks is None:
             callbacks = copy_callbacks(self.callbacks)
@@ -269,7 +271,7 @@ class NetworkBuilder(TrainingDataBuilder):
             like = reference_parameter(network)
         net = Net(
             network,
-            self._make_loss().placed_like(like),
+            self._make_loss().placed_like(like) if loss is None else loss,
             solver=self.solver,
             make_optimizer=partial(
                 make_optimizer, self.solver, **self._optimizer_params()

@@ -275,7 +275,7 @@ shape (n_samples, height, width[, channels])
         if sample_weight is None and type(y) is type(predicted) is np.ndarray:
             one_label_per_sample = y.ndim == 1 and y.shape == predicted.shape
             if one_label_per_sample and y.dtype.kind == predicted.dtype.kind in "biuU":
-                return float(np.average(predicted == y))
+                return float((predicted == y).mean())
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     @in_default_modes

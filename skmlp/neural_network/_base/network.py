@@ -220,7 +220,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         copied, device = shared.copy_network(), resolve_device(self.device)
         monitor = self._make_monitor(continues=False)
         network = None if shared.defers_network else copied.network
-        net = self._make_net(network, monitor, device, copied=copied)
+        net = self._make_net(network, monitor, device, copied=copied, loss=shared.loss)
         return shared.repeat(net)
 
     def _make_run(

@@ -46,7 +46,8 @@ class PredictingNetwork(InputChecker):
 
         With an output activation, its results are returned instead.
         """
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():  # the function takes longer
+            check_is_fitted(self)
         network = self._network_to_predict()
         if not self._has_valid_form(X):
             return self._compute_logits(network, self._check_X(X), output_activation)

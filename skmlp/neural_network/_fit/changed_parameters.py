@@ -1,6 +1,7 @@
 """Parameters that were changed between a fit and the fit that continues it."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,20 @@ def is_structural(name: str) -> bool:
 
 def record_parameters(estimator: Any) -> dict[str, Any]:
     """Return the parameters that a later fit compares with its own."""
-    record = {}
-    for name in (*_RECORDED, *filter(is_module_argument, vars(estimator))):
-        value = getattr(estimator, name, None)
-        # A list may be changed in place.
-        record[name] = list(value) if isinstance(value, list | np.ndarray) else value
+    cls: Any = type(estimator)
+    record = _values_of_class(cls).copy()
+    for name, value in vars(estimator).items():
+        if name in record or is_module_argument(name):
+            # A list may be changed in place.
+            is_list = isinstance(value, list | np.ndarray)
+            record[name] = list(value) if is_list else value
     return record
+
+
+@cache
+def _values_of_class(cls: Any) -> dict[str, Any]:
+    """Return the recorded names with the values of a class, or None."""
+    return {name: getattr(cls, name, None) for name in _RECORDED}
 
 
 def find_changed(estimator: Any, record: Mapping[str, Any]) -> list[str]:

@@ -53,10 +53,16 @@ class SharedStart:
         RandomState.
     prototype : NetPrototype
         Of its net.
+
+    Attributes
+    ----------
+    loss : Loss
+        The loss of all these fits. Nobody changes a loss.
     """
 
     def __init__(self, start: FitStart, prototype: NetPrototype) -> None:
         self._prototype = prototype
+        self.loss = start.net.criterion_
         self._values = start.net.flat_.values.clone()
         self._train, self._valid = start.train, start.valid
         self._valid_batches = start.valid_batches

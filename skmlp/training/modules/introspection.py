@@ -55,6 +55,23 @@ class LayerOutput(NamedTuple):
     output: Tensor
 
 
+def iterate_modules(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield a network and the modules inside it, each once, as ``network.modules()``.
+
+    torch's method puts together their names, too, which takes several times as long.
+    """
+    seen = set()
+    waiting = [network]
+    while waiting:
+        module = waiting.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        yield module
+        children = module._modules.values()
+        waiting.extend(child for child in reversed(children) if child is not None)
+
+
 def named_weight_layers(network: nn.Module) -> Iterator[tuple[str, WeightLayer]]:
     """Yield names and layers with weights, in the order of ``coefs_``."""
     for name, layer in network.named_modules():
@@ -64,7 +81,7 @@ def named_weight_layers(network: nn.Module) -> Iterator[tuple[str, WeightLayer]]
 
 def weight_layers(network: nn.Module) -> Iterator[WeightLayer]:
     """Yield the layers with weights, in the order of ``coefs_``."""
-    return (layer for _, layer in named_weight_layers(network))
+    return (m for m in iterate_modules(network) if isinstance(m, WeightLayer))
 
 
 def named_weights(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -89,7 +106,7 @@ def named_weights(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
 def reference_parameter(network: nn.Module) -> nn.Parameter:
     """Return the first parameter of floats. All of them have its dtype and device."""
     # `parameters` takes twice as long, which a prediction of one sample would notice.
-    for module in network.modules():
+    for module in iterate_modules(network):
         for parameter in module._parameters.values():
             if parameter is not None and parameter.is_floating_point():
                 return parameter
@@ -123,7 +140,7 @@ def known_modules(network: nn.Module) -> list[nn.Module] | None:
     modules = modules_in_sequence(network)
     if modules is None:
         return None
-    are_known = all(map(is_known, network.modules()))
+    are_known = all(map(is_known, iterate_modules(network)))
     parameters = [id(p) for m in modules for p in m.parameters()]
     share_nothing = len(set(map(id, modules))) == len(modules)
     share_nothing = share_nothing and len(set(parameters)) == len(parameters)

@@ -15,7 +15,7 @@ from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTune
 from skmlp.training.modules.activations import Activation, make_activation
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.initializers import Fan, draw_layer
-from skmlp.training.modules.introspection import weight_layers
+from skmlp.training.modules.introspection import iterate_modules, weight_layers
 
 
 class Linear(nn.Linear):
@@ -273,14 +273,14 @@ def set_dropout_generator(
     network: nn.Module, generator: torch.Generator | None
 ) -> None:
     """Set the generator of all dropout layers of a network; None removes it."""
-    for layer in network.modules():
+    for layer in iterate_modules(network):
         if isinstance(layer, Dropout):
             layer.generator = generator
 
 
 def set_dropout_fade(network: nn.Module, fade: float) -> None:
     """Set the factor of the probabilities of all dropout layers of a network."""
-    for layer in network.modules():
+    for layer in iterate_modules(network):
         if isinstance(layer, Dropout):
             layer.fade = fade
 
@@ -288,7 +288,7 @@ def set_dropout_fade(network: nn.Module, fade: float) -> None:
 @contextmanager
 def use_thread_tuner(network: nn.Module, tuner: ThreadTuner) -> Iterator[None]:
     """Let the linear layers of a network use the tuner's threads within the block."""
-    for layer in network.modules():
+    for layer in iterate_modules(network):
         if isinstance(layer, Linear):
             layer.tuner = tuner
     try:
@@ -299,7 +299,7 @@ def use_thread_tuner(network: nn.Module, tuner: ThreadTuner) -> Iterator[None]:
 
 def remove_thread_tuner(network: nn.Module) -> None:
     """Let the linear layers of a network compute on one thread again."""
-    for layer in network.modules():
+    for layer in iterate_modules(network):
         vars(layer).pop("tuner", None)  # back to the class's attribute
 
 
@@ -308,6 +308,6 @@ def dropout_generators(networks: Iterable[nn.Module]) -> set[torch.Generator]:
     return {
         layer.generator
         for network in networks
-        for layer in network.modules()
+        for layer in iterate_modules(network)
         if isinstance(layer, Dropout) and layer.generator is not None
     }

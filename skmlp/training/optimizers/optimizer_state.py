@@ -13,8 +13,13 @@ from torch.optim import Optimizer
 from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
 
 
-def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+def copy_optimizer_state(
+    optimizer: Optimizer, copies: bool = True
+) -> dict[str, dict[str, Any]]:
     """Return a copy of the settings and of the state of an optimizer, on the CPU.
+
+    With ``copies=False``, tensors on the CPU are not copied. The optimizer must not be
+    used any more.
 
     The keys of "group" are the names of settings, and those of "state" the names of
     moments. If there are several parameters, the names begin with the number of their
@@ -23,13 +28,13 @@ def copy_optimizer_state(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     groups, parameters = _groups_and_parameters(optimizer)
     return {
         "group": {
-            prefix + name: _copied(value, "cpu")
+            prefix + name: _copied(value, "cpu", copies)
             for prefix, group in groups
             for name, value in group.items()
             if name != "params"
         },
         "state": {
-            prefix + name: _copied(value, "cpu")
+            prefix + name: _copied(value, "cpu", copies)
             for prefix, parameter in parameters
             for name, value in optimizer.state.get(parameter, {}).items()
         },
@@ -95,12 +100,15 @@ def _has_dimensions(value: Any) -> bool:
     return not isinstance(value, Tensor) or value.dim() > 0
 
 
-def _copied(value: Any, device: torch.device | str) -> Any:
-    """Copy tensors to a device, also in containers; return other values unchanged."""
+def _copied(value: Any, device: torch.device | str, copies: bool = True) -> Any:
+    """Copy tensors to a device, also in containers; return other values unchanged.
+
+    With ``copies=False``, tensors that are on the device are not copied.
+    """
     if isinstance(value, Tensor):
-        return value.detach().to(device, copy=True)
+        return value.detach().to(device, copy=copies)
     if isinstance(value, dict):
-        return {key: _copied(item, device) for key, item in value.items()}
+        return {key: _copied(item, device, copies) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_copied(item, device) for item in value)
+        return type(value)(_copied(item, device, copies) for item in value)
     return value

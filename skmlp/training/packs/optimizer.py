@@ -301,15 +301,18 @@ class PackOptimizer:
         if len(index):
             self._group_members()
 
-    def write_back(self, i: int) -> None:
+    def write_members_back(self, members: Sequence[int]) -> None:
+        """Write the state of members into their own optimizers."""
+        store = self.parameters.store_members
+        moments = [store(members, moment) for moment in self.moments]
+        for i, *member_moments in zip(members, *moments, strict=True):
+            self._write_back(i, member_moments)
+
+    def _write_back(self, i: int, moments: list[Tensor]) -> None:
         """Write the state into the `i`-th member's own optimizer."""
         net = self.parameters.nets[i]
         values = net.flat_.values
         state = net.optimizer_.state[values]
-        moments = [
-            self.parameters.store_member(i, moment, into=torch.zeros_like(values))
-            for moment in self.moments
-        ]
         if self._is_adam:
             # Both are the number of steps. torch's state has it as a tensor, "step".
             state["t"] = int(self.t[i])

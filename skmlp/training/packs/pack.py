@@ -328,11 +328,11 @@ class _Pack:
         if not ended:
             return
         self.batches.synchronize_loaders()
+        self.parameters.write_members_back(ended)
+        self.optimizer.write_members_back(ended)
         for i in ended:
             run = self.runs[i]
             self.trains[i] = False
-            self.parameters.write_back(i)
-            self.optimizer.write_back(i)
             if not run.diverged:
                 run.save_checkpoint()
             run.finish()

@@ -74,20 +74,15 @@ class PackParameters:
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
         flats = [net.flat_ for net in nets]
-        # For each member and parameter: its slice of the flat vector, and its shape.
-        self._layouts = [
-            list(zip(flat.layout.slices, flat.layout.shapes, strict=True))
-            for flat in flats
-        ]
+        self._layouts = [flat.layout for flat in flats]
         self._counts = counts
         self.tuner = tuner
         shapes_by_parameter = zip(
-            *([shape for _, shape in layout] for layout in self._layouts), strict=True
+            *(layout.shapes for layout in self._layouts), strict=True
         )
         shapes = list(map(_padded_shape, shapes_by_parameter))
         self.values = PackVector(flats[0].values, shapes)
-        for i, flat in enumerate(flats):
-            self.load_member(i, flat.values, into=self.values)
+        self._load_members([flat.values for flat in flats])
         self.gradients = self.values.zeros()
         buffers = [net.buffers() for net in nets]
         self.buffers = [
@@ -266,21 +261,73 @@ class PackParameters:
 
     def write_back(self, i: int) -> None:
         """Copy the current parameters and buffers into the `i`-th network."""
+        self.store_member(i, self.values, into=self.nets[i].flat_.values)
+        self._write_buffers_back(i)
+
+    def write_members_back(self, members: Sequence[int]) -> None:
+        """Copy the current parameters and buffers into the networks of members."""
+        vectors = self.store_members(members, self.values)
+        for i, vector in zip(members, vectors, strict=True):
+            self.nets[i].flat_.values.copy_(vector)
+            self._write_buffers_back(i)
+
+    def _write_buffers_back(self, i: int) -> None:
+        """Copy the current buffers into the `i`-th network."""
         net = self.nets[i]
-        self.store_member(i, self.values, into=net.flat_.values)
         for buffer, tensor in zip(net.buffers(), self.buffers, strict=True):
             buffer.copy_(_member_view(tensor, i, buffer.shape))
 
     def store_member(self, i: int, pack_vector: PackVector, into: Tensor) -> Tensor:
         """Copy the `i`-th member of a vector of the pack into a flat vector."""
-        tensors = pack_vector.tensors
-        for (at, shape), tensor in zip(self._layouts[i], tensors, strict=True):
+        layout, tensors = self._layouts[i], pack_vector.tensors
+        for at, shape, tensor in zip(
+            layout.slices, layout.shapes, tensors, strict=True
+        ):
             into[at] = _member_view(tensor, i, shape).reshape(-1)
         return into
 
+    def store_members(
+        self, members: Sequence[int], pack_vector: PackVector
+    ) -> list[Tensor]:
+        """Return the flat vectors of some members of a vector of the pack."""
+        first, tensors = self._layouts[members[0]], pack_vector.tensors
+        if not self._have_equal_shapes(tensors):
+            new_zeros = pack_vector.vector.new_zeros
+            return [
+                self.store_member(i, pack_vector, new_zeros(self._layouts[i].size))
+                for i in members
+            ]
+        joint = pack_vector.vector.new_zeros(len(members), first.size)
+        index = torch.tensor(members, device=joint.device)
+        for at, tensor in zip(first.slices, tensors, strict=True):
+            joint[:, at] = tensor.index_select(0, index).flatten(1)
+        # A view would hold the memory of all of them.
+        return [vector.clone() for vector in joint.unbind()]
+
+    def _load_members(self, vectors: Sequence[Tensor]) -> None:
+        """Copy the flat vectors of all members into `values`."""
+        if not self._have_equal_shapes(self.values.tensors):
+            for i, vector in enumerate(vectors):
+                self.load_member(i, vector, into=self.values)
+            return
+        joint = torch.stack(list(vectors))
+        for at, tensor in zip(
+            self._layouts[0].slices, self.values.tensors, strict=True
+        ):
+            tensor.copy_(joint[:, at].view_as(tensor))
+
+    def _have_equal_shapes(self, tensors: Sequence[Tensor]) -> bool:
+        """Return whether the parameters of all members have the shapes of the pack."""
+        shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
+        distinct = set(self._layouts)
+        return all(layout.shapes == shapes for layout in distinct)
+
     def load_member(self, i: int, vector: Tensor, into: PackVector) -> None:
         """Copy a flat vector into the `i`-th member of a vector of the pack."""
-        for (at, shape), tensor in zip(self._layouts[i], into.tensors, strict=True):
+        layout = self._layouts[i]
+        for at, shape, tensor in zip(
+            layout.slices, layout.shapes, into.tensors, strict=True
+        ):
             _member_view(tensor, i, shape).copy_(vector[at].view(shape))
 
     def select(self, index: Tensor) -> None:

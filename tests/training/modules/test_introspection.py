@@ -7,6 +7,7 @@ from torch import nn
 from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.modules.introspection import (
     count_parameters,
+    iterate_modules,
     layer_multiply_adds,
     layer_of_module,
     max_values_per_sample,
@@ -100,3 +101,12 @@ def test_layer_outputs_remove_hooks_when_the_network_fails():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         module_outputs(network, torch.ones(5, 4))
     assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_modules_are_visited_in_the_order_of_torch():
+    shared = nn.ReLU()
+    network = nn.Sequential(
+        nn.Linear(2, 3), nn.Sequential(shared, nn.Linear(3, 3), shared), nn.Linear(3, 1)
+    )
+    network.add_module("missing", None)
+    assert list(iterate_modules(network)) == list(network.modules())

@@ -75,7 +75,7 @@ class SegmentTrainer:
             SINGLE_THREAD_TUNER,
             run.generator,
         )
-        # Sums of the weights of the batches of the next segments.
+        # Sums of the sample weights of the batches of the next segments.
         self._totals: list[float] = []
         self._n_outputs = list(weight_layers(net.module_))[-1].weight.shape[0]
         loader = run.train_loader
@@ -159,11 +159,16 @@ class SegmentTrainer:
         """
         X, Y, sample_weights = self.run.train_loader.data.gather(order)
         batches = slices_of_size(len(order), self.run.train_loader.batch_size)
-        totals, self._totals = self._totals, self._totals[len(batches) :]
+        totals = [float(batch.stop - batch.start) for batch in batches]
+        if sample_weights is not None:  # not recorded, so each call is a new segment
+            totals, self._totals = (
+                self._totals[: len(batches)],
+                self._totals[len(batches) :],
+            )
         W = self._normalized_weights(Y, sample_weights, batches, totals)
         losses = EpochLoss(self.loss, self.penalty)
         for batch, total, step_factors in zip(
-            batches, totals, factors.unbind(), strict=False
+            batches, totals, factors.unbind(), strict=True
         ):
             if total == 0.0:
                 continue  # all samples have weight zero
@@ -189,7 +194,7 @@ class SegmentTrainer:
         """Return weights for the loss whose sum is one for each batch."""
         if sample_weights is not None:
             weights = sample_weights
-            for batch, total in zip(batches, totals, strict=False):
+            for batch, total in zip(batches, totals, strict=True):
                 if total:
                     weights[batch].div_(total)
         elif not self.loss.has_term_weights:
@@ -199,8 +204,8 @@ class SegmentTrainer:
                 y.shape, dtype=self.run.flat.values.dtype, device=y.device
             )
             weights.fill_(1.0 / totals[0])
-            if totals[len(batches) - 1] != totals[0]:  # the last batch may be shorter
-                weights[batches[-1]].fill_(1.0 / totals[len(batches) - 1])
+            if totals[-1] != totals[0]:  # the last batch may be shorter
+                weights[batches[-1]].fill_(1.0 / totals[-1])
         if not self.loss.has_term_weights:
             return weights
         return self.loss.term_weights(y, weights, self._n_outputs)

@@ -73,9 +73,12 @@ def test_dask_ml_trains_block_by_block(frame):
 def ray():
     """A cluster of two workers on this machine."""
     ray = pytest.importorskip("ray", reason="ray is not installed")
+    # Ray gives up its start after half a minute, which cannot be changed. A small
+    # object store and a known address save time on a busy machine.
+    options = {"object_store_memory": 100_000_000, "_node_ip_address": "127.0.0.1"}
     try:
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    except Exception as error:  # noqa: BLE001  # half a minute passed
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, **options)
+    except Exception as error:  # noqa: BLE001
         ray.shutdown()
         pytest.skip(f"Ray does not start on this machine: {error}")
     from ray.util.joblib import register_ray

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmlp.neural_network import EnsembleClassifier, MLPClassifier
+from skmlp.persistence import TRUSTED_TYPES
 
 FAST = {"hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
 
@@ -56,15 +57,13 @@ def test_dill_keeps_predictions_and_training(model, iris):
     assert_round_trip_is_exact(pickler, model, iris)
 
 
-def test_skops_loads_with_the_trusted_types_of_the_guide(model, iris):
+def test_skops_loads_with_the_trusted_types(model, iris):
     skops = pytest.importorskip("skops.io", reason="skops is not installed")
     ensemble = EnsembleClassifier(MLPClassifier(**FAST), n_estimators=2)
     ensemble.fit(iris[0], iris[2])
     for fitted in (model, ensemble):
-        stored = skops.dumps(fitted)
-        unknown = skops.get_untrusted_types(data=stored)
-        assert all(name.startswith("skmlp.neural_network.") for name in unknown)
-        assert_equal_predictions(skops.loads(stored, trusted=unknown), fitted, iris[1])
+        loaded = skops.loads(skops.dumps(fitted), trusted=TRUSTED_TYPES)
+        assert_equal_predictions(loaded, fitted, iris[1])
 
 
 def test_joblib_files_and_hashes_are_equal_for_equal_fits(model, iris, tmp_path):
@@ -91,15 +90,10 @@ def test_pickle_of_a_network_names_no_class_of_torch(model):
 def test_model_of_mlflow_predicts_equally(model, iris, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
     monkeypatch.chdir(tmp_path)
-    types = [
-        f"skmlp.neural_network.{name}"
-        for name in ("_mlp.MLPClassifier", "_softmax.SoftmaxRegression")
-    ]
     mlflow.sklearn.save_model(
         model,
         tmp_path / "model",
-        serialization_format="skops",
-        skops_trusted_types=types,
+        skops_trusted_types=TRUSTED_TYPES,
         pip_requirements=[],
     )
     loaded = mlflow.sklearn.load_model(str(tmp_path / "model"))

@@ -75,13 +75,17 @@ def make_parser() -> argparse.ArgumentParser:
             "metavar": "NAME",
             "help": "digits, mnist, fashion-mnist, cifar10, digit-files, or the path "
             "of a folder of images or of a CSV file (default: the experiment's own). "
-            "FILE.csv --target NAME [--task regression] runs the program tables on "
-            "any CSV file",
+            "Without an experiment, FILE.csv --target NAME [--task TASK] runs the "
+            "program tables on any CSV file",
         },
         "--target": {
             "metavar": "NAME",
             "help": "column of the classes in a CSV file (default: label, target, "
             "class or y, else the last column)",
+        },
+        "--task": {
+            "choices": ("classification", "regression"),
+            "help": "of a CSV file; regression is for the program tables",
         },
         "--image-size": {
             "type": image_size,
@@ -155,6 +159,11 @@ def make_request(args: argparse.Namespace) -> Request:
     """Check the options before any data are loaded, and return the request."""
     experiment = find_experiment(args.experiment or "compare")
     experiment.select(args.models)
+    if args.task == "regression":
+        raise ValueError(
+            f"Experiment {experiment.name!r} compares classifiers; omit its name, so "
+            "that --task regression compares regressors on the table."
+        )
     dataset = choose_dataset(experiment, args)
     from benchmarks.running import environment
 

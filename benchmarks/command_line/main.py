@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and (program := (PROGRAMS | TOOLS).get(words[0])):
         return import_module(program.module).main(words[1:])
-    if "--target" in words:  # a CSV file with a named target
+    if is_about_a_table(words):
         return import_module(PROGRAMS["tables"].module).main(words)
     args = make_parser().parse_args(words)
     console = Console()
@@ -49,6 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
+
+
+def is_about_a_table(words: Sequence[str]) -> bool:
+    """Return whether the program `tables` compares estimators on a CSV file.
+
+    The words name no experiment, but a target column or a task.
+    """
+    options = {word.partition("=")[0] for word in words}
+    return bool(options & {"--target", "--task"}) and words[0] not in EXPERIMENTS
 
 
 def list_experiments(console: Console) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isqrt
@@ -167,6 +167,12 @@ def _load_folder(path: Path, reading: ReadOptions) -> Data:
     return _split(name, images.X, images.y, remarks=images.remarks, **data_fields)
 
 
+def usual_target(columns: Sequence[Any]) -> Any:
+    """Return the first column with a usual name of targets, or the last column."""
+    usual = [name for name in columns if str(name).lower() in TARGET_COLUMN_NAMES]
+    return usual[0] if usual else columns[-1]
+
+
 def _load_csv(path: Path, target: str | None = None) -> Data:
     """Read numbers and one column of classes.
 
@@ -191,8 +197,7 @@ def _load_csv(path: Path, target: str | None = None) -> Data:
             f"{len(frame):,} values; impute them, or remove the rows or the column."
         )
     if target is None:
-        usual = [c for c in frame.columns if str(c).lower() in TARGET_COLUMN_NAMES]
-        target = usual[0] if usual else frame.columns[-1]
+        target = usual_target(frame.columns)
     elif target not in frame.columns:
         raise ValueError(
             f"{str(path)!r} has no column {target!r}; it has "

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.datasets import TARGET_COLUMN_NAMES
 from benchmarks.frames import (
     csv_tables,
     large_fits,
@@ -64,9 +65,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--dataset",
         type=Path,
         metavar="FILE.csv",
-        help="a CSV file instead of the tables of packages; needs --target",
+        help="a CSV file instead of the tables of packages",
     )
-    add("--target", metavar="NAME", help="the target column of --dataset")
+    add(
+        "--target",
+        metavar="NAME",
+        help="the target column of --dataset (default: "
+        f"{', '.join(TARGET_COLUMN_NAMES)}, else the last column)",
+    )
     add(
         "--task",
         choices=(CLASSIFICATION, REGRESSION),
@@ -175,9 +181,16 @@ def _command(args: argparse.Namespace) -> str:
 
 def _load(args: argparse.Namespace) -> Iterator[TabularData]:
     """Yield the tables; name those whose packages are not installed."""
-    if (args.dataset is None) != (args.target is None):
-        raise ValueError("--dataset and --target belong together; give both.")
+    if args.dataset is None and (args.target or args.task):
+        raise ValueError(
+            "--target and --task are about a CSV file; give its --dataset."
+        )
     if args.dataset is not None:
+        if args.dataset.is_dir():
+            raise ValueError(
+                f"{str(args.dataset)!r} is a folder, and --target and --task are of a "
+                "CSV file; omit them for a folder of images."
+            )
         if not args.dataset.is_file():
             raise ValueError(f"There is no file {str(args.dataset)!r}.")
         yield csv_tables.read(args.dataset, args.target, args.task)

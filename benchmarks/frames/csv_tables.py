@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.data.datasets import usual_target
 from benchmarks.frames.package_tables import CLASSIFICATION, REGRESSION, TabularData
 
 # A target of integers with at most this many distinct values is one of classes.
@@ -19,14 +20,15 @@ _SAMPLE_BYTES = 1 << 16
 _FRACTION_OF_DATES = 0.9
 
 
-def read(path: Path, target: str, task: str | None = None) -> TabularData:
+def read(path: Path, target: str | None = None, task: str | None = None) -> TabularData:
     """Read a CSV file: texts, gaps and dates, separated by ``,``, ``;``, tab or ``|``.
 
     Parameters
     ----------
     path : Path
-    target : str
-        Name of the target column. Rows without a target are left out.
+    target : str or None
+        Name of the target column. Rows without a target are left out. None chooses
+        it by `usual_target`.
     task : {'classification', 'regression'} or None
         None is regression for numbers, unless there are few distinct integers.
 
@@ -40,6 +42,8 @@ def read(path: Path, target: str, task: str | None = None) -> TabularData:
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(path)!r} cannot be read as CSV: {error}") from error
     frame.columns = [str(name).strip() for name in frame.columns]
+    if target is None:
+        target = usual_target(frame.columns)
     if target not in frame.columns:
         raise ValueError(
             f"{str(path)!r} has no column {target!r}; its columns are "

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.command_line.main import OK, main
-from benchmarks.frames import command, score_table
+from benchmarks.frames import command, csv_tables, score_table
 from benchmarks.frames.contestants import CONTESTANTS
 
 
@@ -99,6 +99,22 @@ def test_csv_file_with_texts_gaps_and_dates_is_compared(
     assert "Error" not in printed
 
 
+@pytest.mark.parametrize("option", ["--target=price", "--task=regression"])
+def test_target_or_task_alone_is_enough(csv_file, option, capsys):
+    options = ["--dataset", str(csv_file), "--splits=1", "--contestants=linear"]
+    assert main([*options, option]) == OK
+    printed = capsys.readouterr().out
+    assert "linear" in printed
+    assert "Error" not in printed
+
+
+def test_usual_target_of_a_csv_file_is_chosen(csv_file):
+    table = csv_tables.read(csv_file, task="regression")
+    assert list(table.y) == list(range(60))
+    assert "y" not in table.X.columns
+    assert table.task == "regression"
+
+
 def test_estimator_for_tables_takes_the_csv_file(csv_file, capsys):
     options = ["--dataset", str(csv_file), "--target", "color", "--splits", "1"]
     assert main([*options, "--contestants", "Tabular, fast"]) == OK
@@ -110,11 +126,18 @@ def test_estimator_for_tables_takes_the_csv_file(csv_file, capsys):
     [
         (["--dataset", "FILE", "--target", "cost"], "no column 'cost'"),
         (["--dataset", "missing.csv", "--target", "y"], "There is no file"),
-        (["--target", "y"], "give both"),
+        (["--target", "y"], "give its --dataset"),
+        (["--task", "regression"], "give its --dataset"),
+        (["--dataset", "FOLDER", "--target", "y"], "is a folder"),
+        (
+            ["compare", "--dataset", "FILE", "--task", "regression"],
+            "Experiment 'compare' compares classifiers",
+        ),
     ],
 )
 def test_wrong_file_or_target_is_named(csv_file, options, message, capsys):
-    options = [str(csv_file) if word == "FILE" else word for word in options]
+    places = {"FILE": str(csv_file), "FOLDER": str(csv_file.parent)}
+    options = [places.get(word, word) for word in options]
     assert main(options) == command.USAGE
     assert message in capsys.readouterr().err
 

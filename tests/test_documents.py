@@ -96,8 +96,9 @@ def test_table_equals_output_of_its_command(arguments, table):
     assert [line for line in table.splitlines() if line.startswith("|")] == rows
 
 
-def test_documents_hold_the_tables_of_speed_and_search():
-    assert {arguments.split()[0] for arguments, _ in TABLES} == {"speed", "search"}
+def test_documents_hold_the_tables_of_speed_search_and_tables():
+    programs = {arguments.split()[0] for arguments, _ in TABLES}
+    assert programs == {"speed", "search", "tables"}
 
 
 REASONS = re.findall(

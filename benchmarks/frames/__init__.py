@@ -9,5 +9,6 @@ Rules of the comparison:
   data sets in `package_tables.DEVELOPMENT` decided about these: members with periodic
   functions and with bins, numbers of members and epochs, the patience, and the learning
   rate of the regressor. They were compared at 2,500 training rows.
-- All contestants take turns on the same splits, on one thread.
+- All contestants take turns on the same splits, on one thread. With `--resume`, those
+  that are stored do not.
 """

@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.tables.timing_tables import TimingTable, commands_of, versions
 
 Record = dict[str, Any]
+Split = tuple[str, int]  # a table and a seed
 
 RANK_COLUMNS = (
     "contestant",
@@ -21,7 +22,8 @@ RANK_COLUMNS = (
     "AUC",
     "fit CPU s",
     "predict CPU s",
-    "tables",
+    "lower than default's",
+    "splits",
 )
 
 # The contestant whose loss is the unit of the relative losses.
@@ -47,18 +49,28 @@ def means(records: Iterable[Record], figure: str) -> dict[str, dict[str, float]]
     }
 
 
-def mean_ranks(
-    by_contestant: dict[str, dict[str, float]], descending: bool
-) -> dict[str, float]:
-    """Return the mean rank of each contestant over the tables it was measured on.
+def on_splits(records: Iterable[Record], figure: str) -> dict[str, dict[Split, float]]:
+    """Return a figure of each contestant on each split: contestant, then split."""
+    values: dict[str, dict[Split, float]] = {}
+    for record in records:
+        if record["error"] is None and figure in record:
+            split = record["table"], record["seed"]
+            values.setdefault(record["contestant"], {})[split] = record[figure]
+    return values
 
-    Ties share the mean of their ranks. A contestant without a result on a table does
+
+def mean_ranks(
+    by_contestant: dict[str, dict[Split, float]], descending: bool
+) -> dict[str, float]:
+    """Return the mean rank of each contestant over the splits it was measured on.
+
+    Ties share the mean of their ranks. A contestant without a result on a split does
     not count there.
     """
     ranks: dict[str, list[float]] = {name: [] for name in by_contestant}
-    tables = sorted({table for values in by_contestant.values() for table in values})
-    for table in tables:
-        present = {n: v[table] for n, v in by_contestant.items() if table in v}
+    splits = sorted({split for values in by_contestant.values() for split in values})
+    for split in splits:
+        present = {n: v[split] for n, v in by_contestant.items() if split in v}
         for name, value in present.items():
             others = np.array([v for n, v in present.items() if n != name])
             better = others > value if descending else others < value
@@ -67,23 +79,36 @@ def mean_ranks(
     return {name: fmean(values) for name, values in ranks.items() if values}
 
 
-def relative_losses(losses: dict[str, dict[str, float]]) -> dict[str, float]:
+def relative_losses(losses: dict[str, dict[Split, float]]) -> dict[str, float]:
     """Return the geometric mean of each contestant's loss divided by `UNIT`'s."""
     unit = losses.get(UNIT, {})
     relative = {}
-    for name, by_table in losses.items():
-        ratios = [by_table[t] / unit[t] for t in by_table if unit.get(t)]
+    for name, by_split in losses.items():
+        ratios = [by_split[s] / unit[s] for s in by_split if unit.get(s)]
         if ratios:
             relative[name] = float(np.exp(np.log(ratios).mean()))
     return relative
 
 
+def lower_losses(losses: dict[str, dict[Split, float]]) -> dict[str, str]:
+    """Return on how many common splits each contestant has a lower loss than `UNIT`."""
+    unit = losses.get(UNIT, {})
+    counts = {}
+    for name, by_split in losses.items():
+        common = [s for s in by_split if s in unit]
+        if common and name != UNIT:
+            n_lower = sum(by_split[s] < unit[s] for s in common)
+            counts[name] = f"{n_lower} of {len(common)}"
+    return counts
+
+
 def rank_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
     """Return the rows of the table of ranks, the best loss first."""
-    losses = means(records, "loss")
+    losses = on_splits(records, "loss")
     loss_ranks = mean_ranks(losses, descending=False)
-    score_ranks = mean_ranks(means(records, "score"), descending=True)
-    relative, aucs = relative_losses(losses), means(records, "auc")
+    score_ranks = mean_ranks(on_splits(records, "score"), descending=True)
+    relative, lower = relative_losses(losses), lower_losses(losses)
+    aucs = means(records, "auc")
     fits, predictions = means(records, "fit_seconds"), means(records, "predict_seconds")
     rows = "all" if records[0]["all_rows"] else "at most 4,000"
     table_rows = [
@@ -96,6 +121,7 @@ def rank_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
             f"{fmean(aucs[name].values()):.4f}" if name in aucs else "",
             f"{median(fits[name].values()):.1f}",
             f"{median(predictions[name].values()):.2f}",
+            lower.get(name, ""),
             str(len(losses[name])),
         )
         for name, rank in sorted(loss_ranks.items(), key=lambda item: item[1])
@@ -176,11 +202,11 @@ def tables_of(records: Sequence[Record]) -> list[TimingTable]:
 
 
 def normalised_scores(records: Sequence[Record]) -> dict[str, float]:
-    """Return the mean over tables of scores scaled to 0 (worst) and 1 (best)."""
-    losses = means(records, "loss")
+    """Return the mean over splits of losses scaled to 0 (worst) and 1 (best)."""
+    losses = on_splits(records, "loss")
     scaled: dict[str, list[float]] = {}
-    for table in {t for values in losses.values() for t in values}:
-        present = {n: v[table] for n, v in losses.items() if table in v}
+    for split in {s for values in losses.values() for s in values}:
+        present = {n: v[split] for n, v in losses.items() if split in v}
         low, high = min(present.values()), max(present.values())
         for name, value in present.items():
             share = (high - value) / (high - low) if high > low else 1.0

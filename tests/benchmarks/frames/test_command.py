@@ -143,9 +143,17 @@ def test_wrong_file_or_target_is_named(csv_file, options, message, capsys):
 
 
 def test_ranks_share_ties_and_skip_missing_results():
-    losses = {"a": {"t": 1.0, "u": 1.0}, "b": {"t": 1.0, "u": 2.0}, "c": {"t": 3.0}}
+    one, two = ("t", 0), ("t", 1)
+    losses = {"a": {one: 1.0, two: 1.0}, "b": {one: 1.0, two: 2.0}, "c": {one: 3.0}}
     ranks = score_table.mean_ranks(losses, descending=False)
     assert ranks == {"a": 1.25, "b": 1.75, "c": 3.0}
+
+
+def test_lower_losses_are_counted_on_common_splits():
+    one, two = ("t", 0), ("t", 1)
+    losses = {score_table.UNIT: {one: 1.0, two: 2.0}, "b": {one: 0.9, two: 3.0}}
+    losses["c"] = {two: 1.0}
+    assert score_table.lower_losses(losses) == {"b": "1 of 2", "c": "1 of 1"}
 
 
 def test_every_contestant_can_be_made_or_says_what_is_missing():

@@ -33,9 +33,10 @@ def test_only_graphs_launch_the_work_of_a_step(workload):
     assert counts.graphs == 1
 
 
-@pytest.mark.parametrize(("workload", "operations"), [("MLP", 12), ("MLP, cosine", 12)])
-def test_step_of_one_network_has_few_operations(workload, operations):
-    assert count(workload).graph_operations <= operations
+# README.md lists the operations.
+@pytest.mark.parametrize("workload", ["MLP", "MLP, cosine", "MLP, early stopping"])
+def test_step_of_one_network_has_few_operations(workload):
+    assert count(workload).graph_operations <= 12
 
 
 def test_step_of_a_pack_with_dropout_has_few_operations_a_layer():

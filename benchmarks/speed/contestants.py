@@ -45,7 +45,7 @@ def why_absent(contestant: str) -> str | None:
 def prepare(contestant: str, work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
     """Return the job of a contestant: one fit, or `repeat` predictions."""
     warnings.simplefilter("ignore")  # the small number of epochs is intended
-    if work.kind == "fit":
+    if work.is_fit:
         return _FITS[contestant](work, X, y)
     predict = _PREDICTIONS[contestant](work, X, y)
 

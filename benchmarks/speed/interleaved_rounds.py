@@ -16,9 +16,16 @@ from sklearn.preprocessing import scale
 
 from benchmarks.running import environment
 from benchmarks.speed import fresh_processes
+from benchmarks.speed.busy_processes import busy_processes
 from benchmarks.speed.contestants import why_absent
 from benchmarks.speed.worker import Worker
-from benchmarks.speed.workloads import RANDOM_DATA, TINY_DATA, Workload, describe
+from benchmarks.speed.workloads import (
+    BUSY_PROCESSES,
+    RANDOM_DATA,
+    TINY_DATA,
+    Workload,
+    describe,
+)
 
 Record = dict[str, Any]
 
@@ -45,7 +52,7 @@ def run_all(
             skipped = {name: _why_absent(name, work) for name in work.contestants}
             present = [name for name in work.contestants if not skipped[name]]
             for name in present:
-                if work.kind in ("fit", "predict") and name not in workers:
+                if work.needs_worker and name not in workers:
                     workers[name] = Worker(name, threads)
                     stack.enter_context(closing(workers[name]))
             load = [_load_average()]
@@ -78,7 +85,7 @@ def measure_in_turn(
     """Measure one slice of each contestant in turn, after a warm-up that is dropped."""
     slices: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     failed: dict[str, str] = {}
-    warm_up = work.kind in ("fit", "predict")
+    warm_up = work.needs_worker
     for i in range(rounds + warm_up):
         for name in contestants:
             if name in failed:
@@ -100,7 +107,17 @@ def _measure_slice(
         return {"seconds": fresh_processes.seconds_of_import(contestant)}
     if work.kind == "memory":
         return {"bytes": fresh_processes.bytes_at_peak(contestant, work, folder)}
-    return workers[contestant].slice(work, folder)
+    worker = workers[contestant]
+    alone = worker.slice(work, folder)
+    if work.kind != "busy":
+        return alone
+    with busy_processes(BUSY_PROCESSES):
+        shared = worker.slice(work, folder)
+    return {
+        "factor": shared["seconds"] / alone["seconds"],
+        "seconds_alone": alone["seconds"],
+        "seconds_shared": shared["seconds"],
+    }
 
 
 def _why_absent(contestant: str, work: Workload) -> str | None:

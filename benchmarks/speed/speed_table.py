@@ -14,6 +14,7 @@ from benchmarks.tables.timing_tables import Record, TimingTable, commands_of, ve
 class SpeedRow:
     """One contestant's line of a workload.
 
+    The figure of a fit beside busy processes is its time divided by its time alone.
     `ratio` is the contestant's time or memory divided by ours. Above 1, skmlp is faster
     or smaller. `cpu_ratio` is the ratio of CPU times, which other processes affect
     little.
@@ -34,8 +35,10 @@ class SpeedRow:
 
     @property
     def target_text(self) -> str:
-        """The least ratio that is aimed at."""
-        return "" if self.target is None else f"≥ {self.target:.2f}"
+        """The least ratio that is aimed at, or our largest value."""
+        if self.target is None:
+            return ""
+        return f"{'≤' if self.contestant == OURS else '≥'} {self.target:.2f}"
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
@@ -63,8 +66,8 @@ def make_speed_rows(records: list[Record]) -> list[SpeedRow]:
 
 
 def _values(record: Record, name: str | None = None) -> list[float]:
-    """Return the values called `name`, or seconds or bytes, of all rounds."""
-    names = [name] if name else ["seconds", "bytes"]
+    """Return the values called `name`, or those of the kind of work, of all rounds."""
+    names = [name] if name else ["seconds", "bytes", "factor"]
     return [slice_[n] for slice_ in record["slices"] for n in names if n in slice_]
 
 
@@ -92,6 +95,8 @@ def _figure(record: Record) -> str:
     if not values:
         return "skipped" if record["error"] else ""
     value = median(values)
+    if record["kind"] == "busy":
+        return f"{value:.2f} x alone"
     if record["kind"] == "memory":
         return f"{value / 2**20:.0f} MiB"
     if value >= 1:

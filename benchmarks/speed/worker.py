@@ -116,7 +116,7 @@ def _measure(contestant: str, work: Workload, folder: Path) -> dict[str, float]:
 
     X = np.load(folder / f"{work.data}-X.npy", mmap_mode="c")
     y = np.load(folder / f"{work.data}-y.npy")
-    if work.kind == "fit":
+    if work.is_fit:
         X, y = X[: work.rows], y[: work.rows]
     # asarray drops the class memmap. All processes share the pages of the memory map.
     job = prepare(contestant, work, np.asarray(X), y)

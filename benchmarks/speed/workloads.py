@@ -21,6 +21,11 @@ RANDOM_DATA = "normal-"
 # Data sets of scikit-learn with a few hundred samples.
 TINY_DATA = ("iris", "wine", "diabetes")
 
+# Processes that compute while a fit of kind 'busy' runs. A fit takes at most this many
+# times as long as alone.
+BUSY_PROCESSES = 2
+MAX_BUSY_FACTOR = 3.3
+
 # Number of samples with `--quick`, which only tries whether everything runs.
 QUICK_SAMPLES = 120
 
@@ -50,9 +55,12 @@ class Network:
 class Workload:
     """Work that several contestants do; one section of the table.
 
-    `targets` are the least ratios of a contestant's time (or memory) to ours. `kind` is
-    'fit', 'predict', or, in new processes, 'import' or 'memory'. The samples of
-    'diabetes' have continuous targets.
+    `targets` are the least ratios of a contestant's time (or memory) to ours. Our own
+    target is the largest value. The samples of 'diabetes' have continuous targets.
+
+    `kind` is 'fit', 'predict', or, in new processes, 'import' or 'memory'. 'busy' is a
+    fit alone, and then while other processes compute. Its value is the ratio of both
+    times.
     """
 
     name: str
@@ -64,6 +72,16 @@ class Workload:
     repeat: int = 1
     contestants: tuple[str, ...] = CONTESTANTS
     targets: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether the job is a fit of `rows` samples."""
+        return self.kind in ("fit", "busy")
+
+    @property
+    def needs_worker(self) -> bool:
+        """Whether the process of the contestant does the work, after a warm-up."""
+        return self.is_fit or self.kind == "predict"
 
     def quick(self) -> Workload:
         """Return the same work with a hundred samples and one epoch."""
@@ -212,6 +230,22 @@ WORKLOADS: tuple[Workload, ...] = (
             (64, (100, 100, 100)),
         )
         for rows, repeat, target in ((1, 200, 0.9), (1_000, 50, 1.1), (100_000, 1, 1.1))
+    ),
+    *(
+        Workload(
+            f"busy: {name}",
+            "busy",
+            network,
+            rows=rows,
+            epochs=2,
+            contestants=contestants,
+            targets={OURS: MAX_BUSY_FACTOR} | dict.fromkeys(contestants[1:], 1.0),
+        )
+        for name, network, rows, contestants in (
+            ("mlp, width 128", MLP, 20_000, (OURS, SKLEARN)),
+            ("mlp, width 1,000", replace(MLP, hidden=(1_000,)), 8_000, (OURS, SKLEARN)),
+            ("fashion-cnn", FASHION_CNN, 2_000, (OURS,)),
+        )
     ),
     *(
         Workload(f"growth: {rows:,} rows", "fit", rows=rows, contestants=GROWTH)

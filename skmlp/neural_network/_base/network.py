@@ -50,15 +50,12 @@ from skmlp.neural_network._fit.progress import (
 )
 from skmlp.training import lbfgs, trainer
 from skmlp.training.compute.ambient_modes import in_default_modes
-from skmlp.training.compute.dense_products import can_thread_large_products
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.compute.interrupts import current_watch
 from skmlp.training.compute.seeds import resolve_random_state
-from skmlp.training.compute.threads import threads_for_work
+from skmlp.training.compute.threads import single_threaded
 from skmlp.training.losses import UserLoss, try_user_loss
 from skmlp.training.modules.introspection import (
-    has_convolutions,
-    multiply_adds,
     reference_parameter,
 )
 from skmlp.training.modules.layers import set_dropout_generator
@@ -71,6 +68,7 @@ from skmlp.training.run import (
     ignore_progress,
     warn_interrupted,
 )
+from skmlp.training.steps import threads_for_step
 from skmlp.training.stopping import Monitor
 
 # Number of samples for which a loss of the user is tried before the training.
@@ -117,7 +115,8 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         # snapshot restores the net, which training changes in place.
         snapshot = NetSnapshot(self.net_) if continues else None
         try:
-            run = self._prepare_training(inputs, continues, incremental, checkpoint)
+            with single_threaded():  # short operations would wait for busy cores
+                run = self._prepare_training(inputs, continues, incremental, checkpoint)
             if incremental:
                 self._train(run)
             else:
@@ -338,11 +337,12 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
         checkpoint: MemoryCheckpoint | None = None,
     ) -> None:
         """Check a trained run, set the fitted attributes, and refit if wanted."""
-        self._check_trained_run(run, incremental)
-        self._set_fitted_attributes(run.net)
-        run.net.incremental_ = incremental
-        if not incremental:
-            run.net.release()
+        with single_threaded():
+            self._check_trained_run(run, incremental)
+            self._set_fitted_attributes(run.net)
+            run.net.incremental_ = incremental
+            if not incremental:
+                run.net.release()
         if self.refit_full and not run.net.interrupted_:
             try:
                 # The second training may be interrupted again.
@@ -391,10 +391,7 @@ class BaseNetwork(CallbackSupportMixin, TrainedNetwork):
 
 def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:
     """Return a context that sets the number of threads for the steps of a run."""
-    network, data = run.net.module_, run.train_loader.data
+    data = run.train_loader.data
     batch_size = min(run.train_loader.batch_size, len(data))
-    work = multiply_adds(network, data.X.shape[1]) * batch_size
-    is_tuned = not has_convolutions(network) and can_thread_large_products(
-        run.flat.values
-    )
-    return threads_for_work(work, tuned=is_tuned)
+    shape = (batch_size, data.X.shape[1])
+    return threads_for_step(run.net.module_, run.net.optimizer_, shape)

@@ -300,7 +300,11 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 # The keys determine how oneDNN splits the sums of a product.
 _same_bits: dict[Hashable, bool] = {}
 _MAX_STORED_TRIALS = 1000
-_DRAWS_PER_TRIAL = 10
+
+# A trial draws operands until it has compared this number of results, but at most
+# `_MAX_DRAWS` times.
+_COMPARED_RESULTS = 2**18
+_MAX_DRAWS = 10
 
 
 def has_same_bits_on_threads(
@@ -318,8 +322,8 @@ def has_same_bits_on_threads(
             if not granted:  # other fits run at the moment
                 return False
         generator = torch.Generator().manual_seed(0)
-        same = True
-        for _ in range(_DRAWS_PER_TRIAL):
+        same, n_compared = True, 0
+        for _ in range(_MAX_DRAWS):
             drawn = [
                 None if t is None else torch.empty_like(t).normal_(generator=generator)
                 for t in operands
@@ -330,7 +334,10 @@ def has_same_bits_on_threads(
                 on_threads = product(*drawn)
             if not granted:
                 return False
-            same = same and torch.equal(on_one_thread, on_threads)
+            same = torch.equal(on_one_thread, on_threads)
+            n_compared += on_threads.numel()
+            if not same or n_compared >= _COMPARED_RESULTS:
+                break
         if len(_same_bits) == _MAX_STORED_TRIALS:
             _same_bits.clear()
         _same_bits[key] = same

@@ -1,24 +1,32 @@
 """Choose the number of threads of a step's operations by measurement.
 
-The matrix products and the update of a network of medium size (more than 32,000
-parameters) take some tens of microseconds. More threads shorten them while their cores
-are free. While another process computes on those cores, waiting for the threads costs
-milliseconds. The tuner therefore measures during training which number of threads is
-the fastest. It is used only for operations whose results are exactly equal on any
+The matrix products and the update of a network with more than 32,000 parameters take
+from some tens of microseconds to milliseconds. More threads shorten them while their
+cores are free. While another process computes on those cores, waiting for the threads
+costs milliseconds. The tuner therefore measures during training which number of threads
+is the fastest. It is used only for operations whose results are exactly equal on any
 number of threads.
 """
 
 from math import inf
 from time import perf_counter
 
+import torch
 from torch import Tensor
 
-from skmlp.training.compute.threads import available_threads
+from skmlp.training.compute.threads import available_threads, using_threads
 
 # Steps in one timing of the fastest candidate.
 _STEPS_PER_TIMING = 16
-# Steps in one timing of another candidate.
+# Steps in one timing of another candidate, and the seconds after which it ends earlier.
 _STEPS_PER_TRIAL = 6
+_SECONDS_PER_TRIAL = 0.01
+# A trial is left out if an operation of `_VALUES_PER_THREAD` values on each thread
+# takes longer than this. On free cores it takes some tens of microseconds, and less
+# than a millisecond if it starts the threads.
+_MAX_SECONDS_OF_PROBE = 0.0005
+_MAX_SECONDS_OF_START = 0.002
+_VALUES_PER_THREAD = 2**15  # torch uses no thread for fewer values
 # Number of timings of the fastest candidate before all candidates are timed again. It
 # doubles, up to a maximum, each time that the fastest candidate stays the same.
 _TIMINGS_BEFORE_RETRY = 8
@@ -56,7 +64,7 @@ class ThreadTuner:
         self.n_threads = 1
         self._seconds_per_step: dict[int, float] = {}  # by number of threads
         self._n_steps, self._elapsed = 0, 0.0  # of the current timing
-        self._max_steps, self._max_elapsed = _STEPS_PER_TRIAL, inf
+        self._max_steps, self._max_elapsed = _STEPS_PER_TRIAL, _SECONDS_PER_TRIAL
         self._step_began: float | None = None
         self._fastest = 1
         self._n_timings, self._timings_before_retry = 0, _TIMINGS_BEFORE_RETRY
@@ -80,12 +88,17 @@ class ThreadTuner:
         self._seconds_per_step[self.n_threads] = self._elapsed / self._n_steps
         self._n_steps, self._elapsed = 0, 0.0
         n_threads = self._choose()
+        while n_threads != self._fastest and not _cores_are_free(n_threads):
+            self._seconds_per_step[n_threads] = inf
+            n_threads = self._choose()
         is_trial = n_threads != self._fastest
         self._max_steps = _STEPS_PER_TRIAL if is_trial else _STEPS_PER_TIMING
         # A timing on several threads ends early if one thread is clearly faster, that
         # is, after the time that one thread needs for `_STEPS_PER_TIMING` steps.
         on_one_thread = _STEPS_PER_TIMING * self._seconds_per_step.get(1, inf)
         self._max_elapsed = inf if n_threads == 1 else on_one_thread
+        if is_trial:
+            self._max_elapsed = min(self._max_elapsed, _SECONDS_PER_TRIAL)
         if n_threads != self.n_threads:
             self.n_threads = n_threads
             self._step_began = None  # the first step after a change is not timed
@@ -111,6 +124,23 @@ class ThreadTuner:
             )
             self._seconds_per_step = {fastest: self._seconds_per_step[fastest]}
         return fastest
+
+
+def _cores_are_free(n_threads: int) -> bool:
+    """Return whether a short operation on several threads waits for no core.
+
+    A step has many operations. Each would wait for milliseconds if other processes
+    compute on the cores.
+    """
+    values = torch.empty(n_threads * _VALUES_PER_THREAD, dtype=torch.float32)
+    with using_threads(n_threads):
+        # The first call may start the threads, and maps the memory.
+        for max_seconds in (_MAX_SECONDS_OF_START, _MAX_SECONDS_OF_PROBE):
+            began = perf_counter()
+            values.zero_()
+            if perf_counter() - began > max_seconds:
+                return False
+    return True
 
 
 # The default tuner: always one thread. It measures nothing, because its `begin_step` is

@@ -1,17 +1,26 @@
-"""Choose how a training step computes the loss and the gradients of a batch."""
+"""Choose how a training step computes loss and gradients, and on how many threads."""
 
 from collections.abc import Callable
-from typing import cast
+from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from skmlp._warnings import warn
+from skmlp.training.compute.dense_products import can_thread_large_products
 from skmlp.training.compute.processor import bfloat16_is_fast
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
+from skmlp.training.compute.threads import single_threaded, threads_for_work
 from skmlp.training.losses import Loss
 from skmlp.training.modules.embeddings import FeatureEmbedding
-from skmlp.training.modules.introspection import known_modules
+from skmlp.training.modules.introspection import (
+    has_convolutions,
+    known_modules,
+    multiply_adds,
+    reference_parameter,
+)
+from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.steps.autograd_step import AutogradStep
@@ -76,6 +85,32 @@ def make_step(
         ]
         return HandwrittenStep(layers, loss, tuner, embedding, penalty)
     return AutogradStep(network, loss, flat, penalty, amp, tuner, generator)
+
+
+def threads_for_step(
+    network: nn.Module, optimizer: Any, batch_shape: tuple[int, int]
+) -> AbstractContextManager[None]:
+    """Return the context in which steps run: one thread, or torch's number of threads.
+
+    On one thread, a `ThreadTuner` chooses the threads of the large operations of a
+    `HandwrittenStep` and of a `FlatOptimizer`.
+    """
+    batch_size, n_features = batch_shape
+    is_tuned = not has_convolutions(network) and can_thread_large_products(
+        reference_parameter(network)
+    )
+    if is_tuned and isinstance(optimizer, FlatOptimizer) and _is_handwritten(network):
+        return single_threaded()
+    work = multiply_adds(network, n_features) * batch_size
+    return threads_for_work(work, tuned=is_tuned)
+
+
+def _is_handwritten(network: nn.Module) -> bool:
+    """Return whether `make_step` returns a `HandwrittenStep` on a CPU."""
+    modules = known_modules(network)
+    if modules and isinstance(modules[0], FeatureEmbedding):
+        modules = modules[1:]
+    return bool(modules and group_dense_modules(modules))
 
 
 def _gains_by_bfloat16(values: Tensor) -> bool:

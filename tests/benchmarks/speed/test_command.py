@@ -31,6 +31,17 @@ def test_quick_trial_stores_what_the_table_shows(tmp_path, capsys):
     assert "row 7" not in capsys.readouterr().out
 
 
+def test_busy_fits_are_measured_alone_and_beside_processes(tmp_path, capsys):
+    argv = ["speed", "--quick", "--threads", "1", "--out", str(tmp_path)]
+    assert main([*argv, "--only", "busy: mlp, width 128"]) == command.OK
+    stored = tmp_path / "speed-quick.jsonl"
+    for line in stored.read_text().splitlines():
+        (slice_,) = json.loads(line)["slices"]
+        expected = slice_["seconds_shared"] / slice_["seconds_alone"]
+        assert slice_["factor"] == expected
+    assert "x alone" in capsys.readouterr().out
+
+
 def test_stored_speed_does_not_disturb_the_other_tables(tmp_path, capsys):
     (tmp_path / "speed.jsonl").write_text('{"workload": "mlp"}\n')
     assert main(["--tables", "--out", str(tmp_path)]) == 2

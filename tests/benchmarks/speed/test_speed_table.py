@@ -53,6 +53,19 @@ def test_ratio_is_the_median_of_the_rounds_ratios(records):
     }
 
 
+def test_fits_beside_busy_processes_compare_their_slowdowns():
+    work = "busy: mlp, width 128"
+    ours, theirs = speed_table.make_speed_rows(
+        [
+            record(OURS, [2.0, 2.5, 4.0], work, "factor"),
+            record(SKLEARN, [4.0, 4.0, 4.0], work, "factor"),
+        ]
+    )
+    assert (ours.figure, ours.target_text) == ("2.50 x alone", "≤ 3.30")
+    assert theirs.figure == "4.00 x alone"
+    assert (theirs.ratio, theirs.target_text) == (1.6, "≥ 1.00")
+
+
 def test_targets_are_shown_with_the_ratios(records):
     lines = {line.contestant: line for line in speed_table.make_speed_rows(records)}
     assert lines[SKLEARN].target_text == "≥ 1.50"

@@ -23,8 +23,10 @@ class Clock:
     def __init__(self, seconds):
         self.seconds = seconds
         self.now = 0.0
+        self.wait = 0.0  # by which the clock moves when it is read
 
     def __call__(self):
+        self.now += self.wait
         return self.now
 
     def train(self, tuner, n_steps):
@@ -58,6 +60,26 @@ def test_fastest_number_of_threads_is_kept(clock):
     n_trials = 5 * thread_tuning._STEPS_PER_TIMING
     assert sorted(set(n_threads[:n_trials])) == [1, 2, 4, 6]
     assert set(n_threads[n_trials:]) == {4}
+
+
+@pytest.mark.parametrize(("seconds", "n_steps"), [(1e-4, 6), (0.004, 3), (1.0, 1)])
+def test_trials_of_slow_steps_are_short(seconds, n_steps, clock):
+    clock.seconds = {1: seconds, 2: 0.7 * seconds}
+    n_threads = clock.train(ThreadTuner(2), 20)
+    assert n_threads == [1] * n_steps + [2] * (20 - n_steps)
+
+
+def test_threads_that_wait_for_cores_are_not_tried(clock, monkeypatch):
+    class WaitingThreads(using_threads):
+        def __enter__(self):
+            clock.wait = 0.003 if self.n_threads > 1 else 0.0
+            return super().__enter__()
+
+        def __exit__(self, *error):
+            clock.wait = 0.0
+
+    monkeypatch.setattr(thread_tuning, "using_threads", WaitingThreads)
+    assert set(clock.train(ThreadTuner(4), 100)) == {1}
 
 
 def test_slow_threads_are_given_up_after_one_timed_step(clock):
@@ -194,11 +216,12 @@ def test_fits_give_equal_bits_on_any_threads(changing_threads, network, solver, 
 
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_large_batches_give_equal_bits_on_any_threads(changing_threads):
+@pytest.mark.parametrize("n_units", [128, 700])
+def test_large_batches_give_equal_bits_on_any_threads(n_units, changing_threads):
     """Threads share each product of these batches."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(800, 784)).astype(np.float32), rng.integers(0, 10, 800)
-    model = MLPClassifier((128,), batch_size=200, max_iter=6, random_state=0)
+    model = MLPClassifier((n_units,), batch_size=200, max_iter=6, random_state=0)
     model.set_params(device="cpu")
     weights = [w.tobytes() for w in model.fit(X, y).coefs_]
     assert set(changing_threads) == {1, 2, 3}
@@ -222,6 +245,6 @@ def test_products_with_sums_split_by_threads_use_one_thread(monkeypatch):
     x, weight = torch.randn(4, 100_000), torch.randn(4, 100_000)
     with single_threaded():
         products.linear_without_grad(x, weight, n_threads=3)
-        assert numbers == [1, 3] * products._DRAWS_PER_TRIAL + [1]
+        assert numbers == [1, 3, 1]  # the trial, and the product
         products.linear_without_grad(x, weight, n_threads=3)
-        assert numbers == [1, 3] * products._DRAWS_PER_TRIAL + [1, 1]
+        assert numbers == [1, 3, 1, 1]

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skmlp.training.compute.ambient_modes import in_default_modes
+from skmlp.training.deferred_network import DeferredNetwork
 from skmlp.training.losses import OUTPUT_ACTIVATIONS, Loss
 from skmlp.training.modules.introspection import (
     reference_parameter,
@@ -62,7 +63,7 @@ class _EpochTimer(EpochTimer):
         net.epoch_record["dur"] = time.time() - self.epoch_start_time_
 
 
-class Net(NeuralNet):
+class Net(DeferredNetwork, NeuralNet):
     """A skorch net whose trainable parameters are views of one flat vector.
 
     Parameters
@@ -180,32 +181,6 @@ class Net(NeuralNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", _EpochTimer())]
-
-    def defer_network(self, make_network: Callable[[], nn.Module]) -> None:
-        """Make the network when it is first read; it has no buffers and no dropout.
-
-        Waiting members of a pack would otherwise hold many small objects, which
-        Python's garbage collector visits again and again.
-        """
-        self.__dict__.pop("module", None)
-        self.__dict__["_make_network"] = make_network
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the deferred network."""
-        if name in ("module", "module_") and self.defers_network:
-            network = self.__dict__.pop("_make_network")()
-            self.__dict__.update(module=network, module_=network)
-            return network
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-
-    @property
-    def defers_network(self) -> bool:
-        """Whether the network is still to be made."""
-        return "_make_network" in vars(self)
-
-    def buffers(self) -> list[Tensor]:
-        """Return the running statistics of the network."""
-        return [] if self.defers_network else list(self.module_.buffers())
 
     def user_callbacks(self) -> list[tuple[str, Callback]]:
         """Return the callbacks after skorch's timer, by their names."""

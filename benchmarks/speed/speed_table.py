@@ -14,7 +14,7 @@ from benchmarks.tables.timing_tables import Record, TimingTable, commands_of, ve
 class SpeedRow:
     """One contestant's line of a workload.
 
-    The figure of a fit beside busy processes is its time divided by its time alone.
+    The figure of a fit next to busy processes is its time divided by its time alone.
     `ratio` is the contestant's time or memory divided by ours. Above 1, skmlp is faster
     or smaller. `cpu_ratio` is the ratio of CPU times, which other processes affect
     little.

@@ -54,6 +54,10 @@ class StatisticsWeightsCache:
         # Entries are never dropped, because a CUDA graph may read them.
         self._kept: dict[tuple[int | tuple[int, ...], int], StatisticsWeights] = {}
 
+    def is_full_batch_on_gpu(self, z: Tensor) -> bool:
+        """Return whether `z` is a batch of one network on a GPU, with statistics."""
+        return z.is_cuda and z.dim() == 2 and self._count_samples(z) == len(z) > 1
+
     def __call__(self, z: Tensor) -> StatisticsWeights:
         """Return the statistics weights of a batch with the values `z` of a layer."""
         counts = self._count_samples(z)
@@ -83,6 +87,14 @@ def _statistics_weights(z: Tensor, counts: Tensor) -> StatisticsWeights:
         n_samples,
         has_statistics,
     )
+
+
+class NativeBatch(NamedTuple):
+    """The tensors of a forward pass of torch's kernel that its backward pass needs."""
+
+    z: Tensor  # (batch, units), before the normalization
+    mean: Tensor  # (units,)
+    scale: Tensor  # (units,): one over the standard deviation
 
 
 class NormalizedBatch(NamedTuple):
@@ -118,8 +130,21 @@ class Normalization:
         shift = torch.addcmul(self.bias, self.running_mean, slope, value=-1)
         return torch.addcmul(shift.unsqueeze(-2), z, slope.unsqueeze(-2))
 
-    def forward(self, z: Tensor) -> tuple[Tensor, NormalizedBatch]:
+    def forward(self, z: Tensor) -> tuple[Tensor, NormalizedBatch | NativeBatch]:
         """Normalize a batch in training, and update the running statistics."""
+        if self.statistics_weights.is_full_batch_on_gpu(z):
+            self.num_batches_tracked.add_(1)
+            y, mean, scale = torch.native_batch_norm(
+                z,
+                self.weight,
+                self.bias,
+                self.running_mean,
+                self.running_var,
+                True,
+                self.momentum,
+                self.eps,
+            )
+            return y, NativeBatch(z, mean, scale)
         weights = self.statistics_weights(z)
         running_mean = self.running_mean.unsqueeze(-2)
         running_var = self.running_var.unsqueeze(-2)
@@ -139,7 +164,10 @@ class Normalization:
         return y, NormalizedBatch(values, scale, weights)
 
     def backward(
-        self, grad: Tensor, batch: NormalizedBatch, linear_bias_gradient: Tensor | None
+        self,
+        grad: Tensor,
+        batch: NormalizedBatch | NativeBatch,
+        linear_bias_gradient: Tensor | None,
     ) -> Tensor:
         """Return the gradient of the input, and write those of the parameters.
 
@@ -147,6 +175,10 @@ class Normalization:
         With batch statistics, subtracting the mean cancels that bias. Its gradient is
         therefore exactly zero, while a computed sum would have rounding errors.
         """
+        if isinstance(batch, NativeBatch):
+            if linear_bias_gradient is not None:
+                linear_bias_gradient.zero_()
+            return self._native_backward(grad, batch)
         values, scale, weights = batch
         slope = scale * self.weight.unsqueeze(-2)
         grad_bias = torch.sum(grad, -2, out=self.bias_gradient).unsqueeze(-2)
@@ -159,3 +191,25 @@ class Normalization:
             torch.mul(grad_bias, not_canceled, out=linear_bias_gradient.unsqueeze(-2))
         grad.addcmul_(through_statistics, weights.per_sample, value=-1.0)
         return grad.mul_(slope)
+
+    def _native_backward(self, grad: Tensor, batch: NativeBatch) -> Tensor:
+        """Return the gradient of the input by torch's kernel; write the others."""
+        gradients = self.weight_gradient, self.bias_gradient
+        mask = [True, *(gradient is not None for gradient in gradients)]
+        z, mean, scale = batch
+        grad_z, *computed = torch.ops.aten.native_batch_norm_backward(
+            grad,
+            z,
+            self.weight,
+            self.running_mean,
+            self.running_var,
+            mean,
+            scale,
+            True,
+            self.eps,
+            mask,
+        )
+        for gradient, result in zip(gradients, computed, strict=True):
+            if gradient is not None:
+                gradient.copy_(result)
+        return grad_z

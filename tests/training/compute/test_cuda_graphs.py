@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -94,6 +95,22 @@ def test_parts_of_an_epoch_have_the_bits_of_plain_steps(
     with monkeypatch.context() as patch:
         never(patch)
         assert curve_and_weights(model.fit(X, Y)) == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_batch_normalization_by_torchs_kernel_equals_the_formulas():
+    model = MLPClassifier(9, batch_norm=True, batch_size=20, max_iter=3)
+    model.set_params(random_state=0, dtype="float64", solver="sgd")
+    on_gpu = clone(model).set_params(device="cuda").fit(X / 255, Y)
+    on_cpu = clone(model).set_params(device="cpu").fit(X / 255, Y)
+    buffers = zip(
+        on_gpu.net_.module_.buffers(), on_cpu.net_.module_.buffers(), strict=True
+    )
+    for one, other in buffers:
+        torch.testing.assert_close(one, other)
+    for one, other in zip(on_gpu.coefs_, on_cpu.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.cuda

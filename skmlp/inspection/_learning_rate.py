@@ -27,10 +27,10 @@ _HELD_OUT = 0.2
 # Batches of a training, if the estimator has as many.
 _N_BATCHES = 300
 
-# Trainings with each rate are repeated until about 200 samples were held out, because
+# Trainings with each rate are repeated until about 500 samples were held out, because
 # the loss of a few samples is a matter of chance.
-_N_HELD_OUT = 200
-_MAX_REPEATS = 5
+_N_HELD_OUT = 500
+_MAX_REPEATS = 20
 
 
 class LearningRateDisplay:
@@ -143,8 +143,8 @@ class LearningRateDisplay:
             the epochs of the estimator.
         n_repeats : int, default=None
             Trainings with each rate. They have other initial weights and hold out other
-            samples, and their losses are averaged. None means 1 for 1000 samples or
-            more, and up to 5 for fewer samples.
+            samples, and their losses are averaged. None means 1 for 2500 samples or
+            more, and up to 20 for fewer samples.
         fit_params : dict, default=None
             Further arguments of `fit`, such as ``{"sample_weight": weights}``. A
             Pipeline takes ``<step>__sample_weight``. Samples that are given as

@@ -58,7 +58,7 @@ def test_few_samples_are_trained_on_several_times(flat):
     model = MLPClassifier(5, random_state=0)
     options = {"learning_rates": RATES, "n_epochs": 1}
     chosen = LearningRateDisplay.from_estimator(model, X, y, **options)
-    by_hand = LearningRateDisplay.from_estimator(model, X, y, n_repeats=4, **options)
+    by_hand = LearningRateDisplay.from_estimator(model, X, y, n_repeats=9, **options)
     once = LearningRateDisplay.from_estimator(model, X, y, n_repeats=1, **options)
     np.testing.assert_allclose(chosen.valid_losses, by_hand.valid_losses)
     assert (chosen.valid_losses != once.valid_losses).all()

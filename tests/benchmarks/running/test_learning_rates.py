@@ -48,15 +48,24 @@ def test_eight_data_sets_and_two_networks_are_judged():
     assert len(LEARNING_RATES.models) == 16
 
 
+@pytest.mark.parametrize(
+    ("name", "n_splits"), [("iris-sgd", 7), ("diabetes-adam", 3), ("digits-adam", 1)]
+)
+def test_small_tables_have_several_splits(name, n_splits):
+    model = next(m for m in LEARNING_RATES.models if m.name == name)
+    assert learning_rates._count_splits(model, quick=False) == n_splits
+
+
 def test_losses_are_those_of_the_best_epoch_of_single_fits():
     model = next(m for m in LEARNING_RATES.models if m.name == "wine-adam")
     record = learning_rates.judge_suggestion(model, seed=1, quick=True)
+    split = learning_rates.FIRST_SPLIT + 1
     X, y = load_wine(return_X_y=True)
     X_train, X_valid, y_train, y_valid = train_test_split(
-        scale(X), y, test_size=0.25, random_state=11, stratify=y
+        scale(X), y, test_size=0.25, random_state=split, stratify=y
     )
     for i in (3, 9):
-        network = model.estimator.build(random_state=11).set_params(
+        network = model.estimator.build(random_state=split).set_params(
             max_iter=2, learning_rate_init=record["rates"][i]
         )
         with pytest.warns(match="Maximum iterations"):

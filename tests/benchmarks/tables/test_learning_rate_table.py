@@ -30,6 +30,27 @@ def test_best_rate_has_the_lowest_mean_loss():
     assert row.ratio == pytest.approx(1.05)
 
 
+def test_splits_close_to_their_own_best_are_counted():
+    losses = [[1.0, 1.04, 9.0], [3.0, 1.5, 9.0], [1.5, 1.6, 9.0]]
+    suggested = [1.05, 1.6, None]
+    records = [
+        make_record(seed, *given)
+        for seed, given in enumerate(zip(losses, suggested, strict=True))
+    ]
+    (row,) = learning_rate_table.judge(records)
+    assert (row.n_splits, row.n_close) == (3, 1)
+    # The other splits say the second rate, then the first, then the second.
+    assert row.n_close_of_others == 1
+    (row,) = learning_rate_table.judge(records[:1])
+    assert row.n_close_of_others is None
+
+
+def test_rates_of_several_splits_are_a_range():
+    records = [make_record(s, [1.0, 3.0], 1.1, r) for s, r in enumerate([0.3, 0.1])]
+    assert learning_rate_table.table_rows(records)[0][1] == "0.1-0.3"
+    assert learning_rate_table.table_rows(records[:1])[0][1] == "0.3"
+
+
 def test_rate_that_diverges_is_not_the_best():
     (row,) = learning_rate_table.judge([make_record(0, [None, 3.0], 3.0)])
     assert row.best_rate == 0.1

@@ -20,7 +20,7 @@ HEADER = (
     "loss",
     "loss ratio",
     "close",
-    "others close",
+    "others",
     "CPU s",
 )
 LIMIT = 1.05
@@ -130,7 +130,7 @@ def heading(records: list[Record]) -> list[str]:
         "suggestions do not see. The rule of the suggestion was chosen with other "
         "splits. Small tables have several splits, because the best rate of a small "
         "validation set is a matter of chance. *Close* counts the splits in which the "
-        "suggestion is within 5 % of the best rate of this split, and *others close* "
+        "suggestion is within 5 % of the best rate of this split, and *others* "
         "those in which the best rate of all other splits is.",
         f"{within} of {len(judgements)} ratios are at most {LIMIT}. The largest is "
         f"{worst.ratio:.3f} ({worst.name}).",

@@ -233,18 +233,8 @@ class Net(DeferredNetwork, NeuralNet):
         self.schedule.before_batch(self.optimizer_, n_batches)
         # The fade changes once an epoch. The walk over all modules takes time.
         is_first_step = (self.schedule.steps_done - 1) % n_batches == 0
-        if self.fades and is_first_step:
+        if self.schedule.fades and is_first_step:
             set_dropout_fade(self.module_, self.schedule.fade)
-
-    @property
-    def changes_in_steps(self) -> bool:
-        """Whether `begin_step` has an effect."""
-        return self.schedule.is_set_per_batch or self.fades
-
-    @property
-    def fades(self) -> bool:
-        """Whether dropout and weight decay fade."""
-        return self.schedule.fade_start < 1.0
 
     def record(
         self, name: str, value: float, is_better: Callable[[float, float], bool]

@@ -117,12 +117,22 @@ class Schedule:
         return self.name in _FUNCTIONS_OF_STEP or self.warmup_epochs > 0
 
     @property
+    def fades(self) -> bool:
+        """Whether dropout and weight decay fade."""
+        return self.fade_start < 1.0
+
+    @property
+    def changes_in_steps(self) -> bool:
+        """Whether `Net.begin_step` has an effect."""
+        return self.is_set_per_batch or self.fades
+
+    @property
     def fade(self) -> float:
         """Factor of dropout and weight decay in the current epoch.
 
         It is 1 until `fade_start`, and then falls to 0 in half a cosine wave.
         """
-        if self.fade_start >= 1.0 or self.batches_per_epoch == 0:
+        if not self.fades or self.batches_per_epoch == 0:
             return 1.0
         epoch = max(0, self.steps_done - 1) // self.batches_per_epoch
         fraction = epoch / self.total_epochs - self.fade_start

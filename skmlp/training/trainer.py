@@ -242,7 +242,7 @@ class Trainer:
         return bool(
             net.callbacks
             or net.criterion_.uses_autograd
-            or net.fades
+            or net.schedule.fades
             or known_modules(net.module_) is None
         )
 

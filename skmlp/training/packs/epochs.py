@@ -55,7 +55,7 @@ class PackEpochs:
         alpha = parameters.alpha
         if alpha.is_cuda and not parameters.uses_autograd:
             # A graph has fixed probabilities of dropout.
-            max_graphs = 0 if parameters.nets[0].fades else 2
+            max_graphs = 0 if parameters.nets[0].schedule.fades else 2
             self._recorder = SegmentRecorder(
                 lambda: parameters.generators, alpha.device, max_graphs
             )

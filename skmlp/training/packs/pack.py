@@ -61,7 +61,7 @@ def pack_key(run: TrainingRun, network_key: Hashable | None = None) -> Hashable 
         net.solver,
         net.max_grad_norm,
         tuple(net.rate_factors() or ()),
-        net.fades,
+        net.schedule.fades,
         type(loss),
         _shared_hyperparameters(loss),
         run.flat.values.dtype,
@@ -265,7 +265,7 @@ class _Pack:
         rates = np.empty((len(active), len(self.runs)))
         for i, run in enumerate(self.runs):
             net, n_batches = run.net, len(run.train_loader)
-            if not (net.changes_in_steps and self.trains[i]):
+            if not (net.schedule.changes_in_steps and self.trains[i]):
                 rates[:, i] = learning_rate(net)
                 continue
             for s, is_active in enumerate(active):

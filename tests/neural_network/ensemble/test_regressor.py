@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from small_estimators import make_small
 
 from skmlp.neural_network import EnsembleRegressor, MLPClassifier, MLPRegressor
 from skmlp.persistence import load_model, save_model
@@ -272,3 +273,20 @@ def test_members_of_another_class_cannot_continue(diabetes):
     model = EnsembleRegressor(SMALL, 2, random_state=0).fit(*diabetes)
     with pytest.raises(ValueError, match="estimator is now a MLPClassifier"):
         model.set_params(estimator=MLPClassifier()).partial_fit(*diabetes)
+
+
+def test_own_modules_are_members(diabetes):
+    X, y = diabetes
+    weight = np.linspace(0.0, 2.0, 142)
+    network = make_small("TorchRegressor")
+    model = EnsembleRegressor(network, 2, random_state=0)
+    model.fit(X[:300], y[:300], None, X[300:], y[300:], weight)
+    predicted = model.predict(X)
+    np.testing.assert_allclose(
+        predicted, np.mean([member.predict(X) for member in model], axis=0)
+    )
+    for member in model:
+        score = member.score(X[300:], y[300:], weight)
+        assert member.best_validation_score_ == pytest.approx(score)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.predict(X), predicted)

@@ -72,7 +72,9 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     n_jobs : int or None, default=None
         Number of workers. Every worker receives an equal number of the fits and trains
         them in packs. Under ``joblib.parallel_config(backend="dask")`` they are the
-        workers of a cluster. The cluster computes the fits of a dead worker again.
+        workers of a cluster. The cluster computes the fits of a dead worker again. A
+        pack uses all threads of torch. So on one machine, more workers help only fits
+        that no pack trains, and new processes first have to import torch.
     verbose : int, default=0
         With 1 or more, the search prints how many fits were trained in packs, and why
         the others were not. In a terminal it also shows progress and the time left.

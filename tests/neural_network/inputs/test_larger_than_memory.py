@@ -142,19 +142,34 @@ def test_fit_with_parameters_equals_fit_in_memory(params, data, assert_same):
     )
 
 
-@pytest.mark.on_cuda_too
-def test_weighted_fit_equals_fit_fit_mlp(data, assert_same):
+def fit_with_weights(data, dtype):
+    """Fit data in memory and outside memory, with weights of samples and classes."""
     weight = np.random.RandomState(1).rand(N_SAMPLES)
-    models = [
-        MLPClassifier(5, shuffle=False, class_weight="balanced", **FEW).fit(
-            X, data[1], weight
-        )
+    params = {"shuffle": False, "class_weight": "balanced", "dtype": dtype}
+    return [
+        MLPClassifier(5, **params, **FEW).fit(X, data[1], weight)
         for X in (data[0], SliceOnly(data[0]))
     ]
-    assert_same(*models, data[0])
 
 
-def test_partial_fit_equals_partial_fit_fit_mlp(data, assert_same):
+# In float32 a GPU trains on data in memory in segments, with other rounding.
+@pytest.mark.on_cuda_too
+def test_weighted_fit_equals_fit_in_memory(data, assert_same):
+    assert_same(*fit_with_weights(data, "float64"), data[0])
+
+
+def test_weighted_fit_equals_fit_in_memory_in_float32(data, assert_same):
+    assert_same(*fit_with_weights(data, "float32"), data[0])
+
+
+@pytest.mark.cuda
+def test_weighted_fit_on_gpu_equals_fit_in_memory_but_for_rounding(data):
+    one, other = fit_with_weights(data, "float32")
+    for of_one, of_other in zip(one.coefs_, other.coefs_, strict=True):
+        np.testing.assert_allclose(of_one, of_other, rtol=0, atol=1e-6)
+
+
+def test_partial_fit_equals_partial_fit_in_memory(data, assert_same):
     models = [MLPClassifier(5, shuffle=False, **FEW) for _ in range(2)]
     for model, X in zip(models, (data[0], SliceOnly(data[0])), strict=True):
         for _ in range(3):
@@ -216,7 +231,7 @@ def test_refit_full_joins_validation_set(data, assert_same):
     assert_same(one, other, X)
 
 
-def test_image_fit_equals_fit_fit_mlp(data, assert_same):
+def test_image_fit_equals_fit_in_memory(data, assert_same):
     X, y = data[0].reshape(-1, 4, 5), data[1]
     params = FEW | {"shuffle": False, "augmentation": RandomHorizontalFlip()}
     models = [

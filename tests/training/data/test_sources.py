@@ -290,7 +290,7 @@ def resident(array):
 def test_pages_of_mapped_files_are_released(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "WINDOW_BYTES", 2**20)
     monkeypatch.setattr(sources, "_BLOCK_BYTES", 2**18)
-    X = np.zeros((2**24 // 64, 64), np.uint8)
+    X = np.zeros((2**26 // 64, 64), np.uint8)  # 64 windows
     array = stored("memmap", X, tmp_path)
     np.add.reduce(array, axis=None)
     assert resident(array) >= X.nbytes

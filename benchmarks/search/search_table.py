@@ -42,9 +42,24 @@ def _comparison_key(record: Record) -> tuple[Any, ...]:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """Return the last record of each comparison and contestant, ordered by part."""
+    """Return the last record of each comparison and contestant, ordered by part.
+
+    Times of different machines or commands are not compared. So a record counts only if
+    it is of the run of the last packed search.
+    """
     last = {(_comparison_key(r), r["contestant"]): r for r in records}
-    return sorted(last.values(), key=lambda record: PARTS.index(record["part"]))
+    packed = {key: r for (key, name), r in last.items() if name == "packed"}
+    comparable = [
+        record
+        for (key, _), record in last.items()
+        if key not in packed or _run_key(record) == _run_key(packed[key])
+    ]
+    return sorted(comparable, key=lambda record: PARTS.index(record["part"]))
+
+
+def _run_key(record: Record) -> tuple[Any, ...]:
+    """Return the machine and the command of a record."""
+    return record.get("cpu"), record.get("command")
 
 
 def rows(records: list[Record]) -> list[tuple[str, ...]]:

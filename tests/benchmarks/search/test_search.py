@@ -137,3 +137,30 @@ def test_command_of_a_record_names_the_parts(tmp_path, monkeypatch):
 def test_search_is_listed(capsys):
     assert main(["--list"]) == OK
     assert "search" in capsys.readouterr().out
+
+
+def test_contestants_of_other_machines_and_commands_are_left_out():
+    def record(contestant, cpu, command, seconds):
+        return {
+            "part": "digits",
+            "contestant": contestant,
+            "cpu": cpu,
+            "command": command,
+            "seconds": [seconds],
+            "processor_seconds": [seconds],
+            "error": None,
+        }
+
+    records = [
+        record("packed", "old", "all", 2.0),
+        record("skorch", "old", "all", 100.0),
+        record("scikit-learn", "old", "all", 20.0),
+        record("packed", "new", "some", 1.0),
+        record("scikit-learn", "new", "some", 15.0),
+    ]
+    kept = search_table.latest(records)
+    assert [(r["contestant"], r["seconds"][0]) for r in kept] == [
+        ("packed", 1.0),
+        ("scikit-learn", 15.0),
+    ]
+    assert search_table.rows(kept)[1][3] == "15.00"

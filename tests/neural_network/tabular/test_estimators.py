@@ -249,8 +249,15 @@ def test_single_sample_raises(frame, labels, classifier):
 
 
 def test_members_are_networks_with_the_parameters_of_the_estimator(frame, labels):
+    # With 'auto' there may be one member of each kind of embedding.
     model = TabularClassifier(
-        n_estimators=1, max_iter=2, hidden_layer_sizes=9, dropout=0.0, weight_decay=0.5
+        n_estimators=1,
+        max_iter=2,
+        hidden_layer_sizes=9,
+        numerical_embedding="ple",
+        dropout=0.0,
+        weight_decay=0.5,
+        random_state=0,
     ).fit(frame, labels)
     (member,) = model.estimators_
     assert type(member) is MLPClassifier

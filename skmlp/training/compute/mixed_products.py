@@ -6,6 +6,8 @@ compute a large product in a fraction of the time of a float32 product. Small pr
 take longer, because of the casts, and are computed in float32.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,6 @@ from skmlp.training.compute.dense_products import (
     DenseProducts,
     has_same_bits_on_threads,
 )
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
 # Minimum number of multiplications for which a product is faster in bfloat16.
@@ -27,16 +28,9 @@ class MixedProducts(DenseProducts):
     bfloat16.
     """
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor,
-        weight_gradient: Tensor | None,
-        alpha: float = 0.0,
-        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
-    ) -> None:
-        super().__init__(weight, bias, weight_gradient, alpha, tuner)
-        self._low_weight = torch.empty_like(weight, dtype=torch.bfloat16)
+    def __init__(self, *args: Any, **params: Any) -> None:
+        super().__init__(*args, **params)
+        self._low_weight = torch.empty_like(self.weight, dtype=torch.bfloat16)
         self._low_x: Tensor | None = None  # input of the last forward pass
 
     def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:

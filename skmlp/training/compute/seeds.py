@@ -45,8 +45,9 @@ def resolve_random_state(
 class SharedRandomState:
     """A state of a RandomState from which several fits draw the same numbers.
 
-    NumPy needs longer to seed, to read or to copy a state than a small network for an
-    epoch. The members of a pack have equal states, of which only one is drawn from.
+    NumPy needs longer to seed, read or copy a state than a small network needs for an
+    epoch. All members of a pack begin with equal states. So the numbers are drawn once,
+    from one state.
 
     Parameters
     ----------

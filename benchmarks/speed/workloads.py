@@ -21,8 +21,8 @@ RANDOM_DATA = "normal-"
 # Data sets of scikit-learn with a few hundred samples.
 TINY_DATA = ("iris", "wine", "diabetes")
 
-# Processes that compute while a fit of kind 'busy' runs. A fit takes at most this many
-# times as long as alone.
+# Processes that compute while a fit of kind 'busy' runs, and the aim for the median of
+# its time divided by its time alone.
 BUSY_PROCESSES = 2
 MAX_BUSY_FACTOR = 3.3
 

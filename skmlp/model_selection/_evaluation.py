@@ -124,7 +124,7 @@ error_score, verbose
             if job.interrupted:
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[data_key(task)])
-            raise_lost_interrupt()
+            raise_lost_interrupt()  # Python may have dropped Ctrl-C in the scorer
             outcome_by_index[job.index] = outcome
             outcomes_of_pack[task.number] = outcome
             # `fit_jobs` yields the members of a pack one after the other.

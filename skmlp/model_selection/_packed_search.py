@@ -73,8 +73,8 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
         Number of workers. Every worker receives an equal number of the fits and trains
         them in packs. Under ``joblib.parallel_config(backend="dask")`` they are the
         workers of a cluster. The cluster computes the fits of a dead worker again. A
-        pack uses all threads of torch. So on one machine, more workers help only fits
-        that no pack trains, and new processes first have to import torch.
+        pack uses all threads of torch. On one machine, more workers therefore help only
+        fits that are not packed. Each new process also has to import torch first.
     verbose : int, default=0
         With 1 or more, the search prints how many fits were trained in packs, and why
         the others were not. In a terminal it also shows progress and the time left.

@@ -37,7 +37,7 @@ def run_tasks(
     not.
     """
     _check_error_score(evaluator.error_score)
-    # Not a name: this function would keep a reference to every fitted network.
+    # The list has no name here, which would keep every fitted network in memory.
     outcomes = _distribute(
         [task._replace(number=i) for i, task in enumerate(tasks)],
         evaluator,

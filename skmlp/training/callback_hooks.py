@@ -42,12 +42,10 @@ def datasets_of_hooks(run: TrainingRun) -> dict[str, Any]:
 
 def notifies_of_batches(net: Net) -> bool:
     """Return whether a callback has a hook for batches, or reads their records."""
-    if len(net.callbacks_) == 1:  # skorch's timer
-        return False
     return any(
         isinstance(callback, PassthroughScoring)
         or getattr(type(callback), hook) is not getattr(Callback, hook)
-        for _, callback in net.callbacks_
+        for _, callback in net.user_callbacks()
         for hook in _BATCH_HOOKS
     )
 

@@ -21,8 +21,10 @@ class DeferredNetwork:
     def __getattr__(self, name: str) -> Any:
         """Return the deferred network."""
         if name in ("module", "module_") and self.defers_network:
-            network = self.__dict__.pop("_make_network")()
+            # The function is kept until it has succeeded.
+            network = self.__dict__["_make_network"]()
             self.__dict__.update(module=network, module_=network)
+            del self.__dict__["_make_network"]
             return network
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 

@@ -184,7 +184,7 @@ class Net(DeferredNetwork, NeuralNet):
 
     def user_callbacks(self) -> list[tuple[str, Callback]]:
         """Return the callbacks after skorch's timer, by their names."""
-        return self.callbacks_[len(self._default_callbacks) :]
+        return self.callbacks_[1:]
 
     def initialize_history(self) -> "Net":
         """Start an empty history."""

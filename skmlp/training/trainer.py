@@ -293,7 +293,7 @@ class Trainer:
             net.module_.train()
             self._is_first_epoch = False
         n_batches, notify = len(batches), notifies_of_batches(net)
-        if self.segments is not None and "step" not in vars(net.optimizer_):
+        if self.segments is not None and not net.optimizer_.counts_steps:
             loss = self.segments.train_epoch()
         else:
             loss = self._train_batches(notify)

@@ -78,16 +78,20 @@ def _fit_mlp(**params: Any) -> Workload:
     return fit
 
 
-def _fit_pack(grid: dict[str, list[Any]] | None = None, **params: Any) -> Workload:
-    grid = (
-        {"alpha": np.geomspace(1e-5, 1e-2, MEMBERS).tolist()} if grid is None else grid
-    )
+def _alphas(epochs: int) -> dict[str, list[Any]]:
+    return {"alpha": np.geomspace(1e-5, 1e-2, MEMBERS).tolist()}
+
+
+def _fit_pack(
+    make_grid: Callable[[int], dict[str, list[Any]]] = _alphas, **params: Any
+) -> Workload:
+    """Return a packed fit; `make_grid` gets the number of epochs."""
 
     def fit(epochs: int, steps: int) -> PackedGridSearchCV:
         train, test = np.split(np.arange(_BATCH_SIZE * steps + 80), [-80])
         search = PackedGridSearchCV(
             _mlp(epochs, **params),
-            grid,
+            make_grid(epochs),
             cv=[(train, test)],
             refit=False,
             error_score="raise",
@@ -111,10 +115,13 @@ WORKLOADS: dict[str, Workload] = {
     "pack, cosine": _fit_pack(learning_rate="cosine"),
     "pack, sgd cosine": _fit_pack(learning_rate="cosine", solver="sgd"),
     "pack, different betas": _fit_pack(
-        {"beta_1": np.linspace(0.8, 0.9, MEMBERS).tolist()}
+        lambda epochs: {"beta_1": np.linspace(0.8, 0.9, MEMBERS).tolist()}
     ),
     "pack, dropout": _fit_pack(dropout=0.5),
-    "pack, different lengths": _fit_pack({"max_iter": list(range(3, 3 + MEMBERS))}),
+    # The members end one after the other, an epoch each.
+    "pack, different lengths": _fit_pack(
+        lambda epochs: {"max_iter": [epochs + i for i in range(MEMBERS)]}
+    ),
 }
 
 

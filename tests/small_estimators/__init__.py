@@ -16,7 +16,7 @@ from skmlp.neural_network import MLPClassifier, MLPRegressor
 
 
 class Perceptron(nn.Module):
-    """A module of a user. It has the attributes of its name only after the call."""
+    """A user's module with one hidden layer."""
 
     def __init__(self, n_features, n_outputs):
         super().__init__()

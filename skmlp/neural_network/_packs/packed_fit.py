@@ -158,11 +158,14 @@ def _divide_into_packs(
         group = [waiting[i] for i in positions]
         runs = [prepared.run for prepared in group]
         size = choose_pack_size(key, runs, may_measure=not repeatable)
-        if size == 1 < len(group):
-            for prepared in group:
-                prepared.job.reason = "packs of networks of this size are not faster"
-        for pack in gen_even_slices(len(group), -(-len(group) // size)):
-            packs.append(deque(group[pack]))
+        reason = "packs of networks of this size are not faster"
+        if size > 1 or len(group) == 1:
+            reason = "no other network is left to share a pack with"
+        for positions_of_pack in gen_even_slices(len(group), -(-len(group) // size)):
+            pack = deque(group[positions_of_pack])
+            if len(pack) == 1:
+                pack[0].job.reason = reason
+            packs.append(pack)
     return packs
 
 
@@ -223,6 +226,7 @@ def _train_networks(
     progress = show_progress(
         "bar" if shows_bar else False, f"{len(pack)} networks", runs, progress_callback
     )
+    # Before `single_threaded`, because it reads the number of torch's threads.
     n_threads = pack_thread_count(runs[-1], len(runs))
     with single_threaded(), progress as show_epochs:
         train_pack(runs, show_epochs, n_threads)
@@ -238,6 +242,7 @@ def _fit_one_by_one(
         RuntimeWarning,
     )
     for job, _, _ in pack:
+        job.reason = f"their pack failed with {type(error).__name__}"
         job.fit_alone()
         progress_callback(job.max_epochs)
         yield job

@@ -35,12 +35,17 @@ _TRAINING_PARAMETERS = frozenset(
     }
 )
 
-# Without these parameters, networks of equal structure differ in their weights only.
-_WITHOUT_PROTOTYPE = ("callbacks", "frozen_layers", "init_from")
+# With these parameters, a network is more than its structure and weights that skmlp
+# draws. The module of a user draws its own initial weights.
+_WITHOUT_PROTOTYPE = ("callbacks", "frozen_layers", "init_from", "module")
 
 # Largest number of prototypes and of starts that are kept. The candidates of a grid
 # have few of them, and random candidates share none.
 _N_KEPT = 64
+
+# Largest number of parameters of a network of which they are kept. They hold a copy of
+# the weights, and the set-up of a larger network takes little of its fit.
+_MAX_KEPT_VALUES = 2**20
 
 
 class PreparedJob(NamedTuple):
@@ -131,6 +136,8 @@ class Preparation:
             return estimator._repeat_start(shared)
         network_key = data_key, params.network_key
         start = make_start(prototype=self._prototypes.get(network_key))
+        if len(start.net.flat_.values) > _MAX_KEPT_VALUES:
+            return start
         if network_key not in self._prototypes:
             _keep(self._prototypes, network_key, NetPrototype.of(start.net))
         prototype = self._prototypes[network_key]

@@ -343,7 +343,7 @@ class BaseTabular(BaseEstimator):
 
     @property
     def n_iter_(self) -> int:
-        """Number of epochs of the members."""
+        """Number of epochs of the first member."""
         check_is_fitted(self)
         return self.estimators_[0].n_iter_
 

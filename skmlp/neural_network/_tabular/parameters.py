@@ -51,7 +51,8 @@ TABULAR_PARAMETERS: dict[str, Parameter] = {
         "- 'ple': bins; see `skmlp.preprocessing.PiecewiseLinearEncoder`.\n"
         "- None: not at all.\n"
         "- 'auto': members with 'periodic' and with 'ple' are trained, `n_estimators`\n"
-        "  each. The validation loss decides whether one kind or both are kept.",
+        "  each. The validation loss decides whether one kind or both are kept.\n"
+        "  Without validation samples, both are.",
         [StrOptions({"auto", "periodic", "ple"}), None],
     ),
     "categorical_features": Parameter(

@@ -32,8 +32,8 @@ _SAMPLES_OF_FULL_TRAINING = 10_000
 # Fraction of the epochs that any number of samples gets.
 _SMALLEST_FRACTION = 0.25
 
-# A fit ends after this part of its epochs without an improvement.
-_PATIENCE_PART = 3
+# A fit ends after its epochs divided by this number without an improvement.
+_PATIENCE_DIVISOR = 3
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 128, 512
 
@@ -50,7 +50,7 @@ def choose_max_iter(preset: Preset, n_samples: int) -> int:
 
 def choose_patience(max_iter: int) -> int:
     """Return the number of epochs without an improvement after which a fit ends."""
-    return math.ceil(max_iter / _PATIENCE_PART)
+    return math.ceil(max_iter / _PATIENCE_DIVISOR)
 
 
 def choose_batch_size(n_samples: int) -> int:
@@ -63,7 +63,7 @@ def choose_batch_size(n_samples: int) -> int:
 
 def choose_n_bins(n_numbers: int) -> int:
     """Return the number of bins of each number."""
-    return min(_MOST_BINS, max(_FEWEST_BINS, _MOST_BINS_OF_TABLE // max(1, n_numbers)))
+    return min(_MOST_BINS, max(_FEWEST_BINS, _MOST_BINS_OF_TABLE // n_numbers))
 
 
 def resolve(value: Any, preset_value: Any) -> Any:

@@ -52,7 +52,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     bin_encoder_ : PiecewiseLinearEncoder or None
         Encodes the numbers for members with ``numerical_embedding='ple'``.
     n_iter_ : int
-        Number of epochs.
+        Number of epochs of the first member. All members with the same embedding have
+        the same number.
     best_epoch_ : int or None
         The epoch whose weights the first member has, counted from 1. All members with
         the same embedding have the same one.

@@ -102,8 +102,7 @@ class GraphRecorder:
             if recorded is None:
                 outputs = function(*inputs)
                 continue
-            # The inputs of a recording have the values of the inputs.
-            if i == 0:
+            if i == 0:  # all repeats have the same inputs
                 torch._foreach_copy_(recorded.inputs, inputs)
             recorded.graph.replay()
             outputs = recorded.outputs
@@ -237,25 +236,27 @@ def divide_into_segments(
     Parameters
     ----------
     n_equal : int
-        Number of steps at the begin of the epoch that launch the same kernels.
+        Number of steps at the beginning of the epoch that launch the same kernels.
     n_steps : int
         Number of steps of the epoch.
     max_steps : int
-        Number of steps that a segment should not exceed.
+        Maximum number of steps in a segment.
 
     Returns
     -------
     segments : list of (n_segments, n_steps)
-        Numbers of equal segments, and numbers of steps in each of them. Steps that
-        differ from the first one are in the last segment.
+        Numbers of equal segments, and numbers of steps in each of them. The steps that
+        are left are in further segments.
     """
     if n_steps <= max_steps:
         return [(1, n_steps)]
-    n_segments = -(-n_equal // max_steps)  # rounded up
-    segments = [(n_segments, n_equal // n_segments)]
-    if n_last := n_steps - n_segments * (n_equal // n_segments):
-        segments.append((1, n_last))
-    return segments
+    size = n_equal // -(-n_equal // max_steps)  # the divisor is rounded up
+    n_segments = n_equal // size
+    first_left = n_segments * size
+    return [(n_segments, size)] + [
+        (1, min(max_steps, n_steps - first))
+        for first in range(first_left, n_steps, max_steps)
+    ]
 
 
 @cache

@@ -241,8 +241,7 @@ class DenseProducts:
         """
         if (split := self._split_for(x)) is not None:
             return split.input_gradient(grad)
-        is_column_major = x.stride(0) == 1 and x.shape[0] > 1
-        if is_column_major and not _is_faster_by_onednn(grad, self.weight.mT):
+        if is_column_major(x) and not _is_faster_by_onednn(grad, self.weight.mT):
             return torch.mm(self.weight.mT, grad.mT).mT
         return linear_without_grad(
             grad,
@@ -250,6 +249,11 @@ class DenseProducts:
             n_threads=self._tuner.n_threads,
             choices=self._input_gradient_choices,
         )
+
+
+def is_column_major(x: Tensor) -> bool:
+    """Return whether a batch is stored as ``(features, batch)``."""
+    return x.stride(0) == 1 and x.shape[0] > 1
 
 
 def can_thread_large_products(like: Tensor) -> bool:

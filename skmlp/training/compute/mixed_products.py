@@ -14,6 +14,7 @@ from torch import Tensor
 from skmlp.training.compute.dense_products import (
     DenseProducts,
     has_same_bits_on_threads,
+    is_column_major,
 )
 from skmlp.training.compute.threads import using_threads
 
@@ -37,7 +38,7 @@ class MixedProducts(DenseProducts):
         """Return ``x @ weight.T + bias``, column-major if computed in bfloat16."""
         if not self.uses_bfloat16(x.shape[0]):
             x = x.to(self.weight.dtype)
-            if _is_column_major(x):
+            if is_column_major(x):
                 return torch.addmm(self.bias.unsqueeze(1), self.weight, x.mT).mT
             return super().forward(x, allow_column_major)
         self._low_x = x.to(torch.bfloat16)
@@ -52,7 +53,8 @@ class MixedProducts(DenseProducts):
         """Write the gradient of the weights, as `DenseProducts` does."""
         if not self.uses_bfloat16(x.shape[0]):
             super().write_weight_gradient(grad, x.to(self.weight.dtype), total_weight)
-        elif self.weight_gradient is not None and self._low_x is not None:
+        elif self.weight_gradient is not None:
+            assert self._low_x is not None  # from the forward pass
             low_grad = grad.mT.to(torch.bfloat16)  # (out, batch)
             self._multiply(low_grad, self._low_x, self.weight_gradient)
             if self.alpha:
@@ -64,11 +66,11 @@ class MixedProducts(DenseProducts):
     def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the input `x`, with the strides of `x`."""
         if not self.uses_bfloat16(x.shape[0]):
-            if _is_column_major(x):
+            if is_column_major(x):
                 return torch.mm(self.weight.mT, grad.mT).mT
             return super().input_gradient(grad, x)
         low_grad = grad.to(torch.bfloat16)
-        if _is_column_major(x):
+        if is_column_major(x):
             return self._multiply(self._low_weight.mT, low_grad.mT).mT
         return self._multiply(low_grad, self._low_weight)
 
@@ -84,8 +86,3 @@ class MixedProducts(DenseProducts):
         with using_threads(n_threads):
             product = torch.mm(a, b)
             return product.float() if out is None else out.copy_(product)
-
-
-def _is_column_major(x: Tensor) -> bool:
-    """Return whether `x` is stored as ``(features, batch)``, as bfloat16 layers do."""
-    return x.stride(0) == 1 and x.shape[0] > 1

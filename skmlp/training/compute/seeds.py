@@ -67,7 +67,7 @@ class SharedRandomState:
 
     @property
     def can_fork(self) -> bool:
-        """Whether the state still exists; the only fork draws from it itself."""
+        """Whether more forks can be made. A single fork uses up the state itself."""
         return self._random_state is not None
 
     def fork(self) -> "RandomStateFork":
@@ -90,7 +90,7 @@ class SharedRandomState:
 class RandomStateFork:
     """Shuffles as the RandomState of a `SharedRandomState` would.
 
-    Nobody reads its state after the training.
+    Its state is not stored after the training. So a fork that never draws has no copy.
     """
 
     def __init__(self, shared: SharedRandomState) -> None:

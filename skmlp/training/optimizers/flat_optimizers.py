@@ -47,6 +47,11 @@ class FlatOptimizer(Optimizer):
         """
         self.param_groups.append(self.defaults | param_group)
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether a scheduler of torch has wrapped `step` to count its calls."""
+        return "step" in vars(self)
+
     def update(self, n_threads: int = 1) -> None:
         """Take one step on `n_threads`; the training loop calls this method.
 

@@ -110,8 +110,7 @@ class ParameterUpdater:
         optimizer = self.optimizer
         if not isinstance(optimizer, FlatOptimizer):
             optimizer.step()
-        elif "step" in vars(optimizer):
-            # A scheduler of torch has wrapped `step` to count its calls.
+        elif optimizer.counts_steps:
             optimizer.step(n_threads=self._tuner.n_threads)
         else:
             optimizer.update(self._tuner.n_threads)

@@ -138,14 +138,14 @@ class PackParameters:
         # `value_by_id` ends with the buffers. They have no gradients, so `zip` stops
         # before them.
         gradient_by_id = dict(zip(value_by_id, self.gradients.tensors, strict=False))
-        structures = [
-            structure
+        structures = []
+        for net in self.nets:
             # The modules of a deferred network would hold nothing but parameters, which
             # the pack has itself.
-            for net in self.nets
-            if net is first or not net.defers_network
-            if (structure := pack_structure(net.module_)) is not None
-        ]
+            if net is first or not net.defers_network:
+                structure = pack_structure(net.module_)
+                assert structure is not None
+                structures.append(structure)
         layers = [
             make_dense_layer(
                 same_layer[0],

@@ -26,6 +26,7 @@ from skmlp.training.optimizers.penalty import Penalty
 from skmlp.training.steps.autograd_step import AutogradStep
 from skmlp.training.steps.handwritten_embedding import HandwrittenEmbedding
 from skmlp.training.steps.handwritten_step import (
+    DenseModules,
     HandwrittenStep,
     group_dense_modules,
     make_single_network_layer,
@@ -70,15 +71,12 @@ def make_step(
     """
     amp = amp and _gains_by_bfloat16(flat.values)
     is_handwritten = flat.values.is_cpu or not amp
-    modules, embedding = known_modules(network) if is_handwritten else None, None
-    if modules and isinstance(first := modules[0], FeatureEmbedding):
-        # Only autograd leaves out single parameters.
-        is_trained = all(parameter.requires_grad for parameter in first.parameters())
-        modules = modules[1:] if is_trained else None
-        embedding = HandwrittenEmbedding(
-            first, Tensor.detach, lambda p: cast(Tensor, flat.gradient_of(p))
-        )
-    if modules is not None and (dense_layers := group_dense_modules(modules)):
+    if is_handwritten and (dense_layers := _handwritten_layers(network)):
+        embedding, modules = None, known_modules(network)
+        if modules and isinstance(first := modules[0], FeatureEmbedding):
+            embedding = HandwrittenEmbedding(
+                first, Tensor.detach, lambda p: cast(Tensor, flat.gradient_of(p))
+            )
         layers = [
             make_single_network_layer(layer, flat, tuner, alpha, amp)
             for layer, alpha in zip(dense_layers, penalty.alphas, strict=True)
@@ -99,18 +97,22 @@ def threads_for_step(
     is_tuned = not has_convolutions(network) and can_thread_large_products(
         reference_parameter(network)
     )
-    if is_tuned and isinstance(optimizer, FlatOptimizer) and _is_handwritten(network):
+    is_flat = isinstance(optimizer, FlatOptimizer)
+    if is_tuned and is_flat and _handwritten_layers(network):
         return single_threaded()
     work = multiply_adds(network, n_features) * batch_size
     return threads_for_work(work, tuned=is_tuned)
 
 
-def _is_handwritten(network: nn.Module) -> bool:
-    """Return whether `make_step` returns a `HandwrittenStep` on a CPU."""
+def _handwritten_layers(network: nn.Module) -> list[DenseModules] | None:
+    """Return the dense layers of a `HandwrittenStep`; None if it cannot compute all."""
     modules = known_modules(network)
-    if modules and isinstance(modules[0], FeatureEmbedding):
+    if modules and isinstance(first := modules[0], FeatureEmbedding):
+        # Only autograd leaves out single parameters.
+        if not all(parameter.requires_grad for parameter in first.parameters()):
+            return None
         modules = modules[1:]
-    return bool(modules and group_dense_modules(modules))
+    return group_dense_modules(modules) if modules else None
 
 
 def _gains_by_bfloat16(values: Tensor) -> bool:

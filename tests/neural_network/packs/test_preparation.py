@@ -5,12 +5,20 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from torch import nn
 
-from skmlp.neural_network import CNNClassifier, MLPClassifier
+from skmlp.neural_network import CNNClassifier, MLPClassifier, TorchClassifier
 from skmlp.neural_network._packs.fit_job import FitJob
 from skmlp.neural_network._packs.preparation import Preparation
 
 SHORT = {"max_iter": 4, "tol": 1.0, "n_iter_no_change": 1}
+
+
+def make_module(n_features, n_classes):
+    """A user's module, whose layers are those of an `MLPClassifier`."""
+    return nn.Sequential(nn.Linear(n_features, 5), nn.ReLU(), nn.Linear(5, n_classes))
+
+
 NETWORKS = {
     "mlp": MLPClassifier((5,), **SHORT),
     "early stopping": MLPClassifier((5,), early_stopping=True, **SHORT),
@@ -21,6 +29,7 @@ NETWORKS = {
     "cnn": CNNClassifier(
         conv_channels=(2,), hidden_layer_sizes=(3,), image_shape=(4, 4), **SHORT
     ),
+    "module": TorchClassifier(make_module, **SHORT),
 }
 
 
@@ -54,12 +63,16 @@ def test_fits_with_a_shared_start_equal_separate_fits(network):
         job.estimator._train(run)
         job.estimator._finish_fit(run, inputs)
         separate = clone(network).set_params(**params).fit(*data())
-        for one, two in zip(job.estimator.coefs_, separate.coefs_, strict=True):
-            np.testing.assert_array_equal(one, two)
+        networks = job.estimator.net_.module_, separate.net_.module_
+        for one, two in zip(*(n.parameters() for n in networks), strict=True):
+            np.testing.assert_array_equal(one.detach(), two.detach())
         assert job.estimator.loss_curve_ == separate.loss_curve_
         assert not job.estimator.net_.module_.training
 
 
+@pytest.mark.parametrize(
+    "network", [name for name in NETWORKS if name != "module"], indirect=True
+)
 def test_jobs_of_one_start_share_samples_and_have_own_weights(network):
     one, two = prepared_jobs(network.set_params(random_state=0), [{}, {"alpha": 0.1}])
     assert one.run.train_loader.data is two.run.train_loader.data

@@ -42,7 +42,7 @@ def test_embeddings_decide_what_members_receive(frame, labels, classifier, embed
     assert member.n_features_in_ == n_encoded + n_bins
 
 
-def test_validation_loss_decides_about_embeddings(frame, labels, classifier):
+def test_one_or_both_embeddings_are_kept(frame, labels, classifier):
     model = classifier(early_stopping=True).fit(frame, labels)
     kinds = [
         classifier(numerical_embedding=kind).fit(frame, labels).estimators_
@@ -52,6 +52,22 @@ def test_validation_loss_decides_about_embeddings(frame, labels, classifier):
     known = [[m.n_features_in_ for m in members] for members in kinds]
     assert kept in (*known, known[0] + known[1])
     assert np.isfinite(model.predict_proba(frame)).all()
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_lowest_validation_loss_decides(frame, labels, classifier, best, monkeypatch):
+    losses = iter(float(i != best) for i in range(3))
+    monkeypatch.setattr(
+        TabularClassifier, "_validation_loss", lambda *args: next(losses)
+    )
+    sizes = [
+        len(classifier(numerical_embedding=kind).fit(frame, labels).estimators_)
+        for kind in ("periodic", "ple")
+    ]
+    model = classifier().fit(frame, labels)
+    assert len(model.estimators_) == (*sizes, sum(sizes))[best]
+    n_kinds = len({member.n_features_in_ for member in model.estimators_})
+    assert n_kinds == (2 if best == 2 else 1)
 
 
 def test_both_embeddings_are_kept_without_validation(frame, labels, classifier):

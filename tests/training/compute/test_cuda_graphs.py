@@ -17,6 +17,7 @@ from skmlp.training.compute.cuda_graphs import (
     CALLS_BEFORE_RECORDING,
     GraphRecorder,
     _RecordedGraph,
+    divide_into_segments,
 )
 from skmlp.training.modules.layers import Dropout, dropout_generators
 
@@ -275,3 +276,23 @@ def test_failed_recording_warns_once_and_training_continues():
         call(1)
     for i in range(CALLS_BEFORE_RECORDING + 1):
         call(i)  # without a warning, which would be an error
+
+
+@pytest.mark.parametrize(
+    ("n_equal", "n_steps", "max_steps"),
+    [
+        (10, 10, 64),
+        (1001, 1001, 2),
+        (10_000, 10_001, 64),
+        (100_000, 100_000, 64),
+        (1, 1000, 64),
+        (7, 9, 1),
+    ],
+)
+def test_no_segment_is_longer_than_the_maximum(n_equal, n_steps, max_steps):
+    segments = divide_into_segments(n_equal, n_steps, max_steps)
+    assert sum(n_segments * size for n_segments, size in segments) == n_steps
+    assert all(1 <= size <= max_steps for _, size in segments)
+    (n_first, first_size), *others = segments
+    assert len(segments) == 1 or n_first * first_size <= n_equal
+    assert all(n_segments == 1 for n_segments, _ in others)

@@ -1,10 +1,11 @@
 """Bounds of the waits, the launches and the recordings of training on a GPU."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from simulated_cuda import workloads
+from simulated_cuda import report, workloads
 from simulated_cuda.workloads import MEMBERS, WORKLOADS
 
 count = cache(workloads.count)
@@ -44,3 +45,9 @@ def test_step_of_a_pack_with_dropout_has_few_operations_whatever_the_members():
     n_layers = 2
     assert dropout.graph_operations <= 12 * n_layers
     assert dropout.graph_operations - plain.graph_operations <= 4
+
+
+def test_readme_has_the_stored_counts(capsys):
+    report.main([])
+    readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out in readme

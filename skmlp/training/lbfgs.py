@@ -141,16 +141,16 @@ class _Objective:
         self.total_weight = float(
             len(data) if weight is None else weight[data.index].sum()
         )
-        penalty = Penalty(run.flat, net.alpha)
+        self.penalty = Penalty(run.flat, net.alpha)
         self.step = make_step(
             net.module_,
             net.criterion_,
             run.flat,
-            penalty,
+            self.penalty,
             net.amp,
             generator=run.generator,
         )
-        self.losses = EpochLoss(net.criterion_, penalty)
+        self.losses = EpochLoss(net.criterion_, self.penalty)
         self.loss = np.inf
         self.best: tuple[np.ndarray, LBFGSResult] | None = None
 
@@ -170,8 +170,10 @@ class _Objective:
         loss = torch.zeros((), dtype=highest_precision_float(device), device=device)
         gradient = torch.zeros_like(flat.values)
         for x, y, weight, batch_weight in self.batches:
-            _, loss_terms, *norms = self.step(x, y, weight, self.total_weight)
-            losses = BatchLosses(loss_terms, weight, self.total_weight, norms)
+            _, loss_terms = self.step(x, y, weight, self.total_weight)
+            losses = BatchLosses(
+                loss_terms, weight, self.total_weight, self.penalty.norms()
+            )
             batch_fraction = batch_weight / self.total_weight
             loss.add_(self.losses.batch_losses([losses])[0], alpha=batch_fraction)
             gradient.add_(flat.gradients, alpha=batch_fraction)

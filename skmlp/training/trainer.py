@@ -131,7 +131,7 @@ class Trainer:
         datasets = datasets_of_hooks(run)
         n_steps = run.max_epochs * len(run.train_loader)
         if trains_in_segments(run) and not notifies_of_batches(net):
-            records = n_steps >= _MIN_RECORDED_STEPS and not self._step_may_change()
+            records = n_steps >= _MIN_RECORDED_STEPS and self._has_known_kernels()
             self.segments = SegmentTrainer(run, self.penalty, self.update, records)
         elif n_steps >= _MIN_RECORDED_STEPS:
             self.enable_cuda_graph()
@@ -228,20 +228,21 @@ class Trainer:
             yield
 
     def enable_cuda_graph(self) -> None:
-        """Create a recorder for CUDA graphs, unless the step may change."""
+        """Create a recorder for CUDA graphs, if they can repeat all steps."""
         net = self.run.net
-        if self.run.flat.values.is_cuda and not self._step_may_change():
+        # Callbacks may change anything.
+        is_repeated = not net.callbacks and self._has_known_kernels()
+        if self.run.flat.values.is_cuda and is_repeated:
             self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
-    def _step_may_change(self) -> bool:
-        """Return whether later steps may launch other kernels than the first ones.
+    def _has_known_kernels(self) -> bool:
+        """Return whether all steps launch the same kernels, callbacks aside.
 
         Code of the user may do anything. A graph has fixed probabilities of dropout.
         """
         net = self.run.net
-        return bool(
-            net.callbacks
-            or net.criterion_.uses_autograd
+        return not (
+            net.criterion_.uses_autograd
             or net.schedule.fades
             or known_modules(net.module_) is None
         )
@@ -364,7 +365,8 @@ class Trainer:
             logits, *outputs = self.recorder.call(self._unweighted_step, x, y)
             loss_terms, *norms = (output.clone() for output in outputs)
         else:
-            logits, loss_terms, *norms = self.step(x, y, weight, total_weight)
+            logits, loss_terms = self.step(x, y, weight, total_weight)
+            norms = self.penalty.norms()
         self.update.decay_and_clip()
         if notify:
             net = self.run.net
@@ -378,8 +380,8 @@ class Trainer:
         return logits, BatchLosses(loss_terms, weight, total_weight, norms)
 
     def _unweighted_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        """Take the step of samples that all have weight one."""
-        return self.step(x, y, None, float(x.shape[0]))
+        """Compute a batch of weight one: step, and norms of the weights."""
+        return *self.step(x, y, None, float(x.shape[0])), *self.penalty.norms()
 
     def _evaluate_batch(self, batch: Batch) -> tuple[Tensor, BatchLosses]:
         """Return the logits and the `BatchLosses` of a validation batch."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
 
 from simulated_cuda.simulation import SimulatedCuda
 from skmlp.model_selection import PackedGridSearchCV
@@ -70,10 +71,11 @@ def _mlp(epochs: int, early_stopping: bool = False, **params: Any) -> MLPClassif
     )
 
 
-def _fit_mlp(**params: Any) -> Workload:
+def _fit_mlp(weighted: bool = False, **params: Any) -> Workload:
     def fit(epochs: int, steps: int) -> MLPClassifier:
         samples = slice(_BATCH_SIZE * steps)
-        return _mlp(epochs, **params).fit(X[samples], Y[samples])
+        weight = 1.0 + Y[samples] if weighted else None
+        return _mlp(epochs, **params).fit(X[samples], Y[samples], weight)
 
     return fit
 
@@ -110,6 +112,8 @@ WORKLOADS: dict[str, Workload] = {
     "MLP, early stopping": _fit_mlp(**_EARLY_STOPPING),
     "MLP, cosine": _fit_mlp(learning_rate="cosine"),
     "MLP, dropout": _fit_mlp(dropout=0.5),
+    "MLP, sample weights": _fit_mlp(weighted=True),
+    "MLP, callback": _fit_mlp(callbacks=[Callback()]),
     "pack": _fit_pack(),
     "pack, early stopping": _fit_pack(**_EARLY_STOPPING),
     "pack, cosine": _fit_pack(learning_rate="cosine"),

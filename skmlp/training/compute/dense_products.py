@@ -95,7 +95,9 @@ def linear_without_grad(
     if n := _onednn_threads(x, weight, bias, x.shape[0], n_threads, choices):
         with using_threads(n):
             return _onednn_linear(x, weight, bias)
-    if allow_column_major and bias is not None and weight.shape[0] < x.shape[0]:
+    # The kernels of a GPU add biases to row-major outputs only.
+    is_narrow = weight.shape[0] < x.shape[0]
+    if allow_column_major and bias is not None and is_narrow and x.is_cpu:
         return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
     return F.linear(x, weight, bias)
 

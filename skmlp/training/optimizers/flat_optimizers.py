@@ -15,7 +15,7 @@ tensor.
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,15 +29,33 @@ from skmlp.training.compute.threads import using_threads
 _MAX_CORRECTIONS = 2**14
 
 
+class UpdatedTensors(NamedTuple):
+    """What an update reads and changes, in equally many parts.
+
+    Parameters
+    ----------
+    values, gradients : list of Tensor
+    moments : dict of str to list of Tensor
+        By their names in the state of the optimizer.
+    """
+
+    values: list[Tensor]
+    gradients: list[Tensor]
+    moments: dict[str, list[Tensor]]
+
+
 class FlatOptimizer(Optimizer):
     """An optimizer of one vector.
 
     Attributes
     ----------
+    moment_names : tuple of str
+        Names of the moments in the state.
     rate_factors : Tensor of the shape of the vector, or None
         Factors of the learning rate of each element; None means 1.
     """
 
+    moment_names: tuple[str, ...]
     rate_factors: Tensor | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -66,9 +84,27 @@ class FlatOptimizer(Optimizer):
         """
         raise NotImplementedError
 
-    def planned_update(self, factors: Tensor) -> None:
-        """Take a step of a plan; `factors` is its row in float32, on the device."""
+    def planned_update(
+        self, factors: Tensor, tensors: UpdatedTensors | None = None
+    ) -> None:
+        """Take a step of a plan.
+
+        Parameters
+        ----------
+        factors : Tensor of shape (factors,)
+            A row of the plan in float32, on the device.
+        tensors : UpdatedTensors or None
+            What to update. None means the vector. Others need `rate_factors` of None.
+        """
         raise NotImplementedError
+
+    def _flat_tensors(self) -> UpdatedTensors:
+        """Return the vector, its gradient and its moments."""
+        (group,) = self.param_groups
+        (p,) = group["params"]
+        state = self.state[p]
+        moments = {name: [state[name]] for name in self.moment_names}
+        return UpdatedTensors([p], [p.grad], moments)
 
     def step(  # type: ignore[override]
         self, closure: Any = None, n_threads: int = 1
@@ -128,17 +164,23 @@ class SGD(FlatOptimizer):
                 [rates, np.where(previous == rates, 1.0, previous / rates)]
             )
 
-    def planned_update(self, factors: Tensor) -> None:
+    @property
+    def moment_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The momentum buffer, if there is one."""
+        return ("momentum_buffer",) if self.param_groups[0]["momentum"] else ()
+
+    def planned_update(
+        self, factors: Tensor, tensors: UpdatedTensors | None = None
+    ) -> None:
         """Take a step of a plan."""
         (group,) = self.param_groups
-        (p,) = group["params"]
-        buffer = self.state[p].get("momentum_buffer")
-        buffers = [] if buffer is None else [buffer]
+        values, gradients, moments = tensors or self._flat_tensors()
+        buffers = moments.get("momentum_buffer", [])
         if len(factors) > 1:
-            buffers[0].mul_(factors[1])
+            torch._foreach_mul_(buffers, factors[1])
         if self.rate_factors is not None:
-            p.grad.mul_(self.rate_factors)
-        sgd_step([p], [p.grad], buffers, {**group, "lr": factors[0]}, 1)
+            gradients[0].mul_(self.rate_factors)
+        sgd_step(values, gradients, buffers, {**group, "lr": factors[0]}, 1)
 
 
 class TorchSGD(SGD):
@@ -153,6 +195,7 @@ class Adam(FlatOptimizer):
     The step size includes the bias corrections, as at the end of section 2.
     """
 
+    moment_names = ("exp_avg", "exp_avg_sq")
     _infinite_step: Tensor | None = None
 
     def __init__(
@@ -204,19 +247,21 @@ class Adam(FlatOptimizer):
             self._infinite_step = torch.full_like(state["step"], math.inf)
         return (np.array(learning_rates) * corrections)[:, np.newaxis]
 
-    def planned_update(self, factors: Tensor) -> None:
+    def planned_update(
+        self, factors: Tensor, tensors: UpdatedTensors | None = None
+    ) -> None:
         """Take a step of a plan."""
         (group,) = self.param_groups
-        (p,) = group["params"]
-        state, step = self.state[p], self._infinite_step
+        values, gradients, by_name = tensors or self._flat_tensors()
+        step, moments = self._infinite_step, (by_name["exp_avg"], by_name["exp_avg_sq"])
         assert step is not None
-        moments = [state["exp_avg"]], [state["exp_avg_sq"]]
         if self.rate_factors is None:
             at_rate = {**group, "lr": factors[0]}
-            adam_step([p], [p.grad], moments, step, math.inf, at_rate, 1)
+            adam_step(values, gradients, moments, step, math.inf, at_rate, 1)
             return
+        (p,) = values
         update, at_rate_1 = torch.zeros_like(p), {**group, "lr": 1.0}
-        adam_step([update], [p.grad], moments, step, math.inf, at_rate_1, 1, True)
+        adam_step([update], gradients, moments, step, math.inf, at_rate_1, 1, True)
         p.addcmul_(update, self.rate_factors * factors[0])
 
 

@@ -4,9 +4,10 @@ An update, a norm or a snapshot is then one operation for any number of layers. 
 parameters share the memory of the vector: to change one is to change the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,32 @@ def _stored_shape(parameter: Tensor, is_kernel: bool) -> tuple[int, ...]:
         n, channels, *sides = shape
         return n, *sides, channels
     return shape
+
+
+class ParameterVectors(Protocol):
+    """Parameters and gradients of a network, each in one vector.
+
+    `FlatParameters` explains the methods.
+    """
+
+    @property
+    def values(self) -> Tensor:
+        """The parameters."""
+
+    @property
+    def gradients(self) -> Tensor:
+        """The gradients."""
+
+    def alpha_per_layer(self, alpha: float | Sequence[float]) -> tuple[float, ...]:
+        """Return the strength of a penalty for each weight."""
+
+    def weight_slices_by_strength(
+        self, alpha: float | Sequence[float]
+    ) -> list[tuple[slice, float]]:
+        """Return slices of weights with the strength of their penalty."""
+
+    def frozen(self) -> list[tuple[slice, Tensor]]:
+        """Return slices and copies of the frozen parameters."""
 
 
 class FlatParameters:
@@ -215,16 +242,13 @@ class FlatParameters:
         `alpha` is a scalar or has one entry for each layer. Neighboring layers of equal
         strength share a slice. Layers with strength 0 have none.
         """
-        slices: list[tuple[slice, float]] = []
-        alphas = self.alpha_per_layer(alpha)
-        for weight, layer_alpha in zip(self._weights, alphas, strict=True):
-            if id(weight) not in self._numbers or layer_alpha == 0:
-                continue
-            parameter_slice = self.slice_of(weight)
-            if slices and slices[-1][1] == layer_alpha:
-                parameter_slice = slice(slices.pop()[0].start, parameter_slice.stop)
-            slices.append((parameter_slice, layer_alpha))
-        return slices
+        return join_slices(
+            (self.slice_of(weight), layer_alpha)
+            for weight, layer_alpha in zip(
+                self._weights, self.alpha_per_layer(alpha), strict=True
+            )
+            if id(weight) in self._numbers
+        )
 
     def hidden_matrices(self) -> list[Tensor]:
         """Return the trainable weights of all layers but the last as matrices.
@@ -250,6 +274,20 @@ class FlatParameters:
         rest = self.values[start:]
         rest.grad = self.gradients[start:]
         return rest
+
+
+def join_slices(
+    slices: Iterable[tuple[slice, float]],
+) -> list[tuple[slice, float]]:
+    """Join neighboring slices of equal strength; leave those with strength 0 out."""
+    joined: list[tuple[slice, float]] = []
+    for current, strength in slices:
+        if strength == 0:
+            continue
+        if joined and joined[-1][1] == strength:
+            current = slice(joined.pop()[0].start, current.stop)
+        joined.append((current, strength))
+    return joined
 
 
 def own_storages(network: nn.Module) -> nn.Module:

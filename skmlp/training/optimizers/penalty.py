@@ -12,7 +12,7 @@ from skmlp.training.compute.thread_tuning import (
     ThreadTuner,
 )
 from skmlp.training.compute.threads import using_threads
-from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.flat_parameters import ParameterVectors
 
 
 class _PenalizedSlice(NamedTuple):
@@ -28,7 +28,7 @@ class Penalty:
 
     Parameters
     ----------
-    flat : FlatParameters
+    flat : ParameterVectors
         The layers' weights are penalized, their biases are not.
     alpha : float or sequence of float
         Strength of the penalty, for all layers or one for each.
@@ -43,7 +43,7 @@ class Penalty:
 
     def __init__(
         self,
-        flat: FlatParameters,
+        flat: ParameterVectors,
         alpha: float | Sequence[float],
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
     ) -> None:
@@ -91,6 +91,11 @@ class Penalty:
         for weights, gradients, alpha in self._slices:
             with using_threads(self._tuner.n_threads):
                 gradients.add_(weights.view(-1), alpha=alpha / total_weight)
+
+    def add_scaled_to_gradients(self, factor: Tensor) -> None:
+        """Add the derivative for a total weight of 1, times a number on the device."""
+        for weights, gradients, alpha in self._slices:
+            gradients.addcmul_(weights.view(-1), factor, value=alpha)
 
     def _norms(self, weights: Tensor) -> Tensor:
         """Return the norms ``(parts,)``.

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
-from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
-from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.flat_optimizers import FlatOptimizer, UpdatedTensors
+from skmlp.training.optimizers.flat_parameters import ParameterVectors
 
 
 class ParameterUpdater:
@@ -17,7 +17,7 @@ class ParameterUpdater:
 
     Parameters
     ----------
-    flat : FlatParameters
+    flat : ParameterVectors
     optimizer : torch.optim.Optimizer or None
         Optimizer of ``flat.values``; None if 'lbfgs' updates the parameters.
     decay : float or sequence of float
@@ -29,27 +29,45 @@ class ParameterUpdater:
         Chooses the number of threads.
     fade : callable
         Returns the current factor of the weight decay.
+    tensors : UpdatedTensors or None
+        What the steps of a plan update instead of ``flat.values``.
     """
 
     def __init__(
         self,
-        flat: FlatParameters,
+        flat: ParameterVectors,
         optimizer: Any,
         decay: float | Sequence[float],
         max_grad_norm: float | None,
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
         fade: Callable[[], float] = lambda: 1.0,
+        tensors: UpdatedTensors | None = None,
     ) -> None:
         self.flat = flat
         self.optimizer = optimizer
         self.max_grad_norm = max_grad_norm
         self._tuner = tuner
+        self._decay = decay
         self._fade = fade
+        self._tensors = tensors
         self._decayed_weights = [
             (flat.values[parameter_slice], strength)
             for parameter_slice, strength in flat.weight_slices_by_strength(decay)
         ]
         self._frozen: list[tuple[slice, Tensor]] = []
+
+    def with_tensors(
+        self, vectors: ParameterVectors, tensors: UpdatedTensors
+    ) -> "ParameterUpdater":
+        """Return an object that takes the same planned steps on other tensors."""
+        return ParameterUpdater(
+            vectors,
+            self.optimizer,
+            self._decay,
+            self.max_grad_norm,
+            fade=self._fade,
+            tensors=tensors,
+        )
 
     @property
     def has_frozen(self) -> bool:
@@ -102,7 +120,7 @@ class ParameterUpdater:
         ):
             weights.mul_(factor)
         self._clip()
-        self.optimizer.planned_update(factors[n_decays:])
+        self.optimizer.planned_update(factors[n_decays:], self._tensors)
         self._restore_frozen()
 
     def step(self) -> None:

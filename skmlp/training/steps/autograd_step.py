@@ -101,11 +101,11 @@ class AutogradStep:
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float
-    ) -> tuple[Tensor, ...]:
+    ) -> tuple[Tensor, Tensor]:
         """Compute a batch as `steps.Step` describes it."""
         logits, loss_terms = self._write_loss_gradients(x, y, weight)
         self.penalty.add_to_gradients(total_weight)
-        return logits, loss_terms, *self.penalty.norms()
+        return logits, loss_terms
 
     def _write_loss_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None
@@ -130,8 +130,7 @@ class AutogradStep:
             step = HandwrittenStep(
                 self.dense_layers, self.loss, self.tuner, feature_extractor
             )
-            logits, loss_terms = step(x, y, weight)
-            return logits, loss_terms
+            return step(x, y, weight)
         results = []
         for chunk in chunks:
             fraction = (chunk.stop - chunk.start) / batch_size

@@ -24,7 +24,6 @@ from skmlp.training.modules.normalization import (
     StatisticsWeightsCache,
 )
 from skmlp.training.optimizers.flat_parameters import FlatParameters
-from skmlp.training.optimizers.penalty import Penalty
 
 
 class DenseModules(NamedTuple):
@@ -201,9 +200,6 @@ class HandwrittenStep:
         Chooses the number of threads of the loss.
     feature_extractor : FeatureExtractor, optional
         The layers before the dense ones.
-    penalty : Penalty, optional
-        Penalty of one network. The step returns its norms. Its derivative is added by
-        `DenseProducts.write_weight_gradient`.
     """
 
     def __init__(
@@ -212,13 +208,11 @@ class HandwrittenStep:
         loss: Loss,
         tuner: ThreadTuner = SINGLE_THREAD_TUNER,
         feature_extractor: FeatureExtractor | None = None,
-        penalty: Penalty | None = None,
     ) -> None:
         self.layers = layers
         self.loss = loss
         self.tuner = tuner
         self.feature_extractor = feature_extractor
-        self.penalty = penalty
 
     def casts_to_bfloat16(self, batch_size: int) -> bool:
         """Return whether the first layer casts batches of this size to bfloat16."""
@@ -240,7 +234,7 @@ class HandwrittenStep:
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float = 1.0
-    ) -> tuple[Tensor, ...]:
+    ) -> tuple[Tensor, Tensor]:
         """Compute a batch as `steps.Step` describes it."""
         if self.feature_extractor is not None:
             x, saved_features = self.feature_extractor.forward(x, training=True)
@@ -281,5 +275,4 @@ class HandwrittenStep:
                 grad = layer.products.input_gradient(grad, inputs[i])
         if self.feature_extractor is not None:
             self.feature_extractor.backward(grad, saved_features)
-        norms = () if self.penalty is None else self.penalty.norms()
-        return logits, loss_terms, *norms
+        return logits, loss_terms

@@ -34,9 +34,8 @@ from skmlp.training.steps.handwritten_step import (
 
 # A step takes a batch: features, targets, normalized sample weights (or None), and the
 # sum of the sample weights before normalization. It writes the gradients of the flat
-# parameters. It returns the logits, the loss terms (see `Loss.mean_loss`) and the norms
-# of the penalized weights.
-Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, ...]]
+# parameters. It returns the logits and the loss terms (see `Loss.mean_loss`).
+Step = Callable[[Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor]]
 
 
 def make_step(
@@ -81,7 +80,7 @@ def make_step(
             make_single_network_layer(layer, flat, tuner, alpha, amp)
             for layer, alpha in zip(dense_layers, penalty.alphas, strict=True)
         ]
-        return HandwrittenStep(layers, loss, tuner, embedding, penalty)
+        return HandwrittenStep(layers, loss, tuner, embedding)
     return AutogradStep(network, loss, flat, penalty, amp, tuner, generator)
 
 

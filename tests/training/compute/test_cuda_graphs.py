@@ -163,12 +163,110 @@ def test_packs_replay_graphs(params, replays, monkeypatch):
         assert scores() == replayed
 
 
+class WatchesBatches(Callback):
+    def on_batch_end(self, net, **kwargs):
+        pass
+
+
+class HalvesDropout(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        for module in net.module_.modules():
+            if isinstance(module, Dropout):
+                module.p /= 2
+
+
+class FreezesFirstLayer(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        next(net.module_.parameters()).requires_grad_(len(net.history) != 4)
+
+
+class AddsHook(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 4:
+            net.module_[0].register_forward_hook(lambda *args: None)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    ("callback", "n_replays"),
+    # All epochs but the first one; no epoch; all whose frozen weights are trained; all
+    # before the hook; and those between.
+    [
+        (Callback, 7),
+        (WatchesBatches, 0),
+        (HalvesDropout, 0),
+        (FreezesFirstLayer, 6),
+        (AddsHook, 3),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_what_callbacks_change_is_not_replayed(
+    callback, n_replays, replays, monkeypatch
+):
+    model = MLPClassifier(10, dropout=0.5, batch_size=20, max_iter=8, random_state=0)
+    model.set_params(device="cuda", callbacks=[callback()])
+    replayed = curve_and_weights(model.fit(X, Y))
+    assert len(replays) == n_replays
+    with monkeypatch.context() as patch:
+        never(patch)
+        assert curve_and_weights(model.fit(X, Y)) == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPClassifier((20, 10)),
+        MLPClassifier((20,), dropout=0.5, alpha=0.1, solver="sgd"),
+        CNNClassifier((4,), image_shape=(8, 8), batch_norm=True, alpha=0.1),
+    ],
+    ids=["mlp", "dropout", "cnn"],
+)
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_weighted_steps_are_replayed_with_their_bits(model, replays, monkeypatch):
+    model.set_params(batch_size=20, max_iter=8, random_state=0, device="cuda")
+    weight = np.random.RandomState(1).uniform(0.5, 2.0, len(X))
+    replayed = curve_and_weights(model.fit(X, Y, weight))
+    assert len(replays) == 8 - 1
+    with monkeypatch.context() as patch:
+        never(patch)
+        assert curve_and_weights(model.fit(X, Y, weight)) == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_layers_in_blocks_train_as_on_the_cpu(activation, solver, weighted, replays):
+    model = MLPClassifier((9, 5), activation=activation, solver=solver, alpha=0.1)
+    model.set_params(batch_size=20, max_iter=5, random_state=0, max_grad_norm=1.0)
+    weight = np.random.RandomState(1).uniform(0.5, 2.0, len(X)) if weighted else None
+    x = (X / 255).astype(np.float32)
+    on_gpu = clone(model).set_params(device="cuda").fit(x, Y, weight)
+    assert replays
+    on_cpu = clone(model).set_params(device="cpu").fit(x, Y, weight)
+    np.testing.assert_allclose(on_gpu.loss_curve_, on_cpu.loss_curve_, rtol=1e-5)
+    for one, other in zip(
+        (*on_gpu.coefs_, *on_gpu.intercepts_),
+        (*on_cpu.coefs_, *on_cpu.intercepts_),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_steps_with_callbacks_are_not_recorded(replays):
-    model = MLPClassifier(10, batch_size=20, max_iter=4, device="cuda")
-    model.set_params(callbacks=[Callback()]).fit(X, Y)
-    assert not replays
+def test_partial_fits_in_blocks_continue_where_the_last_one_ended(replays):
+    X_3, Y_3 = np.tile(X, (3, 1)), np.tile(Y, 3)
+    model = MLPClassifier(9, batch_size=20, max_iter=2, random_state=0, shuffle=False)
+    model.set_params(device="cuda").fit(X_3, Y_3)
+    n_replays = len(replays)
+    twin = clone(model)
+    for _ in range(2):
+        twin.partial_fit(X_3, Y_3, classes=[0, 1, 2])
+    assert len(replays) > n_replays > 0
+    assert curve_and_weights(twin)[1] == curve_and_weights(model)[1]
 
 
 @pytest.mark.cuda

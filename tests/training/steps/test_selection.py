@@ -50,11 +50,11 @@ def step_of(network, loss, flat=None, alpha=0.0, **options):
     return make_step(network, loss, flat, Penalty(flat, alpha), **options)
 
 
-def run_step(step, loss, x, y, weight):
+def run_step(step, loss, penalty, x, y, weight):
     """Return logits and penalized mean loss of a step."""
-    logits, loss_terms, *norms = step(x, y, weight, TOTAL)
-    batch_losses = BatchLosses(loss_terms, weight, TOTAL, norms)
-    return logits, EpochLoss(loss, step.penalty).batch_losses([batch_losses])[0]
+    logits, loss_terms = step(x, y, weight, TOTAL)
+    batch_losses = BatchLosses(loss_terms, weight, TOTAL, penalty.norms())
+    return logits, EpochLoss(loss, penalty).batch_losses([batch_losses])[0]
 
 
 def both_steps(network, loss, x, y, weight, alpha=0.0):
@@ -76,7 +76,7 @@ def both_steps(network, loss, x, y, weight, alpha=0.0):
         if step is handwritten:  # it does not write to the gaps between parameters
             flat.gradients.zero_()
         with torch.no_grad():
-            logits, mean = run_step(step, loss, x, y, weight)
+            logits, mean = run_step(step, loss, penalty, x, y, weight)
         buffers = [buffer.clone() for buffer in network.buffers()]
         results.append((logits.clone(), mean.clone(), flat.gradients.clone(), *buffers))
     return results
@@ -176,7 +176,8 @@ def test_gradient_matches_finite_differences():
     network = make_network("logistic")
     flat = FlatParameters(network)
     loss = losses.SoftmaxCrossEntropy()
-    step = step_of(network, loss, flat, alpha=(0.3, 0.0, 0.7))
+    alpha = (0.3, 0.0, 0.7)
+    step, penalty = step_of(network, loss, flat, alpha), Penalty(flat, alpha)
     x, y, weight = batch()
     with torch.no_grad():
         step(x, y, weight, TOTAL)
@@ -186,7 +187,7 @@ def test_gradient_matches_finite_differences():
             ends = []
             for move in (1e-6, -1e-6):
                 flat.values[i] = value + move
-                ends.append(run_step(step, loss, x, y, weight)[1].item())
+                ends.append(run_step(step, loss, penalty, x, y, weight)[1].item())
             flat.values[i] = value
             if gradient[i] != 0 or ends[0] != ends[1]:
                 slope = (ends[0] - ends[1]) / 2e-6
@@ -324,7 +325,9 @@ def test_chunks_give_the_gradients_of_the_whole_batch(
         step.chunk_size = size
         flat.gradients.fill_(torch.nan)
         with torch.no_grad():
-            logits, mean = run_step(step, loss, x, y, weight if weighted else None)
+            logits, mean = run_step(
+                step, loss, step.penalty, x, y, weight if weighted else None
+            )
         results.append((logits, mean, flat.gradients.clone()))
     for whole, in_chunks in zip(*results, strict=True):
         torch.testing.assert_close(in_chunks, whole, rtol=1e-12, atol=1e-12)

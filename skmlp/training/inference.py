@@ -93,7 +93,8 @@ def _forward_windows(forward: "_Forward", X: Source) -> Tensor:
     outputs: Tensor | None = None
     n_samples, n_features = X.shape
     widest = max_values_per_sample(forward.network, n_features)
-    for window in X.windows(np.arange(n_samples), samples_per_chunk(widest)):
+    chunk_size = samples_per_chunk(widest, forward.device.type)
+    for window in X.windows(np.arange(n_samples), chunk_size):
         in_order = bool((window.positions[1:] > window.positions[:-1]).all())
         samples = window.X if in_order else window.X[window.positions]
         output = forward(samples)
@@ -168,7 +169,9 @@ class _Forward:
         """Return the outputs for the samples of a chunk."""
         with inference_mode(True):
             x = to_dense_aligned(X, self.dtype, self.device)
-            if self.tests_finite and not math.isfinite(x.sum()):
+            # Integers are finite. The test of values on a GPU waits for them.
+            tests_finite = self.tests_finite and X.dtype.kind not in "biu"
+            if tests_finite and not math.isfinite(x.sum()):
                 self.is_finite = False
             if self.transform is not None:
                 x = self.transform(x)
@@ -188,7 +191,8 @@ class _Forward:
         if n_samples == 1:
             return 1
         if self.dense_layers is None or self.device.type != "cpu":
-            return samples_per_chunk(max_values_per_sample(self.network, n_features))
+            widest = max_values_per_sample(self.network, n_features)
+            return samples_per_chunk(widest, self.device.type)
         widest, multiply_adds = n_features, 0
         for layer in self.dense_layers:
             n_units, n_inputs = layer.linear.weight.shape

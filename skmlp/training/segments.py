@@ -32,8 +32,8 @@ from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER
 from skmlp.training.data.batches import slices_of_size
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.modules.introspection import (
-    iterate_modules,
     known_modules,
+    plain_attributes,
     weight_layers,
 )
 from skmlp.training.modules.layers import dropout_generators
@@ -303,14 +303,8 @@ def _useful_weights(run: TrainingRun) -> np.ndarray | None:
 def _settings(net: Net) -> Hashable:
     """Return the numbers of Python that the steps of an epoch use."""
     group = net.optimizer_.param_groups[0]
-    owners = [{k: v for k, v in group.items() if k != "lr"}]
-    owners += map(vars, iterate_modules(net.module_))
-    return tuple(
-        (name, value)
-        for attributes in owners
-        for name, value in attributes.items()
-        if isinstance(value, (bool, int, float, str, tuple))
-    )
+    of_optimizer = ((k, v) for k, v in group.items() if k not in ("params", "lr"))
+    return *of_optimizer, plain_attributes(net.module_)
 
 
 def _make_blocks(run: TrainingRun) -> DenseBlocks | None:

@@ -187,6 +187,10 @@ class SimulatedCuda:
             "memory_allocated": lambda device=None: 0,
             "max_memory_allocated": lambda device=None: 0,
             "reset_peak_memory_stats": lambda device=None: None,
+            "default_generators": tuple(
+                SimulatedGenerator(torch.device("cuda", i))
+                for i in range(self.n_devices)
+            ),
             "get_rng_state": lambda device=None: torch.zeros(16, dtype=torch.uint8),
             "is_current_stream_capturing": lambda: self.capture is not None,
             "get_device_name": lambda device=None: "simulated CUDA device",

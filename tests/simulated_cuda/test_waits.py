@@ -3,10 +3,13 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from simulated_cuda import report, workloads
+from simulated_cuda import SimulatedCuda, report, workloads
 from simulated_cuda.workloads import MEMBERS, WORKLOADS
+from skmlp.training.data.batches import to_dense_aligned
 
 count = cache(workloads.count)
 
@@ -45,6 +48,32 @@ def test_step_of_a_pack_with_dropout_has_few_operations_whatever_the_members():
     n_layers = 2
     assert dropout.graph_operations <= 12 * n_layers
     assert dropout.graph_operations - plain.graph_operations <= 4
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_later_predictions_copy_samples_and_results_only(dtype):
+    samples = workloads.X[:50].astype(dtype)
+    with SimulatedCuda() as cuda:
+        model = WORKLOADS["MLP"](2, workloads.STEPS)
+        first = model.predict(samples)
+        cuda.record.clear()
+        assert (model.predict(samples) == first).all()
+    # The samples, the predictions, and whether floats are finite.
+    assert cuda.record.n_waits == (2 if dtype is np.uint8 else 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "n_casts"), [(np.uint8, 1), (np.float32, 0), (np.float64, 0)]
+)
+def test_only_bytes_are_cast_on_the_device(dtype, n_casts):
+    samples = workloads.X[:50].astype(dtype)
+    with SimulatedCuda() as cuda:
+        x = to_dense_aligned(samples, torch.float32, torch.device("cuda"))
+        assert x.is_cuda
+    assert x.dtype == torch.float32
+    assert cuda.record.launches["_to_copy"] == n_casts
+    assert cuda.record.n_waits == 1
 
 
 def test_readme_has_the_stored_counts(capsys):

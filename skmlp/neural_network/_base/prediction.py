@@ -1,6 +1,5 @@
 """Prediction, hidden activations and weights of a fitted estimator."""
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from skmlp.neural_network._layers.hidden import network_up_to
 from skmlp.neural_network._layers.html import fitted_panel
 from skmlp.training.compute.devices import resolve_device
 from skmlp.training.inference import forward_in_chunks
+from skmlp.training.modules.device_copies import network_on_device
 from skmlp.training.modules.introspection import channels_last, weight_layers
 from skmlp.training.modules.layers import to_coefs_shape
 from skmlp.training.net import Net
@@ -128,7 +128,7 @@ width, n_channels) for a convolution
             device = resolve_device(self.device_)
         except ValueError:
             return network
-        return copy.deepcopy(network).to(device)
+        return network_on_device(network, device)
 
     @property
     def coefs_(self) -> list[np.ndarray]:

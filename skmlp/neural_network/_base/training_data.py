@@ -112,7 +112,7 @@ class TrainingDataBuilder(PredictingNetwork):
         data = _device_data(net, train)
         if self.solver == "lbfgs":
             widest = max_values_per_sample(net.module_, train.X.shape[1])
-            return BatchLoader(data, samples_per_chunk(widest))
+            return BatchLoader(data, samples_per_chunk(widest, data.device.type))
         augment = None
         if self.augmentation is not None and generator is not None:
             assert self.image_shape_ is not None
@@ -159,7 +159,7 @@ class TrainingDataBuilder(PredictingNetwork):
             data = _device_data(net, valid)
         else:
             data = train_data.with_sample_indices(valid.indices)
-        return BatchLoader(data, samples_per_chunk(widest))
+        return BatchLoader(data, samples_per_chunk(widest, data.device.type))
 
     # Scores
 
@@ -178,7 +178,7 @@ class TrainingDataBuilder(PredictingNetwork):
         score_logits = self._make_scorer(train, net)
         net.module_.eval()
         widest = max_values_per_sample(net.module_, train.X.shape[1])
-        batches = BatchLoader(data, samples_per_chunk(widest))
+        batches = BatchLoader(data, samples_per_chunk(widest, data.device.type))
 
         def score_train_logits() -> float:
             network = net.module_.eval()

@@ -81,7 +81,7 @@ def linear_without_grad(
     bias : Tensor of shape (out,), optional
     allow_column_major : bool
         Whether the output may be column-major, that is ``(out, batch)`` in memory, if
-        ``batch > out``. Reductions over the batch are then faster.
+        ``batch > out`` on a CPU. Reductions over the batch are then faster.
     n_threads : int
         Number of threads that the product may use.
     choices : dict, optional
@@ -103,14 +103,14 @@ def linear_without_grad(
 
 
 def linear_for_inference(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return ``x @ weight.T + bias``, column-major if the batch is large.
+    """Return ``x @ weight.T + bias``, column-major on a CPU if the batch is large.
 
     It is not differentiable. The weights of a prediction are used once. MKL is then the
     faster one on Intel's processors, because oneDNN reorders the weights first.
     """
     if not mkl_is_fast():
         return linear_without_grad(x, weight, bias, allow_column_major=True)
-    if weight.shape[0] < x.shape[0]:
+    if weight.shape[0] < x.shape[0] and x.is_cpu:
         return torch.addmm(bias.unsqueeze(1), weight, x.mT).mT
     return F.linear(x, weight, bias)
 

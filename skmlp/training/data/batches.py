@@ -33,9 +33,10 @@ from skmlp.training.data.sources import Source
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
 Augment = Callable[[Tensor], Tensor]
 
-# Maximum number of values of a chunk in its widest layer. A chunk is large enough to
-# use a device fully, and small enough to limit the memory.
+# Maximum number of values of a chunk in its widest layer, by the type of the device. A
+# chunk is large enough to use a device fully, and small enough to limit the memory.
 _VALUES_PER_CHUNK = 2**21
+_VALUES_PER_CUDA_CHUNK = 2**26
 
 # Number of feature values that one call of index_select gathers. Several small batches
 # are gathered by one call. The result still fits into the last-level cache.
@@ -352,12 +353,14 @@ def slices_of_size(n_samples: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, n_samples)) for start in starts]
 
 
-def samples_per_chunk(widest_layer: int) -> int:
+def samples_per_chunk(widest_layer: int, device_type: str = "cpu") -> int:
     """Return how many samples to compute at once, to limit the memory.
 
     `widest_layer` is the number of values of a sample in its widest layer.
     """
-    return max(1, _VALUES_PER_CHUNK // max(1, widest_layer))
+    is_cuda = device_type == "cuda"
+    n_values = _VALUES_PER_CUDA_CHUNK if is_cuda else _VALUES_PER_CHUNK
+    return max(1, n_values // max(1, widest_layer))
 
 
 def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -391,5 +394,7 @@ def to_dense_aligned(
     The rounding of BLAS can depend on the address. Predictions should not.
     """
     x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X, dtype)
+    if x.element_size() < dtype.itemsize:  # bytes are copied as bytes
+        x = x.to(device)
     x = x.to(device=device, dtype=dtype)
     return x.clone() if x.data_ptr() % ALIGNMENT else x.contiguous()

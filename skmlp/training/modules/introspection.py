@@ -6,7 +6,7 @@ functions, so that all of them count and name layers alike.
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -161,6 +161,24 @@ def _is_modified(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
         or "forward" in vars(module)
+    )
+
+
+def plain_attributes(network: nn.Module) -> Hashable:
+    """Return the classes of all modules, and their attributes that are no tensors.
+
+    They are all settings of `known_modules`.
+    """
+    return tuple(
+        (
+            type(module),
+            *(
+                (name, value)
+                for name, value in vars(module).items()
+                if isinstance(value, (bool, int, float, str, tuple))
+            ),
+        )
+        for module in iterate_modules(network)
     )
 
 

@@ -290,9 +290,10 @@ class _Pack:
         """Record every member's validation loss and score."""
         runs, step = self.runs, self.parameters.step
         sizes = [len(data) for data in valid.datasets]
-        chunk_size = max(
-            1, samples_per_chunk(self._values_per_sample_bound) // len(runs)
+        of_one = samples_per_chunk(
+            self._values_per_sample_bound, self.parameters.alpha.device.type
         )
+        chunk_size = max(1, of_one // len(runs))
         chunks = []
         for start in range(0, max(sizes), chunk_size):
             # Shorter validation sets are padded with their last sample. The logits of

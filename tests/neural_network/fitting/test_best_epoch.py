@@ -106,7 +106,7 @@ def test_validation_loss_does_not_depend_on_chunk_size(monkeypatch):
     )
     given = {"X_val": X[::-1], "y_val": y[::-1]}
     in_one_chunk = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
-    monkeypatch.setattr(training_data, "samples_per_chunk", lambda widest: 7)
+    monkeypatch.setattr(training_data, "samples_per_chunk", lambda widest, device: 7)
     in_chunks = clone(model).fit(X, y, **given).history_[:, "valid_loss"]
     np.testing.assert_allclose(in_chunks, in_one_chunk, rtol=1e-12)
 

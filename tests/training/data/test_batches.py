@@ -201,6 +201,7 @@ def test_device_data_is_a_dataset():
 def test_wider_layers_give_smaller_chunks(widest):
     assert samples_per_chunk(widest) >= 1
     assert samples_per_chunk(widest) * widest <= max(2**21, widest)
+    assert samples_per_chunk(widest, "cuda") * widest <= max(2**26, widest)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -10,9 +10,10 @@ from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.losses import Loss
 from skmlp.training.optimizers.penalty import Penalty
 
-# Batches whose losses are computed together, because a call of torch takes longer than
-# the arithmetic of one batch.
+# Maximum numbers of batches, and of their loss terms, whose losses are computed
+# together, because a call of torch takes longer than the arithmetic of one batch.
 _BATCHES_AT_ONCE = 256
+_TERMS_AT_ONCE = 2**20
 
 
 class BatchLosses(NamedTuple):
@@ -21,9 +22,9 @@ class BatchLosses(NamedTuple):
     Parameters
     ----------
     loss_terms : Tensor of shape (batch, ...)
-        Input of `Loss.mean_loss`: sample losses, or probabilities for a softmax.
+        Input of `Loss.mean_loss`, for example sample losses.
     weight : Tensor of the shape of `loss_terms`, or None
-        Normalized sample weights, which sum to one, or other weights of the loss terms.
+        Normalized sample weights, which sum to one, or `Loss.term_weights`.
     total_weight : float
         Sum of the sample weights before normalization. It divides the penalty.
     norms : sequence of Tensor
@@ -67,7 +68,9 @@ class EpochLoss:
         self.sum_of_factors += factor
         self._batches.append(batch)
         self._factors.append(factor)
-        if len(self._batches) == _BATCHES_AT_ONCE:
+        n_batches = len(self._batches)
+        n_terms = n_batches * batch.loss_terms.numel()
+        if n_batches == _BATCHES_AT_ONCE or n_terms > _TERMS_AT_ONCE:
             self._sum_batches()
 
     def _sum_batches(self) -> None:

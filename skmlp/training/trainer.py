@@ -27,6 +27,7 @@ from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
+from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import known_modules
 from skmlp.training.modules.layers import (
     dropout_generators,
@@ -50,6 +51,9 @@ from skmlp.training.steps.handwritten_step import HandwrittenStep
 # Minimum number of steps for a CUDA graph. In fewer steps, it saves less time than its
 # recording takes.
 _MIN_RECORDED_STEPS = 32
+
+# Maximum number of outputs for which `Loss.term_weights` make a step on a CPU faster.
+_MAX_WEIGHTED_OUTPUTS = 128
 
 
 def train(
@@ -84,6 +88,10 @@ class Trainer:
     step : callable
         Computes logits and loss terms of a batch, and writes the gradients into
         ``run.flat.gradients``.
+    loss : Loss
+        Loss of the training set, with which the step computes.
+    term_weights : callable or None
+        Computes the term weights of `loss`, if it has them.
     update : ParameterUpdater
         Updates the parameters by the gradients.
     recorder : GraphRecorder or None
@@ -118,6 +126,8 @@ class Trainer:
             self.tuner,
             lambda: net.schedule.fade,
         )
+        self.loss = self._choose_loss()
+        self.term_weights = self._term_weights if self.loss.has_term_weights else None
         if self._trains_on_bfloat16():
             run.train_loader.data = run.train_loader.data.in_bfloat16()
         self.recorder: GraphRecorder | None = None
@@ -269,6 +279,29 @@ class Trainer:
             or notifies_of_batches(self.run.net)
         )
 
+    def _choose_loss(self) -> Loss:
+        """Return the loss of the training set, and give it to the step.
+
+        On a CPU, a handwritten step knows all targets beforehand. Weights of many loss
+        terms would need more memory traffic than they save calls.
+        """
+        loss, step = self.run.net.criterion_, self.step
+        if (
+            isinstance(step, HandwrittenStep)
+            and self.run.flat.values.is_cpu
+            and step.n_outputs <= _MAX_WEIGHTED_OUTPUTS
+        ):
+            loss = step.loss = loss.for_known_targets()
+        return loss
+
+    def _term_weights(self, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the weights of the loss terms of batches."""
+        if weight is None:  # of all samples
+            dtype = self.run.flat.values.dtype
+            weight = torch.full(y.shape, 1.0 / y.shape[-1], dtype=dtype)
+        assert isinstance(self.step, HandwrittenStep)
+        return self.loss.term_weights(y, weight, self.step.n_outputs)
+
     def _trains_on_bfloat16(self) -> bool:
         """Return whether the step alone takes the features, and casts them first."""
         loader = self.run.train_loader
@@ -310,10 +343,10 @@ class Trainer:
     def _train_batches(self, notify: bool) -> float:
         """Train on every batch once; return the sum of the losses of all samples."""
         net, batches = self.run.net, self.run.train_loader
-        losses = EpochLoss(net.criterion_, self.penalty)
+        losses = EpochLoss(self.loss, self.penalty)
         n_batches = len(batches)
         self.tuner.pause()
-        for batch in batches.batches(self.tuner):
+        for batch in batches.batches(self.tuner, self.term_weights):
             x, y, _, total_weight = batch
             if total_weight == 0.0:
                 continue  # all samples have weight zero

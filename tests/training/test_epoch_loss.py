@@ -79,3 +79,13 @@ def test_infinite_losses_stay_infinite():
     for value in (torch.inf, 1.0):
         epoch.add(BatchLosses(torch.tensor([value]), None, 1.0), 1.0)
     assert epoch.sum() == np.inf
+
+
+def test_pending_loss_terms_are_bounded(monkeypatch):
+    """The memory of an epoch does not grow with its number of large batches."""
+    monkeypatch.setattr(epoch_loss, "_TERMS_AT_ONCE", 25)
+    epoch = EpochLoss(SquaredError())
+    for _ in range(7):
+        epoch.add(BatchLosses(torch.full((10,), 2.0), None, 10.0), 1.0)
+        assert len(epoch._batches) < 3
+    assert epoch.sum() == 14.0

@@ -400,3 +400,33 @@ def test_every_regression_loss_is_zero_at_its_target(name):
     value, grad = loss.loss_and_gradient(z, y)
     torch.testing.assert_close(value, torch.zeros(2).double(), rtol=0, atol=1e-15)
     torch.testing.assert_close(grad, torch.zeros_like(y), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize(("batch", "outputs"), [(7, 4), (3, 5)])
+@pytest.mark.parametrize("column_major", [False, True])
+def test_term_weights_give_the_same_loss_and_gradient(
+    batch, outputs, smoothing, column_major, dtype
+):
+    generator = torch.Generator().manual_seed(0)
+    loss = losses.SoftmaxCrossEntropy(smoothing)
+    logits = torch.randn(2, batch, outputs, generator=generator, dtype=dtype)
+    y = torch.randint(outputs, (2, batch), generator=generator)
+    weight = torch.rand(2, batch, generator=generator, dtype=dtype)
+    weight /= weight.sum(-1, keepdim=True)
+    if column_major:
+        logits = logits.mT.contiguous().mT
+    known = loss.for_known_targets()
+    weights = known.term_weights(y, weight, outputs)
+    rtol = 1e-5 if dtype == torch.float32 else 1e-12
+    for z, target, w, terms in zip(logits, y, weight, weights, strict=True):
+        expected, expected_grad = loss.loss_terms_and_gradient(z, target, w)
+        loss_terms, grad = known.loss_terms_and_gradient(z, target, terms)
+        torch.testing.assert_close(grad, expected_grad, rtol=rtol, atol=rtol)
+        torch.testing.assert_close(
+            known.mean_loss(loss_terms, terms),
+            loss.mean_loss(expected, w),
+            rtol=rtol,
+            atol=rtol,
+        )

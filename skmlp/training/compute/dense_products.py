@@ -1,20 +1,22 @@
 """Matrix products of dense layers, by oneDNN where it is faster than BLAS.
 
 torch's BLAS library is MKL, which uses AVX-512 on Intel's processors only. On AMD's
-processors oneDNN needs half of the time of MKL. On Intel's both need the same time, but
-MKL needs no other layout of the weights.
+processors oneDNN needs half of the time of MKL. On Intel's, MKL is faster for batches
+of up to 256 samples, because it needs no other layout of the weights. oneDNN is faster
+for larger batches.
 
 - Each call of oneDNN first reorders the weights: it copies them into the layout of its
   kernels. Small products are therefore computed by BLAS.
 - oneDNN can split a product among threads. We use several threads only if a trial shows
   that the result is exactly equal.
 - We do not let BLAS use several threads for one product, because that changes the
-  rounding of some results. `SplitProducts` computes products of medium size instead.
+  rounding of some results. `SplitProducts` divides a product into parts instead.
 
 `linear` is differentiable by autograd. `linear_without_grad` and `DenseProducts` are
 not.
 """
 
+import sys
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -40,10 +42,13 @@ _onednn = (
 # Minimum number of multiplications for which oneDNN is faster than BLAS.
 _MIN_ONEDNN_MULTIPLICATIONS = 2**20
 
-# Multiplications and batch sizes for which `SplitProducts` is the fastest. Above these
-# ranges, oneDNN is faster. Below, BLAS on one thread is faster.
-_SPLIT_MULTIPLICATIONS = range(2**20, 2**22)
-_SPLIT_BATCH_SIZES = range(32, 65)
+# Batch sizes and multiplications for which `SplitProducts` is the fastest, without and
+# with a fast MKL. Above these ranges, oneDNN is faster. Below, BLAS on one thread is
+# faster.
+_SPLIT_RANGES = {
+    False: (range(32, 65), range(2**20, 2**22)),
+    True: (range(32, 257), range(2**20, sys.maxsize)),
+}
 
 # Maps (batch size, available threads) to the number of oneDNN threads. 0 means BLAS.
 ThreadChoices = dict[tuple[int, int], int]
@@ -268,9 +273,10 @@ def can_thread_large_products(like: Tensor) -> bool:
 
 def _is_faster_split(x: Tensor, weight: Tensor) -> bool:
     """Return whether `SplitProducts` is the fastest for products of a layer by `x`."""
+    sizes, multiplications = _SPLIT_RANGES[mkl_is_fast()]
     return (
-        x.shape[0] in _SPLIT_BATCH_SIZES
-        and x.shape[0] * weight.numel() in _SPLIT_MULTIPLICATIONS
+        x.shape[0] in sizes
+        and x.shape[0] * weight.numel() in multiplications
         and x.dtype is weight.dtype is torch.float32
         and x.is_cpu
     )

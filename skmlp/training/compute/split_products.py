@@ -1,7 +1,8 @@
-"""Matrix products of a dense layer of medium size, split by units among threads.
+"""Matrix products of a dense layer, split by units among threads.
 
-For such a layer, oneDNN needs more time to reorder the weights than to multiply. BLAS
-needs no other layout, but one product on several threads can be rounded differently.
+If a layer or a batch is not large, oneDNN needs too much time to reorder the weights.
+BLAS needs no other layout, but one product on several threads can be rounded
+differently.
 Here the units of the layer are divided into equal parts. One batched product computes
 all parts, and each thread computes whole parts. No sum is split, so the results are
 exactly equal on any number of threads. A thread gets the same units in every step, so
@@ -19,7 +20,7 @@ from skmlp.training.compute.threads import using_threads
 # Minimum number of multiplications for one more thread.
 _MIN_MULTIPLICATIONS_PER_PART = 2**20
 # Minimum number of units in a part. BLAS is slower with fewer units.
-_MIN_UNITS_PER_PART = 24
+_MIN_UNITS_PER_PART = 48
 
 # Minimum number of units in a part of the weight gradient. The parts are small, so that
 # one thread computes and updates the same units. Otherwise the gradients move between

@@ -32,6 +32,9 @@ from skmlp.training.data.sources import Source
 # weights before normalization.
 Batch = tuple[Tensor, Tensor, Tensor | None, float]
 Augment = Callable[[Tensor], Tensor]
+# Maps targets ``(..., batch)`` and their normalized sample weights, or None, to
+# `Loss.term_weights`.
+TermWeights = Callable[[Tensor, Tensor | None], Tensor]
 
 # Maximum number of values of a chunk in its widest layer, by the type of the device. A
 # chunk is large enough to use a device fully, and small enough to limit the memory.
@@ -40,7 +43,10 @@ _VALUES_PER_CUDA_CHUNK = 2**26
 
 # Number of feature values that one call of index_select gathers. Several small batches
 # are gathered by one call. The result still fits into the last-level cache.
-_VALUES_PER_GATHER = 2**19
+_VALUES_PER_GATHER = 2**20
+
+# Maximum number of targets whose weights are computed at once.
+_TARGETS_AT_ONCE = 2**14
 
 # Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
 _KEPT_DTYPES = frozenset(
@@ -212,6 +218,16 @@ class DeviceData(Dataset):
             positions = torch.from_numpy(window.positions)
             yield data, positions.to(self.device), order[window.order_slice]
 
+    def sums_of_weights(self, order: np.ndarray, batch_size: int) -> list[float]:
+        """Return the sum of the sample weights of each batch of `order`.
+
+        The host computes it, which needs no synchronization with a GPU.
+        """
+        batches = slices_of_size(len(order), batch_size)
+        if self.host_weight is None:
+            return [float(batch.stop - batch.start) for batch in batches]
+        return [float(self.host_weight[order[batch]].sum()) for batch in batches]
+
     def gather(
         self, index: Tensor, n_threads: int = 1
     ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -300,24 +316,27 @@ class BatchLoader:
         """Yield the batches of one epoch."""
         return self.batches(SINGLE_THREAD_TUNER)
 
-    def batches(self, tuner: ThreadTuner) -> Iterator[Batch]:
-        """Yield the batches of one epoch, gathered on the tuner's threads."""
+    def batches(
+        self, tuner: ThreadTuner, term_weights: TermWeights | None = None
+    ) -> Iterator[Batch]:
+        """Yield the batches of one epoch, gathered on the tuner's threads.
+
+        With `term_weights`, the batches have these weights. They are computed for many
+        batches at once.
+        """
         size = self.batch_size
         gathered_size = size * self._batches_per_gather()
         for data, positions, order in self.data.windows(self.next_order(), size):
+            totals = data.sums_of_weights(order, size)
+            weights = _weights_of_batches(data, positions, totals, size, term_weights)
+            of_batches = zip(weights, totals, strict=True)
             for gathered in slices_of_size(len(order), gathered_size):
-                X, Y, W = data.gather(positions[gathered], tuner.n_threads)
+                X, Y, _ = data.gather(positions[gathered], tuner.n_threads)
                 batches = zip(_split(X, size), _split(Y, size), strict=True)
-                for i, (x, y) in enumerate(batches):
-                    weight, total_weight = None, float(x.shape[0])
-                    if W is not None and data.host_weight is not None:
-                        batch_slice = slice(i * size, i * size + len(x))
-                        weight = W[batch_slice]
-                        # The sum on the host needs no GPU synchronization.
-                        index = order[gathered][batch_slice]
-                        total_weight = float(data.host_weight[index].sum())
-                        if total_weight:
-                            weight = weight.div_(total_weight)
+                # `batches` comes first, so that no weight is lost when it ends.
+                for (x, y), (weight, total_weight) in zip(
+                    batches, of_batches, strict=False
+                ):
                     x = x if self.augment is None else self.augment(x)
                     y = x if self.data.y is None else y
                     x = x if self.corrupt is None else self.corrupt(x)
@@ -332,6 +351,50 @@ class BatchLoader:
 def _split(samples: Tensor, size: int) -> Sequence[Tensor]:
     """Split samples into batches; faster than torch's `split` for a single batch."""
     return (samples,) if samples.shape[0] <= size else samples.split(size)
+
+
+def _weights_of_batches(
+    data: DeviceData,
+    positions: Tensor,
+    totals: list[float],
+    batch_size: int,
+    term_weights: TermWeights | None,
+) -> Iterator[Tensor | None]:
+    """Yield the normalized sample weights, or the term weights, of each batch.
+
+    `totals` has the sum of the sample weights of each batch.
+    """
+    if data.weight is None and term_weights is None:
+        yield from [None] * len(totals)
+        return
+    batches_at_once = max(1, _TARGETS_AT_ONCE // batch_size)
+    batch_totals = iter(totals)
+    for samples in slices_of_size(len(positions), batches_at_once * batch_size):
+        index, weight = positions[samples].to(data.device), None
+        if data.weight is not None:
+            weight = data.weight.index_select(0, index)
+            # The totals come last, so that none is lost at the end of the slice.
+            for w, total in zip(weight.split(batch_size), batch_totals, strict=False):
+                w.div_(total or 1.0)
+        if term_weights is None:
+            assert weight is not None
+            yield from weight.split(batch_size)
+        else:
+            assert data.y is not None
+            y = data.y.index_select(0, index)
+            yield from _weights_of_terms(y, weight, batch_size, term_weights)
+
+
+def _weights_of_terms(
+    y: Tensor, weight: Tensor | None, batch_size: int, term_weights: TermWeights
+) -> Iterator[Tensor]:
+    """Yield the term weights of each batch; the last one may be shorter."""
+    n_whole = len(y) - len(y) % batch_size  # samples in whole batches
+    whole, rest = slice(0, n_whole), slice(n_whole, len(y))
+    for part, shape in ((whole, (-1, batch_size)), (rest, (1, -1))):
+        if part.start < part.stop:
+            of_part = None if weight is None else weight[part].view(shape)
+            yield from term_weights(y[part].view(shape), of_part).unbind()
 
 
 def batches_per_gather(values_per_batch: int, dtype: torch.dtype) -> int:

@@ -146,11 +146,16 @@ class WeightedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
     has_term_weights = True
 
     def term_weights(self, y: Tensor, weight: Tensor, n_outputs: int) -> Tensor:
-        """Return the weights of the log-probabilities ``(..., batch, classes)``."""
-        weight = weight.unsqueeze(-1)
+        """Return the weights of the log-probabilities ``(..., batch, classes)``.
+
+        On a CPU they have the memory layout of `over_classes`.
+        """
+        class_dim = -2 if y.is_cpu and n_outputs < y.shape[-1] else -1
+        weight = weight.unsqueeze(class_dim)
         s = self.label_smoothing
-        weights = (weight * (-s / n_outputs)).repeat_interleave(n_outputs, -1)
-        return weights.scatter_add_(-1, y.unsqueeze(-1), weight * (s - 1.0))
+        weights = (weight * (-s / n_outputs)).repeat_interleave(n_outputs, class_dim)
+        weights.scatter_add_(class_dim, y.unsqueeze(class_dim), weight * (s - 1.0))
+        return weights if class_dim == -1 else weights.mT
 
     def loss_terms_and_gradient(
         self, logits: Tensor, y: Tensor, weight: Tensor | None, n_threads: int = 1
@@ -160,8 +165,12 @@ class WeightedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
         `weight` is a batch of `term_weights`.
         """
         assert weight is not None
+        # The second function multiplies the weights by the derivative of the first one.
+        if logits.is_cpu and logits.shape[-1] < logits.shape[-2]:  # see `over_classes`
+            log_p = torch.log_softmax(logits.mT, -2)
+            grad = torch._log_softmax_backward_data(weight.mT, log_p, -2, logits.dtype)
+            return log_p.mT, grad.mT
         log_p = torch.log_softmax(logits, -1)
-        # The function multiplies the weights by the derivative of the log-softmax.
         grad = torch._log_softmax_backward_data(weight, log_p, -1, logits.dtype)
         return log_p, grad
 

@@ -214,6 +214,11 @@ class HandwrittenStep:
         self.tuner = tuner
         self.feature_extractor = feature_extractor
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of logits of a sample."""
+        return self.layers[-1].products.weight.shape[-2]
+
     def casts_to_bfloat16(self, batch_size: int) -> bool:
         """Return whether the first layer casts batches of this size to bfloat16."""
         products = self.layers[0].products

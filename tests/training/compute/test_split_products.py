@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmlp.training.compute import split_products
+from skmlp.training.compute import dense_products, split_products
 from skmlp.training.compute.dense_products import DenseProducts
 from skmlp.training.compute.split_products import SplitProducts
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER
@@ -72,16 +72,22 @@ def test_threads_do_not_change_split_products(
     assert all(map(torch.equal, *on_one_and_many_threads(n_threads, compute)))
 
 
+@pytest.mark.parametrize("mkl_is_fast", [False, True])
 @pytest.mark.parametrize(
-    ("batch_size", "dtype", "is_split"),
+    ("batch_size", "dtype", "is_split", "is_split_by_fast_mkl"),
     [
-        (16, torch.float32, False),  # an epoch's last batch
-        (32, torch.float32, True),
-        (32, torch.float64, False),
-        (64, torch.float32, False),  # enough multiplications for oneDNN
+        (16, torch.float32, False, False),  # an epoch's last batch
+        (32, torch.float32, True, True),
+        (32, torch.float64, False, False),
+        (64, torch.float32, False, True),  # enough multiplications for oneDNN
+        (500, torch.float32, False, False),
     ],
 )
-def test_dense_products_are_split_for_middling_sizes(batch_size, dtype, is_split):
+def test_dense_products_are_split_for_middling_sizes(
+    batch_size, dtype, is_split, is_split_by_fast_mkl, mkl_is_fast, monkeypatch
+):
+    monkeypatch.setattr(dense_products, "mkl_is_fast", lambda: mkl_is_fast)
+    is_split = is_split_by_fast_mkl if mkl_is_fast else is_split
     weight, bias = normal(128, 784).to(dtype), normal(128).to(dtype)
     layer = DenseProducts(weight, bias, torch.empty_like(weight))
     x, grad = (

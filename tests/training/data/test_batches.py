@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils import shuffle
 
+from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER
+from skmlp.training.data import batches as batches_module
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
@@ -68,6 +70,39 @@ def test_total_without_weights_is_the_number_of_samples():
         (w, total) for *_, w, total in BatchLoader(make_data(np.zeros((5, 1))), 2)
     ]
     assert batches == [(None, 2.0), (None, 2.0), (None, 1.0)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("batch_size", [3, 4, 5, 100])
+def test_term_weights_of_many_batches_are_those_of_each(
+    batch_size, weighted, monkeypatch
+):
+    monkeypatch.setattr(batches_module, "_TARGETS_AT_ONCE", 10)
+    n = 23
+    sample_weight = np.arange(n) % 5.0 if weighted else None
+    loader = BatchLoader(
+        make_data(np.zeros((n, 1)), sample_weight),
+        batch_size,
+        np.random.RandomState(0),
+    )
+    shapes = []
+
+    def term_weights(y, weight):
+        shapes.append(y.shape)
+        weight = torch.ones(y.shape) if weight is None else weight
+        return torch.stack([y, 2 * weight], dim=-1)
+
+    weights = [w for *_, w, _ in loader.batches(SINGLE_THREAD_TUNER, term_weights)]
+    position = 0
+    for terms in weights:
+        order = loader.order[position : position + batch_size]
+        position += batch_size
+        of_batch = (
+            np.ones(len(order)) if sample_weight is None else sample_weight[order]
+        )
+        of_batch = of_batch / of_batch.sum() if weighted else of_batch
+        np.testing.assert_allclose(terms, np.column_stack([order, 2 * of_batch]))
+    assert len(weights) == len(loader) >= len(shapes)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skmlp.training.optimizers.factory import NAMES, make_optimizer
-from skmlp.training.optimizers.flat_optimizers import adam_step
+from skmlp.training.optimizers.flat_optimizers import adam_step, flush_to_zero
 
 
 class NumpySGD:
@@ -178,3 +178,29 @@ def test_every_solver_minimizes_a_quadratic(solver, dtype):
         optimizer.step()
     assert values.dtype == dtype
     assert values.norm() < 2
+
+
+def test_adam_rarely_computes_with_subnormal_numbers():
+    """A penalty decreases weights and moments of a constant feature without end."""
+    values, tiny = torch.tensor([0.1, 0.1, -0.1]), torch.finfo(torch.float32).tiny
+    optimizer = make("adam", values, lr=1e-3)
+    n_steps, n_with_subnormals = 3000, 0
+    for _ in range(n_steps):
+        values.grad = 3e-6 * values
+        values.grad[0] = 1.0
+        optimizer.update()
+        numbers = torch.cat([values, optimizer.state[values]["exp_avg"]]).abs()
+        n_with_subnormals += bool(((numbers > 0) & (numbers < tiny)).any())
+    assert n_with_subnormals < 0.01 * n_steps
+    assert values[0] < -1.0
+    assert values[1:].tolist() == [0.0, 0.0]
+
+
+def test_flushing_to_zero_keeps_other_numbers():
+    inf, nan = float("inf"), float("nan")
+    numbers = torch.tensor([1e-20, -1e-20, 0.5, inf, -inf, nan, 0.0])
+    flushed = torch.cat([numbers, torch.tensor([1e-27, -1e-38])])
+    flush_to_zero(flushed)
+    assert torch.equal(flushed[:5], numbers[:5])
+    assert flushed[5].isnan()
+    assert flushed[6:].tolist() == [0.0, 0.0, 0.0]

@@ -212,7 +212,8 @@ class Trial:
                 sender.join()
         self.warned = any("interrupted by user" in str(w.message) for w in caught)
         for thread in set(threading.enumerate()) - _LOST_THREADS:
-            if thread is not threading.main_thread():
+            # Ctrl-C in `Thread.start` leaves a thread in the list that never starts.
+            if thread is not threading.main_thread() and thread.is_alive():
                 thread.join(30)  # a search in threads ends its fits
                 if thread.is_alive():
                     _LOST_THREADS.add(thread)

@@ -1,9 +1,12 @@
 """A training step of any network, with gradients by autograd.
 
-There are three cases:
+There are four cases:
 
 - On a GPU, with batch normalization, in a user's network, or if the batch is small, the
   whole batch is computed at once.
+- If there are formulas for the convolutions and they are faster, the convolutions are
+  computed by `HandwrittenConvolutions`, and a handwritten step computes the dense
+  layers for the whole batch.
 - If the batch has few chunks, the convolutions are computed in chunks by autograd. A
   handwritten step then computes the dense layers for the whole batch.
 - Otherwise all layers are computed in chunks, and the gradients of the chunks add up.
@@ -27,12 +30,15 @@ from skmlp.training.modules.introspection import known_modules, max_values_per_s
 from skmlp.training.modules.layers import BatchNorm
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.steps.handwritten_convolution import HandwrittenConvolutions
 from skmlp.training.steps.handwritten_step import (
     DenseModules,
+    FeatureExtractor,
     HandwrittenStep,
     group_dense_modules,
     make_single_network_layer,
 )
+from skmlp.training.steps.image_stages import group_stages
 
 # Maximum number of chunks whose autograd graphs are stored until the backward pass of
 # the dense layers. A chunk has two million values in its widest layer.
@@ -98,6 +104,10 @@ class AutogradStep:
             make_single_network_layer(layer, flat, tuner, amp=amp)
             for layer in dense_layers
         ]
+        self.convolutions: HandwrittenConvolutions | None = None
+        stages = group_stages(self.image_layers)
+        if stages and self.dense_layers and self.uses_chunks and not amp:
+            self.convolutions = HandwrittenConvolutions(stages, flat)
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float
@@ -118,19 +128,22 @@ class AutogradStep:
         if self.chunk_size is None:
             widest = max_values_per_sample(self.network, x.shape[1])
             self.chunk_size = samples_per_chunk(widest)
+        n_chunks = -(-batch_size // self.chunk_size)  # rounded up
+        if (
+            self.convolutions is not None
+            and self.convolutions.count_chunks(batch_size) > 1
+            and n_chunks <= self.max_kept_chunks
+        ):
+            return self._whole_step(self.convolutions, x, y, weight)
         # Mixed precision computes dense layers faster in a handwritten step.
         if batch_size <= self.chunk_size and not self.amp:
             return self._add_gradients(x, y, weight)
-        n_chunks = -(-batch_size // self.chunk_size)  # rounded up
         chunks = list(gen_even_slices(batch_size, n_chunks))
         if self.dense_layers and n_chunks <= self.max_kept_chunks:
             feature_extractor = _ChunkedFeatureExtractor(
                 self.image_layers, chunks, self._autocast(x)
             )
-            step = HandwrittenStep(
-                self.dense_layers, self.loss, self.tuner, feature_extractor
-            )
-            return step(x, y, weight)
+            return self._whole_step(feature_extractor, x, y, weight)
         results = []
         for chunk in chunks:
             fraction = (chunk.stop - chunk.start) / batch_size
@@ -140,6 +153,13 @@ class AutogradStep:
             )
         logits, loss_terms = map(torch.cat, zip(*results, strict=True))
         return logits, loss_terms
+
+    def _whole_step(
+        self, extractor: FeatureExtractor, x: Tensor, y: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the dense layers for the whole batch, after the other layers."""
+        step = HandwrittenStep(self.dense_layers, self.loss, self.tuner, extractor)
+        return step(x, y, weight)
 
     def _add_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None, fraction: float = 1.0

@@ -1,0 +1,164 @@
+"""Handwritten convolutions compute the gradients of autograd, on any threads."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from skmlp.training.compute.ambient_modes import inference_mode
+from skmlp.training.compute.seeds import resolve_random_state
+from skmlp.training.losses import SoftmaxCrossEntropy
+from skmlp.training.modules.convolution import build_cnn
+from skmlp.training.modules.layers import initialize
+from skmlp.training.optimizers.flat_parameters import FlatParameters
+from skmlp.training.optimizers.penalty import Penalty
+from skmlp.training.steps import make_step
+from skmlp.training.steps.handwritten_convolution import HandwrittenConvolutions
+from skmlp.training.steps.image_stages import group_stages
+
+
+def image_layers(image_shape=(8, 8, 1), dtype=torch.float64, **params):
+    """Return the layers of a network before its dense ones."""
+    params = {"conv_channels": (3, 4), "activation": "relu"} | params
+    network = build_cnn(image_shape, 3, hidden_layer_sizes=(), **params)[:-1]
+    network = network.to(dtype)
+    initialize(network, "auto", params["activation"], resolve_random_state(0))
+    return network
+
+
+def convolutions_of(network, flat):
+    """Return convolutions whose chunks hold few samples."""
+    stages = group_stages(network)
+    assert stages is not None
+    return HandwrittenConvolutions(stages, flat, values_per_chunk=200)
+
+
+def gradients_of(flat, convolutions, x, grad):
+    flat.gradients.fill_(torch.nan)
+    features, saved = convolutions.forward(x, training=True)
+    features = features.clone()  # the next forward pass overwrites them
+    convolutions.backward(grad, saved)
+    return features, [flat.gradient_of(p).clone() for p in flat.parameters]
+
+
+def inputs_of(network, n_samples=7, n_features=64, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(n_samples, n_features, generator=generator, dtype=dtype)
+    x[:, : n_features // 3] = 0.0  # windows of equal maxima
+    grad = torch.randn(network(x).shape, generator=generator, dtype=dtype)
+    return x, grad
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"kernel_size": 2},
+        {"kernel_size": (4, 5)},
+        {"kernel_size": ((1, 3), (3, 2))},
+        {"kernel_size": 2, "conv_strides": (2, 1), "pool_size": (2, 1)},
+        {"conv_strides": ((1, 2), 1), "pool": (None, "max")},
+        {"pool": None},
+        {"pool": ("max", None), "pool_size": ((4, 1), 2)},
+        {"pool_size": ((1, 2), (2, 2))},
+        {"kernel_size": 3, "padding": "valid", "pool": ("max", None)},
+        {"conv_channels": (2, 3, 4)},
+        {"conv_channels": 3},
+        {"activation": "tanh"},
+        {"activation": "logistic"},
+        {"activation": "identity"},
+        {"image_shape": (4, 8, 2), "kernel_size": 2},
+        {"image_shape": (1, 64, 1)} | {"pool_size": ((1, 2), (1, 2))},
+    ],
+    ids=str,
+)
+def test_gradients_match_autograd(params):
+    network = image_layers(**params)
+    flat = FlatParameters(network)
+    x, grad = inputs_of(network)
+    convolutions = convolutions_of(network, flat)
+    assert convolutions.count_chunks(len(x)) > 1
+    flat.gradients.zero_()
+    expected = network(x)
+    expected.backward(grad)
+    expected_gradients = [flat.gradient_of(p).clone() for p in flat.parameters]
+    for _ in range(2):  # the memory of the first step is used again
+        features, gradients = gradients_of(flat, convolutions, x, grad)
+        torch.testing.assert_close(features, expected.detach(), rtol=0, atol=1e-12)
+        torch.testing.assert_close(gradients, expected_gradients, rtol=0, atol=1e-10)
+
+
+def test_batches_of_other_sizes_are_computed():
+    network = image_layers()
+    convolutions = convolutions_of(network, FlatParameters(network))
+    x, _ = inputs_of(network)
+    for n_samples in (7, 2, 1, 5):
+        features, _ = convolutions.forward(x[:n_samples])
+        expected = network(x[:n_samples]).detach()
+        torch.testing.assert_close(features, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("is_inference", [False, True])
+def test_gradients_are_bitwise_equal_on_any_threads(is_inference):
+    network = image_layers((16, 16, 1), torch.float32, conv_channels=(8, 16))
+    flat = FlatParameters(network)
+    x, grad = inputs_of(network, 23, 256, torch.float32)
+    results = []
+    for n_threads in (1, 3):
+        torch.set_num_threads(n_threads)
+        convolutions = convolutions_of(network, flat)
+        with torch.no_grad(), inference_mode(is_inference):
+            features, gradients = gradients_of(flat, convolutions, x, grad)
+        results.append([t.numpy().tobytes() for t in (features, *gradients)])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"kernel_size": 5},  # many inputs: autograd is faster
+        {"image_shape": (8, 8, 3)},
+        {"pool": "avg"},
+        {"pool_size": 3},
+        {"image_shape": (9, 9, 1)},  # windows cross the border
+        {"activation": "silu"},
+        {"activation": "leaky_relu"},
+        {"conv_dropout": 0.5},
+        {"batch_norm": True},
+        {"block": "residual"},
+        {"head": "global_average"},
+        {"image_shape": (64, 1)},
+    ],
+    ids=str,
+)
+def test_other_layers_have_no_stages(params):
+    assert group_stages(image_layers(**params)) is None
+
+
+def test_frozen_convolution_has_no_stage():
+    network = image_layers()
+    network.conv2.weight.requires_grad_(False)
+    assert group_stages(network) is None
+
+
+def test_step_of_a_large_batch_uses_the_formulas(monkeypatch):
+    """The gradients of a whole step, with the penalty, are those of autograd."""
+    network = build_cnn((16, 16, 1), 3, conv_channels=16, hidden_layer_sizes=5)
+    network = network.double()
+    initialize(network, "auto", "relu", resolve_random_state(0))
+    flat = FlatParameters(network)
+    loss, penalty = SoftmaxCrossEntropy(), Penalty(flat, 0.5)
+    x, _ = inputs_of(network, 200, 256)
+    y = torch.arange(200) % 3
+    step = make_step(network, loss, flat, penalty)
+    expected_loss = F.cross_entropy(network(x), y)
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            expected_loss = expected_loss + 0.25 * parameter.square().sum() / 200
+    flat.gradients.zero_()
+    expected_loss.backward()
+    expected = flat.gradients.clone()
+    monkeypatch.setattr(type(network), "forward", None)  # no layer is called
+    with torch.no_grad():
+        step(x, y, None, 200.0)
+    torch.testing.assert_close(flat.gradients, expected, rtol=0, atol=1e-12)

@@ -23,7 +23,7 @@ _REGISTERS = (
 
 
 class NetPrototype:
-    """Makes copies of the network of a net, and sets up the nets of the copies.
+    """Makes copies of the network of a net.
 
     Parameters
     ----------
@@ -37,12 +37,14 @@ class NetPrototype:
     has_parameters_only : bool
         Whether the network holds nothing else that training reads or changes: no
         running statistics, and no generators of dropout.
+    registers : dict of str to object
+        The attributes of the net in which skorch registers modules and optimizers.
     """
 
     def __init__(self, net: Net) -> None:
         self._flat = net.flat_.copy()
         self._network = net.flat_.copy_modules(net.module_, self._flat)
-        self._registers = {name: vars(net)[name] for name in _REGISTERS}
+        self.registers = {name: vars(net)[name] for name in _REGISTERS}
         self.has_parameters_only = not any(
             module._buffers or isinstance(module, Dropout)
             for module in self._network.modules()
@@ -63,25 +65,6 @@ class NetPrototype:
     def copy_modules(self, flat: FlatParameters) -> nn.Module:
         """Return the network with the parameters of a copy."""
         return self._flat.copy_modules(self._network, flat)
-
-    def set_up(self, net: Net, copied: "CopiedNetwork") -> None:
-        """Do what ``net.initialize`` does, for the copy of a network."""
-        attributes = net.__dict__
-        for name, register in self._registers.items():
-            attributes[name] = register.copy()
-        net.callbacks_ = [
-            (name, callback.initialize()) for name, callback in net._default_callbacks
-        ]
-        if net.module is None:
-            net.defer_network(lambda: copied.network.eval())
-        else:
-            attributes["module_"] = net.module
-        net.initialize_criterion()
-        flat = copied.flat
-        attributes.update(flat_=flat, optimizer_=net.make_optimizer(flat))
-        net.set_rate_factors()
-        net.initialize_history()
-        net.initialized_ = True
 
 
 class CopiedNetwork:
@@ -110,4 +93,18 @@ class CopiedNetwork:
 
         If the module of the net is None, the modules are made when they are first read.
         """
-        self._prototype.set_up(net, self)
+        attributes = net.__dict__
+        for name, register in self._prototype.registers.items():
+            attributes[name] = register.copy()
+        net.callbacks_ = [
+            (name, callback.initialize()) for name, callback in net._default_callbacks
+        ]
+        if net.module is None:
+            net.defer_network(lambda: self.network.eval())
+        else:
+            attributes["module_"] = net.module
+        net.initialize_criterion()
+        attributes.update(flat_=self.flat, optimizer_=net.make_optimizer(self.flat))
+        net.set_rate_factors()
+        net.initialize_history()
+        net.initialized_ = True

@@ -4,6 +4,9 @@ On a GPU, the epoch is divided into segments of many steps, as described in
 `skmlp.training.segments`.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -59,6 +62,7 @@ class PackEpochs:
             self._recorder = SegmentRecorder(
                 lambda: parameters.generators, alpha.device, max_graphs
             )
+            # Graphs add the losses of an epoch to this tensor.
             self._sums = alpha.new_zeros(
                 len(alpha), dtype=highest_precision_float(alpha.device)
             )
@@ -126,11 +130,11 @@ class PackEpochs:
         with inference_mode(True):
             for n_segments, n in divide_into_segments(n_equal, n_steps, max_steps):
                 end = first + n_segments * n
-                self._host_rows = host_rows[first : first + n]
+                rows = tuple(host_rows[first : first + n])
                 recorder.call_segments(
-                    self._train_segment,
+                    partial(self._train_segment, rows),
                     *(t[first:end].view(n_segments, n, *t.shape[1:]) for t in inputs),
-                    key=tuple(self._host_rows),
+                    key=rows,
                     n_steps=n,
                 )
                 first = end
@@ -139,6 +143,7 @@ class PackEpochs:
 
     def _train_segment(
         self,
+        host_rows: Sequence[tuple[tuple[int, ...], tuple[bool, ...]]],
         X_index: Tensor,
         y_index: Tensor,
         weights: Tensor,
@@ -148,8 +153,9 @@ class PackEpochs:
     ) -> None:
         """Take the steps of a segment; a CUDA graph may record this.
 
-        All inputs have a leading dimension of steps. See `EpochPlan`, `StepWeights` and
-        `PackOptimizer` for their shapes.
+        `host_rows` has the counts and the active members of each step. All tensors have
+        a leading dimension of steps. See `EpochPlan`, `StepWeights` and `PackOptimizer`
+        for their shapes.
         """
         parameters = self.parameters
         X, Y = self.batches.gather_for_members(X_index, y_index, parameters.alpha.dtype)
@@ -158,7 +164,7 @@ class PackEpochs:
             assert isinstance(Y, Tensor)  # classes, not features
             weights = loss.term_weights(Y, weights, parameters.n_outputs)
         losses = PackEpochLoss(loss, strengths, weights, counts)
-        for s, (member_counts, active) in enumerate(self._host_rows):
+        for s, (member_counts, active) in enumerate(host_rows):
             self.counts[:] = member_counts
             results = parameters.differentiate(X[s], Y[s], weights[s], strengths[s])
             losses.add(results)

@@ -305,8 +305,9 @@ class PackOptimizer:
         """Write the state of members into their own optimizers."""
         store = self.parameters.store_members
         moments = [store(members, moment) for moment in self.moments]
-        for i, *member_moments in zip(members, *moments, strict=True):
-            self._write_back(i, member_moments)
+        for i, *views in zip(members, *moments, strict=True):
+            # A view would hold the memory of all members.
+            self._write_back(i, [view.clone() for view in views])
 
     def _write_back(self, i: int, moments: list[Tensor]) -> None:
         """Write the state into the `i`-th member's own optimizer."""

@@ -82,6 +82,7 @@ class PackParameters:
         )
         shapes = list(map(_padded_shape, shapes_by_parameter))
         self.values = PackVector(flats[0].values, shapes)
+        self._is_uniform = self._have_equal_shapes()
         self._load_members([flat.values for flat in flats])
         self.gradients = self.values.zeros()
         buffers = [net.buffers() for net in nets]
@@ -289,9 +290,12 @@ class PackParameters:
     def store_members(
         self, members: Sequence[int], pack_vector: PackVector
     ) -> list[Tensor]:
-        """Return the flat vectors of some members of a vector of the pack."""
+        """Return the flat vectors of some members of a vector of the pack.
+
+        They may be views of one tensor.
+        """
         first, tensors = self._layouts[members[0]], pack_vector.tensors
-        if not self._have_equal_shapes(tensors):
+        if not self._is_uniform:
             new_zeros = pack_vector.vector.new_zeros
             return [
                 self.store_member(i, pack_vector, new_zeros(self._layouts[i].size))
@@ -301,12 +305,11 @@ class PackParameters:
         index = torch.tensor(members, device=joint.device)
         for at, tensor in zip(first.slices, tensors, strict=True):
             joint[:, at] = tensor.index_select(0, index).flatten(1)
-        # A view would hold the memory of all of them.
-        return [vector.clone() for vector in joint.unbind()]
+        return list(joint.unbind())
 
     def _load_members(self, vectors: Sequence[Tensor]) -> None:
         """Copy the flat vectors of all members into `values`."""
-        if not self._have_equal_shapes(self.values.tensors):
+        if not self._is_uniform:
             for i, vector in enumerate(vectors):
                 self.load_member(i, vector, into=self.values)
             return
@@ -316,9 +319,9 @@ class PackParameters:
         ):
             tensor.copy_(joint[:, at].view_as(tensor))
 
-    def _have_equal_shapes(self, tensors: Sequence[Tensor]) -> bool:
+    def _have_equal_shapes(self) -> bool:
         """Return whether the parameters of all members have the shapes of the pack."""
-        shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
+        shapes = [tuple(tensor.shape[1:]) for tensor in self.values.tensors]
         distinct = set(self._layouts)
         return all(layout.shapes == shapes for layout in distinct)
 
@@ -337,6 +340,7 @@ class PackParameters:
         )
         self.buffers = [buffers[index] for buffers in self.buffers]
         self._layouts = [self._layouts[i] for i in index.tolist()]
+        self._is_uniform = self._have_equal_shapes()
         if len(index):
             self._make_step([self.nets[i] for i in index.tolist()])
 

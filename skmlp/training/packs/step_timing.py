@@ -1,6 +1,8 @@
 """Time a training step of a pack and of a single network.
 
-The steps are those of the networks that will be trained.
+The steps are those of the networks that will be trained. On a GPU, a graph of a single
+step is timed, with the launches of its update. Training launches many steps at once, so
+its steps are shorter than the timed ones, for one network and for a pack.
 """
 
 import math

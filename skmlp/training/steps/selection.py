@@ -117,6 +117,7 @@ def _handwritten_layers(network: nn.Module) -> list[DenseModules] | None:
 def _gains_by_bfloat16(values: Tensor) -> bool:
     """Return whether mixed precision makes a step faster; warn if it does not."""
     if values.dtype is not torch.float32:
+        warn("amp=True has no effect in float64; set dtype='float32'.")
         return False
     if values.is_cpu and not bfloat16_is_fast():
         warn(

@@ -288,13 +288,15 @@ def test_processor_without_bfloat16_warns_and_computes_in_float32(monkeypatch):
     assert all(map(torch.equal, *results))
 
 
-def test_mixed_precision_leaves_float64_unchanged(fast_bfloat16):
+def test_mixed_precision_warns_and_leaves_float64_unchanged(fast_bfloat16):
     network = make_network(hidden=(2_000,))
     flat = FlatParameters(network)
     x, y = large_batch()
     results = []
     for amp in (False, True):
-        step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
+        warns = pytest.warns(UserWarning, match="no effect in float64")
+        with warns if amp else nullcontext():
+            step = step_of(network, losses.SoftmaxCrossEntropy(), flat, amp=amp)
         logits, _ = step(x.double(), y, None, TOTAL)
         results.append((logits, flat.gradients.clone()))
     assert all(map(torch.equal, *results))

@@ -246,7 +246,7 @@ class DenseProducts:
         The result has the strides of `x` if possible, so that the backward function of
         the activation needs no copy.
         """
-        if (split := self._split_for(x)) is not None:
+        if is_column_major(x) and (split := self._split_for(x)) is not None:
             return split.input_gradient(grad)
         if is_column_major(x) and not _is_faster_by_onednn(grad, self.weight.mT):
             return torch.mm(self.weight.mT, grad.mT).mT

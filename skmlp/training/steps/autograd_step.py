@@ -106,8 +106,8 @@ class AutogradStep:
         ]
         self.convolutions: HandwrittenConvolutions | None = None
         stages = group_stages(self.image_layers)
-        if stages and self.dense_layers and self.uses_chunks and not amp:
-            self.convolutions = HandwrittenConvolutions(stages, flat)
+        if stages and self.dense_layers and self.uses_chunks:
+            self.convolutions = HandwrittenConvolutions(stages, flat, amp)
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float

@@ -15,49 +15,19 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from sklearn.utils import gen_even_slices
-from torch import Tensor, nn
+from torch import Tensor
 
 from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.max_pooling import pool_planes, unpool_planes
 from skmlp.training.compute.thread_pool import for_each
 from skmlp.training.optimizers.flat_parameters import FlatParameters
-from skmlp.training.steps.image_stages import Stage
+from skmlp.training.steps.image_stages import STAGE_ACTIVATIONS, Stage
 
 # Maximum number of values of a chunk in its widest stage. The maps of a stage and their
 # gradients then fit into the second-level cache of a core.
 _VALUES_PER_CHUNK = 2**19
 
 _aten = torch.ops.aten
-
-# Pairs of functions that write an activation and its gradient to a given tensor. The
-# second one takes the gradient of the output, the output, and the tensor.
-_ACTIVATIONS: dict[
-    type[nn.Module],
-    tuple[Callable[..., Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]],
-] = {
-    nn.Identity: (
-        lambda z, out: out.copy_(z),
-        lambda grad, _, grad_z: grad_z.copy_(grad),
-    ),
-    nn.ReLU: (
-        lambda z, out: torch.clamp_min(z, 0.0, out=out),
-        lambda grad, output, grad_z: _aten.threshold_backward.grad_input(
-            grad, output, 0, grad_input=grad_z
-        ),
-    ),
-    nn.Sigmoid: (
-        torch.sigmoid,
-        lambda grad, output, grad_z: _aten.sigmoid_backward.grad_input(
-            grad, output, grad_input=grad_z
-        ),
-    ),
-    nn.Tanh: (
-        torch.tanh,
-        lambda grad, output, grad_z: _aten.tanh_backward.grad_input(
-            grad, output, grad_input=grad_z
-        ),
-    ),
-}
 
 
 class HandwrittenConvolutions:
@@ -70,6 +40,9 @@ class HandwrittenConvolutions:
     stages : list of Stage
     flat : FlatParameters
         Receives the gradients.
+    amp : bool
+        Whether to compute in mixed precision: feature maps between the layers and the
+        convolutions after the first one in bfloat16.
     values_per_chunk : int
         Maximum number of values of a chunk in its widest stage.
     """
@@ -78,17 +51,19 @@ class HandwrittenConvolutions:
         self,
         stages: list[Stage],
         flat: FlatParameters,
+        amp: bool = False,
         values_per_chunk: int = _VALUES_PER_CHUNK,
     ) -> None:
         self._stages = stages
+        dtype = torch.bfloat16 if amp else flat.values.dtype  # of feature maps
         self._layers: list[_Convolution] = []
         for stage in stages:
             make = _Convolution if self._layers else _PatchConvolution
-            self._layers.append(make(stage, flat))
+            self._layers.append(make(stage, flat, dtype))
         widest = max(stage.n_values for stage in stages)
         self._chunk_size = max(1, values_per_chunk // widest)
         self._chunks: list[_Chunk] = []  # of the last batch
-        self._features = flat.values.new_empty(0)
+        self._features = flat.values.new_empty(0, dtype=dtype)
 
     def count_chunks(self, batch_size: int) -> int:
         """Return the number of chunks of a batch."""
@@ -114,7 +89,8 @@ class HandwrittenConvolutions:
     def backward(self, grad: Tensor, saved: Tensor) -> None:
         """Write the gradients of the parameters; `grad` is that of the features."""
         images = saved
-        maps_grad = grad.unflatten(1, self._stages[-1].output_size)
+        maps_grad = grad.to(self._features.dtype)
+        maps_grad = maps_grad.unflatten(1, self._stages[-1].output_size)
 
         def compute(chunk: _Chunk) -> None:
             grad_output = maps_grad[chunk.samples]
@@ -135,8 +111,8 @@ class HandwrittenConvolutions:
         """Allocate the feature maps of a batch."""
         paddings = [*(stage.padding for stage in self._stages[1:]), (0, 0, 0, 0)]
         of_stages = [
-            _Maps.allocate(stage, batch_size, padding, self._features)
-            for stage, padding in zip(self._stages, paddings, strict=True)
+            layer.allocate_maps(batch_size, padding)
+            for layer, padding in zip(self._layers, paddings, strict=True)
         ]
         self._features = of_stages[-1].output.flatten(1)
         self._chunks = [
@@ -176,20 +152,6 @@ class _Maps(NamedTuple):
     output: Tensor
     code: Tensor | None
 
-    @classmethod
-    def allocate(
-        cls, stage: Stage, batch_size: int, padding: Sequence[int], like: Tensor
-    ) -> "_Maps":
-        """Return maps of a batch, padded for the next stage."""
-        height, width, channels = stage.output_size
-        left, right, top, bottom = padding
-        padded = like.new_zeros(
-            batch_size, top + height + bottom, left + width + right, channels
-        )
-        output = padded[:, top : top + height, left : left + width]
-        code = None if stage.n_planes == 1 else like.new_empty(output.shape)
-        return cls(padded, output, code)
-
     def of(self, samples: slice) -> "_Maps":
         """Return the maps of some samples."""
         code = None if self.code is None else self.code[samples]
@@ -226,7 +188,9 @@ class _Workspace(NamedTuple):
 class _Convolution:
     """A stage, with the convolution by oneDNN."""
 
-    def __init__(self, stage: Stage, flat: FlatParameters) -> None:
+    def __init__(
+        self, stage: Stage, flat: FlatParameters, maps_dtype: torch.dtype
+    ) -> None:
         convolution = stage.convolution
         bias = cast(Tensor, convolution.bias)
         self._stage = stage
@@ -234,17 +198,42 @@ class _Convolution:
         self._bias = bias.detach()
         self._weight_gradient = cast(Tensor, flat.gradient_of(convolution.weight))
         self._bias_gradient = cast(Tensor, flat.gradient_of(bias))
-        self._activate, self._write_activation_gradient = _ACTIVATIONS[stage.activation]
+        self._activate, self._write_activation_gradient = STAGE_ACTIVATIONS[
+            stage.activation
+        ]
         # Workspaces that no thread uses, by number of samples. A workspace that is used
         # again is still in the cache.
         self._free: dict[int, list[_Workspace]] = {}
+        self._maps_dtype = maps_dtype
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Dtype in which convolution and pooling are computed."""
+        return self._maps_dtype
 
     def begin_step(self) -> None:
-        """Prepare the forward pass of a batch."""
+        """Cast the parameters for the next batch."""
+        self._cast_weight = self._weight.to(self._dtype)
+        self._cast_bias = self._bias.to(self._dtype)
+
+    def allocate_maps(self, batch_size: int, padding: Sequence[int]) -> _Maps:
+        """Allocate the feature maps of a batch, padded for the next stage."""
+        height, width, channels = self._stage.output_size
+        left, right, top, bottom = padding
+        padded = self._weight.new_zeros(
+            (batch_size, top + height + bottom, left + width + right, channels),
+            dtype=self._maps_dtype,
+        )
+        output = padded[:, top : top + height, left : left + width]
+        code = None
+        if self._stage.n_planes > 1:
+            code = self._weight.new_empty(output.shape, dtype=self._dtype)
+        return _Maps(padded, output, code)
 
     def forward(self, x: Tensor, maps: _Maps) -> None:
         """Compute the output and the codes of padded inputs."""
-        z = _aten.convolution(x.permute(0, 3, 1, 2), self._weight, *self._arguments())
+        images = x.permute(0, 3, 1, 2)
+        z = _aten.convolution(images, self._cast_weight, *self._arguments())
         space = self._take_workspace(x.shape[0])
         self._pool_and_activate(self._planes(z.permute(0, 2, 3, 1)), maps, space)
         self._free[x.shape[0]].append(space)
@@ -262,7 +251,7 @@ class _Convolution:
         grad_x, *of_parameters = _aten.convolution_backward(
             space.values.permute(0, 3, 1, 2),
             x.permute(0, 3, 1, 2),
-            self._weight,
+            self._cast_weight,
             bias.shape,
             *arguments,
             [True, True, True],
@@ -272,14 +261,18 @@ class _Convolution:
 
     def write_gradients(self, of_chunks: Sequence[_Gradients]) -> None:
         """Write the sums of the gradients of all chunks."""
-        of_weight, of_bias = map(_sum_in_order, zip(*of_chunks, strict=True))
-        self._weight_gradient.copy_(of_weight)
-        self._bias_gradient.copy_(of_bias)
+        of_weight, of_bias = zip(*of_chunks, strict=True)
+        self._weight_gradient.copy_(self._sum_in_order(of_weight))
+        self._bias_gradient.copy_(self._sum_in_order(of_bias))
+
+    def _sum_in_order(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Return the sum over the chunks."""
+        return torch.stack(list(gradients)).sum(0, dtype=self._weight.dtype)
 
     def _arguments(self) -> tuple[Any, ...]:
         """Return the arguments of torch's kernels after the weights."""
         stride, padding = self._stage.convolution.stride, self._stage.inner_padding
-        return self._bias, stride, padding, (1, 1), False, (0, 0), 1
+        return self._cast_bias, stride, padding, (1, 1), False, (0, 0), 1
 
     def _planes(self, maps: Tensor) -> list[Tensor]:
         """View maps before pooling as planes."""
@@ -298,7 +291,7 @@ class _Convolution:
     def _make_workspace(self, n_samples: int) -> _Workspace:
         """Return a new workspace."""
         (rows, columns), size = self._stage.pool, self._stage.output_size
-        values = self._weight.new_empty(
+        values = self._cast_weight.new_empty(
             n_samples, size.height * rows, size.width * columns, size.channels
         )
         maximum, scratch = values.new_empty(2, n_samples, *size)
@@ -314,17 +307,22 @@ class _Convolution:
         if maps.code is not None:
             maximum = space.maximum
             pool_planes(planes, maximum, maps.code, space.scratch)
-        self._activate(maximum, out=maps.output)
+        if maximum.dtype is maps.output.dtype:
+            self._activate(maximum, out=maps.output)
+        else:
+            maps.output.copy_(self._activate(maximum, out=maximum))
 
     def _write_plane_gradients(
         self, grad: Tensor, maps: _Maps, space: _Workspace
     ) -> None:
         """Write the gradients of the planes; `grad` is that of the output."""
-        if maps.code is None:
-            self._write_activation_gradient(grad, maps.output, space.planes[0])
+        pooled = space.planes[0] if maps.code is None else space.maximum
+        if pooled.dtype is grad.dtype:
+            self._write_activation_gradient(grad, maps.output, pooled)
         else:
-            self._write_activation_gradient(grad, maps.output, space.maximum)
-            unpool_planes(space.maximum, maps.code, space.planes)
+            pooled.copy_(self._write_activation_gradient(grad, maps.output, grad))
+        if maps.code is not None:
+            unpool_planes(pooled, maps.code, space.planes)
 
 
 class _PatchConvolution(_Convolution):
@@ -332,8 +330,14 @@ class _PatchConvolution(_Convolution):
 
     The convolution of a gray image has few inputs for each output. oneDNN is slow then.
     The patches are the columns of a matrix ``(inputs + 1, positions)``, which are
-    ordered by planes. The last row is one, for the biases.
+    ordered by planes. The last row is one, for the biases. The product is too small to
+    gain by bfloat16.
     """
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Dtype in which convolution and pooling are computed."""
+        return self._weight.dtype
 
     def begin_step(self) -> None:
         """Join weights and biases to a matrix ``(inputs + 1, out)``."""
@@ -361,7 +365,8 @@ class _PatchConvolution(_Convolution):
 
     def write_gradients(self, of_chunks: Sequence[_Gradients]) -> None:
         """Write the sums of the gradients of all chunks."""
-        (gradient,) = map(_sum_in_order, zip(*of_chunks, strict=True))
+        (of_both,) = zip(*of_chunks, strict=True)
+        gradient = self._sum_in_order(of_both)
         kernels = self._weight_gradient.permute(2, 3, 1, 0)  # (height, width, in, out)
         kernels.copy_(gradient[:-1].view(kernels.shape))
         self._bias_gradient.copy_(gradient[-1])
@@ -389,8 +394,3 @@ class _PatchConvolution(_Convolution):
         planes = values.view(n_planes, n_samples, height, width, channels).unbind()
         maximum, scratch = values.new_empty(2, *planes[0].shape)
         return _Workspace(values, planes, maximum, scratch, patches)
-
-
-def _sum_in_order(gradients: Sequence[Tensor]) -> Tensor:
-    """Return the sum over the chunks."""
-    return torch.stack(list(gradients)).sum(0)

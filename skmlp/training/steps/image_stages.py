@@ -4,16 +4,47 @@ A stage is a convolution with its padding, max pooling and activation.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from skmlp.training.modules.image_layers import FlattenImage, ImageView
 from skmlp.training.modules.layers import Conv2d
 
-# Activations whose gradient needs their output only.
-STAGE_ACTIVATIONS = (nn.Identity, nn.ReLU, nn.Sigmoid, nn.Tanh)
+_aten = torch.ops.aten
+
+# Activations whose gradient needs their output only. The pairs of functions write an
+# activation and its gradient to a given tensor. The second function takes the gradient
+# of the output, the output, and the tensor.
+STAGE_ACTIVATIONS: dict[
+    type[nn.Module],
+    tuple[Callable[..., Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]],
+] = {
+    nn.Identity: (
+        lambda z, out: out.copy_(z),
+        lambda grad, _, grad_z: grad_z.copy_(grad),
+    ),
+    nn.ReLU: (
+        lambda z, out: torch.clamp_min(z, 0.0, out=out),
+        lambda grad, output, grad_z: _aten.threshold_backward.grad_input(
+            grad, output, 0, grad_input=grad_z
+        ),
+    ),
+    nn.Sigmoid: (
+        torch.sigmoid,
+        lambda grad, output, grad_z: _aten.sigmoid_backward.grad_input(
+            grad, output, grad_input=grad_z
+        ),
+    ),
+    nn.Tanh: (
+        torch.tanh,
+        lambda grad, output, grad_z: _aten.tanh_backward.grad_input(
+            grad, output, grad_input=grad_z
+        ),
+    ),
+}
 
 # Maximum number of inputs of an output for which patches are faster than oneDNN. A
 # network with a larger first kernel is faster by autograd.

@@ -25,11 +25,11 @@ def image_layers(image_shape=(8, 8, 1), dtype=torch.float64, **params):
     return network
 
 
-def convolutions_of(network, flat):
+def convolutions_of(network, flat, amp=False):
     """Return convolutions whose chunks hold few samples."""
     stages = group_stages(network)
     assert stages is not None
-    return HandwrittenConvolutions(stages, flat, values_per_chunk=200)
+    return HandwrittenConvolutions(stages, flat, amp, values_per_chunk=200)
 
 
 def gradients_of(flat, convolutions, x, grad):
@@ -97,20 +97,36 @@ def test_batches_of_other_sizes_are_computed():
         torch.testing.assert_close(features, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("pool", [None, ("max", None)])
+def test_mixed_precision_rounds_maps_and_gradients(pool):
+    """The maxima of the first stage are taken before the rounding."""
+    network = image_layers(dtype=torch.float32, activation="tanh", pool=pool)
+    flat = FlatParameters(network)
+    x, grad = inputs_of(network, dtype=torch.float32)
+    exact, exact_gradients = gradients_of(flat, convolutions_of(network, flat), x, grad)
+    convolutions = convolutions_of(network, flat, amp=True)
+    features, gradients = gradients_of(flat, convolutions, x, grad)
+    assert features.dtype is torch.bfloat16
+    torch.testing.assert_close(features.float(), exact, rtol=0.02, atol=0.02)
+    for ours, expected in zip(gradients, exact_gradients, strict=True):
+        assert 0 < (ours - expected).norm() < 0.02 * expected.norm()
+
+
 @pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("amp", [False, True])
 @pytest.mark.parametrize("is_inference", [False, True])
-def test_gradients_are_bitwise_equal_on_any_threads(is_inference):
+def test_gradients_are_bitwise_equal_on_any_threads(is_inference, amp):
     network = image_layers((16, 16, 1), torch.float32, conv_channels=(8, 16))
     flat = FlatParameters(network)
     x, grad = inputs_of(network, 23, 256, torch.float32)
     results = []
     for n_threads in (1, 3):
         torch.set_num_threads(n_threads)
-        convolutions = convolutions_of(network, flat)
+        convolutions = convolutions_of(network, flat, amp)
         with torch.no_grad(), inference_mode(is_inference):
             features, gradients = gradients_of(flat, convolutions, x, grad)
-        results.append([t.numpy().tobytes() for t in (features, *gradients)])
-    assert results[0] == results[1]
+        results.append((features, *gradients))
+    assert all(map(torch.equal, *results))
 
 
 @pytest.mark.parametrize(

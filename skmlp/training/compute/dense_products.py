@@ -196,8 +196,13 @@ class DenseProducts:
             self._split_products[batch_size] = split
         return self._split_products[batch_size]
 
-    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
-        """Return ``x @ weight.T + bias``, as `linear_without_grad` does."""
+    def forward(
+        self, x: Tensor, allow_column_major: bool = False, reuses: bool = False
+    ) -> Tensor:
+        """Return ``x @ weight.T + bias``, as `linear_without_grad` does.
+
+        `reuses` is a part of the interface, not used.
+        """
         if (split := self._split_for(x)) is not None:
             return split.forward(x)
         return linear_without_grad(

@@ -34,7 +34,9 @@ class MixedProducts(DenseProducts):
         self._low_weight = torch.empty_like(self.weight, dtype=torch.bfloat16)
         self._low_x: Tensor | None = None  # input of the last forward pass
 
-    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, allow_column_major: bool = False, reuses: bool = False
+    ) -> Tensor:
         """Return ``x @ weight.T + bias``, column-major if computed in bfloat16."""
         if not self.uses_bfloat16(x.shape[0]):
             x = x.to(self.weight.dtype)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.memory import ReusedMemory
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
@@ -57,6 +58,7 @@ class PackDenseProducts:
         self.weight_gradient = weight_gradient
         self._tuner = tuner
         self._transposed_weight = weight.mT  # (members, in, out)
+        self._output, self._input_gradient = ReusedMemory(), ReusedMemory()
         self._views: dict[int, _GroupViews] = {}  # from number of groups to views
 
     def _views_for(self, groups: int) -> _GroupViews:
@@ -71,7 +73,17 @@ class PackDenseProducts:
             )
         return self._views[groups]
 
-    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
+    @staticmethod
+    def _multiply(a: Tensor, b: Tensor, memory: ReusedMemory | None) -> Tensor:
+        """Return the products of two batches of matrices."""
+        if memory is None or not a.is_cpu:
+            return torch.bmm(a, b)
+        out = memory.empty((len(a), a.shape[1], b.shape[2]), a)
+        return torch.bmm(a, b, out=out)
+
+    def forward(
+        self, x: Tensor, allow_column_major: bool = False, reuses: bool = False
+    ) -> Tensor:
         """Return ``x @ weight.T + bias`` of shape (members, batch, out).
 
         Parameters
@@ -81,6 +93,8 @@ class PackDenseProducts:
         allow_column_major : bool
             Part of the interface, not used. The batch size decides how the output is
             stored.
+        reuses : bool
+            Whether the result may have the memory of the previous one.
         """
         members, units, _ = self.weight.shape
         groups, batch, _ = x.shape
@@ -90,7 +104,9 @@ class PackDenseProducts:
                 return torch.baddbmm(self.bias.unsqueeze(1), x, self._transposed_weight)
         views = self._views_for(groups)
         with self._threads_for(groups):
-            z = torch.baddbmm(views.bias, views.weight, x.mT)
+            # `baddbmm` would first copy the biases to all samples.
+            z = self._multiply(views.weight, x.mT, self._output if reuses else None)
+            z.add_(views.bias)
         return (z if groups == members else z.view(members, units, batch)).mT
 
     def write_weight_gradient(
@@ -123,7 +139,8 @@ class PackDenseProducts:
             n_inputs = self.weight.shape[-1]
             if batch < _MIN_BATCH_FOR_TRANSPOSED_OUTPUT and batch <= n_inputs:
                 return torch.bmm(grad, self.weight)
-            return torch.bmm(self._transposed_weight, grad.mT).mT
+            memory = self._input_gradient
+            return self._multiply(self._transposed_weight, grad.mT, memory).mT
 
     def _threads_for(self, n_products: int) -> using_threads:
         """Return a context in which threads share the products of one call.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.memory import ReusedMemory
 from skmlp.training.modules.layers import Dropout
 
 
@@ -22,10 +23,17 @@ class OwnMasks:
     def __init__(self, dropouts: Sequence[Dropout], counts: list[int]) -> None:
         self.dropouts = dropouts
         self.counts = counts
+        self._memory = ReusedMemory()
 
     def __call__(self, activations: Tensor) -> Tensor:
-        """Draw the masks that separate trainings of the members would draw."""
-        mask = torch.empty_like(activations)  # (members, batch, units)
+        """Draw the masks that separate trainings of the members would draw.
+
+        The next call overwrites them.
+        """
+        if activations.is_contiguous():  # (members, batch, units)
+            mask = self._memory.empty(activations.shape, activations)
+        else:
+            mask = self._memory.empty(activations.mT.shape, activations).mT
         pairs = zip(self.dropouts, self.counts, strict=True)
         for i, (dropout, count) in enumerate(pairs):
             if count:

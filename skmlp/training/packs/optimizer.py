@@ -100,6 +100,7 @@ class PackOptimizer:
         if factors is not None:
             self._factors = parameters.alpha.new_tensor(factors).unsqueeze(1)
         self._updates = parameters.values.zeros()
+        self._factor_vector = self._make_factor_vector()
         self.moments = [parameters.values.zeros() for _ in self._moment_names]
         self.t = np.zeros(len(parameters.nets), dtype=np.int64)
         self.learning_rates = np.array([learning_rate(net) for net in parameters.nets])
@@ -108,6 +109,15 @@ class PackOptimizer:
         # CUDA's kernel of Adam reads the step number as float32.
         self._infinite_step = parameters.alpha.new_tensor(math.inf, dtype=torch.float32)
         self._group_members()
+
+    def _make_factor_vector(self) -> Tensor | None:
+        """Return the factors of all values of the pack, or None without factors."""
+        if self._factors is None or not self.parameters.alpha.is_cpu:
+            return None
+        vector = self.parameters.values.zeros()
+        for tensor, factor in zip(vector.tensors, self._factors, strict=True):
+            tensor.fill_(factor.item())
+        return vector.vector
 
     def _group_members(self) -> None:
         """Make the kernel calls of the current members."""
@@ -163,8 +173,14 @@ class PackOptimizer:
                 ratios = np.where(has_new_rate, previous_rates / rates, 1.0)
             factors.append(self._rounded(ratios))
         # (steps, factors, members)
-        self.planned_factors = upload(
-            torch.stack(factors, dim=1), self.parameters.alpha.device
+        stacked = torch.stack(factors, dim=1)
+        self.planned_factors = upload(stacked, self.parameters.alpha.device)
+        # Equal members have one factor for the whole vector of the pack. Only the CPU
+        # reads the factors of a step without waiting.
+        self._has_joint_factors = bool(
+            self._factor_vector is not None
+            and self._active.all()
+            and (stacked == stacked[..., :1]).all()
         )
         # CUDA graphs read the indices.
         if len(self._inactive_indices) > _MAX_KEPT and self.parameters.alpha.is_cpu:
@@ -239,9 +255,13 @@ class PackOptimizer:
                 buffer.mul_(_broadcast(others[0], buffer))
         inactive = self._inactive_indices[active]
         saved_inactive = self._copy_members(inactive)
+        joint_factors = self._factor_vector if self._has_joint_factors else None
         if decay_factors is not None:
             for weights, _ in self.parameters.penalized_weights:
-                weights.mul_(_broadcast(decay_factors, weights))
+                if joint_factors is not None:
+                    weights.mul_(decay_factors[0].item())
+                else:
+                    weights.mul_(_broadcast(decay_factors, weights))
         if not self._is_adam:  # Adam's kernel overwrites the updates
             self._updates.vector.zero_()
         for param_group, updates, gradients, moments in self._calls:
@@ -259,6 +279,11 @@ class PackOptimizer:
             else:
                 buffers = moments[0] if param_group["momentum"] else []
                 sgd_step(updates, gradients, buffers, param_group, n_threads)
+        if joint_factors is not None:
+            self.parameters.values.vector.addcmul_(
+                self._updates.vector, joint_factors, value=planned_sizes[0].item()
+            )
+            return
         values = self.parameters.values.tensors
         step_sizes = [planned_sizes] * len(values)
         if self._factors is not None:
@@ -296,6 +321,7 @@ class PackOptimizer:
         """Remove all members except those with these indices."""
         self.moments = [moment.select(index) for moment in self.moments]
         self._updates = self._updates.select(index)
+        self._factor_vector = self._make_factor_vector()
         self.t = self.t[index.tolist()]
         self.learning_rates = self.learning_rates[index.tolist()]
         if len(index):

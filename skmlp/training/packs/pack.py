@@ -21,6 +21,7 @@ from sklearn import config_context, get_config
 
 from skmlp.training.compute.interrupts import raise_lost_interrupt
 from skmlp.training.compute.memory import keep_freed_memory
+from skmlp.training.compute.processor import flushed_denormals
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
 from skmlp.training.data.batches import samples_per_chunk
 from skmlp.training.losses import Loss
@@ -152,7 +153,11 @@ def _train_until_end(
     `sklearn_config` is the configuration of the thread that called `train_pack`.
     Scorers need it, because scikit-learn has one configuration for each thread.
     """
-    with torch.no_grad(), config_context(**(sklearn_config or {})):
+    with (
+        torch.no_grad(),
+        config_context(**(sklearn_config or {})),
+        flushed_denormals(),
+    ):
         pack.remove_ended()  # a checkpoint may hold the last epoch of its run
         while pack.runs and not stop.is_set():
             raise_lost_interrupt()
@@ -293,7 +298,7 @@ class _Pack:
         of_one = samples_per_chunk(
             self._values_per_sample_bound, self.parameters.alpha.device.type
         )
-        chunk_size = max(1, of_one // len(runs))
+        chunk_size = min(max(sizes), max(1, of_one // len(runs)))
         chunks = []
         for start in range(0, max(sizes), chunk_size):
             # Shorter validation sets are padded with their last sample. The logits of

@@ -205,8 +205,11 @@ class PackParameters:
         network = self.nets[0].module_
         if isinstance(self.step, FunctionalStep):
             return max_values_per_sample(network, n_features)
-        weights = [layer.products.weight for layer in self.step.layers]
-        sizes = [weight.shape[-2:].numel() for weight in weights]
+        # Widths of the pack, where narrower layers are padded.
+        sizes = [max(layer.products.weight.shape[-2:]) for layer in self.step.layers]
+        if isinstance(self.step.feature_extractor, HandwrittenEmbedding):
+            module = self.step.feature_extractor.module
+            sizes.append(module.max_values_per_sample())
         return max(max_patch_values(network, n_features), *sizes)
 
     def differentiate(

@@ -174,7 +174,7 @@ class HandwrittenEmbedding:
             part, rows = self.category.forward(codes)
             parts.append(part)
             saved.append(rows)
-        inputs = torch.cat(parts, dim=-2)
+        inputs = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
         if self.scale is None:
             return inputs.mT, (None, saved)
         return (inputs * self.scale).mT, (inputs, saved)
@@ -208,4 +208,7 @@ class HandwrittenEmbedding:
             self._columns[columns] = torch.tensor(
                 columns, dtype=torch.long, device=x.device
             )
+        if columns == tuple(range(x.shape[-2])):
+            # A copy, because `backward` overwrites it.
+            return x.clone(memory_format=torch.contiguous_format)
         return x.index_select(-2, self._columns[columns])

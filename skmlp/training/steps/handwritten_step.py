@@ -6,7 +6,7 @@ or a pack ``(members, batch, units)``, because all formulas allow leading dimens
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from skmlp.training.compute.dense_products import DenseProducts
+from skmlp.training.compute.memory import ReusedMemory
 from skmlp.training.compute.mixed_products import MixedProducts
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.losses import Loss
@@ -63,8 +64,13 @@ class LayerProducts(Protocol):
 
     weight: Tensor
 
-    def forward(self, x: Tensor, allow_column_major: bool = False) -> Tensor:
-        """Return the layer's output before normalization and activation."""
+    def forward(
+        self, x: Tensor, allow_column_major: bool = False, reuses: bool = False
+    ) -> Tensor:
+        """Return the layer's output before normalization and activation.
+
+        With `reuses` the result may have the memory of the previous one.
+        """
 
     def write_weight_gradient(
         self, grad: Tensor, x: Tensor, total_weight: float
@@ -87,7 +93,7 @@ class DenseLayer:
     `bias_gradient` is None if the layer is frozen. `activate` and `activation_gradient`
     are a pair of `HANDWRITTEN_ACTIVATIONS`. `draw_mask` draws the dropout mask of a
     batch. `forward_activated` computes products and activation by one kernel; None if
-    there is no such kernel.
+    there is no such kernel. `dropped` is the memory of the outputs after dropout.
     """
 
     products: LayerProducts
@@ -97,6 +103,7 @@ class DenseLayer:
     activation_gradient: Callable[[Tensor, Tensor], Tensor]
     draw_mask: Callable[[Tensor], Tensor] | None
     forward_activated: Callable[[Tensor], Tensor] | None = None
+    dropped: ReusedMemory = field(default_factory=ReusedMemory)
 
 
 def make_dense_layer(
@@ -243,7 +250,9 @@ class HandwrittenStep:
         """Compute a batch as `steps.Step` describes it."""
         if self.feature_extractor is not None:
             x, saved_features = self.feature_extractor.forward(x, training=True)
-        inputs, normalized, activated, masks = [x], [], [], []
+        inputs, normalized = [x], []
+        activated: list[Tensor] = []
+        derivatives: list[Tensor | None] = []
         for layer in self.layers:
             if layer.forward_activated is not None:
                 a = layer.forward_activated(inputs[-1])
@@ -252,24 +261,43 @@ class HandwrittenStep:
                 # On a CPU, the loss is faster if the logits are column-major (the batch
                 # contiguous).
                 is_last = layer is self.layers[-1]
-                a = layer.products.forward(inputs[-1], allow_column_major=is_last)
+                a = layer.products.forward(
+                    inputs[-1],
+                    allow_column_major=is_last,
+                    reuses=layer.draw_mask is not None and layer.norm is None,
+                )
                 if layer.norm is not None:
                     a, normalized_batch = layer.norm.forward(a)
                     normalized.append(normalized_batch)
                 activated.append(a)  # some activations overwrite it
                 a = layer.activate(a)
-            mask = None if layer.draw_mask is None else layer.draw_mask(a)
-            masks.append(mask)
-            inputs.append(a if mask is None else a * mask)
+            if layer.draw_mask is None:
+                derivatives.append(None)
+                inputs.append(a)
+                continue
+            mask = layer.draw_mask(a)
+            if a is not activated[-1]:
+                inputs.append(a.mul_(mask))
+            elif a.is_cpu and a.mT.is_contiguous():
+                out = layer.dropped.empty(a.mT.shape, a).mT
+                inputs.append(torch.mul(a, mask, out=out))
+            else:
+                inputs.append(a * mask)
+            # The derivative of activation and dropout overwrites the mask. So the
+            # backward pass reads one tensor of the layer's size, and the others are
+            # free: less has to be read from outside the processor's cache.
+            derivatives.append(layer.activation_gradient(mask, activated[-1]))
+            activated[-1] = mask
         logits = inputs[-1]
         loss_terms, grad = self.loss.loss_terms_and_gradient(
             logits, y, weight, self.tuner.n_threads
         )
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
-            if (mask := masks[i]) is not None:
-                grad = grad.mul_(mask)
-            grad = layer.activation_gradient(grad, activated[i])  # may be in place
+            if (derivative := derivatives[i]) is not None:
+                grad = grad.mul_(derivative)
+            else:
+                grad = layer.activation_gradient(grad, activated[i])  # may be in place
             if layer.norm is not None:
                 batch = normalized.pop()
                 grad = layer.norm.backward(grad, batch, layer.bias_gradient)

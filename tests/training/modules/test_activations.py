@@ -32,5 +32,5 @@ def test_handwritten_derivatives_match_autograd(module):
     expected.backward(delta)
     forward, backward = activations.HANDWRITTEN_ACTIVATIONS[module]
     output = forward(z)
-    torch.testing.assert_close(output, expected.detach(), rtol=0, atol=0)
+    torch.testing.assert_close(output, expected.detach(), rtol=1e-15, atol=1e-16)
     torch.testing.assert_close(backward(delta, z), leaf.grad, rtol=1e-14, atol=1e-15)

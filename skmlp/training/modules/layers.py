@@ -141,10 +141,22 @@ class Dropout(nn.Module):
 
 def _draw_kept(mask: Tensor, p: float, generator: torch.Generator | None) -> None:
     """Fill a vector by zeros with probability `p`, and by ``1 / (1 - p)`` elsewhere."""
-    n_dropped = min(round(p * 2**16), 2**16 - 1)  # of the 2**16 possible numbers
     words = torch.empty(-(-len(mask) // 4), dtype=torch.int64)
+    draw_bits(words, generator)
+    set_kept(mask, words.view(torch.int16)[: len(mask)], p)
+
+
+def draw_bits(words: Tensor, generator: torch.Generator | None) -> None:
+    """Fill a tensor of int64 by random bits."""
     words.random_(-(2**63), None, generator=generator)
-    numbers = words.view(torch.int16)[: len(mask)]  # uniform in [-2**15, 2**15)
+
+
+def set_kept(mask: Tensor, numbers: Tensor, p: float) -> None:
+    """Fill a mask as `_draw_kept` does, by numbers that are uniform in int16.
+
+    The numbers are overwritten.
+    """
+    n_dropped = min(round(p * 2**16), 2**16 - 1)  # of the 2**16 possible numbers
     if not n_dropped:
         mask.fill_(1.0 / (1.0 - p))
         return

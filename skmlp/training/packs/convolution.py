@@ -55,6 +55,8 @@ class PackImageLayers:
         Maps the dropout layers of all members to a function that draws their masks.
     """
 
+    has_backward = True
+
     def __init__(
         self,
         member_layers: Sequence[Sequence[nn.Module]],

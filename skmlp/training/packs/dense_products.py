@@ -149,3 +149,64 @@ class PackDenseProducts:
         """
         n_threads = self._tuner.n_threads
         return using_threads(n_threads if n_products >= n_threads else 1)
+
+
+class ScaledDenseProducts(PackDenseProducts):
+    """Products of a layer whose inputs have trainable scales.
+
+    The weights are multiplied by the scales, instead of the inputs. So the gradient of
+    the scales needs no gradient of the inputs: it is the sum over the units of weights
+    times their unscaled gradient.
+
+    Parameters
+    ----------
+    weight, bias, weight_gradient, tuner : object
+        As in `PackDenseProducts`; there is a gradient.
+    scale, scale_gradient : Tensor of shape (members, in)
+        Training changes the scales in place.
+    n_constant : int
+        Number of the first inputs whose gradient nobody needs. `input_gradient` leaves
+        them out.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        weight_gradient: Tensor,
+        *,
+        scale: Tensor,
+        scale_gradient: Tensor,
+        n_constant: int,
+        tuner: ThreadTuner = SINGLE_THREAD_TUNER,
+    ) -> None:
+        super().__init__(torch.empty_like(weight), bias, weight_gradient, tuner)
+        self._unscaled = weight
+        self._unscaled_gradient = weight_gradient
+        self._scale = scale.unsqueeze(-2)
+        self._scale_gradient = scale_gradient
+        self._product = torch.empty_like(weight)
+        self._transposed_of_trained = self._transposed_weight[:, n_constant:]
+
+    def forward(
+        self, x: Tensor, allow_column_major: bool = False, reuses: bool = False
+    ) -> Tensor:
+        """Return ``(x * scale) @ weight.T + bias`` of shape (members, batch, out)."""
+        torch.mul(self._unscaled, self._scale, out=self.weight)
+        return super().forward(x, allow_column_major, reuses)
+
+    def write_weight_gradient(
+        self, grad: Tensor, x: Tensor, total_weight: float = 1.0
+    ) -> None:
+        """Write the gradients of the weights and of the scales."""
+        super().write_weight_gradient(grad, x, total_weight)
+        gradient = self._unscaled_gradient
+        torch.mul(self._unscaled, gradient, out=self._product)
+        torch.sum(self._product, -2, out=self._scale_gradient)
+        gradient.mul_(self._scale)
+
+    def input_gradient(self, grad: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of the scaled inputs without the first `n_constant`."""
+        with self._threads_for(len(grad)):
+            memory = self._input_gradient
+            return self._multiply(self._transposed_of_trained, grad.mT, memory).mT

@@ -10,8 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.memory import ReusedMemory
-from skmlp.training.modules.layers import Dropout
+from skmlp.training.modules.layers import Dropout, draw_bits, set_kept
+
+# Random numbers of 16 bits in an int64.
+_NUMBERS_PER_WORD = 4
 
 
 class OwnMasks:
@@ -24,6 +28,7 @@ class OwnMasks:
         self.dropouts = dropouts
         self.counts = counts
         self._memory = ReusedMemory()
+        self._words: Tensor | None = None  # the random bits of all members
 
     def __call__(self, activations: Tensor) -> Tensor:
         """Draw the masks that separate trainings of the members would draw.
@@ -35,12 +40,37 @@ class OwnMasks:
         else:
             mask = self._memory.empty(activations.mT.shape, activations).mT
         pairs = zip(self.dropouts, self.counts, strict=True)
+        if self._are_equal(mask):
+            self._fill_all(mask.mT)
+            return mask
         for i, (dropout, count) in enumerate(pairs):
             if count:
                 dropout.fill_mask(mask[i, :count])
             if count < mask.shape[1]:
                 mask[i, count:] = 1.0
         return mask
+
+    def _are_equal(self, mask: Tensor) -> bool:
+        """Return whether all members have a full batch, and the same probability."""
+        _, n_samples, n_units = mask.shape
+        return (
+            mask.is_cpu
+            and mask.mT.is_contiguous()
+            and n_samples * n_units % _NUMBERS_PER_WORD == 0
+            and all(count == n_samples for count in self.counts)
+            and len({dropout.p * dropout.fade for dropout in self.dropouts}) == 1
+        )
+
+    def _fill_all(self, stored: Tensor) -> None:
+        """Fill masks ``(members, units, batch)`` by one call for all members."""
+        n_words = stored[0].numel() // _NUMBERS_PER_WORD
+        if self._words is None or self._words.shape != (len(stored), n_words):
+            with inference_mode(False):
+                self._words = torch.empty(len(stored), n_words, dtype=torch.int64)
+        for words, dropout in zip(self._words, self.dropouts, strict=True):
+            draw_bits(words, dropout.generator)
+        p = self.dropouts[0].p * self.dropouts[0].fade
+        set_kept(stored.view(-1), self._words.view(torch.int16).view(-1), p)
 
 
 class OwnImageMasks(OwnMasks):

@@ -23,7 +23,7 @@ from skmlp.training.modules.layers import Dropout, dropout_generators
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.packs.convolution import PackImageLayers
-from skmlp.training.packs.dense_products import PackDenseProducts
+from skmlp.training.packs.dense_products import PackDenseProducts, ScaledDenseProducts
 from skmlp.training.packs.functional import FunctionalStep
 from skmlp.training.packs.masks import JointMasks, OwnImageMasks, OwnMasks
 from skmlp.training.packs.structure import max_patch_values, pack_structure
@@ -147,32 +147,49 @@ class PackParameters:
                 structure = pack_structure(net.module_)
                 assert structure is not None
                 structures.append(structure)
+
+        def value_of(tensor: Tensor) -> Tensor:
+            return value_by_id[id(tensor)]
+
+        def gradient_of(parameter: Tensor) -> Tensor:
+            return gradient_by_id[id(parameter)]
+
+        make_products = partial(PackDenseProducts, tuner=tuner)
+        embedding = structures[0].embedding
+        make_first_products: Callable[..., PackDenseProducts] = make_products
+        if embedding is not None and embedding.scale is not None:
+            make_first_products = partial(
+                ScaledDenseProducts,
+                scale=value_of(embedding.scale),
+                scale_gradient=gradient_of(embedding.scale),
+                n_constant=len(embedding.plain),
+                tuner=tuner,
+            )
         layers = [
             make_dense_layer(
                 same_layer[0],
-                value_of=lambda tensor: value_by_id[id(tensor)],
-                gradient_of=lambda parameter: gradient_by_id[id(parameter)],
+                value_of=value_of,
+                gradient_of=gradient_of,
                 draw_mask=None
                 if same_layer[0].dropout is None
                 else make_masks([layer.dropout for layer in same_layer], OwnMasks),
                 count_samples=lambda z: tuple(counts),
-                make_products=partial(PackDenseProducts, tuner=tuner),
+                make_products=make_products if i else make_first_products,
             )
-            for same_layer in zip(*(s.dense_layers for s in structures), strict=True)
+            for i, same_layer in enumerate(
+                zip(*(s.dense_layers for s in structures), strict=True)
+            )
         ]
         feature_extractor: FeatureExtractor | None = None
-        if structures[0].embedding is not None:
+        if embedding is not None:
             feature_extractor = HandwrittenEmbedding(
-                structures[0].embedding,
-                value_of=lambda parameter: value_by_id[id(parameter)],
-                gradient_of=lambda parameter: gradient_by_id[id(parameter)],
-                n_members=len(self.nets),
+                embedding, value_of, gradient_of, len(self.nets), with_scale=False
             )
         if structures[0].image_layers:
             feature_extractor = PackImageLayers(
                 [s.image_layers for s in structures],
-                value_of=lambda parameter: value_by_id[id(parameter)],
-                gradient_of=lambda parameter: gradient_by_id[id(parameter)],
+                value_of=value_of,
+                gradient_of=gradient_of,
                 make_mask=partial(make_masks, own_masks=OwnImageMasks),
             )
         loss = self._join_losses()

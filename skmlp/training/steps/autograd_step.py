@@ -207,6 +207,8 @@ def _split_before_dense(
 class _ChunkedFeatureExtractor:
     """Computes the layers before the dense ones by autograd, in chunks of a batch."""
 
+    has_backward = True
+
     def __init__(
         self,
         layers: nn.Sequential,

@@ -119,6 +119,10 @@ class HandwrittenEmbedding:
         gradient.
     n_members : int or None
         Number of members of a pack; None for one network.
+    with_scale : bool
+        Whether to multiply the inputs of the first layer by their scales. A pack
+        multiplies the weights instead. Its gradient of the inputs may lack those that
+        are features.
     """
 
     def __init__(
@@ -127,6 +131,7 @@ class HandwrittenEmbedding:
         value_of: TensorOf,
         gradient_of: TensorOf,
         n_members: int | None = None,
+        with_scale: bool = True,
     ) -> None:
         self.module = module
         self.n_members = n_members
@@ -139,10 +144,16 @@ class HandwrittenEmbedding:
             self.category = HandwrittenCategoryEmbedding(
                 module.category, value_of, gradient_of
             )
-        if module.scale is not None:
+        if module.scale is not None and with_scale:
             self.scale = value_of(module.scale).unsqueeze(-1)
             self.scale_gradient = gradient_of(module.scale)
         self._columns: dict[tuple[int, ...], Tensor] = {}
+
+    @property
+    def has_backward(self) -> bool:
+        """Whether `backward` has parameters to write gradients of."""
+        parts = self.periodic, self.category, self.scale
+        return any(part is not None for part in parts)
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         """Return the inputs of the first layer, and the values for `backward`.
@@ -159,7 +170,10 @@ class HandwrittenEmbedding:
         inputs : Tensor of shape (batch, width) or (members, batch, width)
         saved : tuple
         """
-        module, x = self.module, x.mT
+        module = self.module
+        if not self.has_backward and module.plain == tuple(range(x.shape[-1])):
+            return x, None
+        x = x.mT
         if self.n_members is not None and len(x) != self.n_members:
             x = x.repeat_interleave(self.n_members // len(x), dim=0)
         parts = [self._select(x, module.plain)]
@@ -186,10 +200,9 @@ class HandwrittenEmbedding:
         if self.scale is not None:
             torch.sum(inputs.mul_(grad), -1, out=self.scale_gradient)
             grad = grad * self.scale
-        start = len(self.module.plain)
-        for part in (self.periodic, self.category):
-            if part is None:
-                continue
+        trained = [p for p in (self.periodic, self.category) if p is not None]
+        start = grad.shape[-2] - sum(map(self._width, trained))
+        for part in trained:
             stop = start + self._width(part)
             part.backward(grad[..., start:stop, :], parts.pop(0))
             start = stop

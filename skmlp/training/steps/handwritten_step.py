@@ -187,7 +187,14 @@ def _count_normalized_samples(norm: BatchNorm1d | None, z: Tensor) -> int:
 
 
 class FeatureExtractor(Protocol):
-    """The layers before the dense ones, with a forward and a backward pass."""
+    """The layers before the dense ones, with a forward and a backward pass.
+
+    `has_backward` is whether they have parameters.
+    """
+
+    @property
+    def has_backward(self) -> bool:
+        """Whether `backward` has to be called."""
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         """Return the input of the dense layers, and the values for `backward`."""
@@ -292,6 +299,8 @@ class HandwrittenStep:
         loss_terms, grad = self.loss.loss_terms_and_gradient(
             logits, y, weight, self.tuner.n_threads
         )
+        extractor = self.feature_extractor
+        trains_features = extractor is not None and extractor.has_backward
         for i in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[i]
             if (derivative := derivatives[i]) is not None:
@@ -304,8 +313,8 @@ class HandwrittenStep:
             elif layer.bias_gradient is not None:
                 torch.sum(grad, -2, out=layer.bias_gradient)
             layer.products.write_weight_gradient(grad, inputs[i], total_weight)
-            if i or self.feature_extractor is not None:
+            if i or trains_features:
                 grad = layer.products.input_gradient(grad, inputs[i])
-        if self.feature_extractor is not None:
+        if self.feature_extractor is not None and trains_features:
             self.feature_extractor.backward(grad, saved_features)
         return logits, loss_terms

@@ -63,8 +63,8 @@ def temporaries(like: Tensor, n: int) -> list[Tensor]:
 class ReusedMemory:
     """The memory of one result, which is computed in every step of a training.
 
-    Each call returns the same tensor for the same shape. So the previous result must
-    not be needed any more.
+    On a CPU, each call returns the same tensor for the same shape. So the previous
+    result must not be needed any more.
     """
 
     def __init__(self) -> None:
@@ -72,9 +72,11 @@ class ReusedMemory:
 
     def empty(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Return an uninitialized tensor with dtype and device of `like`."""
+        if not like.is_cpu:
+            return like.new_empty(shape)
         tensor = self._tensor
         if tensor is None or tensor.shape != shape:
             with inference_mode(False):
-                tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
+                tensor = torch.empty(shape, dtype=like.dtype)
             self._tensor = tensor
         return tensor

@@ -76,7 +76,7 @@ class PackDenseProducts:
     @staticmethod
     def _multiply(a: Tensor, b: Tensor, memory: ReusedMemory | None) -> Tensor:
         """Return the products of two batches of matrices."""
-        if memory is None or not a.is_cpu:
+        if memory is None:
             return torch.bmm(a, b)
         out = memory.empty((len(a), a.shape[1], b.shape[2]), a)
         return torch.bmm(a, b, out=out)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from skmlp.training.compute.memory import ReusedMemory
 from skmlp.training.modules.embeddings import (
     CategoryEmbedding,
     FeatureEmbedding,
@@ -24,8 +25,8 @@ TensorOf = Callable[[Tensor], Tensor]
 class _SavedPeriodic(NamedTuple):
     """Values of the forward pass of a periodic embedding."""
 
-    x: Tensor  # (..., columns, 1, batch)
-    angles: Tensor  # (..., columns, frequencies, batch)
+    x: Tensor  # (columns of all members, 1, batch)
+    angles: Tensor  # (columns of all members, frequencies, batch)
     cosines: Tensor  # as angles
 
 
@@ -40,34 +41,51 @@ class HandwrittenPeriodicEmbedding:
             value_of, parameters
         )
         self.gradients = [gradient_of(parameter) for parameter in parameters]
+        self._angles, self._cosines, self._angle_grad = (
+            ReusedMemory() for _ in range(3)
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, _SavedPeriodic]:
         """Return ``(..., columns * components, batch)`` for ``(..., columns, batch)``.
 
-        The formula is ``weight @ cos(2 pi frequencies x + phases) + bias``.
+        The formula is ``weight @ cos(2 pi frequencies x + phases) + bias``. The next
+        call overwrites the values for `backward`.
         """
-        x = x.unsqueeze(-2)
-        frequencies = (2.0 * math.pi * self.frequencies).unsqueeze(-1)
+        leading, batch = x.shape[:-2], x.shape[-1]
+        n_components, n_frequencies = self.weight.shape[-2:]
+        x = x.reshape(-1, 1, batch)  # (columns of all members, 1, batch)
+        shape = len(x), n_frequencies, batch
         # An outer product by BLAS takes a third of the time of a broadcast product.
         angles = torch.baddbmm(
-            self.phases.flatten(0, -2).unsqueeze(-1),
-            frequencies.flatten(0, -3),
-            x.flatten(0, -3),
-        ).view(*frequencies.shape[:-1], -1)
-        cosines = torch.cos(angles)
-        components = torch.matmul(self.weight, cosines).add_(self.bias.unsqueeze(-1))
-        return components.flatten(-3, -2), _SavedPeriodic(x, angles, cosines)
+            self.phases.reshape(-1, n_frequencies, 1),
+            (2.0 * math.pi * self.frequencies).view(-1, n_frequencies, 1),
+            x,
+            out=self._angles.empty(shape, x),
+        )
+        cosines = torch.cos(angles, out=self._cosines.empty(shape, x))
+        components = torch.bmm(self._weights(), cosines)
+        components.add_(self.bias.reshape(-1, n_components, 1))
+        saved = _SavedPeriodic(x, angles, cosines)
+        return components.view(*leading, -1, batch), saved
+
+    def _weights(self) -> Tensor:
+        """Return the weights ``(columns of all members, components, frequencies)``."""
+        return self.weight.view(-1, *self.weight.shape[-2:])
 
     def backward(self, grad: Tensor, saved: _SavedPeriodic) -> None:
         """Write the gradients of the parameters; `grad` is that of the output."""
         frequencies, phases, weight, bias = self.gradients
-        grad = grad.unflatten(-2, self.bias.shape[-2:])
-        torch.sum(grad, -1, out=bias)
-        weight.copy_(torch.matmul(grad, saved.cosines.mT))
+        n_components, n_frequencies = self.weight.shape[-2:]
+        grad = grad.reshape(-1, n_components, grad.shape[-1])
+        torch.sum(grad, -1, out=bias.view(-1, n_components))
+        weights = self._weights()
+        torch.bmm(grad, saved.cosines.mT, out=weight.view_as(weights))
         # The derivative of the cosine is minus the sine.
-        angle_grad = torch.matmul(self.weight.mT, grad).mul_(torch.sin(saved.angles))
-        torch.sum(angle_grad, -1, out=phases)
-        torch.sum(angle_grad.mul_(saved.x), -1, out=frequencies)
+        angle_grad = self._angle_grad.empty(tuple(saved.angles.shape), grad)
+        torch.bmm(weights.mT, grad, out=angle_grad).mul_(saved.angles.sin_())
+        torch.sum(angle_grad, -1, out=phases.view(-1, n_frequencies))
+        angle_grad.mul_(saved.x)
+        torch.sum(angle_grad, -1, out=frequencies.view(-1, n_frequencies))
         phases.neg_()
         frequencies.mul_(-2.0 * math.pi)
 

@@ -47,6 +47,8 @@ class HandwrittenConvolutions:
         Maximum number of values of a chunk in its widest stage.
     """
 
+    has_backward = True
+
     def __init__(
         self,
         stages: list[Stage],

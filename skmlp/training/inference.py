@@ -16,8 +16,8 @@ from skmlp.training.compute.threads import single_threaded
 from skmlp.training.data.batches import (
     samples_per_chunk,
     slices_of_size,
-    to_dense_aligned,
 )
+from skmlp.training.data.device_tensors import to_dense_aligned
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
 from skmlp.training.modules.introspection import (

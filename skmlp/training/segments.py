@@ -90,9 +90,9 @@ class SegmentTrainer:
         self._host_weight = _useful_weights(run)
         # The penalty is divided by the sum of the weights of the batch. A graph reads
         # the sums from a tensor, unless they are the sizes of the batches.
-        self._scales_penalty = records and self._host_weight is not None
+        self._scales_penalty = self._host_weight is not None
         self._blocks: DenseBlocks | None = None
-        if records and (blocks := _make_blocks(run)) is not None:
+        if (blocks := _make_blocks(run)) is not None:
             self._blocks = blocks
             self.penalty = Penalty(blocks, penalty.alphas)
             self.update = update.with_tensors(blocks, blocks.tensors)
@@ -135,6 +135,7 @@ class SegmentTrainer:
         plan = torch.from_numpy(self._plan(totals))
         if self._blocks is not None:
             self._blocks.load()
+            self.update.begin_epoch()
         self._sum.zero_()
         of_samples = [order] if weights is None else [order, weights]
         train = partial(self._train_segment, None if weights is None else iter(totals))
@@ -310,7 +311,7 @@ def _settings(net: Net) -> Hashable:
 def _make_blocks(run: TrainingRun) -> DenseBlocks | None:
     """Return blocks for the network of a run, if they can hold it."""
     net = run.net
-    if net.callbacks or run.average is not None:  # they use the flat parameters
+    if run.average is not None:  # it reads the flat parameters in each step
         return None
     layers = find_block_layers(net.module_, run.flat, net.optimizer_)
     return None if layers is None else DenseBlocks(layers, run.flat, net.optimizer_)

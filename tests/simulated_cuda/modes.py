@@ -20,6 +20,7 @@ from simulated_cuda.operations import (
     launches_kernel,
     name_of,
     returns_view,
+    written_tensors,
 )
 from simulated_cuda.storages import (
     CPU,
@@ -59,6 +60,8 @@ class FunctionMode(TorchFunctionMode):
             raise TypeError("can't convert cuda:0 device type tensor to numpy.")
         if own is not None and name == "tolist":
             simulation.note("device to host (tolist)")
+        if kwargs.pop("pin_memory", False):
+            return simulation.pin(function(*args, **kwargs))
         device = _as_cuda(kwargs.get("device"))
         if name == "new_tensor" and own is not None and "device" not in kwargs:
             device = own
@@ -108,6 +111,7 @@ class FunctionMode(TorchFunctionMode):
         if simulation.capture is not None or not is_asynchronous:
             simulation.note(f"{_copy_direction(source, target)} (to)")
         kwargs.pop("copy", None)
+        kwargs.pop("non_blocking", None)
         with nullcontext() if tensor.requires_grad else torch.no_grad():
             moved = tensor.clone()
             if rest or kwargs:
@@ -115,6 +119,8 @@ class FunctionMode(TorchFunctionMode):
         if target == CPU:
             simulation.tags.remove(moved)
             return moved
+        if is_asynchronous:
+            simulation.streams.begin_copy(tensor, moved)
         return simulation.tag(moved, target)
 
 
@@ -143,6 +149,10 @@ class DispatchMode(TorchDispatchMode):
         device = next((d for d in devices if d is not None), None)
         if device is not None:
             self._check(operation, args, kwargs, tensors, devices)
+        simulation.streams.check_use(tensors, simulation.source_line)
+        if device is None:
+            written = written_tensors(operation, args, kwargs)
+            simulation.streams.check_host_writes(written, simulation.source_line)
         if simulation.capture is not None:
             if tensors and device is None and not returns_view(operation):
                 raise CaptureError(

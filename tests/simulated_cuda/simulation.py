@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, Self
 
 import torch
@@ -24,6 +23,7 @@ from simulated_cuda.storages import (
     SimulatedGenerator,
     with_index,
 )
+from simulated_cuda.streams import Event, Stream, Streams
 
 _PACKAGE = "/skmlp/"
 
@@ -90,6 +90,7 @@ class SimulatedCuda:
         self.pinned = DeviceTags()
         self.record = Record()
         self.capture: Capture | None = None
+        self.streams = Streams(self)
         self._stack = ExitStack()
 
     def source_line(self) -> str:
@@ -142,10 +143,6 @@ class SimulatedCuda:
 
     def _replacements(self) -> list[tuple[Any, str, Any]]:
         """Return the attributes to replace, as owner, name and value."""
-        stream = SimpleNamespace(
-            synchronize=lambda: self.note("synchronize"),
-            wait_stream=lambda other: None,
-        )
 
         @contextmanager
         def graph(graph, pool=None, stream=None, capture_error_mode="global"):
@@ -176,9 +173,10 @@ class SimulatedCuda:
             "current_device": lambda: 0,
             "is_initialized": lambda: True,
             "_lazy_init": lambda: None,
-            "current_stream": lambda device=None: stream,
-            "Stream": lambda device=None, **_: stream,
-            "stream": lambda stream: nullcontext(),
+            "current_stream": lambda device=None: self.streams.current,
+            "Stream": lambda device=None, **_: Stream(self, device),
+            "Event": lambda **_: Event(self),
+            "stream": self.streams.use,
             "device": lambda device: nullcontext(),
             "synchronize": lambda device=None: self.note("synchronize"),
             "empty_cache": lambda: None,
@@ -204,6 +202,7 @@ class SimulatedCuda:
             (torch.Tensor, "is_cuda", property(lambda t: device_of(t).type == "cuda")),
             (torch.Tensor, "is_cpu", property(lambda t: device_of(t).type == "cpu")),
             (torch.Tensor, "pin_memory", lambda tensor: self.pin(tensor)),
+            (torch.Tensor, "record_stream", lambda tensor, stream: None),
             (torch, "Generator", SimulatedGenerator),
             (torch, "autocast", autocast),
             # skmlp switches the modes of a user off. The simulation is none of them.

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from simulated_cuda import CaptureError, MixedDevicesError, SimulatedCuda
+from simulated_cuda import (
+    CaptureError,
+    MixedDevicesError,
+    RaceError,
+    SimulatedCuda,
+)
 
 
 @pytest.fixture
@@ -132,6 +137,34 @@ def test_captures_refuse_what_waits(cuda, forbidden):
     x = torch.ones(3, device="cuda")
     with pytest.raises((CaptureError, MixedDevicesError)):
         record(lambda: forbidden(x))
+
+
+def test_host_must_wait_before_it_changes_copied_memory(cuda):
+    buffer, copied = torch.ones(3).pin_memory(), torch.cuda.Event()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        buffer.to("cuda", non_blocking=True)
+        copied.record(stream)
+    with pytest.raises(RaceError, match="changed during its copy"):
+        buffer.zero_()
+    copied.synchronize()
+    buffer.zero_()
+
+
+@pytest.mark.parametrize("waits_for", ["event", "stream"])
+def test_streams_must_wait_for_each_other(cuda, waits_for):
+    stream, copied = torch.cuda.Stream(), torch.cuda.Event()
+    with torch.cuda.stream(stream):
+        x = torch.ones(3).pin_memory().to("cuda", non_blocking=True)
+        copied.record(stream)
+        x.add_(1)  # on the stream of the copy
+    with pytest.raises(RaceError, match="another one"):
+        x.add_(1)
+    if waits_for == "event":
+        torch.cuda.current_stream().wait_event(copied)
+    else:
+        torch.cuda.current_stream().wait_stream(stream)
+    assert x.add_(1).tolist() == [3.0] * 3
 
 
 def test_torch_is_restored_afterwards():

@@ -9,7 +9,7 @@ import torch
 
 from simulated_cuda import SimulatedCuda, report, workloads
 from simulated_cuda.workloads import MEMBERS, WORKLOADS
-from skmlp.training.data.batches import to_dense_aligned
+from skmlp.training.data.device_tensors import to_dense_aligned
 
 count = cache(workloads.count)
 

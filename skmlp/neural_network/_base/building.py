@@ -25,7 +25,7 @@ from skmlp.neural_network._fit.user_callbacks import copy_callbacks
 from skmlp.training.compute.devices import resolve_dtype
 from skmlp.training.compute.interrupts import delayed_interrupt
 from skmlp.training.compute.seeds import torch_generator
-from skmlp.training.data.batches import to_dense_aligned
+from skmlp.training.data.device_tensors import to_dense_aligned
 from skmlp.training.losses import Loss
 from skmlp.training.modules.data_dependent import initialize_from_data
 from skmlp.training.modules.introspection import (

@@ -25,8 +25,8 @@ from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
     samples_per_chunk,
-    to_device_tensor,
 )
+from skmlp.training.data.device_tensors import to_device_tensor
 from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.net import Net
 

@@ -25,7 +25,8 @@ from skmlp.neural_network._module.building import build_module, name_of_module
 from skmlp.neural_network._module.first_batch import N_SAMPLES, check_first_batch
 from skmlp.storage.fingerprints import fingerprint
 from skmlp.training.compute.global_generators import seeded_global_generators
-from skmlp.training.data.batches import BatchLoader, to_dense_aligned
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_tensors import to_dense_aligned
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.introspection import evaluation_mode, reference_parameter
 from skmlp.training.net import Net

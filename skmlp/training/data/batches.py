@@ -21,11 +21,17 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import Subset
 
-from skmlp.training.compute.devices import highest_precision_float, upload
+from skmlp.training.compute.devices import upload
 from skmlp.training.compute.memory import ALIGNMENT
 from skmlp.training.compute.seeds import RandomStateFork
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
+from skmlp.training.data.device_tensors import (
+    WindowUploader,
+    fits_on_gpu,
+    read_to_gpu,
+    to_device_tensor,
+)
 from skmlp.training.data.sources import Source
 
 # Features, targets, normalized sample weights (or None), and the sum of the sample
@@ -48,11 +54,6 @@ _VALUES_PER_GATHER = 2**20
 # Maximum number of targets whose weights are computed at once.
 _TARGETS_AT_ONCE = 2**14
 
-# Dtypes that torch can gather and cast batch by batch. Other dtypes are cast first.
-_KEPT_DTYPES = frozenset(
-    (np.float32, np.float64, np.uint8, np.int8, np.int16, np.int32)
-)
-
 
 class DeviceData(Dataset):
     """Features, targets and weights on the device, with the indices of the samples.
@@ -61,7 +62,8 @@ class DeviceData(Dataset):
     ----------
     X : ndarray or Tensor of shape (n, features), CSR matrix or Source
         Kept in its dtype. A sparse matrix stays on the host, and batches of it become
-        dense. A source that does not fit into memory is read in windows.
+        dense. A large source is read in windows, unless it fits into half of the free
+        memory of a GPU.
     y : Tensor or None
         Targets of the n samples, as the loss takes them. None means that the features
         of a sample are its targets.
@@ -96,11 +98,21 @@ class DeviceData(Dataset):
     ) -> None:
         index = np.arange(X.shape[0]) if index is None else index
         self.shares_features = not isinstance(X, Source)
-        self.reads_windows = isinstance(X, Source) and not X.fits_in_memory(len(index))
-        if isinstance(X, Source) and not self.reads_windows:  # read these samples once
-            X, y = X.read(index), None if y is None else y[torch.from_numpy(index)]
-            weight = None if weight is None else weight[index]
-            index = np.arange(len(index))
+        self.reads_windows = False
+        self._windowed: Source | None = None
+        if isinstance(X, Source):
+            if not X.fits_in_memory(len(index)):
+                on_gpu = fits_on_gpu(X, len(index), dtype, device)
+                self._windowed = X.take(index) if on_gpu else X
+                self.reads_windows = not on_gpu
+            if not self.reads_windows:  # read these samples once
+                if self._windowed is None:
+                    X = X.read(index)
+                else:
+                    X = read_to_gpu(self._windowed, dtype, device)
+                y = None if y is None else y[torch.from_numpy(index)]
+                weight = None if weight is None else weight[index]
+                index = np.arange(len(index))
         self.index = index
         if isinstance(X, np.ndarray):
             X = to_device_tensor(X, dtype, device)
@@ -179,10 +191,11 @@ class DeviceData(Dataset):
         """Return the sample indices `order` in scikit-learn's random order.
 
         Data that are read in windows get an order for reading by windows. It depends on
-        `index` and not on `order`.
+        `index` and not on `order`. The same data on a GPU get the same order, which
+        therefore does not depend on the memory of the GPU.
         """
-        if self.reads_windows:
-            return self.X.shuffled(self.index, random_state, batch_size)
+        if self._windowed is not None:
+            return self._windowed.shuffled(self.index, random_state, batch_size)
         # sklearn.utils.shuffle without its checks, which take as long as an epoch.
         positions = np.arange(len(order))
         random_state.shuffle(positions)
@@ -208,15 +221,16 @@ class DeviceData(Dataset):
             positions = positions if on_host else upload(positions, self.device)
             yield self, positions, order
             return
+        uploader = WindowUploader(self.dtype, self.device)
         for window in self.X.windows(order, batch_size):
             data = copy.copy(self)
-            index = torch.from_numpy(window.sample_index).to(self.device)
-            data.X = to_device_tensor(window.X, self.dtype, self.device)
+            index = upload(torch.from_numpy(window.sample_index), self.device)
+            data.X = uploader.upload(window.X)
             data.y = None if self.y is None else self.y[index]
             if self.weight is not None:
                 data.weight = self.weight[index]
-            positions = torch.from_numpy(window.positions)
-            yield data, positions.to(self.device), order[window.order_slice]
+            positions = upload(torch.from_numpy(window.positions), self.device)
+            yield data, positions, order[window.order_slice]
 
     def sums_of_weights(self, order: np.ndarray, batch_size: int) -> list[float]:
         """Return the sum of the sample weights of each batch of `order`.
@@ -424,40 +438,3 @@ def samples_per_chunk(widest_layer: int, device_type: str = "cpu") -> int:
     is_cuda = device_type == "cuda"
     n_values = _VALUES_PER_CUDA_CHUNK if is_cuda else _VALUES_PER_CHUNK
     return max(1, n_values // max(1, widest_layer))
-
-
-def as_tensor(X: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return an array as a tensor that shares its memory, if torch supports that.
-
-    Otherwise the array is copied. It is cast to `dtype` if torch does not support the
-    dtype of the array.
-    """
-    if X.dtype.type not in _KEPT_DTYPES:
-        X = X.astype(np.float64 if dtype == torch.float64 else np.float32)
-    elif not X.dtype.isnative:
-        X = X.astype(X.dtype.newbyteorder("="))
-    if not X.flags.writeable or any(stride < 0 for stride in X.strides):
-        X = X.copy()
-    return torch.from_numpy(X)
-
-
-def to_device_tensor(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Copy an array to a device, in the array's dtype if the device supports it."""
-    x = as_tensor(X, dtype)
-    return x.to(
-        device, highest_precision_float(device) if x.dtype == torch.float64 else x.dtype
-    )
-
-
-def to_dense_aligned(
-    X: np.ndarray | scipy.sparse.csr_matrix, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """Return samples as a dense tensor on the device, at an aligned address.
-
-    The rounding of BLAS can depend on the address. Predictions should not.
-    """
-    x = torch.from_numpy(X.toarray()) if hasattr(X, "toarray") else as_tensor(X, dtype)
-    if x.element_size() < dtype.itemsize:  # bytes are copied as bytes
-        x = x.to(device)
-    x = x.to(device=device, dtype=dtype)
-    return x.clone() if x.data_ptr() % ALIGNMENT else x.contiguous()

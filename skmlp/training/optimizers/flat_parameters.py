@@ -7,7 +7,7 @@ parameters share the memory of the vector: to change one is to change the other.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,14 @@ def _stored_shape(parameter: Tensor, is_kernel: bool) -> tuple[int, ...]:
     return shape
 
 
+class FrozenParameter(NamedTuple):
+    """Values and gradients of a frozen parameter as views, and its values."""
+
+    values: Tensor
+    gradients: Tensor
+    frozen_values: Tensor
+
+
 class ParameterVectors(Protocol):
     """Parameters and gradients of a network, each in one vector.
 
@@ -102,8 +110,8 @@ class ParameterVectors(Protocol):
     ) -> list[tuple[slice, float]]:
         """Return slices of weights with the strength of their penalty."""
 
-    def frozen(self) -> list[tuple[slice, Tensor]]:
-        """Return slices and copies of the frozen parameters."""
+    def frozen(self) -> list[FrozenParameter]:
+        """Return the parameters that a callback has frozen."""
 
 
 class FlatParameters:
@@ -215,15 +223,17 @@ class FlatParameters:
         is_kernel = self.layout.are_kernels[self._numbers[id(parameter)]]
         return tensor.movedim(-1, 2) if is_kernel else tensor
 
-    def frozen(self) -> list[tuple[slice, Tensor]]:
-        """Return slices and copies of the parameters that a callback has frozen.
+    def frozen(self) -> list[FrozenParameter]:
+        """Return the parameters that a callback has frozen.
 
         A callback may set ``requires_grad`` to False after this object was created.
         """
         slices = [self.slice_of(p) for p in self.parameters if not p.requires_grad]
         return [
-            (parameter_slice, self.values[parameter_slice].clone())
-            for parameter_slice in slices
+            FrozenParameter(
+                self.values[at], self.gradients[at], self.values[at].clone()
+            )
+            for at in slices
         ]
 
     def alpha_per_layer(self, alpha: float | Sequence[float]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.optimizers.flat_optimizers import FlatOptimizer, UpdatedTensors
-from skmlp.training.optimizers.flat_parameters import ParameterVectors
+from skmlp.training.optimizers.flat_parameters import FrozenParameter, ParameterVectors
 
 
 class ParameterUpdater:
@@ -54,7 +54,7 @@ class ParameterUpdater:
             (flat.values[parameter_slice], strength)
             for parameter_slice, strength in flat.weight_slices_by_strength(decay)
         ]
-        self._frozen: list[tuple[slice, Tensor]] = []
+        self._frozen: list[FrozenParameter] = []
 
     def with_tensors(
         self, vectors: ParameterVectors, tensors: UpdatedTensors
@@ -136,10 +136,10 @@ class ParameterUpdater:
 
     def _clear_frozen_gradients(self) -> None:
         """Set the gradients of the frozen parameters to zero."""
-        for parameter_slice, _ in self._frozen:
-            self.flat.gradients[parameter_slice] = 0.0
+        for parameter in self._frozen:
+            parameter.gradients.zero_()
 
     def _restore_frozen(self) -> None:
         """Restore the frozen parameters, which weight decay and momentum change."""
-        for parameter_slice, values in self._frozen:
-            self.flat.values[parameter_slice] = values
+        for parameter in self._frozen:
+            parameter.values.copy_(parameter.frozen_values)

@@ -27,6 +27,7 @@ from skmlp.training.modules.introspection import known_modules
 from skmlp.training.optimizers.flat_optimizers import FlatOptimizer, UpdatedTensors
 from skmlp.training.optimizers.flat_parameters import (
     FlatParameters,
+    FrozenParameter,
     aligned_slices,
     join_slices,
 )
@@ -193,9 +194,17 @@ class DenseBlocks:
         blocks = [place.block for place in self._places]
         return join_slices(zip(blocks, self.alpha_per_layer(alpha), strict=True))
 
-    def frozen(self) -> list[tuple[slice, Tensor]]:
-        """Return no parameters, because callbacks cannot freeze any."""
-        return []
+    def frozen(self) -> list[FrozenParameter]:
+        """Return the parameters that a callback has frozen."""
+        parameters = [p for linear, *_ in self._layers for p in linear.parameters()]
+        values, gradients, _ = self.tensors
+        return [
+            FrozenParameter(value, gradient, value.clone())
+            for parameter, value, gradient in zip(
+                parameters, values, gradients, strict=True
+            )
+            if not parameter.requires_grad
+        ]
 
 
 def with_ones(X: Tensor) -> Tensor:

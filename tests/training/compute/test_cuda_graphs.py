@@ -256,6 +256,27 @@ def test_layers_in_blocks_train_as_on_the_cpu(activation, solver, weighted, repl
 
 
 @pytest.mark.cuda
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_frozen_parameters_in_blocks_do_not_change(name):
+    class Freezes(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            parameter = net.module_[0].get_parameter(name)
+            parameter.requires_grad_(len(net.history) <= 2)
+            seen.append(parameter.detach().cpu().clone())
+
+    curves = []
+    for device in ("cpu", "cuda"):
+        seen = []
+        model = MLPClassifier(9, batch_size=20, max_iter=5, random_state=0)
+        model.set_params(device=device, max_grad_norm=0.1, callbacks=[Freezes()])
+        curves.append(model.fit((X / 255).astype(np.float32), Y).loss_curve_)
+        assert not torch.equal(seen[0], seen[1])
+        assert torch.equal(seen[3], seen[4])
+    np.testing.assert_allclose(*curves, rtol=1e-5)
+
+
+@pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_partial_fits_in_blocks_continue_where_the_last_one_ended(replays):
     X_3, Y_3 = np.tile(X, (3, 1)), np.tile(Y, 3)

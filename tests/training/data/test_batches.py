@@ -13,10 +13,9 @@ from skmlp.training.data import batches as batches_module
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
-    as_tensor,
     samples_per_chunk,
-    to_dense_aligned,
 )
+from skmlp.training.data.device_tensors import as_tensor, to_dense_aligned
 from skmlp.training.optimizers.flat_parameters import ALIGNMENT
 
 CPU = torch.device("cpu")

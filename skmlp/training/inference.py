@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 from skmlp.training.compute.ambient_modes import in_default_modes, inference_mode
 from skmlp.training.compute.dense_products import linear_for_inference
+from skmlp.training.compute.processor import mkl_is_fast
+from skmlp.training.compute.split_products import (
+    linear_in_sample_parts,
+    number_of_sample_parts,
+)
 from skmlp.training.compute.thread_pool import for_each
-from skmlp.training.compute.threads import single_threaded
+from skmlp.training.compute.thread_tuning import cores_are_free
+from skmlp.training.compute.threads import available_threads, single_threaded
 from skmlp.training.data.batches import (
     samples_per_chunk,
     slices_of_size,
@@ -34,12 +40,20 @@ from skmlp.training.steps.handwritten_step import DenseModules, group_dense_modu
 # then fits into the cache of a core.
 _VALUES_PER_DENSE_CHUNK = 2**19
 
+# Maximum number of values of all samples in the widest layer, if threads share the
+# products.
+_VALUES_OF_DIVIDED_PRODUCTS = 2**22
+
 # Minimum number of multiply-adds of a chunk, if there are several. Less work is done
 # before another thread has begun.
 _MIN_MULTIPLY_ADDS_PER_CHUNK = 2**25
 
 # Maximum number of chunks, a power of two, into which few samples are divided.
 _CHUNKS_OF_FEW_SAMPLES = 8
+
+# Features for each unit of the first layer from which on its outputs are tested for
+# values that are not finite, and not the features.
+_MIN_FEATURES_PER_TESTED_OUTPUT = 2
 
 # Number of logits that an output activation gets at once.
 _LOGITS_PER_CHUNK = 2**18
@@ -133,6 +147,9 @@ class _Forward:
 
     def __call__(self, X: Any) -> Tensor:
         """Return the outputs for all samples."""
+        if self._divides_products(*X.shape):
+            with single_threaded():
+                return self._compute(X, self.network, self._threads_for_products(X))
         chunks = slices_of_size(X.shape[0], self._chunk_size(*X.shape))
         if len(chunks) == 1:
             with single_threaded():
@@ -165,23 +182,95 @@ class _Forward:
         for_each(fill, chunks, n_threads)
         return outputs
 
-    def _compute(self, X: Any, network: nn.Module) -> Tensor:
-        """Return the outputs for the samples of a chunk."""
+    def _divides_products(self, n_samples: int, n_features: int) -> bool:
+        """Return whether threads share the products, and not the samples.
+
+        For few samples, threads of torch begin sooner than threads of Python.
+        """
+        if n_samples == 1 or self.dense_layers is None or not mkl_is_fast():
+            return False
+        n_weights, widest = 0, n_features
+        for layer in self.dense_layers:
+            n_inputs, n_units = layer.linear.in_features, layer.linear.out_features
+            n_weights = max(n_weights, n_inputs * n_units)
+            widest = max(widest, n_units)
+        return (
+            number_of_sample_parts(n_samples, n_samples * n_weights) > 1
+            and n_samples * widest <= _VALUES_OF_DIVIDED_PRODUCTS
+            and self.dtype is torch.float32
+            and self.device.type == "cpu"
+        )
+
+    def _threads_for_products(self, X: Any) -> int:
+        """Return how many threads share the products."""
+        n_threads = available_threads()
+        return n_threads if n_threads == 1 or cores_are_free(n_threads) else 1
+
+    def _compute(
+        self, X: Any, network: nn.Module, n_threads: int | None = None
+    ) -> Tensor:
+        """Return the outputs for the samples of a chunk.
+
+        With `n_threads`, all samples are one chunk, and threads share the products.
+        """
         with inference_mode(True):
             x = to_dense_aligned(X, self.dtype, self.device)
             # Integers are finite. The test of values on a GPU waits for them.
             tests_finite = self.tests_finite and X.dtype.kind not in "biu"
-            if tests_finite and not math.isfinite(x.sum()):
-                self.is_finite = False
+            tests_outputs = tests_finite and self._has_few_units(x)
+            if tests_finite and not tests_outputs:
+                self._test_finite(x)
             if self.transform is not None:
                 x = self.transform(x)
             if self.dense_layers is None:
                 x = network(x)
             else:
-                x = _evaluate_dense(self.dense_layers, x)
+                x = self._evaluate_dense(x, tests_outputs, n_threads)
             if self.output_activation is not None:
                 x = self.output_activation(x)
             return x.cpu()
+
+    def _has_few_units(self, x: Tensor) -> bool:
+        """Return whether the first layer has much fewer outputs than samples have.
+
+        A feature that is not finite makes all outputs of its sample infinite or NaN, so
+        that it is faster to test the outputs. A library may compute the product of one
+        sample in another way.
+        """
+        if len(x) == 1 or self.dense_layers is None or not x.is_cpu:
+            return False
+        first = self.dense_layers[0].linear
+        return first.in_features >= _MIN_FEATURES_PER_TESTED_OUTPUT * first.out_features
+
+    def _test_finite(self, values: Tensor) -> None:
+        """Set `is_finite` to False if the sum of the values is not finite."""
+        if not math.isfinite(values.sum()):
+            self.is_finite = False
+
+    def _evaluate_dense(
+        self, x: Tensor, tests_outputs: bool, n_threads: int | None
+    ) -> Tensor:
+        """Return the output of the dense layers in evaluation mode.
+
+        With `tests_outputs`, the outputs of the first layer are tested.
+        """
+        assert self.dense_layers is not None
+        for linear, norm, activation, _ in self.dense_layers:
+            weight, bias, n_parts = linear.weight, linear.bias, 1
+            if n_threads is not None:
+                n_parts = number_of_sample_parts(len(x), len(x) * weight.numel())
+            if n_threads is not None and n_parts > 1:
+                x = linear_in_sample_parts(
+                    x.contiguous(), weight, bias, n_parts, n_threads
+                )
+            else:
+                x = linear_for_inference(x, weight, bias)
+            if tests_outputs:
+                self._test_finite(x)
+                tests_outputs = False
+            activate_in_place, _ = HANDWRITTEN_ACTIVATIONS[activation]
+            x = activate_in_place(x if norm is None else norm(x))
+        return x
 
     def _chunk_size(self, n_samples: int, n_features: int) -> int:
         """Return how many samples are computed at once.
@@ -211,15 +300,6 @@ def _find_dense_layers(network: nn.Module) -> list[DenseModules] | None:
     if modules is None or not all(map(is_known, modules)):
         return None
     return group_dense_modules(modules)
-
-
-def _evaluate_dense(layers: list[DenseModules], x: Tensor) -> Tensor:
-    """Return the output of dense layers in evaluation mode."""
-    for linear, norm, activation, _ in layers:
-        x = linear_for_inference(x, linear.weight, linear.bias)
-        activate_in_place, _ = HANDWRITTEN_ACTIVATIONS[activation]
-        x = activate_in_place(x if norm is None else norm(x))
-    return x
 
 
 @in_default_modes

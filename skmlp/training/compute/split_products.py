@@ -1,4 +1,4 @@
-"""Matrix products of a dense layer, split by units among threads.
+"""Matrix products of a dense layer, split by units or samples among threads.
 
 If a layer or a batch is not large, oneDNN needs too much time to reorder the weights.
 BLAS needs no other layout, but one product on several threads can be rounded
@@ -17,8 +17,13 @@ from torch import Tensor
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
 from skmlp.training.compute.threads import using_threads
 
-# Minimum number of multiplications for one more thread.
+# Minimum number of multiplications for one more thread, if units and if samples are
+# divided.
 _MIN_MULTIPLICATIONS_PER_PART = 2**20
+_MIN_MULTIPLICATIONS_PER_SAMPLE_PART = 2**25
+
+# Maximum number of parts, a power of two, into which the samples are divided.
+_MAX_SAMPLE_PARTS = 8
 # Minimum number of units in a part. BLAS is slower with fewer units.
 _MIN_UNITS_PER_PART = 48
 
@@ -103,6 +108,52 @@ class SplitProducts:
     def _threads_for_parts(self, parts: Tensor) -> using_threads:
         """Split a batched product among threads, at most one thread for each part."""
         return using_threads(min(self._tuner.n_threads, parts.shape[0]))
+
+
+def number_of_sample_parts(n_samples: int, n_multiplications: int) -> int:
+    """Return into how many parts `linear_in_sample_parts` divides the samples.
+
+    It does not depend on the number of threads. The product takes `n_multiplications`.
+    """
+    parts = 1
+    while (
+        parts < min(_MAX_SAMPLE_PARTS, n_samples)
+        and n_multiplications >= 2 * parts * _MIN_MULTIPLICATIONS_PER_SAMPLE_PART
+    ):
+        parts *= 2
+    return parts
+
+
+def linear_in_sample_parts(
+    x: Tensor, weight: Tensor, bias: Tensor, n_parts: int, n_threads: int
+) -> Tensor:
+    """Return ``x @ weight.T + bias``, computed in parts of equal numbers of samples.
+
+    It is not differentiable. A thread computes whole parts.
+
+    Parameters
+    ----------
+    x : Tensor of shape (samples, in)
+        Contiguous.
+    weight : Tensor of shape (out, in)
+    bias : Tensor of shape (out,)
+    n_parts : int
+        At most the number of samples.
+    n_threads : int
+        Number of threads that may compute.
+    """
+    output = x.new_empty((x.shape[0], weight.shape[0]))
+    n = x.shape[0] - x.shape[0] % n_parts
+    with using_threads(min(n_threads, n_parts)):
+        torch.baddbmm(
+            bias,
+            x[:n].view(n_parts, -1, x.shape[1]),
+            weight.mT.expand(n_parts, -1, -1),
+            out=output[:n].view(n_parts, -1, weight.shape[0]),
+        )
+    if n < x.shape[0]:  # one thread, because several could split the sums
+        torch.addmm(bias, x[n:], weight.mT, out=output[n:])
+    return output
 
 
 def _number_of_parts(size: int, min_size: int, max_parts: float = math.inf) -> int:

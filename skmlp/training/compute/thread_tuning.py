@@ -88,7 +88,7 @@ class ThreadTuner:
         self._seconds_per_step[self.n_threads] = self._elapsed / self._n_steps
         self._n_steps, self._elapsed = 0, 0.0
         n_threads = self._choose()
-        while n_threads != self._fastest and not _cores_are_free(n_threads):
+        while n_threads != self._fastest and not cores_are_free(n_threads):
             self._seconds_per_step[n_threads] = inf
             n_threads = self._choose()
         is_trial = n_threads != self._fastest
@@ -126,7 +126,7 @@ class ThreadTuner:
         return fastest
 
 
-def _cores_are_free(n_threads: int) -> bool:
+def cores_are_free(n_threads: int) -> bool:
     """Return whether a short operation on several threads waits for no core.
 
     A step has many operations. Each would wait for milliseconds if other processes

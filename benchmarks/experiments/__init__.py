@@ -14,6 +14,7 @@ from benchmarks.experiments.fashion_mnist.fashion_mlp import FASHION_MLP
 from benchmarks.experiments.fashion_mnist.hidden_units import HIDDEN_UNITS
 from benchmarks.experiments.fashion_mnist.normalization import NORMALIZATION
 from benchmarks.experiments.fashion_mnist.optimizers import OPTIMIZERS
+from benchmarks.experiments.fashion_mnist.precision import PRECISION
 from benchmarks.experiments.image_folder import IMAGE_FOLDER
 from benchmarks.experiments.keras_networks import KERAS_EXPERIMENTS
 from benchmarks.experiments.learning_rates import LEARNING_RATES
@@ -37,6 +38,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         OPTIMIZERS,
         ACTIVATIONS_AND_INITIALIZERS,
         CONTINUAL,
+        PRECISION,
         CIFAR10_MLP,
         IMAGE_FOLDER,
         TABULAR,

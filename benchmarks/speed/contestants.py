@@ -21,6 +21,7 @@ from benchmarks.speed.workloads import (
     OBVIOUS,
     OURS,
     PLAIN,
+    SINGLE_PRECISION,
     SKLEARN,
     SKORCH,
     Workload,
@@ -74,6 +75,7 @@ def estimator(work: Workload, ours: bool) -> Any:
         if work.data == "diabetes":
             return theirs.MLPRegressor(**params)
         return theirs.MLPClassifier(**params)
+    params["amp"] = network.amp
     from skmlp.neural_network import (
         CNNClassifier,
         MLPClassifier,
@@ -113,9 +115,14 @@ def _fit_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], J
     return lambda work, X, y: lambda: estimator(work, ours).fit(X, y)
 
 
-def _fit_plain(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
-    plain = replace(work, network=replace(work.network, augmented=False))
-    return lambda: estimator(plain, ours=True).fit(X, y)
+def _fit_without(setting: str) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
+    """Return a fit of skmlp without a setting of the network."""
+
+    def prepare(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
+        plain = replace(work, network=replace(work.network, **{setting: False}))
+        return lambda: estimator(plain, ours=True).fit(X, y)
+
+    return prepare
 
 
 def _predict_estimator(ours: bool) -> Callable[[Workload, np.ndarray, np.ndarray], Job]:
@@ -257,7 +264,8 @@ def _predict_by_module(work: Workload, X: np.ndarray, y: np.ndarray) -> Job:
 
 _FITS: dict[str, Callable[[Workload, np.ndarray, np.ndarray], Job]] = {
     OURS: _fit_estimator(ours=True),
-    PLAIN: _fit_plain,
+    PLAIN: _fit_without("augmented"),
+    SINGLE_PRECISION: _fit_without("amp"),
     SKLEARN: _fit_estimator(ours=False),
     SKORCH: _fit_skorch,
     KERAS: _fit_keras,

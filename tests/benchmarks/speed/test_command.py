@@ -6,7 +6,14 @@ import pytest
 
 from benchmarks.command_line.main import main
 from benchmarks.speed import command, contestants
-from benchmarks.speed.workloads import OBVIOUS, OURS, PLAIN, SKLEARN, find_workload
+from benchmarks.speed.workloads import (
+    OBVIOUS,
+    OURS,
+    PLAIN,
+    SINGLE_PRECISION,
+    SKLEARN,
+    find_workload,
+)
 
 
 def test_quick_trial_stores_what_the_table_shows(tmp_path, capsys):
@@ -87,3 +94,24 @@ def test_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(contestants.NEEDS, "peer", ("no_such_package", "json"))
     assert contestants.why_absent("peer").startswith("no_such_package not installed")
     assert contestants.why_absent(OURS) is None
+
+
+@pytest.mark.parametrize("name", ["mlp, batch 200", "mlp, width 1,000", "fashion-cnn"])
+def test_mixed_precision_is_compared_with_float32(name, monkeypatch):
+    import numpy as np
+
+    work, make = find_workload(f"amp: {name}").quick(), contestants.estimator
+    fitted = []
+
+    def record(*args, **params):
+        fitted.append(make(*args, **params))
+        return fitted[-1]
+
+    monkeypatch.setattr(contestants, "estimator", record)
+    X, y = np.zeros((30, 784), np.float32), np.arange(30) % 10
+    for contestant in (OURS, SINGLE_PRECISION):
+        contestants.prepare(contestant, work, X, y)()
+    in_bfloat16, in_float32 = (each.get_params() for each in fitted)
+    assert in_bfloat16.pop("amp")
+    assert not in_float32.pop("amp")
+    assert in_bfloat16 == in_float32

@@ -46,6 +46,7 @@ from skmlp.training.run import (
 )
 from skmlp.training.segments import SegmentTrainer, trains_in_segments
 from skmlp.training.steps import make_step
+from skmlp.training.steps.autograd_step import AutogradStep
 from skmlp.training.steps.handwritten_step import HandwrittenStep
 
 # Minimum number of steps for a CUDA graph. In fewer steps, it saves less time than its
@@ -420,7 +421,10 @@ class Trainer:
         """Return the logits and the `BatchLosses` of a validation batch."""
         x, y, weight, total_weight = batch
         net = self.run.net
-        logits = net.module_(x)
+        if isinstance(self.step, AutogradStep):
+            logits = self.step.evaluate(x)
+        else:
+            logits = net.module_(x)
         loss_terms, _ = net.criterion_.loss_terms_and_gradient(logits, y, weight)
         return logits, BatchLosses(loss_terms, weight, total_weight)
 

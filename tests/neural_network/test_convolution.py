@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -253,3 +254,24 @@ def test_signals_of_another_length_are_refused_at_predict():
     model = CNNClassifier(2, conv_dims=1, **FEW).fit(SIGNALS, LABELS)
     with pytest.raises(ValueError, match=r"\(3, 24\), but the network was fitted to"):
         model.predict(SIGNALS.transpose(0, 2, 1))
+
+
+def test_large_batches_are_bitwise_equal_on_any_threads():
+    """A batch of gray images has several chunks, which threads share."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((150, 784), dtype=np.float32), np.arange(150) % 3
+    before, results = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 3):
+            torch.set_num_threads(n_threads)
+            model = CNNClassifier(
+                batch_size=70, max_iter=3, early_stopping=True, random_state=0
+            )
+            model.fit(X, y)
+            results.append((model.coefs_, model.loss_curve_, model.validation_scores_))
+    finally:
+        torch.set_num_threads(before)
+    (coefs, *curves), (other_coefs, *other_curves) = results
+    assert curves == other_curves
+    for ours, theirs in zip(coefs, other_coefs, strict=True):
+        assert_array_equal(ours, theirs)

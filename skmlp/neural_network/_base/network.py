@@ -394,4 +394,5 @@ def _threads_for(run: TrainingRun) -> AbstractContextManager[None]:
     data = run.train_loader.data
     batch_size = min(run.train_loader.batch_size, len(data))
     shape = (batch_size, data.X.shape[1])
-    return threads_for_step(run.net.module_, run.net.optimizer_, shape)
+    is_augmented = run.train_loader.augment is not None
+    return threads_for_step(run.net.module_, run.net.optimizer_, shape, is_augmented)

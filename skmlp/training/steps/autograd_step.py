@@ -38,7 +38,7 @@ from skmlp.training.steps.handwritten_step import (
     group_dense_modules,
     make_single_network_layer,
 )
-from skmlp.training.steps.image_stages import group_stages
+from skmlp.training.steps.image_stages import group_stages, is_faster_by_stages
 
 # Maximum number of chunks whose autograd graphs are stored until the backward pass of
 # the dense layers. A chunk has two million values in its widest layer.
@@ -99,15 +99,27 @@ class AutogradStep:
         )
         self.chunk_size: int | None = None
         self.tuner = tuner
-        self.image_layers, dense_layers = _split_before_dense(modules or [])
+        self.image_layers, dense_layers = split_before_dense(modules or [])
         self.dense_layers = [
             make_single_network_layer(layer, flat, tuner, amp=amp)
             for layer in dense_layers
         ]
-        self.convolutions: HandwrittenConvolutions | None = None
-        stages = group_stages(self.image_layers)
-        if stages and self.dense_layers and self.uses_chunks:
-            self.convolutions = HandwrittenConvolutions(stages, flat, amp)
+        self.stages = group_stages(self.image_layers) or []
+        self.handwritten_step: HandwrittenStep | None = None
+        self.evaluation_step: HandwrittenStep | None = None  # in full precision
+        if self.stages and self.dense_layers and self.uses_chunks:
+            convolutions = HandwrittenConvolutions(self.stages, flat, amp)
+            self.handwritten_step = self._whole_step(convolutions)
+            self.evaluation_step = self.handwritten_step
+            if amp:
+                layers = [
+                    make_single_network_layer(layer, flat, tuner)
+                    for layer in dense_layers
+                ]
+                convolutions = HandwrittenConvolutions(self.stages, flat)
+                self.evaluation_step = HandwrittenStep(
+                    layers, loss, tuner, convolutions
+                )
 
     def __call__(
         self, x: Tensor, y: Tensor, weight: Tensor | None, total_weight: float
@@ -117,6 +129,12 @@ class AutogradStep:
         self.penalty.add_to_gradients(total_weight)
         return logits, loss_terms
 
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Return the logits in evaluation mode, in full precision."""
+        if self.evaluation_step and is_faster_by_stages(self.stages, x.shape[0]):
+            return self.evaluation_step.logits(x)
+        return self.network(x)
+
     def _write_loss_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -125,16 +143,12 @@ class AutogradStep:
         batch_size = x.shape[0]
         if not self.uses_chunks:
             return self._add_gradients(x, y, weight)
+        if self.handwritten_step and is_faster_by_stages(self.stages, batch_size):
+            return self.handwritten_step(x, y, weight)
         if self.chunk_size is None:
             widest = max_values_per_sample(self.network, x.shape[1])
             self.chunk_size = samples_per_chunk(widest)
         n_chunks = -(-batch_size // self.chunk_size)  # rounded up
-        if (
-            self.convolutions is not None
-            and self.convolutions.count_chunks(batch_size) > 1
-            and n_chunks <= self.max_kept_chunks
-        ):
-            return self._whole_step(self.convolutions, x, y, weight)
         # Mixed precision computes dense layers faster in a handwritten step.
         if batch_size <= self.chunk_size and not self.amp:
             return self._add_gradients(x, y, weight)
@@ -143,7 +157,7 @@ class AutogradStep:
             feature_extractor = _ChunkedFeatureExtractor(
                 self.image_layers, chunks, self._autocast(x)
             )
-            return self._whole_step(feature_extractor, x, y, weight)
+            return self._whole_step(feature_extractor)(x, y, weight)
         results = []
         for chunk in chunks:
             fraction = (chunk.stop - chunk.start) / batch_size
@@ -154,12 +168,9 @@ class AutogradStep:
         logits, loss_terms = map(torch.cat, zip(*results, strict=True))
         return logits, loss_terms
 
-    def _whole_step(
-        self, extractor: FeatureExtractor, x: Tensor, y: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Compute the dense layers for the whole batch, after the other layers."""
-        step = HandwrittenStep(self.dense_layers, self.loss, self.tuner, extractor)
-        return step(x, y, weight)
+    def _whole_step(self, extractor: FeatureExtractor) -> HandwrittenStep:
+        """Return a step that computes the dense layers for the whole batch."""
+        return HandwrittenStep(self.dense_layers, self.loss, self.tuner, extractor)
 
     def _add_gradients(
         self, x: Tensor, y: Tensor, weight: Tensor | None, fraction: float = 1.0
@@ -192,7 +203,7 @@ class AutogradStep:
         return global_draws_from(self.generator)
 
 
-def _split_before_dense(
+def split_before_dense(
     layers: list[nn.Module],
 ) -> tuple[nn.Sequential, list[DenseModules]]:
     """Return the layers before the first linear one, and the dense layers after.

@@ -20,12 +20,14 @@ from torch import Tensor
 from skmlp.training.compute.ambient_modes import inference_mode
 from skmlp.training.compute.max_pooling import pool_planes, unpool_planes
 from skmlp.training.compute.thread_pool import for_each
+from skmlp.training.compute.threads import available_threads
 from skmlp.training.optimizers.flat_parameters import FlatParameters
-from skmlp.training.steps.image_stages import STAGE_ACTIVATIONS, Stage
-
-# Maximum number of values of a chunk in its widest stage. The maps of a stage and their
-# gradients then fit into the second-level cache of a core.
-_VALUES_PER_CHUNK = 2**19
+from skmlp.training.steps.image_stages import (
+    STAGE_ACTIVATIONS,
+    VALUES_PER_CHUNK,
+    Stage,
+    count_chunks,
+)
 
 _aten = torch.ops.aten
 
@@ -54,7 +56,7 @@ class HandwrittenConvolutions:
         stages: list[Stage],
         flat: FlatParameters,
         amp: bool = False,
-        values_per_chunk: int = _VALUES_PER_CHUNK,
+        values_per_chunk: int = VALUES_PER_CHUNK,
     ) -> None:
         self._stages = stages
         dtype = torch.bfloat16 if amp else flat.values.dtype  # of feature maps
@@ -62,14 +64,13 @@ class HandwrittenConvolutions:
         for stage in stages:
             make = _Convolution if self._layers else _PatchConvolution
             self._layers.append(make(stage, flat, dtype))
-        widest = max(stage.n_values for stage in stages)
-        self._chunk_size = max(1, values_per_chunk // widest)
+        self._values_per_chunk = values_per_chunk
         self._chunks: list[_Chunk] = []  # of the last batch
         self._features = flat.values.new_empty(0, dtype=dtype)
 
     def count_chunks(self, batch_size: int) -> int:
         """Return the number of chunks of a batch."""
-        return -(-batch_size // self._chunk_size)  # rounded up
+        return count_chunks(self._stages, batch_size, self._values_per_chunk)
 
     def forward(self, x: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Return the features ``(batch, features)``, and `x` for `backward`."""
@@ -123,14 +124,15 @@ class HandwrittenConvolutions:
         ]
 
     def _for_each_chunk(self, compute: Callable[["_Chunk"], None]) -> None:
-        """Call a function for all chunks of a batch, on the threads of torch."""
+        """Call a function for all chunks of a batch, on all threads of this fit."""
+        n_threads = max(torch.get_num_threads(), available_threads())
         is_inference = torch.is_inference_mode_enabled()
 
         def compute_in_mode(chunk: _Chunk) -> None:
             with inference_mode(is_inference):
                 compute(chunk)
 
-        for_each(compute_in_mode, self._chunks, torch.get_num_threads())
+        for_each(compute_in_mode, self._chunks, n_threads)
 
     def _pad(self, images: Tensor) -> Tensor:
         """Return images with the zeros around them."""

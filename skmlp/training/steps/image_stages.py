@@ -4,7 +4,7 @@ A stage is a convolution with its padding, max pooling and activation.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -12,6 +12,12 @@ from torch import Tensor, nn
 
 from skmlp.training.modules.image_layers import FlattenImage, ImageView
 from skmlp.training.modules.layers import Conv2d
+
+# Maximum number of values of a chunk in its widest stage. The maps of a stage and their
+# gradients then fit into the second-level cache of a core.
+VALUES_PER_CHUNK = 2**19
+# Maximum number of chunks. The feature maps of all chunks are stored.
+_MAX_CHUNKS = 128
 
 _aten = torch.ops.aten
 
@@ -159,3 +165,18 @@ def _read_stage(
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """Return height and width of a window."""
     return (size, size) if isinstance(size, int) else size
+
+
+def is_faster_by_stages(stages: Sequence[Stage], batch_size: int) -> bool:
+    """Return whether `HandwrittenConvolutions` is faster than autograd.
+
+    It is not for a single chunk. Very many chunks would take too much memory.
+    """
+    n_chunks = count_chunks(stages, batch_size, VALUES_PER_CHUNK)
+    return 1 < n_chunks <= _MAX_CHUNKS
+
+
+def count_chunks(stages: Sequence[Stage], batch_size: int, max_values: int) -> int:
+    """Return the number of chunks of at most so many values in the widest stage."""
+    chunk_size = max(1, max_values // max(stage.n_values for stage in stages))
+    return -(-batch_size // chunk_size)  # rounded up

@@ -10,11 +10,16 @@ from torch import Tensor, nn
 from skmlp._warnings import warn
 from skmlp.training.compute.dense_products import can_thread_large_products
 from skmlp.training.compute.processor import bfloat16_is_fast
-from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
+from skmlp.training.compute.thread_tuning import (
+    MIN_TUNED_PARAMETERS,
+    SINGLE_THREAD_TUNER,
+    ThreadTuner,
+)
 from skmlp.training.compute.threads import single_threaded, threads_for_work
 from skmlp.training.losses import Loss
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.introspection import (
+    count_parameters,
     has_convolutions,
     known_modules,
     multiply_adds,
@@ -23,7 +28,7 @@ from skmlp.training.modules.introspection import (
 from skmlp.training.optimizers.flat_optimizers import FlatOptimizer
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
-from skmlp.training.steps.autograd_step import AutogradStep
+from skmlp.training.steps.autograd_step import AutogradStep, split_before_dense
 from skmlp.training.steps.handwritten_embedding import HandwrittenEmbedding
 from skmlp.training.steps.handwritten_step import (
     DenseModules,
@@ -31,6 +36,7 @@ from skmlp.training.steps.handwritten_step import (
     group_dense_modules,
     make_single_network_layer,
 )
+from skmlp.training.steps.image_stages import group_stages, is_faster_by_stages
 
 # A step takes a batch: features, targets, normalized sample weights (or None), and the
 # sum of the sample weights before normalization. It writes the gradients of the flat
@@ -85,18 +91,24 @@ def make_step(
 
 
 def threads_for_step(
-    network: nn.Module, optimizer: Any, batch_shape: tuple[int, int]
+    network: nn.Module,
+    optimizer: Any,
+    batch_shape: tuple[int, int],
+    is_augmented: bool = False,
 ) -> AbstractContextManager[None]:
     """Return the context in which steps run: one thread, or torch's number of threads.
 
     On one thread, a `ThreadTuner` chooses the threads of the large operations of a
-    `HandwrittenStep` and of a `FlatOptimizer`.
+    `HandwrittenStep` and of a `FlatOptimizer`. Handwritten convolutions use all threads
+    without waiting for them. An augmentation of images uses torch's number of threads.
     """
     batch_size, n_features = batch_shape
+    is_flat = isinstance(optimizer, FlatOptimizer)
+    if is_flat and not is_augmented and _has_tuned_convolutions(network, batch_size):
+        return single_threaded()
     is_tuned = not has_convolutions(network) and can_thread_large_products(
         reference_parameter(network)
     )
-    is_flat = isinstance(optimizer, FlatOptimizer)
     if is_tuned and is_flat and _handwritten_layers(network):
         return single_threaded()
     work = multiply_adds(network, n_features) * batch_size
@@ -112,6 +124,18 @@ def _handwritten_layers(network: nn.Module) -> list[DenseModules] | None:
             return None
         modules = modules[1:]
     return group_dense_modules(modules) if modules else None
+
+
+def _has_tuned_convolutions(network: nn.Module, batch_size: int) -> bool:
+    """Return whether the step has handwritten convolutions, and a tuner."""
+    first, modules = reference_parameter(network), known_modules(network)
+    if modules is None or not can_thread_large_products(first):
+        return False
+    if count_parameters(network, trainable=True) < MIN_TUNED_PARAMETERS:
+        return False
+    image_layers, dense_layers = split_before_dense(modules)
+    stages = group_stages(image_layers) if dense_layers else None
+    return stages is not None and is_faster_by_stages(stages, batch_size)
 
 
 def _gains_by_bfloat16(values: Tensor) -> bool:

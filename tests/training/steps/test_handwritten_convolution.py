@@ -9,9 +9,11 @@ from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.losses import SoftmaxCrossEntropy
 from skmlp.training.modules.convolution import build_cnn
 from skmlp.training.modules.layers import initialize
+from skmlp.training.optimizers.flat_optimizers import SGD
 from skmlp.training.optimizers.flat_parameters import FlatParameters
 from skmlp.training.optimizers.penalty import Penalty
-from skmlp.training.steps import make_step
+from skmlp.training.steps import make_step, threads_for_step
+from skmlp.training.steps.autograd_step import AutogradStep
 from skmlp.training.steps.handwritten_convolution import HandwrittenConvolutions
 from skmlp.training.steps.image_stages import group_stages
 
@@ -178,3 +180,32 @@ def test_step_of_a_large_batch_uses_the_formulas(monkeypatch):
     with torch.no_grad():
         step(x, y, None, 200.0)
     torch.testing.assert_close(flat.gradients, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_step_evaluates_in_full_precision(amp):
+    network = build_cnn(
+        (16, 16, 1), 3, conv_channels=16, hidden_layer_sizes=5, dropout=0.5
+    )
+    initialize(network, "auto", "relu", resolve_random_state(0))
+    flat = FlatParameters(network)
+    step = AutogradStep(
+        network.eval(), SoftmaxCrossEntropy(), flat, Penalty(flat, 0.0), amp
+    )
+    for n_samples in (200, 2):  # two chunks, and one
+        x, _ = inputs_of(network, n_samples, 256, torch.float32)
+        with torch.no_grad():
+            torch.testing.assert_close(step.evaluate(x), network(x))
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(
+    ("batch_size", "is_augmented", "n_threads"),
+    [(200, False, 1), (200, True, 3), (20, False, 3)],
+)
+def test_tuner_chooses_the_threads_of_many_chunks(batch_size, is_augmented, n_threads):
+    network = build_cnn((28, 28, 1), 3, conv_channels=(32, 64), hidden_layer_sizes=32)
+    values = FlatParameters(network).values
+    optimizer = SGD([values], lr=0.1, momentum=0.9, nesterov=True)
+    with threads_for_step(network, optimizer, (batch_size, 784), is_augmented):
+        assert torch.get_num_threads() == n_threads

@@ -153,7 +153,7 @@ def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
 
 # The exponential of a smaller number is zero up to rounding, also in float64. Numbers
 # near the smallest float32 would slow the processor.
-_SMALLEST_EXPONENT = -40.0
+_SMALLEST_EXPONENT = -80.0
 
 
 def _selu(z: Tensor) -> Tensor:

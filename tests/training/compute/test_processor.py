@@ -1,6 +1,7 @@
 """What is known about the processor."""
 
 import pytest
+import torch
 
 from skmlp.training.compute import processor
 
@@ -38,3 +39,29 @@ def test_instructions_decide_whether_bfloat16_is_fast(
 ):
     monkeypatch.setattr(processor.torch.cpu, "get_capabilities", lambda: instructions)
     assert processor.bfloat16_is_fast.__wrapped__() == is_fast
+
+
+def halved_smallest():
+    return float(torch.tensor(torch.finfo(torch.float32).tiny) * 0.5)
+
+
+@pytest.mark.skipif(
+    not torch.set_flush_denormal(False), reason="this processor has no such mode"
+)
+def test_numbers_near_zero_are_flushed_within_the_block_only():
+    with processor.flushed_denormals():
+        assert halved_smallest() == 0.0
+    assert halved_smallest() > 0.0
+
+
+@pytest.mark.skipif(
+    not torch.set_flush_denormal(False), reason="this processor has no such mode"
+)
+def test_mode_of_the_caller_is_kept():
+    torch.set_flush_denormal(True)
+    try:
+        with processor.flushed_denormals():
+            pass
+        assert halved_smallest() == 0.0
+    finally:
+        torch.set_flush_denormal(False)

@@ -34,3 +34,20 @@ def test_handwritten_derivatives_match_autograd(module):
     output = forward(z)
     torch.testing.assert_close(output, expected.detach(), rtol=1e-15, atol=1e-16)
     torch.testing.assert_close(backward(delta, z), leaf.grad, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("module", [torch.nn.SELU, torch.nn.Mish])
+def test_handwritten_activations_are_right_for_large_numbers(module, dtype):
+    z = torch.cat(
+        [torch.linspace(-50, 50, 4001), torch.tensor([-1e6, -200.0, 200.0, 1e6])]
+    ).to(dtype)
+    leaf = z.double().clone().requires_grad_()
+    expected = module()(leaf)
+    expected.sum().backward()
+    forward, backward = activations.HANDWRITTEN_ACTIVATIONS[module]
+    output = forward(z)
+    bound = {"rtol": 32 * torch.finfo(dtype).eps, "atol": 32 * torch.finfo(dtype).eps}
+    torch.testing.assert_close(output, expected.detach().to(dtype), **bound)
+    gradient = backward(torch.ones_like(z), z)
+    torch.testing.assert_close(gradient, leaf.grad.to(dtype), **bound)

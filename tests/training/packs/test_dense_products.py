@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from skmlp.training.compute.dense_products import DenseProducts
-from skmlp.training.packs.dense_products import PackDenseProducts
+from skmlp.training.packs.dense_products import PackDenseProducts, ScaledDenseProducts
 
 # Sums of up to 600 products of standard normals, in float32.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -67,3 +67,33 @@ def test_threads_do_not_change_packed_products(
         return products.forward(x), products.input_gradient(grad, x), gradient
 
     assert all(map(torch.equal, *on_one_and_many_threads(n_threads, compute)))
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize("n_sets", [2, 6])
+def test_scaled_weights_match_scaled_inputs(n_sets, batch):
+    weight, bias = normal(6, 9, 8), normal(6, 9, seed=1)
+    scale = normal(6, 8, seed=4)
+    gradient, scale_gradient = torch.full_like(weight, np.nan), torch.zeros(6, 8)
+    packed = ScaledDenseProducts(
+        weight,
+        bias,
+        gradient,
+        scale=scale,
+        scale_gradient=scale_gradient,
+        n_constant=3,
+    )
+    x, grad = normal(n_sets, batch, 8, seed=2), normal(6, batch, 9, seed=3)
+    leaves = [t.clone().requires_grad_() for t in (weight, scale)]
+    inputs = x.repeat_interleave(6 // n_sets, dim=0).requires_grad_()
+    expected = torch.baddbmm(
+        bias.unsqueeze(1), inputs * leaves[1].unsqueeze(1), leaves[0].mT
+    )
+    expected.backward(grad)
+    np.testing.assert_allclose(packed.forward(x), expected.detach(), **TOLERANCE)
+    packed.write_weight_gradient(grad, x)
+    for own, leaf in zip((gradient, scale_gradient), leaves, strict=True):
+        np.testing.assert_allclose(own, leaf.grad, **TOLERANCE)
+    np.testing.assert_allclose(
+        packed.input_gradient(grad, x), inputs.grad[..., 3:], **TOLERANCE
+    )

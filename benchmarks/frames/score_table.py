@@ -79,6 +79,18 @@ def mean_ranks(
     return {name: fmean(values) for name, values in ranks.items() if values}
 
 
+def on_all_splits(
+    by_contestant: dict[str, dict[Split, float]],
+) -> dict[str, dict[Split, float]]:
+    """Return the contestants that have a result on every split.
+
+    Only they are ranked. A contestant that is too slow for all splits would change the
+    ranks of the others on some of them.
+    """
+    splits = {split for values in by_contestant.values() for split in values}
+    return {n: values for n, values in by_contestant.items() if splits <= values.keys()}
+
+
 def relative_losses(losses: dict[str, dict[Split, float]]) -> dict[str, float]:
     """Return the geometric mean of each contestant's loss divided by `UNIT`'s."""
     unit = losses.get(UNIT, {})
@@ -103,10 +115,17 @@ def lower_losses(losses: dict[str, dict[Split, float]]) -> dict[str, str]:
 
 
 def rank_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
-    """Return the rows of the table of ranks, the best loss first."""
+    """Return the rows of the table of ranks, the best loss first.
+
+    Contestants without a result on every split follow, without ranks.
+    """
     losses = on_splits(records, "loss")
-    loss_ranks = mean_ranks(losses, descending=False)
-    score_ranks = mean_ranks(on_splits(records, "score"), descending=True)
+    loss_ranks = mean_ranks(on_all_splits(losses), descending=False)
+    score_ranks = mean_ranks(
+        on_all_splits(on_splits(records, "score")), descending=True
+    )
+    ranked = sorted(loss_ranks, key=loss_ranks.__getitem__)
+    unranked = [name for name in losses if name not in loss_ranks]
     relative, lower = relative_losses(losses), lower_losses(losses)
     aucs = means(records, "auc")
     fits, predictions = means(records, "fit_seconds"), means(records, "predict_seconds")
@@ -115,8 +134,8 @@ def rank_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
         (
             name,
             rows,
-            f"{rank:.2f}",
-            f"{score_ranks[name]:.2f}",
+            f"{loss_ranks[name]:.2f}" if name in loss_ranks else "",
+            f"{score_ranks[name]:.2f}" if name in score_ranks else "",
             f"{relative[name]:.3f}" if name in relative else "",
             f"{fmean(aucs[name].values()):.4f}" if name in aucs else "",
             f"{median(fits[name].values()):.1f}",
@@ -124,7 +143,7 @@ def rank_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
             lower.get(name, ""),
             str(len(losses[name])),
         )
-        for name, rank in sorted(loss_ranks.items(), key=lambda item: item[1])
+        for name in ranked + unranked
     ]
     absent = {
         r["contestant"]: r["error"] for r in records if r["contestant"] not in losses
@@ -203,7 +222,7 @@ def tables_of(records: Sequence[Record]) -> list[TimingTable]:
 
 def normalised_scores(records: Sequence[Record]) -> dict[str, float]:
     """Return the mean over splits of losses scaled to 0 (worst) and 1 (best)."""
-    losses = on_splits(records, "loss")
+    losses = on_all_splits(on_splits(records, "loss"))
     scaled: dict[str, list[float]] = {}
     for split in {s for values in losses.values() for s in values}:
         present = {n: v[split] for n, v in losses.items() if split in v}

@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.command_line.main import OK, main
-from benchmarks.frames import command, csv_tables, score_table
+from benchmarks.frames import (
+    command,
+    csv_tables,
+    measurements,
+    package_tables,
+    score_table,
+)
 from benchmarks.frames.contestants import CONTESTANTS
 
 
@@ -147,6 +153,31 @@ def test_ranks_share_ties_and_skip_missing_results():
     losses = {"a": {one: 1.0, two: 1.0}, "b": {one: 1.0, two: 2.0}, "c": {one: 3.0}}
     ranks = score_table.mean_ranks(losses, descending=False)
     assert ranks == {"a": 1.25, "b": 1.75, "c": 3.0}
+
+
+def test_only_contestants_of_every_split_are_ranked():
+    facts = {"task": "regression", "all_rows": False, "error": None}
+    losses = {("a", 0): 2.0, ("a", 1): 2.0, ("b", 0): 3.0, ("b", 1): 3.0, ("c", 0): 1.0}
+    records = [
+        facts
+        | {"table": "t", "seed": seed, "contestant": name, "loss": loss, "score": -loss}
+        | {"fit_seconds": 1.0, "predict_seconds": 1.0}
+        for (name, seed), loss in losses.items()
+    ]
+    rows = score_table.rank_rows(records)
+    assert [(row[0], row[2], row[3]) for row in rows] == [
+        ("a", "1.00", "1.00"),
+        ("b", "2.00", "2.00"),
+        ("c", "", ""),
+    ]
+
+
+def test_contestants_take_turns_on_every_split():
+    table, names = package_tables.load_bundled(), ["linear", "scikit-learn MLP"]
+    records = measurements.measure(table, [0, 1], names, max_train_rows=30)
+    assert [(r["seed"], r["contestant"]) for r in records] == [
+        (seed, name) for seed in (0, 1) for name in names
+    ]
 
 
 def test_lower_losses_are_counted_on_common_splits():

@@ -71,15 +71,16 @@ def read_channel_values(augmentation: Augmentation, name: str) -> tuple[float, .
 
 def channel_tensor(values: tuple[float, ...], name: str, images: Tensor) -> Tensor:
     """Return pixel values as a tensor that broadcasts against `images`."""
-    dtype = compute_dtype(images.dtype)
-    if len(values) == 1:
-        # Filling a tensor on the device avoids a copy from the CPU.
-        tensor = torch.full((1, 1, 1), values[0], dtype=dtype, device=images.device)
-    elif len(values) == images.shape[1]:
-        tensor = torch.tensor(values, dtype=dtype, device=images.device)[:, None, None]
-    else:
+    if len(values) not in (1, images.shape[1]):
         raise ValueError(
             f"{name} has {len(values)} values, but the images have "
             f"{images.shape[1]} channels; give one number, or one for each channel."
         )
+    dtype = compute_dtype(images.dtype)
+    # Filling tensors on the device avoids a copy from the CPU.
+    tensors = [
+        torch.full((1, 1, 1), value, dtype=dtype, device=images.device)
+        for value in values
+    ]
+    tensor = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
     return cast_to_image_dtype(tensor, images.dtype)  # (1 or channels, 1, 1)

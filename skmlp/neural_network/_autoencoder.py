@@ -31,7 +31,7 @@ from skmlp.neural_network._base.parameters.declaration import (
 )
 from skmlp.neural_network._base.rollback import restore_attributes_on_error
 from skmlp.neural_network._fit.fit_data import FitData
-from skmlp.neural_network._fit.images import augment_samples
+from skmlp.neural_network._fit.images import augment_samples, is_own_augmentation
 from skmlp.neural_network._fit.reconstruction_error import (
     negative_error,
     samples_per_block,
@@ -376,6 +376,10 @@ shape (n_samples, height, width[, channels])
     def _noise_function(self) -> Callable[..., Tensor] | None:
         has_noise = callable(self.noise) or self.noise > 0
         return self._add_noise if has_noise else None
+
+    def _changes_samples_alone(self) -> bool:
+        is_own_noise = not callable(self.noise) or is_own_augmentation(self.noise)
+        return is_own_noise and super()._changes_samples_alone()
 
     def _add_noise(self, samples: Tensor, generator: torch.Generator) -> Tensor:
         """Return a batch ``(batch, n_features)`` with noise."""

@@ -116,12 +116,17 @@ class SegmentTrainer:
         )
         device = run.device
         # One graph for the equal segments of an epoch, and one for the last segment.
-        self._recorder = SegmentRecorder(
-            partial(dropout_generators, [net.module_]), device, 2 if records else 0
-        )
+        self._recorder = SegmentRecorder(self._generators, device, 2 if records else 0)
         self._sum = torch.zeros(
             (), dtype=highest_precision_float(device), device=device
         )
+
+    def _generators(self) -> set[torch.Generator]:
+        """Return the generators from which a segment draws."""
+        generators = dropout_generators([self.run.net.module_])
+        if self.run.train_loader.changes_features and self.run.generator is not None:
+            generators.add(self.run.generator)
+        return generators
 
     def train_epoch(self) -> float:
         """Train on every batch once; return the sum of the losses of all samples."""
@@ -144,7 +149,7 @@ class SegmentTrainer:
         may_record = (
             all(totals)
             and not self.update.has_frozen
-            and (not net.callbacks or known_modules(net.module_) is not None)
+            and (not net.callbacks or self._is_known_to_graphs())
         )
         first = 0
         for n_segments, n in divide_into_segments(
@@ -164,6 +169,15 @@ class SegmentTrainer:
         if self._blocks is not None:
             self._blocks.store()
         return float(self._sum)
+
+    def _is_known_to_graphs(self) -> bool:
+        """Return whether `_settings` has all that callbacks may have changed.
+
+        They may have added hooks, or changed the augmentation.
+        """
+        run = self.run
+        has_hooks = known_modules(run.net.module_) is None
+        return not has_hooks and not run.train_loader.changes_features
 
     def _weights_of_batches(
         self, order: np.ndarray
@@ -228,10 +242,11 @@ class SegmentTrainer:
         weights : Tensor of shape (samples,) or None
             Normalized sample weights.
         """
-        X, Y, _ = self.run.train_loader.data.gather(order)
+        loader = self.run.train_loader
+        X, Y = loader.change(*loader.data.gather(order)[:2])
         if self._blocks is not None:
             X = with_ones(X)
-        batches = slices_of_size(len(order), self.run.train_loader.batch_size)
+        batches = slices_of_size(len(order), loader.batch_size)
         loss_weights = self._loss_weights(Y, weights, batches)
         losses, norms = EpochLoss(self.loss), []
         parts = slices_of_size(len(batches), -(-len(batches) // _PENALTY_PARTS))
@@ -320,8 +335,8 @@ def _make_blocks(run: TrainingRun) -> DenseBlocks | None:
 def trains_in_segments(run: TrainingRun) -> bool:
     """Return whether the steps of a run need no work of the host between them.
 
-    CUDA's optimizers read the learning rate in float32. Augmentation and noise need the
-    host.
+    CUDA's optimizers read the learning rate in float32. Augmentation and noise of the
+    user may need the host.
     """
     net, loader = run.net, run.train_loader
     return (
@@ -331,8 +346,7 @@ def trains_in_segments(run: TrainingRun) -> bool:
         and not net.criterion_.uses_autograd
         and known_modules(net.module_) is not None
         and isinstance(loader.data.X, Tensor)
-        and loader.augment is None
-        and loader.corrupt is None
+        and (loader.changes_many or not loader.changes_features)
     )
 
 

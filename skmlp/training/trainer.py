@@ -274,8 +274,7 @@ class Trainer:
     def _others_see_batches(self) -> bool:
         """Return whether code of the user, or noise, takes the tensors of a batch."""
         return (
-            self.run.train_loader.augment is not None
-            or self.run.train_loader.corrupt is not None
+            self.run.train_loader.changes_features
             or self.run.net.criterion_.uses_autograd
             or notifies_of_batches(self.run.net)
         )

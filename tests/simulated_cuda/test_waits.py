@@ -43,6 +43,12 @@ def test_step_of_one_network_has_few_operations(workload):
     assert count(workload).graph_operations <= 9
 
 
+def test_augmentation_has_no_operations_of_a_step():
+    plain, augmented = count("CNN"), count("CNN, RandomAffine")
+    assert augmented.graph_operations == plain.graph_operations
+    assert augmented.launches_per_step == plain.launches_per_step == 0
+
+
 def test_step_of_a_pack_with_dropout_has_few_operations_whatever_the_members():
     plain, dropout = count("pack"), count("pack, dropout")
     n_layers = 2

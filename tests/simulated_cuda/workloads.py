@@ -9,8 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from simulated_cuda.simulation import SimulatedCuda
+from skmlp.augmentation import RandomAffine
 from skmlp.model_selection import PackedGridSearchCV
-from skmlp.neural_network import MLPClassifier
+from skmlp.neural_network import CNNClassifier, MLPClassifier
 
 # Steps of an epoch. The counts of a step are the difference of two lengths.
 STEPS, _MORE_STEPS = 24, 40
@@ -80,6 +81,25 @@ def _fit_mlp(weighted: bool = False, **params: Any) -> Workload:
     return fit
 
 
+def _fit_cnn(**params: Any) -> Workload:
+    def fit(epochs: int, steps: int) -> CNNClassifier:
+        samples = slice(_BATCH_SIZE * steps)
+        model = CNNClassifier(
+            4,
+            image_shape=(4, 4),
+            hidden_layer_sizes=(),
+            batch_size=_BATCH_SIZE,
+            max_iter=epochs,
+            n_iter_no_change=1000,
+            random_state=0,
+            device="cuda",
+            **params,
+        )
+        return model.fit(X[samples], Y[samples])
+
+    return fit
+
+
 def _alphas(epochs: int) -> dict[str, list[Any]]:
     return {"alpha": np.geomspace(1e-5, 1e-2, MEMBERS).tolist()}
 
@@ -114,6 +134,8 @@ WORKLOADS: dict[str, Workload] = {
     "MLP, dropout": _fit_mlp(dropout=0.5),
     "MLP, sample weights": _fit_mlp(weighted=True),
     "MLP, callback": _fit_mlp(callbacks=[Callback()]),
+    "CNN": _fit_cnn(),
+    "CNN, RandomAffine": _fit_cnn(augmentation=RandomAffine(10, translate=0.1)),
     "pack": _fit_pack(),
     "pack, early stopping": _fit_pack(**_EARLY_STOPPING),
     "pack, cosine": _fit_pack(learning_rate="cosine"),

@@ -36,5 +36,6 @@ These hooks have a default:
 - ``_give_classes_to_scorer``: adapts a scorer to a set that may lack classes.
 - ``_compute_logits``: computes logits for predictions.
 - ``_noise_function``: adds noise to the features of training batches.
+- ``_changes_samples_alone``: whether a GPU may change many batches at once.
 - ``_describe_target_scale``: part of an error message.
 """

@@ -20,7 +20,7 @@ from skmlp.neural_network._fit.fit_data import (
     split_validation,
     take_train_size,
 )
-from skmlp.neural_network._fit.images import augment_samples
+from skmlp.neural_network._fit.images import augment_samples, is_own_augmentation
 from skmlp.training.data.batches import (
     BatchLoader,
     DeviceData,
@@ -61,6 +61,13 @@ class TrainingDataBuilder(PredictingNetwork):
     def _noise_function(self) -> Callable[..., Tensor] | None:
         """Return a function that adds noise to a batch of features, or None."""
         return None
+
+    def _changes_samples_alone(self) -> bool:
+        """Return whether augmentation and noise change each sample on its own.
+
+        They then take no numbers from the host.
+        """
+        return is_own_augmentation(self.augmentation)
 
     def _validation_strata(self, y: np.ndarray) -> np.ndarray | None:
         """Return the strata of the validation split, or None for a random split."""
@@ -128,6 +135,7 @@ class TrainingDataBuilder(PredictingNetwork):
             random_state if self.shuffle else None,
             augment,
             corrupt,
+            self._changes_samples_alone(),
         )
 
     def _resolve_batch_size(self, n_samples: int) -> int:

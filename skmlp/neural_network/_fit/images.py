@@ -11,9 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmlp.augmentation import (
+    Compose,
+    GaussianNoise,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+)
 from skmlp.training.data.sources import Source, as_source
 
 ImageShape = tuple[int, ...]
+
+_OWN_AUGMENTATIONS = frozenset(
+    {GaussianNoise, RandomAffine, RandomCrop, RandomErasing, RandomHorizontalFlip}
+)
 
 
 def flatten_images(X: Any, n_dims: int = 2) -> tuple[Any, ImageShape | None]:
@@ -107,6 +119,17 @@ def with_supported_dtype(X: Any) -> Any:
     if X.dtype.itemsize > 8 and np.isinf(cast).any() and np.isfinite(X).all():
         raise ValueError("X holds values that float64 cannot hold; scale X.")
     return cast
+
+
+def is_own_augmentation(augmentation: Any) -> bool:
+    """Return whether an augmentation is None or skmlp's.
+
+    skmlp's augmentations change each image on its own, and take no numbers from the
+    host except their parameters.
+    """
+    if type(augmentation) is Compose:
+        return all(map(is_own_augmentation, augmentation.transforms))
+    return augmentation is None or type(augmentation) in _OWN_AUGMENTATIONS
 
 
 def augment_samples(

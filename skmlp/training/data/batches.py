@@ -281,6 +281,9 @@ class BatchLoader:
         results are the targets.
     corrupt : callable or None
         Applied to the features after `augment`. It leaves the targets unchanged.
+    changes_many : bool
+        Whether both functions change each sample on its own, and take no numbers from
+        the host. A GPU then changes many batches at once.
 
     Attributes
     ----------
@@ -295,13 +298,26 @@ class BatchLoader:
         random_state: np.random.RandomState | RandomStateFork | None = None,
         augment: Augment | None = None,
         corrupt: Augment | None = None,
+        changes_many: bool = False,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
         self.random_state = random_state
         self.augment = augment
         self.corrupt = corrupt
+        self.changes_many = changes_many
         self.order = data.index
+
+    @property
+    def changes_features(self) -> bool:
+        """Whether the features of the batches are changed."""
+        return self.augment is not None or self.corrupt is not None
+
+    def change(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the changed features, and the targets."""
+        x = x if self.augment is None else self.augment(x)
+        y = x if self.data.y is None else y
+        return x if self.corrupt is None else self.corrupt(x), y
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -340,20 +356,22 @@ class BatchLoader:
         """
         size = self.batch_size
         gathered_size = size * self._batches_per_gather()
+        changes_many = self.changes_many and self.data.device.type == "cuda"
         for data, positions, order in self.data.windows(self.next_order(), size):
             totals = data.sums_of_weights(order, size)
             weights = _weights_of_batches(data, positions, totals, size, term_weights)
             of_batches = zip(weights, totals, strict=True)
             for gathered in slices_of_size(len(order), gathered_size):
                 X, Y, _ = data.gather(positions[gathered], tuner.n_threads)
+                if changes_many:
+                    X, Y = self.change(X, Y)
                 batches = zip(_split(X, size), _split(Y, size), strict=True)
                 # `batches` comes first, so that no weight is lost when it ends.
                 for (x, y), (weight, total_weight) in zip(
                     batches, of_batches, strict=False
                 ):
-                    x = x if self.augment is None else self.augment(x)
-                    y = x if self.data.y is None else y
-                    x = x if self.corrupt is None else self.corrupt(x)
+                    if not changes_many:
+                        x, y = self.change(x, y)
                     yield x, y, weight, total_weight
 
     def _batches_per_gather(self) -> int:

@@ -9,8 +9,21 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
+from skmlp.augmentation import (
+    Compose,
+    GaussianNoise,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+)
 from skmlp.model_selection import PackedGridSearchCV
-from skmlp.neural_network import CNNClassifier, MLPClassifier, MLPRegressor
+from skmlp.neural_network import (
+    CNNClassifier,
+    MLPAutoencoder,
+    MLPClassifier,
+    MLPRegressor,
+)
 from skmlp.training.compute import cuda_graphs
 from skmlp.training.compute.cuda_graphs import (
     _MAX_COUNTED_KINDS,
@@ -40,6 +53,16 @@ def replays(monkeypatch):
     return replayed_graphs
 
 
+AUGMENTATION = Compose(
+    [
+        RandomAffine(10, translate=0.1, fill=3.0),
+        RandomCrop(1, fill=2.0),
+        RandomHorizontalFlip(),
+        GaussianNoise(0.1),
+    ]
+)
+
+
 def never(monkeypatch):
     """Prevent recordings."""
     monkeypatch.setattr(cuda_graphs, "CALLS_BEFORE_RECORDING", np.inf)
@@ -61,13 +84,29 @@ def curve_and_weights(model):
         CNNClassifier((4, 4), image_shape=(8, 8), dropout=0.5),
         CNNClassifier((4,), image_shape=(8, 8), batch_norm=True, alpha=0.1),
         CNNClassifier((4,), image_shape=(8, 8), amp=True),
+        CNNClassifier((4,), image_shape=(8, 8), dropout=0.5, augmentation=AUGMENTATION),
+        MLPAutoencoder(9, noise=0.1),
+        MLPAutoencoder(9, noise=RandomErasing()),
     ],
-    ids=["mlp", "float64", "every chance", "stops", "torch's", "cnn", "norm", "amp"],
+    ids=[
+        "mlp",
+        "float64",
+        "every chance",
+        "stops",
+        "torch's",
+        "cnn",
+        "norm",
+        "amp",
+        "augmentation",
+        "noise",
+        "erasing",
+    ],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_graph_replays_have_the_bits_of_plain_steps(model, replays, monkeypatch):
     model.set_params(batch_size=20, max_iter=8, random_state=0, device="cuda")
-    replayed = curve_and_weights(model.fit(X, Y))
+    images = X.reshape(-1, 8, 8)
+    replayed = curve_and_weights(model.fit(images, Y))
     if model.solver == "rmsprop" or model.dtype == "float64":
         # All steps except the first ones and the shorter one at the end of every epoch.
         assert len(replays) == 8 * 11 - CALLS_BEFORE_RECORDING
@@ -75,7 +114,23 @@ def test_graph_replays_have_the_bits_of_plain_steps(model, replays, monkeypatch)
         assert len(replays) == 8 - 1
     with monkeypatch.context() as patch:
         never(patch)
-        assert curve_and_weights(model.fit(X, Y)) == replayed
+        assert curve_and_weights(model.fit(images, Y)) == replayed
+
+
+@pytest.mark.cuda
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_augmentations_of_users_get_single_batches(replays):
+    sizes = []
+
+    class Watched(RandomHorizontalFlip):
+        def _augment(self, images, generator):
+            sizes.append(len(images))
+            return super()._augment(images, generator)
+
+    model = CNNClassifier((4,), image_shape=(8, 8), batch_size=20, max_iter=4)
+    model.set_params(device="cuda", augmentation=Compose([Watched()])).fit(X, Y)
+    assert sizes == 4 * ([20] * 11 + [10])
+    assert len(replays) > 4  # graphs of one step
 
 
 @pytest.mark.cuda

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any
 
+from sklearn.base import clone
+
 from skmlp._sklearn_compat import fit_and_score, score_estimator
 from skmlp.model_selection._fold_data import FoldData, data_key
 from skmlp.model_selection._search_checkpoint import OutcomeStore
@@ -49,8 +51,14 @@ error_score, verbose
     verbose: int
     store: OutcomeStore | None = None
 
-    def evaluate_alone(self, task: Task) -> Outcome:
-        """Fit and score one task with scikit-learn's `_fit_and_score`."""
+    def evaluate_alone(self, task: Task) -> dict[int, Outcome]:
+        """Fit and score one task with scikit-learn's `_fit_and_score`.
+
+        Returns
+        -------
+        outcomes : dict
+            Maps the number of the task to its outcome.
+        """
         outcome: Outcome = fit_and_score(
             task.estimator,
             self.X,
@@ -69,12 +77,16 @@ error_score, verbose
             error_score=self.error_score,
         )
         outcome |= {"packed": 1, "reason": None}
-        self._write_outcomes({task.number: outcome})
-        return outcome
+        outcomes = {task.number: outcome}
+        self._write_outcomes(outcomes)
+        return outcomes
 
     def evaluate_in_packs(
-        self, tasks: list[Task], progress_callback: ProgressCallback = ignore_progress
-    ) -> list[Outcome]:
+        self,
+        tasks: list[Task],
+        progress_callback: ProgressCallback = ignore_progress,
+        packs_only: bool = False,
+    ) -> dict[int, Outcome]:
         """Fit the networks of the tasks in packs, and score them.
 
         Parameters
@@ -84,15 +96,17 @@ error_score, verbose
             because fitted networks need more memory than their scores.
         progress_callback : callable
             Called with the number of epochs that ended.
+        packs_only : bool
+            Whether to leave out the networks that no pack trains. Their tasks remain.
 
         Returns
         -------
-        outcomes : list of dict
-            In the order of the tasks.
+        outcomes : dict
+            Maps the numbers of the tasks to their outcomes.
         """
         stored = self.read_outcomes()
         if all(task.number in stored for task in tasks):
-            return [stored[task.number] for task in tasks]
+            return {task.number: stored[task.number] for task in tasks}
         # If only some tasks are finished, the finished ones become jobs, too. So the
         # packs are the same as in the interrupted search.
         folds: dict[tuple[int, bool], FoldData] = {}
@@ -109,23 +123,28 @@ error_score, verbose
                     job.checkpoint = MemoryCheckpoint(task.training_states)
                 job.skip_training = task.number in stored
                 job.repeatable = self.store is not None
+                job.may_train_alone = not packs_only
                 yield job
 
-        outcome_by_index: dict[int, Outcome] = {}  # index in `tasks`
+        outcomes: dict[int, Outcome] = {}
         outcomes_of_pack: dict[int, Outcome] = {}  # by number of the task
         # `fit_jobs` reads the jobs while it trains, so the data of a fold are cut when
         # they are needed.
         for job in fit_jobs(make_jobs(), progress_callback):
             task = tasks[job.index]
             if job.skip_training:
-                outcome_by_index[job.index] = stored[task.number]
+                outcomes[task.number] = stored[task.number]
+                continue
+            if job.postponed:  # its preparation has set attributes
+                unfitted = clone(task.estimator)
+                tasks[job.index] = task._replace(estimator=unfitted)
                 continue
             # A network that trains alone returns after Ctrl-C. The search has to end.
             if job.interrupted:
                 raise KeyboardInterrupt
             outcome = self._score(task, job, folds[data_key(task)])
             raise_lost_interrupt()  # Python may have dropped Ctrl-C in the scorer
-            outcome_by_index[job.index] = outcome
+            outcomes[task.number] = outcome
             outcomes_of_pack[task.number] = outcome
             # `fit_jobs` yields the members of a pack one after the other.
             if len(outcomes_of_pack) == job.pack_size:
@@ -136,7 +155,7 @@ error_score, verbose
                 # These references would keep the network in memory while the next pack
                 # is trained.
                 del job, task
-        return [outcome_by_index[index] for index in range(len(tasks))]
+        return outcomes
 
     def read_outcomes(self) -> dict[int, Outcome]:
         """Return a dict from task number to outcome, for the stored outcomes."""

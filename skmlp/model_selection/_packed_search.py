@@ -70,11 +70,11 @@ class PackedGridSearchCV(GridSearchCV, BasePackedSearch[EstimatorT]):
     scoring, refit, cv, pre_dispatch, error_score, return_train_score
         As in `sklearn.model_selection.GridSearchCV`.
     n_jobs : int or None, default=None
-        Number of workers. Every worker receives an equal number of the fits and trains
-        them in packs. Under ``joblib.parallel_config(backend="dask")`` they are the
-        workers of a cluster. The cluster computes the fits of a dead worker again. A
-        pack uses all threads of torch. On one machine, more workers therefore help only
-        fits that are not packed. Each new process also has to import torch first.
+        Number of workers. On one machine, this process trains the packs, because a pack
+        uses all threads of torch. The workers receive the fits that no pack trains.
+        Under ``joblib.parallel_config(backend="dask")`` or with several GPUs, every
+        worker receives an equal number of the fits and trains them in packs. A cluster
+        computes the fits of a dead worker again.
     verbose : int, default=0
         With 1 or more, the search prints how many fits were trained in packs, and why
         the others were not. In a terminal it also shows progress and the time left.

@@ -1,8 +1,10 @@
 """Distribute tasks to workers, and return the outcomes in the order of the tasks.
 
-Every worker receives an equal number of the tasks that end in a known network (see
-``_known_classes``) and trains their networks in packs. Each of the other tasks is a
-separate joblib job.
+On one machine, the tasks that end in a known network (see ``_known_classes``) are first
+trained in packs by this process, because a pack uses all threads. Every worker receives
+an equal number of the networks that no pack trains. On several machines or GPUs, every
+worker receives an equal number of all networks and trains them in packs. Each of the
+other tasks is a separate joblib job.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +13,7 @@ from numbers import Number
 from typing import Any
 
 import joblib
+import torch
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmlp.model_selection._evaluation import TaskEvaluator
@@ -23,6 +26,14 @@ from skmlp.neural_network._known_classes import (
 from skmlp.neural_network._packs.fit_job import count_max_epochs
 from skmlp.training.compute.devices import device_of_job
 from skmlp.training.run import ignore_progress
+
+# Subclasses, such as Ray's backend, have workers on other machines.
+_LOCAL_BACKENDS = (
+    joblib.parallel.LokyBackend,
+    joblib.parallel.MultiprocessingBackend,
+    joblib.parallel.SequentialBackend,
+    joblib.parallel.ThreadingBackend,
+)
 
 
 def run_tasks(
@@ -56,45 +67,57 @@ def _distribute(
     pre_dispatch: int | str,
 ) -> list[Outcome]:
     """Distribute the tasks to workers, and return the outcomes in their order."""
-    network_numbers = [t.number for t in tasks if ends_in_known_network(t.estimator)]
-    other_numbers = sorted(set(range(len(tasks))) - set(network_numbers))
+    networks = [task for task in tasks if ends_in_known_network(task.estimator)]
+    network_numbers = {task.number for task in networks}
+    others = [task for task in tasks if task.number not in network_numbers]
+    n_tasks = len(tasks)
+    # `evaluate_in_packs` removes scored networks from its list. Another list of the
+    # tasks would keep the networks in memory.
+    del tasks
     if evaluator.verbose > 0:
-        _print_overrides([tasks[number] for number in other_numbers])
-    n_workers = min(joblib.effective_n_jobs(n_jobs), len(network_numbers))
-    if n_workers == 1 and not other_numbers:
-        # `tasks` itself is passed, because `evaluate_in_packs` removes scored networks
-        # from it. Another list of the tasks would keep the networks in memory.
-        with _show_progress(tasks, evaluator.verbose) as progress_callback:
-            return evaluator.evaluate_in_packs(tasks, progress_callback)
+        _print_overrides(others)
+    n_workers = min(joblib.effective_n_jobs(n_jobs), len(networks))
+    outcomes = evaluator.read_outcomes() if others else {}
+    others = [task for task in others if task.number not in outcomes]
+    if networks and (n_workers == 1 or _workers_share_processor()):
+        # A pack uses the threads that workers would have.
+        with _show_progress(networks, evaluator.verbose) as progress_callback:
+            outcomes |= evaluator.evaluate_in_packs(
+                networks, progress_callback, packs_only=n_workers > 1
+            )
+        networks = [task for task in networks if task.number not in outcomes]
+        n_workers = min(n_workers, len(networks))
+    if not networks and not others:
+        return [outcomes[number] for number in range(n_tasks)]
 
     # The tasks are dealt to the workers in turn. The folds of a candidate have about
     # the same cost, so all workers have about the same amount of work.
-    numbers_by_worker = [network_numbers[i::n_workers] for i in range(n_workers)]
-    outcomes = evaluator.read_outcomes() if other_numbers else {}
-    other_numbers = [number for number in other_numbers if number not in outcomes]
-    job_arguments: list[tuple[Callable[..., Any], Any]] = [
-        (evaluator.evaluate_in_packs, [tasks[number] for number in numbers])
-        for numbers in numbers_by_worker
+    job_arguments: list[tuple[Callable[..., dict[int, Outcome]], Any]] = [
+        (evaluator.evaluate_in_packs, networks[i::n_workers]) for i in range(n_workers)
     ]
-    job_arguments += [(evaluator.evaluate_alone, tasks[i]) for i in other_numbers]
+    job_arguments += [(evaluator.evaluate_alone, task) for task in others]
     n_at_once = min(joblib.effective_n_jobs(n_jobs), len(job_arguments))
     calls = [
         delayed(_evaluate_on_device_of_job)(i, n_at_once, *arguments)
         for i, arguments in enumerate(job_arguments)
     ]
-    results = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)(calls)
+    for of_job in Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)(calls):
+        outcomes |= of_job
+    return [outcomes[number] for number in range(n_tasks)]
 
-    outcomes.update(zip(other_numbers, results[n_workers:], strict=True))
-    for numbers, worker_outcomes in zip(
-        numbers_by_worker, results[:n_workers], strict=True
-    ):
-        outcomes.update(zip(numbers, worker_outcomes, strict=True))
-    return [outcomes[number] for number in range(len(tasks))]
+
+def _workers_share_processor() -> bool:
+    """Return whether the workers compute on this machine, and not on several GPUs."""
+    backend, _ = joblib.parallel.get_active_backend()
+    return type(backend) in _LOCAL_BACKENDS and torch.cuda.device_count() < 2
 
 
 def _evaluate_on_device_of_job(
-    number: int, n_at_once: int, evaluate: Callable[[Any], Any], tasks: Any
-) -> Any:
+    number: int,
+    n_at_once: int,
+    evaluate: Callable[[Any], dict[int, Outcome]],
+    tasks: Any,
+) -> dict[int, Outcome]:
     """Evaluate the tasks of one of the joblib jobs on its CUDA device."""
     with device_of_job(number, n_at_once):
         return evaluate(tasks)

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import EpochTimer
 
-from skmlp.model_selection import PackedGridSearchCV
+from skmlp.model_selection import PackedGridSearchCV, _workers
 
 pytestmark = pytest.mark.filterwarnings(
     # Tests train for few epochs.
@@ -107,6 +107,56 @@ def test_workers_give_the_scores_of_one_process(
     with joblib.parallel_config(backend):
         shared = clone(search).set_params(n_jobs=2).fit(*digits)
     assert_same_search(alone, shared, atol=1e-12)
+
+
+def test_packs_of_one_machine_need_no_workers(digits, mlp, monkeypatch):
+    """A pack uses all threads, and processes take seconds to start."""
+    monkeypatch.setattr(_workers, "Parallel", None)
+    grid = {"learning_rate_init": RATES, "alpha": [0, 0.1]}
+    search = PackedGridSearchCV(mlp(), grid, cv=2, n_jobs=2, refit=False)
+    search.fit(*digits)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_workers_receive_fits_that_no_pack_trains(
+    pipeline, digits, mlp, assert_same_search, monkeypatch
+):
+    sent = []
+
+    class Recorded(_workers.Parallel):
+        def __call__(self, calls):
+            sent.extend(len(arguments[3]) for _, arguments, _ in calls)
+            return super().__call__(calls)
+
+    estimator, prefix = mlp(), ""
+    if pipeline:
+        estimator, prefix = (
+            make_pipeline(StandardScaler(), estimator),
+            "mlpclassifier__",
+        )
+    grid = [
+        {prefix + "alpha": [0, 0.1, 1]},
+        {prefix + "solver": ["lbfgs"], prefix + "alpha": [0, 0.1]},
+        {prefix + "solver": ["rmsprop"]},
+    ]
+    search = PackedGridSearchCV(estimator, grid, cv=2)
+    alone = clone(search).fit(*digits)
+    monkeypatch.setattr(_workers, "Parallel", Recorded)
+    shared = clone(search).set_params(n_jobs=2).fit(*digits)
+    assert sent == [3, 3]  # of 12 fits, 6 are packed
+    assert_same_search(alone, shared, atol=1e-12)
+
+
+def test_workers_continue_a_checkpoint_of_postponed_fits(
+    digits, mlp, tmp_path, assert_same_search
+):
+    grid = [{"alpha": [0, 0.1]}, {"solver": ["lbfgs"], "max_iter": [2, 3]}]
+    search = PackedGridSearchCV(
+        mlp(), grid, cv=2, n_jobs=2, checkpoint=tmp_path / "search"
+    )
+    whole, again = clone(search).fit(*digits), clone(search).fit(*digits)
+    assert_same_search(whole, again, atol=0)
 
 
 def test_estimators_without_targets_are_searched():

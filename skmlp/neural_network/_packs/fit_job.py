@@ -37,6 +37,8 @@ class FitJob:
     repeatable : bool
         If True, pack sizes of all jobs with its `pack_key` are chosen without timing,
         so that a later call forms the same packs.
+    may_train_alone : bool
+        If False, the job is only prepared if no pack trains its network.
     checkpoint : MemoryCheckpoint or None
         The fit continues from this checkpoint, and stores its last training state in
         it.
@@ -55,6 +57,8 @@ class FitJob:
         Number of networks that were trained together, including this one.
     reason : str or None
         Why the network cannot train in a pack, or should not.
+    postponed : bool
+        Whether the estimator is not fitted, because `may_train_alone` is False.
     """
 
     estimator: Any
@@ -65,12 +69,14 @@ class FitJob:
     index: int = 0
     skip_training: bool = False
     repeatable: bool = False
+    may_train_alone: bool = True
     checkpoint: MemoryCheckpoint | None = None
     fold: tuple[np.ndarray, np.ndarray] | None = None
     error: Exception | None = None
     seconds: float = 0.0
     pack_size: int = 1
     reason: str | None = None
+    postponed: bool = False
 
     @property
     def interrupted(self) -> bool:

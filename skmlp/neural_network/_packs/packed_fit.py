@@ -113,7 +113,8 @@ def _prepare_or_fit_alone(job: FitJob, preparation: Preparation) -> PreparedJob 
         return None
     job.reason = _find_whole_fit(job.estimator)
     if job.reason is not None:
-        if not job.skip_training:
+        job.postponed = not job.may_train_alone and not job.skip_training
+        if not job.postponed and not job.skip_training:
             job.fit_alone()
         return None
     with job.record_time_and_error():
@@ -185,6 +186,12 @@ def _fit_pack(
         progress_callback(prepared.run.max_epochs)
         yield prepared.job
     if not pack:
+        return
+    if len(pack) == 1 and not pack[0].job.may_train_alone:
+        job, _, run = pack.popleft()
+        job.postponed = True
+        progress_callback(run.max_epochs)
+        yield job
         return
     start = time.perf_counter()
     try:

@@ -90,7 +90,9 @@ def devices_of(models):
     Version(joblib.__version__) < Version("1.5"),
     reason="this joblib's workers take no initializer, which simulates the devices",
 )
-def test_jobs_of_a_search_use_all_devices():
+def test_jobs_of_a_search_use_all_devices(monkeypatch):
+    # The devices are simulated in the workers. This process has to see them, too.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with parallel_with_devices(2):
         results = packed_cross_validate(
             mlp(), X, y, cv=4, n_jobs=2, return_estimator=True, error_score="raise"

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 
+# Longest time that a process may take to start.
+_SECONDS_TO_START = 60
+
 
 def _compute(began: Event) -> None:
     """Count for ever; the parent ends the process."""
@@ -26,7 +29,8 @@ def busy_processes(n: int) -> Iterator[None]:
             process = context.Process(target=_compute, args=(began,), daemon=True)
             process.start()
             processes.append(process)
-            began.wait()
+            if not began.wait(_SECONDS_TO_START):
+                raise RuntimeError("a busy process did not start")
         yield
     finally:
         for process in processes:

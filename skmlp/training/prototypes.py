@@ -1,7 +1,7 @@
 """Prototypes of nets: many nets with networks of the same structure are made quickly.
 
 The constructors of torch and the set-up of skorch take longer than an epoch of a small
-network. A search needs them once for all candidates and folds.
+network. A search needs them once for each fold.
 """
 
 from torch import nn

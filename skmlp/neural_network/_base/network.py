@@ -55,9 +55,7 @@ from skmlp.training.compute.interrupts import current_watch
 from skmlp.training.compute.seeds import resolve_random_state
 from skmlp.training.compute.threads import single_threaded
 from skmlp.training.losses import UserLoss, try_user_loss
-from skmlp.training.modules.introspection import (
-    reference_parameter,
-)
+from skmlp.training.modules.introspection import reference_parameter
 from skmlp.training.modules.layers import set_dropout_generator
 from skmlp.training.net import Net
 from skmlp.training.net_snapshot import NetSnapshot

@@ -3,7 +3,7 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from inspect import signature
 
 import numpy as np
@@ -230,12 +230,20 @@ def _make_loss_scorer(
     net: Net, targets: np.ndarray, weight: np.ndarray | None
 ) -> Callable[[Tensor], float]:
     """Return a function that takes logits and returns the negative mean loss."""
-    like, loss = net.flat_.values, net.criterion_
-    y = torch.from_numpy(targets).to(like.device)
-    y = y.to(like.dtype) if y.is_floating_point() else y
-    shares = None if weight is None else like.new_tensor(weight / weight.sum())
+    dtype = net.flat_.values.dtype
+
+    @cache
+    def tensors_on(device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """Return targets, and weights that sum to one."""
+        y = torch.from_numpy(targets).to(device)
+        shares = None
+        if weight is not None:
+            shares = torch.as_tensor(weight / weight.sum(), dtype=dtype, device=device)
+        return y.to(dtype) if y.is_floating_point() else y, shares
 
     def score(logits: Tensor) -> float:
+        y, shares = tensors_on(logits.device)  # those of a pack are on the CPU
+        loss = net.criterion_.placed_like(logits)
         loss_terms, _ = loss.loss_terms_and_gradient(logits, y, shares)
         return -float(loss.mean_loss(loss_terms, shares))
 

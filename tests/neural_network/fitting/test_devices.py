@@ -10,7 +10,9 @@ import torch
 from numpy.testing import assert_array_equal
 from packaging.version import Version
 from simulated_cuda.workers import parallel_with_devices
+from sklearn.base import clone
 from sklearn.datasets import load_iris
+from small_estimators import SMALL, output_of, set_network_params
 
 from skmlp.model_selection import packed_cross_validate
 from skmlp.neural_network import EnsembleClassifier, MLPClassifier
@@ -80,6 +82,20 @@ def test_training_continues_with_the_same_waits_after_a_copy(solver):
     model = mlp(solver=solver).partial_fit(X, y, classes=[0, 1, 2])
     twin = copy.deepcopy(model).partial_fit(X, y)
     assert waits(twin) == waits(model)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", SMALL)
+def test_every_estimator_trains_on_a_gpu(name):
+    model = set_network_params(clone(SMALL[name]), device="cuda", random_state=0)
+    if "image_shape" in model.get_params():
+        model.set_params(image_shape=(4, 4))
+    x = np.random.RandomState(0).rand(100, 16).astype(np.float32)
+    model.fit(x, np.arange(100) % 2)
+    networks = getattr(model, "estimators_", [model])
+    assert all(str(network.device_).startswith("cuda") for network in networks)
+    twin = by_pickle(model)
+    assert_array_equal(output_of(twin, x), output_of(model, x))
 
 
 def devices_of(models):

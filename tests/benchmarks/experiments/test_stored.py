@@ -1,6 +1,7 @@
 """Committed runs match their definitions."""
 
 import json
+from statistics import mean, stdev
 
 import pytest
 
@@ -42,3 +43,15 @@ def test_stored_parameters_and_order_match_the_definition(path):
             k: as_stored(built[k]) for k in names
         }
         assert run["order"] == list(models).index(run["model"])
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "row-7"])
+def test_mixed_precision_is_as_accurate_as_float32(name):
+    runs = latest_runs(read(sorted(COMMITTED_FOLDER.glob("precision-*.jsonl"))))
+    float32, mixed = (
+        [run["test_accuracy"] for run in runs if run["model"] == model]
+        for model in (name, f"{name}-amp")
+    )
+    assert len(float32) == len(mixed) == 10
+    standard_error = stdev(float32) / len(float32) ** 0.5
+    assert abs(mean(mixed) - mean(float32)) <= standard_error

@@ -27,6 +27,9 @@ _SECONDS_PER_TRIAL = 0.01
 _MAX_SECONDS_OF_PROBE = 0.0005
 _MAX_SECONDS_OF_START = 0.002
 _VALUES_PER_THREAD = 2**15  # torch uses no thread for fewer values
+# Maximum ratio of the times with more and with fewer threads for which more threads are
+# chosen. Single steps vary, and each thread occupies a core.
+_MAX_RATIO_FOR_MORE_THREADS = 0.95
 # Number of timings of the fastest candidate before all candidates are timed again. It
 # doubles, up to a maximum, each time that the fastest candidate stays the same.
 _TIMINGS_BEFORE_RETRY = 8
@@ -66,6 +69,7 @@ class ThreadTuner:
         self._n_steps, self._elapsed = 0, 0.0  # of the current timing
         self._max_steps, self._max_elapsed = _STEPS_PER_TRIAL, _SECONDS_PER_TRIAL
         self._step_began: float | None = None
+        self._is_first_step = True
         self._fastest = 1
         self._n_timings, self._timings_before_retry = 0, _TIMINGS_BEFORE_RETRY
 
@@ -74,7 +78,13 @@ class ThreadTuner:
         self._step_began = None
 
     def begin_step(self) -> None:
-        """Add the time since the last call, and set `n_threads` for the next step."""
+        """Add the time since the last call, and set `n_threads` for the next step.
+
+        The first step is not timed, because it allocates memory.
+        """
+        if self._is_first_step:
+            self._is_first_step = False
+            return
         now = perf_counter()
         if self._step_began is not None:
             self._n_steps += 1
@@ -112,7 +122,11 @@ class ThreadTuner:
         for n in self.candidates:
             if n not in self._seconds_per_step:
                 return n
-        fastest = min(self.candidates, key=self._seconds_per_step.__getitem__)
+        seconds = self._seconds_per_step
+        fastest = self.candidates[0]
+        for n in self.candidates[1:]:  # more threads have to be clearly faster
+            if seconds[n] < _MAX_RATIO_FOR_MORE_THREADS * seconds[fastest]:
+                fastest = n
         if fastest != self._fastest:
             self._fastest = fastest
             self._n_timings, self._timings_before_retry = 0, _TIMINGS_BEFORE_RETRY

@@ -66,7 +66,26 @@ def test_fastest_number_of_threads_is_kept(clock):
 def test_trials_of_slow_steps_are_short(seconds, n_steps, clock):
     clock.seconds = {1: seconds, 2: 0.7 * seconds}
     n_threads = clock.train(ThreadTuner(2), 20)
+    n_steps += 1  # the first step of a training is not timed
     assert n_threads == [1] * n_steps + [2] * (20 - n_steps)
+
+
+def test_first_step_is_not_timed(clock):
+    """It allocates memory."""
+    tuner = ThreadTuner(2)
+    clock.seconds = {1: 100.0, 2: 100.0}
+    clock.train(tuner, 1)
+    clock.seconds = {1: 1.0, 2: 1.5}
+    clock.train(tuner, 10)
+    assert tuner.n_threads == 1
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.97, 1), (0.9, 2)])
+def test_more_threads_have_to_be_clearly_faster(seconds, chosen, clock):
+    tuner = ThreadTuner(2)
+    clock.seconds = {1: 1.0, 2: seconds}
+    clock.train(tuner, 4 * thread_tuning._STEPS_PER_TIMING)
+    assert tuner.n_threads == chosen
 
 
 def test_threads_that_wait_for_cores_are_not_tried(clock, monkeypatch):

@@ -52,7 +52,10 @@ def flushed_denormals() -> Iterator[None]:
     smallest = torch.finfo(torch.float32).tiny
     were_flushed = float(torch.tensor(smallest) * 0.5) == 0.0
     try:
-        torch.set_flush_denormal(True)
-        yield
-    finally:
+        try:
+            torch.set_flush_denormal(True)
+            yield
+        finally:
+            torch.set_flush_denormal(were_flushed)
+    finally:  # Ctrl-C may have come before the same call above
         torch.set_flush_denormal(were_flushed)

@@ -29,7 +29,7 @@ from skmlp.training.compute.threads import using_threads
 _MAX_CORRECTIONS = 2**14
 
 # Adam's steps from one removal of tiny numbers to the next.
-_STEPS_BETWEEN_FLUSHES = 64
+STEPS_BETWEEN_FLUSHES = 64
 
 
 class UpdatedTensors(NamedTuple):
@@ -223,7 +223,7 @@ class Adam(FlatOptimizer):
                 update, unit = torch.zeros_like(p), {**group, "lr": 1.0}
                 adam_step([update], [p.grad], moments, step, t, unit, n_threads, True)
                 p.addcmul_(update, self.rate_factors, value=group["lr"])
-            if t % _STEPS_BETWEEN_FLUSHES == 0 and p.is_cpu:
+            if t % STEPS_BETWEEN_FLUSHES == 0 and p.is_cpu:
                 flush_to_zero(p, state["exp_avg"])
 
     def _state_of(self, p: Tensor) -> dict[str, Any]:

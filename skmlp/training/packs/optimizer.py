@@ -18,9 +18,11 @@ from skmlp.training.compute.threads import using_threads
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import DECOUPLED_DECAY_SOLVERS
 from skmlp.training.optimizers.flat_optimizers import (
+    STEPS_BETWEEN_FLUSHES,
     Adam,
     adam_step,
     bias_correction,
+    flush_to_zero,
     sgd_step,
 )
 from skmlp.training.packs.parameters import PackParameters
@@ -228,6 +230,14 @@ class PackOptimizer:
         self.planned_update(
             self.planned_factors[step], active, bool(self._has_new_rate[step])
         )
+        # Only the first thread computes with flushed denormals. Without tiny numbers,
+        # the results are equal on any number of threads.
+        if (
+            self._is_adam
+            and self.parameters.alpha.is_cpu
+            and self.t.max() % STEPS_BETWEEN_FLUSHES == 0
+        ):
+            flush_to_zero(self.parameters.values.vector, self.moments[0].vector)
 
     def count_planned_steps(self) -> None:
         """Count all steps of the plan, which `planned_update` takes."""

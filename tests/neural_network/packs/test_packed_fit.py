@@ -84,3 +84,20 @@ def test_pipelines_that_are_fitted_alone_report_their_epochs(max_iter):
     epochs, job = [], FitJob(make_pipeline(StandardScaler(), network), X, Y, {}, 0)
     assert list(fit_jobs([job], epochs.append)) == [job]
     assert sum(epochs) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_weights_of_constant_feature_become_zero(packed):
+    """The penalty decreases them without end, and tiny numbers are slow."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(100, 2)), np.zeros(100)]).astype(np.float32)
+    network = clone(NETWORK).set_params(
+        alpha=3e-5, batch_size=10, max_iter=320, n_iter_no_change=320
+    )
+    networks = [clone(network) for _ in range(2 if packed else 1)]
+    jobs = list(fit_jobs([FitJob(n, X, X[:, 0] > 0, {}, 0) for n in networks]))
+    assert {job.pack_size for job in jobs} == {len(jobs)}
+    for fitted in networks:
+        sizes = np.abs(fitted.coefs_[0][2])
+        assert (sizes == 0).any()
+        assert ((sizes == 0) | (sizes > 1e-26)).all()

@@ -65,3 +65,17 @@ def test_mode_of_the_caller_is_kept():
         assert halved_smallest() == 0.0
     finally:
         torch.set_flush_denormal(False)
+
+
+def test_mode_is_restored_if_ctrl_c_comes_before_it(monkeypatch):
+    modes, interrupted = [], iter([False, True, False])
+
+    def set_mode(flushed):
+        if next(interrupted):
+            raise KeyboardInterrupt
+        modes.append(flushed)
+
+    monkeypatch.setattr(processor.torch, "set_flush_denormal", set_mode)
+    with pytest.raises(KeyboardInterrupt), processor.flushed_denormals():
+        pass
+    assert modes == [True, False]

@@ -37,7 +37,7 @@ from skmlp.neural_network._fit.reconstruction_error import (
     samples_per_block,
     to_dense_rows,
 )
-from skmlp.training.data.batches import slices_of_size
+from skmlp.training.data.slices import slices_of_size
 from skmlp.training.inference import forward_in_chunks
 from skmlp.training.losses import Loss, UserLoss, regression_loss
 from skmlp.training.modules.autoencoder import (

@@ -19,11 +19,8 @@ from skmlp.training.compute.split_products import (
 from skmlp.training.compute.thread_pool import for_each
 from skmlp.training.compute.thread_tuning import cores_are_free
 from skmlp.training.compute.threads import available_threads, single_threaded
-from skmlp.training.data.batches import (
-    samples_per_chunk,
-    slices_of_size,
-)
 from skmlp.training.data.device_tensors import to_dense_aligned
+from skmlp.training.data.slices import samples_per_chunk, slices_of_size
 from skmlp.training.data.sources import Source
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS
 from skmlp.training.modules.introspection import (

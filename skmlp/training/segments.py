@@ -29,7 +29,7 @@ from skmlp.training.compute.cuda_graphs import (
 )
 from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER
-from skmlp.training.data.batches import slices_of_size
+from skmlp.training.data.slices import slices_of_size
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
 from skmlp.training.modules.introspection import (
     known_modules,
@@ -347,6 +347,18 @@ def trains_in_segments(run: TrainingRun) -> bool:
         and known_modules(net.module_) is not None
         and isinstance(loader.data.X, Tensor)
         and (loader.changes_many or not loader.changes_features)
+    )
+
+
+def launches_equal_kernels(net: Net) -> bool:
+    """Return whether all steps launch the same kernels, callbacks aside.
+
+    Code of the user may do anything. A graph has fixed probabilities of dropout.
+    """
+    return not (
+        net.criterion_.uses_autograd
+        or net.schedule.fades
+        or known_modules(net.module_) is None
     )
 
 

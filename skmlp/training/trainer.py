@@ -27,8 +27,6 @@ from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.thread_tuning import make_thread_tuner
 from skmlp.training.data.batches import Batch
 from skmlp.training.epoch_loss import BatchLosses, EpochLoss
-from skmlp.training.losses import Loss
-from skmlp.training.modules.introspection import known_modules
 from skmlp.training.modules.layers import (
     dropout_generators,
     remove_thread_tuner,
@@ -44,17 +42,19 @@ from skmlp.training.run import (
     ignore_progress,
     warn_interrupted,
 )
-from skmlp.training.segments import SegmentTrainer, trains_in_segments
+from skmlp.training.segments import (
+    SegmentTrainer,
+    launches_equal_kernels,
+    trains_in_segments,
+)
 from skmlp.training.steps import make_step
 from skmlp.training.steps.autograd_step import AutogradStep
 from skmlp.training.steps.handwritten_step import HandwrittenStep
+from skmlp.training.steps.known_targets import use_known_targets
 
 # Minimum number of steps for a CUDA graph. In fewer steps, it saves less time than its
 # recording takes.
 _MIN_RECORDED_STEPS = 32
-
-# Maximum number of outputs for which `Loss.term_weights` make a step on a CPU faster.
-_MAX_WEIGHTED_OUTPUTS = 128
 
 
 def train(
@@ -89,10 +89,8 @@ class Trainer:
     step : callable
         Computes logits and loss terms of a batch, and writes the gradients into
         ``run.flat.gradients``.
-    loss : Loss
-        Loss of the training set, with which the step computes.
-    term_weights : callable or None
-        Computes the term weights of `loss`, if it has them.
+    loss, term_weights : Loss, callable or None
+        Loss of the training set. See `use_known_targets`.
     update : ParameterUpdater
         Updates the parameters by the gradients.
     recorder : GraphRecorder or None
@@ -127,8 +125,9 @@ class Trainer:
             self.tuner,
             lambda: net.schedule.fade,
         )
-        self.loss = self._choose_loss()
-        self.term_weights = self._term_weights if self.loss.has_term_weights else None
+        self.loss, self.term_weights = use_known_targets(
+            self.step, net.criterion_, run.flat.values
+        )
         if self._trains_on_bfloat16():
             run.train_loader.data = run.train_loader.data.in_bfloat16()
         self.recorder: GraphRecorder | None = None
@@ -140,11 +139,11 @@ class Trainer:
         """Train until the run ends; see the function `train`."""
         run, net = self.run, self.run.net
         datasets = datasets_of_hooks(run)
-        n_steps = run.max_epochs * len(run.train_loader)
+        is_long = run.max_epochs * len(run.train_loader) >= _MIN_RECORDED_STEPS
         if trains_in_segments(run) and not notifies_of_batches(net):
-            records = n_steps >= _MIN_RECORDED_STEPS and self._has_known_kernels()
+            records = is_long and launches_equal_kernels(net)
             self.segments = SegmentTrainer(run, self.penalty, self.update, records)
-        elif n_steps >= _MIN_RECORDED_STEPS:
+        elif is_long:
             self.enable_cuda_graph()
         net.epochs_, net.converged_, net.interrupted_ = 0, False, False
         X, y = run.given_data
@@ -239,24 +238,13 @@ class Trainer:
             yield
 
     def enable_cuda_graph(self) -> None:
-        """Create a recorder for CUDA graphs, if they can repeat all steps."""
-        net = self.run.net
-        # Callbacks may change anything.
-        is_repeated = not net.callbacks and self._has_known_kernels()
-        if self.run.flat.values.is_cuda and is_repeated:
-            self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
+        """Create a recorder for CUDA graphs, if they can repeat all steps.
 
-    def _has_known_kernels(self) -> bool:
-        """Return whether all steps launch the same kernels, callbacks aside.
-
-        Code of the user may do anything. A graph has fixed probabilities of dropout.
+        Callbacks may change anything.
         """
-        net = self.run.net
-        return not (
-            net.criterion_.uses_autograd
-            or net.schedule.fades
-            or known_modules(net.module_) is None
-        )
+        net, is_cuda = self.run.net, self.run.flat.values.is_cuda
+        if is_cuda and not net.callbacks and launches_equal_kernels(net):
+            self.recorder = GraphRecorder(partial(dropout_generators, [net.module_]))
 
     def inference_mode_if_possible(self) -> AbstractContextManager[object]:
         """Return torch's inference mode if no user code sees the tensors of a batch.
@@ -264,12 +252,10 @@ class Trainer:
         Callbacks, augmentation, noise and a loss of the user may use autograd, which
         rejects tensors that were created in inference mode.
         """
-        handwritten = isinstance(self.step, HandwrittenStep) and isinstance(
-            self.run.net.optimizer_, FlatOptimizer
-        )
-        if handwritten and not self._others_see_batches():
-            return inference_mode(True)
-        return nullcontext()
+        is_flat = isinstance(self.run.net.optimizer_, FlatOptimizer)
+        is_handwritten = isinstance(self.step, HandwrittenStep) and is_flat
+        is_unseen = is_handwritten and not self._others_see_batches()
+        return inference_mode(True) if is_unseen else nullcontext()
 
     def _others_see_batches(self) -> bool:
         """Return whether code of the user, or noise, takes the tensors of a batch."""
@@ -278,29 +264,6 @@ class Trainer:
             or self.run.net.criterion_.uses_autograd
             or notifies_of_batches(self.run.net)
         )
-
-    def _choose_loss(self) -> Loss:
-        """Return the loss of the training set, and give it to the step.
-
-        On a CPU, a handwritten step knows all targets beforehand. Weights of many loss
-        terms would need more memory traffic than they save calls.
-        """
-        loss, step = self.run.net.criterion_, self.step
-        if (
-            isinstance(step, HandwrittenStep)
-            and self.run.flat.values.is_cpu
-            and step.n_outputs <= _MAX_WEIGHTED_OUTPUTS
-        ):
-            loss = step.loss = loss.for_known_targets()
-        return loss
-
-    def _term_weights(self, y: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the weights of the loss terms of batches."""
-        if weight is None:  # of all samples
-            dtype = self.run.flat.values.dtype
-            weight = torch.full(y.shape, 1.0 / y.shape[-1], dtype=dtype)
-        assert isinstance(self.step, HandwrittenStep)
-        return self.loss.term_weights(y, weight, self.step.n_outputs)
 
     def _trains_on_bfloat16(self) -> bool:
         """Return whether the step alone takes the features, and casts them first."""

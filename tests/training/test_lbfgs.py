@@ -6,7 +6,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skmlp.training import lbfgs, losses
-from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
 from skmlp.training.run import TrainingRun

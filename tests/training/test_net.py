@@ -23,7 +23,8 @@ from skorch.callbacks import (
 )
 
 from skmlp.training import losses, trainer
-from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.modules.layers import build_mlp, initialize
 from skmlp.training.net import Net
 from skmlp.training.optimizers.factory import make_optimizer

@@ -21,12 +21,10 @@ from skmlp.neural_network._fit.fit_data import (
     take_train_size,
 )
 from skmlp.neural_network._fit.images import augment_samples, is_own_augmentation
-from skmlp.training.data.batches import (
-    BatchLoader,
-    DeviceData,
-    samples_per_chunk,
-)
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.data.device_tensors import to_device_tensor
+from skmlp.training.data.slices import samples_per_chunk
 from skmlp.training.modules.introspection import max_values_per_sample
 from skmlp.training.net import Net
 

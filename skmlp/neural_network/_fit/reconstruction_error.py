@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 from torch import Tensor
 
-from skmlp.training.data.batches import samples_per_chunk
+from skmlp.training.data.slices import samples_per_chunk
 
 # Each thread reconstructs a chunk, and all chunks are compared with X at once.
 _CHUNKS_AT_ONCE = 8

@@ -20,12 +20,9 @@ from torch import Tensor
 
 from skmlp.training.compute.devices import highest_precision_float, upload
 from skmlp.training.compute.seeds import RandomStateFork, fingerprint
-from skmlp.training.data.batches import (
-    BatchLoader,
-    DeviceData,
-    batches_per_gather,
-    slices_of_size,
-)
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
+from skmlp.training.data.slices import batches_per_gather, slices_of_size
 
 
 def batch_stream_key(loader: BatchLoader) -> Hashable:

@@ -23,7 +23,7 @@ from skmlp.training.compute.interrupts import raise_lost_interrupt
 from skmlp.training.compute.memory import keep_freed_memory
 from skmlp.training.compute.processor import flushed_denormals
 from skmlp.training.compute.thread_tuning import ThreadTuner, make_thread_tuner
-from skmlp.training.data.batches import samples_per_chunk
+from skmlp.training.data.slices import samples_per_chunk
 from skmlp.training.losses import Loss
 from skmlp.training.packs.batches import (
     PackBatches,

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from skmlp.training.data.batches import samples_per_chunk
+from skmlp.training.data.slices import samples_per_chunk
 from skmlp.training.modules.activations import HANDWRITTEN_ACTIVATIONS, ZERO_AT_ZERO
 from skmlp.training.modules.embeddings import FeatureEmbedding
 from skmlp.training.modules.image_layers import FlattenImage, GlobalAverage, ImageView

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from skmlp.training.compute.global_generators import global_draws_from
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER, ThreadTuner
-from skmlp.training.data.batches import samples_per_chunk
+from skmlp.training.data.slices import samples_per_chunk
 from skmlp.training.losses import Loss
 from skmlp.training.modules.introspection import known_modules, max_values_per_sample
 from skmlp.training.modules.layers import BatchNorm

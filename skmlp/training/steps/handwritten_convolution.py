@@ -18,7 +18,6 @@ from sklearn.utils import gen_even_slices
 from torch import Tensor
 
 from skmlp.training.compute.ambient_modes import inference_mode
-from skmlp.training.compute.max_pooling import pool_planes, unpool_planes
 from skmlp.training.compute.thread_pool import for_each
 from skmlp.training.compute.threads import available_threads
 from skmlp.training.optimizers.flat_parameters import FlatParameters
@@ -28,6 +27,7 @@ from skmlp.training.steps.image_stages import (
     Stage,
     count_chunks,
 )
+from skmlp.training.steps.max_pooling import pool_planes, unpool_planes
 
 _aten = torch.ops.aten
 

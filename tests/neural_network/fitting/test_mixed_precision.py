@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skmlp.neural_network import CNNClassifier, MLPClassifier
-from skmlp.training.data.batches import DeviceData
+from skmlp.training.data.device_data import DeviceData
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -10,12 +10,10 @@ from sklearn.utils import shuffle
 
 from skmlp.training.compute.thread_tuning import SINGLE_THREAD_TUNER
 from skmlp.training.data import batches as batches_module
-from skmlp.training.data.batches import (
-    BatchLoader,
-    DeviceData,
-    samples_per_chunk,
-)
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.data.device_tensors import as_tensor, to_dense_aligned
+from skmlp.training.data.slices import samples_per_chunk
 from skmlp.training.optimizers.flat_parameters import ALIGNMENT
 
 CPU = torch.device("cpu")
@@ -114,7 +112,7 @@ def test_gathering_several_batches_does_not_change_them(
     rng = np.random.default_rng(0)
     X, weight = rng.normal(size=(100, 3)), rng.random(100)
     data = make_data(X, weight)
-    monkeypatch.setattr("skmlp.training.data.batches._VALUES_PER_GATHER", 5 * 8 * 3)
+    monkeypatch.setattr("skmlp.training.data.slices._VALUES_PER_GATHER", 5 * 8 * 3)
     calls, gather = [], data.gather
 
     def counted(index, n_threads):

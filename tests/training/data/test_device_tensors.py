@@ -9,7 +9,8 @@ from simulated_cuda.streams import Event, Stream
 from skmlp.neural_network import MLPClassifier
 from skmlp.training.compute.devices import device_of_job
 from skmlp.training.data import sources
-from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.data.device_tensors import (
     WindowUploader,
     fits_on_gpu,

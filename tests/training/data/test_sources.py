@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skmlp.training.data import sources
-from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.data.sources import ConcatenatedArrays, Source, as_source
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from skmlp.training.data.batches import BatchLoader, DeviceData
+from skmlp.training.data.batches import BatchLoader
+from skmlp.training.data.device_data import DeviceData
 from skmlp.training.packs.batches import PackBatches, batch_stream_key
 
 CPU = torch.device("cpu")

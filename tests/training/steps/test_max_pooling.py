@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skmlp.training.compute.max_pooling import pool_planes, unpool_planes
+from skmlp.training.steps.max_pooling import pool_planes, unpool_planes
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

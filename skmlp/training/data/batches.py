@@ -1,7 +1,7 @@
 """Batches of a `DeviceData`; they are cast to the training dtype when gathered."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -117,7 +117,11 @@ class BatchLoader:
         changes_many = self.changes_many and self.data.device.type == "cuda"
         for data, positions, order in self.data.windows(self.next_order(), size):
             totals = data.sums_of_weights(order, size)
-            weights = _weights_of_batches(data, positions, totals, size, term_weights)
+            weights: Iterable[Tensor | None] = [None] * len(totals)
+            if data.weight is not None or term_weights is not None:
+                weights = _weights_of_batches(
+                    data, positions, totals, size, term_weights
+                )
             of_batches = zip(weights, totals, strict=True)
             for gathered in slices_of_size(len(order), gathered_size):
                 X, Y, _ = data.gather(positions[gathered], tuner.n_threads)
@@ -149,14 +153,11 @@ def _weights_of_batches(
     totals: list[float],
     batch_size: int,
     term_weights: TermWeights | None,
-) -> Iterator[Tensor | None]:
+) -> Iterator[Tensor]:
     """Yield the normalized sample weights, or the term weights, of each batch.
 
     `totals` has the sum of the sample weights of each batch.
     """
-    if data.weight is None and term_weights is None:
-        yield from [None] * len(totals)
-        return
     batches_at_once = max(1, _TARGETS_AT_ONCE // batch_size)
     batch_totals = iter(totals)
     for samples in slices_of_size(len(positions), batches_at_once * batch_size):

@@ -126,7 +126,7 @@ class Trainer:
             lambda: net.schedule.fade,
         )
         self.loss, self.term_weights = use_known_targets(
-            self.step, net.criterion_, run.flat.values, len(run.train_loader)
+            self.step, net.criterion_, run.flat.values
         )
         if self._trains_on_bfloat16():
             run.train_loader.data = run.train_loader.data.in_bfloat16()

@@ -153,6 +153,15 @@ class WeightedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
         class_dim = -2 if y.is_cpu and n_outputs < y.shape[-1] else -1
         weight = weight.unsqueeze(class_dim)
         s = self.label_smoothing
+        if y.is_cpu and not s:  # fewer calls
+            shape = (
+                (*y.shape, n_outputs)
+                if class_dim == -1
+                else (*y.shape[:-1], n_outputs, y.shape[-1])
+            )
+            weights = weight.new_zeros(shape)
+            weights.scatter_(class_dim, y.unsqueeze(class_dim), weight.neg())
+            return weights if class_dim == -1 else weights.mT
         weights = (weight * (-s / n_outputs)).repeat_interleave(n_outputs, class_dim)
         weights.scatter_add_(class_dim, y.unsqueeze(class_dim), weight * (s - 1.0))
         return weights if class_dim == -1 else weights.mT

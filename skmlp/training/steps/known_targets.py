@@ -16,12 +16,10 @@ from skmlp.training.steps.handwritten_step import HandwrittenStep
 # Maximum number of outputs. The weights of more outputs need more memory traffic than
 # they save calls.
 _MAX_OUTPUTS = 128
-# Minimum number of batches. The weights of fewer batches take longer than they save.
-_MIN_BATCHES = 4
 
 
 def use_known_targets(
-    step: object, loss: Loss, parameter: Tensor, n_batches: int
+    step: object, loss: Loss, parameter: Tensor
 ) -> tuple[Loss, TermWeights | None]:
     """Let a handwritten step on a CPU compute an equal loss with fewer calls.
 
@@ -32,8 +30,6 @@ def use_known_targets(
         The loss with which the step computes now.
     parameter : Tensor
         Has dtype and device of the network.
-    n_batches : int
-        Number of batches in an epoch.
 
     Returns
     -------
@@ -46,7 +42,6 @@ def use_known_targets(
         not isinstance(step, HandwrittenStep)
         or not parameter.is_cpu
         or step.n_outputs > _MAX_OUTPUTS
-        or n_batches < _MIN_BATCHES
     ):
         return loss, None
     step.loss = loss.for_known_targets()

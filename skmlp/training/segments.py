@@ -187,12 +187,12 @@ class SegmentTrainer:
         The weights of each batch sum to one. They are in the order of training. None
         means that all weights are one.
         """
-        batches = slices_of_size(len(order), self.run.train_loader.batch_size)
+        loader = self.run.train_loader
+        totals = loader.data.sums_of_weights(order, loader.batch_size)
         if self._host_weight is None:
-            return None, [float(batch.stop - batch.start) for batch in batches]
-        ordered = self._host_weight[order]
-        totals = [float(ordered[batch].sum()) for batch in batches]
-        weights = ordered.astype(np.float32)
+            return None, totals
+        weights = self._host_weight[order].astype(np.float32)
+        batches = slices_of_size(len(order), loader.batch_size)
         for batch, total in zip(batches, totals, strict=True):
             if total:
                 weights[batch] /= np.float32(total)
@@ -243,7 +243,7 @@ class SegmentTrainer:
             Normalized sample weights.
         """
         loader = self.run.train_loader
-        X, Y = loader.change(*loader.data.gather(order)[:2])
+        X, Y = loader.change(*loader.data.gather(order))
         if self._blocks is not None:
             X = with_ones(X)
         batches = slices_of_size(len(order), loader.batch_size)

@@ -43,8 +43,9 @@ _WITHOUT_PROTOTYPE = ("callbacks", "frozen_layers", "init_from", "module")
 # have few of them, and random candidates share none.
 _N_KEPT = 64
 
-# Largest number of parameters of a network of which they are kept. They hold a copy of
-# the weights, and the set-up of a larger network takes little of its fit.
+# Prototypes and starts are kept of networks with at most this number of parameters.
+# They hold a copy of the weights. The set-up of a larger network takes little of its
+# fit.
 _MAX_KEPT_VALUES = 2**20
 
 

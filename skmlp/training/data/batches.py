@@ -124,7 +124,7 @@ class BatchLoader:
                 )
             of_batches = zip(weights, totals, strict=True)
             for gathered in slices_of_size(len(order), gathered_size):
-                X, Y, _ = data.gather(positions[gathered], tuner.n_threads)
+                X, Y = data.gather(positions[gathered], tuner.n_threads)
                 if changes_many:
                     X, Y = self.change(X, Y)
                 batches = zip(_split(X, size), _split(Y, size), strict=True)

@@ -114,7 +114,7 @@ class DeviceData(Dataset):
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         """Return features and target of the `i`-th sample."""
-        x, y, _ = self.gather(torch.tensor([self.index[i]]))
+        x, y = self.gather(torch.tensor([self.index[i]]))
         return x[0], y[0]
 
     def with_sample_indices(self, index: np.ndarray) -> "DeviceData":
@@ -221,10 +221,8 @@ class DeviceData(Dataset):
             return [float(batch.stop - batch.start) for batch in batches]
         return [float(self.host_weight[order[batch]].sum()) for batch in batches]
 
-    def gather(
-        self, index: Tensor, n_threads: int = 1
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return features, targets and weights of the samples in `index`.
+    def gather(self, index: Tensor, n_threads: int = 1) -> tuple[Tensor, Tensor]:
+        """Return features and targets of the samples in `index`.
 
         The index holds positions. For a source that is not read in windows, it holds
         sample indices.
@@ -239,6 +237,5 @@ class DeviceData(Dataset):
             x = torch.from_numpy(dense.reshape(len(index), -1)).to(self.device)
             x = x.clone() if x.data_ptr() % ALIGNMENT else x
             index = index.to(self.device)
-        weight = None if self.weight is None else self.weight.index_select(0, index)
         x = x.to(self.dtype)
-        return x, x if self.y is None else self.y.index_select(0, index), weight
+        return x, x if self.y is None else self.y.index_select(0, index)

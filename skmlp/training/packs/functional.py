@@ -141,7 +141,7 @@ def find_module_obstacle(run: TrainingRun, network_key: Hashable | None) -> str 
     if key not in _obstacles:
         data = run.train_loader.data
         index = torch.from_numpy(data.index[:_TRIED_SAMPLES])
-        x, *_ = data.gather(index)
+        x, _ = data.gather(index)
         with torch.no_grad():
             _obstacles[key] = _try_module(run.net.module_, x.to(values.dtype))
     return _obstacles[key]

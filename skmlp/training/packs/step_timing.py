@@ -42,14 +42,16 @@ def time_single_step(run: TrainingRun) -> float:
     index = torch.from_numpy(data.index[: run.train_loader.batch_size])
     trainer = Trainer(run)
     trainer.enable_cuda_graph()
-    _, y, weight = data.gather(index)
-    if weight is not None:
-        weight = weight / weight.sum()
+    _, y = data.gather(index)
+    weight = None
+    if data.weight is not None:
+        weight = data.weight[index.to(run.device)]
+        weight /= weight.sum()
     if trainer.term_weights is not None:
         weight = trainer.term_weights(y, weight)
 
     def step() -> None:
-        x, y, _ = data.gather(index, trainer.tuner.n_threads)
+        x, y = data.gather(index, trainer.tuner.n_threads)
         trainer.train_batch((x, y, weight, float(len(index))), notify=False)
 
     net.module_.train()

@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -105,16 +106,17 @@ def test_a_network_on_the_device_is_not_copied():
 
 
 def test_copies_end_with_their_networks_and_the_oldest_ends_first(monkeypatch):
-    gc.collect()
-    monkeypatch.setattr(device_copies, "_MAX_COPIES", len(device_copies._copies) + 2)
+    copies_of_networks = WeakKeyDictionary()  # without the networks of other tests
+    monkeypatch.setattr(device_copies, "_copies", copies_of_networks)
+    monkeypatch.setattr(device_copies, "_MAX_COPIES", 2)
     networks = [make_network() for _ in range(3)]
     copies = [network_on_device(network, CUDA) for network in networks]
+    assert len(copies_of_networks) == 2
     assert network_on_device(networks[2], CUDA) is copies[2]
     assert network_on_device(networks[0], CUDA) is not copies[0]
-    n_copies = len(device_copies._copies)
     del networks, copies
     gc.collect()
-    assert len(device_copies._copies) == n_copies - 2
+    assert len(copies_of_networks) == 0
 
 
 def test_pickles_do_not_hold_the_copy():
